@@ -1,0 +1,423 @@
+"""The page: a Gradio chat over the chain. Run it: `python app.py`, then open the address it prints."""
+
+from __future__ import annotations
+
+import argparse
+import html
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this app leaves the machine unasked
+
+import gradio as gr
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from starlette.middleware import Middleware
+from tqdm import tqdm
+
+from rag.api import build_routes
+from rag.assistant import Assistant
+from rag.chain import Update
+from rag.errors import RagError
+from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
+from rag.loader import GUIDE, is_url
+from rag.settings import DEFAULT_SOURCE, Settings, load_settings
+
+TITLE = "Local RAG chat"
+HERE = Path(__file__).resolve().parent
+ASSETS = HERE / "rag" / "assets"
+EXAMPLES = [
+    "What is task decomposition?",
+    "What types of memory can an agent have?",
+    "How does an agent use tools?",
+    "What are the limits of LLM agents?",
+]
+PHASES = {
+    "queued": "Waiting for a place in line",
+    "starting": "Starting",
+    "searching": "Searching the passages",
+    "loading": "The model is loading",
+    "reading": "The model is reading the passages",
+    "writing": "Writing",
+    "stalled": "Stalled: the model sends nothing",
+    "done": "Sources",
+}
+
+log = logging.getLogger("rag.page")
+
+
+def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
+    """The page over an assistant. `guest`: visitors may chat, and change nothing."""
+
+    async def respond(message: str, history: list[dict[str, Any]]) -> AsyncIterator[list[gr.ChatMessage]]:
+        """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
+        update = Update()
+        try:
+            async for update in assistant.stream_answer(message, as_messages(history)):
+                yield show_answer(update, assistant)
+        except RagError as error:
+            yield show_failure(update, error)
+
+    async def chat(message: str, history: list[dict[str, Any]] | None = None) -> AsyncIterator[str]:
+        """Ask a question about the sources; the answer streams, each output is the text so far.
+
+        Args:
+            message: the question.
+            history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
+        """
+        try:
+            async for update in assistant.stream_answer(message, as_messages(history or [])):
+                if update.new:
+                    yield update.text
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    limit = assistant.settings.concurrency
+    page: gr.Blocks
+    with gr.Blocks(title=TITLE, fill_height=True, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
+        gr.HTML(f"<h1>{TITLE}</h1>", elem_id="title", padding=False)
+        status = gr.HTML(show_status(assistant.status()), elem_id="status", padding=False)
+        with gr.Row(elem_id="actions", visible=False) as actions:
+            pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
+            retry = gr.Button("Try again", size="sm", visible=False)
+        chatbot = gr.Chatbot(
+            label="Conversation",
+            show_label=False,
+            elem_id="conversation",
+            scale=1,
+            placeholder=f"### Ask about your pages and files\n{_what_is_asked(assistant.settings)}",
+            buttons=["copy", "copy_all"],
+            feedback_value=None,
+            layout="bubble",
+        )
+        face = gr.ChatInterface(
+            respond,
+            chatbot=chatbot,
+            textbox=gr.Textbox(
+                placeholder="Ask a question …",
+                show_label=False,
+                label="Question",
+                max_length=assistant.settings.max_question,
+                autofocus=True,
+                submit_btn=True,
+                stop_btn=True,
+                scale=7,
+            ),
+            examples=EXAMPLES if DEFAULT_SOURCE in assistant.settings.sources else None,
+            cache_examples=False,
+            editable=True,
+            save_history=True,
+            flagging_mode="manual",
+            flagging_dir=str(HERE / ".gradio" / "flagged"),
+            concurrency_limit=limit,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        _keep_conversations(face, assistant.settings.data_dir)
+        face.textbox.stop(
+            mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
+        )
+        gr.api(  # type: ignore[attr-defined]
+            chat, api_name="chat", concurrency_limit=limit
+        )
+
+        seen = gr.State("")
+        outputs = [status, actions, pull, retry, seen]
+
+        def tick(last: str) -> Any:
+            now = assistant.status()
+            shown = show_status(now)
+            if shown == last:
+                return [gr.skip()] * len(outputs)
+            can_pull, can_retry = bool(now["missing"]) and not guest, bool(now["failed"]) and not guest
+            return [
+                shown,
+                gr.Row(visible=can_pull or can_retry),
+                gr.Button(f"Pull {', '.join(now['missing'])}", visible=can_pull),
+                gr.Button(visible=can_retry),
+                shown,
+            ]
+
+        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        gr.on([page.load, gr.Timer(1.5).tick], tick, seen, outputs, **quiet)
+        if not guest:
+            pull.click(lambda: _pull_missing(assistant), None, None, api_visibility="private", concurrency_limit=1)
+            retry.click(assistant.retry, None, None, **quiet)
+    page.queue(max_size=max(1, assistant.settings.queue_size), default_concurrency_limit=8, api_open=False)
+    return page
+
+
+def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
+    """Gradio's history as messages for the model; text comes as a string from clients and as parts from the browser.
+
+    Notes under an answer (sources, failures) carry a title in their metadata and are no part of the conversation.
+    """
+    messages: list[BaseMessage] = []
+    for turn in history:
+        content = turn.get("content")
+        parts = content if isinstance(content, list) else [content]
+        text = "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts if part)
+        if not text.strip() or (turn.get("metadata") or {}).get("title"):
+            continue
+        messages.append(HumanMessage(text) if turn.get("role") == "user" else AIMessage(text))
+    return messages
+
+
+def show_answer(update: Update, assistant: Assistant) -> list[gr.ChatMessage]:
+    """The messages for a moment of an answer: its text, and a note that opens to the passages."""
+    timings = update.timings
+    words = [PHASES[update.phase]]
+    if update.phase == "starting" and (awaiting := assistant.status()["awaiting"]):
+        words = ["; ".join(awaiting)]
+    if update.sources:
+        words.append(f"{len(update.sources)} passages")
+    if timings.first_token is not None:
+        words.append(f"first token after {timings.first_token:.1f} s")
+    if update.phase == "done" and timings.tokens_per_second:
+        words.append(f"{timings.tokens_per_second:.0f} tokens a second")
+    elif timings.first_token is None and timings.total >= 1:
+        words.append(f"{timings.total:.0f} s")
+    note = gr.ChatMessage(
+        content=show_passages(update.sources),
+        metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
+    )
+    return [gr.ChatMessage(content=update.text), note] if update.text else [note]
+
+
+def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
+    """The messages for an answer that failed: what had come of it, marked, and why."""
+    title = "Cut off" if update.text else "Not answered"
+    note = gr.ChatMessage(content=plain(str(error)), metadata={"title": f"⚠ {title}: {error}", "status": "done"})
+    return [gr.ChatMessage(content=f"{update.text} …"), note] if update.text else [note]
+
+
+def mark_stopped(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """After Stop: the note under the answer no longer says that something is under way."""
+    for message in messages[-2:]:
+        metadata = message.get("metadata") or {}
+        if metadata.get("status") == "pending":
+            message["metadata"] = {**metadata, "title": f"Stopped · {metadata['title']}", "status": "done"}
+    return messages, messages
+
+
+def show_passages(sources: Sequence[Document]) -> str:
+    """The passages as folded blocks: title, page, text, and a link or the file's path."""
+    blocks = []
+    for number, source in enumerate(sources, start=1):
+        origin = str(source.metadata.get("source", ""))
+        where = f" · page {source.metadata['page']}" if "page" in source.metadata else ""
+        link = f'<a href="{html.escape(origin)}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
+        name = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
+        blocks.append(
+            f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}</summary>"
+            f"<blockquote>{plain(source.page_content)}</blockquote><p>{name}</p></details>"
+        )
+    return "".join(blocks)
+
+
+def plain(text: str) -> str:
+    """Text that the chat shows as it is: nothing in it is HTML, Markdown or LaTeX to the page."""
+    shown = html.escape(text)
+    for character in "\\`*_{}[]()#+-.!$~|^:":
+        shown = shown.replace(character, f"&#{ord(character)};") if character not in "#;&" else shown
+    return shown.replace("\n\n", "<br><br>").replace("\n", "<br>")
+
+
+def show_status(status: dict[str, Any]) -> str:
+    """The strip over the chat: models, what is indexed, what is awaited, what is wrong."""
+    mood = "ok" if status["ready"] else "bad" if status["problems"] else "wait"
+    models = status["models"]
+    counts = f"{status['sources']} source{'s' * (status['sources'] != 1)}, {status['chunks']} chunks"
+    facts = (("Chat", models["chat"]), ("Embeddings", models["embeddings"]), ("Indexed", counts))
+    strip = "".join(f"<span><small>{name}</small> {html.escape(value)}</span>" for name, value in facts)
+    lines = [f'<div class="strip {mood}"><i aria-hidden="true"></i>{strip}</div>']
+    lines += [f'<p class="wait">{html.escape(text)} …</p>' for text in status["awaiting"]]
+    lines += [f'<p class="bad">{html.escape(text)}</p>' for text in status["problems"].values()]
+    lines += [
+        f'<p class="warn"><b>{html.escape(source)}</b> could not be loaded: {html.escape(reason)}</p>'
+        for source, reason in list(status["failed"].items())[:5]
+    ]
+    if len(status["failed"]) > 5:
+        lines.append(f'<p class="warn">{len(status["failed"]) - 5} more sources could not be loaded.</p>')
+    lines += [f'<p class="warn">{html.escape(text)}</p>' for text in status["notes"]]
+    return "".join(lines)
+
+
+def _what_is_asked(settings: Settings) -> str:
+    if settings.sources == (DEFAULT_SOURCE,):
+        return "Answers come from one article on LLM agents, or from the guide that comes with the app."
+    return f"Answers come from {', '.join(settings.sources[:3])}{' …' if len(settings.sources) > 3 else ''}."
+
+
+def _keep_conversations(face: gr.ChatInterface, data_dir: Path) -> None:
+    """Let saved conversations outlive a restart: by default Gradio makes a new key for them at each start."""
+    path = data_dir / "browser.key"
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError:
+        secret = ""
+    if not secret:
+        secret = secrets.token_hex(8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(secret, encoding="utf-8")
+    face.saved_conversations.storage_key = "local-rag-chat"
+    face.saved_conversations.secret = secret
+
+
+def _pull_missing(assistant: Assistant) -> None:
+    try:
+        for model in assistant.status()["missing"]:
+            for _ in assistant.pull(model):
+                pass
+    except RagError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def show_progress(assistant: Assistant, stop: threading.Event) -> None:
+    """Progress bars in the terminal for what takes long, until `stop`."""
+    bars: dict[str, tqdm[Any]] = {}
+    while not stop.wait(0.3):
+        work = {key: item for key, item in list(assistant.work.items()) if item.total}
+        for key in bars.keys() - work.keys():
+            bars.pop(key).close()
+        for key, item in work.items():
+            if key not in bars or bars[key].total != item.total:
+                if key in bars:
+                    bars.pop(key).close()
+                bars[key] = tqdm(
+                    total=item.total,
+                    unit=" B" if item.unit == "bytes" else f" {item.unit}",
+                    unit_scale=True,
+                    leave=False,
+                )
+            bars[key].set_description(item.label[:60], refresh=False)
+            bars[key].n = item.done
+            bars[key].refresh()
+    for bar in bars.values():
+        bar.close()
+
+
+def parse_flags(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """The command line's flags, under the names of the settings; None where not given."""
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="A local RAG chat in the browser. Any setting can also be given as RAG_NAME, also in a file .env.",
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        dest="sources",
+        metavar="URL_OR_PATH",
+        help="a page, file or folder; may be repeated",
+    )
+    parser.add_argument("--model", metavar="PROVIDER:MODEL", help="chat model, such as ollama:llama3")
+    parser.add_argument("--embeddings", metavar="PROVIDER:MODEL", help="embeddings, such as ollama:mxbai-embed-large")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where texts and the vector store are kept")
+    parser.add_argument("--host", help="address to serve on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to serve on (7860; 0: any free one)")
+    parser.add_argument("--pull", action="store_const", const=True, help="pull missing Ollama models at start")
+    parser.add_argument("--share", action="store_const", const=True, help="make a public link, with a password")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    return vars(parser.parse_args(arguments))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start the app and serve until a signal comes. Returns the exit code."""
+    flags = parse_flags(arguments)
+    open_browser = flags.pop("open")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for noisy in ("httpx", "chromadb", "pypdf", "langchain_community"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        settings = load_settings(**flags)
+        assistant = Assistant(settings)
+        assistant.start()
+    except RagError as error:
+        print(error, file=sys.stderr)
+        return 1
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    progress = threading.Thread(target=show_progress, args=(assistant, done), daemon=True)
+    try:
+        progress.start()
+        page = serve(assistant, open_browser=open_browser)
+        done.wait()
+        page.close(verbose=False)
+        return 0
+    except OSError as error:
+        print(f"The page cannot be served on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        done.set()
+        progress.join(2)
+        assistant.close()
+
+
+def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
+    """Serve the page and the routes beside it; returns once they answer."""
+    settings = assistant.settings
+    guarded = not settings.on_loopback and not os.environ.get("SPACE_ID")  # a Space is public on purpose
+    password = settings.password or (secrets.token_urlsafe(9) if guarded else "")
+    guest = bool(password) or not settings.on_loopback
+    page = build_page(assistant, guest=guest)
+    hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback else None
+    _, local_url, share_url = page.launch(
+        server_name=settings.host,
+        server_port=settings.port or _free_port(settings.host),
+        share=settings.share,
+        auth=(settings.user, password) if password else None,
+        inbrowser=open_browser,
+        prevent_thread_lock=True,
+        quiet=True,
+        show_error=False,
+        max_file_size=LARGEST_BODY,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        run_history=False,
+        footer_links=["api"],
+        favicon_path=ASSETS / "favicon.svg",
+        theme=build_theme(),
+        css_paths=ASSETS / "page.css",
+        app_kwargs={
+            "routes": build_routes(assistant, public=guest),
+            "middleware": [Middleware(Guard, hosts=hosts)],
+        },
+    )
+    assistant.folder.say_holder(local_url)
+    log.info("%s is at %s", TITLE, local_url)
+    if settings.share:
+        log.info(
+            "Shared at %s", share_url or "no link: the share service cannot be reached; the page is served locally"
+        )
+    if password:
+        log.info("User %s, password %s", settings.user, password)
+    return page
+
+
+def build_theme() -> gr.themes.Base:
+    """Gradio's Base in teal and slate, with the fonts of the machine (nothing is fetched)."""
+    sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "sans-serif"]
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
+    return gr.themes.Base(primary_hue="teal", neutral_hue="slate", radius_size="lg", font=sans, font_mono=mono)
+
+
+def _free_port(host: str) -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind((host if host != "localhost" else "127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

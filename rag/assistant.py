@@ -1,0 +1,374 @@
+"""The running app without its page: brings up models, store and chain, heals what fails, answers, and tells its state.
+
+Two threads work from the start: one brings up the chat model and watches it, the other brings up the embeddings, opens
+the store and ingests the sources. A page is served meanwhile; a question that comes early waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+
+from rag.chain import Chain, Limits, Line, Phase, Update, build_chain, build_prompt, stream_answer
+from rag.embedded import ChatEngine
+from rag.errors import ModelMissing, NothingIndexed, RagError, SourceError
+from rag.ingest import Cancelled, Ingest
+from rag.loader import GUIDE, expand_source
+from rag.models import PULL_SIZES, Ollama, build_chat_model, build_embeddings, choose_models
+from rag.settings import DEFAULT_SOURCE, Settings
+from rag.store import DataFolder, Store, check_index, set_aside
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 3.0
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something long under way: `done` of `total` in `unit` (0: not known)."""
+
+    label: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+
+class Assistant:
+    """Answers questions about the sources in the settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        chat_model: BaseChatModel | None = None,
+        embeddings: Embeddings | None = None,
+    ) -> None:
+        """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
+        self.settings = settings
+        self.names = choose_models(settings)
+        self.folder = DataFolder(settings.data_dir)
+        self.work: dict[str, Work] = {}
+        self.problems: dict[str, RagError] = {}
+        self.failed: dict[str, str] = {}
+        self.notes: list[str] = []
+        self.missing: list[str] = []
+        self._given_chat = chat_model
+        self._given_embeddings = embeddings
+        self._prompt = build_prompt(settings.prompt_file)
+        self._ollama = Ollama(settings)
+        self._engine = self._embedded_engine()
+        self._chat: tuple[BaseChatModel, int] | None = None
+        self._embeddings: Embeddings | None = None
+        self._store: Store | None = None
+        self._ingest: Ingest | None = None
+        self._chain: Chain | None = None
+        self._ingested = False
+        self._line = Line(settings.concurrency, settings.queue_size)
+        self._closing = threading.Event()
+        self._wake = {"chat": threading.Event(), "index": threading.Event()}
+        self._threads: list[threading.Thread] = []
+
+    def _embedded_engine(self) -> ChatEngine | None:
+        provider, _, model = self.names.chat.partition(":")
+        if provider != "embedded" or self._given_chat is not None:
+            return None
+        return ChatEngine(model, self.settings.cache_dir)
+
+    def start(self) -> None:
+        """Take the data folder and begin to work; returns at once.
+
+        Raises:
+            StoreError: the folder cannot be had.
+        """
+        self.folder.acquire()
+        for name, target in (("chat", self._bring_up_chat), ("index", self._bring_up_index)):
+            thread = threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Stop what is under way and let go of models and files."""
+        self._closing.set()
+        if self._ingest:
+            self._ingest.cancelled.set()
+        for event in self._wake.values():
+            event.set()
+        if self._engine:
+            self._engine.close()
+        for thread in self._threads:
+            thread.join(10)
+        if self._store:
+            self._store.close()
+        self.folder.release()
+
+    # -- what is up ----------------------------------------------------------------------------------------------
+
+    def _guarded(self, name: str, target: Callable[[], None]) -> None:
+        """Run a step until it is through; what fails is told, and tried again when it may have healed."""
+        while not self._closing.is_set():
+            try:
+                target()
+                self.problems.pop(name, None)
+            except Cancelled:
+                return
+            except RagError as error:
+                if not self._closing.is_set() and str(error) != str(self.problems.get(name)):
+                    log.warning("%s", error)
+                self.problems[name] = error
+            except Exception as error:
+                log.exception("bringing up %s", name)
+                self.problems[name] = RagError(f"Something unexpected failed ({type(error).__name__}); see the log.")
+            finally:
+                self.work.pop(name, None)
+            self._wake[name].wait(RETRY_SECONDS if name in self.problems or name == "chat" else None)
+            self._wake[name].clear()
+
+    def _bring_up_chat(self) -> None:
+        if self._chat is None:
+            self.work["chat"] = Work(f"loading {self.names.chat}")
+            self._need_pulled(self.names.chat)
+            if self._engine:
+                self._engine.start(self._fetching("chat", self.names.chat))
+            model = self._given_chat
+            window = self.settings.max_context
+            if model is None:
+                model, window = build_chat_model(self.names.chat, self.settings, self._engine)
+            self._chat = (model, window)
+            self._link()
+            log.info("chat model %s is ready (%s tokens of context)", self.names.chat, window)
+        self.check_chat()
+
+    def check_chat(self) -> None:
+        """See whether the chat model can be asked now; starts an embedded one again.
+
+        Raises:
+            EngineError: it cannot; says what to do.
+        """
+        if self._engine and not self._engine.running and not self._closing.is_set():
+            self._engine.start()
+        if self._given_chat is None:
+            self._need_pulled(self.names.chat)
+        self.problems.pop("chat", None)
+
+    def _need_pulled(self, name: str) -> None:
+        provider, _, model = name.partition(":")
+        if provider != "ollama":
+            return
+        missing = self._ollama.missing([model])
+        if not missing:
+            if model in self.missing:
+                self.missing.remove(model)
+            return
+        if model not in self.missing:
+            self.missing.append(model)
+            if self.settings.pull:
+                for _ in self.pull(model):
+                    pass
+                return
+        size = PULL_SIZES.get(model.partition(":")[0])
+        raise ModelMissing(
+            f"Ollama at {self.settings.ollama_host} does not have the model {model}{f' ({size})' if size else ''}."
+            f" Pull it with the button on the page, with --pull at start, or with `ollama pull {model}`."
+        )
+
+    def pull(self, model: str) -> Iterator[Work]:
+        """Pull a model into Ollama; yields how far it is.
+
+        Raises:
+            EngineError: it could not be pulled.
+        """
+        key = f"pull {model}"
+        try:
+            for status, done, total in self._ollama.pull(model):
+                self.work[key] = Work(f"pulling {model}: {status}", done, total, "bytes")
+                yield self.work[key]
+        finally:
+            self.work.pop(key, None)
+        if model in self.missing:
+            self.missing.remove(model)
+        for event in self._wake.values():
+            event.set()
+
+    def _fetching(self, key: str, name: str) -> Callable[[int, int], None]:
+        def progress(done: int, total: int) -> None:
+            loading = Work(f"loading {name}")
+            self.work[key] = loading if done == total else Work(f"downloading {name}", done, total, "bytes")
+
+        return progress
+
+    def _bring_up_index(self) -> None:
+        if self._store is None:
+            self.work["index"] = Work("checking the index")
+            checked: list[str] = []
+            checking = threading.Thread(target=lambda: checked.append(check_index(self.folder)), daemon=True)
+            checking.start()
+            if self._embeddings is None:
+                self._need_pulled(self.names.embeddings)
+                self._embeddings = self._given_embeddings or build_embeddings(
+                    self.names.embeddings, self.settings, self._fetching("index", self.names.embeddings)
+                )
+            checking.join()
+            if checked and checked[0]:
+                kept = set_aside(self.folder)
+                self._note(f"The index was damaged ({checked[0]}). It is built again from the texts; see {kept}.")
+            engine = (self.names.embeddings, self._address(self.names.embeddings))
+            splitter = (self.settings.chunk_size, self.settings.chunk_overlap)
+            self._store = Store(self.folder, self._embeddings, engine, splitter)
+            self._ingest = Ingest(self._store, self._embeddings, self.settings)
+            self._link()
+        assert self._ingest is not None
+        self._ingest.finish(self._indexing)
+        self._ingest_sources()
+        self._ingested = True
+        log.info("%s sources, %s chunks are indexed", len(self._store.sources), self._store.chunks)
+
+    def _indexing(self, source: str, done: int, total: int) -> None:
+        self.work["index"] = Work(f"indexing {source}", done, total, "chunks")
+
+    def _note(self, text: str) -> None:
+        log.warning("%s", text)
+        self.notes.append(text)
+
+    def _ingest_sources(self) -> None:
+        """Every configured source; the bundled guide stands in for the article where that cannot be loaded."""
+        assert self._store is not None
+        failed: dict[str, str] = {}
+        for given in self.settings.sources:
+            try:
+                single = expand_source(given)
+            except SourceError as error:
+                failed[given] = error.reason
+                log.warning("%s", error)
+                continue
+            for source in single:
+                if (reason := self._ingest_one(source)) is not None:
+                    failed[source] = reason
+        indexed = {item.source for item in self._store.sources}
+        if DEFAULT_SOURCE in failed and DEFAULT_SOURCE not in indexed:
+            self._ingest_one(GUIDE)
+        elif GUIDE in indexed and GUIDE not in self.settings.sources:
+            self._store.remove(GUIDE)
+        self.failed = failed
+
+    def _ingest_one(self, source: str) -> str | None:
+        """Ingest a source; what failed, if anything did."""
+        assert self._ingest is not None and self._store is not None
+        self.work["index"] = Work(f"loading {source}")
+        try:
+            embedded = self._ingest.ingest(source, self._indexing, named_at_start=True)
+        except SourceError as error:
+            reason = error.reason
+            if any(item.source == source for item in self._store.sources):
+                record = self.folder.read(source)
+                when = time.strftime("%Y-%m-%d", time.localtime(record.loaded_at)) if record else "earlier"
+                reason += f" (answers come from the copy of {when})"
+            log.warning("%s: %s", source, reason)
+            return reason
+        log.info("%s: %s", source, f"{embedded} chunks embedded" if embedded else "unchanged")
+        return None
+
+    def retry(self) -> None:
+        """Try again now what failed: the models, the sources."""
+        for event in self._wake.values():
+            event.set()
+
+    def _link(self) -> None:
+        """Build the chain once both its ends are there."""
+        if self._chat is None or self._store is None or self._embeddings is None:
+            return
+        model, window = self._chat
+        how = self.settings.context
+        self._chain = build_chain(
+            self._store.vector_store().as_retriever(search_kwargs={"k": self.settings.k}),
+            self._prompt,
+            model,
+            embeddings=self._embeddings,
+            sentences=how == "sentences" or (how == "auto" and self.names.chat.startswith("embedded:")),
+            window=window,
+            max_tokens=self.settings.max_tokens,
+        )
+
+    def _address(self, name: str) -> str:
+        provider = name.partition(":")[0]
+        if provider == "ollama":
+            return self.settings.ollama_host
+        return "this machine" if provider == "embedded" else self.settings.base_url or f"{provider}'s own address"
+
+    # -- answering -----------------------------------------------------------------------------------------------
+
+    def stream_answer(self, question: str, history: Sequence[BaseMessage] = ()) -> AsyncGenerator[Update, None]:
+        """Answer a question, as `rag.chain.stream_answer` describes."""
+        return stream_answer(
+            self._ready_chain,
+            question,
+            history,
+            line=self._line,
+            limits=Limits(self.settings.first_token_timeout, self.settings.idle_timeout),
+            max_question=self.settings.max_question,
+            engine=(self.names.chat, self._address(self.names.chat)),
+            engine_phase=self._engine_phase,
+        )
+
+    def _engine_phase(self) -> Phase:
+        provider, _, model = self.names.chat.partition(":")
+        return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
+
+    async def _ready_chain(self) -> Chain:
+        """The chain, waited for while the app starts.
+
+        Raises:
+            RagError: it cannot be had; says what to do.
+        """
+        while self._chain is None or not self._has_chunks():
+            if problem := self.problems.get("index") or self.problems.get("chat"):
+                raise problem
+            if self._ingested and not self._has_chunks():
+                failed = "; ".join(f"{source}: {reason}" for source, reason in self.failed.items())
+                raise NothingIndexed(f"Nothing is indexed yet, so there is nothing to answer from. {failed}".strip())
+            await asyncio.sleep(POLL_SECONDS)
+        if "chat" in self.problems or (self._engine and not self._engine.running):
+            await asyncio.to_thread(self.check_chat)
+        return self._chain
+
+    def _has_chunks(self) -> bool:
+        return self._store is not None and self._store.chunks > 0
+
+    # -- telling -------------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether a question would be answered now."""
+        return self._chain is not None and self._has_chunks() and not self.problems
+
+    def status(self) -> dict[str, Any]:
+        """The app's state for people and programs: the same facts on the page and at `/health`."""
+        sources = self._store.sources if self._store else []
+        return {
+            "ready": self.ready,
+            "awaiting": [work.label + _share(work) for work in list(self.work.values())],
+            "problems": {name: str(error) for name, error in list(self.problems.items())},
+            "models": {"chat": self.names.chat, "embeddings": self.names.embeddings},
+            "missing": list(self.missing),
+            "sources": len(sources),
+            "chunks": sum(item.chunks for item in sources),
+            "failed": dict(self.failed),
+            "notes": list(self.notes),
+        }
+
+
+def _share(work: Work) -> str:
+    if not work.total:
+        return ""
+    if work.unit == "bytes":
+        return f", {work.done / 1e6:.0f} of {work.total / 1e6:.0f} MB"
+    return f", {work.done} of {work.total} {work.unit}"

@@ -1,0 +1,330 @@
+"""Question -> sources -> prompt -> chat model -> tokens: the chain, and the one stream that every door reads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, RunnablePassthrough
+
+from rag.context import count_tokens, pack
+from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
+
+PROMPT_FILE = Path(__file__).parent / "prompt.txt"
+TICK_SECONDS = 1.0
+"""A generator that yields this often lets Gradio notice a closed tab before the first token."""
+FLUSH_SECONDS = 0.04
+STALL_SECONDS = 10.0
+"""Silence in the middle of an answer that is called a stall."""
+RETRIEVAL_SECONDS = 60.0
+QUEUE_SECONDS = 120.0
+WHOLE = ("stop", "end_turn", "STOP", "stop_sequence")
+"""What engines call an answer that the model itself ended (Ollama and OpenAI, Anthropic, Google)."""
+
+Chain = Runnable[dict[str, Any], dict[str, Any]]
+Phase = Literal["queued", "starting", "searching", "loading", "reading", "writing", "stalled", "done"]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds: how long retrieval took; from the question to the first token; and in all. None: not yet."""
+
+    retrieval: float | None = None
+    first_token: float | None = None
+    total: float = 0.0
+    tokens: int = 0
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens a second after the first one."""
+        if self.first_token is None or self.tokens < 2 or self.total <= self.first_token:
+            return None
+        return (self.tokens - 1) / (self.total - self.first_token)
+
+
+@dataclass(frozen=True)
+class Update:
+    """A moment of an answer: what is happening, the text so far and `new` of it, and what it is drawn from."""
+
+    phase: Phase = "queued"
+    text: str = ""
+    new: str = ""
+    sources: tuple[Document, ...] = ()
+    timings: Timings = field(default_factory=Timings)
+
+
+def build_prompt(path: Path | None = None) -> ChatPromptTemplate:
+    """The prompt from a file: what stands before a line `---` is the system's part, the rest the person's turn."""
+    text = (path or PROMPT_FILE).read_text(encoding="utf-8")
+    system, separator, human = text.partition("\n---\n")
+    if not separator:
+        system, human = "", text
+    parts: list[Any] = [("system", system.strip())] if system.strip() else []
+    return ChatPromptTemplate.from_messages([*parts, MessagesPlaceholder("history"), ("human", human.strip())])
+
+
+def build_chain(
+    retriever: BaseRetriever,
+    prompt: ChatPromptTemplate,
+    chat_model: BaseChatModel,
+    *,
+    embeddings: Embeddings,
+    sentences: bool,
+    window: int,
+    max_tokens: int,
+) -> Chain:
+    """The chain from `{"question", "history"}`; its stream gives `sources` whole, then `answer` piece by piece.
+
+    `window` and `max_tokens` are tokens: what prompt and answer may have together, and the answer alone.
+    """
+    own_words = sum(count_tokens(str(message)) for message in prompt.messages)
+    packed = partial(pack, embeddings=embeddings, sentences=sentences, window=window, reserved=own_words + max_tokens)
+    answer = RunnableLambda(packed) | prompt | chat_model | RunnableGenerator(whole_answer) | StrOutputParser()
+
+    async def answered(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+        """Pass question and sources on, then the answer's pieces.
+
+        In place of a second `assign`: that runs its part in a task of its own, which nothing ends when the reader goes
+        away before the first token (langchain-core 1.7.2), so that the model would work on for nobody.
+        """
+        given: dict[str, Any] = {}
+        async for piece in pieces:
+            given |= piece
+            yield piece
+        async with aclosing(cast(AsyncGenerator[str, None], answer.astream(given))) as stream:
+            async for text in stream:
+                yield {"answer": text}
+
+    return RunnablePassthrough.assign(sources=itemgetter("question") | retriever) | RunnableGenerator(answered)
+
+
+async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMessage]:
+    """Pass the model's pieces on; at the end, refuse to call complete what the model did not end itself.
+
+    Raises:
+        AnswerCutOff: the stream ended without a reason, or because the answer grew too long.
+    """
+    reason = ""
+    async for piece in pieces:
+        found = piece.response_metadata
+        reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
+        yield piece
+    if reason in ("length", "max_tokens", "MAX_TOKENS"):
+        raise AnswerCutOff("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
+    if reason not in WHOLE:
+        raise AnswerCutOff(
+            "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
+        )
+
+
+class Line:
+    """The line in front of the chat model, shared by every door."""
+
+    def __init__(self, places: int, waiting: int) -> None:
+        self._slots = asyncio.Semaphore(places)
+        self._room = places + waiting
+        self._inside = 0
+
+    async def enter(self) -> None:
+        """Take a place; wait for it if need be.
+
+        Raises:
+            Busy: too many wait already.
+        """
+        if self._inside >= self._room:
+            raise Busy(f"{self._inside} questions are being answered or wait already. Try again in a moment.")
+        self._inside += 1
+        try:
+            await self._slots.acquire()
+        except BaseException:
+            self._inside -= 1
+            raise
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._slots.release()
+        self._inside -= 1
+
+
+@dataclass
+class Limits:
+    """Seconds to wait: for the first token, and between two."""
+
+    first_token: float
+    idle: float
+
+
+async def stream_answer(
+    chain: Callable[[], Awaitable[Chain]],
+    question: str,
+    history: Sequence[BaseMessage],
+    *,
+    line: Line,
+    limits: Limits,
+    max_question: int,
+    engine: tuple[str, str],
+    engine_phase: Callable[[], Phase] | None = None,
+) -> AsyncGenerator[Update, None]:
+    """Answer a question; every door of the app reads this stream.
+
+    Yields at once what happens, the first token at once, then at most every 40 ms what has come since, and at least
+    every second while nothing comes. `chain` is awaited for the chain (it may have to be started), `engine` is the
+    chat model's name and address for messages, `engine_phase` tells, from a thread, whether the model is loading.
+
+    Raises:
+        RagError: what happened and what to do; the text yielded so far stays valid.
+    """
+    question = question.replace("\0", "").encode("utf-8", "ignore").decode("utf-8").strip()
+    if not question:
+        raise QuestionError("The question is empty.")
+    if len(question) > max_question:
+        raise QuestionError(f"The question has {len(question)} characters; at most {max_question} are taken.")
+    now = Update()
+    began = time.monotonic()
+    yield now
+    entering = asyncio.ensure_future(line.enter())
+    try:
+        while not entering.done():
+            await asyncio.wait({entering}, timeout=TICK_SECONDS)
+            if time.monotonic() - began > QUEUE_SECONDS and not entering.done():
+                raise Busy(f"No place became free within {QUEUE_SECONDS:.0f} seconds. Try again later.")
+            yield replace(now, timings=Timings(total=time.monotonic() - began))
+        entering.result()
+    except BaseException:
+        if not entering.cancel() and not entering.cancelled() and entering.exception() is None:
+            line.leave()
+        raise
+    try:
+        async with aclosing(_answer(chain, question, history, limits, engine, engine_phase, began)) as updates:
+            async for update in updates:
+                yield update
+    finally:
+        line.leave()
+
+
+async def _answer(
+    chain: Callable[[], Awaitable[Chain]],
+    question: str,
+    history: Sequence[BaseMessage],
+    limits: Limits,
+    engine: tuple[str, str],
+    engine_phase: Callable[[], Phase] | None,
+    began: float,
+) -> AsyncGenerator[Update, None]:
+    now = Update(phase="starting")
+    pieces: list[dict[str, Any]] = []
+    came = asyncio.Event()
+    search_began = 0.0
+
+    async def read() -> None:
+        """Fill `pieces` from the chain, so that ticks and limits do not depend on it."""
+        nonlocal search_began
+        runnable = await chain()
+        search_began = time.monotonic()
+        given = {"question": question, "history": list(history)}
+        async with aclosing(cast(AsyncGenerator[dict[str, Any], None], runnable.astream(given))) as stream:
+            async for piece in stream:
+                pieces.append(piece)
+                came.set()
+
+    reading = asyncio.ensure_future(read())
+    asking: asyncio.Future[Phase] | None = None
+    last_token = time.monotonic()
+    flushed = 0.0
+    try:
+        while True:
+            waiting = asyncio.ensure_future(came.wait())
+            await asyncio.wait({waiting, reading}, timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if now.text and pieces and not reading.done():
+                await asyncio.sleep(max(0.0, flushed + FLUSH_SECONDS - time.monotonic()))
+            taken, pieces[:] = list(pieces), []
+            came.clear()
+            moment = time.monotonic()
+            now = replace(now, new="", timings=replace(now.timings, total=moment - began))
+            for piece in taken:
+                if "sources" in piece:
+                    last_token = moment
+                    timings = replace(now.timings, retrieval=moment - search_began)
+                    now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
+                if "answer" in piece:
+                    last_token = moment
+                    now = _with_token(now, piece["answer"], moment - began)
+            ended = reading.done() and not pieces
+            if ended:
+                reading.result()
+                break
+            if not search_began:
+                last_token = moment
+            elif now.phase == "starting":
+                now = replace(now, phase="searching")
+            if not taken:
+                now = _while_silent(now, moment - last_token, limits, engine)
+            if now.phase in ("reading", "loading") and engine_phase is not None:
+                if asking is not None and asking.done():
+                    now, asking = replace(now, phase=asking.result()), None
+                elif asking is None:  # its answer may take a while, and no token waits for it
+                    asking = asyncio.ensure_future(asyncio.to_thread(engine_phase))
+            flushed = moment
+            yield now
+    except RagError:
+        if now.new:
+            yield now
+        raise
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except Exception as error:
+        if now.new:
+            yield now
+        raise engine_error(error, *engine) from error
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        if asking is not None:
+            asking.cancel()
+    if not now.text.strip():
+        raise AnswerCutOff(f"{engine[0]} gave an empty answer. Ask again, or in other words.")
+    yield replace(now, phase="done")
+
+
+def _with_token(now: Update, token: str, seconds: float) -> Update:
+    if not token:
+        return now
+    first = now.timings.first_token if now.timings.first_token is not None else seconds
+    timings = replace(now.timings, first_token=first, tokens=now.timings.tokens + 1)
+    return replace(now, phase="writing", text=now.text + token, new=now.new + token, timings=timings)
+
+
+def _while_silent(now: Update, silent: float, limits: Limits, engine: tuple[str, str]) -> Update:
+    """What to say after a second without a token; gives up at the limits."""
+    name, address = engine
+    if now.text:
+        if silent > limits.idle:
+            raise EngineStalled(
+                f"{name} at {address} sent nothing for {silent:.0f} seconds in the middle of the answer."
+                " Ask again; if it stays so, restart it."
+            )
+        return replace(now, phase="stalled" if silent > STALL_SECONDS else "writing")
+    if silent > limits.first_token:
+        raise EngineStalled(
+            f"{name} at {address} gave no token for {silent:.0f} seconds. It may still be loading: ask again, or raise"
+            " RAG_FIRST_TOKEN_TIMEOUT."
+        )
+    if now.timings.retrieval is None:
+        if silent > RETRIEVAL_SECONDS:
+            raise StoreError(f"The search did not end within {RETRIEVAL_SECONDS:.0f} seconds. Restart the app.")
+    return now

@@ -1,0 +1,119 @@
+"""What the chat model gets to read: passages or their best sentences, and the earlier turns, within its window."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.messages import BaseMessage
+
+SENTENCES = 8
+SENTENCE_CHARACTERS = 900
+"""A 135M model on two cores reads about 300 tokens a second: this much is read in under a second."""
+SHORTEST_SENTENCE = 25
+CARRY = 0.4
+"""Of a sentence's nearness to the question, what the next one gets: tried on the guide and a long article."""
+HISTORY_SHARE = 0.25
+"""Of the tokens left for passages and history, what earlier turns may take."""
+BYTES_PER_TOKEN = 3.0
+"""UTF-8 bytes in a token, at least, for prose in the vocabularies of Llama 3 and SmolLM2 (English has about 4.2)."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9À-Þ])|\n")
+_ABBREVIATION = re.compile(r"\b(et al|e\.g|i\.e|etc|cf|vs|Fig|Eq|Dr|Mr|Ms|No|pp)\. ")
+
+
+def count_tokens(text: str) -> int:
+    """Tokens that `text` takes at most: an estimate from its bytes, as Ollama has no tokenizer to ask."""
+    return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of `text`, white space folded. A line break ends one: the loader leaves one between blocks."""
+    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(". ", ".\ue000"), text)
+    parts = (part.replace("\ue000", " ") for part in _SENTENCE_END.split(shielded))
+    return [folded for part in parts if (folded := " ".join(part.split()))]
+
+
+def _says_something(sentence: str) -> bool:
+    """Whether it is more than a heading, a caption's stub or a bare reference."""
+    if len(sentence) < SHORTEST_SENTENCE or sentence.startswith("#"):
+        return False
+    return len(sentence) >= 60 or sentence.endswith((".", "!", "?", ":", ";", "”", '"'))
+
+
+def best_sentences(question: str, sources: Sequence[Document], embeddings: Embeddings) -> str:
+    """The sentences of the passages that are nearest to the question, in reading order, under 900 characters.
+
+    Small models answer from these where four whole passages would take seconds to read and lead them astray.
+    """
+    import numpy as np
+
+    seen: set[str] = set()
+    sentences: list[str] = []
+    for source in sources:
+        # A passage begins and ends anywhere; what comes before its first sentence end is likely half a sentence.
+        for sentence in split_sentences(source.page_content):
+            if _says_something(sentence) and sentence not in seen:
+                seen.add(sentence)
+                sentences.append(sentence)
+    if not sentences:
+        return "\n".join(source.page_content for source in sources)[:SENTENCE_CHARACTERS]
+    vectors = np.array(embeddings.embed_documents(sentences))
+    nearness = vectors @ np.array(embeddings.embed_query(question))
+    nearness[1:] += CARRY * np.maximum(nearness[:-1], 0)  # what follows a near sentence often explains it
+    chosen: list[int] = []
+    room = SENTENCE_CHARACTERS
+    for index in np.argsort(-nearness):
+        if len(chosen) == SENTENCES:
+            break
+        if len(sentences[index]) < room or not chosen:
+            chosen.append(int(index))
+            room -= len(sentences[index]) + 1
+    return "\n".join(sentences[index][:SENTENCE_CHARACTERS] for index in sorted(chosen))
+
+
+def whole_passages(sources: Sequence[Document], tokens: int) -> tuple[str, int]:
+    """The passages that fit into `tokens`, best first, numbered, and how many they are."""
+    parts: list[str] = []
+    for number, source in enumerate(sources, start=1):
+        part = f"[{number}] {source.metadata.get('title', '')}\n{source.page_content}"
+        tokens -= count_tokens(part) + 1
+        if tokens < 0:
+            break
+        parts.append(part)
+    return "\n\n".join(parts), len(parts)
+
+
+def trim_history(history: Sequence[BaseMessage], tokens: int) -> list[BaseMessage]:
+    """The latest messages that fit into `tokens`, beginning with one of the person's."""
+    kept: list[BaseMessage] = []
+    for message in reversed(history):
+        tokens -= count_tokens(message.text) + 8
+        if tokens < 0:
+            break
+        kept.insert(0, message)
+    while kept and kept[0].type != "human":
+        kept.pop(0)
+    return kept
+
+
+def pack(
+    given: dict[str, Any], *, embeddings: Embeddings, sentences: bool, window: int, reserved: int
+) -> dict[str, Any]:
+    """The prompt's variables from `question`, `history` and `sources`, within the window.
+
+    `window` is the model's in tokens, `reserved` what the answer and the prompt's own words take of it.
+    """
+    question: str = given["question"]
+    room = max(0, window - reserved - count_tokens(question))
+    history = trim_history(given.get("history", ()), int(room * HISTORY_SHARE))
+    room -= sum(count_tokens(message.text) + 8 for message in history)
+    if sentences:
+        context = best_sentences(question, given["sources"], embeddings)
+    else:
+        context, _ = whole_passages(given["sources"], room)
+    return {"question": question, "history": history, "context": context}

@@ -1,0 +1,233 @@
+"""The embedded default: a chat model and embeddings that need nothing but this Python environment.
+
+The chat model runs in llama.cpp (xllamacpp) in a child process of ours: a crash in its C++ ends the child and not the
+app, and the next question starts it again. The child speaks the OpenAI protocol on a loopback port behind a random key,
+since any page in a browser could call that port otherwise. It ends with its parent, however that ends, because it reads
+a pipe that the parent holds open.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.embeddings import Embeddings
+
+from rag.errors import EngineError, ModelMissing, TextTooLong
+from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, Progress, Weights, fetch_weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+CHAT_WEIGHTS: dict[str, Weights] = {"smollm2-135m-instruct": SMOLLM2}
+EMBEDDING_WEIGHTS: dict[str, tuple[Weights, Weights]] = {"all-minilm-l6-v2": (MINILM, MINILM_TOKENIZER)}
+
+CONTEXT_WINDOW = 4096
+"""Tokens a prompt and its answer may have; all slots share twice as much."""
+SLOTS = 4
+BATCH = 128
+"""Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed in half a second."""
+START_SECONDS = 60.0
+EMBEDDING_WINDOW = 512
+"""Tokens that the position embeddings of all-MiniLM-L6-v2 reach (config.json of the model)."""
+EMBEDDING_BATCH_TOKENS = 2048
+"""Tokens in one run of the embedding model: bounds memory whatever the length of the texts."""
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows do not tell
+        return os.cpu_count() or 1
+
+
+class ChatEngine:
+    """The child process that runs an embedded chat model, started at need and again after a crash."""
+
+    def __init__(self, model: str, cache_dir: Path) -> None:
+        if model not in CHAT_WEIGHTS:
+            raise ModelMissing(f"There is no embedded chat model {model!r}; there is {', '.join(CHAT_WEIGHTS)}.")
+        self.model = model
+        self.key = secrets.token_urlsafe(24)
+        self.url = ""
+        self._cache_dir = cache_dir
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._starting = threading.Lock()
+
+    @property
+    def running(self) -> bool:
+        """Whether the child is up and has its model loaded."""
+        return bool(self.url) and self._process is not None and self._process.poll() is None
+
+    def start(self, progress: Progress | None = None) -> None:
+        """Fetch the weights if need be and start the child, unless it runs. Blocks until the model is loaded.
+
+        Raises:
+            EngineError: the weights cannot be had, or the child did not come up; says why.
+        """
+        with self._starting:
+            if self.running:
+                return
+            weights = fetch_weights(CHAT_WEIGHTS[self.model], self._cache_dir, progress)
+            self.url = ""
+            self._launch(weights)
+
+    def _launch(self, weights: Path) -> None:
+        root = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        given = {"model": str(weights), "alias": self.model, "key": self.key, "port": self._port}
+        noise = (self._cache_dir / "chat-engine.log").open("w", encoding="utf-8", errors="replace")
+        with noise:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from rag.embedded import serve; serve()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=noise,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        assert self._process.stdin and self._process.stdout
+        watchdog = threading.Timer(START_SECONDS, self._process.kill)
+        watchdog.start()
+        try:
+            self._process.stdin.write(json.dumps(given) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            line = ""
+        finally:
+            watchdog.cancel()
+        if not line:
+            code = self._process.wait()
+            raise EngineError(
+                f"The embedded chat model did not start (its process ended with {code}; see {noise.name}). "
+                "Ask again to start it anew, or choose another with --model."
+            )
+        self.url = json.loads(line)["url"]
+        self._port = int(self.url.rsplit(":", 1)[1])
+        log.info("embedded chat model %s is up (process %s)", self.model, self._process.pid)
+
+    def close(self) -> None:
+        """End the child."""
+        process, self._process, self.url = self._process, None, ""
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def serve() -> None:
+    """The child: load the model, print the address as a line of JSON, serve until standard input ends."""
+    given = json.loads(sys.stdin.readline())
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = given["model"]
+    params.model_alias = {given["alias"]}
+    params.api_keys = [given["key"]]
+    params.hostnames = ["127.0.0.1"]
+    params.port = given["port"]
+    params.ui = False
+    params.n_ctx = 2 * CONTEXT_WINDOW
+    params.n_parallel = SLOTS
+    params.kv_unified = True
+    params.n_batch = params.n_ubatch = BATCH
+    params.cache_ram_mib = 256
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores()
+    params.verbosity = 0
+    server = xllamacpp.Server(params)
+    sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")
+    sys.stdout.flush()
+    while sys.stdin.read(4096):
+        pass
+    os._exit(0)  # the parent is gone: nothing is worth a tidy end
+
+
+class MiniLMEmbeddings(Embeddings):
+    """all-MiniLM-L6-v2 (int8) in onnxruntime: 384 numbers a text, of length 1.
+
+    Mean of the token vectors, then normalised, as in the model's card. A text longer than `EMBEDDING_WINDOW` tokens is
+    refused and never cut.
+    """
+
+    window = EMBEDDING_WINDOW
+
+    def __init__(self, cache_dir: Path, progress: Progress | None = None) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        model = fetch_weights(MINILM, cache_dir, progress)
+        self._tokenizer = Tokenizer.from_file(str(fetch_weights(MINILM_TOKENIZER, cache_dir, progress)))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = cores()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to the chat model
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._inputs = {item.name for item in self._session.get_inputs()}
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, the two special ones included."""
+        return len(self._tokenizer.encode(text).ids)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text, in their order.
+
+        Raises:
+            TextTooLong: a text is longer than the window.
+        """
+        import numpy as np
+
+        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        longest = max(map(len, encoded), default=0)
+        if longest > EMBEDDING_WINDOW:
+            raise TextTooLong(f"A text of {longest} tokens is longer than the embedding model's {EMBEDDING_WINDOW}.")
+        vectors = np.empty((len(encoded), 384), dtype=np.float32)
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        start = 0
+        while start < len(order):
+            stop = start + 1
+            while stop < len(order) and (stop + 1 - start) * len(encoded[order[stop]]) <= EMBEDDING_BATCH_TOKENS:
+                stop += 1
+            batch = order[start:stop]
+            vectors[batch] = self._run([encoded[index] for index in batch])
+            start = stop
+        result: list[list[float]] = vectors.tolist()
+        return result
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a question; this model takes no instruction before it."""
+        return self.embed_documents([text])[0]
+
+    def _run(self, batch: list[list[int]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        import numpy as np
+
+        width = max(map(len, batch))
+        ids = np.zeros((len(batch), width), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, tokens in enumerate(batch):
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden = self._session.run(None, {name: feed[name] for name in self._inputs})[0]
+        weight = mask[:, :, None].astype(np.float32)
+        mean = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
+        return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,202 @@
+"""What can go wrong, said once: the exception tree, and the mapping of other libraries' errors onto it.
+
+RagError                    every error this package raises on purpose; str(error) says what happened and what to do
+├── SettingsError           a setting has a wrong value; the message names it
+├── SourceError             a source could not be loaded; .source and .reason
+├── EngineError             the chat model's or the embeddings' engine
+│   ├── EngineUnreachable   nothing answers at its address
+│   ├── ModelMissing        the engine answers but does not have the model
+│   ├── EngineStalled       no token within the time limit
+│   ├── PromptTooLong       the prompt does not fit the model's context window
+│   └── TextTooLong         a text does not fit the embedding model's window
+├── AnswerCutOff            the answer ended before the model said that it was complete
+├── StoreError              the vector store or the data folder
+│   └── StoreLocked         another process holds the data folder
+├── NothingIndexed          there is nothing to retrieve from
+├── QuestionError           the question is empty or too long
+└── Busy                    as many questions as allowed are being answered already
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import ClassVar
+
+
+class RagError(Exception):
+    """Base of all errors raised on purpose.
+
+    `code` is stable and meant for programs, `status` is the HTTP status that fits, `str(error)` is for people.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+
+class SettingsError(RagError):
+    """A setting has a wrong value."""
+
+    code = "bad_setting"
+
+
+class SourceError(RagError):
+    """A source could not be loaded: `source` is its URL or path, `reason` one sentence."""
+
+    code = "source_failed"
+    status = 502
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class EngineError(RagError):
+    """The engine that runs a model failed."""
+
+    code = "engine_failed"
+    status = 503
+
+
+class EngineUnreachable(EngineError):
+    """Nothing answers at the engine's address."""
+
+    code = "engine_unreachable"
+
+
+class ModelMissing(EngineError):
+    """The engine does not have the model."""
+
+    code = "model_missing"
+
+
+class EngineStalled(EngineError):
+    """The engine sent no token within the time limit."""
+
+    code = "engine_stalled"
+    status = 504
+
+
+class PromptTooLong(EngineError):
+    """The prompt does not fit the model's context window."""
+
+    code = "prompt_too_long"
+    status = 422
+
+
+class AnswerCutOff(RagError):
+    """The stream ended before the model said that the answer was complete."""
+
+    code = "cut_off"
+    status = 502
+
+
+class StoreError(RagError):
+    """The vector store or the data folder failed."""
+
+    code = "store_failed"
+    status = 503
+
+
+class StoreLocked(StoreError):
+    """Another process holds the data folder."""
+
+    code = "store_locked"
+
+
+class NothingIndexed(RagError):
+    """There is nothing to retrieve from."""
+
+    code = "nothing_indexed"
+    status = 409
+
+
+class QuestionError(RagError):
+    """The question is empty or too long."""
+
+    code = "bad_question"
+    status = 422
+
+
+class Busy(RagError):
+    """As many questions as allowed are being answered, and as many wait."""
+
+    code = "busy"
+    status = 503
+
+
+class TextTooLong(EngineError):
+    """A text does not fit the embedding model's window; it is to be split, never cut."""
+
+    code = "text_too_long"
+    status = 422
+
+
+def engine_error(error: BaseException, model: str, address: str) -> RagError:
+    """What `error`, raised by a client of the engine of `model` at `address`, means to a person.
+
+    `model` is `provider:model` (or the provider alone). Covers httpx, ollama, openai and plain sockets. The text of the
+    original error is shown only where the engine itself wrote it.
+    """
+    if isinstance(error, RagError):
+        return error
+    provider, _, name = model.partition(":")
+    kind = type(error).__name__
+    status = getattr(error, "status_code", None)
+    cause: BaseException | None = error
+    seen = set()
+    while cause is not None:
+        seen.add(type(cause).__name__)
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    who = {"ollama": "Ollama", "embedded": "The embedded chat model"}.get(provider, f"The server of {model}")
+    if seen & {"ConnectError", "ConnectTimeout", "ConnectionError", "ConnectionRefusedError", "gaierror"}:
+        advice = {
+            "ollama": "Start it with `ollama serve`, or set OLLAMA_HOST. Inside a container, this machine is"
+            " usually http://host.docker.internal:11434.",
+            "embedded": "Ask again: it is started anew.",
+        }.get(provider, "Start it, or set RAG_BASE_URL.")
+        return EngineUnreachable(f"{who} is not running at {address}. {advice}")
+    if seen & {"ReadTimeout", "APITimeoutError", "TimeoutException", "WriteTimeout", "PoolTimeout"}:
+        return EngineStalled(f"{who} at {address} stopped answering. Ask again; if it stays so, restart it.")
+    if seen & {"RemoteProtocolError", "ReadError", "WriteError", "BrokenPipeError", "ConnectionResetError"}:
+        return EngineError(f"{who} at {address} closed the connection in the middle. Ask again.")
+    said = _said_by_engine(error)
+    if status == 404 and provider == "ollama":
+        return ModelMissing(f"Ollama at {address} does not have the model {name}. Pull it: `ollama pull {name}`.")
+    if status == 404:
+        return ModelMissing(f"{who} at {address} does not know the model {name} ({said}).")
+    if status in (401, 403):
+        return EngineError(f"{who} at {address} refused the key. Set the API key of {provider} in the environment.")
+    if status == 429 or (status == 503 and "busy" in said):
+        return EngineError(f"{who} at {address} is at its limit ({said}). Ask again in a moment.")
+    if status == 400 and "context" in said:
+        return PromptTooLong(f"The prompt is too long for {model}: {said}")
+    if isinstance(error, json.JSONDecodeError) or kind in ("AttributeError", "JSONDecodeError"):
+        return EngineError(f"{who} at {address} sent something that is not its protocol. Is another program there?")
+    if said:
+        return EngineError(f"{who} at {address} reported: {said}")
+    return EngineError(f"{who} at {address} failed ({kind}). Ask again; the log has the details.")
+
+
+def _said_by_engine(error: BaseException) -> str:
+    """The engine's own words in an `ollama.ResponseError` or an `openai.APIError`, in one short line."""
+    said = getattr(error, "error", None)
+    body = getattr(error, "body", None)
+    if not isinstance(said, str) and isinstance(body, dict):
+        said = body.get("message")
+    if not isinstance(said, str):
+        return ""
+    return " ".join(said.split())[:300]
+
+
+def store_error(error: BaseException) -> RagError:
+    """What `error`, raised by Chroma or the file system, means to a person."""
+    if isinstance(error, RagError):
+        return error
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return StoreError("The disk is full: nothing more can be stored. Free some space and try again.")
+    text = " ".join(str(error).split())[:300] or type(error).__name__
+    if "disk I/O error" in text or "disk is full" in text:
+        return StoreError(f"The disk refused a write ({text}). Is it full? Free some space and try again.")
+    return StoreError(f"The vector store failed: {text}")

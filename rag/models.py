@@ -1,0 +1,335 @@
+"""Chat model and embeddings from `provider:model`; the one place that knows Ollama."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import ollama
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_ollama import ChatOllama, OllamaEmbeddings
+
+from rag.context import count_tokens
+from rag.errors import (
+    EngineError,
+    PromptTooLong,
+    SettingsError,
+    TextTooLong,
+    engine_error,
+)
+from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from rag.embedded import ChatEngine
+    from rag.weights import Progress
+
+OLLAMA_DEFAULTS = ("ollama:llama3", "ollama:mxbai-embed-large")
+EMBEDDED_DEFAULTS = ("embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2")
+
+PROBE_SECONDS = 1.5
+SMALLEST_NUM_CTX = 4096
+UNKNOWN_WINDOW = 4096
+"""Assumed of an OpenAI-compatible server that does not tell its window: what the smallest common models have."""
+
+INSTRUCTIONS: dict[str, tuple[str, str]] = {
+    "mxbai-embed-large": ("Represent this sentence for searching relevant passages: ", ""),
+    "snowflake-arctic-embed": ("Represent this sentence for searching relevant passages: ", ""),
+    "bge-large": ("Represent this sentence for searching relevant passages: ", ""),
+    "nomic-embed-text": ("search_query: ", "search_document: "),
+    "embeddinggemma": ("task: search result | query: ", "title: none | text: "),
+    "qwen3-embedding": (
+        "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
+        "",
+    ),
+}
+"""What the models' cards ask for before a question and before a text."""
+
+PULL_SIZES = {"llama3": "4.7 GB", "llama3.1": "4.9 GB", "llama3.2": "2.0 GB", "mxbai-embed-large": "670 MB"}
+"""Sizes that Ollama's library page gives; Ollama itself tells a size only once a pull runs."""
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """The models in use, as `provider:model`, and whether Ollama answered when they were chosen."""
+
+    chat: str
+    embeddings: str
+    ollama_answered: bool
+
+    def on_ollama(self) -> list[str]:
+        """The names, without the provider, of those that Ollama runs."""
+        return [name.partition(":")[2] for name in (self.chat, self.embeddings) if name.startswith("ollama:")]
+
+
+def choose_models(settings: Settings) -> ModelNames:
+    """What was named, else Ollama's defaults if Ollama answers, else the embedded ones."""
+    answered = False
+    if "auto" in (settings.model, settings.embeddings):
+        answered = Ollama(settings).answers()
+    chat, embeddings = OLLAMA_DEFAULTS if answered else EMBEDDED_DEFAULTS
+    return ModelNames(
+        chat if settings.model == "auto" else settings.model,
+        embeddings if settings.embeddings == "auto" else settings.embeddings,
+        answered,
+    )
+
+
+class Ollama:
+    """What the app asks Ollama besides chat and embeddings: is it there, what does it have, pull.
+
+    Every method raises an `EngineError` that says what to do.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.host = settings.ollama_host
+        self._quick = ollama.Client(host=self.host, **client_options(self.host, PROBE_SECONDS))
+        self._slow = ollama.Client(host=self.host, **client_options(self.host, 120.0))
+
+    def answers(self) -> bool:
+        """Whether an Ollama answers at the address, within about a second."""
+        try:
+            self._quick.list()
+        except Exception:
+            return False
+        return True
+
+    def missing(self, names: list[str]) -> list[str]:
+        """Which of `names` are not pulled."""
+        try:
+            have = {_with_tag(model.model or "") for model in self._quick.list().models}
+        except Exception as error:
+            raise engine_error(error, "ollama", self.host) from error
+        return [name for name in names if _with_tag(name) not in have]
+
+    def window(self, name: str) -> int:
+        """Tokens in the model's context window (`/api/show`, `model_info`, `*.context_length`)."""
+        try:
+            info = self._slow.show(name).modelinfo or {}
+        except Exception as error:
+            raise engine_error(error, f"ollama:{name}", self.host) from error
+        lengths = [value for key, value in info.items() if key.endswith(".context_length")]
+        return int(lengths[0]) if lengths else UNKNOWN_WINDOW
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether the model is in memory (`/api/ps`)."""
+        try:
+            return any(_with_tag(model.model or "") == _with_tag(name) for model in self._quick.ps().models)
+        except httpx.TimeoutException:
+            return False  # Ollama answers this only once a load under way is through
+        except Exception:
+            return True  # not worth a word: the chat request itself will tell
+
+    def pull(self, name: str) -> Iterator[tuple[str, int, int]]:
+        """Pull a model; yields (what is done, bytes so far, bytes in all), 0 in all where there are none."""
+        last = ""
+        try:
+            for step in self._slow.pull(name, stream=True):
+                last = step.status or ""
+                yield last, step.completed or 0, step.total or 0
+        except Exception as error:
+            raise engine_error(error, f"ollama:{name}", self.host) from error
+        if last != "success":
+            raise EngineError(f"Pulling {name} ended early (last word: {last or 'none'}). Pull again: it resumes.")
+
+
+def client_options(host: str, read_seconds: float) -> dict[str, Any]:
+    """httpx options for an engine's client: limits on every wait, and no proxy on the way to this machine."""
+    hostname = urlsplit(host).hostname or ""
+    try:
+        local = ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        local = hostname == "localhost"
+    connect = min(5.0, read_seconds)
+    timeout = httpx.Timeout(connect=connect, read=read_seconds, write=30.0, pool=30.0)
+    return {"timeout": timeout, "trust_env": not local}
+
+
+def _with_tag(name: str) -> str:
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+class FittedChatOllama(ChatOllama):
+    """`ChatOllama` that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
+
+    `num_ctx` grows in powers of two from 4096 to `window` and never shrinks, as each change reloads the model.
+    """
+
+    window: int
+    answer_tokens: int
+
+    def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        need = sum(count_tokens(message.text) + 8 for message in messages) + self.answer_tokens
+        if need > self.window:
+            raise PromptTooLong(
+                f"The question needs about {need} tokens with its answer, and {self.model} is used with {self.window}."
+                " Ask a shorter question, or raise RAG_MAX_CONTEXT if the model can do more."
+            )
+        num_ctx = self.num_ctx or SMALLEST_NUM_CTX
+        while num_ctx < need:
+            num_ctx *= 2
+        self.num_ctx = min(num_ctx, self.window)
+        return super()._chat_params(messages, stop, **kwargs)
+
+
+class InstructedOllamaEmbeddings(OllamaEmbeddings):
+    """`OllamaEmbeddings` with the instructions of the model's card, that refuses what Ollama would cut in silence."""
+
+    query_instruction: str = ""
+    document_instruction: str = ""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text.
+
+        Raises:
+            TextTooLong: a text is longer than the model's window.
+            EngineError: Ollama failed.
+        """
+        return self._embed([self.document_instruction + text for text in texts])
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a question."""
+        return self._embed([self.query_instruction + text])[0]
+
+    def _embed(self, texts: list[str]) -> list[list[float]]:
+        if not texts:
+            return []
+        assert self._client is not None
+        try:
+            reply = self._client.embed(
+                self.model, texts, truncate=False, options=self._default_params, keep_alive=self.keep_alive
+            )
+        except ollama.ResponseError as error:
+            if "exceed" in error.error and "length" in error.error:
+                raise TextTooLong(f"A text is longer than the window of {self.model}.") from error
+            raise engine_error(error, f"ollama:{self.model}", str(self.base_url)) from error
+        except Exception as error:
+            raise engine_error(error, f"ollama:{self.model}", str(self.base_url)) from error
+        if len(reply.embeddings) != len(texts):
+            raise EngineError(f"Ollama sent {len(reply.embeddings)} vectors for {len(texts)} texts. Try again.")
+        return [list(vector) for vector in reply.embeddings]
+
+
+def build_embeddings(name: str, settings: Settings, progress: Progress | None = None) -> Embeddings:
+    """The embeddings called `provider:model`.
+
+    Raises:
+        SettingsError: there is no such provider, or its package is not installed.
+        EngineError: the engine cannot be had now.
+    """
+    provider, _, model = name.partition(":")
+    if provider == "ollama":
+        query, document = INSTRUCTIONS.get(model.partition(":")[0].rpartition("/")[2], ("", ""))
+        return InstructedOllamaEmbeddings(
+            model=model,
+            base_url=settings.ollama_host,
+            client_kwargs=client_options(settings.ollama_host, 120.0),
+            query_instruction=query,
+            document_instruction=document,
+        )
+    if provider == "embedded":
+        from rag.embedded import EMBEDDING_WEIGHTS, MiniLMEmbeddings
+
+        if model not in EMBEDDING_WEIGHTS:
+            raise SettingsError(f"There are no embedded embeddings {model!r}; there is {', '.join(EMBEDDING_WEIGHTS)}.")
+        return MiniLMEmbeddings(settings.cache_dir, progress)
+    from langchain.embeddings import init_embeddings
+
+    options: dict[str, Any] = {}
+    if provider == "openai" and settings.base_url:
+        options = {**_openai_options(settings), "check_embedding_ctx_length": False}
+    try:
+        return init_embeddings(model, provider=provider, **options)
+    except Exception as error:
+        raise _provider_error("RAG_EMBEDDINGS", name, error) from error
+
+
+def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = None) -> tuple[BaseChatModel, int]:
+    """The chat model called `provider:model`, and the tokens that its prompt and answer may have together.
+
+    `engine` is the running child process of an embedded model.
+
+    Raises:
+        SettingsError: there is no such provider, or its package is not installed.
+        EngineError: the engine cannot be had now.
+    """
+    provider, _, model = name.partition(":")
+    if provider == "ollama":
+        window = min(Ollama(settings).window(model), settings.max_context)
+        return FittedChatOllama(
+            model=model,
+            base_url=settings.ollama_host,
+            temperature=settings.temperature,
+            num_predict=settings.max_tokens,
+            window=window,
+            answer_tokens=settings.max_tokens,
+            client_kwargs=client_options(settings.ollama_host, settings.first_token_timeout + 30),
+        ), window
+    if provider == "embedded":
+        from langchain_openai import ChatOpenAI
+
+        from rag.embedded import CONTEXT_WINDOW
+
+        assert engine is not None and engine.running
+        return ChatOpenAI(
+            model=model,
+            base_url=f"{engine.url}/v1",
+            api_key=engine.key,  # type: ignore[arg-type]
+            temperature=settings.temperature,
+            max_completion_tokens=settings.max_tokens,
+            max_retries=0,
+            timeout=settings.first_token_timeout + 30,
+            stream_usage=False,
+            use_responses_api=False,
+            stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:"],
+            extra_body={"repeat_penalty": 1.05, "cache_prompt": True},
+        ), CONTEXT_WINDOW
+    from langchain.chat_models import init_chat_model
+
+    options: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+    if provider == "openai" and settings.base_url:
+        options |= {**_openai_options(settings), "max_retries": 0, "use_responses_api": False}
+    try:
+        chat_model = init_chat_model(model, model_provider=provider, **options)
+    except Exception as error:
+        raise _provider_error("RAG_MODEL", name, error) from error
+    return chat_model, min(_window_of(chat_model, model, settings), settings.max_context)
+
+
+def _openai_options(settings: Settings) -> dict[str, Any]:
+    import os
+
+    return {"base_url": settings.base_url, "api_key": os.environ.get("OPENAI_API_KEY") or "not-needed"}
+
+
+def _window_of(chat_model: BaseChatModel, model: str, settings: Settings) -> int:
+    """Tokens of context: from LangChain's model profile, else from `/models` of an OpenAI-compatible server."""
+    profile = getattr(chat_model, "profile", None) or {}
+    if window := profile.get("max_input_tokens"):
+        return int(window)
+    if settings.base_url:
+        options = _openai_options(settings)
+        try:
+            reply = httpx.get(
+                f"{settings.base_url.rstrip('/')}/models",
+                headers={"Authorization": f"Bearer {options['api_key']}"},
+                **client_options(settings.base_url, 5.0),
+            )
+            for entry in reply.json().get("data", []):
+                meta = entry.get("meta") or {}
+                window = entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx_train")
+                if window and entry.get("id") == model:
+                    return int(window)
+        except (httpx.HTTPError, ValueError, AttributeError):
+            pass  # the server does not tell; the first question will show whether it is there
+    return UNKNOWN_WINDOW
+
+
+def _provider_error(variable: str, name: str, error: Exception) -> Exception:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return SettingsError(f"{variable}: {name} cannot be used: {lines[0] if lines else type(error).__name__}")

@@ -1,0 +1,229 @@
+"""Settings: read once from flags, environment and `.env`, checked, frozen, passed down."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rag.errors import SettingsError
+
+APP_NAME = "local-rag-chat"
+DEFAULT_SOURCE = "https://lilianweng.github.io/posts/2023-06-23-agent/"
+PROMPT_VARIABLES = ("{context}", "{question}")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What the app can be told. Each field is the environment variable `RAG_` plus its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAG_", env_file=".env", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    model: str = Field("auto", description="Chat model as `provider:model`; `auto`: Ollama's llama3 or embedded")
+    embeddings: str = Field(
+        "auto", description="Embeddings as `provider:model`; `auto`: Ollama's mxbai-embed-large or embedded"
+    )
+    base_url: str | None = Field(None, description="Address of an OpenAI-compatible server, for `openai:NAME`")
+    ollama_host: str = Field(
+        "",
+        validation_alias=AliasChoices("RAG_OLLAMA_HOST", "OLLAMA_HOST"),
+        description="Ollama's address, in any form Ollama takes (`OLLAMA_HOST` is honoured too)",
+    )
+    pull: bool = Field(False, description="Pull missing Ollama models at start")
+    sources: Words = Field(
+        (DEFAULT_SOURCE,), description="URLs, files and folders to load at start, separated by commas"
+    )
+    page_classes: Words = Field(
+        ("post-content", "post-title", "post-header"), description="HTML classes to read of a web page"
+    )
+    allow_hosts: Words = Field((), description="Private hosts or networks that sources added later may come from")
+    chunk_size: int = Field(1000, ge=100, le=20_000, description="Characters in a chunk, at most")
+    chunk_overlap: int = Field(200, ge=0, description="Characters that neighbouring chunks share")
+    k: int = Field(4, ge=1, le=50, description="Passages retrieved for a question")
+    context: Literal["auto", "passages", "sentences"] = Field(
+        "auto", description="What the model reads: whole passages, or their best sentences (`auto`: for embedded)"
+    )
+    prompt_file: Path | None = Field(None, description="File with a prompt of your own")
+    temperature: float = Field(0.0, ge=0, le=2, description="Temperature of the chat model")
+    max_tokens: int = Field(512, ge=16, le=32_768, description="Tokens in an answer, at most")
+    max_context: int = Field(
+        16_384, ge=1024, description="Tokens of context window to ask Ollama for, at most (memory grows with it)"
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path(APP_NAME, appauthor=False),
+        description="Folder for texts and vector store (default: the user's data folder)",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path(APP_NAME, appauthor=False),
+        description="Folder for downloaded weights (default: the user's cache folder)",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        validation_alias=AliasChoices("RAG_HOST", "GRADIO_SERVER_NAME"),
+        description="Address to serve on",
+    )
+    port: int = Field(
+        7860,
+        ge=0,
+        le=65_535,
+        validation_alias=AliasChoices("RAG_PORT", "GRADIO_SERVER_PORT"),
+        description="Port to serve on (0: any free one)",
+    )
+    share: bool = Field(False, description="Make a public Gradio link (always with a password)")
+    user: str = Field("rag", min_length=1, description="User name that goes with the password")
+    password: str = Field("", description="Password of the page; made up when one is needed and none is set")
+    concurrency: int = Field(4, ge=1, le=1000, description="Questions answered at the same time")
+    queue_size: int = Field(32, ge=0, le=10_000, description="Questions that may wait beyond those")
+    max_question: int = Field(8000, ge=10, description="Characters in a question, at most")
+    first_token_timeout: float = Field(
+        180.0, gt=0, description="Seconds to wait for the first token (model load included)"
+    )
+    idle_timeout: float = Field(60.0, gt=0, description="Seconds without a token until an answer is given up")
+
+    @field_validator("sources", "page_classes", "allow_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """A comma-separated list, or a JSON list where an item itself has a comma."""
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except json.JSONDecodeError:
+                raise ValueError("not a valid JSON list") from None
+        return [item.strip() for item in value.split(",") if item.strip()]
+
+    @field_validator("allow_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if "://" in item or any(character.isspace() or character in "@?#" for character in item):
+                raise ValueError(f"{item!r} is neither a host name, nor an address, nor a network such as 10.0.0.0/8")
+        return value
+
+    @field_validator("model", "embeddings")
+    @classmethod
+    def _provider_and_model(cls, value: str) -> str:
+        if value == "auto":
+            return value
+        provider, colon, name = value.partition(":")
+        if not (provider and colon and name.strip()) or provider != provider.strip():
+            raise ValueError(f"{value!r} is not `provider:model`, such as ollama:llama3")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _http_address(cls, value: str | None) -> str | None:
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError(f"{value!r} is not an http or https address")
+        return value or None
+
+    @field_validator("ollama_host")
+    @classmethod
+    def _ollama_address(cls, value: str) -> str:
+        return parse_ollama_host(value)
+
+    @field_validator("prompt_file")
+    @classmethod
+    def _prompt_has_variables(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            text = value.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot read {value} ({error})") from None
+        missing = [name for name in PROMPT_VARIABLES if name not in text]
+        if missing:
+            raise ValueError(f"{value} must contain {' and '.join(missing)}")
+        return value
+
+    @field_validator("data_dir", "cache_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _overlap_smaller_than_chunk(self) -> Settings:
+        if self.chunk_overlap >= self.chunk_size:
+            raise ValueError(
+                f"RAG_CHUNK_OVERLAP: {self.chunk_overlap} is not smaller than RAG_CHUNK_SIZE ({self.chunk_size})"
+            )
+        return self
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the page."""
+        if self.share:
+            return False
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from `given` (flags; None means not given), then the environment, then `.env`, then defaults.
+
+    Raises:
+        SettingsError: a value is wrong or a `RAG_` variable is unknown; one line that names it.
+    """
+    known = {f"RAG_{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith("RAG_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise SettingsError(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "."))
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if not name:
+            raise SettingsError(message) from None
+        variable = name if name.isupper() else f"RAG_{name.upper()}"
+        value = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
+        raise SettingsError(f"{variable}: {message}{value}") from None
+
+
+def parse_ollama_host(value: str) -> str:
+    """Ollama's address as a base URL for a client, from any form that `OLLAMA_HOST` takes.
+
+    Scheme, host, port and path are each optional: `:11435`, `box`, `box:80/ollama`, `https://box`, `[::1]`. The port
+    is 11434 where no scheme is given, else the scheme's own; an address to listen on (`0.0.0.0`, `::`) becomes the
+    loopback address. Source of the rules: envconfig/config.go of Ollama.
+
+    Raises:
+        ValueError: not such an address (a client would fall back to the default in silence).
+    """
+    text = value.strip().strip("\"'").strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "http", text
+    if scheme not in ("http", "https"):
+        raise ValueError(f"{value!r}: Ollama's address is http or https")
+    default_port = {"http": 80, "https": 443}[scheme] if separator else 11434
+    if rest.count(":") > 1 and not rest.startswith("["):
+        rest = f"[{rest}]"
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        port = default_port if parts.port is None else parts.port
+        host = parts.hostname or "127.0.0.1"
+        if ":" in host:
+            ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an address such as 127.0.0.1:11434") from None
+    if any(character.isspace() for character in text) or "@" in parts.netloc or port == 0:
+        raise ValueError(f"{value!r} is not an address such as 127.0.0.1:11434")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{parts.path.rstrip('/')}"

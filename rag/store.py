@@ -1,0 +1,430 @@
+"""The data folder: extracted texts (the truth) and the Chroma index derived from them.
+
+    <data>/lock, holder.json    one process at a time; who it is
+    <data>/texts/KEY.json       one source each: its documents as loaded
+    <data>/texts/KEY.new.json   the same, loaded but not yet indexed whole
+    <data>/chroma/              the index; each row knows its source, revision and number
+
+Chroma on disk survives neither kill -9 in the wrong moment nor a second process, and damage can end the process that
+opens it. So a lock keeps others out, a child process opens the index first, and what it finds wrong is moved aside and
+built again from the texts. A revision (a hash of the documents and the splitter's settings) is visible to questions
+only when all its rows are there and its text file is in place: renaming that file is when a new version takes over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from rag.errors import StoreError, StoreLocked, engine_error, store_error
+
+if TYPE_CHECKING:
+    from langchain_chroma import Chroma
+
+log = logging.getLogger(__name__)
+
+SYNC_THRESHOLD = 10_000
+"""Rows between two writes of Chroma's HNSW files, the only moments that kill -9 damages; before, rows are in a log."""
+CHECK_SECONDS = 600.0
+LEAST_FREE_DISK = 200 * 2**20
+PAGE = 5000
+"""Rows read or written in one call; Chroma's own limit is 5461."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One source as loaded. `documents` are (text, metadata) pairs, `loaded_at` seconds since 1970."""
+
+    source: str
+    title: str
+    documents: list[tuple[str, dict[str, Any]]]
+    loaded_at: float = field(default_factory=time.time)
+
+    def revision(self, splitter: tuple[int, int]) -> str:
+        """A hash of what the rows depend on: source, documents, chunk size and overlap."""
+        content = json.dumps([self.source, self.documents, splitter], ensure_ascii=False, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class IndexedSource:
+    """A source that answers can be drawn from."""
+
+    source: str
+    title: str
+    chunks: int
+    revision: str
+
+
+class DataFolder:
+    """The lock on the data folder, and the text files in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.chroma = path / "chroma"
+        self._texts = path / "texts"
+        self._lock = FileLock(path / "lock")
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            StoreLocked: another process holds it; says which.
+            StoreError: the folder cannot be written to.
+        """
+        try:
+            self._texts.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreLocked(
+                f"The data folder {self.path} is in use by another process{self._holder()}. Stop that one, use its"
+                " page, or give this one a folder of its own with --data-dir."
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"The data folder {self.path} cannot be written to ({error.strerror or error})."
+                " Choose another with --data-dir or RAG_DATA_DIR."
+            ) from error
+        self.say_holder("")
+
+    def say_holder(self, url: str) -> None:
+        """Leave word, for whoever finds the lock taken, who holds it and where its page is."""
+        (self.path / "holder.json").write_text(json.dumps({"pid": os.getpid(), "url": url}), encoding="utf-8")
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads((self.path / "holder.json").read_text(encoding="utf-8"))
+            return f" ({holder['pid']}{', ' + holder['url'] if holder['url'] else ''})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def check_space(self) -> None:
+        """Refuse to store more on a disk that is nearly full.
+
+        Raises:
+            StoreError: less than 200 MiB are free.
+        """
+        free = shutil.disk_usage(self.path).free
+        if free < LEAST_FREE_DISK:
+            raise StoreError(
+                f"Only {free >> 20} MiB are free on the disk of {self.path}; at least {LEAST_FREE_DISK >> 20} MiB are"
+                " needed to store more. Free some space and try again."
+            )
+
+    def read(self, source: str) -> Record | None:
+        """The record of a source that is indexed."""
+        return _read_record(self._file(source))
+
+    def records(self, *, unfinished: bool = False) -> Iterator[Record]:
+        """All records: of what is indexed, or of what was loaded and not yet indexed whole."""
+        for path in sorted(self._texts.glob("*.json")):
+            if path.name.endswith(".new.json") == unfinished and (record := _read_record(path)):
+                yield record
+
+    def write_unfinished(self, record: Record) -> None:
+        """Keep what was loaded, so that the next start can finish its indexing."""
+        path = self._file(record.source, ".new.json")
+        part = path.with_suffix(".part")
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(asdict(record), file, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+
+    def finish(self, source: str) -> None:
+        """The unfinished record becomes the record: from here on the new version answers."""
+        os.replace(self._file(source, ".new.json"), self._file(source))
+
+    def remove(self, source: str) -> None:
+        """Forget a source's records."""
+        for suffix in (".json", ".new.json"):
+            self._file(source, suffix).unlink(missing_ok=True)
+
+    def _file(self, source: str, suffix: str = ".json") -> Path:
+        return self._texts / (hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:24] + suffix)
+
+
+def _read_record(path: Path) -> Record | None:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        documents = [(str(text), dict(metadata)) for text, metadata in data["documents"]]
+        return Record(data["source"], data["title"], documents, data["loaded_at"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("the text file %s cannot be read (%s); its source is to be loaded again", path, error)
+        return None
+
+
+class Store:
+    """The index of one embedding model: what is in it, adding a revision, retrieving."""
+
+    def __init__(
+        self, folder: DataFolder, embeddings: Embeddings, engine: tuple[str, str], splitter: tuple[int, int]
+    ) -> None:
+        """`engine` is the embeddings' `provider:model` and address, `splitter` the size and overlap of chunks."""
+        import chromadb
+
+        self.folder = folder
+        self.engine = engine
+        self.splitter = splitter
+        self._embeddings = embeddings
+        try:
+            self._client = chromadb.PersistentClient(str(folder.chroma), chroma_settings())
+            self._collection = self._client.get_or_create_collection(
+                collection_name(engine[0]),
+                embedding_function=None,
+                configuration={"hnsw": {"space": "cosine", "sync_threshold": SYNC_THRESHOLD}},
+            )
+            self._sources, self._hidden = self._take_stock()
+        except BaseException as error:  # Chroma's own panics are no Exception
+            raise _as_store_error(error) from error
+
+    def _take_stock(self) -> tuple[dict[str, IndexedSource], frozenset[str]]:
+        """What is whole in the index, source by source, and the revisions that no question may see."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for metadata in self._rows(include=["metadatas"]):
+            rows.setdefault(str(metadata.get("revision")), []).append(metadata)
+        found: dict[str, IndexedSource] = {}
+        for revision, metadatas in rows.items():
+            source = str(metadatas[0].get("source"))
+            numbers = {row.get("number") for row in metadatas}
+            whole = any(row.get("last") for row in metadatas) and numbers == set(range(len(metadatas)))
+            record = self.folder.read(source)
+            if whole and (record is None or record.revision(self.splitter) == revision):
+                title = str(metadatas[0].get("title", source))
+                found[source] = IndexedSource(source, title, len(metadatas), revision)
+        visible = {item.revision for item in found.values()}
+        return found, frozenset(rows.keys() - visible)
+
+    def _rows(self, *, include: Sequence[str], where: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            page = self._collection.get(where=where, include=list(include), limit=PAGE, offset=offset)  # type: ignore[arg-type]
+            yield from page["metadatas"] or []  # type: ignore[misc]
+            if len(page["ids"]) < PAGE:
+                return
+            offset += PAGE
+
+    @property
+    def sources(self) -> list[IndexedSource]:
+        """The sources that answers can be drawn from."""
+        return list(self._sources.values())
+
+    @property
+    def chunks(self) -> int:
+        """Chunks that answers can be drawn from."""
+        return sum(item.chunks for item in self._sources.values())
+
+    def has(self, record: Record) -> bool:
+        """Whether exactly this record is indexed."""
+        indexed = self._sources.get(record.source)
+        return indexed is not None and indexed.revision == record.revision(self.splitter)
+
+    def known_vectors(self, source: str, digests: Sequence[str]) -> dict[str, list[float]]:
+        """Vectors of a source's rows, of whatever revision, by the digest of the text that was embedded."""
+        where: dict[str, Any] = {"$and": [{"source": source}, {"digest": {"$in": list(set(digests))}}]}
+        try:
+            rows = self._collection.get(where=where, include=["metadatas", "embeddings"])
+        except BaseException as error:
+            raise _as_store_error(error) from error
+        vectors: Any = rows["embeddings"] if rows["embeddings"] is not None else []
+        metadatas: Any = rows["metadatas"] or []
+        return {str(row["digest"]): [float(x) for x in vector] for row, vector in zip(metadatas, vectors, strict=True)}
+
+    def hide(self, revision: str) -> None:
+        """Keep a revision from questions while its rows are being written."""
+        self._hidden |= {revision}
+
+    def add(self, revision: str, chunks: Sequence[Document], vectors: Sequence[Sequence[float]]) -> None:
+        """Write rows of a hidden revision; the number in each chunk's metadata makes its id."""
+        ids = [f"{revision}-{chunk.metadata['number']:06d}" for chunk in chunks]
+        try:
+            for start in range(0, len(ids), PAGE):
+                part = slice(start, start + PAGE)
+                self._collection.upsert(
+                    ids=ids[part],
+                    embeddings=[list(vector) for vector in vectors[part]],  # type: ignore[arg-type]
+                    documents=[chunk.page_content for chunk in chunks[part]],
+                    metadatas=[{**chunk.metadata, "revision": revision} for chunk in chunks[part]],
+                )
+        except BaseException as error:
+            raise _as_store_error(error) from error
+
+    def swap(self, record: Record, chunks: int) -> None:
+        """A revision whose rows are all written takes over from the source's earlier one."""
+        revision = record.revision(self.splitter)
+        old = self._sources.get(record.source)
+        self.folder.finish(record.source)
+        gone = {old.revision} if old and old.revision != revision else set()
+        self._hidden = (self._hidden - {revision}) | gone
+        self._sources[record.source] = IndexedSource(record.source, record.title, chunks, revision)
+
+    def remove(self, source: str) -> None:
+        """Forget a source: its texts, then its rows."""
+        self.folder.remove(source)
+        indexed = self._sources.pop(source, None)
+        if indexed:
+            self._hidden |= {indexed.revision}
+        self.clean()
+
+    def clean(self) -> None:
+        """Delete the rows that no question may see. Not while something is being added."""
+        try:
+            for revision in sorted(self._hidden):
+                self._collection.delete(where={"revision": revision})
+                self._hidden -= {revision}
+        except BaseException as error:
+            raise _as_store_error(error) from error
+
+    def vector_store(self) -> Chroma:
+        """LangChain's `Chroma` over this index, that sees only what is whole."""
+        chroma: Chroma = _visible_chroma()(self)
+        return chroma
+
+    def close(self) -> None:
+        """Let go of the files."""
+        try:
+            self._client.close()  # type: ignore[attr-defined]
+        except BaseException:
+            log.exception("closing the vector store")
+
+
+def _visible_chroma() -> Any:
+    """The class is made at need: importing langchain-chroma takes a second."""
+    from langchain_chroma import Chroma
+
+    class VisibleChroma(Chroma):
+        """`Chroma` whose searches leave hidden revisions out, and whose errors say what failed."""
+
+        def __init__(self, store: Store) -> None:
+            super().__init__(store._collection.name, store._embeddings, client=store._client)
+            self._store = store
+
+        def similarity_search(
+            self, query: str, k: int = 4, filter: dict[str, Any] | None = None, **kwargs: Any
+        ) -> list[Document]:
+            """The `k` nearest chunks of what is whole."""
+            try:
+                vector = self._store._embeddings.embed_query(query)
+            except Exception as error:
+                raise engine_error(error, *self._store.engine) from error
+            hidden = sorted(self._store._hidden)
+            if hidden:
+                shown: dict[str, Any] = {"revision": {"$nin": hidden}}
+                filter = {"$and": [filter, shown]} if filter else shown
+            try:
+                return self.similarity_search_by_vector(vector, k, filter, **kwargs)
+            except BaseException as error:
+                raise _as_store_error(error) from error
+
+    return VisibleChroma
+
+
+def _as_store_error(error: BaseException) -> BaseException:
+    if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+        return error
+    return store_error(error)
+
+
+def chroma_settings() -> Any:
+    """Chroma's settings: no telemetry."""
+    from chromadb.config import Settings
+
+    return Settings(anonymized_telemetry=False)
+
+
+def collection_name(embeddings_name: str) -> str:
+    """The collection of an embedding model, within Chroma's 3 to 512 characters of `[a-zA-Z0-9._-]`."""
+    readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", embeddings_name).strip("-._")
+    if readable != embeddings_name.replace(":", "-", 1):  # two names must not become one
+        readable += "-" + hashlib.sha256(embeddings_name.encode()).hexdigest()[:8]
+    return f"{readable}-cosine"
+
+
+def check_index(folder: DataFolder) -> str:
+    """Open the index in a child process, count, and find a row of every source by its own vector.
+
+    Returns what is wrong, "" if nothing is. Damage that ends the process that opens the index ends only the child.
+    """
+    if not folder.chroma.exists():
+        return ""
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-c", "from rag.store import check; check()", str(folder.chroma)]
+    try:
+        child = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=CHECK_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"opening it took more than {CHECK_SECONDS:.0f} seconds"
+    if child.returncode == 0:
+        return ""
+    if child.returncode < 0:
+        return f"opening it crashed (signal {-child.returncode})"
+    lines = child.stderr.strip().splitlines()
+    return lines[-1][:300] if lines else f"opening it failed ({child.returncode})"
+
+
+def check() -> None:
+    """The child of `check_index`: exit with a sentence where something is wrong."""
+    import chromadb
+
+    path = sys.argv[1]
+    if not (Path(path) / "chroma.sqlite3").exists():
+        sys.exit("its database file is missing")
+    client = chromadb.PersistentClient(path, chroma_settings())
+    for collection in client.list_collections():
+        rows = collection.count()
+        canaries: dict[str, str] = {}
+        seen = 0
+        while seen < rows:
+            page = collection.get(include=["metadatas"], limit=PAGE, offset=seen)
+            for row, metadata in zip(page["ids"], page["metadatas"] or [], strict=True):
+                canaries.setdefault(str(metadata.get("revision")), row)
+            seen += len(page["ids"])
+            if not page["ids"]:
+                sys.exit(f"{collection.name} counts {rows} rows and has {seen}")
+        for row in canaries.values():
+            vector: Any = collection.get([row], include=["embeddings"])["embeddings"]
+            near = collection.query(query_embeddings=[vector[0]], n_results=min(10, rows), include=["distances"])
+            distances = (near["distances"] or [[]])[0]
+            if row not in near["ids"][0] and (not distances or distances[0] > 1e-3):
+                sys.exit(f"{collection.name} does not find its own row {row}")
+    os._exit(0)
+
+
+def set_aside(folder: DataFolder) -> Path:
+    """Move a damaged index away; the next one is built from the texts. Returns where it is now."""
+    target = folder.path / time.strftime("chroma.damaged-%Y%m%d-%H%M%S")
+    count = 0
+    while target.exists():
+        count += 1
+        target = target.with_name(f"{target.name}-{count}")
+    os.replace(folder.chroma, target)
+    return target

@@ -1,0 +1,240 @@
+"""What several test files share: pages on loopback, a scripted chat model, vectors to check on paper, a running app."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from rag.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the person who runs the tests gets into them."""
+    for name in list(os.environ):
+        if name.startswith("RAG_") or name in ("OLLAMA_HOST", "OPENAI_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a data folder of the test's own, embedded models, and an Ollama address where nothing listens."""
+    return make_settings(tmp_path)
+
+
+def make_settings(folder: Path, **given: Any) -> Settings:
+    defaults: dict[str, Any] = {"data_dir": folder / "data", "sources": ("bundled:guide.md",), "port": 0}
+    return load_settings(**{**defaults, "ollama_host": "127.0.0.1:9", **given})
+
+
+class Pages:
+    """A real HTTP server on loopback: `pages[path] = (status, headers, body)` or just a body of HTML."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Any] = {}
+        self.hits: list[str] = []
+        pages = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                pages.hits.append(self.path)
+                page = pages.pages.get(self.path, (404, {"Content-Type": "text/html"}, "<h1>Not here</h1>"))
+                status, headers, body = page if isinstance(page, tuple) else (200, {}, page)
+                data = body if isinstance(body, bytes) else body.encode()
+                self.send_response(status)
+                for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def pages() -> Iterator[Pages]:
+    server = Pages()
+    yield server
+    server.close()
+
+
+class PaperEmbeddings(Embeddings):
+    """Vectors that a person can check on paper: how often each of eight words occurs, and a constant."""
+
+    words = ("memory", "plan", "tool", "task", "cheese", "moon", "river", "agent")
+
+    def __init__(self) -> None:
+        self.embedded: list[str] = []
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.embedded += texts
+        return [self._vector(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self._vector(text)
+
+    def _vector(self, text: str) -> list[float]:
+        return [float(len(re.findall(word, text.lower()))) for word in self.words] + [0.1]
+
+
+@dataclass
+class Script:
+    """What a scripted chat model does: its tokens, and an event before some of them that the test sets."""
+
+    tokens: list[str] = field(default_factory=lambda: ["An ", "agent ", "plans."])
+    gates: dict[int, asyncio.Event] = field(default_factory=dict)
+    error: Exception | None = None
+    error_after: int = 0
+    reason: str | None = "stop"
+    asked: list[list[BaseMessage]] = field(default_factory=list)
+    sent: int = 0
+    closed: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ScriptedChat(BaseChatModel):
+    """A chat model that streams a script, token by token, and notes what it was asked and whether it was let finish."""
+
+    script: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
+        self.script.asked.append(messages)
+        text = "".join(self.script.tokens)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+
+    async def _astream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        script: Script = self.script
+        script.asked.append(messages)
+        try:
+            for number, token in enumerate(script.tokens):
+                if number in script.gates:
+                    await script.gates[number].wait()
+                if script.error and number == script.error_after:
+                    raise script.error
+                yield ChatGenerationChunk(message=AIMessageChunk(token))
+                script.sent += 1
+            if script.error and script.error_after >= len(script.tokens):
+                raise script.error
+            end = {"done_reason": script.reason} if script.reason else {}
+            yield ChatGenerationChunk(message=AIMessageChunk("", response_metadata=end))
+        finally:
+            script.closed += 1
+            script.ended.set()
+
+
+@dataclass
+class RunningApp:
+    """`app.py` as a process of its own, as a person starts it."""
+
+    url: str
+    process: subprocess.Popen[str]
+    output: list[str]
+
+    def health(self) -> dict[str, Any]:
+        data: dict[str, Any] = httpx.get(f"{self.url}health", timeout=10).json()
+        return data
+
+
+class AppStarter:
+    """Starts `app.py` with flags and an environment; ends it at the end of the test."""
+
+    def __init__(self) -> None:
+        self._running: list[RunningApp] = []
+
+    def __call__(self, *flags: str, ready: bool = True, environment: dict[str, str] | None = None) -> RunningApp:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "app.py"), "--port", "0", *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **(environment or {})},
+        )
+        app = RunningApp("", process, [])
+        self._running.append(app)
+        found = threading.Event()
+
+        def read() -> None:
+            assert process.stdout
+            for line in process.stdout:
+                app.output.append(line)
+                if match := re.search(r"is at (http://\S+)", line):
+                    app.url = match[1]
+                    found.set()
+            found.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        assert found.wait(90) and app.url, "".join(app.output)
+        if ready:
+            wait_until(lambda: app.health()["ready"], 120, lambda: f"{app.health()} {app.output}")
+        return app
+
+    def stop(self, app: RunningApp, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit code."""
+        app.process.send_signal(number)
+        return app.process.wait(30)
+
+    def close(self) -> None:
+        for app in self._running:
+            if app.process.poll() is None:
+                app.process.kill()
+            app.process.wait(30)
+            assert app.process.stdout
+            app.process.stdout.close()
+
+
+@pytest.fixture
+def start_app() -> Iterator[AppStarter]:
+    starter = AppStarter()
+    yield starter
+    starter.close()
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, told: Callable[[], str] = lambda: "") -> None:
+    """Poll what only polling can tell (another process's state), up to a limit."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        try:
+            if condition():
+                return
+        except httpx.HTTPError:
+            pass
+        pause.wait(0.05)
+    raise AssertionError(f"not within {seconds} seconds: {told()}")
