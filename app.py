@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,6 @@ def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
     limit = assistant.settings.concurrency
     page: gr.Blocks
     with gr.Blocks(title=TITLE, fill_height=True, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
-        gr.HTML(f"<h1>{TITLE}</h1>", elem_id="title", padding=False)
         status = gr.HTML(show_status(assistant.status()), elem_id="status", padding=False)
         with gr.Row(elem_id="actions", visible=False) as actions:
             pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
@@ -237,7 +237,8 @@ def show_status(status: dict[str, Any]) -> str:
     counts = f"{status['sources']} source{'s' * (status['sources'] != 1)}, {status['chunks']} chunks"
     facts = (("Chat", models["chat"]), ("Embeddings", models["embeddings"]), ("Indexed", counts))
     strip = "".join(f"<span><small>{name}</small> {html.escape(value)}</span>" for name, value in facts)
-    lines = [f'<div class="strip {mood}"><i aria-hidden="true"></i>{strip}</div>']
+    lines = [f"<h1>{TITLE}</h1>"]
+    lines += [f'<div class="strip {mood}"><i aria-hidden="true"></i>{strip}</div>']
     lines += [f'<p class="wait">{html.escape(text)} …</p>' for text in status["awaiting"]]
     lines += [f'<p class="bad">{html.escape(text)}</p>' for text in status["problems"].values()]
     lines += [
@@ -246,6 +247,8 @@ def show_status(status: dict[str, Any]) -> str:
     ]
     if len(status["failed"]) > 5:
         lines.append(f'<p class="warn">{len(status["failed"]) - 5} more sources could not be loaded.</p>')
+    if status["guide"]:
+        lines.append('<p class="wait">Meanwhile answers come from the guide on LLM agents that comes with the app.</p>')
     lines += [f'<p class="warn">{html.escape(text)}</p>' for text in status["notes"]]
     return "".join(lines)
 
@@ -332,9 +335,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Start the app and serve until a signal comes. Returns the exit code."""
     flags = parse_flags(arguments)
     open_browser = flags.pop("open")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for noisy in ("httpx", "chromadb", "pypdf", "langchain_community"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("rag").setLevel(logging.INFO)
+    logging.getLogger("pypdf").setLevel(logging.ERROR)
     try:
         settings = load_settings(**flags)
         assistant = Assistant(settings)
@@ -342,23 +345,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RagError as error:
         print(error, file=sys.stderr)
         return 1
-    done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
-    progress = threading.Thread(target=show_progress, args=(assistant, done), daemon=True)
+        signal.signal(number, _end)
+    told = threading.Event()
+    progress = threading.Thread(target=show_progress, args=(assistant, told), daemon=True)
     try:
-        progress.start()
+        if sys.stderr.isatty():
+            progress.start()
         page = serve(assistant, open_browser=open_browser)
-        done.wait()
-        page.close(verbose=False)
+        try:
+            while True:
+                time.sleep(3600)
+        finally:
+            page.close(verbose=False)
+    except KeyboardInterrupt:
         return 0
     except OSError as error:
         print(f"The page cannot be served on {settings.host}:{settings.port}: {error}", file=sys.stderr)
         return 1
     finally:
-        done.set()
-        progress.join(2)
+        told.set()
         assistant.close()
+
+
+def _end(number: int, frame: object) -> None:
+    """On the first signal, end tidily; a second Ctrl-C ends at once. (An `Event` may not be set in a handler.)"""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:

@@ -362,6 +362,7 @@ class Assistant:
             "sources": len(sources),
             "chunks": sum(item.chunks for item in sources),
             "failed": dict(self.failed),
+            "guide": GUIDE not in self.settings.sources and any(item.source == GUIDE for item in sources),
             "notes": list(self.notes),
         }
 

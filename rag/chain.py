@@ -324,7 +324,6 @@ def _while_silent(now: Update, silent: float, limits: Limits, engine: tuple[str,
             f"{name} at {address} gave no token for {silent:.0f} seconds. It may still be loading: ask again, or raise"
             " RAG_FIRST_TOKEN_TIMEOUT."
         )
-    if now.timings.retrieval is None:
-        if silent > RETRIEVAL_SECONDS:
-            raise StoreError(f"The search did not end within {RETRIEVAL_SECONDS:.0f} seconds. Restart the app.")
+    if now.timings.retrieval is None and silent > RETRIEVAL_SECONDS:
+        raise StoreError(f"The search did not end within {RETRIEVAL_SECONDS:.0f} seconds. Restart the app.")
     return now

@@ -109,7 +109,7 @@ class DataFolder:
     def _holder(self) -> str:
         try:
             holder = json.loads((self.path / "holder.json").read_text(encoding="utf-8"))
-            return f" ({holder['pid']}{', ' + holder['url'] if holder['url'] else ''})"
+            return f" (process {holder['pid']}{', ' + holder['url'] if holder['url'] else ''})"
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 

@@ -1,0 +1,137 @@
+"""The page in a real browser, over the app as a process, with an Ollama on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser import FLAGS, find_browser
+from tests.conftest import AppStarter, RunningApp
+from tests.ollama_server import OllamaServer
+
+WORDS = [f"word{number} " for number in range(400)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server() -> Iterator[OllamaServer]:
+    with OllamaServer(reply=lambda messages: WORDS) as server:
+        yield server
+
+
+@pytest.fixture
+def app(start_app: AppStarter, server: OllamaServer, tmp_path: Path) -> RunningApp:
+    return start_app(
+        "--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", environment={"OLLAMA_HOST": server.url}
+    )
+
+
+@pytest.fixture
+def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if foreign(request.url, app.url) else None)
+    page.goto(app.url)
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    yield page
+    context.close()
+    assert not problems, problems
+
+
+def foreign(url: str, own: str) -> bool:
+    return url.startswith("http") and not url.startswith((own, own.replace("127.0.0.1", "localhost")))
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_test_id("textbox").fill(question)
+    page.get_by_test_id("textbox").press("Enter")
+
+
+def bot(page: Page) -> Any:
+    return page.locator("#conversation .bot.message, #conversation .bot .message").first
+
+
+def test_a_question_is_typed_the_text_grows_and_stop_stops_it(page: Page, server: OllamaServer) -> None:
+    with server.hold(after=3) as early:
+        ask(page, "What is task decomposition?")
+        expect(page.locator("#conversation")).to_contain_text("word2", timeout=20_000)
+        expect(page.locator("#conversation")).not_to_contain_text("word3 ")
+        expect(page.locator("#conversation")).to_contain_text("4 passages")
+        late = server.hold(after=50)
+        early.release()
+        expect(page.locator("#conversation")).to_contain_text("word49", timeout=20_000)
+        page.locator("button.stop-button, .stop-button button").first.click()
+        record = server.wait_for(lambda item: item.path == "/api/chat" and item.finished is not None, timeout=10)
+        assert record.finished == "client_gone"
+        assert record.tokens == 50
+        late.release()
+    expect(page.locator("#conversation")).to_contain_text("Stopped")
+    expect(page.locator("#conversation")).not_to_contain_text("word50")
+
+
+def test_an_answer_shows_its_sources_and_a_second_question_follows(page: Page, server: OllamaServer) -> None:
+    server.reply = lambda messages: ["Plans ", "are ", "steps."]
+    ask(page, "What is task decomposition?")
+    expect(page.locator("#conversation")).to_contain_text("Plans are steps.", timeout=20_000)
+    sources = page.get_by_text("Sources · 4 passages")
+    expect(sources).to_be_visible()
+    sources.click()
+    page.locator("#conversation summary").first.click()
+    expect(page.locator("#conversation blockquote").first).to_contain_text("task", ignore_case=True)
+    ask(page, "And why?")
+    expect(page.get_by_text("Sources · 4 passages")).to_have_count(2, timeout=20_000)
+    told = [item for item in server.requests if item.path == "/api/chat"][-1].body["messages"]
+    assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
+    assert told[2]["content"] == "Plans are steps."
+
+
+def test_retry_and_undo(page: Page, server: OllamaServer) -> None:
+    server.reply = lambda messages: ["First."]
+    ask(page, "What is a plan?")
+    expect(page.locator("#conversation")).to_contain_text("First.", timeout=20_000)
+    expect(page.get_by_text("Sources · 4 passages")).to_have_count(1)
+    server.reply = lambda messages: ["Second."]
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#conversation")).to_contain_text("Second.", timeout=20_000)
+    expect(page.locator("#conversation")).not_to_contain_text("First.")
+    expect(page.get_by_text("Sources · 4 passages")).to_have_count(1)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#conversation")).not_to_contain_text("Second.")
+    expect(page.get_by_test_id("textbox")).to_have_value("What is a plan?")
+
+
+def test_a_saved_conversation_outlives_a_reload(page: Page, server: OllamaServer) -> None:
+    server.reply = lambda messages: ["Kept."]
+    ask(page, "Is this kept?")
+    expect(page.get_by_text("Sources · 4 passages")).to_have_count(1, timeout=20_000)
+    saved = page.locator("table, .gallery, .dataset").get_by_text("Is this kept?")
+    expect(saved.first).to_be_visible()
+    page.reload()
+    expect(saved.first).to_be_visible(timeout=20_000)
+    saved.first.click()
+    expect(page.locator("#conversation")).to_contain_text("Kept.")
+
+
+def test_ollama_gone_is_said_with_what_to_do_and_heals(page: Page, server: OllamaServer) -> None:
+    server.stop()
+    ask(page, "What is a plan?")
+    expect(page.locator("#conversation")).to_contain_text("ollama serve", timeout=20_000)
+    expect(page.locator("#conversation")).to_contain_text("Not answered")
+    server.reply = lambda messages: ["Back."]
+    server.start()
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    ask(page, "What is a plan?")
+    expect(page.locator("#conversation")).to_contain_text("Back.", timeout=20_000)
