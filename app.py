@@ -54,6 +54,16 @@ PHASES = {
 log = logging.getLogger("rag.page")
 
 
+class Page(gr.Blocks):
+    """Blocks whose `/chat` may be called with the question alone, as a curl line does: history is optional."""
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Fill up what was left out, then check as Gradio does."""
+        if block_fn.api_name == "chat":
+            inputs += [None] * (len(block_fn.inputs) - len(inputs))
+        super().validate_inputs(block_fn, inputs)
+
+
 def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
     """The page over an assistant. `guest`: visitors may chat, and change nothing."""
 
@@ -81,8 +91,8 @@ def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
             raise gr.Error(str(error), print_exception=False) from error
 
     limit = assistant.settings.concurrency
-    page: gr.Blocks
-    with gr.Blocks(title=TITLE, fill_height=True, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
+    page: Page
+    with Page(title=TITLE, fill_height=True, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
         status = gr.HTML(show_status(assistant.status()), elem_id="status", padding=False)
         with gr.Row(elem_id="actions", visible=False) as actions:
             pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
@@ -150,6 +160,9 @@ def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
         if not guest:
             pull.click(lambda: _pull_missing(assistant), None, None, api_visibility="private", concurrency_limit=1)
             retry.click(assistant.retry, None, None, **quiet)
+    for function in page.fns.values():
+        if function.api_name == "flag":  # the thumbs under an answer: the page's own business
+            function.api_visibility = "private"
     page.queue(max_size=max(1, assistant.settings.queue_size), default_concurrency_limit=8, api_open=False)
     return page
 

@@ -63,12 +63,12 @@ class Assistant:
         self.notes: list[str] = []
         self.missing: list[str] = []
         self._given_chat = chat_model
-        self._given_embeddings = embeddings
         self._prompt = build_prompt(settings.prompt_file)
         self._ollama = Ollama(settings)
         self._engine = self._embedded_engine()
         self._chat: tuple[BaseChatModel, int] | None = None
-        self._embeddings: Embeddings | None = None
+        self._embeddings: Embeddings | None = embeddings
+        self._check_providers()
         self._store: Store | None = None
         self._ingest: Ingest | None = None
         self._chain: Chain | None = None
@@ -83,6 +83,18 @@ class Assistant:
         if provider != "embedded" or self._given_chat is not None:
             return None
         return ChatEngine(model, self.settings.cache_dir)
+
+    def _check_providers(self) -> None:
+        """Build at once what LangChain's own packages provide: a wrong name or a missing package stops the start.
+
+        Raises:
+            SettingsError: it cannot be used; one line that says why.
+        """
+        local = ("ollama", "embedded")
+        if self._given_chat is None and self.names.chat.partition(":")[0] not in local:
+            self._chat = build_chat_model(self.names.chat, self.settings)
+        if self._embeddings is None and self.names.embeddings.partition(":")[0] not in local:
+            self._embeddings = build_embeddings(self.names.embeddings, self.settings)
 
     def start(self) -> None:
         """Take the data folder and begin to work; returns at once.
@@ -214,7 +226,7 @@ class Assistant:
             checking.start()
             if self._embeddings is None:
                 self._need_pulled(self.names.embeddings)
-                self._embeddings = self._given_embeddings or build_embeddings(
+                self._embeddings = build_embeddings(
                     self.names.embeddings, self.settings, self._fetching("index", self.names.embeddings)
                 )
             checking.join()

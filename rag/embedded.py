@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
 
-from rag.errors import EngineError, ModelMissing, TextTooLong
+from rag.errors import EngineError, TextTooLong
 from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, Progress, Weights, fetch_weights
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAT_WEIGHTS: dict[str, Weights] = {"smollm2-135m-instruct": SMOLLM2}
-EMBEDDING_WEIGHTS: dict[str, tuple[Weights, Weights]] = {"all-minilm-l6-v2": (MINILM, MINILM_TOKENIZER)}
 
 CONTEXT_WINDOW = 4096
 """Tokens a prompt and its answer may have; all slots share twice as much."""
@@ -55,8 +54,6 @@ class ChatEngine:
     """The child process that runs an embedded chat model, started at need and again after a crash."""
 
     def __init__(self, model: str, cache_dir: Path) -> None:
-        if model not in CHAT_WEIGHTS:
-            raise ModelMissing(f"There is no embedded chat model {model!r}; there is {', '.join(CHAT_WEIGHTS)}.")
         self.model = model
         self.key = secrets.token_urlsafe(24)
         self.url = ""

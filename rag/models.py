@@ -68,16 +68,24 @@ class ModelNames:
 
 
 def choose_models(settings: Settings) -> ModelNames:
-    """What was named, else Ollama's defaults if Ollama answers, else the embedded ones."""
+    """What was named, else Ollama's defaults if Ollama answers, else the embedded ones.
+
+    Raises:
+        SettingsError: an embedded model was named that there is not.
+    """
     answered = False
     if "auto" in (settings.model, settings.embeddings):
         answered = Ollama(settings).answers()
     chat, embeddings = OLLAMA_DEFAULTS if answered else EMBEDDED_DEFAULTS
-    return ModelNames(
-        chat if settings.model == "auto" else settings.model,
-        embeddings if settings.embeddings == "auto" else settings.embeddings,
-        answered,
-    )
+    chat = chat if settings.model == "auto" else settings.model
+    embeddings = embeddings if settings.embeddings == "auto" else settings.embeddings
+    for variable, name, known in (
+        ("RAG_MODEL", chat, EMBEDDED_DEFAULTS[:1]),
+        ("RAG_EMBEDDINGS", embeddings, EMBEDDED_DEFAULTS[1:]),
+    ):
+        if name.startswith("embedded:") and name not in known:
+            raise SettingsError(f"{variable}: there is no {name}; there is {', '.join(known)}.")
+    return ModelNames(chat, embeddings, answered)
 
 
 class Ollama:
@@ -233,10 +241,8 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
             document_instruction=document,
         )
     if provider == "embedded":
-        from rag.embedded import EMBEDDING_WEIGHTS, MiniLMEmbeddings
+        from rag.embedded import MiniLMEmbeddings
 
-        if model not in EMBEDDING_WEIGHTS:
-            raise SettingsError(f"There are no embedded embeddings {model!r}; there is {', '.join(EMBEDDING_WEIGHTS)}.")
         return MiniLMEmbeddings(settings.cache_dir, progress)
     from langchain.embeddings import init_embeddings
 

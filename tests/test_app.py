@@ -1,0 +1,197 @@
+"""The app as a process with the real embedded models: gradio_client, curl's way, `/health`, flags, signals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio_client
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+
+import app as page
+from tests.conftest import ROOT, AppStarter, RunningApp
+from tests.ollama_server import OllamaServer
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """One app with the embedded default and the bundled guide, for the tests that only ask."""
+    starter = AppStarter()
+    yield starter("--data-dir", str(tmp_path_factory.mktemp("data")), "--source", "bundled:guide.md")
+    starter.close()
+
+
+def connect(app: RunningApp) -> gradio_client.Client:
+    return gradio_client.Client(app.url, verbose=False, analytics_enabled=False)
+
+
+def test_gradio_client_streams_a_real_answer(embedded: RunningApp) -> None:
+    client = connect(embedded)
+    job = client.submit("What is task decomposition?", api_name="/chat")
+    answer = job.result(timeout=120)
+    updates = job.outputs()
+    assert len(updates) >= 10
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(updates))
+    assert updates[-1] == answer
+    assert re.search(r"break|smaller|step|split", answer, re.I), answer
+    client.close()
+
+
+def test_gradio_client_passes_a_history(embedded: RunningApp) -> None:
+    client = connect(embedded)
+    history = [{"role": "user", "content": "What is ReAct?"}, {"role": "assistant", "content": "A way to act."}]
+    assert client.predict("Which steps does it repeat?", history, api_name="/chat")
+    client.close()
+
+
+def test_curl_starts_a_question_and_reads_its_events(embedded: RunningApp) -> None:
+    call = httpx.post(f"{embedded.url}gradio_api/call/chat", json={"data": ["What is an LLM agent?"]}, timeout=60)
+    events = httpx.get(f"{embedded.url}gradio_api/call/chat/{call.json()['event_id']}", timeout=120).text
+    assert events.count("event: generating") >= 10
+    last = [line for line in events.splitlines() if line.startswith("data: ")][-1]
+    assert "agent" in json.loads(last.removeprefix("data: "))[0].lower()
+
+
+def test_a_refused_question_reaches_the_client_as_words(embedded: RunningApp) -> None:
+    client = connect(embedded)
+    with pytest.raises(Exception, match="at most 8000"):
+        client.predict("x" * 9000, api_name="/chat")
+    client.close()
+
+
+def test_health_tells_models_sources_and_chunks(embedded: RunningApp) -> None:
+    health = embedded.health()
+    assert health["ready"] is True
+    assert health["models"] == {
+        "chat": "embedded:smollm2-135m-instruct",
+        "embeddings": "embedded:all-minilm-l6-v2",
+    }
+    assert health["sources"] == 1
+    assert health["chunks"] >= 12
+
+
+def test_the_page_and_its_api_name_only_what_is_meant(embedded: RunningApp) -> None:
+    info = httpx.get(f"{embedded.url}gradio_api/info", timeout=30).json()
+    assert list(info["named_endpoints"]) == ["/chat"]
+    text = httpx.get(embedded.url, timeout=30)
+    assert "<title>Local RAG chat</title>" in text.text
+    assert "frame-ancestors 'self'" in text.headers["content-security-policy"]
+    assert text.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1:{port}"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example:{port}"}, 421),
+        ({"Content-Length": "999999999"}, 413),
+    ],
+)
+def test_other_sites_cannot_use_the_routes(embedded: RunningApp, headers: dict[str, str], status: int) -> None:
+    port = str(httpx.URL(embedded.url).port)
+    sent = {name: value.replace("{port}", port) for name, value in headers.items()}
+    url = f"{embedded.url}gradio_api/call/chat"
+    if status == 413:
+        with socket.create_connection(("127.0.0.1", int(port)), 10) as connection:
+            connection.sendall(
+                f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 999999999\r\n\r\n".encode()
+            )
+            assert b" 413 " in connection.recv(1000)
+        return
+    assert httpx.post(url, json={"data": ["What is ReAct?"]}, headers=sent, timeout=60).status_code == status
+
+
+def test_an_upload_from_another_site_is_refused(embedded: RunningApp) -> None:
+    files = {"files": ("x.txt", b"x")}
+    reply = httpx.post(f"{embedded.url}gradio_api/upload", files=files, headers={"Origin": "https://evil.example"})
+    assert reply.status_code == 403
+
+
+def test_a_second_start_embeds_nothing_and_a_signal_ends_it_tidily(start_app: AppStarter, tmp_path: Path) -> None:
+    with OllamaServer() as server:
+        flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md")
+        first = start_app(*flags, environment={"OLLAMA_HOST": server.url})
+        assert first.health()["models"]["embeddings"] == "ollama:mxbai-embed-large"
+        assert start_app.stop(first, signal.SIGTERM) == 0
+        embeds = len([item for item in server.requests if item.path == "/api/embed"])
+        assert embeds > 0
+        second = start_app(*flags, environment={"OLLAMA_HOST": server.url})
+        assert second.health()["chunks"] == 17
+        assert start_app.stop(second, signal.SIGINT) == 0
+        assert len([item for item in server.requests if item.path == "/api/embed"]) == embeds
+    assert "Traceback" not in "".join(first.output + second.output)
+
+
+def test_two_processes_do_not_share_a_folder(embedded: RunningApp, tmp_path: Path, start_app: AppStarter) -> None:
+    flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md")
+    first = start_app(*flags)
+    second = run_app(*flags)
+    assert second.returncode == 1
+    assert f"process {first.process.pid}" in second.stderr
+    assert first.url in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1
+    assert first.health()["ready"] is True
+
+
+def run_app(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", **environment}
+    command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *flags]
+    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "named"),
+    [
+        (("--model", "llama3"), {}, "RAG_MODEL"),
+        (("--model", "embedded:nosuch"), {}, "nosuch"),
+        (("--model", "nosuchprovider:x"), {}, "RAG_MODEL"),
+        (("--embeddings", "embedded:nosuch"), {}, "nosuch"),
+        ((), {"RAG_CHUNK_SIZE": "many"}, "RAG_CHUNK_SIZE"),
+        ((), {"RAG_CHUNKSIZE": "500"}, "did you mean RAG_CHUNK_SIZE"),
+        ((), {"OLLAMA_HOST": "ftp://box"}, "OLLAMA_HOST"),
+    ],
+)
+def test_a_bad_value_stops_the_start_with_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: tuple[str, ...],
+    environment: dict[str, str],
+    named: str,
+) -> None:
+    for name, value in {"OLLAMA_HOST": "127.0.0.1:9", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert page.main(["--data-dir", str(tmp_path / "data"), *flags]) == 1
+    told = capsys.readouterr().err
+    assert named in told
+    assert len(told.strip().splitlines()) == 1, told
+
+
+def test_history_comes_as_strings_and_as_parts_and_notes_are_no_turns() -> None:
+    history = [
+        {"role": "user", "content": "What is it?"},
+        {"role": "assistant", "content": [{"type": "text", "text": "A "}, {"type": "text", "text": "plan."}]},
+        {"role": "assistant", "content": "the passages", "metadata": {"title": "Sources · 4 passages"}},
+        {"role": "user", "content": [{"type": "text", "text": "And why?"}]},
+        {"role": "assistant", "content": None},
+    ]
+    assert page.as_messages(history) == [HumanMessage("What is it?"), AIMessage("A plan."), HumanMessage("And why?")]
+
+
+def test_what_documents_say_is_text_to_the_page() -> None:
+    shown = page.plain("<img src=x onerror=alert(1)> **bold** [a](javascript:b) $$x$$ `c`\n\nhttps://x.y")
+    assert not set(shown.replace("<br>", "")) & set("<>*[]()$`:")
