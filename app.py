@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from rag.chain import Update
 from rag.errors import RagError
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
 from rag.loader import GUIDE, is_url
+from rag.mcp_server import build_mcp_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 
 TITLE = "Local RAG chat"
@@ -55,17 +57,20 @@ log = logging.getLogger("rag.page")
 
 
 class Page(gr.Blocks):
-    """Blocks whose `/chat` may be called with the question alone, as a curl line does: history is optional."""
+    """Blocks whose API may be called with the question alone, as a curl line does: history is optional."""
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Fill up what was left out, then check as Gradio does."""
-        if block_fn.api_name == "chat":
+        if block_fn.api_name in ("chat", "predict"):
             inputs += [None] * (len(block_fn.inputs) - len(inputs))
         super().validate_inputs(block_fn, inputs)
 
 
-def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
-    """The page over an assistant. `guest`: visitors may chat, and change nothing."""
+def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
+    """The page over an assistant. `guarded`: visitors log in, and only the user `admin` may change anything."""
+
+    def may_change(request: gr.Request) -> bool:
+        return not guarded or request.username == "admin"
 
     async def respond(message: str, history: list[dict[str, Any]]) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
@@ -76,7 +81,7 @@ def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
         except RagError as error:
             yield show_failure(update, error)
 
-    async def chat(message: str, history: list[dict[str, Any]] | None = None) -> AsyncIterator[str]:
+    async def chat(message: str, history: list[dict[str, Any]] | None = None) -> AsyncGenerator[str, None]:
         """Ask a question about the sources; the answer streams, each output is the text so far.
 
         Args:
@@ -89,6 +94,16 @@ def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
                     yield update.text
         except RagError as error:
             raise gr.Error(str(error), print_exception=False) from error
+
+    async def predict(message: str, history: list[dict[str, Any]] | None = None) -> str:
+        """Ask a question about the sources and get the whole answer at once.
+
+        Args:
+            message: the question.
+            history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
+        """
+        async with aclosing(chat(message, history)) as pieces:
+            return [text async for text in pieces][-1]
 
     limit = assistant.settings.concurrency
     page: Page
@@ -134,19 +149,19 @@ def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
         face.textbox.stop(
             mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
         )
-        gr.api(  # type: ignore[attr-defined]
-            chat, api_name="chat", concurrency_limit=limit
-        )
+        gr.api(chat, api_name="chat", concurrency_limit=limit)  # type: ignore[attr-defined]
+        gr.api(predict, api_name="predict", concurrency_limit=limit)  # type: ignore[attr-defined]
 
         seen = gr.State("")
         outputs = [status, actions, pull, retry, seen]
 
-        def tick(last: str) -> Any:
+        def tick(last: str, request: gr.Request) -> Any:
             now = assistant.status()
             shown = show_status(now)
+            owner = may_change(request)
             if shown == last:
                 return [gr.skip()] * len(outputs)
-            can_pull, can_retry = bool(now["missing"]) and not guest, bool(now["failed"]) and not guest
+            can_pull, can_retry = bool(now["missing"]) and owner, bool(now["failed"]) and owner
             return [
                 shown,
                 gr.Row(visible=can_pull or can_retry),
@@ -157,9 +172,19 @@ def build_page(assistant: Assistant, *, guest: bool = False) -> gr.Blocks:
 
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         gr.on([page.load, gr.Timer(1.5).tick], tick, seen, outputs, **quiet)
-        if not guest:
-            pull.click(lambda: _pull_missing(assistant), None, None, api_visibility="private", concurrency_limit=1)
-            retry.click(assistant.retry, None, None, **quiet)
+
+        def pull_missing(request: gr.Request) -> None:
+            if not may_change(request):
+                raise gr.Error("Only the user admin may change models.", print_exception=False)
+            _pull_missing(assistant)
+
+        def try_again(request: gr.Request) -> None:
+            if not may_change(request):
+                raise gr.Error("Only the user admin may change sources.", print_exception=False)
+            assistant.retry()
+
+        pull.click(pull_missing, None, None, api_visibility="private", concurrency_limit=1)
+        retry.click(try_again, None, None, **quiet)
     for function in page.fns.values():
         if function.api_name == "flag":  # the thumbs under an answer: the page's own business
             function.api_visibility = "private"
@@ -340,6 +365,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--port", type=int, help="port to serve on (7860; 0: any free one)")
     parser.add_argument("--pull", action="store_const", const=True, help="pull missing Ollama models at start")
     parser.add_argument("--share", action="store_const", const=True, help="make a public link, with a password")
+    parser.add_argument("--mcp", action="store_const", const=True, help="serve other assistants over MCP at /mcp")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     return vars(parser.parse_args(arguments))
 
@@ -393,14 +419,25 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     settings = assistant.settings
     guarded = not settings.on_loopback and not os.environ.get("SPACE_ID")  # a Space is public on purpose
     password = settings.password or (secrets.token_urlsafe(9) if guarded else "")
-    guest = bool(password) or not settings.on_loopback
-    page = build_page(assistant, guest=guest)
+    credentials = {settings.user: password} if password else {}
+    if password and settings.admin_password:
+        credentials["admin"] = settings.admin_password
+    page = build_page(assistant, guarded=bool(password))
     hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback else None
+    app_kwargs: dict[str, Any] = {
+        "title": TITLE,
+        "routes": build_routes(assistant, bare_health=bool(password)).routes,
+        "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials)],
+    }
+    if settings.mcp:
+        routes, lifespan = build_mcp_routes(assistant)
+        app_kwargs["routes"] += routes
+        app_kwargs["lifespan"] = lifespan
     _, local_url, share_url = page.launch(
         server_name=settings.host,
         server_port=settings.port or _free_port(settings.host),
         share=settings.share,
-        auth=(settings.user, password) if password else None,
+        auth=list(credentials.items()) or None,
         inbrowser=open_browser,
         prevent_thread_lock=True,
         quiet=True,
@@ -415,10 +452,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         favicon_path=ASSETS / "favicon.svg",
         theme=build_theme(),
         css_paths=ASSETS / "page.css",
-        app_kwargs={
-            "routes": build_routes(assistant, public=guest),
-            "middleware": [Middleware(Guard, hosts=hosts)],
-        },
+        app_kwargs=app_kwargs,
     )
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)

@@ -1,21 +1,330 @@
-"""HTTP routes beside the page, on the same assistant."""
+"""HTTP and WebSocket routes beside the page, on the same assistant: /predict, /stream, /chat, /health."""
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from importlib.metadata import version
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel, Field, ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rag.assistant import Assistant
+from rag.chain import Timings, Update
+from rag.errors import Busy, QuestionError, RagError
+
+log = logging.getLogger(__name__)
+
+WAITING_QUESTIONS = 4
+"""Questions that may wait on one socket while another is answered."""
+LONGEST_FRAME = 256 * 1024
+"""Characters of a WebSocket frame that are looked at; a question with its history fits many times."""
+SEND_SECONDS = 15.0
+"""A reader that takes nothing for so long is let go, so that it cannot hold a place at the model."""
+IDLE_SECONDS = 1800.0
+"""A socket without a question for so long is closed."""
+VERSIONED = "version=2"
+"""`Accept: application/json; version=2` asks `/predict` for the answer with its sources."""
 
 
-def build_routes(assistant: Assistant, *, public: bool) -> list[BaseRoute]:
-    """The routes. `public`: strangers can reach them, so `/health` tells them nothing but that the app is alive."""
+class Turn(BaseModel):
+    """An earlier turn of the conversation."""
 
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Question(BaseModel):
+    """A question, with the conversation so far where it is a follow-up."""
+
+    question: str = Field(description="What is asked.")
+    history: list[Turn] = Field([], description="Earlier turns, oldest first.")
+
+
+class Source(BaseModel):
+    """A passage that the answer is drawn from."""
+
+    number: int
+    title: str
+    source: str = Field(description="URL, or path of the file.")
+    page: int | None = Field(None, description="Page in a PDF, from 1.")
+    text: str
+    start: int | None = Field(None, description="Where the passage begins in the source's text, in characters.")
+
+
+class Times(BaseModel):
+    """Seconds, and tokens."""
+
+    retrieval: float | None
+    first_token: float | None
+    total: float
+    tokens: int
+    tokens_per_second: float | None
+
+
+class Answer(BaseModel):
+    """A whole answer with what it is drawn from."""
+
+    answer: str
+    sources: list[Source]
+    model: str
+    timings: Times
+
+
+class Failure(BaseModel):
+    """Why there is no answer: `error` for people, `code` for programs."""
+
+    error: str
+    code: str
+
+
+def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:
+    """Earlier turns as messages for the chat model; none of them is ever a system message."""
+    return [HumanMessage(turn.content) if turn.role == "user" else AIMessage(turn.content) for turn in history]
+
+
+def sources_of(documents: Sequence[Document]) -> list[dict[str, Any]]:
+    """The passages as every door but the page gives them."""
+    return [
+        Source(
+            number=number,
+            title=str(document.metadata.get("title") or ""),
+            source=str(document.metadata.get("source") or ""),
+            page=document.metadata.get("page"),
+            text=document.page_content,
+            start=document.metadata.get("start_index"),
+        ).model_dump()
+        for number, document in enumerate(documents, start=1)
+    ]
+
+
+def timings_of(timings: Timings) -> dict[str, Any]:
+    """The timings as every door but the page gives them, rounded to milliseconds."""
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 3)
+
+    return Times(
+        retrieval=rounded(timings.retrieval),
+        first_token=rounded(timings.first_token),
+        total=round(timings.total, 3),
+        tokens=timings.tokens,
+        tokens_per_second=rounded(timings.tokens_per_second),
+    ).model_dump()
+
+
+def failure_of(error: RagError) -> dict[str, Any]:
+    """An error as every door but the page gives it."""
+    return {"error": str(error), "code": error.code}
+
+
+async def _while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
+    """The updates, as long as somebody is there: at most half a second after the client is gone, the model stops."""
+    async with aclosing(updates):
+        async for update in updates:
+            if await request.is_disconnected():
+                return
+            yield update
+
+
+def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
+    """The routes. `bare_health`: strangers reach the app, so `/health` tells them nothing but that it is alive."""
+    router = APIRouter(tags=["answers"])
+    failures: dict[int | str, dict[str, Any]] = {
+        422: {"model": Failure, "description": "The question is missing, empty or too long."},
+        503: {"model": Failure, "description": "The engine cannot answer now; the text says what to do."},
+    }
+
+    @router.get("/predict", response_model=str | Answer, responses=failures)
+    async def predict(
+        request: Request,
+        query: Annotated[str, Query(description="The question.")] = "",
+        sources: Annotated[bool, Query(description="Give the answer with its sources, not the text alone.")] = False,
+    ) -> Response:
+        """The whole answer, as a JSON string; with `sources=true` as an object.
+
+        `Accept: application/json; version=2` asks for the object, too.
+        """
+        if not query.strip():
+            return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
+        update = Update()
+        try:
+            async with aclosing(_while_connected(request, assistant.stream_answer(query))) as updates:
+                async for now in updates:
+                    update = now
+        except RagError as error:
+            return JSONResponse(failure_of(error), error.status)
+        if update.phase != "done":
+            return Response(status_code=499)  # the client is gone; nobody reads this
+        whole = sources or VERSIONED in request.headers.get("accept", "").replace(" ", "")
+        if not whole:
+            return JSONResponse(update.text)
+        return JSONResponse(
+            {
+                "answer": update.text,
+                "sources": sources_of(update.sources),
+                "model": assistant.names.chat,
+                "timings": timings_of(update.timings),
+            }
+        )
+
+    @router.post("/stream", responses={200: {"content": {"text/event-stream": {}}}, **failures})
+    async def stream(request: Request, question: Question) -> Response:
+        """The answer as server-sent events: `data: {"message": piece}`, then one `event: done` or `event: error`.
+
+        `done` carries the sources and timings; comments keep the line open while the model is silent.
+        """
+        updates = assistant.stream_answer(question.question, messages_of(question.history))
+
+        async def events() -> AsyncIterator[str]:
+            try:
+                async with aclosing(_while_connected(request, updates)) as connected:
+                    async for update in connected:
+                        if update.new:
+                            yield f"data: {_json({'message': update.new})}\n\n"
+                        if update.phase == "done":
+                            yield f"event: done\ndata: {_json(done_frame(update))}\n\n"
+                        elif not update.new:
+                            yield f": {update.phase}\n\n"
+            except RagError as error:
+                yield f"event: error\ndata: {_json({**failure_of(error), 'done': True})}\n\n"
+
+        return StreamingResponse(
+            events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+
+    @router.get("/health", tags=["state"])
     async def health(request: Request) -> JSONResponse:
-        """200 when a question would be answered now, 503 until then; the body says what is awaited or wrong."""
+        """Whether the app is alive, and (200, else 503) whether a question would be answered now."""
         status = assistant.status()
-        shown = {"alive": True, "ready": status["ready"]} if public else {"alive": True, **status}
-        return JSONResponse(shown, 200 if status["ready"] else 503)
+        shown: dict[str, Any] = {"alive": True}
+        if not bare_health or request.scope.get("visitor"):
+            shown |= {**status, "versions": _versions()}
+        return JSONResponse(shown, 200 if status["ready"] or bare_health else 503)
 
-    return [Route("/health", health)]
+    @router.websocket("/chat")
+    async def chat(socket: WebSocket) -> None:
+        """Questions in, pieces of answers out; see `ChatSocket`."""
+        await socket.accept()
+        await ChatSocket(assistant, socket).serve()
+
+    return router
+
+
+def done_frame(update: Update) -> dict[str, Any]:
+    """What closes an answer on `/stream` and `/chat`; a client that reads only `message` can ignore it."""
+    return {
+        "message": "",
+        "done": True,
+        "sources": sources_of(update.sources),
+        "timings": timings_of(update.timings),
+    }
+
+
+class ChatSocket:
+    """One WebSocket on `/chat`.
+
+    A text frame is a question (or a JSON object `{"question", "history"}`); each piece of the answer is a frame
+    `{"message": piece}`, then comes `{"message": "", "done": true, "sources", "timings"}`. An error is a frame
+    `{"error", "code", "done": true}`, and the socket stays usable. A task reads all the time, since a frame left unread
+    would keep the peer's pongs from being seen; another answers, one question after the other.
+    """
+
+    def __init__(self, assistant: Assistant, socket: WebSocket) -> None:
+        self._assistant = assistant
+        self._socket = socket
+        self._inbox: asyncio.Queue[Question] = asyncio.Queue(WAITING_QUESTIONS)
+        self._sending = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Serve until the peer is gone, reads nothing any more, or asks nothing for half an hour."""
+        tasks = [asyncio.ensure_future(self._read()), asyncio.ensure_future(self._answer())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in ended:
+            expected = (asyncio.CancelledError, WebSocketDisconnect, asyncio.TimeoutError, TimeoutError, RuntimeError)
+            if isinstance(error, Exception) and not isinstance(error, expected):
+                log.error("the socket's task failed", exc_info=error)
+
+    async def _read(self) -> None:
+        while True:
+            frame = await self._socket.receive()
+            if frame["type"] == "websocket.disconnect":
+                return
+            text = frame.get("text")
+            try:
+                if text is None:
+                    raise QuestionError("A question is a text frame, not a binary one.")
+                if len(text) > LONGEST_FRAME:
+                    raise QuestionError(f"A frame has at most {LONGEST_FRAME} characters.")
+                self._inbox.put_nowait(question_of(text))
+            except asyncio.QueueFull:
+                await self._fail(Busy(f"{WAITING_QUESTIONS} questions wait on this socket already. Let it answer."))
+            except RagError as error:
+                await self._fail(error)
+
+    async def _answer(self) -> None:
+        while True:
+            try:
+                question = await asyncio.wait_for(self._inbox.get(), IDLE_SECONDS)
+            except asyncio.TimeoutError:
+                await self._socket.close(1001, "idle")
+                return
+            updates = self._assistant.stream_answer(question.question, messages_of(question.history))
+            try:
+                async with aclosing(updates):
+                    async for update in updates:
+                        if update.new:
+                            await self._send({"message": update.new})
+                        if update.phase == "done":
+                            await self._send(done_frame(update))
+            except RagError as error:
+                await self._fail(error)
+
+    async def _fail(self, error: RagError) -> None:
+        await self._send({**failure_of(error), "done": True})
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        async with self._sending:
+            await asyncio.wait_for(self._socket.send_text(_json(frame)), SEND_SECONDS)
+
+
+def question_of(text: str) -> Question:
+    """The question in a frame: a JSON object with `question`, or the text itself.
+
+    Raises:
+        QuestionError: the object does not fit.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            data = json.loads(text)
+        except ValueError:
+            data = None
+        if isinstance(data, dict) and "question" in data:
+            try:
+                return Question.model_validate(data)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"]))
+                raise QuestionError(f"The question does not fit: {where}: {first['msg']}.") from None
+    return Question(question=text, history=[])
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("gradio", "langchain-core", "chromadb", "ollama")}

@@ -14,18 +14,20 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
+from langchain_core.retrievers import BaseRetriever
 
-from rag.chain import Chain, Limits, Line, Phase, Update, build_chain, build_prompt, stream_answer
+from rag.chain import Chain, Limits, Line, Phase, Update, build_chain, build_prompt, check_question, stream_answer
 from rag.embedded import ChatEngine
 from rag.errors import ModelMissing, NothingIndexed, RagError, SourceError
 from rag.ingest import Cancelled, Ingest
 from rag.loader import GUIDE, expand_source
 from rag.models import PULL_SIZES, Ollama, build_chat_model, build_embeddings, choose_models
 from rag.settings import DEFAULT_SOURCE, Settings
-from rag.store import DataFolder, Store, check_index, set_aside
+from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Assistant:
         self._store: Store | None = None
         self._ingest: Ingest | None = None
         self._chain: Chain | None = None
+        self._retriever: BaseRetriever | None = None
         self._ingested = False
         self._line = Line(settings.concurrency, settings.queue_size)
         self._closing = threading.Event()
@@ -300,8 +303,9 @@ class Assistant:
             return
         model, window = self._chat
         how = self.settings.context
+        self._retriever = self._store.vector_store().as_retriever(search_kwargs={"k": self.settings.k})
         self._chain = build_chain(
-            self._store.vector_store().as_retriever(search_kwargs={"k": self.settings.k}),
+            self._retriever,
             self._prompt,
             model,
             embeddings=self._embeddings,
@@ -330,6 +334,22 @@ class Assistant:
             engine=(self.names.chat, self._address(self.names.chat)),
             engine_phase=self._engine_phase,
         )
+
+    async def search(self, query: str) -> list[Document]:
+        """The passages nearest to a query.
+
+        Raises:
+            RagError: there is nothing to search, or the search failed; says what to do.
+        """
+        query = check_question(query, self.settings.max_question)
+        await self._ready_chain()
+        assert self._retriever is not None
+        return await self._retriever.ainvoke(query)
+
+    @property
+    def sources(self) -> list[IndexedSource]:
+        """What answers can be drawn from."""
+        return self._store.sources if self._store else []
 
     def _engine_phase(self) -> Phase:
         provider, _, model = self.names.chat.partition(":")
@@ -364,7 +384,7 @@ class Assistant:
 
     def status(self) -> dict[str, Any]:
         """The app's state for people and programs: the same facts on the page and at `/health`."""
-        sources = self._store.sources if self._store else []
+        sources = self.sources
         return {
             "ready": self.ready,
             "awaiting": [work.label + _share(work) for work in list(self.work.values())],

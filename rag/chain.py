@@ -25,7 +25,7 @@ from rag.context import count_tokens, pack
 from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
 
 PROMPT_FILE = Path(__file__).parent / "prompt.txt"
-TICK_SECONDS = 1.0
+TICK_SECONDS = 0.5
 """A generator that yields this often lets Gradio notice a closed tab before the first token."""
 FLUSH_SECONDS = 0.04
 STALL_SECONDS = 10.0
@@ -168,6 +168,20 @@ class Limits:
     idle: float
 
 
+def check_question(question: str, longest: int) -> str:
+    """The question without what no model can read (NULs, lone surrogates).
+
+    Raises:
+        QuestionError: nothing is left of it, or it has more than `longest` characters.
+    """
+    question = question.replace("\0", "").encode("utf-8", "ignore").decode("utf-8").strip()
+    if not question:
+        raise QuestionError("The question is empty.")
+    if len(question) > longest:
+        raise QuestionError(f"The question has {len(question)} characters; at most {longest} are taken.")
+    return question
+
+
 async def stream_answer(
     chain: Callable[[], Awaitable[Chain]],
     question: str,
@@ -182,17 +196,13 @@ async def stream_answer(
     """Answer a question; every door of the app reads this stream.
 
     Yields at once what happens, the first token at once, then at most every 40 ms what has come since, and at least
-    every second while nothing comes. `chain` is awaited for the chain (it may have to be started), `engine` is the
+    twice a second while nothing comes. `chain` is awaited for the chain (it may have to be started), `engine` is the
     chat model's name and address for messages, `engine_phase` tells, from a thread, whether the model is loading.
 
     Raises:
         RagError: what happened and what to do; the text yielded so far stays valid.
     """
-    question = question.replace("\0", "").encode("utf-8", "ignore").decode("utf-8").strip()
-    if not question:
-        raise QuestionError("The question is empty.")
-    if len(question) > max_question:
-        raise QuestionError(f"The question has {len(question)} characters; at most {max_question} are taken.")
+    question = check_question(question, max_question)
     now = Update()
     began = time.monotonic()
     yield now
@@ -310,7 +320,7 @@ def _with_token(now: Update, token: str, seconds: float) -> Update:
 
 
 def _while_silent(now: Update, silent: float, limits: Limits, engine: tuple[str, str]) -> Update:
-    """What to say after a second without a token; gives up at the limits."""
+    """What to say after a tick without a token; gives up at the limits."""
     name, address = engine
     if now.text:
         if silent > limits.idle:

@@ -100,9 +100,13 @@ class StoreError(RagError):
 
 
 class StoreLocked(StoreError):
-    """Another process holds the data folder."""
+    """Another process holds the data folder; `url` is its page's address, "" if it is not known."""
 
     code = "store_locked"
+
+    def __init__(self, message: str, url: str = "") -> None:
+        super().__init__(message)
+        self.url = url
 
 
 class NothingIndexed(RagError):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -38,16 +45,31 @@ HEADERS = {
 """A model's answer or a page's title can hold an image of a stranger's host: nothing is ever fetched from elsewhere."""
 
 
+PUBLIC = ("/login", "/login/", "/health", "/favicon.ico", "/theme.css", "/manifest.json", "/robots.txt")
+PUBLIC_FOLDERS = ("/assets/", "/static/", "/svelte/")
+"""What answers without credentials where they are asked: the way in, and files that are the same for everybody."""
+WRONG_TRIES = 10
+WRONG_SECONDS = 60.0
+LOGIN_PAGE = (Path(__file__).parent / "assets" / "login.html").read_bytes()
+
+
 class Guard:
     """Pure ASGI middleware (Starlette's `BaseHTTPMiddleware` would stand between a stream and its reader).
 
     `hosts`: the names under which the app may be called; None: any, where a password guards it. Checking them closes
     DNS rebinding; checking the Origin keeps the pages of other sites from using the routes.
+    `credentials`: passwords by user name; empty: nobody is asked. They are given by HTTP Basic, as a bearer token (the
+    password) or by logging in on the page, and guard every route and the WebSocket. After ten wrong tries in a minute
+    from one address, further ones wait.
     """
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: tuple[str, ...] | None, credentials: Mapping[str, str] | None = None
+    ) -> None:
         self._app = app
         self._hosts = hosts
+        self._credentials = dict(credentials or {})
+        self._wrong: dict[str, deque[float]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on with the headers set and the body counted."""
@@ -55,12 +77,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
-        if refusal:
-            await self._refuse(scope, receive, send, *refusal)
-            return
+        answer = self._refusal(scope, headers) or self._without_credentials(scope, headers)
         if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
+            if answer is None:
+                await self._app(scope, receive, send)
+                return
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
             return
         taken = 0
 
@@ -77,29 +100,99 @@ class Guard:
                 sent = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     sent[name] = value
+                if scope["path"].rstrip("/") == "/login" and message["status"] >= 400:
+                    self._note_wrong(_address(scope))
             await send(message)
 
-        await self._app(scope, counted, with_headers)
+        await (answer or self._app)(scope, counted, with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if self._hosts is not None and _name(f"//{host}") not in self._hosts:
-            return 421, f"This app is not called {host[:80]!r}. Open it as http://localhost."
+            return _refused(421, f"This app is not called {host[:80]!r}. Open it as http://localhost.")
         origin = headers.get("origin")
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if origin is not None and unsafe and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "Pages of other sites may not use this app."
+            return _refused(403, "Pages of other sites may not use this app.")
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > LARGEST_BODY:
-            return 413, f"At most {LARGEST_BODY >> 20} MiB are taken."
+            return _refused(413, f"At most {LARGEST_BODY >> 20} MiB are taken.")
         return None
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": text})
-            return
-        await JSONResponse({"error": text}, status)(scope, receive, send)
+    def _without_credentials(self, scope: Scope, headers: Headers) -> Response | None:
+        """What a visitor without credentials gets, where they are asked; None lets pass."""
+        if not self._credentials:
+            scope["visitor"] = "local"
+            return None
+        address = _address(scope)
+        path = scope["path"]
+        given = headers.get("authorization", "")
+        trying = bool(given) or path.rstrip("/") == "/login"
+        if trying and self._is_slowed(address):
+            return _refused(429, "Too many wrong passwords. Try again in a minute.", {"Retry-After": "60"})
+        visitor = self._visitor(given) or _logged_in(scope, headers)
+        scope["visitor"] = visitor
+        if visitor:
+            return None
+        if given:
+            self._note_wrong(address)
+        if scope["type"] == "http" and (path in PUBLIC or path.startswith(PUBLIC_FOLDERS)):
+            return None
+        if scope["type"] == "http" and path == "/" and scope["method"] in ("GET", "HEAD"):
+            return Response(LOGIN_PAGE, media_type="text/html")
+        asks = {} if path.startswith("/gradio_api") else {"WWW-Authenticate": 'Basic realm="Local RAG chat"'}
+        return _refused(401, "Give the user name and password (HTTP Basic), or the password as a bearer token.", asks)
+
+    def _visitor(self, authorization: str) -> str | None:
+        scheme, _, value = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return next((user for user, word in self._credentials.items() if _same(value.strip(), word)), None)
+        if scheme.lower() != "basic":
+            return None
+        try:
+            user, _, word = base64.b64decode(value, validate=True).decode().partition(":")
+        except (ValueError, UnicodeDecodeError):
+            return None
+        return user if _same(word, self._credentials.get(user, "")) and user in self._credentials else None
+
+    def _is_slowed(self, address: str) -> bool:
+        tries = self._wrong.get(address)
+        while tries and tries[0] < time.monotonic() - WRONG_SECONDS:
+            tries.popleft()
+        return bool(tries) and len(tries or ()) >= WRONG_TRIES
+
+    def _note_wrong(self, address: str) -> None:
+        if len(self._wrong) > 10_000:
+            self._wrong.clear()
+        self._wrong.setdefault(address, deque(maxlen=WRONG_TRIES)).append(time.monotonic())
+
+
+def _same(given: str, right: str) -> bool:
+    return secrets.compare_digest(given.encode(), right.encode())
+
+
+def _logged_in(scope: Scope, headers: Headers) -> str | None:
+    """The user of Gradio's own session cookie."""
+    gradio = scope.get("app")
+    cookies: SimpleCookie = SimpleCookie()
+    try:
+        cookies.load(headers.get("cookie", ""))
+    except CookieError:
+        return None
+    for name in ("access-token", "access-token-unsecure"):
+        cookie = cookies.get(f"{name}-{getattr(gradio, 'cookie_id', '')}")
+        if cookie and (user := getattr(gradio, "tokens", {}).get(cookie.value)):
+            return str(user)
+    return None
+
+
+def _address(scope: Scope) -> str:
+    """The peer's address. Not what a header says of it: a guesser would give a new one with each try."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def _refused(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"error": text, "code": "refused"}, status, headers)
 
 
 def _name(address: str) -> str:

@@ -80,9 +80,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("RAG_PORT", "GRADIO_SERVER_PORT"),
         description="Port to serve on (0: any free one)",
     )
+    mcp: bool = Field(False, description="Serve the library to other assistants over MCP at `/mcp`")
     share: bool = Field(False, description="Make a public Gradio link (always with a password)")
     user: str = Field("rag", min_length=1, description="User name that goes with the password")
     password: str = Field("", description="Password of the page; made up when one is needed and none is set")
+    admin_password: str = Field(
+        "", description="Password of the user `admin`, who may change sources and models of a guarded page"
+    )
     concurrency: int = Field(4, ge=1, le=1000, description="Questions answered at the same time")
     queue_size: int = Field(32, ge=0, le=10_000, description="Questions that may wait beyond those")
     max_question: int = Field(8000, ge=10, description="Characters in a question, at most")

@@ -91,9 +91,12 @@ class DataFolder:
             self._texts.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
+            pid, url = self._holder()
+            who = f"process {pid}{f', {url}' if url else ''}" if pid else "another process"
             raise StoreLocked(
-                f"The data folder {self.path} is in use by another process{self._holder()}. Stop that one, use its"
-                " page, or give this one a folder of its own with --data-dir."
+                f"The data folder {self.path} is in use ({who}). Stop that one, use its page, or give this one a folder"
+                " of its own with --data-dir.",
+                url,
             ) from None
         except OSError as error:
             raise StoreError(
@@ -106,12 +109,12 @@ class DataFolder:
         """Leave word, for whoever finds the lock taken, who holds it and where its page is."""
         (self.path / "holder.json").write_text(json.dumps({"pid": os.getpid(), "url": url}), encoding="utf-8")
 
-    def _holder(self) -> str:
+    def _holder(self) -> tuple[int, str]:
         try:
             holder = json.loads((self.path / "holder.json").read_text(encoding="utf-8"))
-            return f" (process {holder['pid']}{', ' + holder['url'] if holder['url'] else ''})"
+            return int(holder["pid"]), str(holder["url"])
         except (OSError, ValueError, KeyError, TypeError):
-            return ""
+            return 0, ""
 
     def release(self) -> None:
         """Give the lock back."""

@@ -82,7 +82,7 @@ def test_health_tells_models_sources_and_chunks(embedded: RunningApp) -> None:
 
 def test_the_page_and_its_api_name_only_what_is_meant(embedded: RunningApp) -> None:
     info = httpx.get(f"{embedded.url}gradio_api/info", timeout=30).json()
-    assert list(info["named_endpoints"]) == ["/chat"]
+    assert list(info["named_endpoints"]) == ["/chat", "/predict"]
     text = httpx.get(embedded.url, timeout=30)
     assert "<title>Local RAG chat</title>" in text.text
     assert "frame-ancestors 'self'" in text.headers["content-security-policy"]

@@ -1,0 +1,80 @@
+"""The README fails when it lies: settings, flags, routes, requirements and commands are compared with the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from rag.settings import Settings
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGES = {"bs4": "beautifulsoup4", "docx": "python-docx"}
+
+
+def python_files() -> list[Path]:
+    return [ROOT / "app.py", *sorted((ROOT / "rag").glob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    rows = re.findall(r"^\| `(RAG_\w+)` \| (?:`(.*?)`)? *\| (.*) \|$", README, re.M)
+    told = {name: (default, text) for name, default, text in rows}
+    assert list(told) == [f"RAG_{name.upper()}" for name in Settings.model_fields]
+    for name, field in Settings.model_fields.items():
+        default, text = told[f"RAG_{name.upper()}"]
+        assert text == field.description
+        if field.default_factory is None:
+            value = field.default
+            shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+            assert default == shown, name
+
+
+def test_every_flag_in_the_readme_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app.parse_flags(["--help"])
+    flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    for line in re.findall(r"^.*(?:app\.py|ARGS=).*$", README, re.M):
+        assert set(re.findall(r"--[a-z-]+", line)) <= flags, line
+    assert {"--source", "--model", "--embeddings", "--data-dir", "--host", "--port", "--share", "--open"} <= flags
+
+
+def test_every_make_target_in_the_readme_is_one() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert set(re.findall(r"^make (\w+)", README, re.M)) <= targets
+
+
+def test_the_space_starts_what_is_here() -> None:
+    front = README.split("---")[1]
+    assert "sdk: gradio" in front
+    assert "app_file: app.py" in front
+    version = re.search(r"sdk_version: (\S+)", front)
+    assert version
+    assert f"gradio=={version[1]}\n" in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+
+
+def test_every_direct_import_is_in_the_requirements() -> None:
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    listed = {re.split(r"[=<>\[ ]", line)[0].replace("-", "_").lower() for line in text.splitlines() if line[:1].isalpha()}
+    own = {"app", "rag", "tests"} | set(sys.stdlib_module_names)
+    for path in python_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom) and not node.level
+                else []
+            )
+            for name in names:
+                top = name.split(".")[0]
+                assert top in own or PACKAGES.get(top, top).replace("-", "_").lower() in listed, f"{path.name}: {name}"
+
+
+def test_the_files_that_the_readme_names_are_there() -> None:
+    for name in set(re.findall(r"(?<![\w/])(?:rag|docs|tests)/[\w./-]+\.\w+", README)):
+        assert (ROOT / name).exists(), name
