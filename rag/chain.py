@@ -303,7 +303,10 @@ async def _answer(
         raise engine_error(error, *engine) from error
     finally:
         reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # Not `gather`: where anyio cancels this task, it does so again at each await, and `gather` would hand that on
+        # to `reading` while it closes its connection to the engine.
+        await asyncio.wait({reading})
         if asking is not None:
             asking.cancel()
     if not now.text.strip():

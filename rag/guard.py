@@ -70,6 +70,7 @@ class Guard:
         self._hosts = hosts
         self._credentials = dict(credentials or {})
         self._wrong: dict[str, deque[float]] = {}
+        self._launched = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on with the headers set and the body counted."""
@@ -136,6 +137,9 @@ class Guard:
             return None
         if given:
             self._note_wrong(address)
+        if path == "/gradio_api/startup-events" and not self._launched:
+            self._launched = True  # Gradio calls this once itself, before anybody else knows of the app
+            return None
         if scope["type"] == "http" and (path in PUBLIC or path.startswith(PUBLIC_FOLDERS)):
             return None
         if scope["type"] == "http" and path == "/" and scope["method"] in ("GET", "HEAD"):
