@@ -232,7 +232,8 @@ def show_answer(update: Update, assistant: Assistant) -> list[gr.ChatMessage]:
 def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     """The messages for an answer that failed: what had come of it, marked, and why."""
     title = "Cut off" if update.text else "Not answered"
-    note = gr.ChatMessage(content=plain(str(error)), metadata={"title": f"⚠ {title}: {error}", "status": "done"})
+    told = plain(str(error))
+    note = gr.ChatMessage(content=told, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
     return [gr.ChatMessage(content=f"{update.text} …"), note] if update.text else [note]
 
 
@@ -254,10 +255,17 @@ def show_passages(sources: Sequence[Document]) -> str:
         link = f'<a href="{html.escape(origin)}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
         name = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
         blocks.append(
-            f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}</summary>"
+            f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}"
+            f" <small>{plain(_beginning(source.page_content))}</small></summary>"
             f"<blockquote>{plain(source.page_content)}</blockquote><p>{name}</p></details>"
         )
     return "".join(blocks)
+
+
+def _beginning(text: str) -> str:
+    """The first words of a passage, headings left out, to tell it from its neighbours."""
+    words = " ".join(line for line in text.splitlines() if not line.startswith("#")).split()
+    return " ".join(words)[:90] + " …"
 
 
 def plain(text: str) -> str:
@@ -457,9 +465,8 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)
     if settings.share:
-        log.info(
-            "Shared at %s", share_url or "no link: the share service cannot be reached; the page is served locally"
-        )
+        unreachable = "There is no public link: the share service cannot be reached. The page is served locally."
+        log.info("%s", f"Shared at {share_url}" if share_url else unreachable)
     if password:
         log.info("User %s, password %s", settings.user, password)
     return page
