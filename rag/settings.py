@@ -6,10 +6,14 @@ import difflib
 import ipaddress
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from platformdirs import user_cache_path, user_data_path
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,7 +22,7 @@ from rag.errors import SettingsError
 
 APP_NAME = "local-rag-chat"
 DEFAULT_SOURCE = "https://lilianweng.github.io/posts/2023-06-23-agent/"
-PROMPT_VARIABLES = ("{context}", "{question}")
+PROMPT_VARIABLES = ("context", "question")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 
@@ -27,7 +31,12 @@ class Settings(BaseSettings):
     """What the app can be told. Each field is the environment variable `RAG_` plus its name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RAG_", env_file=".env", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="RAG_",
+        env_file=".env",
+        env_file_encoding="utf-8-sig",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     model: str = Field("auto", description="Chat model as `provider:model`; `auto`: Ollama's llama3 or embedded")
@@ -101,7 +110,7 @@ class Settings(BaseSettings):
         """A comma-separated list, or a JSON list where an item itself has a comma."""
         if not isinstance(value, str):
             return value
-        if value.lstrip().startswith("["):
+        if re.match(r"""\s*\[\s*["\]]""", value):  # and not the address [::1]
             try:
                 return json.loads(value)
             except json.JSONDecodeError:
@@ -112,8 +121,13 @@ class Settings(BaseSettings):
     @classmethod
     def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
-            if "://" in item or any(character.isspace() or character in "@?#" for character in item):
-                raise ValueError(f"{item!r} is neither a host name, nor an address, nor a network such as 10.0.0.0/8")
+            try:
+                ipaddress.ip_network(item.strip("[]"), strict=False)
+            except ValueError:
+                if not re.fullmatch(r"(?!\.)(?:(?:^|\.)[\w-]+)+\.?", item):
+                    raise ValueError(
+                        f"{item!r} is neither a host name, nor an address, nor a network such as 10.0.0.0/8"
+                    ) from None
         return value
 
     @field_validator("model", "embeddings")
@@ -129,7 +143,12 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
-        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+        try:
+            parts = urlsplit(value or "http://x")
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
             raise ValueError(f"{value!r} is not an http or https address")
         return value or None
 
@@ -147,15 +166,25 @@ class Settings(BaseSettings):
             text = value.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"cannot read {value} ({error})") from None
-        missing = [name for name in PROMPT_VARIABLES if name not in text]
-        if missing:
+        try:
+            names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+        except ValueError as error:
+            raise ValueError(f"{value}: {error}; a brace that means itself is written twice") from None
+        if missing := [f"{{{name}}}" for name in PROMPT_VARIABLES if name not in names]:
             raise ValueError(f"{value} must contain {' and '.join(missing)}")
+        if other := sorted(names.difference(PROMPT_VARIABLES)):
+            raise ValueError(
+                f"{value} has {{{other[0]}}}, which is no variable; a brace that means itself is written twice"
+            )
         return value
 
     @field_validator("data_dir", "cache_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError(f"{value} names a user whose home folder is not known") from None
 
     @model_validator(mode="after")
     def _overlap_smaller_than_chunk(self) -> Settings:
@@ -182,22 +211,39 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         SettingsError: a value is wrong or a `RAG_` variable is unknown; one line that names it.
     """
-    known = {f"RAG_{name.upper()}" for name in Settings.model_fields}
-    for name in os.environ:
-        if name.startswith("RAG_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise SettingsError(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "."))
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        from_file = dotenv_values(".env", encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError("The file .env is not text in UTF-8. Save it as such.") from None
+    known = [name.upper() for name in Settings.model_fields]
+    for name in (*os.environ, *from_file):
+        short = name.removeprefix("RAG_")
+        if name.startswith("RAG_") and short not in known:
+            near = difflib.get_close_matches(short, known, n=1, cutoff=0.7)
+            raise SettingsError(f"{name} is not a setting" + (f"; did you mean RAG_{near[0]}?" if near else "."))
+    set_here = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**set_here)
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        name = str(first["loc"][0]) if first["loc"] else ""
-        if not name:
-            raise SettingsError(message) from None
-        variable = name if name.isupper() else f"RAG_{name.upper()}"
-        value = "" if first["type"] == "value_error" else f" (got {first['input']!r})"
-        raise SettingsError(f"{variable}: {message}{value}") from None
+        if first["type"] != "value_error":
+            message += f" (got {first['input']!r})"
+        if first["loc"]:
+            message = f"{_variable(str(first['loc'][0]), set_here, from_file)}: {message}"
+        raise SettingsError(" ".join(message.split())) from None
+
+
+def _variable(name: str, given: dict[str, Any], from_file: Mapping[str, str | None]) -> str:
+    """The variable that a field's value came from; its own name where a flag gave it."""
+    field = next(key for key in Settings.model_fields if name.lower().removeprefix("rag_") in (key, *_aliases(key)))
+    places = [] if field in given else [f"RAG_{field.upper()}", *(alias.upper() for alias in _aliases(field))]
+    return next((place for place in places if place in os.environ or place in from_file), f"RAG_{field.upper()}")
+
+
+def _aliases(field: str) -> list[str]:
+    choices = Settings.model_fields[field].validation_alias
+    return [str(choice).lower() for choice in choices.choices] if isinstance(choices, AliasChoices) else []
 
 
 def parse_ollama_host(value: str) -> str:
@@ -223,11 +269,11 @@ def parse_ollama_host(value: str) -> str:
         parts = urlsplit(f"{scheme}://{rest}")
         port = default_port if parts.port is None else parts.port
         host = parts.hostname or "127.0.0.1"
-        if ":" in host:
-            ipaddress.IPv6Address(host)
+        if ":" in host and ipaddress.IPv6Address(host).is_unspecified:
+            host = "::1"
     except ValueError:
         raise ValueError(f"{value!r} is not an address such as 127.0.0.1:11434") from None
     if any(character.isspace() for character in text) or "@" in parts.netloc or port == 0:
         raise ValueError(f"{value!r} is not an address such as 127.0.0.1:11434")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = "127.0.0.1" if host == "0.0.0.0" else host
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{parts.path.rstrip('/')}"

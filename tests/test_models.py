@@ -42,7 +42,17 @@ from rag.models import (
     choose_models,
 )
 from tests.conftest import Pages, PaperEmbeddings, make_settings, wait_until
-from tests.ollama_server import LLAMA3, LOADING, MXBAI, FaultKind, ModelSpec, OllamaServer, Pullable, Record
+from tests.ollama_server import (
+    LLAMA3,
+    LOADING,
+    MXBAI,
+    FaultKind,
+    ModelSpec,
+    OllamaServer,
+    Pullable,
+    Record,
+    estimate_tokens,
+)
 
 # httpx clients have no owner that closes them (the app keeps them until its process ends); what is collected with
 # an idle connection in its pool warns.
@@ -407,8 +417,9 @@ async def test_numbers_are_not_cut_in_silence(tmp_path: Path, server: OllamaServ
         await is_ready(assistant)
         await ask(assistant)
     (record,) = to(server, "/api/chat")
-    assert record.prompt_tokens > 3000
-    assert not record.truncated, f"{record.prompt_tokens} tokens in a window of {record.num_ctx}"
+    sent = sum(estimate_tokens(message["content"]) for message in record.body["messages"])
+    assert sent > 2500, "enough to matter"
+    assert not record.truncated, f"{sent} tokens in a window of {record.num_ctx}"
 
 
 async def test_an_over_long_chunk_is_split_again_and_never_cut(
@@ -917,11 +928,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatEngine]:
     one.close()
 
 
-async def close_openai(assistant: Assistant) -> None:
-    if assistant._chat:
-        await assistant._chat[0].root_async_client.close()  # type: ignore[attr-defined]
-
-
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("proxied", [False, True])
 async def test_an_openai_compatible_server_answers(
     tmp_path: Path,
@@ -938,12 +945,10 @@ async def test_an_openai_compatible_server_answers(
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
     given = {"model": f"openai:{engine.model}", "base_url": f"{engine.url}/v1", "sources": (short,)}
-    # one timeout a case: langchain-openai shares HTTP clients of the same address and timeout between event loops
-    async with assistant_in(tmp_path, server, max_tokens=64 + proxied, **given) as assistant:
+    async with assistant_in(tmp_path, server, max_tokens=16, **given) as assistant:
         await is_ready(assistant)
         asked = await ask(assistant, "What is an agent?")
-        await close_openai(assistant)
-    if isinstance(asked.error, AnswerCutOff):  # a small model may talk on to its 64 tokens: it did answer
+    if isinstance(asked.error, AnswerCutOff):  # it may have had more to say than 16 tokens: it did answer
         assert "RAG_MAX_TOKENS" in str(asked.error)
     else:
         assert asked.error is None, asked.error
@@ -952,6 +957,7 @@ async def test_an_openai_compatible_server_answers(
     assert asked.updates[-1].sources
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_its_window_is_asked_of_it(tmp_path: Path, engine: ChatEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", engine.key)
     settings = make_settings(tmp_path, base_url=f"{engine.url}/v1", max_context=100_000)
@@ -959,6 +965,7 @@ async def test_its_window_is_asked_of_it(tmp_path: Path, engine: ChatEngine, mon
     assert window == 8192, "what SmolLM2 was trained for (config.json of the model)"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_wrong_key_is_said(
     tmp_path: Path, server: OllamaServer, short: str, engine: ChatEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -967,12 +974,12 @@ async def test_a_wrong_key_is_said(
     async with assistant_in(tmp_path, server, **given) as assistant:
         await is_ready(assistant)
         asked = await ask(assistant)
-        await close_openai(assistant)
     assert isinstance(asked.error, EngineError)
     text = is_for_people(asked.error)
     assert "key" in text and engine.url in text and engine.key not in text and "wrong" not in text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_openai_compatible_server_that_is_down(
     tmp_path: Path, server: OllamaServer, short: str, dead_port: int
 ) -> None:
@@ -980,7 +987,6 @@ async def test_an_openai_compatible_server_that_is_down(
     async with assistant_in(tmp_path, server, **given) as assistant:
         await is_ready(assistant)
         asked = await ask(assistant)
-        await close_openai(assistant)
     assert isinstance(asked.error, EngineUnreachable)
     text = is_for_people(asked.error)
     assert "RAG_BASE_URL" in text and str(dead_port) in text

@@ -41,20 +41,11 @@ from rag.errors import (
 from rag.ingest import Ingest
 from rag.store import DataFolder, Record, Store, check_index, chroma_settings, collection_name, set_aside
 from tests.conftest import ROOT, PaperEmbeddings, make_settings
+from tests.test_kill import DigestEmbeddings
 
 PAPER = "openai:paper"
 ADDRESS = "http://127.0.0.1:9"
 SPLITTER = (100, 0)
-
-
-class DigestEmbeddings(Embeddings):
-    """A direction of its own for every text, so that each row is its own only nearest."""
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self.embed_query(text) for text in texts]
-
-    def embed_query(self, text: str) -> list[float]:
-        return [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()]
 
 
 class ReversedEmbeddings(PaperEmbeddings):
@@ -469,7 +460,7 @@ def test_a_released_folder_can_be_taken_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", ["", "{", "[]", "null", '{"pid": 1}', "\udcff"])
 def test_a_lock_with_an_unreadable_holder_is_refused_all_the_same(folder: DataFolder, left: str) -> None:
     (folder.path / "holder.json").write_bytes(left.encode("utf-8", "surrogateescape"))
-    with pytest.raises(StoreLocked, match="in use by another process"):
+    with pytest.raises(StoreLocked, match="another process"):
         DataFolder(folder.path).acquire()
 
 
