@@ -22,7 +22,7 @@ HISTORY_SHARE = 0.25
 BYTES_PER_TOKEN = 3.0
 """UTF-8 bytes in a token, at least, for prose in the vocabularies of Llama 3 and SmolLM2 (English has about 4.2)."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9À-Þ])|\n")
+_SENTENCE_END = re.compile(r"""(?<=[.!?])(?<!\b[A-Z]\.)(["'”»)\]]*)\s+(?=["'“«(\[]*[A-Z0-9À-Þ])""")
 _ABBREVIATION = re.compile(r"\b(et al|e\.g|i\.e|etc|cf|vs|Fig|Eq|Dr|Mr|Ms|No|pp)\. ")
 
 
@@ -34,7 +34,7 @@ def count_tokens(text: str) -> int:
 def split_sentences(text: str) -> list[str]:
     """The sentences of `text`, white space folded. A line break ends one: the loader leaves one between blocks."""
     shielded = _ABBREVIATION.sub(lambda found: found[0].replace(". ", ".\ue000"), text)
-    parts = (part.replace("\ue000", " ") for part in _SENTENCE_END.split(shielded))
+    parts = _SENTENCE_END.sub("\\1\n", shielded).replace("\ue000", " ").split("\n")
     return [folded for part in parts if (folded := " ".join(part.split()))]
 
 
@@ -45,35 +45,43 @@ def _says_something(sentence: str) -> bool:
     return len(sentence) >= 60 or sentence.endswith((".", "!", "?", ":", ";", "”", '"'))
 
 
-def best_sentences(question: str, sources: Sequence[Document], embeddings: Embeddings) -> str:
-    """The sentences of the passages that are nearest to the question, in reading order, under 900 characters.
+def best_sentences(
+    question: str, sources: Sequence[Document], embeddings: Embeddings, tokens: int = SENTENCE_CHARACTERS
+) -> str:
+    """The sentences of the passages that are nearest to the question, in reading order, within 900 characters.
 
-    Small models answer from these where four whole passages would take seconds to read and lead them astray.
+    Small models answer from these where four whole passages would take seconds to read and lead them astray. `tokens`
+    is what there is room for.
     """
     import numpy as np
 
-    seen: set[str] = set()
-    sentences: list[str] = []
-    for source in sources:
-        # A passage begins and ends anywhere; what comes before its first sentence end is likely half a sentence.
-        for sentence in split_sentences(source.page_content):
-            if _says_something(sentence) and sentence not in seen:
-                seen.add(sentence)
-                sentences.append(sentence)
-    if not sentences:
-        return "\n".join(source.page_content for source in sources)[:SENTENCE_CHARACTERS]
+    found = dict.fromkeys(
+        sentence for source in sources for sentence in split_sentences(source.page_content) if _says_something(sentence)
+    )
+    # Passages overlap and begin anywhere: what is part of another sentence is half a sentence.
+    sentences = [one for one in found if not any(one in other and one != other for other in found)]
+    if not sentences or tokens <= 0:
+        return _beginning("\n".join(source.page_content for source in sources), tokens)
     vectors = np.array(embeddings.embed_documents(sentences))
     nearness = vectors @ np.array(embeddings.embed_query(question))
     nearness[1:] += CARRY * np.maximum(nearness[:-1], 0)  # what follows a near sentence often explains it
     chosen: list[int] = []
     room = SENTENCE_CHARACTERS
     for index in np.argsort(-nearness):
-        if len(chosen) == SENTENCES:
-            break
-        if len(sentences[index]) < room or not chosen:
+        sentence = sentences[index]
+        if len(chosen) < SENTENCES and len(sentence) < room and count_tokens(sentence) < tokens:
             chosen.append(int(index))
-            room -= len(sentences[index]) + 1
-    return "\n".join(sentences[index][:SENTENCE_CHARACTERS] for index in sorted(chosen))
+            room -= len(sentence) + 1
+            tokens -= count_tokens(sentence) + 1
+    if not chosen:
+        return _beginning(sentences[int(np.argmax(nearness))], tokens)
+    return "\n".join(sentences[index] for index in sorted(chosen))
+
+
+def _beginning(text: str, tokens: int) -> str:
+    """As much of `text` as fits into `tokens` and 900 characters: where there is no sentence that does."""
+    most = max(0, int(tokens * BYTES_PER_TOKEN))
+    return text[:SENTENCE_CHARACTERS].encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
 
 
 def whole_passages(sources: Sequence[Document], tokens: int) -> tuple[str, int]:
@@ -113,7 +121,7 @@ def pack(
     history = trim_history(given.get("history", ()), int(room * HISTORY_SHARE))
     room -= sum(count_tokens(message.text) + 8 for message in history)
     if sentences:
-        context = best_sentences(question, given["sources"], embeddings)
+        context = best_sentences(question, given["sources"], embeddings, room)
     else:
         context, _ = whole_passages(given["sources"], room)
     return {"question": question, "history": history, "context": context}

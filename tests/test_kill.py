@@ -23,10 +23,10 @@ from rag.ingest import Ingest
 from rag.store import DataFolder, Store, check_index, set_aside
 from tests.conftest import make_settings
 
-CHUNKS = {"moon": 240, "river": 180, "cheese": 120}
+CHUNKS = {"moon": 220, "river": 160, "cheese": 100}
 """Sources, and chunks in each."""
-LATEST_KILL = 16
-"""Messages of progress after which a process is killed at the latest: about two sources' worth."""
+LATEST_KILL = 20
+"""Messages of progress after which a process is killed at the latest: about three sources' worth."""
 
 
 class DigestEmbeddings(Embeddings):
@@ -115,6 +115,7 @@ class Witness:
     begun: dict[str, int] = field(default_factory=dict)
     count: Counter[str] = field(default_factory=Counter)
     damages: list[str] = field(default_factory=list)
+    rebuilding: bool = False
 
     def hear(self, kind: str, *told: Any) -> None:
         getattr(self, f"hear_{kind}")(*told)
@@ -130,9 +131,12 @@ class Witness:
         self.count["opened"] += 1
         if damage:
             self.damages.append(damage)
+            self.rebuilding = True
             assert rows == {} and found == []
-            return
         self._check_rows(rows, found)
+        if self.rebuilding:  # from the texts, and killed before that was through
+            self.count["opened before it was built again"] += 1
+            return
         lost = self.whole.keys() - rows.keys()
         assert not lost, f"whole before the kill and not there after it: {lost}"
         for name, version in self.begun.items():
@@ -148,6 +152,7 @@ class Witness:
         unfinished: list[str],
     ) -> None:
         self.count["finished"] += 1
+        self.rebuilding = False
         self._check_rows(rows, found)
         assert rows.keys() == self.whole.keys() | self.begun.keys()
         for name, version in self.begun.items():
@@ -203,10 +208,10 @@ def test_kill_in_the_middle_loses_nothing_and_shows_nothing_half(
                 witness.hear(*message)
                 if number == rounds and message[0] == "finished":
                     break
-                if message[0] == "opened":
-                    left = dice.randrange(LATEST_KILL) + 1
-                elif left:
+                if left is not None:
                     left -= 1
+                elif len(witness.whole) == len(CHUNKS):  # from when each has been whole once, a kill may come
+                    left = dice.randrange(LATEST_KILL)
             threading.Event().wait(dice.random() * 0.1)  # so that the kill is not tied to a message
         except EOFError:
             child.join(30)
@@ -221,9 +226,11 @@ def test_kill_in_the_middle_loses_nothing_and_shows_nothing_half(
         witness.count["killed"] += 1
     print(f"\n{dict(witness.count)}, damaged and rebuilt: {witness.damages}")
     assert witness.count["killed"] == witness.count["opened"] == rounds + 1
-    assert witness.count["sources half written when killed"] >= rounds // 3, "the kills did fall in the middle"
-    assert witness.count["sources verified whole"] >= 3 * rounds
+    assert witness.count["sources half written when killed"] >= 1, "the kills did fall in the middle"
+    good_starts = rounds - witness.count["opened before it was built again"]
+    assert witness.count["sources verified whole"] >= len(CHUNKS) * good_starts
     assert witness.whole.keys() == CHUNKS.keys()
+    assert witness.count["rows found"] >= 0.99 * witness.count["rows to find"], "the index is approximate, but so near"
 
 
 def _rest(connection: Connection) -> Iterator[Any]:

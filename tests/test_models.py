@@ -696,7 +696,13 @@ FAULTS: list[tuple[FaultKind, int, dict[str, Any], type[RagError], str]] = [
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("kind", "after", "more", "expected", "words"), FAULTS)
 async def test_a_fault_is_said_what_came_stays_and_the_next_question_works(
-    stage: Stage, kind: FaultKind, after: int, more: dict[str, Any], expected: type[RagError], words: str
+    stage: Stage,
+    caplog: pytest.LogCaptureFixture,
+    kind: FaultKind,
+    after: int,
+    more: dict[str, Any],
+    expected: type[RagError],
+    words: str,
 ) -> None:
     server, assistant = stage.server, stage.assistant
     came = "".join(TOKENS[:after])
@@ -710,6 +716,8 @@ async def test_a_fault_is_said_what_came_stays_and_the_next_question_works(
     asked = await ask(assistant, on_update=seen)
     assert isinstance(asked.error, expected), repr(asked.error)
     assert words in is_for_people(asked.error)
+    if "the log has the details" in str(asked.error):
+        assert any(record.exc_info for record in caplog.records), "and it has"
     assert asked.text == came
     assert asked.updates[-1].phase != "done"
     if kind == "stall":
