@@ -33,7 +33,7 @@ _BLOCKS += " hr li main nav ol p pre section summary table td th tr ul br"
 _BLOCK_TAGS = frozenset(_BLOCKS.split())
 _NOISE_TAGS = ["script", "style", "template", "noscript", "svg", "iframe", "button"]
 _FRAME_TAGS = ["nav", "header", "footer", "aside"]
-_UNSEEN = "[hidden], [aria-hidden=true], [style*='display:none'], [style*='display: none']"
+_UNSEEN = "[hidden], [aria-hidden=true], [style*='display:none' i], [style*='display: none' i]"
 _EDGE = "\x1e"
 """Marks the edge of a block; becomes a line break where the page's own white space has none."""
 
@@ -53,15 +53,18 @@ def expand_source(source: str) -> list[str]:
     """
     if is_url(source) or source == GUIDE:
         return [source]
-    path = Path(source).expanduser().absolute()
-    if path.is_dir():
-        files = sorted(str(file) for file in _files_below(path))
-        if not files:
-            raise SourceError(source, f"the folder has no file of a readable type ({', '.join(FILE_TYPES)})")
-        return files
-    if not path.exists():
-        raise SourceError(source, "there is no such file or folder")
-    return [str(path)]
+    try:
+        path = Path(source).expanduser().absolute()
+        if path.is_dir():
+            files = sorted(str(file) for file in _files_below(path))
+            if not files:
+                raise SourceError(source, f"the folder has no file of a readable type ({', '.join(FILE_TYPES)})")
+            return files
+        if path.exists():
+            return [str(path)]
+    except (OSError, RuntimeError, ValueError):  # a name too long, of no known user, with a NUL, a link to itself
+        pass
+    raise SourceError(source, "there is no such file or folder")
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -82,7 +85,14 @@ def load_source(source: str, settings: Settings, *, named_at_start: bool) -> lis
     Raises:
         SourceError: it cannot be read or has no text; says why.
     """
-    documents = _load_url(source, settings, named_at_start) if is_url(source) else _load_file(source, settings)
+    try:
+        documents = _load_url(source, settings, named_at_start) if is_url(source) else _load_file(source, settings)
+    except SourceError:
+        raise
+    except Exception as error:  # whatever a parser thinks of: one source may not stop the others
+        raise SourceError(
+            source, f"it is damaged, or of a kind that cannot be read ({type(error).__name__})"
+        ) from error
     found = [document for document in map(_cleaned, documents) if document.page_content]
     if not found:
         raise SourceError(source, "there is no text in it")
@@ -92,9 +102,17 @@ def load_source(source: str, settings: Settings, *, named_at_start: bool) -> lis
 def _cleaned(document: Document) -> Document:
     """Without what neither the vector store nor a reader can use: NULs, lone surrogates, blanks at the ends."""
     text = document.page_content.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
-    text = re.sub(r"[ \t\u00a0]+\n", "\n", text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = re.sub(rf"\s*{_EDGE}[\s{_EDGE}]*", lambda run: run[0].replace(_EDGE, "") if "\n" in run[0] else "\n", text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = "\n".join(line.rstrip(" \t\u00a0") for line in text.split("\n"))
+    text = re.sub(rf"[\s{_EDGE}]+", _line_breaks, text)
     return Document(page_content=re.sub(r"\n{8,}", "\n\n", text).strip(), metadata=document.metadata)
+
+
+def _line_breaks(run: re.Match[str]) -> str:
+    """White space between blocks has a line break; where the page itself has none, one is put in."""
+    if _EDGE not in run[0]:
+        return run[0]
+    return run[0].replace(_EDGE, "") if "\n" in run[0] else "\n"
 
 
 def _load_url(url: str, settings: Settings, named_at_start: bool) -> list[Document]:
@@ -102,7 +120,7 @@ def _load_url(url: str, settings: Settings, named_at_start: bool) -> list[Docume
     if page.content_type in HTML_TYPES:
         return _load_page(page, url, settings)
     if page.content_type in PLAIN_TYPES:
-        text = page.body.decode(page.charset or "utf-8", "replace")
+        text = _decoded(page.body, page.charset)
         return [Document(page_content=text, metadata={"source": url, "title": _title_of_text(text, url)})]
     raise SourceError(url, f"its content type is {page.content_type}; web pages and plain text can be read from URLs")
 
@@ -128,15 +146,18 @@ def readable_part(page: Page, classes: tuple[str, ...]) -> BeautifulSoup:
     options: dict[str, Any] = {"features": "html.parser", "from_encoding": page.charset}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Beautiful Soup on pages that look like XML, or with a wrong encoding
-        soup = BeautifulSoup(page.body, parse_only=SoupStrainer(class_=classes), **options)
+        # A function, as a list of names would not match an element that has further classes.
+        named = SoupStrainer(class_=lambda value: not set(str(value or "").split()).isdisjoint(classes))
+        soup = BeautifulSoup(page.body, parse_only=named, **options)
+        apart = soup.find_all(recursive=False)
         if not classes or not soup.get_text(strip=True):
-            soup = _main_content(BeautifulSoup(page.body, **options))
+            soup, apart = _main_content(BeautifulSoup(page.body, **options)), []
     for tag in [*soup.find_all(_NOISE_TAGS), *soup.select(_UNSEEN)]:
         if not tag.decomposed:
             tag.decompose()
-    for tag in soup.find_all(_BLOCK_TAGS):
-        tag.insert_before(_EDGE)
-        tag.insert_after(_EDGE)
+    for tag in [*soup.find_all(_BLOCK_TAGS), *apart]:
+        tag.insert(0, _EDGE)  # inside: beside it, Beautiful Soup would count all its siblings first
+        tag.append(_EDGE)
     return soup
 
 
@@ -201,23 +222,24 @@ def _load_file(source: str, settings: Settings) -> list[Document]:
     return [Document(page_content=text, metadata={"source": source, "title": _title_of_text(text, source)})]
 
 
-def _decoded(data: bytes) -> str:
-    """Text from bytes: UTF-8 or UTF-16 by its mark, else the encoding that Beautiful Soup's detector finds."""
+def _decoded(data: bytes, charset: str | None = None) -> str:
+    """Text from bytes: by its mark, as the server says, as UTF-8, else as Windows' Western encoding."""
     from bs4.dammit import UnicodeDammit
 
-    return UnicodeDammit(data, known_definite_encodings=["utf-8"]).unicode_markup or data.decode("utf-8", "replace")
+    guesses = [charset] if charset else []
+    found = UnicodeDammit(data, known_definite_encodings=guesses, user_encodings=["utf-8", "windows-1252"])
+    text = found.unicode_markup or data.decode("utf-8", "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _load_pdf(path: Path, source: str) -> list[Document]:
-    from pypdf.errors import PyPdfError
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from langchain_community.document_loaders import PyPDFLoader
 
         try:
             pages = PyPDFLoader(str(path)).load()
-        except (PyPdfError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except Exception as error:  # pypdf raises what it likes, and so does what it calls
             if "encrypt" in str(error).lower() or "password" in str(error).lower() or "decrypt" in str(error).lower():
                 raise SourceError(source, "the PDF is protected by a password") from error
             raise SourceError(source, f"the PDF is damaged ({str(error)[:120] or type(error).__name__})") from error
@@ -231,16 +253,13 @@ def _load_pdf(path: Path, source: str) -> list[Document]:
 
 
 def _load_docx(path: Path, source: str) -> list[Document]:
-    import zipfile
-    from xml.etree.ElementTree import ParseError
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from langchain_community.document_loaders import Docx2txtLoader
 
         try:
             documents: list[Document] = Docx2txtLoader(str(path)).load()
-        except (zipfile.BadZipFile, KeyError, ParseError) as error:
+        except Exception as error:  # of zipfile, zlib, the XML parser
             raise SourceError(source, "the file is not a Word document, or it is damaged") from error
     return [
         Document(page_content=document.page_content, metadata={"source": source, "title": path.stem})

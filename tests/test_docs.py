@@ -59,7 +59,9 @@ def test_the_space_starts_what_is_here() -> None:
 
 def test_every_direct_import_is_in_the_requirements() -> None:
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    listed = {re.split(r"[=<>\[ ]", line)[0].replace("-", "_").lower() for line in text.splitlines() if line[:1].isalpha()}
+    listed = {
+        re.split(r"[=<>\[ ]", line)[0].replace("-", "_").lower() for line in text.splitlines() if line[:1].isalpha()
+    }
     own = {"app", "rag", "tests"} | set(sys.stdlib_module_names)
     for path in python_files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -188,7 +188,7 @@ def processes() -> Iterator[Any]:
 
 @pytest.mark.parametrize(
     ("rounds", "sync_threshold"),
-    [(12, None), (6, 150)],
+    [(12, None), (4, 150)],
     ids=["as shipped", "Chroma writing the files of its index often"],
 )
 def test_kill_in_the_middle_loses_nothing_and_shows_nothing_half(

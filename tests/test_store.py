@@ -376,18 +376,6 @@ def test_a_removal_cut_short_is_not_undone_by_a_restart(
     assert found(again, "moon") == []
 
 
-def test_more_rows_than_one_call_of_chroma_takes(open_store: StoreOpener) -> None:
-    store = open_store()
-    count = 6000
-    assert count > store._client.get_max_batch_size()
-    put(store, "long", *(f"moon {number}" for number in range(count)))
-    again = open_store()
-    assert again.chunks == count
-    assert len(rows_in_chroma(again)) == count
-    again.remove("long")
-    assert rows_in_chroma(again) == []
-
-
 # -- the lock ----------------------------------------------------------------------------------------------------------
 
 HOLDER = """
