@@ -50,6 +50,7 @@ class Ingest:
         record = Record(source, title, [(item.page_content, item.metadata) for item in documents])
         with self._one_at_a_time:
             if self.store.has(record):
+                self.store.folder.keep(record)
                 return 0
             self.store.folder.check_space()
             self.store.folder.write_unfinished(record)

@@ -151,7 +151,8 @@ def readable_part(page: Page, classes: tuple[str, ...]) -> BeautifulSoup:
         soup = BeautifulSoup(page.body, parse_only=named, **options)
         apart = soup.find_all(recursive=False)
         if not classes or not soup.get_text(strip=True):
-            soup, apart = _main_content(BeautifulSoup(page.body, **options)), []
+            soup = _main_content(BeautifulSoup(page.body, **options))
+            apart.clear()
     for tag in [*soup.find_all(_NOISE_TAGS), *soup.select(_UNSEEN)]:
         if not tag.decomposed:
             tag.decompose()

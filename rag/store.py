@@ -42,6 +42,8 @@ SYNC_THRESHOLD = 10_000
 """Rows between two writes of Chroma's HNSW files, the only moments that kill -9 damages; before, rows are in a log."""
 CHECK_SECONDS = 600.0
 LEAST_FREE_DISK = 200 * 2**20
+CANARIES = 300
+"""Rows that are searched for by their own vector at start, beside one of every source."""
 PAGE = 5000
 """Rows read or written in one call; Chroma's own limit is 5461."""
 
@@ -147,15 +149,24 @@ class DataFolder:
         """Keep what was loaded, so that the next start can finish its indexing."""
         path = self._file(record.source, ".new.json")
         part = path.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(asdict(record), file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                json.dump(asdict(record), file, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except OSError as error:
+            raise store_error(error) from error
 
     def finish(self, source: str) -> None:
         """The unfinished record becomes the record: from here on the new version answers."""
         os.replace(self._file(source, ".new.json"), self._file(source))
+
+    def keep(self, record: Record) -> None:
+        """Make sure that this, which is indexed, is the record: its file may be lost, or a failed version be left."""
+        if self._file(record.source, ".new.json").exists() or self.read(record.source) is None:
+            self.write_unfinished(record)
+            self.finish(record.source)
 
     def remove(self, source: str) -> None:
         """Forget a source's records."""
@@ -186,6 +197,7 @@ class Store:
     ) -> None:
         """`engine` is the embeddings' `provider:model` and address, `splitter` the size and overlap of chunks."""
         import chromadb
+        from chromadb.api.shared_system_client import SharedSystemClient
 
         self.folder = folder
         self.engine = engine
@@ -200,6 +212,7 @@ class Store:
             )
             self._sources, self._hidden = self._take_stock()
         except BaseException as error:  # Chroma's own panics are no Exception
+            SharedSystemClient.clear_system_cache()  # or the next attempt would be given the broken client
             raise _as_store_error(error) from error
 
     def _take_stock(self) -> tuple[dict[str, IndexedSource], frozenset[str]]:
@@ -236,7 +249,7 @@ class Store:
     @property
     def chunks(self) -> int:
         """Chunks that answers can be drawn from."""
-        return sum(item.chunks for item in self._sources.values())
+        return sum(item.chunks for item in self.sources)
 
     def has(self, record: Record) -> bool:
         """Whether exactly this record is indexed."""
@@ -331,14 +344,16 @@ def _visible_chroma() -> Any:
                 vector = self._store._embeddings.embed_query(query)
             except Exception as error:
                 raise engine_error(error, *self._store.engine) from error
-            hidden = sorted(self._store._hidden)
-            if hidden:
-                shown: dict[str, Any] = {"revision": {"$nin": hidden}}
-                filter = {"$and": [filter, shown]} if filter else shown
-            try:
-                return self.similarity_search_by_vector(vector, k, filter, **kwargs)
-            except BaseException as error:
-                raise _as_store_error(error) from error
+            while True:
+                hidden = self._store._hidden
+                shown: dict[str, Any] | None = {"revision": {"$nin": sorted(hidden)}} if hidden else None
+                both: Any = {"$and": [filter, shown]} if filter and shown else filter or shown
+                try:
+                    found = self.similarity_search_by_vector(vector, k, both, **kwargs)
+                except BaseException as error:
+                    raise _as_store_error(error) from error
+                if self._store._hidden is hidden:  # else a version took over in between, and its rows were left out
+                    return found
 
     return VisibleChroma
 
@@ -407,9 +422,13 @@ def check() -> None:
         canaries: dict[str, str] = {}
         seen = 0
         while seen < rows:
-            page = collection.get(include=["metadatas"], limit=PAGE, offset=seen)
+            page = collection.get(include=["metadatas", "embeddings"], limit=PAGE, offset=seen)
+            stored: Any = page["embeddings"]
+            if stored is None or len(stored) != len(page["ids"]) or not all(vector.any() for vector in stored):
+                sys.exit(f"{collection.name} has rows without a vector")
             for row, metadata in zip(page["ids"], page["metadatas"] or [], strict=True):
                 canaries.setdefault(str(metadata.get("revision")), row)
+            canaries |= {row: row for row in page["ids"][:: max(1, rows // CANARIES)]}
             seen += len(page["ids"])
             if not page["ids"]:
                 sys.exit(f"{collection.name} counts {rows} rows and has {seen}")
