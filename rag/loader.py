@@ -70,9 +70,11 @@ def expand_source(source: str) -> list[str]:
 def _files_below(folder: Path) -> Iterator[Path]:
     root = folder.resolve()
     for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() not in FILE_TYPES or not path.is_file():  # a link to itself is no file either
+            continue
         inside = path.resolve().is_relative_to(root)  # a link may not lead out of the folder
-        if path.suffix.lower() in FILE_TYPES and path.is_file() and inside and not hidden:
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if inside and not hidden:
             yield path
 
 

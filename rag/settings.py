@@ -269,7 +269,8 @@ def parse_ollama_host(value: str) -> str:
         parts = urlsplit(f"{scheme}://{rest}")
         port = default_port if parts.port is None else parts.port
         host = parts.hostname or "127.0.0.1"
-        if ":" in host and ipaddress.IPv6Address(host).is_unspecified:
+        # "[" for Python 3.10, where urlsplit lets any name stand in brackets.
+        if (":" in host or "[" in rest) and ipaddress.IPv6Address(host).is_unspecified:
             host = "::1"
     except ValueError:
         raise ValueError(f"{value!r} is not an address such as 127.0.0.1:11434") from None
