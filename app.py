@@ -19,12 +19,13 @@ from typing import Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this app leaves the machine unasked
 
 import gradio as gr
+import gradio.components.api_component  # it parses its source on import, which Python 3.11 cannot do beside threads
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from starlette.middleware import Middleware
 from tqdm import tqdm
 
-from rag.api import build_routes
+from rag.api import DESCRIPTION, build_routes
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError
@@ -93,7 +94,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                 if update.new:
                     yield update.text
         except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(str(error), title=error.code, print_exception=False) from error
 
     async def predict(message: str, history: list[dict[str, Any]] | None = None) -> str:
         """Ask a question about the sources and get the whole answer at once.
@@ -215,7 +216,7 @@ def show_answer(update: Update, assistant: Assistant) -> list[gr.ChatMessage]:
     if update.phase == "starting" and (awaiting := assistant.status()["awaiting"]):
         words = ["; ".join(awaiting)]
     if update.sources:
-        words.append(f"{len(update.sources)} passages")
+        words.append(f"{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
     if timings.first_token is not None:
         words.append(f"first token after {timings.first_token:.1f} s")
     if update.phase == "done" and timings.tokens_per_second:
@@ -431,9 +432,11 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     if password and settings.admin_password:
         credentials["admin"] = settings.admin_password
     page = build_page(assistant, guarded=bool(password))
+    logging.getLogger("uvicorn.error").addFilter(_in_one_line)
     hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback else None
     app_kwargs: dict[str, Any] = {
         "title": TITLE,
+        "description": DESCRIPTION,
         "routes": build_routes(assistant, bare_health=bool(password)).routes,
         "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials)],
     }
@@ -470,6 +473,13 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     if password:
         log.info("User %s, password %s", settings.user, password)
     return page
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """A peer that sends broken frames is worth a line of the log and no traceback of the server's."""
+    if record.getMessage().startswith("Invalid UTF-8"):
+        record.exc_info = None
+    return True
 
 
 def build_theme() -> gr.themes.Base:

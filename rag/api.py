@@ -8,15 +8,19 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, Field, ValidationError
+from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from rag import __version__
 from rag.assistant import Assistant
 from rag.chain import Timings, Update
 from rag.errors import Busy, QuestionError, RagError
@@ -31,6 +35,18 @@ SEND_SECONDS = 15.0
 """A reader that takes nothing for so long is let go, so that it cannot hold a place at the model."""
 IDLE_SECONDS = 1800.0
 """A socket without a question for so long is closed."""
+DESCRIPTION = """
+Ask your pages and files; a local model answers, and every answer comes with the passages it is drawn from. All routes
+give the same answers.
+
+**WebSocket `/chat`** (OpenAPI has no words for it): a text frame is a question, or JSON `{"question", "history"}`.
+Each piece of the answer is a frame `{"message": piece}`; then comes
+`{"message": "", "done": true, "sources": [...], "timings": {...}}`. An error is `{"error", "code", "done": true}`
+and leaves the socket usable. Questions sent meanwhile wait their turn, four at most.
+
+Where the app asks for credentials, give HTTP Basic or the password as a bearer token.
+"""
+"""What `/openapi.json` says first."""
 VERSIONED = "version=2"
 """`Accept: application/json; version=2` asks `/predict` for the answer with its sources."""
 
@@ -203,12 +219,28 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
 
     @router.get("/health", tags=["state"])
     async def health(request: Request) -> JSONResponse:
-        """Whether the app is alive, and (200, else 503) whether a question would be answered now."""
+        """Whether the app is alive, and (200, else 503) whether a question would be answered now.
+
+        Also each engine with whether it can be reached, what is indexed, awaited and wrong, and versions. A stranger to
+        an app that asks for credentials learns no more than that it is alive.
+        """
         status = assistant.status()
         shown: dict[str, Any] = {"alive": True}
         if not bare_health or request.scope.get("visitor"):
             shown |= {**status, "versions": _versions()}
         return JSONResponse(shown, 200 if status["ready"] or bare_health else 503)
+
+    @router.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title="Local RAG chat",
+            swagger_js_url="docs/files/swagger-ui-bundle.js",
+            swagger_css_url="docs/files/swagger-ui.css",
+            swagger_favicon_url="favicon.ico",
+        )
+
+    router.mount("/docs/files", StaticFiles(directory=_swagger_files()))
 
     @router.websocket("/chat")
     async def chat(socket: WebSocket) -> None:
@@ -326,5 +358,12 @@ def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False)
 
 
+def _swagger_files() -> Path:
+    """Swagger UI's own files: its page must not fetch them from elsewhere."""
+    import fastapi_offline
+
+    return Path(fastapi_offline.__file__).parent / "static"
+
+
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("gradio", "langchain-core", "chromadb", "ollama")}
+    return {"app": __version__, **{name: version(name) for name in ("gradio", "langchain-core", "chromadb", "ollama")}}

@@ -162,6 +162,7 @@ class Assistant:
             self._link()
             log.info("chat model %s is ready (%s tokens of context)", self.names.chat, window)
         self.check_chat()
+        self._check_embeddings()
 
     def check_chat(self) -> None:
         """See whether the chat model can be asked now; starts an embedded one again.
@@ -174,6 +175,16 @@ class Assistant:
         if self._given_chat is None:
             self._need_pulled(self.names.chat)
         self.problems.pop("chat", None)
+
+    def _check_embeddings(self) -> None:
+        """See whether Ollama still has the embedding model, which questions need, too."""
+        if self._embeddings is None:
+            return  # the other thread is at it
+        try:
+            self._need_pulled(self.names.embeddings)
+            self.problems.pop("embeddings", None)
+        except RagError as error:
+            self.problems["embeddings"] = error
 
     def _need_pulled(self, name: str) -> None:
         provider, _, model = name.partition(":")
@@ -382,6 +393,10 @@ class Assistant:
         """Whether a question would be answered now."""
         return self._chain is not None and self._has_chunks() and not self.problems
 
+    def _engine_state(self, name: str, part: str, built: object) -> dict[str, Any]:
+        """What runs a model, where, and whether it could be reached at the last look (every 3 s)."""
+        return {"model": name, "address": self._address(name), "reachable": bool(built) and part not in self.problems}
+
     def status(self) -> dict[str, Any]:
         """The app's state for people and programs: the same facts on the page and at `/health`."""
         sources = self.sources
@@ -390,6 +405,10 @@ class Assistant:
             "awaiting": [work.label + _share(work) for work in list(self.work.values())],
             "problems": {name: str(error) for name, error in list(self.problems.items())},
             "models": {"chat": self.names.chat, "embeddings": self.names.embeddings},
+            "engines": {
+                "chat": self._engine_state(self.names.chat, "chat", self._chat),
+                "embeddings": self._engine_state(self.names.embeddings, "embeddings", self._embeddings),
+            },
             "missing": list(self.missing),
             "sources": len(sources),
             "chunks": sum(item.chunks for item in sources),

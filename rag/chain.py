@@ -30,6 +30,8 @@ TICK_SECONDS = 0.5
 FLUSH_SECONDS = 0.04
 STALL_SECONDS = 10.0
 """Silence in the middle of an answer that is called a stall."""
+MOST_WAITING = 65_536
+"""Characters that wait for a slow reader; then the engine has to wait, too."""
 RETRIEVAL_SECONDS = 60.0
 QUEUE_SECONDS = 120.0
 WHOLE = ("stop", "end_turn", "STOP", "stop_sequence")
@@ -237,12 +239,13 @@ async def _answer(
 ) -> AsyncGenerator[Update, None]:
     now = Update(phase="starting")
     pieces: list[dict[str, Any]] = []
-    came = asyncio.Event()
+    came, room = asyncio.Event(), asyncio.Event()
     search_began = 0.0
+    waiting_characters = 0
 
     async def read() -> None:
         """Fill `pieces` from the chain, so that ticks and limits do not depend on it."""
-        nonlocal search_began
+        nonlocal search_began, waiting_characters
         runnable = await chain()
         search_began = time.monotonic()
         given = {"question": question, "history": list(history)}
@@ -250,6 +253,10 @@ async def _answer(
             async for piece in stream:
                 pieces.append(piece)
                 came.set()
+                waiting_characters += len(piece.get("answer", ""))
+                while waiting_characters > MOST_WAITING:
+                    room.clear()
+                    await room.wait()
 
     reading = asyncio.ensure_future(read())
     asking: asyncio.Future[Phase] | None = None
@@ -264,6 +271,8 @@ async def _answer(
                 await asyncio.sleep(max(0.0, flushed + FLUSH_SECONDS - time.monotonic()))
             taken, pieces[:] = list(pieces), []
             came.clear()
+            waiting_characters = 0
+            room.set()
             moment = time.monotonic()
             now = replace(now, new="", timings=replace(now.timings, total=moment - began))
             for piece in taken:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
@@ -33,3 +36,36 @@ def find_browser() -> str:
     if not Path(path).exists():
         raise FileNotFoundError("no Chromium: run `make browser`, or install your system's package `chromium`")
     return path
+
+
+T = TypeVar("T")
+
+
+class PageInThread:
+    """A browser with one page, in a thread of its own: Playwright's calls do not mix with a test's event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self.page: Any = None
+        self.do(lambda: self._open(url))
+
+    def _open(self, url: str) -> None:
+        from playwright.sync_api import sync_playwright
+
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        self.page = self._browser.new_context().new_page()
+        self.page.goto(url)
+        self.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+
+    def do(self, work: Callable[[], T]) -> T:
+        """Run something with the page."""
+        return self._thread.submit(work).result(120)
+
+    def close(self) -> None:
+        def end() -> None:
+            self._browser.close()
+            self._playwright.stop()
+
+        self.do(end)
+        self._thread.shutdown()
