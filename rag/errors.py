@@ -100,13 +100,17 @@ class StoreError(RagError):
 
 
 class StoreLocked(StoreError):
-    """Another process holds the data folder; `url` is its page's address, "" if it is not known."""
+    """Another process holds the data folder; `url` is its page's address, "" if it is not known.
+
+    `token` opens that page's routes to whoever may read the folder.
+    """
 
     code = "store_locked"
 
-    def __init__(self, message: str, url: str = "") -> None:
+    def __init__(self, message: str, url: str = "", token: str = "") -> None:
         super().__init__(message)
         self.url = url
+        self.token = token
 
 
 class NothingIndexed(RagError):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.errors import StoreError, TextTooLong, engine_error
+from rag.errors import EngineError, RagError, SourceError, StoreError, TextTooLong, engine_error
+from rag.fetch import Page
 from rag.loader import load_source
 from rag.settings import Settings
+from rag.splitter import embedded_text, split_documents, with_digest
 from rag.store import Record, Store
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 """Called with the source, the chunks done and the chunks there are."""
@@ -28,14 +32,13 @@ class Cancelled(Exception):
 
 
 class Ingest:
-    """The way of a source into the store, one at a time."""
+    """The way of a source into one index."""
 
     def __init__(self, store: Store, embeddings: Embeddings, settings: Settings) -> None:
         self.store = store
         self.cancelled = threading.Event()
         self._embeddings = embeddings
         self._settings = settings
-        self._one_at_a_time = threading.Lock()
 
     def ingest(self, source: str, progress: Progress, *, named_at_start: bool) -> int:
         """Load a source and index it unless exactly this is indexed already. Returns the chunks embedded.
@@ -45,34 +48,70 @@ class Ingest:
             EngineError: the embedding model failed; the next start finishes it.
             StoreError: it cannot be stored.
         """
-        documents = load_source(source, self._settings, named_at_start=named_at_start)
-        title = str(documents[0].metadata.get("title") or source)
-        record = Record(source, title, [(item.page_content, item.metadata) for item in documents])
-        with self._one_at_a_time:
-            if self.store.has(record):
-                self.store.folder.keep(record)
-                return 0
-            self.store.folder.check_space()
-            self.store.folder.write_unfinished(record)
-            return self._index(record, progress)
+        record = self.load(source, named_at_start=named_at_start)
+        return self.index(record, progress) if record else 0
 
-    def finish(self, progress: Progress) -> int:
-        """Index what was loaded before and is not whole in the index: after a kill, a rebuild, a change of settings."""
-        embedded = 0
-        with self._one_at_a_time:
-            for record in list(self.store.folder.records(unfinished=True)):
-                embedded += self._index(record, progress)
-            for record in list(self.store.folder.records()):
-                if not self.store.has(record):
-                    self.store.folder.write_unfinished(record)
-                    embedded += self._index(record, progress)
-            self.store.clean()
-        return embedded
+    def load(self, source: str, *, named_at_start: bool, page: Page | None = None) -> Record | None:
+        """A source as it is now; None: the server says that it is what is indexed.
 
-    def _index(self, record: Record, progress: Progress) -> int:
+        `page` is given where it has been fetched already.
+
+        Raises:
+            SourceError: it cannot be loaded.
+        """
+        old = self.store.folder.read(source)
+        known = old if old and self.store.has(old) else None
+        loaded = load_source(source, self._settings, named_at_start=named_at_start, known=known, page=page)
+        if loaded is None:
+            return None
+        return Record(
+            source,
+            str(loaded.documents[0].metadata.get("title") or source),
+            [(item.page_content, item.metadata) for item in loaded.documents],
+            kind=loaded.kind,
+            size=loaded.size,
+            etag=loaded.etag,
+            last_modified=loaded.last_modified,
+            found_at=loaded.found_at,
+            private=named_at_start,
+        )
+
+    def index(self, record: Record, progress: Progress) -> int:
+        """Index what was loaded unless exactly this is indexed already. Returns the chunks embedded."""
+        if self.store.has(record):
+            self.store.update(record)
+            return 0
+        self.store.folder.check_space()
+        self.store.folder.write_unfinished(record)
+        return self._index(record, progress)
+
+    def finish(self, progress: Progress) -> dict[str, RagError]:
+        """Index what was loaded before and is not whole in the index: after a kill, a rebuild, a change of settings.
+
+        Returns what failed, by source; one that cannot be indexed does not keep the others from it.
+
+        Raises:
+            EngineError: the embedding model cannot be reached.
+        """
+        failed: dict[str, RagError] = {}
+        for unfinished in (True, False):
+            for record in list(self.store.folder.records(unfinished=unfinished)):
+                if not unfinished and self.store.has(record):
+                    continue
+                try:
+                    self._index(record, progress, finish=unfinished)
+                except (TextTooLong, SourceError, StoreError) as error:
+                    failed[record.source] = error
+        self.store.clean()
+        return failed
+
+    def _index(self, record: Record, progress: Progress, *, finish: bool = True) -> int:
         """Write a revision's rows, hidden, then let it take over. Returns the chunks embedded."""
         revision = record.revision(self.store.splitter)
-        chunks = split_documents(record, self._settings)
+        rows = self.store.rows_of(record.source)
+        chunks = split_documents(record, self._settings, self.store.folder.read(record.source), rows.current)
+        if not chunks:
+            raise SourceError(record.source, "there is no text in it")
         self.store.hide(revision)
         progress(record.source, 0, len(chunks))
         embedded = number = 0
@@ -80,42 +119,29 @@ class Ingest:
             if self.cancelled.is_set():
                 raise Cancelled
             batch = chunks[start : start + BATCH]
-            last = start + BATCH >= len(chunks)
-            ready, fresh = self._with_vectors(record.source, batch)
-            embedded += fresh
-            for chunk, _ in ready:
-                chunk.metadata["number"] = number
-                number += 1
-            if last:
+            fresh = [chunk for chunk in batch if chunk.metadata["digest"] not in rows.vectors]
+            vectors = {id(chunk): [(chunk, rows.vectors.get(chunk.metadata["digest"]))] for chunk in batch}
+            vectors |= {id(chunk): [] for chunk in fresh}
+            for piece, vector, chunk in self._embed(fresh) if fresh else ():
+                vectors[id(chunk)].append((piece, vector))
+                rows.vectors[piece.metadata["digest"]] = vector
+                embedded += 1
+            ready = [pair for chunk in batch for pair in vectors[id(chunk)]]
+            for number, (piece, _) in enumerate(ready, start=number):
+                piece.metadata["number"] = number
+            number += 1
+            if start + BATCH >= len(chunks):
                 ready[-1][0].metadata["last"] = True
-            self.store.add(revision, [chunk for chunk, _ in ready], [vector for _, vector in ready])
+            self.store.add(revision, [piece for piece, _ in ready], [vector for _, vector in ready])
             progress(record.source, min(start + BATCH, len(chunks)), len(chunks))
-        self.store.swap(record, number)
-        self.store.clean()
+        if not self.store.swap(record, number, finish=finish):
+            self.store.discard(revision)
         return embedded
-
-    def _with_vectors(self, source: str, batch: list[Document]) -> tuple[list[tuple[Document, list[float]]], int]:
-        """The batch's chunks with their vectors, those known already not embedded again, and how many were embedded."""
-        for chunk in batch:
-            chunk.metadata["digest"] = _digest(chunk.page_content)
-        known = self.store.known_vectors(source, [chunk.metadata["digest"] for chunk in batch])
-        fresh = [chunk for chunk in batch if chunk.metadata["digest"] not in known]
-        embedded = iter(list(self._embed(fresh)) if fresh else [])
-        ready: list[tuple[Document, list[float]]] = []
-        pending = next(embedded, None)
-        for chunk in batch:
-            if chunk.metadata["digest"] in known:
-                ready.append((chunk, known[chunk.metadata["digest"]]))
-                continue
-            while pending is not None and pending[2] is chunk:
-                ready.append(pending[:2])
-                pending = next(embedded, None)
-        return ready, len(fresh)
 
     def _embed(self, chunks: Sequence[Document]) -> Iterator[tuple[Document, list[float], Document]]:
         """(piece, vector, chunk it is of) in order; a chunk too long for the model comes in pieces, never cut."""
         try:
-            vectors = self._embeddings.embed_documents([chunk.page_content for chunk in chunks])
+            vectors = self._embeddings.embed_documents([embedded_text(chunk) for chunk in chunks])
         except TextTooLong:
             if len(chunks) > 1:
                 middle = len(chunks) // 2
@@ -129,24 +155,10 @@ class Ingest:
         except Exception as error:
             raise engine_error(error, *self.store.engine) from error
         if len(vectors) != len(chunks):
-            raise StoreError(
+            raise EngineError(
                 f"{self.store.engine[0]} gave {len(vectors)} vectors for {len(chunks)} texts; nothing was stored."
             )
         yield from zip(chunks, vectors, chunks, strict=True)
-
-
-def split_documents(record: Record, settings: Settings) -> list[Document]:
-    """The record's chunks, each with `source`, `title`, `start_index` and, for PDFs, `page`."""
-    from langchain_text_splitters import RecursiveCharacterTextSplitter
-
-    splitter = RecursiveCharacterTextSplitter(
-        chunk_size=settings.chunk_size, chunk_overlap=settings.chunk_overlap, add_start_index=True
-    )
-    return splitter.split_documents([Document(text, metadata=dict(data)) for text, data in record.documents])
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _halves(chunk: Document) -> list[Document]:
@@ -157,7 +169,7 @@ def _halves(chunk: Document) -> list[Document]:
     middle = text.rfind(" ", len(text) // 3, len(text) // 2) + 1 or len(text) // 2
     start = chunk.metadata.get("start_index", 0)
     return [
-        Document(part, metadata={**chunk.metadata, "start_index": start + offset, "digest": _digest(part)})
+        with_digest(Document(part, metadata={**chunk.metadata, "start_index": start + offset}))
         for part, offset in ((text[:middle], 0), (text[middle:], middle))
         if part.strip()
     ]

@@ -1,14 +1,17 @@
 """The data folder: extracted texts (the truth) and the Chroma index derived from them.
 
-    <data>/lock, holder.json    one process at a time; who it is
+    <data>/lock, holder.json    one process at a time; who it is, and how its owner's commands reach it
     <data>/texts/KEY.json       one source each: its documents as loaded
     <data>/texts/KEY.new.json   the same, loaded but not yet indexed whole
+    <data>/library.json         sources that were asked for and are not there (yet), and which index answers
+    <data>/files/               copies of what was dropped on the page
     <data>/chroma/              the index; each row knows its source, revision and number
 
 Chroma on disk survives neither kill -9 in the wrong moment nor a second process, and damage can end the process that
 opens it. So a lock keeps others out, a child process opens the index first, and what it finds wrong is moved aside and
 built again from the texts. A revision (a hash of the documents and the splitter's settings) is visible to questions
-only when all its rows are there and its text file is in place: renaming that file is when a new version takes over.
+only when all its rows are there and its text file is in place: renaming that file is when a new version takes over,
+and deleting it is when a source is gone, for every index.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -50,12 +55,22 @@ PAGE = 5000
 
 @dataclass(frozen=True)
 class Record:
-    """One source as loaded. `documents` are (text, metadata) pairs, `loaded_at` seconds since 1970."""
+    """One source as loaded. `documents` are (text, metadata) pairs, `loaded_at` seconds since 1970, `size` bytes.
+
+    `etag`, `last_modified` and `found_at` (the address after redirects) are the server's, for asking whether it changed.
+    `private`: the operator named it, so that it may be on this machine or network.
+    """
 
     source: str
     title: str
     documents: list[tuple[str, dict[str, Any]]]
     loaded_at: float = field(default_factory=time.time)
+    kind: str = ""
+    size: int = 0
+    etag: str = ""
+    last_modified: str = ""
+    found_at: str = ""
+    private: bool = False
 
     def revision(self, splitter: tuple[int, int]) -> str:
         """A hash of what the rows depend on: source, documents, chunk size and overlap."""
@@ -71,6 +86,21 @@ class IndexedSource:
     title: str
     chunks: int
     revision: str
+    kind: str = ""
+    size: int = 0
+    loaded_at: float = 0.0
+
+
+def _indexed(record: Record, chunks: int, revision: str) -> IndexedSource:
+    return IndexedSource(record.source, record.title, chunks, revision, record.kind, record.size, record.loaded_at)
+
+
+@dataclass
+class Rows:
+    """What an index has of one source: vectors by the digest of the text embedded, and the chunks that answer now."""
+
+    vectors: dict[str, Any] = field(default_factory=dict)
+    current: list[Document] = field(default_factory=list)
 
 
 class DataFolder:
@@ -79,6 +109,9 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.chroma = path / "chroma"
+        self.files = path / "files"
+        self.token = secrets.token_urlsafe(24)
+        """What the owner's commands show to the running app; only the owner can read it."""
         self._texts = path / "texts"
         self._lock = FileLock(path / "lock")
 
@@ -93,12 +126,13 @@ class DataFolder:
             self._texts.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
-            pid, url = self._holder()
+            pid, url, token = self._holder()
             who = f"process {pid}{f', {url}' if url else ''}" if pid else "another process"
             raise StoreLocked(
                 f"The data folder {self.path} is in use ({who}). Stop that one, use its page, or give this one a folder"
                 " of its own with --data-dir.",
                 url,
+                token,
             ) from None
         except OSError as error:
             raise StoreError(
@@ -109,14 +143,33 @@ class DataFolder:
 
     def say_holder(self, url: str) -> None:
         """Leave word, for whoever finds the lock taken, who holds it and where its page is."""
-        (self.path / "holder.json").write_text(json.dumps({"pid": os.getpid(), "url": url}), encoding="utf-8")
+        self.remember("holder", {"pid": os.getpid(), "url": url, "token": self.token})
 
-    def _holder(self) -> tuple[int, str]:
+    def _holder(self) -> tuple[int, str, str]:
+        holder = self.remembered("holder")
         try:
-            holder = json.loads((self.path / "holder.json").read_text(encoding="utf-8"))
-            return int(holder["pid"]), str(holder["url"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0, ""
+            return int(holder["pid"]), str(holder["url"]), str(holder["token"])
+        except (ValueError, KeyError, TypeError):
+            return 0, "", ""
+
+    def remember(self, name: str, data: dict[str, Any]) -> None:
+        """Keep a small state that outlives a restart, in `<name>.json`: whole or not at all, for its owner's eyes."""
+        part = self.path / f"{name}.part"
+        try:
+            part.unlink(missing_ok=True)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                json.dump(data, file, ensure_ascii=False)
+            os.replace(part, self.path / f"{name}.json")
+        except OSError as error:
+            raise store_error(error) from error
+
+    def remembered(self, name: str) -> dict[str, Any]:
+        """What `remember` kept; empty where there is none, or it is damaged."""
+        try:
+            data = json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+            return data if isinstance(data, dict) else {}
+        except (OSError, ValueError):
+            return {}
 
     def release(self) -> None:
         """Give the lock back."""
@@ -158,20 +211,30 @@ class DataFolder:
         except OSError as error:
             raise store_error(error) from error
 
-    def finish(self, source: str) -> None:
-        """The unfinished record becomes the record: from here on the new version answers."""
-        os.replace(self._file(source, ".new.json"), self._file(source))
+    def finish(self, source: str) -> bool:
+        """The unfinished record becomes the record: from here on the new version answers. False: it was removed."""
+        try:
+            os.replace(self._file(source, ".new.json"), self._file(source))
+            return True
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise store_error(error) from error
 
     def keep(self, record: Record) -> None:
-        """Make sure that this, which is indexed, is the record: its file may be lost, or a failed version be left."""
-        if self._file(record.source, ".new.json").exists() or self.read(record.source) is None:
-            self.write_unfinished(record)
-            self.finish(record.source)
+        """Make this, whose documents are those indexed, the record: its date and what the server said may be new."""
+        self.write_unfinished(record)
+        self.finish(record.source)
 
     def remove(self, source: str) -> None:
-        """Forget a source's records."""
-        for suffix in (".json", ".new.json"):
-            self._file(source, suffix).unlink(missing_ok=True)
+        """Forget a source; it is gone once its record is, whatever happens next."""
+        try:
+            for suffix in (".new.json", ".json"):
+                self._file(source, suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise store_error(error) from error
+        if Path(source).is_relative_to(self.files):
+            shutil.rmtree(Path(source).parent, ignore_errors=True)
 
     def _file(self, source: str, suffix: str = ".json") -> Path:
         return self._texts / (hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:24] + suffix)
@@ -181,7 +244,7 @@ def _read_record(path: Path) -> Record | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         documents = [(str(text), dict(metadata)) for text, metadata in data["documents"]]
-        return Record(data["source"], data["title"], documents, data["loaded_at"])
+        return Record(**{**data, "documents": documents})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -193,9 +256,17 @@ class Store:
     """The index of one embedding model: what is in it, adding a revision, retrieving."""
 
     def __init__(
-        self, folder: DataFolder, embeddings: Embeddings, engine: tuple[str, str], splitter: tuple[int, int]
+        self,
+        folder: DataFolder,
+        embeddings: Embeddings,
+        engine: tuple[str, str],
+        splitter: tuple[int, int],
+        digest: str = "",
     ) -> None:
-        """`engine` is the embeddings' `provider:model` and address, `splitter` the size and overlap of chunks."""
+        """`engine` is the embeddings' `provider:model` and address, `splitter` the size and overlap of chunks.
+
+        `digest` tells the weights: a model pulled anew under its old name has an index of its own.
+        """
         import chromadb
         from chromadb.api.shared_system_client import SharedSystemClient
 
@@ -203,10 +274,11 @@ class Store:
         self.engine = engine
         self.splitter = splitter
         self._embeddings = embeddings
+        self._changing = threading.Lock()
         try:
             self._client = chromadb.PersistentClient(str(folder.chroma), chroma_settings())
             self._collection = self._client.get_or_create_collection(
-                collection_name(engine[0]),
+                collection_name(engine[0], digest, splitter),
                 embedding_function=None,
                 configuration={"hnsw": {"space": "cosine", "sync_threshold": SYNC_THRESHOLD}},
             )
@@ -226,9 +298,8 @@ class Store:
             numbers = {row.get("number") for row in metadatas}
             whole = any(row.get("last") for row in metadatas) and numbers == set(range(len(metadatas)))
             record = self.folder.read(source)
-            if whole and (record is None or record.revision(self.splitter) == revision):
-                title = str(metadatas[0].get("title", source))
-                found[source] = IndexedSource(source, title, len(metadatas), revision)
+            if whole and record is not None and record.revision(self.splitter) == revision:
+                found[source] = _indexed(record, len(metadatas), revision)
         visible = {item.revision for item in found.values()}
         return found, frozenset(rows.keys() - visible)
 
@@ -256,20 +327,31 @@ class Store:
         indexed = self._sources.get(record.source)
         return indexed is not None and indexed.revision == record.revision(self.splitter)
 
-    def known_vectors(self, source: str, digests: Sequence[str]) -> dict[str, list[float]]:
-        """Vectors of a source's rows, of whatever revision, by the digest of the text that was embedded."""
-        where: dict[str, Any] = {"$and": [{"source": source}, {"digest": {"$in": list(set(digests))}}]}
-        try:
-            rows = self._collection.get(where=where, include=["metadatas", "embeddings"])
-        except BaseException as error:
-            raise _as_store_error(error) from error
-        vectors: Any = rows["embeddings"] if rows["embeddings"] is not None else []
-        metadatas: Any = rows["metadatas"] or []
-        return {str(row["digest"]): [float(x) for x in vector] for row, vector in zip(metadatas, vectors, strict=True)}
+    def rows_of(self, source: str) -> Rows:
+        """All rows of a source, of whatever revision: what was embedded before is not embedded again."""
+        rows, indexed, offset = Rows(), self._sources.get(source), 0
+        while True:
+            try:
+                got: Any = self._collection.get(
+                    where={"source": source},
+                    include=["metadatas", "embeddings", "documents"],
+                    limit=PAGE,
+                    offset=offset,
+                )
+            except BaseException as error:
+                raise _as_store_error(error) from error
+            for text, row, vector in zip(got["documents"], got["metadatas"], got["embeddings"], strict=True):
+                rows.vectors[str(row["digest"])] = vector
+                if indexed and row["revision"] == indexed.revision:
+                    rows.current.append(Document(text, metadata=row))
+            offset += PAGE
+            if len(got["ids"]) < PAGE:
+                return rows
 
     def hide(self, revision: str) -> None:
         """Keep a revision from questions while its rows are being written."""
-        self._hidden |= {revision}
+        with self._changing:
+            self._hidden |= {revision}
 
     def add(self, revision: str, chunks: Sequence[Document], vectors: Sequence[Sequence[float]]) -> None:
         """Write rows of a hidden revision; the number in each chunk's metadata makes its id."""
@@ -286,31 +368,62 @@ class Store:
         except BaseException as error:
             raise _as_store_error(error) from error
 
-    def swap(self, record: Record, chunks: int) -> None:
-        """A revision whose rows are all written takes over from the source's earlier one."""
+    def swap(self, record: Record, chunks: int, *, finish: bool = True) -> bool:
+        """A revision whose rows are all written takes over from the source's earlier one. False: it was removed.
+
+        `finish`: its record is still the unfinished one. Without, another index answers from it already.
+        """
         revision = record.revision(self.splitter)
-        old = self._sources.get(record.source)
-        self.folder.finish(record.source)
-        gone = {old.revision} if old and old.revision != revision else set()
-        self._hidden = (self._hidden - {revision}) | gone
-        self._sources[record.source] = IndexedSource(record.source, record.title, chunks, revision)
+        self.trim(revision, chunks)
+        with self._changing:
+            if not (self.folder.finish(record.source) if finish else self.folder.read(record.source)):
+                return False
+            old = self._sources.get(record.source)
+            gone = {old.revision} if old and old.revision != revision else set()
+            self._hidden = (self._hidden - {revision}) | gone
+            self._sources[record.source] = _indexed(record, chunks, revision)
+        for each in gone:
+            self.discard(each)
+        return True
+
+    def update(self, record: Record) -> None:
+        """Keep what the server said of a source that has not changed."""
+        with self._changing:
+            indexed = self._sources.get(record.source)
+            if indexed and indexed.revision == record.revision(self.splitter):
+                self.folder.keep(record)
+                self._sources[record.source] = _indexed(record, indexed.chunks, indexed.revision)
 
     def remove(self, source: str) -> None:
-        """Forget a source: its texts, then its rows."""
-        self.folder.remove(source)
-        indexed = self._sources.pop(source, None)
+        """Forget a source: its record, and with it every answer from it; then its rows."""
+        with self._changing:
+            self.folder.remove(source)
+            indexed = self._sources.pop(source, None)
+            if indexed:
+                self._hidden |= {indexed.revision}
         if indexed:
-            self._hidden |= {indexed.revision}
-        self.clean()
+            self.discard(indexed.revision)
 
-    def clean(self) -> None:
-        """Delete the rows that no question may see. Not while something is being added."""
+    def discard(self, revision: str) -> None:
+        """Delete the rows of a hidden revision."""
         try:
-            for revision in sorted(self._hidden):
-                self._collection.delete(where={"revision": revision})
+            self._collection.delete(where={"revision": revision})
+            with self._changing:
                 self._hidden -= {revision}
         except BaseException as error:
             raise _as_store_error(error) from error
+
+    def trim(self, revision: str, chunks: int) -> None:
+        """Delete the rows of a hidden revision beyond its chunks: an earlier attempt may have split it into more."""
+        try:
+            self._collection.delete(where={"$and": [{"revision": revision}, {"number": {"$gte": chunks}}]})
+        except BaseException as error:
+            raise _as_store_error(error) from error
+
+    def clean(self) -> None:
+        """Delete all rows that no question may see. Only while nothing is being added."""
+        for revision in sorted(self._hidden):
+            self.discard(revision)
 
     def vector_store(self) -> Chroma:
         """LangChain's `Chroma` over this index, that sees only what is whole."""
@@ -371,12 +484,11 @@ def chroma_settings() -> Any:
     return Settings(anonymized_telemetry=False)
 
 
-def collection_name(embeddings_name: str) -> str:
-    """The collection of an embedding model, within Chroma's 3 to 512 characters of `[a-zA-Z0-9._-]`."""
-    readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", embeddings_name).strip("-._")
-    if readable != embeddings_name.replace(":", "-", 1):  # two names must not become one
-        readable += "-" + hashlib.sha256(embeddings_name.encode()).hexdigest()[:8]
-    return f"{readable}-cosine"
+def collection_name(embeddings_name: str, digest: str, splitter: tuple[int, int]) -> str:
+    """The collection of an embedding model, its weights and a splitter, in Chroma's characters `[a-zA-Z0-9._-]`."""
+    readable = re.sub(r"[^a-zA-Z0-9._-]+", "-", embeddings_name)[:80].strip("-._")
+    identity = hashlib.sha256(json.dumps([embeddings_name, digest, splitter]).encode()).hexdigest()[:10]
+    return f"{readable}-{splitter[0]}-{splitter[1]}-{identity}"
 
 
 def check_index(folder: DataFolder) -> str:
