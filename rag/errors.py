@@ -41,15 +41,19 @@ class SettingsError(RagError):
 
 
 class SourceError(RagError):
-    """A source could not be loaded: `source` is its URL or path, `reason` one sentence."""
+    """A source could not be loaded: `source` is its URL or path, `reason` one sentence.
+
+    `answered` is the status that the source's server gave instead of a page, if that is what went wrong.
+    """
 
     code = "source_failed"
     status = 502
 
-    def __init__(self, source: str, reason: str) -> None:
+    def __init__(self, source: str, reason: str, answered: int | None = None) -> None:
         super().__init__(f"{source}: {reason}")
         self.source = source
         self.reason = reason
+        self.answered = answered
 
 
 class EngineError(RagError):

@@ -1,6 +1,6 @@
 """The guarded HTTP client for web pages: where it may connect, how long it waits, how much it takes.
 
-    fetch -> _get, for each hop: _parse (URL) -> _CheckedBackend (resolve, check, connect) -> _read -> _decode -> Page
+    fetch -> _follow -> for each hop _get: _parse (URL), _CheckedBackend (resolve, check, connect), _read, _decode
 
 A name is resolved once, every address it has is checked, and the connection goes to one of those very addresses: a name
 that changes its address in between (DNS rebinding) gains nothing. `Host` and the certificate check keep the name.
@@ -32,7 +32,7 @@ from rag.errors import SourceError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-USER_AGENT = "local-rag-chat/1 (reads single pages for the person who runs it)"
+USER_AGENT = "local-rag-chat/1 (reads pages for the person who runs it)"
 ACCEPT = "text/html, application/xhtml+xml, text/plain;q=0.9, */*;q=0.5"
 REDIRECTS = (301, 302, 303, 307, 308)
 LONGEST_URL = 8000
@@ -59,6 +59,10 @@ _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(?P<port>[0-
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([^\s\"',;]+)", re.IGNORECASE)
 _VISIBLE_ASCII = "".join(map(chr, range(33, 127)))
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_IN_URLS = "!#$%&'()*+,/:;=?@[]~"  # and the unreserved ones; RFC 3986, 2.2
+_ETAG = re.compile(r'(?:W/)?"[!#-~]{0,500}"')
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -88,31 +92,86 @@ class Page:
 
 
 class _Refused(Exception):
-    """Carries one sentence for people to `fetch`, which adds the URL."""
+    """Carries one sentence for people to `fetch`, which adds the URL, and the status that the server answered with."""
+
+    def __init__(self, reason: str, answered: int | None = None) -> None:
+        super().__init__(reason)
+        self.answered = answered
 
 
-def fetch(url: str, *, allow_private: bool = False, allow_hosts: Sequence[str] = (), limits: Limits = Limits()) -> Page:
+def fetch(
+    url: str,
+    *,
+    allow_private: bool = False,
+    allow_hosts: Sequence[str] = (),
+    limits: Limits = Limits(),
+    on_redirect: Callable[[str], None] | None = None,
+) -> Page:
     """The page at `url`, redirects followed.
 
     Only public addresses are contacted. `allow_private` opens all others, also after redirects: it is for sources that
     the operator named at start. `allow_hosts` opens some: host names, addresses, or networks such as 10.0.0.0/8.
+    `on_redirect` gets every address that a redirect leads to before it is contacted; what it raises ends the fetch.
 
     Raises:
         SourceError: the page was refused, not found, too slow, too large or broken; `reason` says which.
     """
+    page = _follow(url, allow_private, allow_hosts, limits, on_redirect, "", {})
+    assert page is not None  # nothing was asked that could be answered by 304
+    return page
+
+
+def fetch_if_changed(
+    url: str,
+    *,
+    etag: str = "",
+    last_modified: str = "",
+    found_at: str = "",
+    allow_private: bool = False,
+    allow_hosts: Sequence[str] = (),
+    limits: Limits = Limits(),
+) -> Page | None:
+    """The page at `url` as `fetch` gives it, or None if the server says that it is the one that is known already.
+
+    `etag` and `last_modified` are the headers of the known page and `found_at` is its `Page.url` (default: `url`). They
+    mean something at that address only (RFC 9110, 8.8), so they are sent there and to no other hop. A value that is
+    not in the standard's form is not sent: the page then comes whole.
+
+    Raises:
+        SourceError: as `fetch`.
+    """
+    known = {"If-None-Match": etag if _ETAG.fullmatch(etag) else ""}
+    known["If-Modified-Since"] = last_modified if _HTTP_DATE.fullmatch(last_modified) else ""
+    known = {name: value for name, value in known.items() if value}
+    return _follow(url, allow_private, allow_hosts, limits, None, found_at or url, known)
+
+
+def _follow(
+    url: str,
+    allow_private: bool,
+    allow_hosts: Sequence[str],
+    limits: Limits,
+    on_redirect: Callable[[str], None] | None,
+    found_at: str,
+    known: dict[str, str],
+) -> Page | None:
+    """The page at `url`, redirects followed; None if it is the `known` one of `found_at`."""
     deadline = time.monotonic() + limits.total
     backend = _CheckedBackend(_permission(allow_private, allow_hosts), deadline)
     here = url
+    answered: int | None = None
     try:
         with httpcore.ConnectionPool(ssl_context=_tls_context(), network_backend=backend) as pool:
             for _ in range(limits.redirects + 1):
-                found = _get(pool, here, limits)
-                if isinstance(found, Page):
+                found = _get(pool, here, limits, known if here == found_at else {})
+                if not isinstance(found, str):
                     return found
                 here = found
+                if on_redirect is not None:
+                    on_redirect(here)
         raise _Refused(f"more than {limits.redirects} redirects; use the address that a browser ends at")
     except _Refused as error:
-        reason = str(error)
+        reason, answered = str(error), error.answered
     except httpcore.TimeoutException as error:
         if time.monotonic() >= deadline:
             reason = f"no complete answer within {limits.total:g} s"
@@ -123,7 +182,7 @@ def fetch(url: str, *, allow_private: bool = False, allow_hosts: Sequence[str] =
         reason = _what_failed(error)
     if here != url:
         reason = f"redirected to {here if len(here) <= 200 else here[:200] + '…'}: {reason}"
-    raise SourceError(url, reason)
+    raise SourceError(url, reason, answered)
 
 
 def is_public(ip: IPAddress) -> bool:
@@ -199,29 +258,65 @@ def _host_name(text: str) -> str:
     return name
 
 
-def _get(pool: httpcore.ConnectionPool, url: str, limits: Limits) -> Page | str:
-    """One request: the page, or the URL that it redirects to."""
+def normalised(url: str) -> str:
+    """The form that all spellings of an address share (RFC 3986, 6.2.2 and 6.2.3), without its fragment.
+
+    Raises:
+        ValueError: not an address that `fetch` would try.
+    """
+    try:
+        parts = _parse(url)
+    except _Refused as error:
+        raise ValueError(str(error)) from None
+    host = parts.host.decode("ascii")
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, {b"http": 80, b"https": 443}[parts.scheme]) else f":{parts.port}"
+    target = re.sub("%([0-9A-Fa-f]{2})", _one_spelling, quote(parts.target.decode("ascii"), safe=_IN_URLS))
+    path, mark, query = target.partition("?")
+    segments = path.split("/")[1:]
+    kept: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return f"{parts.scheme.decode('ascii')}://{host}{port}/{'/'.join(kept)}{mark}{query}"
+
+
+def _one_spelling(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if _UNRESERVED.match(character) else escape[0].upper()
+
+
+def _get(pool: httpcore.ConnectionPool, url: str, limits: Limits, known: dict[str, str]) -> Page | str | None:
+    """One request: the page, the URL that it redirects to, or None if it is the `known` one still."""
     parsed = _parse(url)
     host = parsed.host.decode("ascii")
     host = f"[{host}]" if ":" in host else host
-    request_headers: dict[bytes | str, bytes | str] = {
+    request_headers: dict[str, str] = {
         "Host": host if parsed.port is None else f"{host}:{parsed.port}",
         "User-Agent": USER_AGENT,
         "Accept": ACCEPT,
         "Accept-Encoding": "gzip, deflate",
+        **known,
     }
     timeouts = {"connect": limits.connect, "read": limits.read, "write": limits.read}
-    with pool.stream("GET", parsed, headers=request_headers, extensions={"timeout": timeouts}) as response:
+    sent = list(request_headers.items())
+    with pool.stream("GET", parsed, headers=sent, extensions={"timeout": timeouts}) as response:
         headers: dict[str, str] = {}
         for raw_name, raw_value in response.headers:
             name, value = raw_name.decode("ascii").lower(), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if response.status in REDIRECTS and "location" in headers:
             return _redirect_target(url, headers["location"])
+        if response.status == 304 and known:
+            return None
         if response.status != 200:
             # The standard's name of the code: the server's own wording is not repeated.
             phrase = http.client.responses.get(response.status, "not a standard code")
-            raise _Refused(f"the server answered {response.status} ({phrase})")
+            raise _Refused(f"the server answered {response.status} ({phrase})", response.status)
         body = _decode(_read(response, headers, limits.bytes), headers, limits.bytes)
     content_type = headers.get("content-type", "")
     charset = _CHARSET.search(content_type)

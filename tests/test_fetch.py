@@ -25,7 +25,7 @@ import pytest
 
 from rag import fetch as fetch_module
 from rag.errors import SourceError
-from rag.fetch import USER_AGENT, Limits, Page, fetch, is_public
+from rag.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed, is_public, normalised
 
 PUBLIC = "1.2.3.4"  # stands for a public server; connections to it end at a stand-in on loopback
 HTML = b"<html><title>A page</title><p>Gr\xc3\xbc\xc3\x9fe</p></html>"
@@ -262,7 +262,120 @@ def test_public_name_keeps_name_in_host(site: Site, wire: Wire) -> None:
     assert site.hits[0][1]["host"] == "xn--bcher-kva.example:8080"
 
 
+# What is known already
+
+ETAG = '"v1"'
+MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+def conditional(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """A page with validators, and 304 without a body to who has it."""
+    known = handler.headers["If-None-Match"] == ETAG or handler.headers["If-Modified-Since"] == MODIFIED
+    if known:
+        raw(b"HTTP/1.1 304 Not Modified\r\n\r\n")(handler)
+    else:
+        page(ETag=ETAG, Last_Modified=MODIFIED)(handler)
+
+
+@pytest.mark.parametrize("header", ["etag", "last_modified"])
+def test_unchanged(site: Site, header: str) -> None:
+    site.answers["/a"] = conditional
+    first = fetch_if_changed(site.url + "/a", allow_private=True)
+    assert first and first.body == HTML
+    known = {header: first.headers[header.replace("_", "-")]}
+    assert fetch_if_changed(site.url + "/a", allow_private=True, **known) is None
+    site.answers["/a"] = page(b"new")
+    second = fetch_if_changed(site.url + "/a", allow_private=True, **known)
+    assert second and second.body == b"new"
+    assert [set(headers) & {"if-none-match", "if-modified-since"} for _, headers in site.hits] == [
+        set(),
+        *[{"if-none-match" if header == "etag" else "if-modified-since"}] * 2,
+    ]
+
+
+def test_unchanged_behind_a_redirect(site: Site) -> None:
+    site.answers["/a"] = redirect("/b")
+    site.answers["/b"] = conditional
+    known = {"etag": ETAG, "found_at": site.url + "/b"}
+    assert fetch_if_changed(site.url + "/a", allow_private=True, **known) is None
+    assert [headers.get("if-none-match") for _, headers in site.hits] == [None, ETAG]
+
+
+def test_validators_go_to_no_other_address(site: Site, canary: Site) -> None:
+    site.answers["/a"] = redirect(canary.url + "/a")
+    assert fetch_if_changed(site.url + "/a", allow_private=True, etag=ETAG, last_modified=MODIFIED)
+    assert site.hits[0][1]["if-none-match"] == ETAG
+    assert not {"if-none-match", "if-modified-since"} & set(canary.hits[0][1])
+
+
+@pytest.mark.parametrize(
+    ("etag", "last_modified"),
+    [
+        ('"v1"\r\nX-Evil: 1', MODIFIED + "\r\nX-Evil: 1"),
+        ('"v1"\n', MODIFIED + "\n"),
+        ('"v1', "yesterday"),
+        ("*", ""),
+        ('"v1", "v2"', MODIFIED + ", " + MODIFIED),
+        ('"' + "x" * 501 + '"', "x" * 501),
+        ('"gr\u00fc\u00df"', "\u0661" * 10),
+    ],
+)
+def test_bad_validators_are_not_sent(site: Site, etag: str, last_modified: str) -> None:
+    assert fetch_if_changed(site.url, allow_private=True, etag=etag, last_modified=last_modified)
+    assert not {"if-none-match", "if-modified-since", "x-evil"} & set(site.hits[0][1])
+
+
+def test_unchanged_though_not_asked(site: Site) -> None:
+    site.answers["/"] = raw(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+    assert refusal(site.url, allow_private=True) == "the server answered 304 (Not Modified)"
+    with pytest.raises(SourceError):
+        fetch_if_changed(site.url, allow_private=True, etag="bad")
+
+
+# One form for all spellings
+
+
+@pytest.mark.parametrize(
+    ("url", "form"),
+    [
+        ("HTTP://Example.ORG", "http://example.org/"),
+        ("http://example.org:80/a#b", "http://example.org/a"),
+        ("https://example.org:443/?", "https://example.org/"),
+        ("https://example.org:80/", "https://example.org:80/"),
+        ("http://example.org/a/./b/../c/..", "http://example.org/a/"),
+        ("http://example.org/../../a//b/.", "http://example.org/a//b/"),
+        ("http://example.org/%7ea/%2e%2e/%c3%bc?q=%2f%41", "http://example.org/%C3%BC?q=%2FA"),
+        ("http://b\u00fccher.example./\u00fc?a=../b", "http://xn--bcher-kva.example/%C3%BC?a=../b"),
+        ("http://[0:0::1]:8080/%zz", "http://[::1]:8080/%zz"),
+    ],
+)
+def test_normalised(url: str, form: str) -> None:
+    assert normalised(url) == normalised(form) == form
+
+
+@pytest.mark.parametrize("url", ["mailto:a@b", "http://", "http://a b/", "//example.org/", "http://u:p@example.org/"])
+def test_not_normalised(url: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        normalised(url)
+
+
 # Redirects
+
+
+def test_each_redirect_is_told_before_it_is_followed(site: Site, canary: Site) -> None:
+    site.answers["/a"] = redirect("/b")
+    site.answers["/b"] = redirect(canary.url + "/c")
+    told = []
+
+    def look(url: str) -> None:
+        told.append(url)
+        if not url.startswith(site.url):
+            raise LookupError(url)
+
+    with pytest.raises(LookupError):
+        fetch(site.url + "/a", allow_private=True, on_redirect=look)
+    assert told == [site.url + "/b", canary.url + "/c"]
+    assert canary.hits == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
