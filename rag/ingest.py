@@ -45,7 +45,7 @@ class Ingest:
             EngineError: the embedding model failed; the next start finishes it.
             StoreError: it cannot be stored.
         """
-        documents = load_source(source, self._settings, named_at_start=named_at_start)
+        documents = load_source(source, self._settings, named_at_start=named_at_start).documents
         title = str(documents[0].metadata.get("title") or source)
         record = Record(source, title, [(item.page_content, item.metadata) for item in documents])
         with self._one_at_a_time:
@@ -142,7 +142,9 @@ def split_documents(record: Record, settings: Settings) -> list[Document]:
     splitter = RecursiveCharacterTextSplitter(
         chunk_size=settings.chunk_size, chunk_overlap=settings.chunk_overlap, add_start_index=True
     )
-    return splitter.split_documents([Document(text, metadata=dict(data)) for text, data in record.documents])
+    # The vector store takes strings and numbers only: the list of sections stays with the record.
+    plain = [(text, {name: data[name] for name in data if name != "sections"}) for text, data in record.documents]
+    return splitter.split_documents([Document(text, metadata=data) for text, data in plain])
 
 
 def _digest(text: str) -> str:
