@@ -126,7 +126,7 @@ def section_at(metadata: Mapping[str, Any], start: int) -> tuple[str, str]:
     `sections` in a document's metadata is a list of [start, headings from outermost to innermost, anchor], by start.
     """
     sections = metadata.get("sections") or []
-    number = bisect.bisect_right([item[0] for item in sections], start) - 1
+    number = bisect.bisect_right(sections, start, key=lambda item: item[0]) - 1
     if number < 0:
         return "", ""
     return " > ".join(sections[number][1]), str(sections[number][2])

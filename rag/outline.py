@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bs4 import BeautifulSoup, CData, Tag
@@ -64,7 +64,8 @@ def _cleaned(text: str) -> str:
     text = text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = "\n".join(line.rstrip(" \t\u00a0") for line in text.split("\n"))
-    text = re.sub(rf"[\s{EDGE}]+", _line_breaks, text)
+    if EDGE in text:  # a look at every blank of a large text takes its time
+        text = re.sub(rf"[\s{EDGE}]+", _line_breaks, text)
     return re.sub(r"\n{8,}", "\n\n", text).strip()
 
 
@@ -156,7 +157,7 @@ def mark_page(soup: BeautifulSoup, classes: tuple[str, ...]) -> tuple[str, Marks
 
 
 def mark_html(tag: Tag, *, gap: str = "") -> tuple[str, Marks]:
-    """All visible text below `tag`, its headings marked; `gap` comes after paragraphs and headings."""
+    """All visible text below `tag`, its headings marked; `gap` comes after paragraphs, lists and headings."""
     walk = _Walk(gap)
     walk.read(tag)
     return "".join(walk.pieces), walk.marks
@@ -201,7 +202,7 @@ class _Walk:
             if child is None:
                 stack.pop()
                 if inside and (opened or tag.name in _BLOCK_TAGS):
-                    self.pieces.append((self._gap if tag.name == "p" or tag.name in _HEADINGS else "") + EDGE)
+                    self.pieces.append((self._gap if tag.name in ("p", "ul", "ol", *_HEADINGS) else "") + EDGE)
                 if tag.name in _HEADINGS:
                     self._pending = None
                 inside -= opened
@@ -235,7 +236,7 @@ class _Walk:
     def _heading(self, tag: Tag) -> bool:
         """Add a heading as one line. False if it has blocks in it, as an unclosed one has: then it is read on into."""
         mark = (_HEADINGS[tag.name], self._anchor(tag))
-        if any(isinstance(item, Tag) and item.name in _BLOCK_TAGS and item.name != "br" for item in tag.descendants):
+        if any(isinstance(item, Tag) and item.name in _BLOCK_TAGS and item.name != "br" for item in _below(tag)):
             self._pending = mark
             return False
         line = _Walk()
@@ -251,7 +252,7 @@ class _Walk:
         above = [parent for parent in itertools.islice(tag.parents, _NEAR) if parent.name in _CONTAINERS]
         free = [parent for parent in above if id(parent) not in self._claimed]
         self._claimed.update(map(id, above))
-        inner = [item for item in itertools.islice(tag.descendants, 50) if isinstance(item, Tag)]
+        inner = [item for item in itertools.islice(_below(tag), 50) if isinstance(item, Tag)]
         before = tag.previous_sibling
         while before is not None and not isinstance(before, Tag) and not str(before).strip():
             before = before.previous_sibling
@@ -261,6 +262,19 @@ class _Walk:
             if found:
                 return plain(str(found)).strip()
         return ""
+
+
+def _below(tag: Tag) -> Iterator[object]:
+    """What is in a tag, in order. Beautiful Soup's `descendants` looks for the last one first, which takes long."""
+    stack = [iter(tag.contents)]
+    while stack:
+        item = next(stack[-1], None)
+        if item is None:
+            stack.pop()
+            continue
+        yield item
+        if isinstance(item, Tag):
+            stack.append(iter(item.contents))
 
 
 def _is_hidden(tag: Tag) -> bool:
