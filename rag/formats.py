@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 import posixpath
 import re
@@ -413,7 +414,7 @@ def _rows_of_csv(job: Job) -> Iterator[str]:
     first = text[:10_000].partition("\n")[0]
     delimiter = "\t" if job.ending == ".tsv" else max(",;\t|", key=first.count)
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    return filter(None, map(_row, csv.reader(text.splitlines(keepends=True), delimiter=delimiter)))
+    return filter(None, map(_row, csv.reader(io.StringIO(text), delimiter=delimiter)))
 
 
 def _read_book(job: Job) -> Iterator[Document]:
