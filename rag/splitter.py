@@ -17,7 +17,9 @@ LONGEST_HEADING = 200
 """Characters of title and headings that are embedded with a chunk."""
 
 
-def split_documents(record: Record, settings: Settings, old: Record | None, current: Sequence[Document]) -> list[Document]:
+def split_documents(
+    record: Record, settings: Settings, old: Record | None, current: Sequence[Document]
+) -> list[Document]:
     """The record's chunks, each with `source`, `title`, `start_index`, `section`, `anchor`, `digest`, and `page`.
 
     `current` are the chunks of `old`, an earlier version that is indexed. Those whose text is in the new version, too,
@@ -50,7 +52,9 @@ def embedded_text(chunk: Document) -> str:
 def _chunk(text: str, start: int, data: dict[str, Any]) -> Document:
     section, anchor = section_at(data, start)
     metadata = {key: value for key, value in data.items() if key != "sections"}
-    metadata |= {"start_index": start} | ({"section": section} if section else {}) | ({"anchor": anchor} if anchor else {})
+    metadata |= (
+        {"start_index": start} | ({"section": section} if section else {}) | ({"anchor": anchor} if anchor else {})
+    )
     return with_digest(Document(text, metadata=metadata))
 
 

@@ -13,7 +13,7 @@ from rag.settings import Settings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PACKAGES = {"bs4": "beautifulsoup4", "docx": "python-docx", "dotenv": "python-dotenv"}
+PACKAGES = {"bs4": "beautifulsoup4", "docx": "python-docx", "pptx": "python-pptx", "dotenv": "python-dotenv"}
 
 
 def python_files() -> list[Path]:

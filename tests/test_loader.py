@@ -23,7 +23,7 @@ PLAIN = {"Content-Type": "text/plain"}
 
 def load(source: str | Path, settings: Settings) -> Document:
     """The one document of a source, checked for what the vector store would choke on."""
-    (document,) = load_source(str(source), settings, named_at_start=True)
+    (document,) = load_source(str(source), settings, named_at_start=True).documents
     assert document.metadata["source"] == str(source)
     for text in (document.page_content, document.metadata["title"]):
         assert text == text.strip() and text and "\0" not in text and "\x1e" not in text
@@ -218,10 +218,10 @@ def test_pages_without_text(read: Reader, body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/pdf", "image/png", "application/json", "application/octet-stream", "video/mp4", "text/css"]
+    "kind", ["image/png", "application/json", "application/zip", "application/octet-stream", "video/mp4", "text/css"]
 )
 def test_other_content_types(read: Reader, kind: str) -> None:
-    assert kind in read.refused(b"%PDF-1.7 <p>text", {"Content-Type": f"{kind}; charset=utf-8"})
+    assert kind in read.refused(b"PK\x03\x04 <p>text", {"Content-Type": f"{kind}; charset=utf-8"})
 
 
 # Plain text and Markdown by URL
@@ -261,7 +261,7 @@ def test_later_sources_may_not_be_on_this_machine(pages: Pages, settings: Settin
     assert pages.hits == []
     for allowed in ("127.0.0.1", "127.0.0.0/8", "10.0.0.0/8, 127.0.0.1"):
         named = make_settings(tmp_path, allow_hosts=allowed)
-        (document,) = load_source(f"{pages.url}/page", named, named_at_start=False)
+        (document,) = load_source(f"{pages.url}/page", named, named_at_start=False).documents
         assert document.page_content == "Secret"
 
 
@@ -361,10 +361,10 @@ def test_bytes_in_no_encoding_are_text_all_the_same(tmp_path: Path, settings: Se
 def test_pdf_pages_count_from_one(tmp_path: Path, settings: Settings) -> None:
     path = tmp_path / "two.pdf"
     path.write_bytes(pdf("First page.", None, "Third page.", title="A title"))
-    documents = load_source(str(path), settings, named_at_start=True)
+    documents = load_source(str(path), settings, named_at_start=True).documents
     assert [(item.page_content, item.metadata) for item in documents] == [
-        ("First page.", {"source": str(path), "title": "A title", "page": 1}),
-        ("Third page.", {"source": str(path), "title": "A title", "page": 3}),
+        ("First page.", {"source": str(path), "title": "A title", "page": 1, "sections": []}),
+        ("Third page.", {"source": str(path), "title": "A title", "page": 3, "sections": []}),
     ]
     path.write_bytes(pdf("First page."))
     assert load(path, settings).metadata["title"] == "two.pdf"
@@ -455,7 +455,6 @@ LETTER = word("A letter.")
     [
         b"no Word file",
         b"PK\x03\x04",
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 999,  # what Word saves with a password
         LETTER[: len(LETTER) // 2],
         LETTER[len(LETTER) // 2 :],
         altered(LETTER, "word/document.xml", None),
@@ -512,7 +511,7 @@ def test_folder(tmp_path: Path) -> None:
         "A.TXT",
         "deep/er/c.pdf",
         "d d.html",
-        "x.py",
+        "x.exe",
         "README",
         ".hidden.md",
         ".git/e.md",
@@ -557,8 +556,8 @@ def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_folder_with_nothing_to_read(tmp_path: Path) -> None:
-    (tmp_path / "a.py").touch()
-    with pytest.raises(SourceError, match=r"no file of a readable type \(\.html"):
+    (tmp_path / "a.exe").touch()
+    with pytest.raises(SourceError, match=r"no file of a readable type: web pages \(\.html"):
         expand_source(str(tmp_path))
 
 
@@ -571,12 +570,13 @@ def test_no_such_file(source: str) -> None:
 
 
 def test_metadata_is_plain(read: Reader, tmp_path: Path) -> None:
-    """The vector store takes strings and numbers only."""
+    """It goes through JSON, and but for the sections, the vector store takes it as it is."""
     (tmp_path / "a.pdf").write_bytes(pdf("text", title="T"))
     (tmp_path / "a.docx").write_bytes(LETTER)
     found: list[dict[str, Any]] = [read.document("<main>text</main>").metadata]
     found += [load(tmp_path / name, read.settings).metadata for name in ("a.pdf", "a.docx")]
-    assert all(set(item) <= {"source", "title", "page"} for item in found)
+    assert all(set(item) <= {"source", "title", "page", "sections"} for item in found)
+    assert all(item.pop("sections") == [] for item in found)
     assert all(type(value) in (str, int) for item in found for value in item.values())
 
 

@@ -1,0 +1,211 @@
+"""Sections: where each begins, to the character, and what it is called; on tidy and on messy pages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+
+from rag.loader import load_source, section_at
+from rag.settings import Settings
+
+
+class Sections:
+    """Writes a file and gives back [path, anchor] of each section, having checked every offset."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.document = Document("")
+
+    def __call__(self, text: str, name: str = "a.html") -> list[tuple[str, str]]:
+        (self.folder / name).write_text(text, encoding="utf-8", newline="")
+        (self.document,) = load_source(str(self.folder / name), self.settings, named_at_start=True).documents
+        check(self.document)
+        sections = self.document.metadata["sections"]
+        return [(" > ".join(path), anchor) for _, path, anchor in sections]
+
+
+def check(document: Document) -> None:
+    """What holds for the sections of every document."""
+    sections: list[Any] = document.metadata["sections"]
+    assert json.loads(json.dumps(sections)) == sections
+    starts = [start for start, _, _ in sections]
+    assert starts == sorted(set(starts))
+    assert "\x02" not in document.page_content and "\x1e" not in document.page_content
+    for start, path, anchor in sections:
+        assert type(start) is int and all(type(item) is str for item in (*path, anchor))
+        if path:
+            assert document.page_content[start:].lstrip("#").lstrip(" ").startswith(path[-1])
+            assert path[-1] == path[-1].strip() and "\n" not in path[-1]
+        assert section_at(document.metadata, start) == (" > ".join(path), anchor)
+    if sections and starts[0] > 0:
+        assert section_at(document.metadata, starts[0] - 1) == ("", "")
+
+
+@pytest.fixture
+def sections(tmp_path: Path, settings: Settings) -> Sections:
+    return Sections(tmp_path, settings)
+
+
+def test_headings_of_a_page(sections: Sections) -> None:
+    page = "<title>T</title><p>Intro</p><h2 id=a>A</h2>x<h3 id=b>B</h3>y<h3>C</h3><h2>D</h2>z<h4>E</h4>"
+    assert sections(page) == [("A", "a"), ("A > B", "b"), ("A > C", ""), ("D", ""), ("D > E", "")]
+    text = sections.document.page_content
+    assert text == "Intro\nA\nx\nB\ny\nC\nD\nz\nE"
+    assert section_at(sections.document.metadata, text.index("y")) == ("A > B", "b")
+    assert section_at(sections.document.metadata, 10**9) == ("D > E", "")
+    assert section_at({}, 0) == section_at({"sections": []}, 5) == ("", "")
+
+
+def test_the_title_is_not_repeated(sections: Sections) -> None:
+    assert sections("<title>T</title><h1>T</h1><h2>A</h2>") == [("", ""), ("A", "")]
+    assert sections("<h1>T</h1>x<h2>A</h2>y<h1>U</h1><h2>B</h2>") == [("", ""), ("A", ""), ("U", ""), ("U > B", "")]
+    assert sections("# T\n## A\n", "a.md") == [("", ""), ("A", "")]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        '<h2 id="x">A b<a class="headerlink" href="#x" title="Permalink">¶</a></h2>',
+        '<h2 id="x">A b<a hidden class="anchor" aria-hidden="true" href="#x">#</a></h2>',
+        '<h2 id="x">A b <a href="/page#x">#</a></h2>',
+        '<h2 id="x">A b ¶</h2>',
+        '<h2 id="x"><a href="#x">§</a> A <b>b</b></h2>',
+        '<h2 id="x">A b<a class="hash-link" href="#x">\u200b</a></h2>',
+        '<h2><a id="x"></a>A b</h2>',
+        '<h2><a name="x">A b</a></h2>',
+        '<h2><span id="x">A\n  b</span></h2>',
+        '<a name="x"></a>\n<h2>A b</h2>',
+        '<a id="x"></a><h2>A<br>b</h2>',
+        '<section id="x"><h2>A b</h2></section>',
+        '<section id="x"><div><hgroup><h2>A b</h2></hgroup></div></section>',
+        '<h2 id="x"><div>A b</div></h2>',
+        '<h2 id="x">\n\n<p> </p><p>A b</p></h2>',
+        '<h2 id="x">A b<span hidden>secret</span></h2>',
+        '<h2 id=" x ">A\0 b\x02\x1e</h2>',
+        '<h2 id="x"><svg><title>Icon</title></svg>A&nbsp;b</h2>',
+    ],
+)
+def test_name_and_anchor_of_a_heading(sections: Sections, heading: str) -> None:
+    assert sections(f"<title>T</title><body><p>Before  {heading}after") == [("A b", "x")]
+    assert sections.document.page_content.split() == ["Before", "A", "b", "after"]
+
+
+def test_a_sharp_that_belongs_to_the_name(sections: Sections) -> None:
+    assert sections("<title>T</title><h2>Learn C#</h2><h2><a href='#c'>C#</a></h2>") == [("Learn C#", ""), ("C#", "")]
+
+
+def test_a_part_lends_its_id_to_its_first_heading_only(sections: Sections) -> None:
+    page = "<title>T</title><section id=s><h2>A</h2><h3>B</h3></section><a id=no>text</a><h2>C</h2>"
+    assert sections(page) == [("A", "s"), ("A > B", ""), ("C", "")]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<h2>A<p>x<h2>B<p>y",
+        "<h2></h2><h2> </h2><h2><img></h2><h2>B</h2>",
+        "<h3>deep first</h3><h1>then high</h1><h6>low</h6>",
+        "<ul><li><h2>In a list</h2>x<li><h2>Two</h2></ul><table><tr><td><h3>cell</h3><td>y</table>",
+        "<pre>\n\n  <h2>  In pre \n two</h2>   </pre>",
+        "<div hidden><h2>Hidden</h2></div><h2 style='display : none'>H</h2><h2>Seen</h2>",
+        "<p>  a \r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n b</p>   \n<h2>\tA \r\n B </h2>\n\n",
+        "<h2>" + "long " * 500 + "</h2>end",
+        "x\0\x02\x1e<h2>\0A\x02</h2>\x02y<h2>\ud7ff&#xD800;B</h2>",
+        "<h2><h3>nested</h3></h2><h2>same</h2><h2>same</h2>",
+        "<article><h2>A</h2></article><h2>outside</h2>",
+        "<h2>\U0001f600 emoji 🔗</h2>é<h2>e\u0301</h2>",
+        "&nbsp;<h2>&nbsp;A&nbsp;</h2>&nbsp;<h2>\u3000B\u2003</h2>",
+    ],
+)
+def test_offsets_on_messy_pages(sections: Sections, page: str) -> None:
+    sections("<title>T</title><body>" + page)
+    found = [path[-1] for _, path, _ in sections.document.metadata["sections"]]
+    assert found and "Hidden" not in found and "H" not in found
+
+
+def test_headings_in_the_classes_of_a_page(sections: Sections) -> None:
+    page = "<title>T</title><h2>no</h2><div class='x post-content'><h2 id=a>A</h2>x</div><div class=post-title>t</div>"
+    assert sections(page) == [("A", "a")]
+
+
+MARKDOWN = """---
+title: x
+---
+Intro
+
+# One #
+
+```python
+# no heading
+## neither
+```
+
+## Two {#two}
+~~~
+# no
+```
+# no
+~~~
+
+Under
+=====
+
+Dashes
+---
+
+- item
+---
+| a |
+---
+
+    # code
+#hashtag
+####### seven
+   ### Three ###
+##
+## C#
+"""
+
+
+def test_headings_of_markdown(sections: Sections) -> None:
+    found = [path for path, _ in sections(MARKDOWN.replace("# One #", "# One\n\n# Two #"), "a.md")]
+    assert found[:3] == ["", "Two", "Two > Two"]
+    found = [path for path, _ in sections(MARKDOWN, "a.md")]
+    assert found == ["", "Two", "Under", "Under > Dashes", "Under > Dashes > Three", "Under > C#"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("line", ["# " + " " * 5_000_000 + "x", "#" * 5_000_000, "=" * 5_000_000, "`" * 5_000_000])
+def test_long_lines_of_markdown(sections: Sections, line: str) -> None:
+    sections(f"a\n{line}\nb\n{line}", "a.md")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<div>" * 10_000 + "x" + "</div>" * 10_000,
+        "<div>" * 10_000 + "x",
+        "<h2>x" * 10_000,
+        "<h2><b>x" * 10_000,
+        "<table><tr><td>" * 5_000 + "x",
+        "<h2>" + "<span>" * 10_000 + "x",
+        "<a name=x></a>" * 10_000 + "<h2>x</h2>" * 10_000,
+    ],
+    ids=["nested", "unclosed", "headings", "in headings", "tables", "spans", "anchors"],
+)
+def test_deep_pages(sections: Sections, page: str) -> None:
+    sections(page)
+    assert sections.document.page_content.startswith("x")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["a.html", "a.md", "a.txt", "a.csv", "a.py"])
+def test_a_line_of_ten_megabytes(sections: Sections, name: str) -> None:
+    sections("word " * 2_000_000, name)
+    assert len(sections.document.page_content) == 9_999_999
