@@ -27,14 +27,12 @@ from protego import Protego
 
 from rag.errors import SourceError
 from rag.fetch import USER_AGENT, Limits, Page, fetch, normalised
-from rag.loader import HTML_TYPES, PLAIN_TYPES
+from rag.loader import CONTENT_TYPES
 
 logger = logging.getLogger(__name__)
 
-DOCUMENT_TYPES = (
-    *(*PLAIN_TYPES, "application/pdf"),
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-)
+HTML_TYPES = ("text/html", "application/xhtml+xml", "")
+DOCUMENT_TYPES = ("text/plain", *(set(CONTENT_TYPES) - {*HTML_TYPES, "text/xml", "application/xml"}))
 """What is yielded besides web pages."""
 
 ROBOT = USER_AGENT.partition("/")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -120,6 +121,7 @@ class Ingest:
                 raise Cancelled
             batch = chunks[start : start + BATCH]
             fresh = [chunk for chunk in batch if chunk.metadata["digest"] not in rows.vectors]
+            vectors: dict[int, list[tuple[Document, Any]]]
             vectors = {id(chunk): [(chunk, rows.vectors.get(chunk.metadata["digest"]))] for chunk in batch}
             vectors |= {id(chunk): [] for chunk in fresh}
             for piece, vector, chunk in self._embed(fresh) if fresh else ():
@@ -127,9 +129,9 @@ class Ingest:
                 rows.vectors[piece.metadata["digest"]] = vector
                 embedded += 1
             ready = [pair for chunk in batch for pair in vectors[id(chunk)]]
-            for number, (piece, _) in enumerate(ready, start=number):
+            for piece, _ in ready:
                 piece.metadata["number"] = number
-            number += 1
+                number += 1
             if start + BATCH >= len(chunks):
                 ready[-1][0].metadata["last"] = True
             self.store.add(revision, [piece for piece, _ in ready], [vector for _, vector in ready])

@@ -57,7 +57,7 @@ PAGE = 5000
 class Record:
     """One source as loaded. `documents` are (text, metadata) pairs, `loaded_at` seconds since 1970, `size` bytes.
 
-    `etag`, `last_modified` and `found_at` (the address after redirects) are the server's, for asking whether it changed.
+    `etag`, `last_modified` and `found_at` (the address after redirects) are the server's, to ask whether it changed.
     `private`: the operator named it, so that it may be on this machine or network.
     """
 
@@ -416,7 +416,8 @@ class Store:
     def trim(self, revision: str, chunks: int) -> None:
         """Delete the rows of a hidden revision beyond its chunks: an earlier attempt may have split it into more."""
         try:
-            self._collection.delete(where={"$and": [{"revision": revision}, {"number": {"$gte": chunks}}]})
+            beyond: Any = {"$and": [{"revision": revision}, {"number": {"$gte": chunks}}]}
+            self._collection.delete(where=beyond)
         except BaseException as error:
             raise _as_store_error(error) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -39,7 +40,10 @@ class Library:
         return self.ingest.ingest(str(path), lambda *_: None, named_at_start=True)
 
     def finish(self) -> int:
-        return self.ingest.finish(lambda *_: None)
+        """Returns the texts embedded."""
+        before = len(self.embeddings.embedded)
+        assert self.ingest.finish(lambda *_: None) == {}
+        return len(self.embeddings.embedded) - before
 
     def find(self, question: str, k: int = 4) -> list[str]:
         return [item.page_content for item in self.store.vector_store().similarity_search(question, k)]
@@ -100,7 +104,7 @@ def test_a_change_embeds_what_changed_and_the_old_is_gone(library: Library, tmp_
     library.add(path)
     library.embeddings.embedded.clear()
     assert library.add(write(path, MOON, CHEESE)) == 1
-    assert [text[:10] for text in library.embeddings.embedded] == ["The cheese"]
+    assert [text.split("\n")[1][:10] for text in library.embeddings.embedded] == ["The cheese"]
     assert not [text for text in library.find("river", 10) if "river" in text]
     assert library.store._collection.count() == 2
 
@@ -214,12 +218,88 @@ def test_a_source_removed_is_gone(library: Library, tmp_path: Path) -> None:
     assert [text[:9] for text in library.find("moon", 9)] == ["The river"]
 
 
-def test_collections_are_named_after_their_model() -> None:
-    names = [
-        collection_name(name) for name in ("ollama:mxbai-embed-large", "ollama:mxbai-embed-large:335m", "openai:a/b")
-    ]
-    assert names[0] == "ollama-mxbai-embed-large-cosine"
-    assert len(set(names)) == 3
+def test_collections_are_named_after_their_model_its_weights_and_the_splitter() -> None:
+    names = ["ollama:mxbai-embed-large", "ollama:mxbai-embed-large:335m", "ollama-mxbai:embed-large", "x:" + "y" * 900]
+    made = [collection_name(name, "sha256:1", (1000, 200)) for name in names]
+    made += [collection_name(names[0], "sha256:2", (1000, 200)), collection_name(names[0], "sha256:1", (500, 50))]
+    assert made[0].startswith("ollama-mxbai-embed-large-1000-200-")
+    assert len(set(made)) == len(made)
+    assert all(re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,200}[a-zA-Z0-9]", name) for name in made)
+
+
+ARTICLE = [
+    f"Paragraph {number} tells of the moon, the sea and what lies between them, {number} times." for number in range(80)
+]
+
+
+@pytest.mark.parametrize("edit", ["longer", "shorter", "gone", "new", "first", "last"])
+def test_one_edited_paragraph_embeds_at_most_three_texts(tmp_path: Path, edit: str) -> None:
+    library = Library(make_settings(tmp_path, chunk_size=1000, chunk_overlap=200))
+    try:
+        path = write(tmp_path / "a.md", *ARTICLE)
+        library.add(path)
+        before = library.store.chunks
+        library.embeddings.embedded.clear()
+        changed = list(ARTICLE)
+        at = {"first": 0, "last": 79}.get(edit, 40)
+        old = changed[at]
+        changed[at] = {"shorter": "Cheese.", "gone": ""}.get(edit, f"Cheese lies on the table. {'More cheese. ' * 30}")
+        if edit == "new":
+            changed.insert(at + 1, old)
+        library.add(write(path, *changed))
+        assert len(library.embeddings.embedded) <= 3
+        assert abs(library.store.chunks - before) <= 2
+        found = library.find("moon", 500)
+        assert bool([text for text in found if old in text]) == (edit == "new"), "the old text can still be found"
+        for text in changed:
+            assert not text or any(text[:60] in chunk for chunk in found), f"lost: {text[:60]}"
+    finally:
+        library.close()
+
+
+def test_chunks_know_their_section_and_it_is_embedded(library: Library, tmp_path: Path) -> None:
+    page = f"<title>Sea</title><h2 id='m'>Moon</h2><p>{MOON}</p><h2 id='r'>River</h2><p>{RIVER}</p>"
+    path = tmp_path / "a.html"
+    path.write_text(page, encoding="utf-8")
+    library.add(path)
+    found = {item.metadata["anchor"]: item for item in library.store.vector_store().similarity_search("moon", 9)}
+    assert found["m"].metadata["section"] == "Moon"
+    assert found["r"].page_content.startswith("River")
+    assert any(text.startswith("Sea > River\n") for text in library.embeddings.embedded)
+
+
+def test_what_was_removed_does_not_come_back_with_another_model(
+    library: Library, small: Settings, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.md", MOON)
+    library.add(path)
+    splitter = (small.chunk_size, small.chunk_overlap)
+    other = Store(library.folder, library.embeddings, ("openai:other", "nowhere"), splitter)
+    assert other.chunks == 0
+    other.remove(str(path))
+    again = Store(library.folder, library.embeddings, ENGINE, splitter)
+    assert again.chunks == 0
+    assert again.vector_store().similarity_search("moon", 9) == []
+
+
+def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finished(
+    library: Library, tmp_path: Path
+) -> None:
+    for name, text in (("a", MOON), ("b", RIVER), ("c", CHEESE)):
+        library.add(write(tmp_path / f"{name}.md", text))
+    library.store._collection.delete(where={"source": {"$ne": ""}})
+    library.store._sources.clear()
+    real = library.embeddings.embed_documents
+
+    def refusing(texts: list[str]) -> list[list[float]]:
+        if any("river" in text for text in texts):
+            raise TextTooLong("too long")
+        return real(texts)
+
+    library.embeddings.embed_documents = refusing  # type: ignore[method-assign]
+    failed = library.ingest.finish(lambda *_: None)
+    assert [Path(source).name for source in failed] == ["b.md"]
+    assert {item.title for item in library.store.sources} == {"a.md", "c.md"}
 
 
 CHILD = """
