@@ -30,6 +30,7 @@ from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
+from rag.library_routes import build_library_routes
 from rag.loader import GUIDE, is_url
 from rag.mcp_server import build_mcp_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
@@ -437,8 +438,11 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     app_kwargs: dict[str, Any] = {
         "title": TITLE,
         "description": DESCRIPTION,
-        "routes": build_routes(assistant, bare_health=bool(password)).routes,
-        "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials)],
+        "routes": [
+            *build_routes(assistant, bare_health=bool(password)).routes,
+            *build_library_routes(assistant).routes,
+        ],
+        "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token)],
     }
     if settings.mcp:
         routes, lifespan = build_mcp_routes(assistant)

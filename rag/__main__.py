@@ -1,4 +1,4 @@
-"""The command line: `python -m rag ask "question"`, `python -m rag mcp`."""
+"""The command line: `python -m rag --help`."""
 
 from __future__ import annotations
 
@@ -8,44 +8,100 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from rag import commands
 from rag.api import done_frame, failure_of
 from rag.assistant import Assistant
 from rag.errors import EngineUnreachable, RagError, StoreLocked
+from rag.loader import is_url
 from rag.settings import Settings, load_settings
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0, or 1 where it failed with a line that says why."""
-    parser = argparse.ArgumentParser(prog="python -m rag", description="Ask your pages and files from the terminal.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    ask = commands.add_parser("ask", help="answer a question, streaming, with its sources at the end")
+def build_parser() -> argparse.ArgumentParser:
+    """The commands and their flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rag",
+        description="Ask your pages and files from the terminal. While the app runs, commands hand their work to it.",
+        epilog="Settings come from the environment (RAG_NAME) and a file .env, as for the app; flags come first.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        made.add_argument("--data-dir", metavar="FOLDER", help="where texts and the vector store are kept")
+        made.add_argument("--embeddings", metavar="PROVIDER:MODEL", help="such as ollama:mxbai-embed-large")
+        return made
+
+    ingest = command("ingest", "add pages, files and folders; what is there already and unchanged costs nothing")
+    ingest.add_argument("names", nargs="+", metavar="SOURCE", help="URL, file or folder")
+    ingest.add_argument(
+        "--depth", type=int, default=-1, help="also follow links within the site in so many steps (0: only a sitemap's)"
+    )
+    ingest.add_argument("--limit", type=int, default=100, help="pages of a site, at most (100)")
+    listing = command("sources", "list what the library holds, and what failed")
+    listing.add_argument("--json", action="store_true", help="print a JSON list")
+    refresh = command("refresh", "ask whether sources have changed, all of them if none is named")
+    refresh.add_argument("names", nargs="*", metavar="SOURCE")
+    removal = command("remove", "forget sources: no answer is drawn from them any more")
+    removal.add_argument("names", nargs="+", metavar="SOURCE", help="as listed, or what it ends with")
+    ask = command("ask", "answer a question, streaming, with its sources at the end")
     ask.add_argument("question")
     ask.add_argument("--json", action="store_true", help="print one JSON object in place of text")
-    mcp = commands.add_parser("mcp", help="serve the library to other assistants over MCP (standard input and output)")
-    for command in (ask, mcp):
-        command.add_argument("--source", action="append", dest="sources", metavar="URL_OR_PATH")
-        command.add_argument("--model", metavar="PROVIDER:MODEL")
-        command.add_argument("--embeddings", metavar="PROVIDER:MODEL")
-        command.add_argument("--data-dir", metavar="FOLDER")
-    given = vars(parser.parse_args(arguments))
+    mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)")
+    doctor = command("doctor", "check models, weights, index and disk, and say what to do")
+    for made in (ask, mcp):
+        made.add_argument("--source", action="append", dest="sources", metavar="URL_OR_PATH", help="load this first")
+    for made in (ask, mcp, doctor):
+        made.add_argument("--model", metavar="PROVIDER:MODEL", help="chat model, such as ollama:llama3")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0, 1 where it failed with a line that says why, 130 after Ctrl-C."""
+    given = vars(build_parser().parse_args(arguments))
     name = given.pop("command")
-    question, as_json = given.pop("question", ""), given.pop("json", False)
+    own: dict[str, Any] = {
+        key: given.pop(key) for key in ("question", "json", "names", "depth", "limit") if key in given
+    }
+    as_json = own.get("json", False)
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
     try:
         settings = load_settings(**given)
         if name == "mcp":
             return _serve_mcp(settings)
-        return asyncio.run(_ask(settings, question, as_json))
+        if name == "ask":
+            return asyncio.run(_ask(settings, own["question"], as_json))
+        if name == "doctor":
+            return commands.doctor(settings)
+        return _on_library(name, settings, own)
     except RagError as error:
         print(json.dumps(failure_of(error), ensure_ascii=False) if as_json else error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _on_library(name: str, settings: Settings, own: dict[str, Any]) -> int:
+    with closing(commands.open_library(settings)) as handle:
+        if name == "sources":
+            return commands.show_sources(handle, own["json"])
+        if name == "remove":
+            return commands.remove(handle, [_absolute(item) for item in own["names"]])
+        names = [_absolute(item) for item in own["names"]]
+        if name == "refresh":
+            return commands.follow(handle, lambda: handle.refresh(names or None))
+        return commands.follow(handle, lambda: handle.add(names, own["depth"], own["limit"]))
+
+
+def _absolute(source: str) -> str:
+    """A path as seen from here: the app that is handed the work may run in another folder."""
+    path = Path(source).expanduser()
+    return str(path.absolute()) if not is_url(source) and path.exists() else source
 
 
 async def _ask(settings: Settings, question: str, as_json: bool) -> int:
@@ -56,7 +112,7 @@ async def _ask(settings: Settings, question: str, as_json: bool) -> int:
     except StoreLocked as error:
         if not error.url:
             raise
-        return await _ask_app(settings, error.url, question, as_json)
+        return await _ask_app(error.url, error.token, question, as_json)
     text = ""
     try:
         async with aclosing(assistant.stream_answer(question)) as updates:
@@ -74,9 +130,9 @@ async def _ask(settings: Settings, question: str, as_json: bool) -> int:
         await asyncio.to_thread(assistant.close)
 
 
-async def _ask_app(settings: Settings, url: str, question: str, as_json: bool) -> int:
+async def _ask_app(url: str, token: str, question: str, as_json: bool) -> int:
     """The same over `/stream` of the running app."""
-    headers = {"Authorization": f"Bearer {settings.password}"} if settings.password else {}
+    headers = {"Authorization": f"Bearer {token}"}
     text = ""
     try:
         async with httpx.AsyncClient(timeout=httpx.Timeout(30, read=None), trust_env=False) as client:

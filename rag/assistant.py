@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,8 @@ from rag.chain import Chain, Limits, Line, Phase, Update, build_chain, build_pro
 from rag.embedded import ChatEngine
 from rag.errors import ModelMissing, NothingIndexed, RagError, SourceError
 from rag.ingest import Cancelled, Ingest
-from rag.loader import GUIDE, expand_source
+from rag.library import Library
+from rag.loader import GUIDE
 from rag.models import PULL_SIZES, Ollama, build_chat_model, build_embeddings, choose_models
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
@@ -61,7 +61,6 @@ class Assistant:
         self.folder = DataFolder(settings.data_dir)
         self.work: dict[str, Work] = {}
         self.problems: dict[str, RagError] = {}
-        self.failed: dict[str, str] = {}
         self.notes: list[str] = []
         self.missing: list[str] = []
         self._given_chat = chat_model
@@ -71,8 +70,10 @@ class Assistant:
         self._chat: tuple[BaseChatModel, int] | None = None
         self._embeddings: Embeddings | None = embeddings
         self._check_providers()
+        self.library: Library | None = None
         self._store: Store | None = None
         self._ingest: Ingest | None = None
+        self._finished = self._alone = False
         self._chain: Chain | None = None
         self._retriever: BaseRetriever | None = None
         self._ingested = False
@@ -99,14 +100,18 @@ class Assistant:
         if self._embeddings is None and self.names.embeddings.partition(":")[0] not in local:
             self._embeddings = build_embeddings(self.names.embeddings, self.settings)
 
-    def start(self) -> None:
-        """Take the data folder and begin to work; returns at once.
+    def start(self, *, chat: bool = True) -> None:
+        """Take the data folder and begin to work; returns at once. `chat`: with a chat model, not the library alone.
 
         Raises:
             StoreError: the folder cannot be had.
         """
         self.folder.acquire()
-        for name, target in (("chat", self._bring_up_chat), ("index", self._bring_up_index)):
+        self._alone = not chat
+        targets = {"chat": self._bring_up_chat, "index": self._bring_up_index}
+        for name, target in targets.items():
+            if name == "chat" and not chat:
+                continue
             thread = threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -114,8 +119,8 @@ class Assistant:
     def close(self) -> None:
         """Stop what is under way and let go of models and files."""
         self._closing.set()
-        if self._ingest:
-            self._ingest.cancelled.set()
+        if self.library:
+            self.library.close()
         for event in self._wake.values():
             event.set()
         if self._engine:
@@ -249,62 +254,57 @@ class Assistant:
                 self._note(f"The index was damaged ({checked[0]}). It is built again from the texts; see {kept}.")
             engine = (self.names.embeddings, self._address(self.names.embeddings))
             splitter = (self.settings.chunk_size, self.settings.chunk_overlap)
-            self._store = Store(self.folder, self._embeddings, engine, splitter)
+            digest = self._ollama.digest(self.names.embeddings)
+            self._store = Store(self.folder, self._embeddings, engine, splitter, digest)
             self._ingest = Ingest(self._store, self._embeddings, self.settings)
+            self.library = Library(self._ingest, self.settings, self._wake["index"].set, self._indexing)
             self._link()
-        assert self._ingest is not None
-        self._ingest.finish(self._indexing)
-        self._ingest_sources()
-        self._ingested = True
+            if not self._alone:
+                self._ask_for_named()
+        assert self._ingest is not None and self.library is not None
+        if not self._finished:
+            for source, error in self._ingest.finish(self._indexing).items():
+                self.library.failed[source] = str(error)
+            self._finished = True
+        self.library.work()
+        if not self._ingested and not self._alone:
+            self._stand_in()
+            self._ingested = True
         log.info("%s sources, %s chunks are indexed", len(self._store.sources), self._store.chunks)
 
     def _indexing(self, source: str, done: int, total: int) -> None:
-        self.work["index"] = Work(f"indexing {source}", done, total, "chunks")
+        self.work["index"] = Work(f"{'indexing' if total else 'loading'} {source}", done, total, "chunks")
 
     def _note(self, text: str) -> None:
         log.warning("%s", text)
         self.notes.append(text)
 
-    def _ingest_sources(self) -> None:
-        """Every configured source; the bundled guide stands in for the article where that cannot be loaded."""
-        assert self._store is not None
-        failed: dict[str, str] = {}
+    def _ask_for_named(self) -> None:
+        """Ask for every source in the settings, but not again for the default one where it was removed."""
+        assert self.library is not None
         for given in self.settings.sources:
-            try:
-                single = expand_source(given)
-            except SourceError as error:
-                failed[given] = error.reason
-                log.warning("%s", error)
+            if given == DEFAULT_SOURCE and given in self.library.removed:
                 continue
-            for source in single:
-                if (reason := self._ingest_one(source)) is not None:
-                    failed[source] = reason
-        indexed = {item.source for item in self._store.sources}
-        if DEFAULT_SOURCE in failed and DEFAULT_SOURCE not in indexed:
-            self._ingest_one(GUIDE)
-        elif GUIDE in indexed and GUIDE not in self.settings.sources:
-            self._store.remove(GUIDE)
-        self.failed = failed
+            try:
+                self.library.add([given], private=True)
+            except SourceError as error:
+                self.library.failed[given] = error.reason
+                log.warning("%s", error)
 
-    def _ingest_one(self, source: str) -> str | None:
-        """Ingest a source; what failed, if anything did."""
-        assert self._ingest is not None and self._store is not None
-        self.work["index"] = Work(f"loading {source}")
-        try:
-            embedded = self._ingest.ingest(source, self._indexing, named_at_start=True)
-        except SourceError as error:
-            reason = error.reason
-            if any(item.source == source for item in self._store.sources):
-                record = self.folder.read(source)
-                when = time.strftime("%Y-%m-%d", time.localtime(record.loaded_at)) if record else "earlier"
-                reason += f" (answers come from the copy of {when})"
-            log.warning("%s: %s", source, reason)
-            return reason
-        log.info("%s: %s", source, f"{embedded} chunks embedded" if embedded else "unchanged")
-        return None
+    def _stand_in(self) -> None:
+        """The bundled guide stands in for the default article where that cannot be loaded."""
+        assert self.library is not None and self._store is not None
+        indexed = {item.source for item in self._store.sources}
+        if DEFAULT_SOURCE in self.library.failed and DEFAULT_SOURCE not in indexed:
+            self.library.add([GUIDE], private=True)
+            self.library.work()
+        elif GUIDE in indexed and GUIDE not in self.settings.sources and len(indexed) > 1:
+            self._store.remove(GUIDE)
 
     def retry(self) -> None:
         """Try again now what failed: the models, the sources."""
+        if self.library:
+            self.library.refresh(list(self.library.failed))
         for event in self._wake.values():
             event.set()
 
@@ -362,6 +362,11 @@ class Assistant:
         """What answers can be drawn from."""
         return self._store.sources if self._store else []
 
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why sources could not be loaded."""
+        return dict(self.library.failed) if self.library else {}
+
     def _engine_phase(self) -> Phase:
         provider, _, model = self.names.chat.partition(":")
         return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
@@ -412,7 +417,7 @@ class Assistant:
             "missing": list(self.missing),
             "sources": len(sources),
             "chunks": sum(item.chunks for item in sources),
-            "failed": dict(self.failed),
+            "failed": self.failed,
             "guide": GUIDE not in self.settings.sources and any(item.source == GUIDE for item in sources),
             "notes": list(self.notes),
         }

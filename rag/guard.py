@@ -60,15 +60,16 @@ class Guard:
     DNS rebinding; checking the Origin keeps the pages of other sites from using the routes.
     `credentials`: passwords by user name; empty: nobody is asked. They are given by HTTP Basic, as a bearer token (the
     password) or by logging in on the page, and guard every route and the WebSocket. After ten wrong tries in a minute
-    from one address, further ones wait.
+    from one address, further ones wait. `token` is what the owner's own commands show, as a bearer token.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: tuple[str, ...] | None, credentials: Mapping[str, str] | None = None
+        self, app: ASGIApp, hosts: tuple[str, ...] | None, credentials: Mapping[str, str] | None = None, token: str = ""
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._credentials = dict(credentials or {})
+        self._token = token
         self._wrong: dict[str, deque[float]] = {}
         self._launched = False
 
@@ -122,6 +123,10 @@ class Guard:
 
     def _without_credentials(self, scope: Scope, headers: Headers) -> Response | None:
         """What a visitor without credentials gets, where they are asked; None lets pass."""
+        scheme, _, value = headers.get("authorization", "").partition(" ")
+        if self._token and scheme.lower() == "bearer" and _same(value.strip(), self._token):
+            scope["visitor"] = "owner"
+            return None
         if not self._credentials:
             scope["visitor"] = "local"
             return None

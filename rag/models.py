@@ -115,6 +115,17 @@ class Ollama:
             raise engine_error(error, "ollama", self.host) from error
         return [name for name in names if _with_tag(name) not in have]
 
+    def digest(self, name: str) -> str:
+        """The digest of the weights of `provider:model`; "" where another than Ollama runs it."""
+        provider, _, model = name.partition(":")
+        if provider != "ollama":
+            return ""
+        try:
+            models = self._quick.list().models
+        except Exception as error:
+            raise engine_error(error, "ollama", self.host) from error
+        return next((item.digest or "" for item in models if item.model == _with_tag(model)), "")
+
     def window(self, name: str) -> int:
         """Tokens in the model's context window (`/api/show`, `model_info`, `*.context_length`)."""
         try:

@@ -113,7 +113,7 @@ class DataFolder:
         self.token = secrets.token_urlsafe(24)
         """What the owner's commands show to the running app; only the owner can read it."""
         self._texts = path / "texts"
-        self._lock = FileLock(path / "lock")
+        self._lock = FileLock(path / "lock", thread_local=False)
 
     def acquire(self) -> None:
         """Take the lock.

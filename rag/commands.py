@@ -1,0 +1,260 @@
+"""The library from the terminal: ingest, sources, refresh, remove, doctor.
+
+Each command opens the data folder itself, or, while the app runs, hands its work to the app.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import httpx
+from tqdm import tqdm
+from typing_extensions import override
+
+from rag.assistant import Assistant
+from rag.embedded import CHAT_WEIGHTS
+from rag.errors import EngineUnreachable, RagError, StoreError, StoreLocked
+from rag.library import Library
+from rag.models import PULL_SIZES, Ollama, choose_models
+from rag.settings import Settings
+from rag.store import LEAST_FREE_DISK, DataFolder, check_index
+from rag.weights import MINILM, MINILM_TOKENIZER, is_whole
+
+POLL_SECONDS = 0.2
+
+
+class Handle(Protocol):
+    """The library, here or in the running app; `look` gives what `GET /library` does."""
+
+    def look(self) -> dict[str, Any]:
+        """Sources, and what is under way."""
+
+    def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        """Ask for sources."""
+
+    def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        """Ask whether sources have changed."""
+
+    def remove(self, sources: Sequence[str]) -> None:
+        """Forget sources."""
+
+    def cancel(self) -> None:
+        """Stop what is under way."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Here(Handle):
+    """The library in this process, without a chat model."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._assistant = Assistant(settings)
+        self._assistant.start(chat=False)
+        pause = threading.Event()
+        while self._assistant.library is None:
+            if problem := self._assistant.problems.get("index"):
+                self.close()
+                raise problem
+            pause.wait(0.05)
+        self._library: Library = self._assistant.library
+
+    @override
+    def look(self) -> dict[str, Any]:
+        if problem := self._assistant.problems.get("index"):
+            raise problem
+        entries = [asdict(entry) for entry in self._library.entries()]
+        return {"sources": entries, "progress": self._library.progress(), "busy": self._library.busy}
+
+    @override
+    def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        return self._library.add(sources, private=True, depth=depth, limit=limit)
+
+    @override
+    def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        return self._library.refresh(sources)
+
+    @override
+    def remove(self, sources: Sequence[str]) -> None:
+        self._library.remove(sources)
+
+    @override
+    def cancel(self) -> None:
+        self._library.cancel()
+
+    @override
+    def close(self) -> None:
+        self._assistant.close()
+
+
+class Running(Handle):
+    """The library of the running app, over its routes."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        headers = {"Authorization": f"Bearer {token}"}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
+
+    def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        try:
+            reply = self._client.request(method, path, **given)
+            data: dict[str, Any] = reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise EngineUnreachable(
+                f"The app at {self._url} holds the data folder and does not answer. Restart it."
+            ) from error
+        if reply.status_code >= 400:
+            raise StoreError(str(data.get("error") or data))
+        return data
+
+    @override
+    def look(self) -> dict[str, Any]:
+        return self._call("GET", "library")
+
+    @override
+    def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        given = {"sources": list(sources), "depth": depth, "limit": limit}
+        return list(self._call("POST", "library", json=given)["asked"])
+
+    @override
+    def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        return list(self._call("POST", "library/refresh", json={"sources": sources})["asked"])
+
+    @override
+    def remove(self, sources: Sequence[str]) -> None:
+        self._call("DELETE", f"library?{urlencode([('source', source) for source in sources])}")
+
+    @override
+    def cancel(self) -> None:
+        self._call("POST", "library/cancel")
+
+    @override
+    def close(self) -> None:
+        self._client.close()
+
+
+def open_library(settings: Settings) -> Handle:
+    """The library, in this process or in the app that holds the data folder.
+
+    Raises:
+        RagError: it cannot be had; says what to do.
+    """
+    try:
+        return Here(settings)
+    except StoreLocked as error:
+        if not error.url:
+            raise
+        return Running(error.url, error.token)
+
+
+def show_sources(handle: Handle, as_json: bool) -> int:
+    """Print every source."""
+    sources = handle.look()["sources"]
+    if as_json:
+        print(json.dumps(sources, ensure_ascii=False))
+        return 0
+    if not sources:
+        print("The library is empty. Add something: python -m rag ingest URL_OR_PATH")
+    for entry in sources:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["indexed_at"])) if entry["indexed_at"] else ""
+        told = entry["reason"] or f"{entry['chunks']} chunks  {entry['size'] / 1000:.0f} kB  {when}"
+        print(f"{entry['state']:8} {entry['source']}\n         {entry['title']}  {entry['kind']}  {told}")
+    return 0
+
+
+def remove(handle: Handle, sources: Sequence[str]) -> int:
+    """Forget sources, as they are named in the list or by what a name ends with."""
+    known = [entry["source"] for entry in handle.look()["sources"]]
+    names = []
+    for given in sources:
+        near = [source for source in known if source == given] or [source for source in known if source.endswith(given)]
+        if len(near) != 1:
+            raise StoreError(f"{given}: {'not in the library' if not near else 'names more than one source'}.")
+        names += near
+    handle.remove(names)
+    print("\n".join(f"removed  {name}" for name in names))
+    return 0
+
+
+def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
+    """Ask for work and show how it goes on. Returns 1 where a source failed; Ctrl-C stops what is under way."""
+    before = {entry["source"] for entry in handle.look()["sources"]}
+    asked = ask()
+    pause = threading.Event()
+    bar = tqdm(unit=" chunks", leave=False, disable=not sys.stderr.isatty())
+    try:
+        while (now := handle.look())["busy"]:
+            if progress := now["progress"]:
+                left = f", {progress['seconds_left']} s left" if progress["seconds_left"] is not None else ""
+                bar.total = progress["total"] or None
+                bar.n = progress["done"]
+                bar.set_description(
+                    f"{progress['source'][-60:]} ({progress['sources_left']} to do{left})", refresh=True
+                )
+            pause.wait(POLL_SECONDS)
+    except KeyboardInterrupt:
+        handle.cancel()
+        raise
+    finally:
+        bar.close()
+    code = 0
+    for entry in now["sources"]:
+        if entry["source"] in asked or entry["source"] not in before:
+            failed = entry["state"] == "failed"
+            code |= failed
+            told = entry["reason"] if failed else f"{entry['title']}, {entry['chunks']} chunks"
+            print(f"{entry['state']:8} {entry['source']}: {told}", file=sys.stderr if failed else sys.stdout)
+    return int(code)
+
+
+def doctor(settings: Settings) -> int:
+    """Check what the app needs, and say what to do. Returns 1 where it would not answer."""
+    well = True
+
+    def tell(good: bool, what: str, advice: str = "") -> None:
+        nonlocal well
+        well &= good
+        print(f"{'ok' if good else '!!'}  {what}{'' if good or not advice else f'  -> {advice}'}")
+
+    names = choose_models(settings)
+    ollama, wanted = Ollama(settings), names.on_ollama()
+    if ollama.answers():
+        tell(True, f"Ollama answers at {settings.ollama_host}")
+        for model in wanted:
+            size = PULL_SIZES.get(model.partition(":")[0], "its size")
+            tell(not ollama.missing([model]), f"model {model} in Ollama", f"ollama pull {model} ({size})")
+    elif wanted:
+        tell(False, f"Ollama at {settings.ollama_host} does not answer", "ollama serve, or set OLLAMA_HOST")
+    else:
+        print(f"--  Ollama at {settings.ollama_host} does not answer; the embedded models do the work")
+    print(f"--  chat model {names.chat}, embeddings {names.embeddings}")
+    weights = [CHAT_WEIGHTS[name.partition(":")[2]] for name in (names.chat,) if name.startswith("embedded:")]
+    weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
+    for item in weights:
+        here = is_whole(settings.cache_dir / item.file, item)
+        print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
+    folder = DataFolder(settings.data_dir)
+    try:
+        folder.acquire()
+        try:
+            free = shutil.disk_usage(settings.data_dir).free
+            space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
+            tell(free >= LEAST_FREE_DISK, space, "free some space")
+            wrong = check_index(folder)
+            tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is built again from the texts")
+        finally:
+            folder.release()
+    except StoreLocked as error:
+        print(f"--  the app is running at {error.url or 'an address not known yet'}")
+    except RagError as error:
+        tell(False, str(error))
+    print("All is well." if well else "Something is to be done.")
+    return 0 if well else 1

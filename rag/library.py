@@ -1,0 +1,353 @@
+"""The library: what the app knows, and the work of adding, refreshing and removing it.
+
+One thread works through what was asked for, source after source, and loads the next one while the current one is
+embedded. What waits or failed is remembered in the data folder, so that a restart goes on with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rag.crawl import find_pages
+from rag.errors import RagError, SourceError, StoreError, TextTooLong
+from rag.fetch import Page, normalised
+from rag.ingest import Cancelled, Ingest, Progress
+from rag.loader import GUIDE, expand_source, is_url
+from rag.settings import Settings
+from rag.store import Record
+
+log = logging.getLogger(__name__)
+
+State = Literal["waiting", "loading", "indexing", "ready", "failed"]
+MOST_PAGES = 1000
+"""Pages of one site that can be asked for at once."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970."""
+
+    source: str
+    title: str
+    kind: str
+    state: State
+    chunks: int = 0
+    size: int = 0
+    indexed_at: float | None = None
+    done: int = 0
+    total: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A source to load and index; with `depth` or `sitemap`, the pages found from it, `limit` at most."""
+
+    source: str
+    private: bool
+    depth: int = -1
+    limit: int = 1
+    page: Page | None = None
+
+
+class Library:
+    """What is in one index, and what is asked of it."""
+
+    def __init__(self, ingest: Ingest, settings: Settings, wake: Callable[[], None], tell: Progress) -> None:
+        """`wake` is called when there is work (somebody then calls `work`), `tell` as it goes on."""
+        self.failed: dict[str, str] = {}
+        self.removed: set[str] = set()
+        self._tell = tell
+        self._trusted: set[str] = set()
+        self._ingest = ingest
+        self._settings = settings
+        self._wake = wake
+        self._waiting: dict[str, Job] = {}
+        self._current: tuple[str, State, int, int] | None = None
+        self._closing = False
+        self._lock = threading.RLock()
+        self._ended = 0
+        self._chunks = 0
+        self._began = 0.0
+        remembered = ingest.store.folder.remembered("library")
+        self.removed |= set(remembered.get("removed", ()))
+        for source, told in remembered.get("wanted", {}).items():
+            if told.get("private"):
+                self._trusted.add(source)
+            if told.get("reason"):
+                self.failed[source] = str(told["reason"])
+            else:
+                self._waiting[source] = Job(source, bool(told.get("private")))
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def add(self, sources: Sequence[str], *, private: bool, depth: int = -1, limit: int = 100) -> list[str]:
+        """Ask for sources; returns the single ones, which are loaded and indexed one after the other.
+
+        `private`: the operator asks, so that they may be on this machine and its network. `depth`: from 0 on, the pages
+        that a sitemap lists or that are linked from a page in so many steps are added, `limit` at most.
+
+        Raises:
+            SourceError: one of them is not there or may not be read; then none is added.
+        """
+        jobs: list[Job] = []
+        for given in sources:
+            source = given.strip()
+            if not source:
+                continue
+            if not is_url(source) and not private:
+                raise SourceError(source, "not an address on the web; files are added by dropping them on the page")
+            if is_url(source):
+                try:
+                    source = normalised(source)
+                except ValueError:
+                    raise SourceError(source, "not a valid address on the web") from None
+            for single in expand_source(source):
+                jobs.append(Job(single, private, depth, max(1, min(limit, MOST_PAGES)) if depth >= 0 else 1))
+        return self._ask(jobs)
+
+    def refresh(self, sources: Sequence[str] | None = None) -> list[str]:
+        """Ask whether sources have changed, all of them without `sources`; what failed is tried again.
+
+        Raises:
+            SourceError: one of them is not in the library.
+        """
+        known = {item.source for item in self._ingest.store.sources} | self.failed.keys()
+        jobs = []
+        for source in sorted(known - {GUIDE}) if sources is None else sources:
+            if source not in known:
+                raise SourceError(source, "not in the library")
+            record = self._ingest.store.folder.read(source)
+            private = record.private if record else source in self._trusted
+            try:
+                jobs += [Job(single, private) for single in expand_source(source)]
+            except SourceError as error:
+                self.failed[source] = error.reason
+        return self._ask(jobs)
+
+    def _ask(self, jobs: Sequence[Job]) -> list[str]:
+        with self._lock:
+            for job in jobs:
+                self.failed.pop(job.source, None)
+                self.removed.discard(job.source)
+                if job.private:
+                    self._trusted.add(job.source)
+                if not (self._current and self._current[0] == job.source):
+                    self._waiting[job.source] = job
+            self._remember()
+        self._wake()
+        return [job.source for job in jobs]
+
+    def remove(self, sources: Sequence[str]) -> None:
+        """Forget sources: from now on no answer is drawn from them.
+
+        Raises:
+            SourceError: one of them is not in the library; then none is removed.
+        """
+        with self._lock:
+            known = {entry.source for entry in self.entries()}
+            for source in sources:
+                if source not in known:
+                    raise SourceError(source, "not in the library")
+            for source in sources:
+                self._waiting.pop(source, None)
+                self.failed.pop(source, None)
+                self.removed.add(source)
+                if self._current and self._current[0] == source:
+                    self._ingest.cancelled.set()
+            self._remember()
+        for source in sources:
+            self._ingest.store.remove(source)
+
+    def cancel(self) -> None:
+        """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""
+        with self._lock:
+            self._waiting.clear()
+            if self._current:
+                self._ingest.cancelled.set()
+            self._remember()
+
+    def close(self) -> None:
+        """Stop what is under way; what waits is remembered."""
+        self._closing = True
+        self._ingest.cancelled.set()
+
+    def _remember(self) -> None:
+        """Keep what waits, is under way or failed."""
+        names = {job.source: "" for job in self._waiting.values()} | self.failed
+        if self._current:
+            names[self._current[0]] = ""
+        wanted = {name: {"private": name in self._trusted, "reason": reason} for name, reason in names.items()}
+        removed = sorted(self.removed & set(self._settings.sources))
+        self._ingest.store.folder.remember("library", {"wanted": wanted, "removed": removed})
+
+    # -- working -------------------------------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Do all that waits.
+
+        Raises:
+            EngineError: the embedding model failed; what waits is kept.
+            Cancelled: the app is closing.
+        """
+        self._ended = self._chunks = 0
+        self._began = time.monotonic()
+        ahead: tuple[Job, Future[Record | None]] | None = None
+        loader = ThreadPoolExecutor(1, "rag-loader")
+        try:
+            while job := self._next(ahead[0] if ahead else None):
+                self._tell(job.source, 0, 0)
+                loading = ahead[1] if ahead and ahead[0] is job else loader.submit(self._load, job)
+                ahead = self._do(job, loading, loader)
+        finally:
+            loader.shutdown(wait=False, cancel_futures=True)
+
+    def _do(
+        self, job: Job, loading: Future[Record | None], loader: ThreadPoolExecutor
+    ) -> tuple[Job, Future[Record | None]] | None:
+        """Finish a job whose loading has begun, and begin to load the next one meanwhile."""
+        ahead = None
+        try:
+            record = loading.result()
+            if self._ingest.cancelled.is_set():
+                raise Cancelled
+            if following := self._peek():
+                ahead = (following, loader.submit(self._load, following))
+            if record is not None:
+                embedded = self._ingest.index(record, self._note)
+                log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
+        except Cancelled:
+            if self._closing:
+                with self._lock:
+                    self._waiting = {job.source: job, **self._waiting}
+                raise
+        except (SourceError, StoreError, TextTooLong) as error:
+            if not self._ingest.cancelled.is_set():
+                self._fail(job.source, error)
+        except RagError:
+            with self._lock:
+                self._waiting = {job.source: job, **self._waiting}
+            raise
+        finally:
+            with self._lock:
+                self._current = None
+                self._ended += 1
+                self._remember()
+        return ahead
+
+    def _load(self, job: Job) -> Record | None:
+        if job.depth >= 0:
+            self._find_pages(job)
+            return None
+        return self._ingest.load(job.source, named_at_start=job.private, page=job.page)
+
+    def _next(self, ahead: Job | None) -> Job | None:
+        """Take the next job; the one loaded ahead where it is still wanted."""
+        with self._lock:
+            if self._closing:
+                raise Cancelled
+            source = next(iter(self._waiting), None)
+            if ahead is not None and self._waiting.get(ahead.source) is ahead:
+                source = ahead.source
+            if source is None:
+                return None
+            self._ingest.cancelled.clear()
+            self._current = (source, "loading", 0, 0)
+
+            return self._waiting.pop(source)
+
+    def _peek(self) -> Job | None:
+        with self._lock:
+            return next((job for job in self._waiting.values() if job.depth < 0), None)
+
+    def _find_pages(self, job: Job) -> None:
+        """Ask for the pages of a site; they are fetched already."""
+        failed: dict[str, str] = {}
+        pages = find_pages(
+            job.source,
+            depth=job.depth,
+            limit=job.limit,
+            allow_private=job.private,
+            allow_hosts=self._settings.allow_hosts,
+            cancelled=self._ingest.cancelled,
+            failed=failed,
+        )
+        for page in pages:
+            with self._lock:
+                self._waiting.setdefault(page.url, Job(page.url, job.private, page=page))
+        with self._lock:
+            self.failed |= failed
+        if self._ingest.cancelled.is_set():
+            raise Cancelled
+
+    def _note(self, source: str, done: int, total: int) -> None:
+        before = self._current[2] if self._current else 0
+        self._chunks += done - before
+        self._current = (source, "indexing", done, total)
+        self._tell(source, done, total)
+
+    def _fail(self, source: str, error: RagError) -> None:
+        reason = error.reason if isinstance(error, SourceError) else str(error)
+        record = self._ingest.store.folder.read(source)
+        if record is not None:
+            when = time.strftime("%Y-%m-%d", time.localtime(record.loaded_at))
+            reason += f" (answers come from the copy of {when})"
+        log.warning("%s: %s", source, reason)
+        with self._lock:
+            self.failed[source] = reason
+
+    # -- telling -------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits or is under way."""
+        return self._current is not None or bool(self._waiting)
+
+    def entries(self) -> list[Entry]:
+        """Every source, those under way first."""
+        with self._lock:
+            current, waiting, failed = self._current, list(self._waiting), dict(self.failed)
+        found = {
+            item.source: Entry(item.source, item.title, item.kind, "ready", item.chunks, item.size, item.loaded_at)
+            for item in self._ingest.store.sources
+        }
+        states: dict[str, tuple[State, int, int, str]] = {
+            source: ("failed", 0, 0, told) for source, told in failed.items()
+        }
+        states |= dict.fromkeys(waiting, ("waiting", 0, 0, ""))
+        if current and not self._ingest.cancelled.is_set():
+            states[current[0]] = (current[1], current[2], current[3], "")
+        for source, (state, done, total, reason) in states.items():
+            old = found.get(source, Entry(source, source, "", state))
+            found[source] = Entry(
+                source, old.title, old.kind, state, old.chunks, old.size, old.indexed_at, done, total, reason
+            )
+        order = {"indexing": 0, "loading": 1, "waiting": 2, "failed": 3, "ready": 4}
+        return sorted(found.values(), key=lambda entry: (order[entry.state], entry.title.lower()))
+
+    def progress(self) -> dict[str, Any] | None:
+        """What is under way: the source, its chunks, sources done and to do, the seconds left."""
+        with self._lock:
+            if not self._current:
+                return None
+            source, _, done, total = self._current
+            waiting = len(self._waiting)
+        spent = time.monotonic() - self._began
+        left = None
+        if self._chunks and spent > 2:
+            a_source = max(1.0, (self._chunks - done) / self._ended) if self._ended else float(total)
+            left = round((total - done + waiting * a_source) * spent / self._chunks)
+        return {
+            "source": source,
+            "done": done,
+            "total": total,
+            "sources_done": self._ended,
+            "sources_left": waiting + 1,
+            "seconds_left": left,
+        }

@@ -1,0 +1,305 @@
+"""The library through its doors: the command line, the routes, the running app; adding, refreshing, removing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rag.__main__ import main
+from rag.assistant import Assistant
+from rag.errors import EngineError, SourceError
+from tests.conftest import ROOT, AppStarter, Pages, PaperEmbeddings, make_settings, wait_until
+
+MOON = "The moon pulls the sea, twice a day, on every shore. " * 5
+RIVER = "The river runs to the sea, slowly, and never comes back. " * 5
+
+
+class Gated(PaperEmbeddings):
+    """Embeddings that wait at a gate where a text has the word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.reached, self.word = threading.Event(), threading.Event(), "halt"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if any(self.word in text for text in texts):
+            self.reached.set()
+            assert self.gate.wait(30)
+        return super().embed_documents(texts)
+
+
+@pytest.fixture
+def assistant(tmp_path: Path) -> Iterator[Assistant]:
+    made = Assistant(make_settings(tmp_path, embeddings="openai:paper"), embeddings=Gated())
+    made.start(chat=False)
+    wait_until(lambda: made.library is not None, 30, lambda: str(made.status()))
+    yield made
+    made.close()
+
+
+def states(assistant: Assistant) -> dict[str, str]:
+    assert assistant.library
+    return {Path(entry.source).name: entry.state for entry in assistant.library.entries()}
+
+
+def idle(assistant: Assistant) -> None:
+    wait_until(lambda: assistant.library and not assistant.library.busy, 30, lambda: str(assistant.status()))
+
+
+def test_one_bad_source_does_not_stop_the_others_and_says_why(
+    assistant: Assistant, pages: Pages, tmp_path: Path
+) -> None:
+    assert assistant.library
+    pages.pages["/good"] = f"<title>Good</title><p>{MOON}</p>"
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.md").write_text(f"# Sea\n\n{RIVER}", encoding="utf-8")
+    (folder / "x.pdf").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 99)
+    assistant.library.add([f"{pages.url}/good", f"{pages.url}/gone", str(folder)], private=True)
+    idle(assistant)
+    assert states(assistant) == {"good": "ready", "gone": "failed", "a.md": "ready", "x.pdf": "failed"}
+    entries = {Path(entry.source).name: entry for entry in assistant.library.entries()}
+    assert "404" in entries["gone"].reason
+    assert entries["x.pdf"].reason
+    assert (entries["a.md"].title, entries["a.md"].kind) == ("Sea", "Markdown")
+    assert entries["good"].size > 100
+    assert entries["good"].indexed_at
+
+
+def test_a_source_added_twice_is_one_and_two_people_may_add_at_once(assistant: Assistant, pages: Pages) -> None:
+    library = assistant.library
+    assert library
+    for number in range(12):
+        pages.pages[f"/{number}"] = f"<title>{number}</title><p>{MOON} {number}</p>"
+    urls = [f"{pages.url}/{number}" for number in range(12)]
+    people = [threading.Thread(target=lambda: library.add(urls, private=True)) for _ in range(4)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    library.add([f"{pages.url}/3#part", f"{pages.url.upper().replace('HTTP', 'http')}/3"], private=True)
+    idle(assistant)
+    assert len(library.entries()) == 12
+    assert sum(entry.chunks for entry in library.entries()) == len(assistant._embeddings.embedded)  # type: ignore[union-attr]
+
+
+def test_cancel_leaves_what_was_finished_and_what_was_there(assistant: Assistant, pages: Pages) -> None:
+    library, embeddings = assistant.library, assistant._embeddings
+    assert library and isinstance(embeddings, Gated)
+    pages.pages |= {"/a": f"<p>{MOON}</p>", "/b": f"<p>{MOON} halt</p>", "/c": f"<p>{RIVER}</p>"}
+    library.add([f"{pages.url}/{name}" for name in "abc"], private=True)
+    assert embeddings.reached.wait(30)
+    progress = library.progress()
+    assert progress and progress["source"].endswith("/b")
+    assert progress["sources_left"] == 2
+    library.cancel()
+    embeddings.gate.set()
+    idle(assistant)
+    assert states(assistant)["a"] == "ready"
+    assert "c" not in states(assistant)
+
+
+def test_a_source_removed_while_it_is_indexed_is_gone(assistant: Assistant, pages: Pages) -> None:
+    library, embeddings = assistant.library, assistant._embeddings
+    assert library and isinstance(embeddings, Gated)
+    pages.pages["/b"] = f"<p>{MOON} halt</p>"
+    library.add([f"{pages.url}/b"], private=True)
+    assert embeddings.reached.wait(30)
+    library.remove([f"{pages.url}/b"])
+    embeddings.gate.set()
+    idle(assistant)
+    assert library.entries() == []
+    assert assistant._store and assistant._store._collection.count() == 0
+    with pytest.raises(SourceError, match="not in the library"):
+        library.remove([f"{pages.url}/b"])
+
+
+def test_refresh_asks_politely_and_the_old_version_answers_until_the_new_one_is_whole(
+    assistant: Assistant, pages: Pages
+) -> None:
+    library, embeddings = assistant.library, assistant._embeddings
+    assert library and isinstance(embeddings, Gated) and assistant._store
+    url = f"{pages.url}/page"
+    pages.pages["/page"] = (200, {"ETag": '"1"'}, f"<title>Page</title><p>{MOON}</p>")
+    library.add([url], private=True)
+    idle(assistant)
+    embedded = len(embeddings.embedded)
+    pages.pages["/page"] = (304, {"ETag": '"1"'}, "")
+    library.refresh([url])
+    idle(assistant)
+    assert (len(embeddings.embedded), states(assistant)["page"]) == (embedded, "ready")
+    pages.pages["/page"] = (200, {"ETag": '"2"'}, f"<title>Page</title><p>{RIVER} halt</p>")
+    library.refresh()
+    assert embeddings.reached.wait(30)
+    store = assistant._store.vector_store()
+    assert [text.page_content[:8] for text in store.similarity_search("river", 9)] == ["The moon"]
+    embeddings.gate.set()
+    idle(assistant)
+    assert [text.page_content[:9] for text in store.similarity_search("moon", 9)] == ["The river"]
+    pages.pages.clear()
+    library.refresh()
+    idle(assistant)
+    assert "answers come from the copy of" in library.entries()[0].reason
+    assert [text.page_content[:9] for text in store.similarity_search("moon", 9)] == ["The river"]
+
+
+def test_pages_of_a_site_and_nothing_of_the_private_network_for_strangers(assistant: Assistant, pages: Pages) -> None:
+    library = assistant.library
+    assert library
+    pages.pages |= {
+        "/": f"<title>Home</title><p>{MOON}</p><a href='/a'>a</a>",
+        "/a": f"<title>A</title><p>{RIVER}</p><a href='/b'>b</a>",
+        "/b": f"<title>B</title><p>{MOON}</p>",
+    }
+    library.add([f"{pages.url}/"], private=True, depth=1, limit=10)
+    idle(assistant)
+    assert sorted(entry.title for entry in library.entries()) == ["A", "Home"]
+    hits = len(pages.hits)
+    library.add([f"{pages.url}/b"], private=False)
+    idle(assistant)
+    assert "RAG_ALLOW_HOSTS" in next(entry.reason for entry in library.entries() if entry.state == "failed")
+    assert len(pages.hits) == hits
+    with pytest.raises(SourceError, match="dropping"):
+        library.add(["/etc/passwd"], private=False)
+
+
+def test_what_waits_is_remembered_and_an_engine_that_fails_heals(tmp_path: Path, pages: Pages) -> None:
+    pages.pages |= {"/a": f"<p>{MOON}</p>", "/b": f"<p>{RIVER} halt</p>"}
+    settings = make_settings(tmp_path, embeddings="openai:paper")
+    first = Assistant(settings, embeddings=Gated())
+    first.start(chat=False)
+    wait_until(lambda: first.library is not None, 30)
+    assert first.library and isinstance(first._embeddings, Gated)
+    first.library.add([f"{pages.url}/a", f"{pages.url}/b", f"{pages.url}/gone"], private=True)
+    assert first._embeddings.reached.wait(30)
+    closing = threading.Thread(target=first.close)
+    closing.start()
+    wait_until(lambda: first.library and first.library._closing, 10)
+    first._embeddings.gate.set()
+    closing.join(30)
+
+    class Failing(PaperEmbeddings):
+        failures = 1
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            if Failing.failures:
+                Failing.failures -= 1
+                raise EngineError("gone for a moment")
+            return super().embed_documents(texts)
+
+    second = Assistant(settings, embeddings=Failing())
+    second.start(chat=False)
+    try:
+        wait_until(
+            lambda: states(second) == {"a": "ready", "b": "ready", "gone": "failed"} if second.library else 0, 30
+        )
+        assert Failing.failures == 0
+    finally:
+        second.close()
+
+
+# -- the command line, here and handed to the running app ---------------------------------------------------------
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rag", *arguments, "--data-dir", str(folder / "data")]
+    environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_the_commands_here_and_with_the_app_running(
+    tmp_path: Path, pages: Pages, start_app: AppStarter, running: bool
+) -> None:
+    pages.pages["/moon"] = f"<title>Moon</title><h2 id='t'>Tides</h2><p>{MOON}</p>"
+    (tmp_path / "river.md").write_text(f"# River\n\n{RIVER}", encoding="utf-8")
+    if running:
+        start_app(
+            "--data-dir",
+            str(tmp_path / "data"),
+            "--source",
+            "bundled:guide.md",
+            "--host",
+            "127.0.0.2",
+            environment={"RAG_PASSWORD": "open sesame", "RAG_ADMIN_PASSWORD": "boss"},
+            ready=False,
+        )
+    done = run(tmp_path, "ingest", f"{pages.url}/moon", "river.md", f"{pages.url}/gone")
+    assert done.returncode == 1
+    assert "Moon, 1 chunks" in done.stdout
+    assert "404" in done.stderr
+    listed = {entry["title"]: entry for entry in json.loads(run(tmp_path, "sources", "--json").stdout)}
+    assert listed["River"]["state"] == listed["Moon"]["state"] == "ready"
+    assert listed["River"]["source"] == str(tmp_path / "river.md")
+    pages.pages["/gone"] = f"<title>Back</title><p>{RIVER}</p>"
+    again = run(tmp_path, "refresh", f"{pages.url}/gone")
+    assert (again.returncode, again.stdout.startswith("ready")) == (0, True), again.stderr
+    assert run(tmp_path, "remove", "river.md").stdout == f"removed  {tmp_path / 'river.md'}\n"
+    unknown = run(tmp_path, "remove", "nothing.md")
+    assert (unknown.returncode, unknown.stderr) == (1, "nothing.md: not in the library.\n")
+    assert "River" not in run(tmp_path, "sources").stdout
+    told = run(tmp_path, "doctor")
+    assert told.returncode == 0, told.stdout
+    assert "All is well." in told.stdout
+
+
+def test_ctrl_c_stops_an_ingest_and_keeps_what_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number:02}.md").write_text(f"# Page {number}\n\n{MOON * 20} {number}", encoding="utf-8")
+    command = [sys.executable, "-m", "rag", "ingest", str(folder), "--data-dir", str(tmp_path / "data")]
+    environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9"}
+    child = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    texts = tmp_path / "data" / "texts"
+    wait_until(lambda: len([path for path in texts.glob("*.json") if ".new" not in path.name]) >= 2, 60)
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=60)
+    assert child.returncode == 130, told
+    assert "Traceback" not in told
+    entries = json.loads(run(tmp_path, "sources", "--json").stdout)
+    assert 2 <= len([entry for entry in entries if entry["state"] == "ready"]) < 60
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    for command in ("ingest", "sources", "refresh", "remove", "ask", "doctor", "mcp"):
+        assert command in told
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert len(capsys.readouterr().out) > 200
+
+
+# -- the routes ---------------------------------------------------------------------------------------------------
+
+
+def test_visitors_may_look_and_only_the_admin_may_change(tmp_path: Path, start_app: AppStarter) -> None:
+    secret: dict[str, Any] = {"RAG_PASSWORD": "open sesame", "RAG_ADMIN_PASSWORD": "boss"}
+    flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--host", "127.0.0.2")
+    app = start_app(*flags, environment=secret, ready=False)
+    visitor, admin = ({"Authorization": f"Bearer {word}"} for word in secret.values())
+    wait_until(lambda: httpx.get(f"{app.url}library", headers=visitor).json().get("sources"), 60)
+    for method, path, body in (
+        ("POST", "library", {"sources": ["https://example.com"]}),
+        ("POST", "library/refresh", {}),
+        ("POST", "library/cancel", None),
+        ("DELETE", "library?source=bundled:guide.md", None),
+    ):
+        assert httpx.request(method, app.url + path, json=body, timeout=30).status_code == 401
+        assert httpx.request(method, app.url + path, json=body, headers=visitor, timeout=30).status_code == 403
+    reply = httpx.post(f"{app.url}library", json={"sources": ["/etc/passwd"]}, headers=admin, timeout=30)
+    assert reply.json()["code"] == "source_failed"
+    gone = httpx.delete(f"{app.url}library?source=bundled:guide.md", headers=admin, timeout=30)
+    assert gone.json()["sources"] == []
