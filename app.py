@@ -25,7 +25,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from starlette.middleware import Middleware
 from tqdm import tqdm
 
-from rag.api import DESCRIPTION, build_routes
+from rag.api import DESCRIPTION, build_routes, link_of
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError
@@ -253,8 +253,11 @@ def show_passages(sources: Sequence[Document]) -> str:
     blocks = []
     for number, source in enumerate(sources, start=1):
         origin = str(source.metadata.get("source", ""))
-        where = f" · page {source.metadata['page']}" if "page" in source.metadata else ""
-        link = f'<a href="{html.escape(origin)}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
+        section = plain(str(source.metadata.get("section") or ""))
+        where = (f" › {section}" if section else "") + (
+            f" · page {source.metadata['page']}" if "page" in source.metadata else ""
+        )
+        link = f'<a href="{html.escape(link_of(source))}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
         name = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
         blocks.append(
             f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}"

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -24,6 +25,7 @@ from rag import __version__
 from rag.assistant import Assistant
 from rag.chain import Timings, Update
 from rag.errors import Busy, QuestionError, RagError
+from rag.loader import is_url
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,9 @@ class Source(BaseModel):
     number: int
     title: str
     source: str = Field(description="URL, or path of the file.")
-    page: int | None = Field(None, description="Page in a PDF, from 1.")
+    page: int | None = Field(None, description="Page of a PDF or slide of a show, from 1.")
+    section: str = Field("", description="Headings over the passage, outermost first: A > B.")
+    link: str = Field("", description="The source at the passage's section or page, where it has an address.")
     text: str
     start: int | None = Field(None, description="Where the passage begins in the source's text, in characters.")
 
@@ -107,6 +111,15 @@ def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:
     return [HumanMessage(turn.content) if turn.role == "user" else AIMessage(turn.content) for turn in history]
 
 
+def link_of(document: Document) -> str:
+    """The source's address at the passage's section (its anchor) or page; "" for a file."""
+    source, anchor, page = (document.metadata.get(name) for name in ("source", "anchor", "page"))
+    if not is_url(str(source)):
+        return ""
+    place = quote(str(anchor), safe="") if anchor else f"page={page}" if page else ""
+    return f"{source}#{place}" if place else str(source)
+
+
 def sources_of(documents: Sequence[Document]) -> list[dict[str, Any]]:
     """The passages as every door but the page gives them."""
     return [
@@ -115,6 +128,8 @@ def sources_of(documents: Sequence[Document]) -> list[dict[str, Any]]:
             title=str(document.metadata.get("title") or ""),
             source=str(document.metadata.get("source") or ""),
             page=document.metadata.get("page"),
+            section=str(document.metadata.get("section") or ""),
+            link=link_of(document),
             text=document.page_content,
             start=document.metadata.get("start_index"),
         ).model_dump()

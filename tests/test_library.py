@@ -174,13 +174,13 @@ def test_pages_of_a_site_and_nothing_of_the_private_network_for_strangers(assist
 
 
 def test_what_waits_is_remembered_and_an_engine_that_fails_heals(tmp_path: Path, pages: Pages) -> None:
-    pages.pages |= {"/a": f"<p>{MOON}</p>", "/b": f"<p>{RIVER} halt</p>"}
+    pages.pages |= {"/a": f"<p>{MOON}</p>", "/b": f"<p>{RIVER} halt</p>", "/c": f"<p>{RIVER}</p>"}
     settings = make_settings(tmp_path, embeddings="openai:paper")
     first = Assistant(settings, embeddings=Gated())
     first.start(chat=False)
     wait_until(lambda: first.library is not None, 30)
     assert first.library and isinstance(first._embeddings, Gated)
-    first.library.add([f"{pages.url}/a", f"{pages.url}/b", f"{pages.url}/gone"], private=True)
+    first.library.add([f"{pages.url}/{name}" for name in ("a", "b", "gone", "c")], private=True)
     assert first._embeddings.reached.wait(30)
     closing = threading.Thread(target=first.close)
     closing.start()
@@ -201,7 +201,10 @@ def test_what_waits_is_remembered_and_an_engine_that_fails_heals(tmp_path: Path,
     second.start(chat=False)
     try:
         wait_until(
-            lambda: states(second) == {"a": "ready", "b": "ready", "gone": "failed"} if second.library else 0, 30
+            lambda: (
+                states(second) == {"a": "ready", "b": "ready", "c": "ready", "gone": "failed"} if second.library else 0
+            ),
+            30,
         )
         assert Failing.failures == 0
     finally:
