@@ -21,11 +21,11 @@ from langchain_core.retrievers import BaseRetriever
 
 from rag.chain import Chain, Limits, Line, Phase, Update, build_chain, build_prompt, check_question, stream_answer
 from rag.embedded import ChatEngine
-from rag.errors import ModelMissing, NothingIndexed, RagError, SourceError
+from rag.errors import NothingIndexed, RagError, SourceError, not_pulled
 from rag.ingest import Cancelled, Ingest
 from rag.library import Library
 from rag.loader import GUIDE
-from rag.models import PULL_SIZES, Ollama, build_chat_model, build_embeddings, choose_models
+from rag.models import Ollama, build_chat_model, build_embeddings, choose_models
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
 
@@ -206,11 +206,7 @@ class Assistant:
                 for _ in self.pull(model):
                     pass
                 return
-        size = PULL_SIZES.get(model.partition(":")[0])
-        raise ModelMissing(
-            f"Ollama at {self.settings.ollama_host} does not have the model {model}{f' ({size})' if size else ''}."
-            f" Pull it with the button on the page, with --pull at start, or with `ollama pull {model}`."
-        )
+        raise not_pulled(model, self.settings.ollama_host)
 
     def pull(self, model: str) -> Iterator[Work]:
         """Pull a model into Ollama; yields how far it is.

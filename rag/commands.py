@@ -21,9 +21,9 @@ from typing_extensions import override
 
 from rag.assistant import Assistant
 from rag.embedded import CHAT_WEIGHTS
-from rag.errors import EngineUnreachable, RagError, StoreError, StoreLocked
+from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
 from rag.library import Library
-from rag.models import PULL_SIZES, Ollama, choose_models
+from rag.models import Ollama, choose_models
 from rag.settings import Settings
 from rag.store import LEAST_FREE_DISK, DataFolder, check_index
 from rag.weights import MINILM, MINILM_TOKENIZER, is_whole

@@ -23,6 +23,9 @@ import errno
 import json
 from typing import ClassVar
 
+PULL_SIZES = {"llama3": "4.7 GB", "llama3.1": "4.9 GB", "llama3.2": "2.0 GB", "mxbai-embed-large": "670 MB"}
+"""Sizes that Ollama's library page gives; Ollama itself tells a size only once a pull runs."""
+
 
 class RagError(Exception):
     """Base of all errors raised on purpose.
@@ -145,6 +148,15 @@ class TextTooLong(EngineError):
     status = 422
 
 
+def not_pulled(model: str, address: str) -> ModelMissing:
+    """What to say of a model that Ollama does not have, whoever notices it."""
+    size = PULL_SIZES.get(model.partition(":")[0])
+    return ModelMissing(
+        f"Ollama at {address} does not have the model {model}{f' ({size})' if size else ''}."
+        f" Pull it with the button on the page, with --pull at start, or with `ollama pull {model}`."
+    )
+
+
 def engine_error(error: BaseException, model: str, address: str) -> RagError:
     """What `error`, raised by a client of the engine of `model` at `address`, means to a person.
 
@@ -175,7 +187,7 @@ def engine_error(error: BaseException, model: str, address: str) -> RagError:
         return EngineError(f"{who} at {address} closed the connection in the middle. Ask again.")
     said = _said_by_engine(error)
     if status == 404 and provider == "ollama":
-        return ModelMissing(f"Ollama at {address} does not have the model {name}. Pull it: `ollama pull {name}`.")
+        return not_pulled(name, address)
     if status == 404:
         return ModelMissing(f"{who} at {address} does not know the model {name} ({said}).")
     if status in (401, 403):

@@ -50,9 +50,6 @@ INSTRUCTIONS: dict[str, tuple[str, str]] = {
 }
 """What the models' cards ask for before a question and before a text."""
 
-PULL_SIZES = {"llama3": "4.7 GB", "llama3.1": "4.9 GB", "llama3.2": "2.0 GB", "mxbai-embed-large": "670 MB"}
-"""Sizes that Ollama's library page gives; Ollama itself tells a size only once a pull runs."""
-
 
 @dataclass(frozen=True)
 class ModelNames:
