@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing, closing
@@ -81,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _on_library(name, settings, own)
     except RagError as error:
         print(json.dumps(failure_of(error), ensure_ascii=False) if as_json else error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return 1
     except KeyboardInterrupt:
         return 130
