@@ -68,19 +68,32 @@ def _kept(old_text: str, spans: list[tuple[int, int]], text: str) -> list[tuple[
     """Where the old chunks that are whole in the new text stand there."""
     if not spans or old_text == text:
         return spans
-    old_lines, lines = old_text.splitlines(keepends=True), text.splitlines(keepends=True)
-    old_at, at = _starts(old_lines), _starts(lines)
-    same = [
-        (old_at[block.a], old_at[block.a + block.size], at[block.b] - old_at[block.a])
-        for block in difflib.SequenceMatcher(None, old_lines, lines, autojunk=False).get_matching_blocks()
-        if block.size
-    ]
+    same = [(start, stop, move) for start, stop, move in _same_lines(old_text, text) if start < stop]
     found = []
     for start, stop in spans:
         move = next((move for begin, end, move in same if begin <= start and stop <= end), None)
         if move is not None:
             found.append((start + move, stop + move))
     return found
+
+
+def _same_lines(old_text: str, text: str) -> list[tuple[int, int, int]]:
+    """Stretches of lines that both texts have: where each begins and ends in the old one, and how far it moved.
+
+    What both begin and end with is cut off first: comparing takes time with the square of the lines that are alike.
+    """
+    old_lines, lines = old_text.splitlines(keepends=True), text.splitlines(keepends=True)
+    old_at, at = _starts(old_lines), _starts(lines)
+    most = min(len(old_lines), len(lines))
+    head = next((number for number in range(most) if old_lines[number] != lines[number]), most)
+    most -= head
+    tail = next((number for number in range(most) if old_lines[-1 - number] != lines[-1 - number]), most)
+    old_end, end = len(old_lines) - tail, len(lines) - tail
+    blocks = difflib.SequenceMatcher(None, old_lines[head:old_end], lines[head:end], autojunk=False)
+    found = [(0, head, 0)]
+    found += [(head + block.a, head + block.a + block.size, head + block.b) for block in blocks.get_matching_blocks()]
+    found.append((old_end, len(old_lines), end))
+    return [(old_at[start], old_at[stop], at[there] - old_at[start]) for start, stop, there in found]
 
 
 def _starts(lines: list[str]) -> list[int]:
