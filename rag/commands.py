@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -71,8 +70,7 @@ class Here(Handle):
     def look(self) -> dict[str, Any]:
         if problem := self._assistant.problems.get("index"):
             raise problem
-        entries = [asdict(entry) for entry in self._library.entries()]
-        return {"sources": entries, "progress": self._library.progress(), "busy": self._library.busy}
+        return self._library.look()
 
     @override
     def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:

@@ -41,24 +41,13 @@ class Ingest:
         self._embeddings = embeddings
         self._settings = settings
 
-    def ingest(self, source: str, progress: Progress, *, named_at_start: bool) -> int:
-        """Load a source and index it unless exactly this is indexed already. Returns the chunks embedded.
-
-        Raises:
-            SourceError: it cannot be loaded; what was indexed of it before stays.
-            EngineError: the embedding model failed; the next start finishes it.
-            StoreError: it cannot be stored.
-        """
-        record = self.load(source, named_at_start=named_at_start)
-        return self.index(record, progress) if record else 0
-
     def load(self, source: str, *, named_at_start: bool, page: Page | None = None) -> Record | None:
         """A source as it is now; None: the server says that it is what is indexed.
 
         `page` is given where it has been fetched already.
 
         Raises:
-            SourceError: it cannot be loaded.
+            SourceError: it cannot be loaded; what was indexed of it before stays.
         """
         old = self.store.folder.read(source)
         known = old if old and self.store.has(old) else None
@@ -78,7 +67,12 @@ class Ingest:
         )
 
     def index(self, record: Record, progress: Progress) -> int:
-        """Index what was loaded unless exactly this is indexed already. Returns the chunks embedded."""
+        """Index what was loaded unless exactly this is indexed already. Returns the chunks embedded.
+
+        Raises:
+            EngineError: the embedding model failed; the next start finishes it. What was indexed before stays.
+            StoreError: it cannot be stored.
+        """
         if self.store.has(record):
             self.store.update(record)
             return 0

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rag.crawl import find_pages
@@ -102,7 +102,9 @@ class Library:
             if not source:
                 continue
             if not is_url(source) and not private:
-                raise SourceError(source, "not an address on the web; files are added by dropping them on the page")
+                raise SourceError(
+                    source, "not an address on the web; add files on the app's own machine: python -m rag ingest"
+                )
             if is_url(source):
                 try:
                     source = normalised(source)
@@ -138,7 +140,8 @@ class Library:
                 self.removed.discard(job.source)
                 if job.private:
                     self._trusted.add(job.source)
-                if not (self._current and self._current[0] == job.source):
+                under_way = self._current and self._current[0] == job.source and not self._ingest.cancelled.is_set()
+                if not under_way:
                     self._waiting[job.source] = job
             self._remember()
         self._wake()
@@ -224,15 +227,13 @@ class Library:
                 log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
         except Cancelled:
             if self._closing:
-                with self._lock:
-                    self._waiting = {job.source: job, **self._waiting}
+                self._put_back(job)
                 raise
         except (SourceError, StoreError, TextTooLong) as error:
             if not self._ingest.cancelled.is_set():
                 self._fail(job.source, error)
         except RagError:
-            with self._lock:
-                self._waiting = {job.source: job, **self._waiting}
+            self._put_back(job)
             raise
         finally:
             with self._lock:
@@ -240,6 +241,10 @@ class Library:
                 self._ended += 1
                 self._remember()
         return ahead
+
+    def _put_back(self, job: Job) -> None:
+        with self._lock:
+            self._waiting = {job.source: job, **self._waiting}
 
     def _load(self, job: Job) -> Record | None:
         if job.depth >= 0:
@@ -259,7 +264,6 @@ class Library:
                 return None
             self._ingest.cancelled.clear()
             self._current = (source, "loading", 0, 0)
-
             return self._waiting.pop(source)
 
     def _peek(self) -> Job | None:
@@ -330,6 +334,11 @@ class Library:
             )
         order = {"indexing": 0, "loading": 1, "waiting": 2, "failed": 3, "ready": 4}
         return sorted(found.values(), key=lambda entry: (order[entry.state], entry.title.lower()))
+
+    def look(self) -> dict[str, Any]:
+        """All of it as programs get it: every source, what is under way, whether anything is."""
+        entries = [asdict(entry) for entry in self.entries()]
+        return {"sources": entries, "progress": self.progress(), "busy": self.busy}
 
     def progress(self) -> dict[str, Any] | None:
         """What is under way: the source, its chunks, sources done and to do, the seconds left."""

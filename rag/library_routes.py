@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from rag.api import failure_of
 from rag.assistant import Assistant
 from rag.errors import NothingIndexed, RagError
 from rag.library import MOST_PAGES, Library
@@ -53,9 +53,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         return assistant.library
 
     def told(names: list[str] | None = None) -> dict[str, Any]:
-        here = library()
-        entries = [asdict(entry) for entry in here.entries()]
-        return {"sources": entries, "progress": here.progress(), "busy": here.busy, "asked": names or []}
+        return {**library().look(), "asked": names or []}
 
     async def change(request: Request, work: Any, status: int = 200) -> JSONResponse:
         if not may_change(request.scope.get("visitor")):
@@ -65,7 +63,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
             names = await asyncio.to_thread(work)
             return JSONResponse(told(names), status)
         except RagError as error:
-            return JSONResponse({"error": str(error), "code": error.code}, error.status)
+            return JSONResponse(failure_of(error), error.status)
 
     @router.get("/library")
     async def look() -> JSONResponse:
@@ -73,7 +71,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         try:
             return JSONResponse(told())
         except RagError as error:
-            return JSONResponse({"error": str(error), "code": error.code}, error.status)
+            return JSONResponse(failure_of(error), error.status)
 
     @router.post("/library", status_code=202)
     async def add(request: Request, given: Sources) -> JSONResponse:

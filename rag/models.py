@@ -104,24 +104,22 @@ class Ollama:
             return False
         return True
 
-    def missing(self, names: list[str]) -> list[str]:
-        """Which of `names` are not pulled."""
+    def _pulled(self) -> dict[str, str]:
+        """The models it has, with the digests of their weights."""
         try:
-            have = {_with_tag(model.model or "") for model in self._quick.list().models}
+            return {_with_tag(model.model or ""): model.digest or "" for model in self._quick.list().models}
         except Exception as error:
             raise engine_error(error, "ollama", self.host) from error
+
+    def missing(self, names: list[str]) -> list[str]:
+        """Which of `names` are not pulled."""
+        have = self._pulled()
         return [name for name in names if _with_tag(name) not in have]
 
     def digest(self, name: str) -> str:
         """The digest of the weights of `provider:model`; "" where another than Ollama runs it."""
         provider, _, model = name.partition(":")
-        if provider != "ollama":
-            return ""
-        try:
-            models = self._quick.list().models
-        except Exception as error:
-            raise engine_error(error, "ollama", self.host) from error
-        return next((item.digest or "" for item in models if item.model == _with_tag(model)), "")
+        return self._pulled().get(_with_tag(model), "") if provider == "ollama" else ""
 
     def window(self, name: str) -> int:
         """Tokens in the model's context window (`/api/show`, `model_info`, `*.context_length`)."""

@@ -3,8 +3,7 @@
     <data>/lock, holder.json    one process at a time; who it is, and how its owner's commands reach it
     <data>/texts/KEY.json       one source each: its documents as loaded
     <data>/texts/KEY.new.json   the same, loaded but not yet indexed whole
-    <data>/library.json         sources that were asked for and are not there (yet), and which index answers
-    <data>/files/               copies of what was dropped on the page
+    <data>/library.json         sources that were asked for and are not there (yet)
     <data>/chroma/              the index; each row knows its source, revision and number
 
 Chroma on disk survives neither kill -9 in the wrong moment nor a second process, and damage can end the process that
@@ -28,7 +27,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +108,7 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.chroma = path / "chroma"
-        self.files = path / "files"
+
         self.token = secrets.token_urlsafe(24)
         """What the owner's commands show to the running app; only the owner can read it."""
         self._texts = path / "texts"
@@ -221,10 +220,17 @@ class DataFolder:
         except OSError as error:
             raise store_error(error) from error
 
-    def keep(self, record: Record) -> None:
-        """Make this, whose documents are those indexed, the record: its date and what the server said may be new."""
+    def keep(self, record: Record) -> bool:
+        """Make this, whose documents are those indexed, the record; False: it is already, but for its date.
+
+        What the server said may be new, and a version that failed may have been left.
+        """
+        old = self.read(record.source)
+        left = self._file(record.source, ".new.json").exists()
+        if not left and old and replace(old, loaded_at=record.loaded_at) == record:
+            return False
         self.write_unfinished(record)
-        self.finish(record.source)
+        return self.finish(record.source)
 
     def remove(self, source: str) -> None:
         """Forget a source; it is gone once its record is, whatever happens next."""
@@ -233,8 +239,6 @@ class DataFolder:
                 self._file(source, suffix).unlink(missing_ok=True)
         except OSError as error:
             raise store_error(error) from error
-        if Path(source).is_relative_to(self.files):
-            shutil.rmtree(Path(source).parent, ignore_errors=True)
 
     def _file(self, source: str, suffix: str = ".json") -> Path:
         return self._texts / (hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:24] + suffix)
@@ -390,8 +394,8 @@ class Store:
         """Keep what the server said of a source that has not changed."""
         with self._changing:
             indexed = self._sources.get(record.source)
-            if indexed and indexed.revision == record.revision(self.splitter):
-                self.folder.keep(record)
+            same = indexed and indexed.revision == record.revision(self.splitter)
+            if indexed and same and self.folder.keep(record):
                 self._sources[record.source] = _indexed(record, indexed.chunks, indexed.revision)
 
     def remove(self, source: str) -> None:

@@ -169,7 +169,7 @@ def test_pages_of_a_site_and_nothing_of_the_private_network_for_strangers(assist
     idle(assistant)
     assert "RAG_ALLOW_HOSTS" in next(entry.reason for entry in library.entries() if entry.state == "failed")
     assert len(pages.hits) == hits
-    with pytest.raises(SourceError, match="dropping"):
+    with pytest.raises(SourceError, match="python -m rag ingest"):
         library.add(["/etc/passwd"], private=False)
 
 

@@ -37,7 +37,9 @@ class Library:
         self.ingest = Ingest(self.store, self.embeddings, settings)
 
     def add(self, path: Path) -> int:
-        return self.ingest.ingest(str(path), lambda *_: None, named_at_start=True)
+        record = self.ingest.load(str(path), named_at_start=True)
+        assert record
+        return self.ingest.index(record, lambda *_: None)
 
     def finish(self) -> int:
         """Returns the texts embedded."""
