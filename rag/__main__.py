@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing, closing
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -104,8 +103,8 @@ def _on_library(name: str, settings: Settings, own: dict[str, Any]) -> int:
 
 def _absolute(source: str) -> str:
     """A path as seen from here: the app that is handed the work may run in another folder."""
-    path = Path(source).expanduser()
-    return str(path.absolute()) if not is_url(source) and path.exists() else source
+    path = os.path.abspath(os.path.expanduser(source))  # unlike pathlib's, these take any name
+    return path if not is_url(source) and os.path.exists(path) else source
 
 
 async def _ask(settings: Settings, question: str, as_json: bool) -> int:

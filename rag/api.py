@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, Field, ValidationError
@@ -23,7 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rag import __version__
 from rag.assistant import Assistant
-from rag.chain import Timings, Update
+from rag.chain import Timings, Update, check_question
 from rag.errors import Busy, QuestionError, RagError
 from rag.loader import is_url
 
@@ -166,9 +168,31 @@ async def _while_connected(request: Request, updates: AsyncGenerator[Update, Non
             yield update
 
 
+class PlainRoute(APIRoute):
+    """A route that says of wrong input what every door says: `{"error", "code"}`, in words that name the field."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's own handler, with its list of what does not fit turned into one sentence."""
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                told = QuestionError(f"The request does not fit: {_first(error.errors())}.")
+                return JSONResponse(failure_of(told), told.status)
+
+        return handled
+
+
+def _first(errors: Sequence[Any]) -> str:
+    """Where the first error is and what it is, in few words."""
+    return f"{'.'.join(map(str, errors[0]['loc']))}: {errors[0]['msg']}"
+
+
 def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
     """The routes. `bare_health`: strangers reach the app, so `/health` tells them nothing but that it is alive."""
-    router = APIRouter(tags=["answers"])
+    router = APIRouter(tags=["answers"], route_class=PlainRoute)
     failures: dict[int | str, dict[str, Any]] = {
         422: {"model": Failure, "description": "The question is missing, empty or too long."},
         503: {"model": Failure, "description": "The engine cannot answer now; the text says what to do."},
@@ -213,6 +237,10 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
 
         `done` carries the sources and timings; comments keep the line open while the model is silent.
         """
+        try:
+            check_question(question.question, assistant.settings.max_question)
+        except RagError as error:
+            return JSONResponse(failure_of(error), error.status)
         updates = assistant.stream_answer(question.question, messages_of(question.history))
 
         async def events() -> AsyncIterator[str]:
@@ -363,9 +391,7 @@ def question_of(text: str) -> Question:
             try:
                 return Question.model_validate(data)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"]))
-                raise QuestionError(f"The question does not fit: {where}: {first['msg']}.") from None
+                raise QuestionError(f"The question does not fit: {_first(error.errors())}.") from None
     return Question(question=text, history=[])
 
 

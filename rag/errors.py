@@ -3,6 +3,7 @@
 RagError                    every error this package raises on purpose; str(error) says what happened and what to do
 ├── SettingsError           a setting has a wrong value; the message names it
 ├── SourceError             a source could not be loaded; .source and .reason
+│   └── SourceRefused       it was asked for wrongly: no address, not in the library
 ├── EngineError             the chat model's or the embeddings' engine
 │   ├── EngineUnreachable   nothing answers at its address
 │   ├── ModelMissing        the engine answers but does not have the model
@@ -57,6 +58,12 @@ class SourceError(RagError):
         self.source = source
         self.reason = reason
         self.answered = answered
+
+
+class SourceRefused(SourceError):
+    """A source was asked for that cannot be meant: no address, not in the library."""
+
+    status = 422
 
 
 class EngineError(RagError):

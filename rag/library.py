@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rag.crawl import find_pages
-from rag.errors import RagError, SourceError, StoreError, TextTooLong
+from rag.errors import RagError, SourceError, SourceRefused, StoreError, TextTooLong
 from rag.fetch import Page, normalised
 from rag.ingest import Cancelled, Ingest, Progress
 from rag.loader import GUIDE, expand_source, is_url
@@ -102,14 +102,14 @@ class Library:
             if not source:
                 continue
             if not is_url(source) and not private:
-                raise SourceError(
+                raise SourceRefused(
                     source, "not an address on the web; add files on the app's own machine: python -m rag ingest"
                 )
             if is_url(source):
                 try:
                     source = normalised(source)
                 except ValueError:
-                    raise SourceError(source, "not a valid address on the web") from None
+                    raise SourceRefused(source, "not a valid address on the web") from None
             for single in expand_source(source):
                 jobs.append(Job(single, private, depth, max(1, min(limit, MOST_PAGES)) if depth >= 0 else 1))
         return self._ask(jobs)
@@ -124,7 +124,7 @@ class Library:
         jobs = []
         for source in sorted(known - {GUIDE}) if sources is None else sources:
             if source not in known:
-                raise SourceError(source, "not in the library")
+                raise SourceRefused(source, "not in the library")
             record = self._ingest.store.folder.read(source)
             private = record.private if record else source in self._trusted
             try:
@@ -157,7 +157,7 @@ class Library:
             known = {entry.source for entry in self.entries()}
             for source in sources:
                 if source not in known:
-                    raise SourceError(source, "not in the library")
+                    raise SourceRefused(source, "not in the library")
             for source in sources:
                 self._waiting.pop(source, None)
                 self.failed.pop(source, None)

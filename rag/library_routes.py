@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from rag.api import failure_of
+from rag.api import PlainRoute, failure_of
 from rag.assistant import Assistant
 from rag.errors import NothingIndexed, RagError
 from rag.library import MOST_PAGES, Library
@@ -44,7 +44,7 @@ def may_change(visitor: object) -> bool:
 
 def build_library_routes(assistant: Assistant) -> APIRouter:
     """The routes. Errors come as everywhere: `{"error", "code"}`."""
-    router = APIRouter(tags=["library"])
+    router = APIRouter(tags=["library"], route_class=PlainRoute)
 
     def library() -> Library:
         if assistant.library is None:
