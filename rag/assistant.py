@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +19,27 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnablePassthrough
 
-from rag.chain import Chain, Limits, Line, Phase, Update, build_chain, build_prompt, check_question, stream_answer
+from rag.chain import (
+    Chain,
+    Limits,
+    Line,
+    Phase,
+    Update,
+    build_chain,
+    build_prompt,
+    check_question,
+    retrieve,
+    stream_answer,
+)
 from rag.embedded import ChatEngine
-from rag.errors import NothingIndexed, RagError, SourceError, not_pulled
-from rag.ingest import Cancelled, Ingest
-from rag.library import Library
+from rag.errors import NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.ingest import Cancelled
+from rag.indexes import Indexes
+from rag.library import Library, find_named
 from rag.loader import GUIDE
-from rag.models import Ollama, build_chat_model, build_embeddings, choose_models
+from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
 
@@ -64,16 +78,18 @@ class Assistant:
         self.notes: list[str] = []
         self.missing: list[str] = []
         self._given_chat = chat_model
+        self._given_embeddings = embeddings
         self._prompt = build_prompt(settings.prompt_file)
         self._ollama = Ollama(settings)
-        self._engine = self._embedded_engine()
+        self._engine = self._embedded_engine(self.names.chat)
         self._chat: tuple[BaseChatModel, int] | None = None
-        self._embeddings: Embeddings | None = embeddings
+        self._others: dict[str, tuple[BaseChatModel, int, ChatEngine | None]] = {}
+        self._made_embeddings: dict[str, Embeddings] = {}
+        self._choosing = threading.Lock()
         self._check_providers()
+        self.indexes = Indexes(self.folder, settings, self._build_embeddings, self._address)
         self.library: Library | None = None
-        self._store: Store | None = None
-        self._ingest: Ingest | None = None
-        self._finished = self._alone = False
+        self._checked = self._finished = self._alone = False
         self._chain: Chain | None = None
         self._retriever: BaseRetriever | None = None
         self._ingested = False
@@ -82,11 +98,24 @@ class Assistant:
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
 
-    def _embedded_engine(self) -> ChatEngine | None:
-        provider, _, model = self.names.chat.partition(":")
+    def _embedded_engine(self, name: str) -> ChatEngine | None:
+        provider, _, model = name.partition(":")
         if provider != "embedded" or self._given_chat is not None:
             return None
         return ChatEngine(model, self.settings.cache_dir)
+
+    @property
+    def _store(self) -> Store | None:
+        return self.indexes.active.store if self.indexes.active else None
+
+    @property
+    def _embeddings(self) -> Embeddings | None:
+        return self.indexes.active.embeddings if self.indexes.active else None
+
+    @property
+    def embeddings(self) -> str:
+        """The embedding model, `provider:model`, of the index that answers."""
+        return self.indexes.active.made.embeddings if self.indexes.active else self.names.embeddings
 
     def _check_providers(self) -> None:
         """Build at once what LangChain's own packages provide: a wrong name or a missing package stops the start.
@@ -97,8 +126,8 @@ class Assistant:
         local = ("ollama", "embedded")
         if self._given_chat is None and self.names.chat.partition(":")[0] not in local:
             self._chat = build_chat_model(self.names.chat, self.settings)
-        if self._embeddings is None and self.names.embeddings.partition(":")[0] not in local:
-            self._embeddings = build_embeddings(self.names.embeddings, self.settings)
+        if self._given_embeddings is None and self.names.embeddings.partition(":")[0] not in local:
+            self._given_embeddings = build_embeddings(self.names.embeddings, self.settings)
 
     def start(self, *, chat: bool = True) -> None:
         """Take the data folder and begin to work; returns at once. `chat`: with a chat model, not the library alone.
@@ -121,14 +150,15 @@ class Assistant:
         self._closing.set()
         if self.library:
             self.library.close()
+        self.indexes.end()
         for event in self._wake.values():
             event.set()
-        if self._engine:
-            self._engine.close()
+        for engine in (self._engine, *(other[2] for other in list(self._others.values()))):
+            if engine:
+                engine.close()
         for thread in self._threads:
             thread.join(10)
-        if self._store:
-            self._store.close()
+        self.indexes.close()
         self.folder.release()
 
     # -- what is up ----------------------------------------------------------------------------------------------
@@ -150,7 +180,8 @@ class Assistant:
                 self.problems[name] = RagError(f"Something unexpected failed ({type(error).__name__}); see the log.")
             finally:
                 self.work.pop(name, None)
-            self._wake[name].wait(RETRY_SECONDS if name in self.problems or name == "chat" else None)
+            again = name in self.problems or name == "chat" or bool(self.indexes.problem)
+            self._wake[name].wait(RETRY_SECONDS if again else None)
             self._wake[name].clear()
 
     def _bring_up_chat(self) -> None:
@@ -186,7 +217,7 @@ class Assistant:
         if self._embeddings is None:
             return  # the other thread is at it
         try:
-            self._need_pulled(self.names.embeddings)
+            self._need_pulled(self.embeddings)
             self.problems.pop("embeddings", None)
         except RagError as error:
             self.problems["embeddings"] = error
@@ -236,40 +267,100 @@ class Assistant:
     def _bring_up_index(self) -> None:
         if self._store is None:
             self.work["index"] = Work("checking the index")
-            checked: list[str] = []
-            checking = threading.Thread(target=lambda: checked.append(check_index(self.folder)), daemon=True)
-            checking.start()
-            if self._embeddings is None:
-                self._need_pulled(self.names.embeddings)
-                self._embeddings = build_embeddings(
-                    self.names.embeddings, self.settings, self._fetching("index", self.names.embeddings)
-                )
-            checking.join()
-            if checked and checked[0]:
-                kept = set_aside(self.folder)
-                self._note(f"The index was damaged ({checked[0]}). It is built again from the texts; see {kept}.")
-            engine = (self.names.embeddings, self._address(self.names.embeddings))
-            splitter = (self.settings.chunk_size, self.settings.chunk_overlap)
-            digest = self._ollama.digest(self.names.embeddings)
-            self._store = Store(self.folder, self._embeddings, engine, splitter, digest)
-            self._ingest = Ingest(self._store, self._embeddings, self.settings)
-            self.library = Library(self._ingest, self.settings, self._wake["index"].set, self._indexing)
+            self._check_index()
+            if note := self.indexes.start(self.names.embeddings):
+                self._note(note)
+            assert self.indexes.active is not None
+            self.library = Library(self.indexes.active.ingest, self.settings, self._wake["index"].set, self._indexing)
             self._link()
             if not self._alone:
                 self._ask_for_named()
-        assert self._ingest is not None and self.library is not None
+        assert self.indexes.active is not None and self.library is not None
         if not self._finished:
-            for source, error in self._ingest.finish(self._indexing).items():
+            for source, error in self.indexes.active.ingest.finish(self._indexing).items():
                 self.library.failed[source] = str(error)
             self._finished = True
         self.library.work()
         if not self._ingested and not self._alone:
             self._stand_in()
             self._ingested = True
-        log.info("%s sources, %s chunks are indexed", len(self._store.sources), self._store.chunks)
+        self.work.pop("index", None)
+        self.problems.pop("index", None)
+        self.indexes.make_offer()
+        try:
+            while self.indexes.wanted:
+                if self.indexes.build_beside(self.library, self._reindexing):
+                    self._link()
+                elif self.indexes.problem:
+                    break
+        finally:
+            self.work.pop("reindex", None)
+        log.info("%s sources, %s chunks are indexed", len(self.sources), sum(item.chunks for item in self.sources))
+
+    def _check_index(self) -> None:
+        """Look at the index in a child process, once, while the embedding model is made ready."""
+        if self._checked:
+            return
+        wrong: list[str] = []
+        checking = threading.Thread(target=lambda: wrong.append(check_index(self.folder)), daemon=True)
+        checking.start()
+        with suppress(RagError):  # another one may be the one that answers; who needs it will tell
+            self._build_embeddings(self.names.embeddings)
+        checking.join()
+        self._checked = True
+        if wrong and wrong[0]:
+            kept = set_aside(self.folder)
+            self._note(f"The index was damaged ({wrong[0]}). It is built again from the texts; see {kept}.")
+
+    def _build_embeddings(self, name: str) -> tuple[Embeddings, str]:
+        """The embeddings called `provider:model`, and the digest of their weights.
+
+        Raises:
+            EngineError: they cannot be had; says what to do.
+        """
+        if self._given_embeddings is not None and name == self.names.embeddings:
+            return self._given_embeddings, ""
+        self._need_pulled(name)
+        if name not in self._made_embeddings:
+            self._made_embeddings[name] = build_embeddings(name, self.settings, self._fetching("index", name))
+        return self._made_embeddings[name], self._ollama.digest(name)
 
     def _indexing(self, source: str, done: int, total: int) -> None:
         self.work["index"] = Work(f"{'indexing' if total else 'loading'} {source}", done, total, "chunks")
+
+    def _reindexing(self, source: str, done: int, total: int) -> None:
+        self.work["reindex"] = Work(f"building the new index: {source}", done, total, "chunks")
+
+    def reindex(self, embeddings: str | None) -> None:
+        """Move the library to another embedding model; None: to none, keep the one there is.
+
+        Raises:
+            QuestionError: there is no such embedding model here.
+        """
+        made = None
+        if embeddings is not None:
+            names = [model.name for model in self.models() if model.use == "embeddings"]
+            if embeddings not in names:
+                raise QuestionError(f"There is no embedding model {embeddings}; there is {', '.join(names)}.")
+            made = self.indexes.made_with(embeddings)
+        self.indexes.want(made)
+        self._wake["index"].set()
+
+    def models(self) -> list[Model]:
+        """Every model that there is: Ollama's, the embedded ones, and those in use.
+
+        One of another provider that is in use is among them, with nothing known of it.
+        """
+        try:
+            found = self._ollama.models()
+        except RagError:
+            found = []
+        found += embedded_models()
+        known = {model.name for model in found}
+        for name, use in ((self.names.chat, "chat"), (self.names.embeddings, "embeddings")):
+            if name not in known and name.removesuffix(":latest") not in known:
+                found.append(Model(name, use))
+        return found
 
     def _note(self, text: str) -> None:
         log.warning("%s", text)
@@ -306,20 +397,46 @@ class Assistant:
 
     def _link(self) -> None:
         """Build the chain once both its ends are there."""
-        if self._chat is None or self._store is None or self._embeddings is None:
+        if self.indexes.active is None:
             return
-        model, window = self._chat
+        self._retriever = self.indexes.active.store.vector_store().as_retriever(search_kwargs={"k": self.settings.k})
+        if self._chat is not None:
+            self._chain = self._chain_of(self.names.chat, *self._chat)
+
+    def _chain_of(self, name: str, model: BaseChatModel, window: int) -> Chain:
+        assert self._retriever is not None and self._embeddings is not None
         how = self.settings.context
-        self._retriever = self._store.vector_store().as_retriever(search_kwargs={"k": self.settings.k})
-        self._chain = build_chain(
+        return build_chain(
             self._retriever,
             self._prompt,
             model,
             embeddings=self._embeddings,
-            sentences=how == "sentences" or (how == "auto" and self.names.chat.startswith("embedded:")),
+            sentences=how == "sentences" or (how == "auto" and name.startswith("embedded:")),
             window=window,
             max_tokens=self.settings.max_tokens,
         )
+
+    def _chain_with(self, name: str) -> Chain:
+        """The chain with another chat model than the app's own, which is made ready if need be.
+
+        Raises:
+            QuestionError: there is no such chat model here.
+            EngineError: it cannot be had.
+        """
+        with self._choosing:
+            if name not in self._others:
+                names = [model.name for model in self.models() if model.use == "chat"]
+                if name not in names:
+                    raise QuestionError(f"There is no chat model {name}; there is {', '.join(names)}.")
+                engine = self._embedded_engine(name)
+                if engine:
+                    engine.start(self._fetching("chat", name))
+                self._others[name] = (*build_chat_model(name, self.settings, engine), engine)
+            model, window, engine = self._others[name]
+            if engine and not engine.running:
+                engine.start()
+        self._need_pulled(name)
+        return self._chain_of(name, model, window)
 
     def _address(self, name: str) -> str:
         provider = name.partition(":")[0]
@@ -329,21 +446,28 @@ class Assistant:
 
     # -- answering -----------------------------------------------------------------------------------------------
 
-    def stream_answer(self, question: str, history: Sequence[BaseMessage] = ()) -> AsyncGenerator[Update, None]:
-        """Answer a question, as `rag.chain.stream_answer` describes."""
+    def stream_answer(
+        self, question: str, history: Sequence[BaseMessage] = (), *, scope: Sequence[str] = (), model: str = ""
+    ) -> AsyncGenerator[Update, None]:
+        """Answer a question, as `rag.chain.stream_answer` describes.
+
+        `scope`: sources that the answer is to be drawn from, as they are called or by what a name ends with; else all.
+        `model`: a chat model, `provider:model`, in place of the app's own.
+        """
+        name = model or self.names.chat
         return stream_answer(
-            self._ready_chain,
+            lambda: self._ready_chain(scope, name),
             question,
             history,
             line=self._line,
             limits=Limits(self.settings.first_token_timeout, self.settings.idle_timeout),
             max_question=self.settings.max_question,
-            engine=(self.names.chat, self._address(self.names.chat)),
-            engine_phase=self._engine_phase,
+            engine=(name, self._address(name)),
+            engine_phase=lambda: self._engine_phase(name),
         )
 
-    async def search(self, query: str) -> list[Document]:
-        """The passages nearest to a query.
+    async def search(self, query: str, scope: Sequence[str] = ()) -> list[Document]:
+        """The passages nearest to a query, of all sources or of those in `scope`.
 
         Raises:
             RagError: there is nothing to search, or the search failed; says what to do.
@@ -351,7 +475,18 @@ class Assistant:
         query = check_question(query, self.settings.max_question)
         await self._ready_chain()
         assert self._retriever is not None
-        return await self._retriever.ainvoke(query)
+        return await retrieve({"question": query, "scope": self._in_scope(scope)}, self._retriever)
+
+    def _in_scope(self, scope: Sequence[str]) -> list[str]:
+        """The sources meant.
+
+        Raises:
+            QuestionError: one of them is not indexed.
+        """
+        try:
+            return find_named(scope, [item.source for item in self.sources])
+        except SourceError as error:
+            raise QuestionError(f"The answer is to be drawn from {error.source}, which is {error.reason}.") from error
 
     @property
     def sources(self) -> list[IndexedSource]:
@@ -363,26 +498,34 @@ class Assistant:
         """Why sources could not be loaded."""
         return dict(self.library.failed) if self.library else {}
 
-    def _engine_phase(self) -> Phase:
-        provider, _, model = self.names.chat.partition(":")
+    def _engine_phase(self, name: str) -> Phase:
+        provider, _, model = name.partition(":")
         return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
 
-    async def _ready_chain(self) -> Chain:
-        """The chain, waited for while the app starts.
+    async def _ready_chain(self, scope: Sequence[str] = (), name: str = "") -> Chain:
+        """The chain, waited for while the app starts; limited to sources, and with another chat model, if asked for.
 
         Raises:
             RagError: it cannot be had; says what to do.
         """
-        while self._chain is None or not self._has_chunks():
-            if problem := self.problems.get("index") or self.problems.get("chat"):
+        other = bool(name) and name != self.names.chat
+        while (self._chain is None and not other) or not self._has_chunks():
+            problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
+            if problem:
                 raise problem
             if self._ingested and not self._has_chunks():
                 failed = "; ".join(f"{source}: {reason}" for source, reason in self.failed.items())
                 raise NothingIndexed(f"Nothing is indexed yet, so there is nothing to answer from. {failed}".strip())
             await asyncio.sleep(POLL_SECONDS)
-        if "chat" in self.problems or (self._engine and not self._engine.running):
-            await asyncio.to_thread(self.check_chat)
-        return self._chain
+        sources = self._in_scope(scope)
+        if other:
+            chain = await asyncio.to_thread(self._chain_with, name)
+        else:
+            if "chat" in self.problems or (self._engine and not self._engine.running):
+                await asyncio.to_thread(self.check_chat)
+            assert self._chain is not None
+            chain = self._chain
+        return RunnablePassthrough.assign(scope=lambda _: sources) | chain if sources else chain
 
     def _has_chunks(self) -> bool:
         return self._store is not None and self._store.chunks > 0
@@ -405,11 +548,12 @@ class Assistant:
             "ready": self.ready,
             "awaiting": [work.label + _share(work) for work in list(self.work.values())],
             "problems": {name: str(error) for name, error in list(self.problems.items())},
-            "models": {"chat": self.names.chat, "embeddings": self.names.embeddings},
+            "models": {"chat": self.names.chat, "embeddings": self.embeddings},
             "engines": {
                 "chat": self._engine_state(self.names.chat, "chat", self._chat),
-                "embeddings": self._engine_state(self.names.embeddings, "embeddings", self._embeddings),
+                "embeddings": self._engine_state(self.embeddings, "embeddings", self._embeddings),
             },
+            "index": self.indexes.status(),
             "missing": list(self.missing),
             "sources": len(sources),
             "chunks": sum(item.chunks for item in sources),

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -89,7 +88,7 @@ def build_chain(
     window: int,
     max_tokens: int,
 ) -> Chain:
-    """The chain from `{"question", "history"}`; its stream gives `sources` whole, then `answer` piece by piece.
+    """The chain from `{"question", "history", "scope"}`; its stream gives `sources` whole, then `answer` in pieces.
 
     `window` and `max_tokens` are tokens: what prompt and answer may have together, and the answer alone.
     """
@@ -111,7 +110,15 @@ def build_chain(
             async for text in stream:
                 yield {"answer": text}
 
-    return RunnablePassthrough.assign(sources=itemgetter("question") | retriever) | RunnableGenerator(answered)
+    retrieving = RunnableLambda(partial(retrieve, retriever=retriever))
+    return RunnablePassthrough.assign(sources=retrieving) | RunnableGenerator(answered)
+
+
+async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:
+    """The passages for `question`: from the sources in `scope` alone, where there are any in it."""
+    scope = list(given.get("scope") or ())
+    limits: dict[str, Any] = {"filter": {"source": {"$in": scope}}} if scope else {}
+    return await retriever.ainvoke(given["question"], **limits)
 
 
 async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMessage]:

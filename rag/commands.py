@@ -21,7 +21,7 @@ from typing_extensions import override
 from rag.assistant import Assistant
 from rag.embedded import CHAT_WEIGHTS
 from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
-from rag.library import Library
+from rag.library import Library, find_named
 from rag.models import Ollama, choose_models
 from rag.settings import Settings
 from rag.store import LEAST_FREE_DISK, DataFolder, check_index
@@ -171,12 +171,7 @@ def show_sources(handle: Handle, as_json: bool) -> int:
 def remove(handle: Handle, sources: Sequence[str]) -> int:
     """Forget sources, as they are named in the list or by what a name ends with."""
     known = [entry["source"] for entry in handle.look()["sources"]]
-    names = []
-    for given in sources:
-        near = [source for source in known if source == given] or [source for source in known if source.endswith(given)]
-        if len(near) != 1:
-            raise StoreError(f"{given}: {'not in the library' if not near else 'names more than one source'}.")
-        names += near
+    names = find_named(sources, known)
     handle.remove(names)
     print("\n".join(f"removed  {name}" for name in names))
     return 0

@@ -36,10 +36,12 @@ class Ingest:
     """The way of a source into one index."""
 
     def __init__(self, store: Store, embeddings: Embeddings, settings: Settings) -> None:
+        """Chunks are split as the store's are, whatever the settings say by now."""
+        size, overlap = store.splitter
         self.store = store
         self.cancelled = threading.Event()
         self._embeddings = embeddings
-        self._settings = settings
+        self._settings = settings.model_copy(update={"chunk_size": size, "chunk_overlap": overlap})
 
     def load(self, source: str, *, named_at_start: bool, page: Page | None = None) -> Record | None:
         """A source as it is now; None: the server says that it is what is indexed.
@@ -79,6 +81,21 @@ class Ingest:
         self.store.folder.check_space()
         self.store.folder.write_unfinished(record)
         return self._index(record, progress)
+
+    def missing(self) -> list[str]:
+        """The sources whose records are whole and not in the index: those of another index."""
+        return [record.source for record in self.store.folder.records() if not self.store.has(record)]
+
+    def copy(self, source: str, progress: Progress) -> None:
+        """Index a source from its record, which another index answers from meanwhile.
+
+        Raises:
+            RagError: as `index`.
+        """
+        record = self.store.folder.read(source)
+        if record is not None and not self.store.has(record):
+            self.store.folder.check_space()
+            self._index(record, progress, finish=False)
 
     def finish(self, progress: Progress) -> dict[str, RagError]:
         """Index what was loaded before and is not whole in the index: after a kill, a rebuild, a change of settings.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -43,6 +43,21 @@ class Entry:
     done: int = 0
     total: int = 0
     reason: str = ""
+
+
+def find_named(given: Sequence[str], known: Iterable[str]) -> list[str]:
+    """The known sources that are meant: as they are called, or by what just one of them ends with.
+
+    Raises:
+        SourceError: one is not known, or names more than one.
+    """
+    names, found = list(known), []
+    for name in given:
+        near = [name] if name in names else [source for source in names if source.endswith(name)]
+        if len(near) != 1:
+            raise SourceRefused(name, "names more than one source" if near else "not in the library")
+        found += near
+    return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
@@ -165,8 +180,16 @@ class Library:
                 if self._current and self._current[0] == source:
                     self._ingest.cancelled.set()
             self._remember()
-        for source in sources:
-            self._ingest.store.remove(source)
+            store = self._ingest.store  # within the lock: another one may be about to take over
+            revisions = [store.forget(source) for source in sources]
+        for revision in filter(None, revisions):
+            store.discard(revision)
+
+    def take_over(self, ingest: Ingest) -> None:
+        """From now on another index is the library's, one that has all that this one has."""
+        with self._lock:
+            ingest.store.catch_up()
+            self._ingest = ingest
 
     def cancel(self) -> None:
         """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""

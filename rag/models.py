@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -64,6 +64,29 @@ class ModelNames:
         return [name.partition(":")[2] for name in (self.chat, self.embeddings) if name.startswith("ollama:")]
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model that can be chosen, `provider:model`; `size` is bytes, `window` tokens (0: not known)."""
+
+    name: str
+    use: str
+    size: int = 0
+    window: int = 0
+    details: str = ""
+
+
+def embedded_models() -> list[Model]:
+    """The models that need no Ollama."""
+    from rag.embedded import CONTEXT_WINDOW, EMBEDDING_WINDOW
+    from rag.weights import MINILM, SMOLLM2
+
+    chat, embeddings = EMBEDDED_DEFAULTS
+    return [
+        Model(chat, "chat", SMOLLM2.size, CONTEXT_WINDOW, "135M, Q4_1"),
+        Model(embeddings, "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8"),
+    ]
+
+
 def choose_models(settings: Settings) -> ModelNames:
     """What was named, else Ollama's defaults if Ollama answers, else the embedded ones.
 
@@ -95,6 +118,7 @@ class Ollama:
         self.host = settings.ollama_host
         self._quick = ollama.Client(host=self.host, **client_options(self.host, PROBE_SECONDS))
         self._slow = ollama.Client(host=self.host, **client_options(self.host, 120.0))
+        self._shown: dict[str, tuple[str, int]] = {}
 
     def answers(self) -> bool:
         """Whether an Ollama answers at the address, within about a second."""
@@ -110,6 +134,34 @@ class Ollama:
             return {_with_tag(model.model or ""): model.digest or "" for model in self._quick.list().models}
         except Exception as error:
             raise engine_error(error, "ollama", self.host) from error
+
+    def models(self) -> list[Model]:
+        """The models it has, with what `/api/tags` and `/api/show` tell of them."""
+        try:
+            found = self._quick.list().models
+        except Exception as error:
+            raise engine_error(error, "ollama", self.host) from error
+        models = []
+        for item in found:
+            name, digest = item.model or "", item.digest or ""
+            if digest not in self._shown:
+                self._shown[digest] = self._show(name)
+            use, window = self._shown[digest]
+            details = item.details
+            told = ", ".join(filter(None, (details.parameter_size, details.quantization_level))) if details else ""
+            models.append(Model(f"ollama:{name.removesuffix(':latest')}", use, item.size or 0, window, told))
+        return sorted(models, key=lambda model: (model.use, model.name))
+
+    def _show(self, name: str) -> tuple[str, int]:
+        """What a model is for, and tokens in its window. An Ollama before 0.6 does not tell what for."""
+        try:
+            told = self._slow.show(name)
+        except Exception as error:
+            raise engine_error(error, f"ollama:{name}", self.host) from error
+        abilities = told.capabilities
+        known = name.partition(":")[0].rpartition("/")[2] in INSTRUCTIONS or "embed" in name
+        embeds = "embedding" in abilities if abilities else known
+        return "embeddings" if embeds else "chat", _window(told.modelinfo or {})
 
     def missing(self, names: list[str]) -> list[str]:
         """Which of `names` are not pulled."""
@@ -127,8 +179,7 @@ class Ollama:
             info = self._slow.show(name).modelinfo or {}
         except Exception as error:
             raise engine_error(error, f"ollama:{name}", self.host) from error
-        lengths = [value for key, value in info.items() if key.endswith(".context_length")]
-        return int(lengths[0]) if lengths else UNKNOWN_WINDOW
+        return _window(info) or UNKNOWN_WINDOW
 
     def is_loaded(self, name: str) -> bool:
         """Whether the model is in memory (`/api/ps`)."""
@@ -162,6 +213,12 @@ def client_options(host: str, read_seconds: float) -> dict[str, Any]:
     connect = min(5.0, read_seconds)
     timeout = httpx.Timeout(connect=connect, read=read_seconds, write=30.0, pool=30.0)
     return {"timeout": timeout, "trust_env": not local}
+
+
+def _window(info: Mapping[str, Any]) -> int:
+    """Tokens of context in `model_info`; 0 where it does not tell."""
+    lengths = [value for key, value in info.items() if key.endswith(".context_length")]
+    return int(lengths[0]) if lengths else 0
 
 
 def _with_tag(name: str) -> str:

@@ -3,7 +3,9 @@
     <data>/lock, holder.json    one process at a time; who it is, and how its owner's commands reach it
     <data>/texts/KEY.json       one source each: its documents as loaded
     <data>/texts/KEY.new.json   the same, loaded but not yet indexed whole
+    <data>/files/HASH/NAME      copies of files that were given on the page
     <data>/library.json         sources that were asked for and are not there (yet)
+    <data>/index.json           what the index that answers is made with, and the one that is being built beside it
     <data>/chroma/              the index; each row knows its source, revision and number
 
 Chroma on disk survives neither kill -9 in the wrong moment nor a second process, and damage can end the process that
@@ -24,6 +26,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -46,6 +49,9 @@ SYNC_THRESHOLD = 10_000
 """Rows between two writes of Chroma's HNSW files, the only moments that kill -9 damages; before, rows are in a log."""
 CHECK_SECONDS = 600.0
 LEAST_FREE_DISK = 200 * 2**20
+KEPT = "files"
+LONGEST_NAME = 200
+"""Bytes of a file's name; file systems take 255."""
 CANARIES = 300
 """Rows that are searched for by their own vector at start, beside one of every source."""
 PAGE = 5000
@@ -233,12 +239,46 @@ class DataFolder:
         return self.finish(record.source)
 
     def remove(self, source: str) -> None:
-        """Forget a source; it is gone once its record is, whatever happens next."""
+        """Forget a source; it is gone once its record is, whatever happens next. A copy kept here goes with it."""
         try:
             for suffix in (".new.json", ".json"):
                 self._file(source, suffix).unlink(missing_ok=True)
+            if self.keeps(source):
+                shutil.rmtree(Path(source).parent)
+        except FileNotFoundError:
+            pass
         except OSError as error:
             raise store_error(error) from error
+
+    def keep_file(self, path: Path, name: str) -> str:
+        """Copy a file into the folder, which makes it a source that is always there. Returns where it is.
+
+        One of the same name and content is the same source.
+
+        Raises:
+            StoreError: it cannot be stored.
+        """
+        self.check_space()
+        plain = re.sub(r"[\x00-\x1f/\\:]+", "_", name).strip(" .") or "file"
+        while len(plain.encode("utf-8", "replace")) > LONGEST_NAME:
+            plain = plain[1:]
+        digest = hashlib.sha256()
+        try:
+            (self.path / KEPT).mkdir(exist_ok=True)
+            with path.open("rb") as file, tempfile.NamedTemporaryFile(dir=self.path / KEPT, delete=False) as part:
+                while block := file.read(2**20):
+                    digest.update(block)
+                    part.write(block)
+            target = self.path / KEPT / digest.hexdigest()[:16] / plain.encode("utf-8", "replace").decode()
+            target.parent.mkdir(exist_ok=True)
+            os.replace(part.name, target)
+        except OSError as error:
+            raise store_error(error) from error
+        return str(target)
+
+    def keeps(self, source: str) -> bool:
+        """Whether a source is a copy in this folder."""
+        return Path(source).parent.parent == self.path / KEPT
 
     def _file(self, source: str, suffix: str = ".json") -> Path:
         return self._texts / (hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:24] + suffix)
@@ -277,6 +317,7 @@ class Store:
         self.folder = folder
         self.engine = engine
         self.splitter = splitter
+        self.digest = digest
         self._embeddings = embeddings
         self._changing = threading.Lock()
         try:
@@ -400,13 +441,26 @@ class Store:
 
     def remove(self, source: str) -> None:
         """Forget a source: its record, and with it every answer from it; then its rows."""
+        if revision := self.forget(source):
+            self.discard(revision)
+
+    def forget(self, source: str) -> str:
+        """Forget a source, but leave the rows of its revision, which is returned, to `discard`; "": it had none."""
         with self._changing:
             self.folder.remove(source)
             indexed = self._sources.pop(source, None)
             if indexed:
                 self._hidden |= {indexed.revision}
-        if indexed:
-            self.discard(indexed.revision)
+        return indexed.revision if indexed else ""
+
+    def catch_up(self) -> None:
+        """See what was removed or asked again while another index answered, before this one takes over."""
+        for source, indexed in list(self._sources.items()):
+            record = self.folder.read(source)
+            if record is None:
+                self.forget(source)
+            else:
+                self._sources[source] = _indexed(record, indexed.chunks, indexed.revision)
 
     def discard(self, revision: str) -> None:
         """Delete the rows of a hidden revision."""

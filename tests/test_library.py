@@ -249,7 +249,7 @@ def test_the_commands_here_and_with_the_app_running(
     assert (again.returncode, again.stdout.startswith("ready")) == (0, True), again.stderr
     assert run(tmp_path, "remove", "river.md").stdout == f"removed  {tmp_path / 'river.md'}\n"
     unknown = run(tmp_path, "remove", "nothing.md")
-    assert (unknown.returncode, unknown.stderr) == (1, "nothing.md: not in the library.\n")
+    assert (unknown.returncode, unknown.stderr) == (1, "nothing.md: not in the library\n")
     assert "River" not in run(tmp_path, "sources").stdout
     told = run(tmp_path, "doctor")
     assert told.returncode == 0, told.stdout
