@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -30,10 +31,12 @@ from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
-from rag.library_routes import build_library_routes
+from rag.library_routes import REFUSED, build_library_routes
+from rag.library_routes import may_change as is_owner
 from rag.loader import GUIDE, is_url
 from rag.mcp_server import build_mcp_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
+from rag.sidebar import QUIET, Sidebar, short
 
 TITLE = "Local RAG chat"
 HERE = Path(__file__).resolve().parent
@@ -55,6 +58,19 @@ PHASES = {
     "done": "Sources",
 }
 
+VIEWS = (
+    '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
+    '<button role="tab" data-view="library">Library</button></div>'
+)
+SHOW_VIEW = """
+const show = (view) => {
+  element.querySelectorAll('button').forEach((one) => one.setAttribute('aria-selected', one.dataset.view === view));
+};
+element.addEventListener('click', (event) => event.target.dataset.view && show(event.target.dataset.view));
+show('chat');
+"""
+"""On a narrow screen, chat and library are two tabs; on a wide one they stand side by side."""
+
 log = logging.getLogger("rag.page")
 
 
@@ -72,81 +88,118 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
     """The page over an assistant. `guarded`: visitors log in, and only the user `admin` may change anything."""
 
     def may_change(request: gr.Request) -> bool:
-        return not guarded or request.username == "admin"
+        return is_owner(request.username if guarded else "local")
 
-    async def respond(message: str, history: list[dict[str, Any]]) -> AsyncIterator[list[gr.ChatMessage]]:
+    async def respond(
+        message: str, history: list[dict[str, Any]], scope: list[str], model: str, request: gr.Request
+    ) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
         update = Update()
+        model = model if may_change(request) else ""
         try:
-            async for update in assistant.stream_answer(message, as_messages(history)):
-                yield show_answer(update, assistant)
+            async for update in assistant.stream_answer(message, as_messages(history), scope=scope, model=model):
+                yield show_answer(update, assistant, scope)
         except RagError as error:
             yield show_failure(update, error)
 
-    async def chat(message: str, history: list[dict[str, Any]] | None = None) -> AsyncGenerator[str, None]:
+    async def chat(
+        message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None
+    ) -> AsyncGenerator[str, None]:
         """Ask a question about the sources; the answer streams, each output is the text so far.
 
         Args:
             message: the question.
             history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
+            scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
         try:
-            async for update in assistant.stream_answer(message, as_messages(history or [])):
+            async for update in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
                 if update.new:
                     yield update.text
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
 
-    async def predict(message: str, history: list[dict[str, Any]] | None = None) -> str:
+    async def predict(message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None) -> str:
         """Ask a question about the sources and get the whole answer at once.
 
         Args:
             message: the question.
             history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
+            scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
-        async with aclosing(chat(message, history)) as pieces:
+        async with aclosing(chat(message, history, scope)) as pieces:
             return [text async for text in pieces][-1]
 
     limit = assistant.settings.concurrency
     page: Page
-    with Page(title=TITLE, fill_height=True, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
+    with Page(
+        title=TITLE, fill_height=True, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
+    ) as page:
         status = gr.HTML(show_status(assistant.status()), elem_id="status", padding=False)
         with gr.Row(elem_id="actions", visible=False) as actions:
             pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
             retry = gr.Button("Try again", size="sm", visible=False)
-        chatbot = gr.Chatbot(
-            label="Conversation",
-            show_label=False,
-            elem_id="conversation",
-            scale=1,
-            placeholder=f"### Ask about your pages and files\n{_what_is_asked(assistant.settings)}",
-            buttons=["copy", "copy_all"],
-            feedback_value=None,
-            layout="bubble",
-        )
-        face = gr.ChatInterface(
-            respond,
-            chatbot=chatbot,
-            textbox=gr.Textbox(
-                placeholder="Ask a question …",
-                show_label=False,
-                label="Question",
-                max_length=assistant.settings.max_question,
-                autofocus=True,
-                submit_btn=True,
-                stop_btn=True,
-                scale=7,
-            ),
-            examples=EXAMPLES if DEFAULT_SOURCE in assistant.settings.sources else None,
-            cache_examples=False,
-            editable=True,
-            save_history=True,
-            flagging_mode="manual",
-            flagging_dir=str(HERE / ".gradio" / "flagged"),
-            concurrency_limit=limit,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW, padding=False)
+        with gr.Row(elem_id="layout", scale=1):
+            with gr.Column(elem_id="main", scale=1, min_width=0):
+                with gr.Row(elem_id="choices"):
+                    scope = gr.Dropdown(
+                        [],
+                        value=[],
+                        multiselect=True,
+                        allow_custom_value=True,
+                        label="Answer only from (empty: all sources)",
+                        elem_id="scope",
+                        scale=3,
+                        min_width=200,
+                    )
+                    model = gr.Dropdown(
+                        [assistant.names.chat],
+                        value=assistant.names.chat,
+                        allow_custom_value=True,
+                        label="Chat model",
+                        elem_id="chat-model",
+                        visible=False,
+                        scale=2,
+                        min_width=200,
+                    )
+                chatbot = gr.Chatbot(
+                    label="Conversation",
+                    show_label=False,
+                    elem_id="conversation",
+                    scale=1,
+                    placeholder=f"### Ask about your pages and files\n{_what_is_asked(assistant.settings)}",
+                    buttons=["copy", "copy_all"],
+                    feedback_value=None,
+                    layout="bubble",
+                )
+                face = gr.ChatInterface(
+                    respond,
+                    chatbot=chatbot,
+                    textbox=gr.Textbox(
+                        placeholder="Ask a question …",
+                        show_label=False,
+                        label="Question",
+                        max_length=assistant.settings.max_question,
+                        autofocus=True,
+                        submit_btn=True,
+                        stop_btn=True,
+                        scale=7,
+                    ),
+                    additional_inputs=[scope, model],
+                    examples=[[question] for question in EXAMPLES]
+                    if DEFAULT_SOURCE in assistant.settings.sources
+                    else None,
+                    cache_examples=False,
+                    editable=True,
+                    save_history=True,
+                    flagging_mode="manual",
+                    flagging_dir=str(HERE / ".gradio" / "flagged"),
+                    concurrency_limit=limit,
+                    show_progress="hidden",
+                    api_visibility="private",
+                )
+            sidebar = Sidebar(assistant, may_change)
         _keep_conversations(face, assistant.settings.data_dir)
         face.textbox.stop(
             mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
@@ -154,44 +207,65 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         gr.api(chat, api_name="chat", concurrency_limit=limit)  # type: ignore[attr-defined]
         gr.api(predict, api_name="predict", concurrency_limit=limit)  # type: ignore[attr-defined]
 
-        seen = gr.State("")
-        outputs = [status, actions, pull, retry, seen]
+        seen = gr.State({})
+        outputs = [status, actions, pull, retry, scope, model, seen]
 
-        def tick(last: str, request: gr.Request) -> Any:
-            now = assistant.status()
-            shown = show_status(now)
+        def tick(last: dict[str, Any], request: gr.Request) -> Any:
+            status = assistant.status()
             owner = may_change(request)
-            if shown == last:
+            now: dict[str, Any] = {"status": show_status(status), "scope": name_sources(assistant), "owner": owner}
+            if now == last:
                 return [gr.skip()] * len(outputs)
-            can_pull, can_retry = bool(now["missing"]) and owner, bool(now["failed"]) and owner
+            can_pull, can_retry = bool(status["missing"]) and owner, bool(status["failed"]) and owner
             return [
-                shown,
+                now["status"],
                 gr.Row(visible=can_pull or can_retry),
-                gr.Button(f"Pull {', '.join(now['missing'])}", visible=can_pull),
+                gr.Button(f"Pull {', '.join(status['missing'])}", visible=can_pull),
                 gr.Button(visible=can_retry),
-                shown,
+                gr.Dropdown(now["scope"]) if now["scope"] != last.get("scope") else gr.skip(),
+                gr.Dropdown(visible=owner) if owner != last.get("owner") else gr.skip(),
+                now,
             ]
 
-        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        gr.on([page.load, gr.Timer(1.5).tick], tick, seen, outputs, **quiet)
+        timer = gr.Timer(1.5)
+        gr.on([page.load, timer.tick], tick, seen, outputs, **QUIET)
+        gr.on([page.load, timer.tick], sidebar.look, [sidebar.seen, sidebar.filter], sidebar.outputs, **QUIET)
+        model.focus(lambda: gr.Dropdown(name_chat_models(assistant)), None, model, **QUIET)
 
         def pull_missing(request: gr.Request) -> None:
             if not may_change(request):
-                raise gr.Error("Only the user admin may change models.", print_exception=False)
+                raise gr.Error(REFUSED, print_exception=False)
             _pull_missing(assistant)
 
         def try_again(request: gr.Request) -> None:
             if not may_change(request):
-                raise gr.Error("Only the user admin may change sources.", print_exception=False)
+                raise gr.Error(REFUSED, print_exception=False)
             assistant.retry()
 
         pull.click(pull_missing, None, None, api_visibility="private", concurrency_limit=1)
-        retry.click(try_again, None, None, **quiet)
+        retry.click(try_again, None, None, **QUIET)
     for function in page.fns.values():
         if function.api_name == "flag":  # the thumbs under an answer: the page's own business
             function.api_visibility = "private"
     page.queue(max_size=max(1, assistant.settings.queue_size), default_concurrency_limit=8, api_open=False)
     return page
+
+
+def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
+    """What a conversation can be limited to: (what is shown, source); titles that are not unique with their address."""
+    sources = assistant.sources
+    titles = Counter(item.title for item in sources)
+    named = [
+        (item.title if titles[item.title] == 1 else f"{item.title} ({short(item.source)})", item.source)
+        for item in sources
+    ]
+    return sorted(named, key=lambda name: name[0].lower())
+
+
+def name_chat_models(assistant: Assistant) -> list[str]:
+    """The chat models that a conversation can go on with, the app's own first."""
+    others = [model.name for model in assistant.models() if model.use == "chat"]
+    return [assistant.names.chat, *(name for name in others if name != assistant.names.chat)]
 
 
 def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
@@ -210,7 +284,7 @@ def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
     return messages
 
 
-def show_answer(update: Update, assistant: Assistant) -> list[gr.ChatMessage]:
+def show_answer(update: Update, assistant: Assistant, scope: Sequence[str] = ()) -> list[gr.ChatMessage]:
     """The messages for a moment of an answer: its text, and a note that opens to the passages."""
     timings = update.timings
     words = [PHASES[update.phase]]
@@ -218,6 +292,8 @@ def show_answer(update: Update, assistant: Assistant) -> list[gr.ChatMessage]:
         words = ["; ".join(awaiting)]
     if update.sources:
         words.append(f"{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
+    if scope:
+        words.append(f"only from {'1 source' if len(scope) == 1 else f'{len(scope)} sources'}")
     if timings.first_token is not None:
         words.append(f"first token after {timings.first_token:.1f} s")
     if update.phase == "done" and timings.tokens_per_second:

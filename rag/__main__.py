@@ -52,6 +52,15 @@ def build_parser() -> argparse.ArgumentParser:
     ask = command("ask", "answer a question, streaming, with its sources at the end")
     ask.add_argument("question")
     ask.add_argument("--json", action="store_true", help="print one JSON object in place of text")
+    ask.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="answer from this source alone, as listed, or what it ends with; may be repeated",
+    )
+    reindex = command("reindex", "move the library to another embedding model, or to chunks of another size")
+    reindex.add_argument("--yes", action="store_true", help="do not ask, only say what it costs")
     mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)")
     doctor = command("doctor", "check models, weights, index and disk, and say what to do")
     for made in (ask, mcp):
@@ -66,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(build_parser().parse_args(arguments))
     name = given.pop("command")
     own: dict[str, Any] = {
-        key: given.pop(key) for key in ("question", "json", "names", "depth", "limit") if key in given
+        key: given.pop(key) for key in ("question", "json", "names", "depth", "limit", "only", "yes") if key in given
     }
     as_json = own.get("json", False)
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
@@ -75,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "mcp":
             return _serve_mcp(settings)
         if name == "ask":
-            return asyncio.run(_ask(settings, own["question"], as_json))
+            return asyncio.run(_ask(settings, own["question"], own["only"], as_json))
         if name == "doctor":
             return commands.doctor(settings)
         return _on_library(name, settings, own)
@@ -90,9 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _on_library(name: str, settings: Settings, own: dict[str, Any]) -> int:
-    with closing(commands.open_library(settings)) as handle:
+    with closing(commands.open_library(settings, whole=name != "reindex")) as handle:
         if name == "sources":
             return commands.show_sources(handle, own["json"])
+        if name == "reindex":
+            return commands.reindex(handle, settings, own["yes"])
         if name == "remove":
             return commands.remove(handle, [_absolute(item) for item in own["names"]])
         names = [_absolute(item) for item in own["names"]]
@@ -107,7 +118,7 @@ def _absolute(source: str) -> str:
     return path if not is_url(source) and os.path.exists(path) else source
 
 
-async def _ask(settings: Settings, question: str, as_json: bool) -> int:
+async def _ask(settings: Settings, question: str, only: list[str], as_json: bool) -> int:
     """Answer with an assistant of our own, or let the app that holds the data folder do it."""
     assistant = Assistant(settings)
     try:
@@ -115,10 +126,10 @@ async def _ask(settings: Settings, question: str, as_json: bool) -> int:
     except StoreLocked as error:
         if not error.url:
             raise
-        return await _ask_app(error.url, error.token, question, as_json)
+        return await _ask_app(error.url, error.token, question, only, as_json)
     text = ""
     try:
-        async with aclosing(assistant.stream_answer(question)) as updates:
+        async with aclosing(assistant.stream_answer(question, scope=only)) as updates:
             async for update in updates:
                 text = update.text
                 if not as_json:
@@ -133,13 +144,13 @@ async def _ask(settings: Settings, question: str, as_json: bool) -> int:
         await asyncio.to_thread(assistant.close)
 
 
-async def _ask_app(url: str, token: str, question: str, as_json: bool) -> int:
+async def _ask_app(url: str, token: str, question: str, only: list[str], as_json: bool) -> int:
     """The same over `/stream` of the running app."""
     headers = {"Authorization": f"Bearer {token}"}
     text = ""
     try:
         async with httpx.AsyncClient(timeout=httpx.Timeout(30, read=None), trust_env=False) as client:
-            body = {"question": question}
+            body = {"question": question, "scope": only}
             async with client.stream("POST", f"{url}stream", json=body, headers=headers) as reply:
                 if reply.status_code != 200:
                     data = json.loads(await reply.aread())

@@ -43,7 +43,8 @@ DESCRIPTION = """
 Ask your pages and files; a local model answers, and every answer comes with the passages it is drawn from. All routes
 give the same answers.
 
-**WebSocket `/chat`** (OpenAPI has no words for it): a text frame is a question, or JSON `{"question", "history"}`.
+**WebSocket `/chat`** (OpenAPI has no words for it): a text frame is a question, or JSON
+`{"question", "history", "scope"}`.
 Each piece of the answer is a frame `{"message": piece}`; then comes
 `{"message": "", "done": true, "sources": [...], "timings": {...}}`. An error is `{"error", "code", "done": true}`
 and leaves the socket usable. Questions sent meanwhile wait their turn, four at most.
@@ -67,6 +68,9 @@ class Question(BaseModel):
 
     question: str = Field(description="What is asked.")
     history: list[Turn] = Field([], description="Earlier turns, oldest first.")
+    scope: list[str] = Field(
+        [], description="Sources to answer from, as `/library` names them or by what a name ends with; empty: all."
+    )
 
 
 class Source(BaseModel):
@@ -203,6 +207,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         request: Request,
         query: Annotated[str, Query(description="The question.")] = "",
         sources: Annotated[bool, Query(description="Give the answer with its sources, not the text alone.")] = False,
+        scope: Annotated[tuple[str, ...], Query(description="A source to answer from; may be repeated.")] = (),
     ) -> Response:
         """The whole answer, as a JSON string; with `sources=true` as an object.
 
@@ -212,7 +217,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
         update = Update()
         try:
-            async with aclosing(_while_connected(request, assistant.stream_answer(query))) as updates:
+            async with aclosing(_while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
                 async for now in updates:
                     update = now
         except RagError as error:
@@ -241,7 +246,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             check_question(question.question, assistant.settings.max_question)
         except RagError as error:
             return JSONResponse(failure_of(error), error.status)
-        updates = assistant.stream_answer(question.question, messages_of(question.history))
+        updates = assistant.stream_answer(question.question, messages_of(question.history), scope=question.scope)
 
         async def events() -> AsyncIterator[str]:
             try:
@@ -307,8 +312,8 @@ def done_frame(update: Update) -> dict[str, Any]:
 class ChatSocket:
     """One WebSocket on `/chat`.
 
-    A text frame is a question (or a JSON object `{"question", "history"}`); each piece of the answer is a frame
-    `{"message": piece}`, then comes `{"message": "", "done": true, "sources", "timings"}`. An error is a frame
+    A text frame is a question (or a JSON object `{"question", "history", "scope"}`); each piece of the answer is a
+    frame `{"message": piece}`, then comes `{"message": "", "done": true, "sources", "timings"}`. An error is a frame
     `{"error", "code", "done": true}`, and the socket stays usable. A task reads all the time, since a frame left unread
     would keep the peer's pongs from being seen; another answers, one question after the other.
     """
@@ -357,7 +362,9 @@ class ChatSocket:
             except asyncio.TimeoutError:
                 await self._socket.close(1001, "idle")
                 return
-            updates = self._assistant.stream_answer(question.question, messages_of(question.history))
+            updates = self._assistant.stream_answer(
+                question.question, messages_of(question.history), scope=question.scope
+            )
             try:
                 async with aclosing(updates):
                     async for update in updates:
@@ -392,7 +399,7 @@ def question_of(text: str) -> Question:
                 return Question.model_validate(data)
             except ValidationError as error:
                 raise QuestionError(f"The question does not fit: {_first(error.errors())}.") from None
-    return Question(question=text, history=[])
+    return Question(question=text, history=[], scope=[])
 
 
 def _json(data: dict[str, Any]) -> str:

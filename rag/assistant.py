@@ -35,8 +35,8 @@ from rag.chain import (
 )
 from rag.embedded import ChatEngine
 from rag.errors import NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
-from rag.indexes import Indexes
 from rag.library import Library, find_named
 from rag.loader import GUIDE
 from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
@@ -337,14 +337,22 @@ class Assistant:
         Raises:
             QuestionError: there is no such embedding model here.
         """
-        made = None
-        if embeddings is not None:
-            names = [model.name for model in self.models() if model.use == "embeddings"]
-            if embeddings not in names:
-                raise QuestionError(f"There is no embedding model {embeddings}; there is {', '.join(names)}.")
-            made = self.indexes.made_with(embeddings)
-        self.indexes.want(made)
+        self.indexes.want(self._made_with(embeddings) if embeddings else None)
         self._wake["index"].set()
+
+    def estimate(self, embeddings: str) -> Offer:
+        """What it would cost to move the library to another embedding model; embeds a few texts to see.
+
+        Raises:
+            RagError: there is no such embedding model here, or it cannot be had.
+        """
+        return self.indexes.estimate(self._made_with(embeddings))
+
+    def _made_with(self, embeddings: str) -> Made:
+        names = [model.name for model in self.models() if model.use == "embeddings"]
+        if embeddings not in names:
+            raise QuestionError(f"There is no embedding model {embeddings}; there is {', '.join(names)}.")
+        return self.indexes.made_with(embeddings)
 
     def models(self) -> list[Model]:
         """Every model that there is: Ollama's, the embedded ones, and those in use.

@@ -48,6 +48,15 @@ class Handle(Protocol):
     def cancel(self) -> None:
         """Stop what is under way."""
 
+    def estimate(self, embeddings: str) -> str:
+        """What it costs to move the library to another embedding model."""
+
+    def reindex(self, embeddings: str) -> None:
+        """Move it there."""
+
+    def index(self) -> dict[str, Any]:
+        """The index that answers, and the one that is being built."""
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -55,21 +64,28 @@ class Handle(Protocol):
 class Here(Handle):
     """The library in this process, without a chat model."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, whole: bool) -> None:
+        """`whole`: it is no use without an index that answers."""
         self._assistant = Assistant(settings)
         self._assistant.start(chat=False)
         pause = threading.Event()
         while self._assistant.library is None:
             if problem := self._assistant.problems.get("index"):
+                if not whole:
+                    break
                 self.close()
                 raise problem
             pause.wait(0.05)
-        self._library: Library = self._assistant.library
+
+    @property
+    def _library(self) -> Library:
+        if problem := self._assistant.problems.get("index"):
+            raise problem
+        assert self._assistant.library is not None
+        return self._assistant.library
 
     @override
     def look(self) -> dict[str, Any]:
-        if problem := self._assistant.problems.get("index"):
-            raise problem
         return self._library.look()
 
     @override
@@ -87,6 +103,18 @@ class Here(Handle):
     @override
     def cancel(self) -> None:
         self._library.cancel()
+
+    @override
+    def estimate(self, embeddings: str) -> str:
+        return str(self._assistant.estimate(embeddings))
+
+    @override
+    def reindex(self, embeddings: str) -> None:
+        self._assistant.reindex(embeddings)
+
+    @override
+    def index(self) -> dict[str, Any]:
+        return self._assistant.indexes.status()
 
     @override
     def close(self) -> None:
@@ -135,18 +163,30 @@ class Running(Handle):
         self._call("POST", "library/cancel")
 
     @override
+    def estimate(self, embeddings: str) -> str:
+        return str(self._call("GET", f"library/index?{urlencode({'embeddings': embeddings})}")["told"])
+
+    @override
+    def reindex(self, embeddings: str) -> None:
+        self._call("POST", "library/index", json={"embeddings": embeddings})
+
+    @override
+    def index(self) -> dict[str, Any]:
+        return self._call("GET", "library/index")
+
+    @override
     def close(self) -> None:
         self._client.close()
 
 
-def open_library(settings: Settings) -> Handle:
+def open_library(settings: Settings, *, whole: bool = True) -> Handle:
     """The library, in this process or in the app that holds the data folder.
 
     Raises:
         RagError: it cannot be had; says what to do.
     """
     try:
-        return Here(settings)
+        return Here(settings, whole=whole)
     except StoreLocked as error:
         if not error.url:
             raise
@@ -206,6 +246,30 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
             told = entry["reason"] if failed else f"{entry['title']}, {entry['chunks']} chunks"
             print(f"{entry['state']:8} {entry['source']}: {told}", file=sys.stderr if failed else sys.stdout)
     return int(code)
+
+
+def reindex(handle: Handle, settings: Settings, agreed: bool) -> int:
+    """Move the library to the embedding model of the settings; says what it costs and asks, unless it is `agreed`."""
+    name = choose_models(settings).embeddings
+    told = handle.estimate(name)
+    print(f"To answer from an index of {name}, {told}. The old index is kept.")
+    if not agreed and input("Build it? [y/N] ").strip().lower() not in ("y", "yes"):
+        return 1
+    handle.reindex(name)
+    pause = threading.Event()
+    bar = tqdm(unit=" chunks", leave=False, disable=not sys.stderr.isatty())
+    try:
+        while not (now := handle.index())["answers"] or now["building"]:
+            if now["problem"]:
+                raise StoreError(now["problem"])
+            if now["building"]:
+                bar.total, bar.n = now["building"]["total"] or None, now["building"]["done"]
+                bar.refresh()
+            pause.wait(POLL_SECONDS)
+    finally:
+        bar.close()
+    print(f"The library is indexed with {now['answers']['embeddings']} now.")
+    return 0
 
 
 def doctor(settings: Settings) -> int:

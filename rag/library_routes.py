@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from rag.api import PlainRoute, failure_of
 from rag.assistant import Assistant
-from rag.errors import NothingIndexed, RagError
+from rag.errors import NothingIndexed, RagError, SourceRefused
 from rag.library import MOST_PAGES, Library
+from rag.loader import is_url
 
+SHOWN = {
+    ".pdf": "application/pdf",
+    ".txt": "text/plain",
+    ".md": "text/plain",
+    ".csv": "text/plain",
+    ".json": "text/plain",
+}
+"""File types that a browser shows without running anything in them; others are saved."""
 OWNERS = ("local", "owner", "admin")
 """Visitors who may change the library: this machine's own page, its owner's commands, the user admin."""
+REFUSED = "Only the user admin may change sources and models. Log in as admin, with RAG_ADMIN_PASSWORD."
 
 
 class Sources(BaseModel):
@@ -37,6 +49,12 @@ class Refresh(BaseModel):
     sources: list[str] | None = None
 
 
+class Index(BaseModel):
+    """The index to answer from."""
+
+    embeddings: str | None = Field(description="Embedding model, `provider:model`; null: keep the index there is.")
+
+
 def may_change(visitor: object) -> bool:
     """Whether a visitor may change sources and models."""
     return visitor in OWNERS
@@ -53,15 +71,18 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         return assistant.library
 
     def told(names: list[str] | None = None) -> dict[str, Any]:
-        return {**library().look(), "asked": names or []}
+        return {**library().look(), "asked": names or [], "index": assistant.indexes.status()}
 
-    async def change(request: Request, work: Any, status: int = 200) -> JSONResponse:
+    async def change(request: Request, work: Any, status: int = 200) -> Response:
+        return await owner(request, lambda: told(work()), status)
+
+    async def owner(request: Request, work: Any, status: int = 200) -> Response:
+        """Do what only owners may; `work` gives the reply or its data."""
         if not may_change(request.scope.get("visitor")):
-            refused = "Only the user admin may change sources. Log in as admin, with RAG_ADMIN_PASSWORD."
-            return JSONResponse({"error": refused, "code": "refused"}, 403)
+            return JSONResponse({"error": REFUSED, "code": "refused"}, 403)
         try:
-            names = await asyncio.to_thread(work)
-            return JSONResponse(told(names), status)
+            given = await asyncio.to_thread(work)
+            return given if isinstance(given, Response) else JSONResponse(given, status)
         except RagError as error:
             return JSONResponse(failure_of(error), error.status)
 
@@ -74,7 +95,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
             return JSONResponse(failure_of(error), error.status)
 
     @router.post("/library", status_code=202)
-    async def add(request: Request, given: Sources) -> JSONResponse:
+    async def add(request: Request, given: Sources) -> Response:
         """Ask for sources; they are loaded and indexed one after the other, as `GET /library` tells."""
         private = request.scope.get("visitor") == "owner"
         return await change(
@@ -84,20 +105,68 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         )
 
     @router.post("/library/refresh", status_code=202)
-    async def refresh(request: Request, given: Refresh) -> JSONResponse:
+    async def refresh(request: Request, given: Refresh) -> Response:
         """Ask whether sources have changed; what has is indexed anew, and the old version answers until then."""
         return await change(request, lambda: library().refresh(given.sources), 202)
 
     @router.post("/library/cancel")
-    async def cancel(request: Request) -> JSONResponse:
+    async def cancel(request: Request) -> Response:
         """Drop what waits and stop what is under way; what is finished stays."""
         return await change(request, lambda: library().cancel())
 
     @router.delete("/library")
     async def remove(
         request: Request, source: Annotated[list[str], Query(description="Sources to forget.")]
-    ) -> JSONResponse:
+    ) -> Response:
         """Forget sources: no answer is drawn from them any more."""
         return await change(request, lambda: library().remove(source))
+
+    @router.get("/library/file", response_class=FileResponse)
+    async def show(request: Request, source: Annotated[str, Query(description="A file in the library.")]) -> Response:
+        """A file of the library as it is; owners alone get it."""
+
+        def found() -> Response:
+            path = Path(source)
+            if is_url(source) or source not in {item.source for item in assistant.sources} or not path.is_file():
+                raise SourceRefused(source, "no file in the library, or not there any more")
+            kind = SHOWN.get(path.suffix.lower())
+            return FileResponse(
+                path,
+                media_type=f"{kind}; charset=utf-8" if kind == "text/plain" else kind or "application/octet-stream",
+                filename=path.name,
+                content_disposition_type="inline" if kind else "attachment",
+            )
+
+        return await owner(request, found)
+
+    @router.get("/library/index")
+    async def index(
+        request: Request,
+        embeddings: Annotated[str | None, Query(description="An embedding model: what would it cost?")] = None,
+    ) -> Response:
+        """The index that answers, one that is being built, one that is offered; or what moving to another costs."""
+
+        def estimate() -> dict[str, Any]:
+            offer = assistant.estimate(str(embeddings))
+            return {"chunks": offer.chunks, "seconds": round(offer.seconds, 1), "told": str(offer)}
+
+        if embeddings is None:
+            return JSONResponse(assistant.indexes.status())
+        return await owner(request, estimate)
+
+    @router.post("/library/index", status_code=202)
+    async def reindex(request: Request, given: Index) -> Response:
+        """Move the library to another embedding model; the old index answers until the new one is whole."""
+
+        def ask() -> dict[str, Any]:
+            assistant.reindex(given.embeddings)
+            return assistant.indexes.status()
+
+        return await owner(request, ask, 202)
+
+    @router.get("/models", tags=["state"])
+    async def models(request: Request) -> Response:
+        """The models that can be chosen: Ollama's and the embedded ones, with size (bytes) and window (tokens)."""
+        return await owner(request, lambda: {"models": [asdict(model) for model in assistant.models()]})
 
     return router

@@ -38,16 +38,18 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
     )
 
     @server.tool()
-    async def ask(question: str, history: list[Turn] | None = None) -> dict[str, Any]:
+    async def ask(question: str, history: list[Turn] | None = None, scope: list[str] | None = None) -> dict[str, Any]:
         """Answer a question from the library with a local chat model; gives the answer and the passages used.
 
         Args:
             question: One question in full words.
             history: Earlier turns of the conversation, oldest first, where the question is a follow-up.
+            scope: Sources to answer from, as the tool `sources` names them; all of them if it is left out.
         """
         update = Update()
         try:
-            async with aclosing(assistant.stream_answer(question, messages_of(history or []))) as updates:
+            answer = assistant.stream_answer(question, messages_of(history or []), scope=scope or ())
+            async with aclosing(answer) as updates:
                 async for now in updates:
                     update = now
         except RagError as error:
@@ -60,14 +62,15 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
         }
 
     @server.tool()
-    async def search(query: str) -> dict[str, Any]:
+    async def search(query: str, scope: list[str] | None = None) -> dict[str, Any]:
         """Find the passages of the library nearest to a query; no model writes anything.
 
         Args:
             query: What to look for, as a question or in keywords.
+            scope: Sources to search, as the tool `sources` names them; all of them if it is left out.
         """
         try:
-            return {"passages": sources_of(await assistant.search(query))}
+            return {"passages": sources_of(await assistant.search(query, scope or ()))}
         except RagError as error:
             raise ToolError(f"{error.code}: {error}") from error
 

@@ -1,0 +1,388 @@
+"""The page's sidebar: the library with what is under way in it, and the models."""
+
+from __future__ import annotations
+
+import html
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from rag.assistant import Assistant
+from rag.errors import RagError
+from rag.formats import FILE_TYPES
+from rag.indexes import told_seconds
+from rag.library import MOST_PAGES, Entry, Library
+from rag.library_routes import REFUSED
+from rag.loader import GUIDE, is_url
+from rag.models import Model
+
+MOST_ROWS = 300
+"""Sources that are listed at once; the filter finds the others."""
+MOST_WAITING = 3
+DEPTHS = [
+    ("Just these pages", -1),
+    ("The pages of a sitemap", 0),
+    ("Follow links within the site: 1 step", 1),
+    ("Follow links within the site: 2 steps", 2),
+    ("Follow links within the site: 3 steps", 3),
+]
+CLICKS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-action]');
+  if (!button) return;
+  if (button.dataset.sure && !window.confirm(button.dataset.sure)) return;
+  trigger('click', {action: button.dataset.action, source: button.dataset.source || ''});
+});
+"""
+"""One listener for all rows: the server writes them, and no script of theirs ever runs."""
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+class Sidebar:
+    """What the page needs of its sidebar: where the visitor's choices are, and what keeps it up to date."""
+
+    def __init__(self, assistant: Assistant, may_change: Callable[[gr.Request], bool]) -> None:
+        """Build the sidebar within the page that is being built."""
+        self._assistant = assistant
+        self._may_change = may_change
+        with gr.Column(elem_id="sidebar", scale=0, min_width=360):
+            self.head = gr.HTML("<h2>Library</h2>", elem_id="library-head", js_on_load=CLICKS, padding=False)
+            with gr.Group(visible=False, elem_id="adding") as self.adding:
+                self.urls = gr.Textbox(
+                    label="Add pages",
+                    placeholder="https://… one address a line",
+                    lines=1,
+                    max_lines=6,
+                    max_length=20_000,
+                    elem_id="urls",
+                )
+                with gr.Row(elem_id="how"):
+                    self.depth = gr.Dropdown(DEPTHS, value=-1, show_label=False, label="How much", container=False)
+                    self.limit = gr.Number(
+                        100,
+                        label="Pages at most",
+                        minimum=1,
+                        maximum=MOST_PAGES,
+                        precision=0,
+                        visible=False,
+                        min_width=90,
+                    )
+                    self.add = gr.Button("Add", variant="primary", size="sm", min_width=80, scale=0)
+                self.files = gr.File(
+                    label="Add files", file_count="multiple", height=90, show_label=False, elem_id="files"
+                )
+                self.folder = gr.UploadButton("Add a folder …", file_count="directory", size="sm", elem_id="folder")
+            self.work = gr.HTML(elem_id="library-work", js_on_load=CLICKS, padding=False)
+            self.filter = gr.Textbox(
+                show_label=False,
+                label="Filter",
+                placeholder="Filter by title or address",
+                container=False,
+                visible=False,
+                elem_id="library-filter",
+            )
+            self.rows = gr.HTML(elem_id="library-rows", js_on_load=CLICKS, padding=False)
+            with gr.Accordion("Models", open=False, visible=False, elem_id="models") as self.models:
+                self.told = gr.HTML(elem_id="models-told", padding=False)
+                with gr.Row(elem_id="pulling"):
+                    self.pull_name = gr.Textbox(
+                        label="Pull a model with Ollama", placeholder="such as qwen3:4b", max_length=200, scale=3
+                    )
+                    self.pull = gr.Button("Pull", size="sm", min_width=80, scale=0)
+                self.embeddings = gr.Dropdown([], label="Embedding model", interactive=True, elem_id="embeddings")
+                self.cost = gr.HTML(elem_id="cost", padding=False, visible=False)
+                self.build = gr.Button("Build its index", variant="primary", size="sm", visible=False)
+            self.index = gr.HTML(elem_id="index-work", js_on_load=CLICKS, padding=False)
+        self.seen = gr.State({})
+        self._connect()
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `look` gives, in its order."""
+        return [self.head, self.adding, self.work, self.filter, self.rows, self.models, self.index, self.seen]
+
+    def _connect(self) -> None:
+        self.depth.change(lambda depth: gr.Number(visible=depth >= 0), self.depth, self.limit, **QUIET)
+        given = [self.urls, self.depth, self.limit]
+        gr.on([self.add.click, self.urls.submit], self._add, given, self.urls, **QUIET)
+        for upload in (self.files, self.folder):
+            upload.upload(self._keep, upload, upload, api_visibility="private", concurrency_limit=4)
+        for rows in (self.head, self.work, self.rows, self.index):
+            rows.click(self._act, None, None, **QUIET)
+        self.filter.input(self.look, [self.seen, self.filter], self.outputs, **QUIET)
+        self.models.expand(self._show_models, None, [self.told, self.embeddings], **QUIET)
+        self.embeddings.input(self._estimate, self.embeddings, [self.cost, self.build], api_visibility="private")
+        self.build.click(self._reindex, self.embeddings, [self.cost, self.build], **QUIET)
+        self.pull.click(self._pull, self.pull_name, self.pull_name, api_visibility="private", concurrency_limit=1)
+
+    # -- what the visitor does -----------------------------------------------------------------------------------
+
+    def _library(self, request: gr.Request) -> Library:
+        self._check(request)
+        if self._assistant.library is None:
+            raise gr.Error("The library is being opened. Try again in a moment.", print_exception=False)
+        return self._assistant.library
+
+    def _check(self, request: gr.Request) -> None:
+        if not self._may_change(request):
+            raise gr.Error(REFUSED, print_exception=False)
+
+    def _add(self, urls: str, depth: int, limit: int | None, request: gr.Request) -> str:
+        library = self._library(request)
+        try:
+            library.add(urls.split(), private=False, depth=depth, limit=limit or 1)
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return ""
+
+    def _keep(self, paths: list[str] | str | None, request: gr.Request) -> None:
+        """Keep what was uploaded in the data folder, and index it."""
+        library = self._library(request)
+        refused = []
+        kept = []
+        for path in [paths] if isinstance(paths, str) else paths or []:
+            name = Path(path).name
+            if name.startswith("."):
+                continue
+            if Path(name).suffix.lower() not in FILE_TYPES:
+                refused.append(name)
+                continue
+            try:
+                kept.append(self._assistant.folder.keep_file(Path(path), name))
+            except RagError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            finally:
+                Path(path).unlink(missing_ok=True)
+        if kept:
+            library.add(kept, private=True)
+        if refused:
+            gr.Warning(f"Nothing here can read {', '.join(refused[:5])}{' …' if len(refused) > 5 else ''}.")
+
+    def _act(self, click: gr.EventData, request: gr.Request) -> None:
+        library = self._library(request)
+        source = str(click._data.get("source", ""))
+        try:
+            match click._data.get("action"):
+                case "refresh":
+                    library.refresh([source])
+                case "refresh all":
+                    library.refresh()
+                case "remove":
+                    library.remove([source])
+                case "cancel":
+                    library.cancel()
+                case "keep index":
+                    self._assistant.reindex(None)
+                case "build index":
+                    self._assistant.reindex(source)
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _show_models(self, request: gr.Request) -> tuple[str, Any]:
+        self._check(request)
+        models = self._assistant.models()
+        names = [model.name for model in models if model.use == "embeddings"]
+        return show_models(models), gr.Dropdown(names, value=self._assistant.embeddings)
+
+    def _estimate(self, name: str, request: gr.Request) -> tuple[Any, Any]:
+        self._check(request)
+        if name == self._assistant.embeddings:
+            return gr.HTML(visible=False), gr.Button(visible=False)
+        try:
+            offer = self._assistant.estimate(name)
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        told = (
+            f"<p>To answer from an index of <b>{html.escape(name)}</b>, {offer}. The old index answers until then.</p>"
+        )
+        return gr.HTML(told, visible=True), gr.Button("Build its index" if offer.chunks else "Use it", visible=True)
+
+    def _reindex(self, name: str, request: gr.Request) -> tuple[Any, Any]:
+        self._check(request)
+        try:
+            self._assistant.reindex(name)
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return gr.HTML(visible=False), gr.Button(visible=False)
+
+    def _pull(self, name: str, request: gr.Request) -> str:
+        self._check(request)
+        name = name.strip()
+        try:
+            for _ in self._assistant.pull(name):
+                pass
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        gr.Info(f"{name} is pulled.")
+        return ""
+
+    # -- what it shows -------------------------------------------------------------------------------------------
+
+    def look(self, seen: dict[str, Any], wanted: str | None, request: gr.Request) -> list[Any]:
+        """What has changed since `seen`, the texts that the visitor's page shows now."""
+        owner = self._may_change(request)
+        library = self._assistant.library
+        entries = library.entries() if library else []
+        now: dict[str, Any] = {
+            "head": show_head(entries, owner, self._assistant.embeddings if library else ""),
+            "owner": owner,
+            "work": show_work(entries, library.progress() if library else None, owner),
+            "filter": sum(entry.state == "ready" for entry in entries) > 8,
+            "rows": show_rows(entries, owner, wanted or ""),
+            "index": show_index(self._assistant.indexes.status(), owner),
+        }
+        if now == seen:
+            return [gr.skip()] * len(self.outputs)
+        made: dict[str, Any] = {
+            "head": now["head"],
+            "owner": gr.Group(visible=owner),
+            "work": now["work"],
+            "filter": gr.Textbox(visible=now["filter"]),
+            "rows": now["rows"],
+            "models": gr.Accordion(visible=owner),
+            "index": now["index"],
+        }
+        now["models"] = owner
+        return [value if now[key] != seen.get(key) else gr.skip() for key, value in made.items()] + [now]
+
+
+def show_head(entries: Sequence[Entry], owner: bool, embeddings: str) -> str:
+    """The title, how much there is and what it is indexed with, and the button that asks all of it again."""
+    ready = [entry for entry in entries if entry.indexed_at]
+    told = f"{len(ready)} source{'s' * (len(ready) != 1)}, {sum(entry.chunks for entry in ready):,} chunks"
+    told += f", indexed with {html.escape(embeddings)}"
+    again = '<button data-action="refresh all">Refresh all</button>' if owner and ready else ""
+    return f"<div class='head'><h2>Library</h2>{again}<small>{told if embeddings else 'being opened …'}</small></div>"
+
+
+def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: bool) -> str:
+    """What is under way, with a bar, what waits, and what failed."""
+    parts = []
+    if progress:
+        done, total = progress["done"], progress["total"]
+        left = f" · about {told_seconds(progress['seconds_left'])} left" if progress["seconds_left"] is not None else ""
+        more = progress["sources_left"] - 1
+        ahead = f" · {more} more source{'s' * (more != 1)}" if more else ""
+        step = f"indexing {done} of {total} chunks" if total else "loading"
+        stop = '<button data-action="cancel">Cancel</button>' if owner else ""
+        parts.append(
+            f"<div class='busy'><b title='{html.escape(progress['source'])}'>"
+            f"{html.escape(short(progress['source']))}</b>"
+            f"<progress {f'value={done} max={total}' if total else ''}></progress>"
+            f"<small>{step}{ahead}{left}</small>{stop}</div>"
+        )
+    waiting = [entry for entry in entries if entry.state == "waiting"]
+    parts += [_row(entry, "waiting", owner) for entry in waiting[:MOST_WAITING]]
+    if len(waiting) > MOST_WAITING:
+        parts.append(f"<p class='more'>and {len(waiting) - MOST_WAITING} more wait</p>")
+    failed = [entry for entry in entries if entry.state == "failed"]
+    parts += [_row(entry, f"failed: {entry.reason}", owner) for entry in failed[:MOST_ROWS]]
+    return "".join(parts)
+
+
+def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> str:
+    """The sources that answers can be drawn from."""
+    words = wanted.lower().split()
+    ready = [
+        entry
+        for entry in entries
+        if entry.state == "ready" and all(word in f"{entry.title} {entry.source}".lower() for word in words)
+    ]
+    if not ready and not words and not entries:
+        told = "Add a page or a file above" if owner else "The person who runs this has to add a page or a file"
+        return f"<p class='empty'>The library is empty. {told}, then ask about it.</p>"
+    parts = [_row(entry, "", owner) for entry in ready[:MOST_ROWS]]
+    if not ready and words:
+        parts.append("<p class='more'>Nothing fits the filter.</p>")
+    if len(ready) > MOST_ROWS:
+        parts.append(f"<p class='more'>and {len(ready) - MOST_ROWS} more; the filter finds them</p>")
+    return "".join(parts)
+
+
+def _row(entry: Entry, state: str, owner: bool) -> str:
+    """One source: its title, what is known of it, and what can be done with it."""
+    source = html.escape(entry.source, quote=True)
+    title = html.escape(entry.title if entry.title != entry.source else short(entry.source))
+    facts = [entry.kind, f"{entry.chunks} chunks" if entry.chunks else "", told_size(entry.size) if entry.size else ""]
+    if entry.indexed_at:
+        facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.indexed_at)))
+    link = link_to(entry.source, owner)
+    opened = f"<a href='{html.escape(link)}' target='_blank' rel='noopener noreferrer'>Open</a>" if link else ""
+    buttons = ""
+    if owner:
+        again = "Try again" if entry.state == "failed" else "Refresh"
+        if entry.source != GUIDE and entry.state != "waiting":
+            buttons += f'<button data-action="refresh" data-source="{source}">{again}</button>'
+        sure = html.escape(f"Remove {entry.title}? Answers are not drawn from it any more.", quote=True)
+        buttons += f'<button data-action="remove" data-source="{source}" data-sure="{sure}">Remove</button>'
+    told = f"<span class='{entry.state}'>{html.escape(state)}</span>" if state else ""
+    return (
+        f"<div class='item {entry.state}'><b title='{source}'>{title}</b>"
+        f"<small class='where'>{html.escape(short(entry.source, 60))}</small>"
+        f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>{told}<nav>{opened}{buttons}</nav></div>"
+    )
+
+
+def show_models(models: Sequence[Model]) -> str:
+    """The models there are, as a table."""
+    rows = "".join(
+        f"<tr><td>{html.escape(model.name)}<br><small>{html.escape(f'{model.use} {model.details}')}</small></td>"
+        f"<td>{told_size(model.size) if model.size else ''}</td>"
+        f"<td>{f'{model.window:,}' if model.window else ''}</td></tr>"
+        for model in models
+    )
+    return f"<table><thead><tr><th>Model</th><th>Size</th><th>Tokens of context</th></tr></thead>{rows}</table>"
+
+
+def show_index(status: dict[str, Any], owner: bool) -> str:
+    """The index that is being built beside the one that answers, or is offered."""
+    if status["problem"] and status["building"]:
+        name = html.escape(status["building"]["made"]["embeddings"])
+        told = f"<p class='bad'>The index of {name} cannot be built now: {html.escape(status['problem'])}</p>"
+        return told + ('<button data-action="keep index">Keep the old one</button>' if owner else "")
+    if building := status["building"]:
+        left = building["seconds_left"]
+        return (
+            f"<div class='busy'><b>A new index: {html.escape(building['made']['embeddings'])}</b>"
+            f"<progress {'value={done} max={total}'.format(**building) if building['total'] else ''}></progress>"
+            f"<small>{building['done']} of {building['total']} chunks"
+            f"{f' · about {told_seconds(left)} left' if left is not None else ''} · the old one answers</small>"
+            + ('<button data-action="keep index">Cancel</button>' if owner else "")
+            + "</div>"
+        )
+    if (offer := status["offer"]) and owner:
+        made = offer["made"]
+        name = html.escape(made["embeddings"])
+        return (
+            f"<div class='offer'><p>The settings name <b>{name}</b> with chunks of {made['chunk_size']} characters. To"
+            f" answer from an index of it, {html.escape(offer['told'])}.</p>"
+            f'<button data-action="build index" data-source="{name}">Build it</button>'
+            '<button data-action="keep index">Keep the old one</button></div>'
+        )
+    return ""
+
+
+def link_to(source: str, owner: bool) -> str:
+    """Where a source can be opened; a file only by owners."""
+    if is_url(source):
+        return source if source.lower().startswith(("http://", "https://")) else ""
+    return f"library/file?source={quote(source, safe='')}" if owner and source != GUIDE else ""
+
+
+def short(source: str, most: int = 48) -> str:
+    """The end of an address or path."""
+    name = source if is_url(source) else os.path.basename(source) or source
+    name = name.removeprefix("https://").removeprefix("http://").rstrip("/")
+    return name if len(name) <= most else "…" + name[-most:]
+
+
+def told_size(size: int) -> str:
+    """Bytes as people say them."""
+    if size < 1e6:
+        return f"{max(1, round(size / 1e3))} kB"
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
