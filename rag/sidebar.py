@@ -77,16 +77,6 @@ class Sidebar:
                     label="Add files", file_count="multiple", height=90, show_label=False, elem_id="files"
                 )
                 self.folder = gr.UploadButton("Add a folder …", file_count="directory", size="sm", elem_id="folder")
-            self.work = gr.HTML(elem_id="library-work", js_on_load=CLICKS, padding=False)
-            self.filter = gr.Textbox(
-                show_label=False,
-                label="Filter",
-                placeholder="Filter by title or address",
-                container=False,
-                visible=False,
-                elem_id="library-filter",
-            )
-            self.rows = gr.HTML(elem_id="library-rows", js_on_load=CLICKS, padding=False)
             with gr.Accordion("Models", open=False, visible=False, elem_id="models") as self.models:
                 self.told = gr.HTML(elem_id="models-told", padding=False)
                 with gr.Row(elem_id="pulling"):
@@ -98,6 +88,16 @@ class Sidebar:
                 self.cost = gr.HTML(elem_id="cost", padding=False, visible=False)
                 self.build = gr.Button("Build its index", variant="primary", size="sm", visible=False)
             self.index = gr.HTML(elem_id="index-work", js_on_load=CLICKS, padding=False)
+            self.work = gr.HTML(elem_id="library-work", js_on_load=CLICKS, padding=False)
+            self.filter = gr.Textbox(
+                show_label=False,
+                label="Filter",
+                placeholder="Filter by title or address",
+                container=False,
+                visible=False,
+                elem_id="library-filter",
+            )
+            self.rows = gr.HTML(elem_id="library-rows", js_on_load=CLICKS, padding=False)
         self.seen = gr.State({})
         self._connect()
 
@@ -322,7 +322,7 @@ def _row(entry: Entry, state: str, owner: bool) -> str:
         buttons += f'<button data-action="remove" data-source="{source}" data-sure="{sure}">Remove</button>'
     told = f"<span class='{entry.state}'>{html.escape(state)}</span>" if state else ""
     return (
-        f"<div class='item {entry.state}'><b title='{source}'>{title}</b>"
+        f"<div class='source {entry.state}'><b title='{source}'>{title}</b>"
         f"<small class='where'>{html.escape(short(entry.source, 60))}</small>"
         f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>{told}<nav>{opened}{buttons}</nav></div>"
     )
@@ -336,7 +336,7 @@ def show_models(models: Sequence[Model]) -> str:
         f"<td>{f'{model.window:,}' if model.window else ''}</td></tr>"
         for model in models
     )
-    return f"<table><thead><tr><th>Model</th><th>Size</th><th>Tokens of context</th></tr></thead>{rows}</table>"
+    return f"<table><thead><tr><th>Model</th><th>Size</th><th>Context</th></tr></thead>{rows}</table>"
 
 
 def show_index(status: dict[str, Any], owner: bool) -> str:

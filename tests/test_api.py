@@ -305,8 +305,8 @@ def leave_gradio(served: Served) -> Callable[[], None]:
 
 
 def _ask_on_page(page: Any) -> None:
-    page.get_by_test_id("textbox").fill("What is a plan?")
-    page.get_by_test_id("textbox").press("Enter")
+    page.get_by_role("textbox", name="Question").fill("What is a plan?")
+    page.get_by_role("textbox", name="Question").press("Enter")
 
 
 def leave_page_by_stop(served: Served) -> Callable[[], None]:
@@ -514,8 +514,8 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
     def ask() -> dict[str, Any]:
         page = browser.page
         page.reload()
-        page.get_by_test_id("textbox").fill(question)
-        page.get_by_test_id("textbox").press("Enter")
+        page.get_by_role("textbox", name="Question").fill(question)
+        page.get_by_role("textbox", name="Question").press("Enter")
         note = page.locator("#conversation").get_by_text(re.compile("^(Sources ·|⚠)")).first
         note.wait_for(timeout=30_000)
         text = page.locator("#conversation .bot.message").first.inner_text().partition("\n")[0].strip()

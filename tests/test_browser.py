@@ -56,8 +56,8 @@ def foreign(url: str, own: str) -> bool:
 
 
 def ask(page: Page, question: str) -> None:
-    page.get_by_test_id("textbox").fill(question)
-    page.get_by_test_id("textbox").press("Enter")
+    page.get_by_role("textbox", name="Question").fill(question)
+    page.get_by_role("textbox", name="Question").press("Enter")
 
 
 def bot(page: Page) -> Any:
@@ -110,7 +110,7 @@ def test_retry_and_undo(page: Page, server: OllamaServer) -> None:
     expect(page.get_by_text("Sources · 4 passages")).to_have_count(1)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#conversation")).not_to_contain_text("Second.")
-    expect(page.get_by_test_id("textbox")).to_have_value("What is a plan?")
+    expect(page.get_by_role("textbox", name="Question")).to_have_value("What is a plan?")
 
 
 def test_a_saved_conversation_outlives_a_reload(page: Page, server: OllamaServer) -> None:

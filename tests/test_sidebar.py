@@ -1,0 +1,223 @@
+"""The library and the models on the page, in a real browser, over the app as a process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser import FLAGS, find_browser
+from tests.conftest import AppStarter, Pages, RunningApp, wait_until
+from tests.ollama_server import MXBAI, ModelSpec, OllamaServer, Pullable
+from tests.test_loader import pdf
+
+MOON = "The moon pulls the sea twice a day on every shore of the bay. " * 4
+CHEESE = "A wheel of cheese from the valley ripens for fourteen months in the cellar. " * 3
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server() -> Iterator[OllamaServer]:
+    with OllamaServer(
+        reply=quoting,
+        models={"llama3": ModelSpec(8192), "qwen3": ModelSpec(32_768), "mxbai-embed-large": MXBAI},
+        pullable={"tiny": Pullable(ModelSpec(2048))},
+    ) as server:
+        yield server
+
+
+def quoting(messages: list[dict[str, Any]]) -> list[str]:
+    """An answer that shows what the model was given to read."""
+    return [
+        f"{word} " for word in ("moon", "cheese", "agent") if word in messages[-1]["content"].partition("Answer")[0]
+    ]
+
+
+@pytest.fixture
+def app(start_app: AppStarter, server: OllamaServer, tmp_path: Path) -> RunningApp:
+    return start_app(
+        *("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md"),
+        *("--model", "ollama:llama3", "--embeddings", "embedded:all-minilm-l6-v2"),
+        environment={"OLLAMA_HOST": server.url, "RAG_ALLOW_HOSTS": "127.0.0.1"},
+    )
+
+
+@pytest.fixture
+def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(app.url)
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    yield page
+    context.close()
+    assert not problems, problems
+
+
+def add_url(page: Page, *urls: str) -> None:
+    page.locator("#urls textarea").fill("\n".join(urls))
+    page.get_by_role("button", name="Add", exact=True).click()
+
+
+def row(page: Page, title: str) -> Any:
+    return page.locator("#sidebar .source").filter(has_text=title)
+
+
+def ask(page: Page, question: str, nth: int) -> Any:
+    """Ask, wait for the answer with its sources, and open them; the messages of that answer."""
+    page.get_by_role("textbox", name="Question").fill(question)
+    page.get_by_role("textbox", name="Question").press("Enter")
+    sources = page.get_by_text(re.compile(r"Sources · \d passage"))
+    expect(sources).to_have_count(nth, timeout=30_000)
+    sources.last.click()
+    return page.locator("#conversation .bot").last
+
+
+def titles(app: RunningApp) -> list[str]:
+    return sorted(entry["title"] for entry in httpx.get(f"{app.url}library", timeout=10).json()["sources"])
+
+
+def test_a_url_and_a_pdf_are_added_asked_about_limited_to_and_removed(
+    page: Page, app: RunningApp, pages: Pages, tmp_path: Path
+) -> None:
+    pages.pages["/moon"] = f"<title>Moon facts</title><p>{MOON}</p>"
+    add_url(page, f"{pages.url}/moon", f"{pages.url}/moon#again")
+    expect(row(page, "Moon facts")).to_contain_text("1 chunks", timeout=30_000)
+    (tmp_path / "cheese.pdf").write_bytes(pdf(CHEESE, title="Cheese book"))
+    page.locator("#files input[type=file]").set_input_files(tmp_path / "cheese.pdf")
+    expect(row(page, "Cheese book")).to_contain_text("PDF", timeout=30_000)
+    kept = next((tmp_path / "data" / "files").glob("*/cheese.pdf"))
+    assert titles(app) == ["A short guide to LLM agents", "Cheese book", "Moon facts"]
+
+    expect(ask(page, "What pulls the sea on every shore?", 1)).to_contain_text("moon")
+    answer = ask(page, "For how many months does the cheese ripen?", 2)
+    expect(answer).to_contain_text("Cheese book")
+    expect(answer).to_contain_text("page 1")
+
+    page.locator("#scope input").click()
+    page.get_by_role("option", name="Cheese book").click()
+    page.keyboard.press("Escape")
+    answer = ask(page, "What pulls the sea on every shore?", 3)
+    expect(page.get_by_text("only from 1 source")).to_have_count(1)
+    expect(answer).to_contain_text("Cheese book")
+    expect(answer).not_to_contain_text("Moon facts")
+    expect(answer).not_to_contain_text("guide")
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    row(page, "Moon facts").get_by_role("button", name="Remove").click()
+    expect(row(page, "Moon facts")).to_have_count(0)
+    wait_until(lambda: titles(app) == ["A short guide to LLM agents", "Cheese book"], 10)
+    row(page, "Cheese book").get_by_role("button", name="Remove").click()
+    expect(row(page, "Cheese book")).to_have_count(0)
+    assert not kept.exists()
+    page.get_by_role("textbox", name="Question").fill("What ripens?")
+    page.get_by_role("textbox", name="Question").press("Enter")
+    expect(page.locator("#conversation")).to_contain_text("not in the library", timeout=20_000)
+
+
+def test_what_fails_says_why_and_is_tried_again(page: Page, pages: Pages, tmp_path: Path) -> None:
+    add_url(page, f"{pages.url}/gone", "http://10.0.0.1/secret")
+    expect(row(page, "/gone")).to_contain_text("404", timeout=30_000)
+    expect(row(page, "10.0.0.1")).to_contain_text("RAG_ALLOW_HOSTS", timeout=30_000)
+    pages.pages["/gone"] = f"<title>Back again</title><p>{MOON}</p>"
+    row(page, "/gone").get_by_role("button", name="Try again").click()
+    expect(row(page, "Back again")).to_contain_text("1 chunks", timeout=30_000)
+    (tmp_path / "song.mp3").write_bytes(b"ID3")
+    page.locator("#files input[type=file]").set_input_files(tmp_path / "song.mp3")
+    expect(page.get_by_text("Nothing here can read song.mp3")).to_be_visible(timeout=10_000)
+    pages.pages["/gone"] = f"<title>Changed</title><p>{CHEESE}</p>"
+    page.get_by_role("button", name="Refresh all").click()
+    expect(row(page, "Changed")).to_contain_text("1 chunks", timeout=30_000)
+
+
+def test_titles_and_addresses_are_text_on_the_page(page: Page, pages: Pages) -> None:
+    pages.pages["/x"] = (
+        "<title>${alert(1)} {{value}} &lt;img src=x onerror=alert(2)&gt; &quot;' onmouseover=alert(3)</title>"
+        f"<p>{MOON}</p>"
+    )
+    add_url(page, f"{pages.url}/x")
+    told = row(page, "${alert(1)}")
+    expect(told).to_contain_text("{{value}} <img src=x onerror=alert(2)> \"' onmouseover=alert(3)", timeout=30_000)
+    assert page.locator("#sidebar img").count() == 0
+    assert page.locator("#sidebar [onmouseover]").count() == 0
+
+
+def test_another_chat_model_for_a_conversation_and_another_pulled(page: Page, server: OllamaServer) -> None:
+    page.locator("#chat-model input").click()
+    page.get_by_role("option", name="ollama:qwen3").click()
+    ask(page, "What can an agent do?", 1)
+    assert [item.body["model"] for item in server.requests if item.path == "/api/chat"] == ["qwen3"]
+    page.locator("#models > button").click()
+    expect(page.locator("#models-told")).to_contain_text("32,768", timeout=10_000)
+    expect(page.locator("#models-told")).to_contain_text("4.7 GB")
+    page.get_by_label("Pull a model with Ollama").fill("tiny")
+    page.get_by_role("button", name="Pull", exact=True).click()
+    expect(page.get_by_text("tiny is pulled")).to_be_visible(timeout=10_000)
+
+
+def test_another_embedding_model_is_offered_with_its_cost_and_takes_over_whole(
+    page: Page, app: RunningApp, server: OllamaServer
+) -> None:
+    page.locator("#models > button").click()
+    page.locator("#embeddings input").click()
+    page.get_by_role("option", name="ollama:mxbai-embed-large").click()
+    expect(page.locator("#cost")).to_contain_text("chunks are embedded, in about", timeout=20_000)
+    with server.hold(after=0, path="/api/embed") as gate:
+        page.get_by_role("button", name="Build its index").click()
+        gate.wait()
+        expect(page.locator("#index-work")).to_contain_text("the old one answers", timeout=10_000)
+        ask(page, "What can an agent do?", 1)
+        assert app.health()["models"]["embeddings"] == "embedded:all-minilm-l6-v2"
+    wait_until(lambda: app.health()["models"]["embeddings"] == "ollama:mxbai-embed-large", 30)
+    ask(page, "What can an agent plan?", 2)
+    embedded = len([item for item in server.requests if item.path == "/api/embed"])
+    httpx.post(f"{app.url}library/index", json={"embeddings": "embedded:all-minilm-l6-v2"}, timeout=30)
+    wait_until(lambda: app.health()["models"]["embeddings"] == "embedded:all-minilm-l6-v2", 30)
+    ask(page, "What can an agent remember?", 3)
+    assert len([item for item in server.requests if item.path == "/api/embed"]) == embedded
+
+
+def test_on_a_phone_chat_and_library_are_two_tabs(browser: Browser, app: RunningApp) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 780})
+    page = context.new_page()
+    page.goto(app.url)
+    expect(page.get_by_role("textbox", name="Question")).to_be_visible(timeout=20_000)
+    expect(page.locator("#sidebar")).not_to_be_visible()
+    page.get_by_role("tab", name="Library").click()
+    expect(page.locator("#sidebar")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Question")).not_to_be_visible()
+    context.close()
+
+
+def test_visitors_without_the_admin_password_look_and_cannot_change(
+    browser: Browser, start_app: AppStarter, tmp_path: Path
+) -> None:
+    app = start_app(
+        *("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--host", "127.0.0.2"),
+        environment={"RAG_PASSWORD": "open sesame", "RAG_ADMIN_PASSWORD": "boss"},
+        ready=False,
+    )
+    for user, word, owner in (("rag", "open sesame", False), ("admin", "boss", True)):
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(app.url)
+        page.locator("input[name=username]").fill(user)
+        page.locator("input[name=password]").fill(word)
+        page.get_by_role("button", name="Log in").click()
+        expect(row(page, "A short guide")).to_be_visible(timeout=60_000)
+        for part in ("#adding", "#models", "#chat-model", "#sidebar button[data-action]"):
+            assert (page.locator(part).count() > 0 and page.locator(part).first.is_visible()) == owner, (user, part)
+        context.close()
