@@ -36,7 +36,7 @@ from rag.library_routes import may_change as is_owner
 from rag.loader import GUIDE, is_url
 from rag.mcp_server import build_mcp_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
-from rag.sidebar import QUIET, Sidebar, short
+from rag.sidebar import QUIET, Sidebar, counted, short
 
 TITLE = "Local RAG chat"
 HERE = Path(__file__).resolve().parent
@@ -217,6 +217,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             if now == last:
                 return [gr.skip()] * len(outputs)
             can_pull, can_retry = bool(status["missing"]) and owner, bool(status["failed"]) and owner
+            can_retry &= status["guide"] or not status["ready"]
             return [
                 now["status"],
                 gr.Row(visible=can_pull or can_retry),
@@ -361,19 +362,24 @@ def show_status(status: dict[str, Any]) -> str:
     """The strip over the chat: models, what is indexed, what is awaited, what is wrong."""
     mood = "ok" if status["ready"] else "bad" if status["problems"] else "wait"
     models = status["models"]
-    counts = f"{status['sources']} source{'s' * (status['sources'] != 1)}, {status['chunks']} chunks"
-    facts = (("Chat", models["chat"]), ("Embeddings", models["embeddings"]), ("Indexed", counts))
+    counts = f"{counted(status['sources'], 'source')}, {counted(status['chunks'], 'chunk')}"
+    facts = [("Chat", models["chat"]), ("Embeddings", models["embeddings"]), ("Indexed", counts)]
+    if status["ready"] and status["awaiting"]:  # beside the rest, so that nothing moves while people chat
+        facts.append(("Meanwhile", "; ".join(status["awaiting"])))
     strip = "".join(f"<span><small>{name}</small> {html.escape(value)}</span>" for name, value in facts)
     lines = [f"<h1>{TITLE}</h1>"]
     lines += [f'<div class="strip {mood}"><i aria-hidden="true"></i>{strip}</div>']
-    lines += [f'<p class="wait">{html.escape(text)} …</p>' for text in status["awaiting"]]
+    lines += [f'<p class="wait">{html.escape(text)} …</p>' for text in status["awaiting"] if not status["ready"]]
     lines += [f'<p class="bad">{html.escape(text)}</p>' for text in status["problems"].values()]
+    failed = list(status["failed"].items())
+    shown = 0 if status["ready"] and not status["guide"] else 5  # the library lists them, too
     lines += [
         f'<p class="warn"><b>{html.escape(source)}</b> could not be loaded: {html.escape(reason)}</p>'
-        for source, reason in list(status["failed"].items())[:5]
+        for source, reason in failed[:shown]
     ]
-    if len(status["failed"]) > 5:
-        lines.append(f'<p class="warn">{len(status["failed"]) - 5} more sources could not be loaded.</p>')
+    if len(failed) > shown:
+        more = f"{counted(len(failed) - shown, 'more source' if shown else 'source')} could not be loaded"
+        lines.append(f'<p class="warn">{more}; the library says why.</p>')
     if status["guide"]:
         lines.append('<p class="wait">Meanwhile answers come from the guide on LLM agents that comes with the app.</p>')
     lines += [f'<p class="warn">{html.escape(text)}</p>' for text in status["notes"]]

@@ -89,7 +89,7 @@ class Assistant:
         self._check_providers()
         self.indexes = Indexes(self.folder, settings, self._build_embeddings, self._address)
         self.library: Library | None = None
-        self._checked = self._finished = self._alone = False
+        self._checked = self._cleaned = self._alone = False
         self._chain: Chain | None = None
         self._retriever: BaseRetriever | None = None
         self._ingested = False
@@ -276,11 +276,10 @@ class Assistant:
             if not self._alone:
                 self._ask_for_named()
         assert self.indexes.active is not None and self.library is not None
-        if not self._finished:
-            for source, error in self.indexes.active.ingest.finish(self._indexing).items():
-                self.library.failed[source] = str(error)
-            self._finished = True
         self.library.work()
+        if not self._cleaned:
+            self.indexes.active.store.clean()
+            self._cleaned = True
         if not self._ingested and not self._alone:
             self._stand_in()
             self._ingested = True

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.errors import EngineError, RagError, SourceError, StoreError, TextTooLong, engine_error
+from rag.errors import EngineError, SourceError, TextTooLong, engine_error
 from rag.fetch import Page
 from rag.loader import load_source
 from rag.settings import Settings
@@ -86,36 +86,31 @@ class Ingest:
         """The sources whose records are whole and not in the index: those of another index."""
         return [record.source for record in self.store.folder.records() if not self.store.has(record)]
 
-    def copy(self, source: str, progress: Progress) -> None:
-        """Index a source from its record, which another index answers from meanwhile.
+    def copy(self, source: str, progress: Progress) -> int:
+        """Index a source from its record, which another index may answer from. Returns the chunks embedded.
 
         Raises:
             RagError: as `index`.
         """
         record = self.store.folder.read(source)
-        if record is not None and not self.store.has(record):
-            self.store.folder.check_space()
-            self._index(record, progress, finish=False)
+        if record is None or self.store.has(record):
+            return 0
+        self.store.folder.check_space()
+        return self._index(record, progress, finish=False)
 
-    def finish(self, progress: Progress) -> dict[str, RagError]:
-        """Index what was loaded before and is not whole in the index: after a kill, a rebuild, a change of settings.
+    def unfinished(self) -> list[str]:
+        """The sources that are loaded and not whole in the index: after a kill, a rebuild, an engine that failed."""
+        begun = [record.source for record in self.store.folder.records(unfinished=True)]
+        return list(dict.fromkeys(begun + self.missing()))
 
-        Returns what failed, by source; one that cannot be indexed does not keep the others from it.
+    def resume(self, source: str, progress: Progress) -> int:
+        """Finish the indexing of a source that is loaded. Returns the chunks embedded.
 
         Raises:
-            EngineError: the embedding model cannot be reached.
+            RagError: as `index`.
         """
-        failed: dict[str, RagError] = {}
-        for unfinished in (True, False):
-            for record in list(self.store.folder.records(unfinished=unfinished)):
-                if not unfinished and self.store.has(record):
-                    continue
-                try:
-                    self._index(record, progress, finish=unfinished)
-                except (TextTooLong, SourceError, StoreError) as error:
-                    failed[record.source] = error
-        self.store.clean()
-        return failed
+        record = self.store.folder.read(source, unfinished=True)
+        return self._index(record, progress) if record else self.copy(source, progress)
 
     def _index(self, record: Record, progress: Progress, *, finish: bool = True) -> int:
         """Write a revision's rows, hidden, then let it take over. Returns the chunks embedded."""

@@ -62,13 +62,17 @@ def find_named(given: Sequence[str], known: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Job:
-    """A source to load and index; with `depth` or `sitemap`, the pages found from it, `limit` at most."""
+    """A source to load and index; with a `depth`, the pages found from it, `limit` at most.
+
+    `page` is it as fetched already; `loaded`: it lies in the data folder as loaded before.
+    """
 
     source: str
     private: bool
     depth: int = -1
     limit: int = 1
     page: Page | None = None
+    loaded: bool = False
 
 
 class Library:
@@ -84,6 +88,7 @@ class Library:
         self._settings = settings
         self._wake = wake
         self._waiting: dict[str, Job] = {}
+        self._loaded: dict[str, Job] = {}
         self._current: tuple[str, State, int, int] | None = None
         self._closing = False
         self._lock = threading.RLock()
@@ -99,6 +104,9 @@ class Library:
                 self.failed[source] = str(told["reason"])
             else:
                 self._waiting[source] = Job(source, bool(told.get("private")))
+        for source in ingest.unfinished():
+            if source not in self.failed:
+                self._loaded[source] = Job(source, source in self._trusted, loaded=True)
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -175,6 +183,7 @@ class Library:
                     raise SourceRefused(source, "not in the library")
             for source in sources:
                 self._waiting.pop(source, None)
+                self._loaded.pop(source, None)
                 self.failed.pop(source, None)
                 self.removed.add(source)
                 if self._current and self._current[0] == source:
@@ -195,9 +204,20 @@ class Library:
         """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""
         with self._lock:
             self._waiting.clear()
+            for source in self._loaded:
+                self._give_up(source)
+            self._loaded.clear()
             if self._current:
                 self._ingest.cancelled.set()
             self._remember()
+
+    def _give_up(self, source: str) -> None:
+        """Leave a source as it was indexed before, also after a restart."""
+        store = self._ingest.store
+        store.folder.drop_unfinished(source)
+        record = store.folder.read(source)
+        if record is not None and not store.has(record):
+            self.failed[source] = "cancelled before it was indexed again"
 
     def close(self) -> None:
         """Stop what is under way; what waits is remembered."""
@@ -245,13 +265,18 @@ class Library:
                 raise Cancelled
             if following := self._peek():
                 ahead = (following, loader.submit(self._load, following))
-            if record is not None:
+            embedded = None
+            if job.loaded:
+                embedded = self._ingest.resume(job.source, self._note)
+            elif record is not None:
                 embedded = self._ingest.index(record, self._note)
+            if embedded is not None:
                 log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
         except Cancelled:
             if self._closing:
                 self._put_back(job)
                 raise
+            self._give_up(job.source)
         except (SourceError, StoreError, TextTooLong) as error:
             if not self._ingest.cancelled.is_set():
                 self._fail(job.source, error)
@@ -267,9 +292,14 @@ class Library:
 
     def _put_back(self, job: Job) -> None:
         with self._lock:
-            self._waiting = {job.source: job, **self._waiting}
+            if job.loaded:
+                self._loaded = {job.source: job, **self._loaded}
+            else:
+                self._waiting = {job.source: job, **self._waiting}
 
     def _load(self, job: Job) -> Record | None:
+        if job.loaded:
+            return None
         if job.depth >= 0:
             self._find_pages(job)
             return None
@@ -280,17 +310,20 @@ class Library:
         with self._lock:
             if self._closing:
                 raise Cancelled
-            source = next(iter(self._waiting), None)
-            if ahead is not None and self._waiting.get(ahead.source) is ahead:
+            waiting = self._loaded or self._waiting
+            source = next(iter(waiting), None)
+            if ahead is not None and waiting.get(ahead.source) is ahead:
                 source = ahead.source
             if source is None:
                 return None
             self._ingest.cancelled.clear()
             self._current = (source, "loading", 0, 0)
-            return self._waiting.pop(source)
+            return waiting.pop(source)
 
     def _peek(self) -> Job | None:
         with self._lock:
+            if self._loaded:
+                return None
             return next((job for job in self._waiting.values() if job.depth < 0), None)
 
     def _find_pages(self, job: Job) -> None:
@@ -334,12 +367,12 @@ class Library:
     @property
     def busy(self) -> bool:
         """Whether something waits or is under way."""
-        return self._current is not None or bool(self._waiting)
+        return self._current is not None or bool(self._waiting) or bool(self._loaded)
 
     def entries(self) -> list[Entry]:
         """Every source, those under way first."""
         with self._lock:
-            current, waiting, failed = self._current, list(self._waiting), dict(self.failed)
+            current, waiting, failed = self._current, [*self._loaded, *self._waiting], dict(self.failed)
         found = {
             item.source: Entry(item.source, item.title, item.kind, "ready", item.chunks, item.size, item.loaded_at)
             for item in self._ingest.store.sources
@@ -369,7 +402,7 @@ class Library:
             if not self._current:
                 return None
             source, _, done, total = self._current
-            waiting = len(self._waiting)
+            waiting = len(self._waiting.keys() | self._loaded.keys())
         spent = time.monotonic() - self._began
         left = None
         if self._chunks and spent > 2:

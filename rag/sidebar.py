@@ -254,7 +254,7 @@ class Sidebar:
 def show_head(entries: Sequence[Entry], owner: bool, embeddings: str) -> str:
     """The title, how much there is and what it is indexed with, and the button that asks all of it again."""
     ready = [entry for entry in entries if entry.indexed_at]
-    told = f"{len(ready)} source{'s' * (len(ready) != 1)}, {sum(entry.chunks for entry in ready):,} chunks"
+    told = f"{counted(len(ready), 'source')}, {counted(sum(entry.chunks for entry in ready), 'chunk')}"
     told += f", indexed with {html.escape(embeddings)}"
     again = '<button data-action="refresh all">Refresh all</button>' if owner and ready else ""
     return f"<div class='head'><h2>Library</h2>{again}<small>{told if embeddings else 'being opened …'}</small></div>"
@@ -264,17 +264,18 @@ def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: 
     """What is under way, with a bar, what waits, and what failed."""
     parts = []
     if progress:
-        done, total = progress["done"], progress["total"]
-        left = f" · about {told_seconds(progress['seconds_left'])} left" if progress["seconds_left"] is not None else ""
-        more = progress["sources_left"] - 1
-        ahead = f" · {more} more source{'s' * (more != 1)}" if more else ""
-        step = f"indexing {done} of {total} chunks" if total else "loading"
+        done, total, ended, left = (progress[key] for key in ("done", "total", "sources_done", "sources_left"))
+        facts = [f"{done} of {counted(total, 'chunk')}" if total else "loading"]
+        if ended + left > 1:
+            facts.insert(0, f"source {ended + 1} of {ended + left}")
+        if progress["seconds_left"] is not None:
+            facts.append(f"about {told_seconds(progress['seconds_left'])} left")
+        share = f"value={ended + done / (total or 1):.3f} max={ended + left}" if total or ended else ""
         stop = '<button data-action="cancel">Cancel</button>' if owner else ""
         parts.append(
             f"<div class='busy'><b title='{html.escape(progress['source'])}'>"
             f"{html.escape(short(progress['source']))}</b>"
-            f"<progress {f'value={done} max={total}' if total else ''}></progress>"
-            f"<small>{step}{ahead}{left}</small>{stop}</div>"
+            f"<progress {share}></progress><small>{' · '.join(facts)}</small>{stop}</div>"
         )
     waiting = [entry for entry in entries if entry.state == "waiting"]
     parts += [_row(entry, "waiting", owner) for entry in waiting[:MOST_WAITING]]
@@ -308,10 +309,12 @@ def _row(entry: Entry, state: str, owner: bool) -> str:
     """One source: its title, what is known of it, and what can be done with it."""
     source = html.escape(entry.source, quote=True)
     title = html.escape(entry.title if entry.title != entry.source else short(entry.source))
-    facts = [entry.kind, f"{entry.chunks} chunks" if entry.chunks else "", told_size(entry.size) if entry.size else ""]
+    where = short(entry.source, 60)
+    facts = [entry.kind, counted(entry.chunks, "chunk") if entry.chunks else ""]
+    facts.append(told_size(entry.size) if entry.size else "")
     if entry.indexed_at:
         facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.indexed_at)))
-    link = link_to(entry.source, owner)
+    link = link_to(entry.source, owner) if entry.state != "waiting" else ""
     opened = f"<a href='{html.escape(link)}' target='_blank' rel='noopener noreferrer'>Open</a>" if link else ""
     buttons = ""
     if owner:
@@ -323,8 +326,9 @@ def _row(entry: Entry, state: str, owner: bool) -> str:
     told = f"<span class='{entry.state}'>{html.escape(state)}</span>" if state else ""
     return (
         f"<div class='source {entry.state}'><b title='{source}'>{title}</b>"
-        f"<small class='where'>{html.escape(short(entry.source, 60))}</small>"
-        f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>{told}<nav>{opened}{buttons}</nav></div>"
+        + (f"<small class='where'>{html.escape(where)}</small>" if html.escape(where) != title else "")
+        + (f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>" if any(facts) else "")
+        + f"{told}<nav>{opened}{buttons}</nav></div>"
     )
 
 
@@ -379,6 +383,11 @@ def short(source: str, most: int = 48) -> str:
     name = source if is_url(source) else os.path.basename(source) or source
     name = name.removeprefix("https://").removeprefix("http://").rstrip("/")
     return name if len(name) <= most else "…" + name[-most:]
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things, with its word in the plural where it has one."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def told_size(size: int) -> str:

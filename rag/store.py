@@ -193,9 +193,16 @@ class DataFolder:
                 " needed to store more. Free some space and try again."
             )
 
-    def read(self, source: str) -> Record | None:
-        """The record of a source that is indexed."""
-        return _read_record(self._file(source))
+    def read(self, source: str, *, unfinished: bool = False) -> Record | None:
+        """The record of a source that is indexed, or the one that was loaded and is not indexed whole yet."""
+        return _read_record(self._file(source, ".new.json" if unfinished else ".json"))
+
+    def drop_unfinished(self, source: str) -> None:
+        """Forget what was loaded and not indexed whole; what was indexed before stays."""
+        try:
+            self._file(source, ".new.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise store_error(error) from error
 
     def records(self, *, unfinished: bool = False) -> Iterator[Record]:
         """All records: of what is indexed, or of what was loaded and not yet indexed whole."""

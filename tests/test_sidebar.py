@@ -95,7 +95,7 @@ def test_a_url_and_a_pdf_are_added_asked_about_limited_to_and_removed(
 ) -> None:
     pages.pages["/moon"] = f"<title>Moon facts</title><p>{MOON}</p>"
     add_url(page, f"{pages.url}/moon", f"{pages.url}/moon#again")
-    expect(row(page, "Moon facts")).to_contain_text("1 chunks", timeout=30_000)
+    expect(row(page, "Moon facts")).to_contain_text("1 chunk ·", timeout=30_000)
     (tmp_path / "cheese.pdf").write_bytes(pdf(CHEESE, title="Cheese book"))
     page.locator("#files input[type=file]").set_input_files(tmp_path / "cheese.pdf")
     expect(row(page, "Cheese book")).to_contain_text("PDF", timeout=30_000)
@@ -134,13 +134,13 @@ def test_what_fails_says_why_and_is_tried_again(page: Page, pages: Pages, tmp_pa
     expect(row(page, "10.0.0.1")).to_contain_text("RAG_ALLOW_HOSTS", timeout=30_000)
     pages.pages["/gone"] = f"<title>Back again</title><p>{MOON}</p>"
     row(page, "/gone").get_by_role("button", name="Try again").click()
-    expect(row(page, "Back again")).to_contain_text("1 chunks", timeout=30_000)
+    expect(row(page, "Back again")).to_contain_text("1 chunk ·", timeout=30_000)
     (tmp_path / "song.mp3").write_bytes(b"ID3")
     page.locator("#files input[type=file]").set_input_files(tmp_path / "song.mp3")
     expect(page.get_by_text("Nothing here can read song.mp3")).to_be_visible(timeout=10_000)
     pages.pages["/gone"] = f"<title>Changed</title><p>{CHEESE}</p>"
     page.get_by_role("button", name="Refresh all").click()
-    expect(row(page, "Changed")).to_contain_text("1 chunks", timeout=30_000)
+    expect(row(page, "Changed")).to_contain_text("1 chunk ·", timeout=30_000)
 
 
 def test_titles_and_addresses_are_text_on_the_page(page: Page, pages: Pages) -> None:

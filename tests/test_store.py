@@ -16,6 +16,7 @@ import pytest
 
 from rag.errors import EngineError, StoreLocked, TextTooLong
 from rag.ingest import Ingest
+from rag.library import Library as RealLibrary
 from rag.settings import Settings
 from rag.store import DataFolder, Store, check_index, collection_name, set_aside
 from tests.conftest import ROOT, PaperEmbeddings, make_settings
@@ -35,6 +36,7 @@ class Library:
             set_aside(self.folder)
         self.store = Store(self.folder, self.embeddings, ENGINE, (settings.chunk_size, settings.chunk_overlap))
         self.ingest = Ingest(self.store, self.embeddings, settings)
+        self.settings = settings
 
     def add(self, path: Path) -> int:
         record = self.ingest.load(str(path), named_at_start=True)
@@ -44,7 +46,9 @@ class Library:
     def finish(self) -> int:
         """Returns the texts embedded."""
         before = len(self.embeddings.embedded)
-        assert self.ingest.finish(lambda *_: None) == {}
+        for source in self.ingest.unfinished():
+            self.ingest.resume(source, lambda *_: None)
+        self.store.clean()
         return len(self.embeddings.embedded) - before
 
     def find(self, question: str, k: int = 4) -> list[str]:
@@ -299,8 +303,9 @@ def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finishe
         return real(texts)
 
     library.embeddings.embed_documents = refusing  # type: ignore[method-assign]
-    failed = library.ingest.finish(lambda *_: None)
-    assert [Path(source).name for source in failed] == ["b.md"]
+    asked = RealLibrary(library.ingest, library.settings, lambda: None, lambda *_: None)
+    asked.work()
+    assert [Path(source).name for source in asked.failed] == ["b.md"]
     assert {item.title for item in library.store.sources} == {"a.md", "c.md"}
 
 
