@@ -244,6 +244,8 @@ class Assistant:
                 self._embeddings = build_embeddings(
                     self.names.embeddings, self.settings, self._fetching("index", self.names.embeddings)
                 )
+            import chromadb  # noqa: F401  # a second's work while the child checks; after numpy, not beside it
+
             checking.join()
             if checked and checked[0]:
                 kept = set_aside(self.folder)
