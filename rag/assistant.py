@@ -158,7 +158,10 @@ class Assistant:
                 engine.close()
         for thread in self._threads:
             thread.join(10)
+        opened = self.indexes.active is not None
         self.indexes.close()
+        if opened and not any(thread.is_alive() for thread in self._threads):
+            self.folder.note_closed()
         self.folder.release()
 
     # -- what is up ----------------------------------------------------------------------------------------------
@@ -297,15 +300,21 @@ class Assistant:
         log.info("%s sources, %s chunks are indexed", len(self.sources), sum(item.chunks for item in self.sources))
 
     def _check_index(self) -> None:
-        """Look at the index in a child process, once, while the embedding model is made ready."""
+        """Look at the index in a child process, unless it was closed well, while the embedding model is made ready."""
         if self._checked:
             return
         wrong: list[str] = []
         checking = threading.Thread(target=lambda: wrong.append(check_index(self.folder)), daemon=True)
-        checking.start()
+        if self.folder.was_closed():
+            wrong.append("")  # it is as it was left
+        else:
+            checking.start()
         with suppress(RagError):  # another one may be the one that answers; who needs it will tell
             self._build_embeddings(self.names.embeddings)
-        checking.join()
+        import chromadb  # noqa: F401  # a second's work while the child checks; after numpy, not beside it
+
+        if not wrong:
+            checking.join()
         self._checked = True
         if wrong and wrong[0]:
             kept = set_aside(self.folder)

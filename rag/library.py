@@ -221,8 +221,9 @@ class Library:
 
     def close(self) -> None:
         """Stop what is under way; what waits is remembered."""
-        self._closing = True
-        self._ingest.cancelled.set()
+        with self._lock:
+            self._closing = True
+            self._ingest.cancelled.set()
 
     def _remember(self) -> None:
         """Keep what waits, is under way or failed."""
@@ -278,6 +279,9 @@ class Library:
                 raise
             self._give_up(job.source)
         except (SourceError, StoreError, TextTooLong) as error:
+            if self._closing:
+                self._put_back(job)
+                raise Cancelled from error
             if not self._ingest.cancelled.is_set():
                 self._fail(job.source, error)
         except RagError:

@@ -681,7 +681,7 @@ class OllamaServer:
                 del self._loaded[name]
 
     def _entry(self, name: str, spec: ModelSpec, **more: Any) -> dict[str, Any]:
-        digest = hashlib.sha256(name.encode()).hexdigest()
+        digest = hashlib.sha256(f"{name} {spec}".encode()).hexdigest()
         entry = {"name": name, "model": name, "size": spec.size, "digest": digest}
         return {**entry, "details": spec.details, **more}
 

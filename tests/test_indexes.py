@@ -214,6 +214,7 @@ def test_the_command_says_what_it_costs_and_builds(
 ) -> None:
     house.open()
     house.close()
+    monkeypatch.setenv("OPENAI_API_KEY", "none")  # the commands build the chat model, though they ask nothing of it
     settings = house.settings(NOMIC)
     for said, code in (("n", 1), ("y", 0)):
         monkeypatch.setattr("builtins.input", lambda _, said=said: said)

@@ -18,7 +18,7 @@ from rag.errors import EngineError, StoreLocked, TextTooLong
 from rag.ingest import Ingest
 from rag.library import Library as RealLibrary
 from rag.settings import Settings
-from rag.store import DataFolder, Store, check_index, collection_name, set_aside
+from rag.store import DataFolder, Store, check_index, chroma_settings, collection_name, set_aside
 from tests.conftest import ROOT, PaperEmbeddings, make_settings
 
 ENGINE = ("openai:paper", "nowhere")
@@ -205,6 +205,41 @@ def test_damage_is_found_in_a_child_and_mended(library: Library, small: Settings
         assert again.damage or damage == "emptied"
     finally:
         again.close()
+
+
+def clustered(folder: DataFolder, **graph: int) -> None:
+    """An index of 20 sources whose vectors lie near each other, as those of real pages do, with a graph of its own."""
+    import chromadb
+
+    client = chromadb.PersistentClient(str(folder.chroma), chroma_settings())
+    collection = client.create_collection("paper", embedding_function=None, configuration={"hnsw": {**graph}})  # type: ignore[arg-type]
+    rng = random.Random(3)
+    for source in range(20):
+        centre = [rng.gauss(0, 1) for _ in range(24)]
+        vectors = [[place + rng.gauss(0, 0.35) for place in centre] for _ in range(75)]
+        rows = [{"revision": str(source), "number": number} for number in range(75)]
+        collection.upsert(ids=[f"{source}-{number}" for number in range(75)], embeddings=vectors, metadatas=rows)  # type: ignore[arg-type]
+    client.close()  # type: ignore[attr-defined]
+
+
+def test_a_row_that_the_search_misses_is_no_damage(small: Settings) -> None:
+    folder = DataFolder(small.data_dir)
+    clustered(folder, max_neighbors=4, ef_search=10)
+    assert check_index(folder) == ""
+
+
+def test_a_graph_that_finds_little_is_damage(small: Settings) -> None:
+    folder = DataFolder(small.data_dir)
+    clustered(folder, max_neighbors=2, ef_construction=2, ef_search=2)
+    assert "of its own rows" in check_index(folder)
+
+
+def test_vectors_that_are_gone_are_damage(small: Settings) -> None:
+    folder = DataFolder(small.data_dir)
+    clustered(folder, sync_threshold=1000)
+    for path in folder.chroma.glob("*/*.bin"):
+        path.unlink()
+    assert check_index(folder) != ""
 
 
 def test_a_second_process_is_refused_by_name(library: Library, small: Settings) -> None:
