@@ -107,6 +107,8 @@ class Library:
         for source in ingest.unfinished():
             if source not in self.failed:
                 self._loaded[source] = Job(source, source in self._trusted, loaded=True)
+                if ingest.store.folder.read(source, unfinished=True):
+                    self._waiting.pop(source, None)  # this is what it waited for
 
     # -- asking --------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from langchain_core.documents import Document
 
-from rag.errors import SourceError
+from rag.errors import SourceError, SourceRefused
 from rag.fetch import Limits, Page, fetch_if_changed
 from rag.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
 from rag.parser import PARSER
@@ -91,13 +91,13 @@ def expand_source(source: str) -> list[str]:
         if path.is_dir():
             files = sorted(str(file) for file in _files_below(path))
             if not files:
-                raise SourceError(source, f"the folder has no file of a readable type: {READABLE}")
+                raise SourceRefused(source, f"the folder has no file of a readable type: {READABLE}")
             return files
         if path.exists():
             return [str(path)]
     except (OSError, RuntimeError, ValueError):  # a name too long, of no known user, with a NUL, a link to itself
         pass
-    raise SourceError(source, "there is no such file or folder")
+    raise SourceRefused(source, "there is no such file or folder")
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

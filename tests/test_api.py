@@ -69,10 +69,8 @@ def serve(folder: Path, **given: Any) -> Served:
     (folder / "notes.md").write_text(f"# Notes\n\n{TEXT}", encoding="utf-8")
     server = OllamaServer(reply=lambda messages: ANSWER)
     server.start()
-    sources = (str(folder / "notes.md"),)
-    settings = make_settings(
-        folder, model="ollama:llama3", embeddings="openai:paper", sources=sources, ollama_host=server.url, **given
-    )
+    defaults = {"model": "ollama:llama3", "embeddings": "openai:paper", "sources": (str(folder / "notes.md"),)}
+    settings = make_settings(folder, **{**defaults, "ollama_host": server.url, **given})
     assistant = Assistant(settings, embeddings=PaperEmbeddings())
     assistant.start()
     blocks = page.serve(assistant)

@@ -211,6 +211,49 @@ def test_what_waits_is_remembered_and_an_engine_that_fails_heals(tmp_path: Path,
         second.close()
 
 
+def test_what_is_cancelled_does_not_come_back_with_a_restart(tmp_path: Path, pages: Pages) -> None:
+    pages.pages |= {
+        "/a": f"<p>{MOON}</p>",
+        "/b": f"<p>{RIVER.replace('sea', 'halt') * 40}</p>",
+        "/c": f"<p>{RIVER}</p>",
+    }
+    settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=200, chunk_overlap=20)
+
+    def opened() -> Assistant:
+        made = Assistant(settings, embeddings=Gated())
+        made.start(chat=False)
+        wait_until(lambda: made.library is not None, 30)
+        return made
+
+    def ended(made: Assistant) -> None:
+        closing = threading.Thread(target=made.close)
+        closing.start()
+        assert made.library and isinstance(made._embeddings, Gated)
+        wait_until(lambda: made.library and made.library._closing, 10)
+        made._embeddings.gate.set()
+        closing.join(30)
+
+    first = opened()
+    assert first.library and isinstance(first._embeddings, Gated)
+    first.library.add([f"{pages.url}/{name}" for name in "abc"], private=True)
+    assert first._embeddings.reached.wait(30)
+    ended(first)
+    second = opened()
+    assert second.library and isinstance(second._embeddings, Gated)
+    assert second._embeddings.reached.wait(30)
+    assert states(second) == {"a": "ready", "b": "indexing", "c": "waiting"}
+    assert pages.hits.count("/b") == 1, "what was loaded before is not asked for again"
+    second.library.cancel()
+    second._embeddings.gate.set()
+    idle(second)
+    assert states(second) == {"a": "ready"}
+    second.close()
+    third = opened()
+    idle(third)
+    assert states(third) == {"a": "ready"}
+    third.close()
+
+
 # -- the command line, here and handed to the running app ---------------------------------------------------------
 
 
