@@ -214,7 +214,7 @@ def test_what_waits_is_remembered_and_an_engine_that_fails_heals(tmp_path: Path,
 def test_what_is_cancelled_does_not_come_back_with_a_restart(tmp_path: Path, pages: Pages) -> None:
     pages.pages |= {
         "/a": f"<p>{MOON}</p>",
-        "/b": f"<p>{RIVER.replace('sea', 'halt') * 120}</p>",
+        "/b": f"<p>{''.join(f'River {n} runs to a halt. ' for n in range(900))}</p>",
         "/c": f"<p>{RIVER}</p>",
     }
     settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=200, chunk_overlap=20)
