@@ -10,14 +10,17 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing, closing
+from pathlib import Path
 from typing import Any
 
 import httpx
+from tqdm import tqdm
 
 from rag import commands
 from rag.api import done_frame, failure_of
 from rag.assistant import Assistant
 from rag.errors import EngineUnreachable, RagError, StoreLocked
+from rag.evaluate import as_json, evaluate, load_questions, report, settings_of, table
 from rag.loader import is_url
 from rag.settings import Settings, load_settings
 
@@ -62,10 +65,17 @@ def build_parser() -> argparse.ArgumentParser:
     reindex = command("reindex", "move the library to another embedding model, or to chunks of another size")
     reindex.add_argument("--yes", action="store_true", help="do not ask, only say what it costs")
     mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)")
+    evaluation = command("eval", "ask questions with known passages, and say how often they are found")
+    evaluation.add_argument("file", type=Path, metavar="FILE.jsonl", help="one JSON object a line; see the README")
+    evaluation.add_argument(
+        "--against", action="append", default=[], metavar="RAG_NAME=VALUE", help="compare with this setting; repeatable"
+    )
+    evaluation.add_argument("--retrieval-only", action="store_true", help="ask no chat model")
+    evaluation.add_argument("--json", action="store_true", help="print one JSON object in place of a table")
     doctor = command("doctor", "check models, weights, index and disk, and say what to do")
-    for made in (ask, mcp):
+    for made in (ask, mcp, evaluation):
         made.add_argument("--source", action="append", dest="sources", metavar="URL_OR_PATH", help="load this first")
-    for made in (ask, mcp, doctor):
+    for made in (ask, mcp, doctor, evaluation):
         made.add_argument("--model", metavar="PROVIDER:MODEL", help="chat model, such as ollama:llama3")
     return parser
 
@@ -75,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(build_parser().parse_args(arguments))
     name = given.pop("command")
     own: dict[str, Any] = {
-        key: given.pop(key) for key in ("question", "json", "names", "depth", "limit", "only", "yes") if key in given
+        key: given.pop(key)
+        for key in ("question", "json", "names", "depth", "limit", "only", "yes", "file", "against", "retrieval_only")
+        if key in given
     }
     as_json = own.get("json", False)
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
@@ -85,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _serve_mcp(settings)
         if name == "ask":
             return asyncio.run(_ask(settings, own["question"], own["only"], as_json))
+        if name == "eval":
+            return _evaluate(settings, given, own)
         if name == "doctor":
             return commands.doctor(settings)
         return _on_library(name, settings, own)
@@ -184,6 +198,26 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
     for source in frame["sources"]:
         page = f", page {source['page']}" if source["page"] else ""
         print(f"[{source['number']}] {source['title']}{page}  {source['source']}")
+
+
+def _evaluate(settings: Settings, given: dict[str, Any], own: dict[str, Any]) -> int:
+    """Print the figures of these settings, and beside them those of the settings compared with."""
+    questions, answers = load_questions(own["file"]), not own["retrieval_only"]
+    compared = [settings]
+    if own["against"]:
+        compared.append(load_settings(**given | settings_of(own["against"])))
+    reports = []
+    for each in compared:
+        with tqdm(total=len(questions), unit=" questions", leave=False, disable=not sys.stderr.isatty()) as bar:
+            outcomes = asyncio.run(evaluate(each, questions, answers=answers, progress=bar.update))
+        reports.append(report(outcomes))
+    if own["json"]:
+        print(as_json(reports))
+        return 0
+    if own["against"]:
+        print(f"these settings / {' '.join(own['against'])}")
+    print(table(reports, answers=answers))
+    return 0
 
 
 def _serve_mcp(settings: Settings) -> int:

@@ -40,6 +40,7 @@ from rag.ingest import Cancelled
 from rag.library import Library, find_named
 from rag.loader import GUIDE
 from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
+from rag.retriever import build_retriever
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
 
@@ -129,14 +130,16 @@ class Assistant:
         if self._given_embeddings is None and self.names.embeddings.partition(":")[0] not in local:
             self._given_embeddings = build_embeddings(self.names.embeddings, self.settings)
 
-    def start(self, *, chat: bool = True) -> None:
+    def start(self, *, chat: bool = True, sources: bool | None = None) -> None:
         """Take the data folder and begin to work; returns at once. `chat`: with a chat model, not the library alone.
+
+        `sources`: also load those that the settings name; with a chat model, this is so if nothing is said.
 
         Raises:
             StoreError: the folder cannot be had.
         """
         self.folder.acquire()
-        self._alone = not chat
+        self._alone = not (chat if sources is None else sources)
         targets = {"chat": self._bring_up_chat, "index": self._bring_up_index}
         for name, target in targets.items():
             if name == "chat" and not chat:
@@ -412,10 +415,10 @@ class Assistant:
             event.set()
 
     def _link(self) -> None:
-        """Build the chain once both its ends are there."""
-        if self.indexes.active is None:
+        """Build the retriever once the store is there, and the chain once the chat model is, too."""
+        if self._store is None or self._alone:
             return
-        self._retriever = self.indexes.active.store.vector_store().as_retriever(search_kwargs={"k": self.settings.k})
+        self._retriever = build_retriever(self._store, self.settings)
         if self._chat is not None:
             self._chain = self._chain_of(self.names.chat, *self._chat)
 
@@ -504,6 +507,20 @@ class Assistant:
         except SourceError as error:
             raise QuestionError(f"The answer is to be drawn from {error.source}, which is {error.reason}.") from error
 
+    async def retriever(self, k: int) -> BaseRetriever:
+        """A retriever of `k` passages, waited for until every source is indexed; needs no chat model.
+
+        Raises:
+            RagError: there is nothing to search; says why.
+        """
+        while not self._ingested:
+            if problem := self.problems.get("index"):
+                raise problem
+            await asyncio.sleep(POLL_SECONDS)
+        self._need_chunks()
+        assert self._store is not None
+        return build_retriever(self._store, self.settings, k)
+
     @property
     def sources(self) -> list[IndexedSource]:
         """What answers can be drawn from."""
@@ -529,9 +546,8 @@ class Assistant:
             problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
             if problem:
                 raise problem
-            if self._ingested and not self._has_chunks():
-                failed = "; ".join(f"{source}: {reason}" for source, reason in self.failed.items())
-                raise NothingIndexed(f"Nothing is indexed yet, so there is nothing to answer from. {failed}".strip())
+            if self._ingested:
+                self._need_chunks()
             await asyncio.sleep(POLL_SECONDS)
         sources = self._in_scope(scope)
         if other:
@@ -542,6 +558,11 @@ class Assistant:
             assert self._chain is not None
             chain = self._chain
         return RunnablePassthrough.assign(scope=lambda _: sources) | chain if sources else chain
+
+    def _need_chunks(self) -> None:
+        if not self._has_chunks():
+            failed = "; ".join(f"{source}: {reason}" for source, reason in self.failed.items())
+            raise NothingIndexed(f"Nothing is indexed yet, so there is nothing to answer from. {failed}".strip())
 
     def _has_chunks(self) -> bool:
         return self._store is not None and self._store.chunks > 0

@@ -117,7 +117,7 @@ def build_chain(
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:
     """The passages for `question`: from the sources in `scope` alone, where there are any in it."""
     scope = list(given.get("scope") or ())
-    limits: dict[str, Any] = {"filter": {"source": {"$in": scope}}} if scope else {}
+    limits: dict[str, Any] = {"scope": scope} if scope else {}
     return await retriever.ainvoke(given["question"], **limits)
 
 

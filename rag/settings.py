@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     chunk_size: int = Field(1000, ge=100, le=20_000, description="Characters in a chunk, at most")
     chunk_overlap: int = Field(200, ge=0, description="Characters that neighbouring chunks share")
     k: int = Field(4, ge=1, le=50, description="Passages retrieved for a question")
+    retriever: Literal["hybrid", "dense"] = Field(
+        "hybrid", description="How passages are found: by meaning and by words, or by meaning alone (`dense`)"
+    )
     context: Literal["auto", "passages", "sentences"] = Field(
         "auto", description="What the model reads: whole passages, or their best sentences (`auto`: for embedded)"
     )

@@ -30,20 +30,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.errors import StoreError, StoreLocked, engine_error, store_error
+from rag.lexical import LexicalIndex
 
 if TYPE_CHECKING:
     from langchain_chroma import Chroma
+
+Found = TypeVar("Found")
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +118,15 @@ class Rows:
 
     vectors: dict[str, Any] = field(default_factory=dict)
     current: list[Document] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A chunk as it is stored, with its vector."""
+
+    id: str
+    document: Document
+    vector: Any
 
 
 class DataFolder:
@@ -357,8 +369,9 @@ class Store:
         self.engine = engine
         self.splitter = splitter
         self.digest = digest
-        self._embeddings = embeddings
+        self.embeddings = embeddings
         self._changing = threading.Lock()
+        self._words: LexicalIndex | None = None
         try:
             self._client = chromadb.PersistentClient(str(folder.chroma), chroma_settings())
             self._collection = self._client.get_or_create_collection(
@@ -460,8 +473,13 @@ class Store:
         revision = record.revision(self.splitter)
         self.trim(revision, chunks)
         with self._changing:
+            texts = (
+                [(row, text) for row, _, text in self._texts({"revision": revision})] if self._words is not None else []
+            )
             if not (self.folder.finish(record.source) if finish else self.folder.read(record.source)):
                 return False
+            if self._words is not None:
+                self._words.replace(record.source, texts)
             old = self._sources.get(record.source)
             gone = {old.revision} if old and old.revision != revision else set()
             self._hidden = (self._hidden - {revision}) | gone
@@ -487,6 +505,8 @@ class Store:
         """Forget a source, but leave the rows of its revision, which is returned, to `discard`; "": it had none."""
         with self._changing:
             self.folder.remove(source)
+            if self._words is not None:
+                self._words.remove(source)
             indexed = self._sources.pop(source, None)
             if indexed:
                 self._hidden |= {indexed.revision}
@@ -523,6 +543,64 @@ class Store:
         for revision in sorted(self._hidden):
             self.discard(revision)
 
+    def words(self) -> LexicalIndex:
+        """The words of what questions may see: read at the first call, from then on in step with every change."""
+        with self._changing:
+            if self._words is None:
+                index = LexicalIndex()
+                index.fill(self._texts({"revision": {"$nin": sorted(self._hidden)}} if self._hidden else None))
+                self._words = index
+            return self._words
+
+    def _texts(self, where: dict[str, Any] | None) -> Iterator[tuple[str, str, str]]:
+        """(id, source, text as it is embedded) of rows."""
+        from rag.splitter import embedded_text  # which needs this module
+
+        offset = 0
+        while True:
+            try:
+                page: Any = self._collection.get(
+                    where=where, include=["metadatas", "documents"], limit=PAGE, offset=offset
+                )
+            except BaseException as error:
+                raise _as_store_error(error) from error
+            for row, metadata, text in zip(page["ids"], page["metadatas"], page["documents"], strict=True):
+                yield row, str(metadata["source"]), embedded_text(Document(text, metadata=metadata))
+            offset += PAGE
+            if len(page["ids"]) < PAGE:
+                return
+
+    def look(self, search: Callable[[frozenset[str]], Found]) -> Found:
+        """Run a search that leaves these revisions out; again where a version took over meanwhile."""
+        while True:
+            hidden = self._hidden
+            found = search(hidden)
+            if self._hidden is hidden:
+                return found
+
+    def nearest(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str] = ()) -> list[Row]:
+        """The `most` rows nearest to a vector, none of them `hidden`; of these sources only, if any is given."""
+        limits: list[dict[str, Any]] = [{"revision": {"$nin": sorted(hidden)}}] if hidden else []
+        limits += [{"source": {"$in": list(sources)}}] if sources else []
+        where: Any = {"$and": limits} if len(limits) > 1 else limits[0] if limits else None
+        include: Any = ["documents", "metadatas", "embeddings"]
+        try:
+            got: Any = self._collection.query(query_embeddings=[vector], n_results=most, where=where, include=include)
+        except BaseException as error:
+            raise _as_store_error(error) from error
+        return _as_rows(got["ids"][0], got["documents"][0], got["metadatas"][0], got["embeddings"][0])
+
+    def rows(self, ids: Sequence[str], hidden: Collection[str]) -> list[Row]:
+        """The rows with these ids that are there and not `hidden`."""
+        if not ids:
+            return []
+        try:
+            got: Any = self._collection.get(list(ids), include=["documents", "metadatas", "embeddings"])
+        except BaseException as error:
+            raise _as_store_error(error) from error
+        rows = _as_rows(got["ids"], got["documents"], got["metadatas"], got["embeddings"])
+        return [row for row in rows if row.document.metadata.get("revision") not in hidden]
+
     def vector_store(self) -> Chroma:
         """LangChain's `Chroma` over this index, that sees only what is whole."""
         chroma: Chroma = _visible_chroma()(self)
@@ -536,6 +614,13 @@ class Store:
             log.exception("closing the vector store")
 
 
+def _as_rows(ids: Any, texts: Any, metadatas: Any, vectors: Any) -> list[Row]:
+    return [
+        Row(row, Document(text, metadata=metadata, id=row), vector)
+        for row, text, metadata, vector in zip(ids, texts, metadatas, vectors, strict=True)
+    ]
+
+
 def _visible_chroma() -> Any:
     """The class is made at need: importing langchain-chroma takes a second."""
     from langchain_chroma import Chroma
@@ -544,7 +629,7 @@ def _visible_chroma() -> Any:
         """`Chroma` whose searches leave hidden revisions out, and whose errors say what failed."""
 
         def __init__(self, store: Store) -> None:
-            super().__init__(store._collection.name, store._embeddings, client=store._client)
+            super().__init__(store._collection.name, store.embeddings, client=store._client)
             self._store = store
 
         def similarity_search(
@@ -552,7 +637,7 @@ def _visible_chroma() -> Any:
         ) -> list[Document]:
             """The `k` nearest chunks of what is whole."""
             try:
-                vector = self._store._embeddings.embed_query(query)
+                vector = self._store.embeddings.embed_query(query)
             except Exception as error:
                 raise engine_error(error, *self._store.engine) from error
             while True:

@@ -13,7 +13,14 @@ from rag.settings import Settings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PACKAGES = {"bs4": "beautifulsoup4", "docx": "python-docx", "pptx": "python-pptx", "dotenv": "python-dotenv"}
+PACKAGES = {
+    "bs4": "beautifulsoup4",
+    "docx": "python-docx",
+    "pptx": "python-pptx",
+    "dotenv": "python-dotenv",
+    "stemmer": "pystemmer",
+    "spellchecker": "pyspellchecker",
+}
 
 
 def python_files() -> list[Path]:

@@ -1,0 +1,224 @@
+"""Question -> passages: the nearest chunks by meaning and the best by words, fused by rank, neighbours joined.
+
+What each step brings was measured on questions of seven kinds (see the README); what brought nothing is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import run_in_executor
+from langchain_core.vectorstores import VectorStoreRetriever
+from pydantic import ConfigDict
+
+from rag.errors import engine_error
+from rag.lexical import LexicalIndex
+from rag.settings import Settings
+from rag.store import Row, Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Vector = np.ndarray[Any, np.dtype[np.float32]]
+
+CANDIDATES = 50
+"""Chunks that each side gives."""
+RANK_CONSTANT = 60
+"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009); values from 5 to 60 hardly differed."""
+EXAMPLES, EXAMPLE_WEIGHT = 2, 0.7
+"""How many of the best chunks the question's vector is moved towards, and how far (Rocchio's feedback)."""
+CLOSE_CANDIDATES, CLOSE_WEIGHT = 20, 0.5
+"""Of how many chunks it is looked at how close together they have the question's words, and what it weighs."""
+JOINED_AMONG, JOINED_MOST = 8, 2
+"""Chunks that follow each other among the first 8 are one passage, of at most two chunks."""
+ALIKE = 0.9
+"""Share of words in common from which on two passages are the same."""
+
+
+class HybridRetriever(BaseRetriever):
+    """Dense and lexical search over what the store shows."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    store: Store
+    k: int = 4
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        scope: Sequence[str] = (),
+        k: int | None = None,
+    ) -> list[Document]:
+        """The `k` best passages, best first. `scope`: of these sources only, if any is given."""
+        index = self.store.words()
+        asked = index.corrected(query)
+        vector = self._vector(asked)
+        most = self.k if k is None else k
+        return self.store.look(lambda hidden: self._find(index, asked, vector, most, scope, hidden))
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        scope: Sequence[str] = (),
+        k: int | None = None,
+    ) -> list[Document]:
+        return await run_in_executor(
+            None, self._get_relevant_documents, query, run_manager=run_manager.get_sync(), scope=scope, k=k
+        )
+
+    def _vector(self, text: str) -> Vector:
+        import numpy as np
+
+        try:
+            return np.asarray(self.store.embeddings.embed_query(text), dtype=np.float32)
+        except Exception as error:
+            raise engine_error(error, *self.store.engine) from error
+
+    def _find(
+        self,
+        index: LexicalIndex,
+        asked: str,
+        vector: Vector,
+        most: int,
+        scope: Collection[str],
+        hidden: Collection[str],
+    ) -> list[Document]:
+        """The passages, none of which is of a revision in `hidden`."""
+        by_words = [row for row, _ in index.search(asked, CANDIDATES, scope)]
+        rows = {row.id: row for row in self.store.nearest(vector, CANDIDATES, hidden, scope)}
+        rows |= {row.id: row for row in self.store.rows([row for row in by_words if row not in rows], hidden)}
+        by_words = [row for row in by_words if row in rows]
+        best = _best(_fused((1.0, _by_meaning(vector, rows)), (1.0, by_words)))
+        by_meaning = _by_meaning(_towards(vector, [rows[row].vector for row in best[:EXAMPLES]]), rows)
+        best = _best(_fused((1.0, by_meaning), (1.0, by_words)))
+        close = index.closeness(asked, {row: rows[row].document.page_content for row in best[:CLOSE_CANDIDATES]})
+        by_closeness = sorted(close, key=lambda row: -close[row])  # of equals, the better one stays first
+        best = _best(_fused((1.0, by_meaning), (1.0, by_words), (CLOSE_WEIGHT, by_closeness)))
+        return _passages([rows[row].document for row in best], most)
+
+
+class DenseRetriever(VectorStoreRetriever):
+    """The plain retriever: the chunks that are nearest by meaning."""
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, scope: Sequence[str] = (), **more: Any
+    ) -> list[Document]:
+        """The nearest chunks. `scope`: of these sources only, if any is given."""
+        return super()._get_relevant_documents(query, run_manager=run_manager, **_only(scope), **more)
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, scope: Sequence[str] = (), **more: Any
+    ) -> list[Document]:
+        return await super()._aget_relevant_documents(query, run_manager=run_manager, **_only(scope), **more)
+
+
+def _only(scope: Sequence[str]) -> dict[str, Any]:
+    return {"filter": {"source": {"$in": list(scope)}}} if scope else {}
+
+
+def build_retriever(store: Store, settings: Settings, k: int | None = None) -> BaseRetriever:
+    """The retriever that the settings name, for `k` passages (the settings' own number if not given)."""
+    k = settings.k if k is None else k
+    if settings.retriever == "dense":
+        return DenseRetriever(vectorstore=store.vector_store(), search_kwargs={"k": k})
+    store.words()  # read now, and not at the first question
+    return HybridRetriever(store=store, k=k)
+
+
+def _fused(*rankings: tuple[float, Sequence[str]]) -> dict[str, float]:
+    """Reciprocal rank fusion of weighted rankings."""
+    scores: dict[str, float] = {}
+    for weight, ranking in rankings:
+        for place, row in enumerate(ranking, start=1):
+            scores[row] = scores.get(row, 0.0) + weight / (RANK_CONSTANT + place)
+    return scores
+
+
+def _best(scores: dict[str, float]) -> list[str]:
+    return sorted(scores, key=lambda row: -scores[row])
+
+
+def _by_meaning(vector: Vector, rows: dict[str, Row]) -> list[str]:
+    """All rows by the angle between their vector and this one."""
+    import numpy as np
+
+    if not rows:
+        return []
+    vectors = np.stack([row.vector for row in rows.values()])
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+    names = list(rows)
+    return [names[index] for index in np.argsort(-(vectors @ vector) / lengths, kind="stable")]
+
+
+def _towards(vector: Vector, examples: Sequence[Vector]) -> Vector:
+    """The question's vector, moved towards those of examples."""
+    import numpy as np
+
+    if not examples:
+        return vector
+    lengths = [max(float(np.linalg.norm(each)), 1e-12) for each in (vector, *examples)]
+    mean = np.mean([each / length for each, length in zip(examples, lengths[1:], strict=True)], axis=0)
+    moved: Vector = vector / lengths[0] + EXAMPLE_WEIGHT * mean
+    return moved
+
+
+def _passages(chunks: Sequence[Document], most: int) -> list[Document]:
+    """The first `most` passages: without what says the same again, and with neighbours as one."""
+    found: list[list[Document]] = []
+    bags: list[set[str]] = []
+    for place, chunk in enumerate(chunks):
+        bag = set(chunk.page_content.split())
+        if any(_alike(bag, other) for other in bags):
+            continue
+        beside = place < JOINED_AMONG and _beside(chunk, (group for group in found if len(group) < JOINED_MOST))
+        if not beside and len(found) == most:
+            if place >= JOINED_AMONG:
+                break
+            continue
+        bags.append(bag)
+        if beside:
+            beside.append(chunk)
+        else:
+            found.append([chunk])
+    return [_joined(group) for group in found]
+
+
+def _alike(words: set[str], others: set[str]) -> bool:
+    return len(words & others) >= ALIKE * len(words | others)
+
+
+def _beside(chunk: Document, groups: Iterable[list[Document]]) -> list[Document] | None:
+    """The group with a chunk that this one overlaps or touches in the same document."""
+    return next((group for group in groups if any(_touch(chunk, other) for other in group)), None)
+
+
+def _touch(chunk: Document, other: Document) -> bool:
+    one, two = sorted((chunk, other), key=_start)
+    if any(one.metadata.get(name) != two.metadata.get(name) for name in ("source", "revision", "page")):
+        return False
+    shared = _start(one) + len(one.page_content) - _start(two)
+    return (
+        0 <= shared <= len(two.page_content)
+        and one.page_content[len(one.page_content) - shared :] == (two.page_content[:shared])
+    )
+
+
+def _start(chunk: Document) -> int:
+    return int(chunk.metadata.get("start_index", 0))
+
+
+def _joined(group: list[Document]) -> Document:
+    """The chunks of a group as one, that says where it begins."""
+    first, *others = sorted(group, key=_start)
+    text = first.page_content
+    for chunk in others:
+        text += chunk.page_content[_start(first) + len(text) - _start(chunk) :]
+    return Document(text, metadata=first.metadata, id=first.id) if others else first

@@ -1,0 +1,146 @@
+"""BM25 in memory: figures to check on paper, always equal to an index made anew, seen at once, by many threads."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+
+import pytest
+
+from rag.lexical import K1, B, LexicalIndex, stem, surfaces
+
+
+def index_of(**sources: list[str]) -> LexicalIndex:
+    index = LexicalIndex()
+    for source, texts in sources.items():
+        index.replace(source, [(f"{source}-{number}", text) for number, text in enumerate(texts)])
+    return index
+
+
+def found(index: LexicalIndex, question: str, most: int = 10, *scope: str) -> list[str]:
+    return [row for row, _ in index.search(question, most, scope)]
+
+
+def test_the_score_is_bm25() -> None:
+    index = index_of(a=["moon moon river", "river"], b=["cheese cheese"])
+    [(row, score)] = index.search("moon", 10)
+    rarity = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
+    length = 3 / (6 / 3)
+    assert row == "a-0"
+    assert score == pytest.approx(rarity * 2 * (K1 + 1) / (2 + K1 * (1 - B + B * length)), rel=1e-5)
+    assert index.search("moon river", 10)[0][0] == "a-0"
+    assert index.search("nothing of this", 10) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The planner's plans", ["the", "planner", "plans"]),
+        ("RAG_CHUNK_SIZE", ["rag_chunk_size", "rag", "chunk", "size"]),
+        ("HybridRetriever", ["hybridretriever", "hybrid", "retriever"]),
+        ("GPT-4 Café", ["gpt", "4", "cafe"]),
+        ("知識ベース", ["知識", "識ベ", "ベー", "ース"]),
+        ("don’t", ["dont"]),
+    ],
+)
+def test_words_of_prose_code_and_other_scripts(text: str, words: list[str]) -> None:
+    assert list(surfaces(text)) == words
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("planning", "plans"), ("optimisation", "optimizations"), ("neighbour", "neighbors")]
+)
+def test_forms_of_a_word_are_one(one: str, other: str) -> None:
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("halucination of modles", "hallucination of models"),
+        ("what is decompositoin", "what is decomposition"),
+        ("a bread for the team", "a bread for the team"),  # other words, not slips
+        ("RAG_IDLE_TIMEOT 4711x", "RAG_IDLE_TIMEOT 4711x"),
+        ("plans", "plans"),
+    ],
+)
+def test_slips_are_corrected_and_other_words_are_not(asked: str, meant: str) -> None:
+    index = index_of(a=["hallucination decomposition models read term planning"])
+    assert index.corrected(asked) == meant
+
+
+def test_a_word_that_is_gone_is_no_correction() -> None:
+    index = index_of(a=["hallucination"], b=["moon"])
+    index.remove("a")
+    assert index.corrected("halucination") == "halucination"
+
+
+def test_a_source_is_found_replaced_and_gone_at_once() -> None:
+    index = index_of(a=["the moon"], b=["the river"])
+    assert found(index, "moon") == ["a-0"]
+    index.replace("a", [("a-new", "the cheese")])
+    assert (found(index, "moon"), found(index, "cheese")) == ([], ["a-new"])
+    index.remove("a")
+    index.remove("never there")
+    assert (found(index, "cheese"), found(index, "river"), len(index)) == ([], ["b-0"], 1)
+
+
+def test_a_scope_limits_the_search() -> None:
+    index = index_of(a=["the moon"], b=["the moon rises"], c=["river"])
+    assert found(index, "moon", 10, "b") == ["b-0"]
+    assert set(found(index, "moon", 10, "a", "b", "nowhere")) == {"a-0", "b-0"}
+    assert found(index, "moon", 10, "nowhere") == []
+
+
+def test_after_any_changes_it_is_as_if_made_anew() -> None:
+    rng = random.Random(5)
+    vocabulary = [f"word{number}" for number in range(60)]
+    index, sources = LexicalIndex(), dict[str, list[str]]()
+    for step in range(300):
+        source = f"s{rng.randrange(40)}"
+        if rng.random() < 0.3:
+            index.remove(source)
+            sources.pop(source, None)
+        else:
+            texts = [" ".join(rng.choices(vocabulary, k=rng.randint(1, 30))) for _ in range(rng.randint(1, 8))]
+            index.replace(source, [(f"{source}-{number}", text) for number, text in enumerate(texts)])
+            sources[source] = texts
+        if step % 20 == 19:
+            anew = index_of(**sources)
+            question = " ".join(rng.sample(vocabulary, 4))
+            assert len(index) == len(anew)
+            mine, other = dict(index.search(question, 1000)), dict(anew.search(question, 1000))
+            assert mine.keys() == other.keys()
+            assert all(mine[row] == pytest.approx(other[row], rel=1e-4) for row in mine)
+    assert len(index._state.segments) <= 10
+
+
+def test_readers_see_one_version_whole_while_others_write() -> None:
+    index = index_of(other=["river"] * 50)
+    wrong: list[list[str]] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            versions = {row.split("-")[0] for row, _ in index.search("moon", 100)}
+            if len(versions) > 1:
+                wrong.append(sorted(versions))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for version in range(150):
+        index.replace("a", [(f"{version}-{number}", "moon river") for number in range(20)])
+    done.set()
+    for reader in readers:
+        reader.join(30)
+    assert wrong == []
+    assert len(index.search("moon", 100)) == 20
+
+
+def test_what_stands_close_together_counts_as_closer() -> None:
+    index = index_of(a=["moon river"], b=["cheese"], c=["cheese"])
+    far = "moon " + "filler " * 80 + "river"
+    close = index.closeness("moon and river", {"near": "the moon over the river", "far": far, "none": "cheese"})
+    assert close["near"] > close["far"] > close["none"] == 0

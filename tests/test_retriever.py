@@ -1,0 +1,202 @@
+"""Passages by meaning and by words, on real Chroma: what is visible and nothing else, at once, in scope, joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.vectorstores import VectorStoreRetriever
+from langchain_tests.integration_tests import RetrieversIntegrationTests
+from typing_extensions import override
+
+from rag.errors import EngineError
+from rag.loader import GUIDE_PATH
+from rag.retriever import HybridRetriever, build_retriever
+from rag.settings import Settings
+from tests.conftest import PaperEmbeddings, make_settings
+from tests.test_store import CHEESE, MOON, RIVER, Library, write
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+
+
+@pytest.fixture
+def library(small: Settings) -> Iterator[Library]:
+    made = Library(small)
+    yield made
+    made.close()
+
+
+def find(library: Library, question: str, k: int = 4, **given: Any) -> list[str]:
+    return [item.page_content for item in HybridRetriever(store=library.store, k=k).invoke(question, **given)]
+
+
+def test_an_empty_library_has_no_passages(library: Library) -> None:
+    assert find(library, "anything") == []
+
+
+def test_words_find_what_the_vectors_do_not_tell_apart(library: Library, tmp_path: Path) -> None:
+    for name in ("Zeppelin", "Quagga", "Ytterbium"):
+        library.add(write(tmp_path / f"{name}.md", f"About the {name} there is this to say, and it is enough."))
+    assert "Quagga" in find(library, "quagga", 1)[0]
+    assert "Ytterbium" in find(library, "yterbium", 1)[0], "a slip in the word"
+
+
+def test_it_follows_every_change_at_once(library: Library, tmp_path: Path) -> None:
+    retriever = HybridRetriever(store=library.store, k=4)
+    assert retriever.invoke("zeppelin") == []
+    path = write(tmp_path / "a.md", "The zeppelin rises over the lake in the morning light.")
+    library.add(path)
+    assert "zeppelin" in retriever.invoke("zeppelin")[0].page_content
+    library.add(write(path, "The submarine dives under the lake in the morning light."))
+    assert [item.page_content for item in retriever.invoke("zeppelin")] == find(library, "submarine")
+    assert len(library.store.words()) == 1
+    library.store.remove(str(path))
+    assert retriever.invoke("submarine") == []
+    assert len(library.store.words()) == 0
+
+
+def test_a_restart_reads_the_words_again(library: Library, small: Settings, tmp_path: Path) -> None:
+    library.add(write(tmp_path / "a.md", MOON, RIVER, "The quagga lives."))
+    library.close()
+    again = Library(small)
+    try:
+        assert any("quagga" in text for text in find(again, "quagga"))
+        assert len(again.store.words()) == again.store.chunks
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("words_read", ["before", "after"])
+def test_a_half_written_revision_is_never_found(library: Library, tmp_path: Path, words_read: str) -> None:
+    path = write(tmp_path / "a.md", MOON)
+    library.add(path)
+    if words_read == "before":
+        library.store.words()
+    record = library.ingest.load(str(write(path, "The quagga is new here.")), named_at_start=True)
+    assert record
+    revision = record.revision(library.store.splitter)
+    library.store.folder.write_unfinished(record)
+    library.store.hide(revision)
+    chunk = Document(
+        "The quagga is new here.", metadata={"source": str(path), "title": "a.md", "number": 0, "digest": "d"}
+    )
+    library.store.add(revision, [chunk], [library.embeddings.embed_query("quagga")])
+    assert find(library, "quagga") == [MOON.strip()]
+    library.store.swap(record, 1)
+    assert find(library, "quagga") == ["The quagga is new here."]
+
+
+def test_a_search_during_a_takeover_is_made_again(library: Library, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.md", MOON)
+    library.add(path)
+    seen: list[frozenset[str]] = []
+
+    def search(hidden: frozenset[str]) -> int:
+        seen.append(hidden)
+        if len(seen) == 1:
+            library.store.remove(str(path))
+        return library.store.chunks
+
+    assert library.store.look(search) == 0
+    assert len(seen) == 2
+
+
+def test_a_scope_limits_both_sides(library: Library, tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{name}.md", f"{text} In the {name} file.") for name, text in (("a", MOON), ("b", MOON))]
+    library.add(paths[0])
+    library.add(paths[1])
+    library.add(write(tmp_path / "c.md", RIVER))
+    retriever = HybridRetriever(store=library.store, k=9)
+
+    def sources(scope: list[str]) -> set[str]:
+        return {item.metadata["source"] for item in retriever.invoke("moon", scope=scope)}
+
+    assert sources([]) == {str(tmp_path / f"{name}.md") for name in "abc"}
+    assert sources([str(paths[1])]) == {str(paths[1])}
+    assert sources([str(paths[0]), str(paths[1])]) == set(map(str, paths))
+    assert sources(["nowhere"]) == set()
+
+
+async def test_the_scope_goes_through_ainvoke(library: Library, tmp_path: Path) -> None:
+    path = write(tmp_path / "b.md", RIVER)
+    library.add(write(tmp_path / "a.md", MOON))
+    library.add(path)
+    found = await HybridRetriever(store=library.store).ainvoke("moon", scope=[str(path)])
+    assert {item.metadata["source"] for item in found} == {str(path)}
+
+
+def test_what_says_the_same_again_is_left_out(library: Library, tmp_path: Path) -> None:
+    for name in ("a", "mirror", "copy"):
+        library.add(write(tmp_path / f"{name}.md", MOON))
+    library.add(write(tmp_path / "c.md", CHEESE))
+    found = find(library, "moon")
+    assert [text[:8] for text in found] == ["The moon", "The chee"]
+
+
+def test_neighbours_are_one_passage_that_stands_so_in_the_text(tmp_path: Path) -> None:
+    made = Library(make_settings(tmp_path, chunk_size=200, chunk_overlap=60))
+    try:
+        text = " ".join(f"Sentence {number} says something of the {word}." for number, word in enumerate("abcdefghij"))
+        path = write(tmp_path / "a.md", text)
+        made.add(path)
+        assert made.store.chunks > 2
+        found = HybridRetriever(store=made.store, k=8).invoke("sentence something")
+        record = made.folder.read(str(path))
+        assert record and max(len(item.page_content) for item in found) > 200
+        assert len(found) < made.store.chunks
+        for item in found:
+            start = item.metadata["start_index"]
+            assert record.documents[0][0][start : start + len(item.page_content)] == item.page_content
+    finally:
+        made.close()
+
+
+def test_an_engine_that_fails_says_so(library: Library, tmp_path: Path) -> None:
+    library.add(write(tmp_path / "a.md", MOON))
+
+    def down(text: str) -> list[float]:
+        raise ConnectionError("refused")
+
+    library.embeddings.embed_query = down  # type: ignore[method-assign]
+    with pytest.raises(EngineError):
+        find(library, "moon")
+
+
+def test_the_settings_choose_the_retriever(library: Library, small: Settings, tmp_path: Path) -> None:
+    assert isinstance(build_retriever(library.store, small), HybridRetriever)
+    dense = build_retriever(library.store, make_settings(tmp_path, retriever="dense"), 7)
+    assert isinstance(dense, VectorStoreRetriever)
+    assert dense.search_kwargs == {"k": 7}
+
+
+class TestStandard(RetrieversIntegrationTests):
+    """LangChain's own suite."""
+
+    @pytest.fixture(autouse=True)
+    def _library(self, tmp_path: Path) -> Iterator[None]:
+        self.library = Library(make_settings(tmp_path), PaperEmbeddings())
+        self.library.add(GUIDE_PATH)
+        yield
+        self.library.close()
+
+    @property
+    @override
+    def retriever_constructor(self) -> type[BaseRetriever]:
+        return HybridRetriever
+
+    @property
+    @override
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {"store": self.library.store}
+
+    @property
+    @override
+    def retriever_query_example(self) -> str:
+        return "How does an agent remember?"
