@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+import threading
+from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import BaseMessage
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SENTENCES = 8
 SENTENCE_CHARACTERS = 900
@@ -22,8 +27,21 @@ HISTORY_SHARE = 0.25
 BYTES_PER_TOKEN = 3.0
 """UTF-8 bytes in a token, at least, for prose in the vocabularies of Llama 3 and SmolLM2 (English has about 4.2)."""
 
-_SENTENCE_END = re.compile(r"""(?<=[.!?])(?<!\b[A-Z]\.)(["'”»)\]]*)\s+(?=["'“«(\[]*[A-Z0-9À-Þ])""")
-_ABBREVIATION = re.compile(r"\b(et al|e\.g|i\.e|etc|cf|vs|Fig|Eq|Dr|Mr|Ms|No|pp)\. ")
+KEPT_VECTORS = 4096
+"""Sentences whose vectors are kept, for each embedding model in use: 6 MB for 384 numbers each."""
+
+_CLOSING = r"""["'”»)\]*_`]*"""
+_SENTENCE_END = re.compile(
+    rf"""(?<=[.!?])(?<!\b[A-Z]\.)({_CLOSING}(?:\[\^?\d[\d,;–^ -]*\])*)\s+(?=["'“«(\[*_`]*[A-Z0-9À-Þ])"""
+    rf"|(?<=[。！？])({_CLOSING}[」』”’）]*)"
+    r"|()\n"
+)
+_ABBREVIATION = re.compile(
+    r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Fig|Eq|Dr|Mr|Ms|No|pp|Nr|bzw|ca|z\.\s?B|d\.\s?h)\.(?=\s)"
+    r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
+    r"|^[ \t]*\d\d?\d?\.(?= )",
+    re.M,
+)
 
 
 def count_tokens(text: str) -> int:
@@ -31,11 +49,55 @@ def count_tokens(text: str) -> int:
     return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
 
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of `text` begin and end. A line break ends one: the loader leaves one between blocks."""
+    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(".", "\ue000"), text)
+    spans = []
+    start = 0
+    for found in [*_SENTENCE_END.finditer(shielded), None]:
+        stop = found.end(found.lastindex or 0) if found else len(text)
+        sentence = text[start:stop]
+        if inner := sentence.strip():
+            begin = start + sentence.index(inner)
+            spans.append((begin, begin + len(inner)))
+        start = found.end() if found else stop
+    return spans
+
+
 def split_sentences(text: str) -> list[str]:
-    """The sentences of `text`, white space folded. A line break ends one: the loader leaves one between blocks."""
-    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(". ", ".\ue000"), text)
-    parts = _SENTENCE_END.sub("\\1\n", shielded).replace("\ue000", " ").split("\n")
-    return [folded for part in parts if (folded := " ".join(part.split()))]
+    """The sentences of `text`, white space folded."""
+    return [" ".join(text[start:stop].split()) for start, stop in sentence_spans(text)]
+
+
+_kept: deque[tuple[Embeddings, OrderedDict[str, np.ndarray[Any, Any]]]] = deque(maxlen=2)
+_keeping = threading.Lock()
+
+
+def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """One vector of length 1 a sentence; those of the last `KEPT_VECTORS` are remembered, as answers follow passages.
+
+    Raises:
+        RagError: what the embeddings raise.
+    """
+    import numpy as np
+
+    with _keeping:
+        cache = next((cache for known, cache in _kept if known is embeddings), None)
+        if cache is None:
+            cache = OrderedDict()
+            _kept.append((embeddings, cache))
+        vectors = {sentence: cache[sentence] for sentence in sentences if sentence in cache}
+    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in vectors]:
+        fresh = np.asarray(embeddings.embed_documents(missing), dtype=np.float32)
+        fresh /= np.maximum(np.linalg.norm(fresh, axis=1, keepdims=True), 1e-12)
+        vectors |= dict(zip(missing, fresh, strict=True))
+    with _keeping:
+        for sentence, vector in vectors.items():
+            cache[sentence] = vector
+            cache.move_to_end(sentence)
+        while len(cache) > KEPT_VECTORS:
+            cache.popitem(last=False)
+    return np.stack([vectors[sentence] for sentence in sentences])
 
 
 def _says_something(sentence: str) -> bool:
@@ -62,7 +124,7 @@ def best_sentences(
     sentences = [one for one in found if not any(one in other and one != other for other in found)]
     if not sentences or tokens <= 0:
         return _beginning("\n".join(source.page_content for source in sources), tokens)
-    vectors = np.array(embeddings.embed_documents(sentences))
+    vectors = sentence_vectors(embeddings, sentences)
     nearness = vectors @ np.array(embeddings.embed_query(question))
     nearness[1:] += CARRY * np.maximum(nearness[:-1], 0)  # what follows a near sentence often explains it
     chosen: list[int] = []

@@ -96,7 +96,7 @@ def stem(word: str) -> str:
 
 
 @cache
-def _english() -> Collection[str]:
+def english_words() -> Collection[str]:
     """Words that are no slips: who asks for bread in a library without it does not mean `read`."""
     from spellchecker import SpellChecker  # 16 MB in memory
 
@@ -139,7 +139,7 @@ class LexicalIndex:
     def __init__(self) -> None:
         import numpy as np
 
-        _english()  # now, and not at the first question
+        english_words()  # now, and not at the first question
         self._terms: dict[str, int] = {}  # a stem's number; only grows, so that readers need no lock
         self._known: dict[str, int] = {}  # a word's stem, as it is written
         self._spellings: dict[tuple[str, int], list[str]] = {}  # words by first letter and length
@@ -263,7 +263,7 @@ class LexicalIndex:
     def _nearest(self, given: str) -> str:
         """The word that `given` may be a slip of; empty where it is known, or nothing is near."""
         word = fold(given)
-        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or self._has(word) or word in _english():
+        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or self._has(word) or word in english_words():
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places
