@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import combinations
 
 from rag.lexical import FUNCTION_WORDS, english_words, fold, stem
 
@@ -17,6 +18,15 @@ _TOKEN = re.compile(
     rf"|(?P<word>(?:(?![{_CJK}])\w)+(?:['’](?:(?![{_CJK}])\w)+)*(?:[+#]+(?!\w))?)"
 )
 _MEASURED = re.compile(r"(\d{1,40}(?:[.,]\d{1,40})?)([^\W\d_]{1,3})")
+
+
+def _in_order(given: str) -> list[str]:
+    return given.split()
+
+
+def _each(given: str) -> frozenset[str]:
+    return frozenset(given.split())
+
 
 _UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _UNITS += " seventeen eighteen nineteen"
@@ -61,157 +71,38 @@ _ORDINALS = {
 _CURRENCIES = {"$": "$", "€": "€", "£": "£", "¥": "¥", "dollar": "$", "dollars": "$", "euro": "€", "euros": "€"}
 _CURRENCIES |= {"pound": "£", "pounds": "£", "yen": "¥"}
 _PERCENT = frozenset(("percent", "prozent", "percentage"))
-_MEASURES = frozenset(
-    [
-        "km",
-        "m",
-        "cm",
-        "mm",
-        "nm",
-        "kg",
-        "g",
-        "mg",
-        "t",
-        "l",
-        "ml",
-        "ms",
-        "s",
-        "min",
-        "h",
-        "b",
-        "kb",
-        "mb",
-        "gb",
-        "tb",
-        "hz",
-        "khz",
-        "mhz",
-        "ghz",
-        "w",
-        "kw",
-        "mw",
-        "v",
-        "a",
-        "bar",
-        "kilometer",
-        "meter",
-        "centimeter",
-        "millimeter",
-        "kilogram",
-        "gram",
-        "milligram",
-        "ton",
-        "litre",
-        "liter",
-        "second",
-        "minut",
-        "hour",
-        "day",
-        "week",
-        "month",
-        "year",
-        "mile",
-        "foot",
-        "feet",
-        "inch",
-        "ounc",
-        "degre",
-        "celsius",
-        "fahrenheit",
-        "decad",
-        "centuri",
-        "byte",
-        "token",
-        "gramm",
-        "stund",
-        "tag",
-        "woch",
-        "monat",
-        "jahr",
-    ]
+_MEASURES = _each(
+    """
+    km m cm mm nm kg g mg t l ml ms s min h b kb mb gb tb hz khz mhz ghz w kw mw v a bar kilometer meter
+    centimeter millimeter kilogram gram milligram ton litre liter second minut hour day week month year mile
+    foot feet inch ounc degre celsius fahrenheit decad centuri byte token gramm stund tag woch monat jahr
+    """
 )
 """What a number may count: stems. A sentence that has another one after its number says something else."""
 
-NEGATIONS = frozenset(
-    [
-        "not",
-        "no",
-        "never",
-        "none",
-        "nobody",
-        "nothing",
-        "neither",
-        "nor",
-        "without",
-        "cannot",
-        "cant",
-        "dont",
-        "doesnt",
-        "didnt",
-        "isnt",
-        "arent",
-        "wasnt",
-        "werent",
-        "wont",
-        "wouldnt",
-        "shouldnt",
-        "couldnt",
-        "hasnt",
-        "havent",
-        "hadnt",
-        "mustnt",
-        "neednt",
-        "nicht",
-        "kein",
-        "keine",
-        "keinen",
-        "keinem",
-        "keiner",
-        "ohne",
-        "nie",
-        "niemals",
-        "pas",
-        "jamais",
-        "aucun",
-        "aucune",
-        "sans",
-        "nunca",
-    ]
+NEGATIONS = _each(
+    """
+    not no never none nobody nothing neither nor without cannot cant dont doesnt didnt isnt arent wasnt werent
+    wont wouldnt shouldnt couldnt hasnt havent hadnt mustnt neednt nicht kein keine keinen keinem keiner ohne
+    nie niemals pas jamais aucun aucune sans nunca
+    """
 )
-_LACKING = frozenset(
-    [
-        "lack",
-        "lacks",
-        "lacking",
-        "missing",
-        "unable",
-        "absent",
-        "instead",
-        "rather",
-        "fail",
-        "fails",
-        "unlike",
-        "nor",
-        "hardly",
-    ]
+_LACKING = _each(
+    """
+    lack lacks lacking missing unable absent instead rather fail fails unlike nor hardly
+    """
 )
-_LACKING |= frozenset(["impossible", "unchanged", "avoid", "avoids", "prevent", "prevents"])
+_LACKING |= _each(
+    """
+    impossible unchanged avoid avoids prevent prevents
+    """
+)
 """Words that may stand where another sentence has a negation; alone they ask for none."""
 _UNSPACED_NEGATIONS = frozenset("不没無无未非")
-_STRONG = frozenset(
-    [
-        "always",
-        "never",
-        "only",
-        "guarantee",
-        "guarantees",
-        "guaranteed",
-        "impossible",
-        "exclusively",
-        "immer",
-        "nur",
-        "toujours",
-    ]
+_STRONG = _each(
+    """
+    always never only guarantee guarantees guaranteed impossible exclusively immer nur toujours
+    """
 )
 """Words that claim so much that the other sentence has to have one of them, too."""
 
@@ -284,19 +175,36 @@ depth / breadth
 """
 
 
-def _opposites() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
-    opposed: dict[str, set[str]] = {}
-    alike: dict[str, set[str]] = {}
-    for line in _OPPOSITES.strip().replace("\n    ", " ").splitlines():
-        one, other = (side.split() for side in line.split("/"))
-        for side, against in ((one, other), (other, one)):
-            for word in side:
-                opposed.setdefault(word, set()).update(against)
-                alike.setdefault(word, set()).update(side)
-    return ({word: frozenset(each) for word, each in found.items()} for found in (opposed, alike))  # type: ignore
-
-
-OPPOSITES, ALIKE = _opposites()
+OPPOSITES: dict[str, frozenset[str]] = {}
+"""For a word, those that say the opposite."""
+ALIKE: dict[str, frozenset[str]] = {}
+"""For one of these words, those on its side."""
+for _line in _OPPOSITES.strip().replace("\n    ", " ").splitlines():
+    _one, _other = map(_each, _line.split("/"))
+    for _side, _against in ((_one, _other), (_other, _one)):
+        for _word in _side:
+            OPPOSITES[_word] = OPPOSITES.get(_word, frozenset()) | _against
+            ALIKE[_word] = ALIKE.get(_word, frozenset()) | _side
+_KINDS = """
+red green blue yellow black white brown orange purple grey gray pink
+monday tuesday wednesday thursday friday saturday sunday
+january february march april may june july august september october november december
+spring summer autumn winter
+morning afternoon evening night
+mother father brother sister son daughter uncle aunt
+image images sound sounds video videos audio text texts
+second seconds minute minutes hour hours day days week weeks month months year years decade decades century centuries
+gold silver copper iron
+cat cats dog dogs horse horses
+coffee tea beer wine milk juice
+"""
+"""Words of one kind: where one stands for another, something else is said, however near their vectors are."""
+for _line in _KINDS.strip().splitlines():
+    _kind = _each(_line)
+    for _word in _kind:
+        _same = frozenset((_word, _word + "s", _word.removesuffix("s"), _word.removesuffix("ies") + "y"))
+        OPPOSITES[_word] = OPPOSITES.get(_word, frozenset()) | (_kind - _same)
+        ALIKE[_word] = ALIKE.get(_word, frozenset()) | (_kind & _same)
 _PREFIX = re.compile(r"(?:un|in|im|ir|il|dis|non|mis)(?=\w{4})")
 _CLAUSE = re.compile(r"[;:,]\s|\s[—–]\s|\b(?:while|whereas|but|because|although|though|since|and|which|so that)\b")
 
@@ -321,147 +229,22 @@ class Word:
         return bool(self.values) or self.name or (self.folded not in _SILENT and self.stem not in _SILENT)
 
 
-_SILENT = FUNCTION_WORDS | frozenset(
-    [
-        "upon",
-        "toward",
-        "towards",
-        "whose",
-        "whereas",
-        "although",
-        "though",
-        "however",
-        "therefore",
-        "thus",
-        "hence",
-        "since",
-        "during",
-        "within",
-        "without",
-        "across",
-        "cannot",
-        "never",
-        "neither",
-        "nor",
-        "none",
-        "via",
-        "per",
-        "called",
-        "like",
-        "also",
-        "too",
-        "even",
-        "still",
-        "just",
-        "one",
-        "ones",
-        "himself",
-        "herself",
-        "itself",
-        "themselves",
-        "first",
-        "then",
-        "s",
-        "t",
-        "kind",
-        "sort",
-        "thing",
-        "things",
-        "way",
-        "another",
-        "other",
-        "others",
-        "each",
-        "every",
-        "both",
-        "either",
-        "same",
-        "whether",
-        "der",
-        "die",
-        "das",
-        "den",
-        "dem",
-        "des",
-        "ein",
-        "eine",
-        "einen",
-        "einem",
-        "einer",
-        "und",
-        "oder",
-        "ist",
-        "sind",
-        "war",
-        "ihn",
-        "ihm",
-        "ihr",
-        "ihre",
-        "ihren",
-        "sein",
-        "seine",
-        "seinen",
-        "an",
-        "am",
-        "im",
-        "in",
-        "zu",
-        "zum",
-        "zur",
-        "von",
-        "vom",
-        "mit",
-        "bei",
-        "auf",
-        "aus",
-        "nach",
-        "für",
-        "als",
-        "auch",
-        "nicht",
-        "le",
-        "la",
-        "les",
-        "un",
-        "une",
-        "des",
-        "de",
-        "du",
-        "et",
-        "ou",
-        "est",
-        "sont",
-        "a",
-        "dans",
-        "à",
-        "en",
-        "par",
-        "pour",
-        "sur",
-        "il",
-        "elle",
-        "que",
-        "qui",
-        "ne",
-        "pas",
-        "d",
-        "l",
-        "n",
-        "qu",
-        "el",
-        "los",
-        "las",
-        "una",
-        "y",
-        "o",
-        "es",
-        "son",
-        "que",
-        "del",
-        "al",
-    ]
+_SILENT = FUNCTION_WORDS | _each(
+    """
+    upon toward towards whose whereas although though however therefore thus hence since during within without
+    across cannot never neither nor none via per called like also too even still just one ones himself herself
+    itself themselves first then s t kind sort thing things way another other others each every both either same
+    whether der die das den dem des ein eine einen einem einer und oder ist sind war ihn ihm ihr ihre ihren sein
+    seine seinen an am im in zu zum zur von vom mit bei auf aus nach für als auch nicht le la les un une des de
+    du et ou est sont a dans à en par pour sur il elle que qui ne pas d l n qu el los las una y o es son que del
+    al
+    """
 )
-_COPULA = frozenset(["is", "are", "was", "were", "be", "been", "being", "am", "ist", "sind", "est", "sont"])
+_COPULA = _each(
+    """
+    is are was were be been being am ist sind est sont
+    """
+)
 
 
 def _values(text: str) -> frozenset[str]:
@@ -829,16 +612,24 @@ def _prefixed(claim: Statement, source: Statement) -> Iterator[str]:
 
 
 def _given_to_another(claim: Statement, source: Statement) -> Iterator[str]:
-    """Whether one of two sentences is about something else than what the claim says it of."""
-    if not source.parts:
-        return
+    """Whether a sentence or clause of the source says of something else what the claim says of its own subject."""
+    parts = [part.words for part in source.parts] or source.clauses
     for clause in claim.clauses:
         content = [word for word in clause if word.content]
-        if len(content) < 2:
+        if len(content) < 2 or len(parts) < 2:
             continue
-        said = max(source.parts, key=lambda part: sum(has(word, part.words) for word in content[1:]))
-        subject = next(iter(said.content), None)
-        if subject and not has(content[0], said.words) and not has(subject, content):
+        fits = [_fit(content[1:], part) for part in parts]
+        said = parts[fits.index(max(fits))]
+        others = [word for word in said if word.name and not has(word, claim.words)]
+        for word in content:
+            if word.name and others and not has(word, said):
+                yield f'the name "{word.text}"'
+        own = max((fit for fit, part in zip(fits, parts, strict=True) if has(content[0], part)), default=0)
+        if max(fits) < max(own + 1, min(2, len(content) - 1)):
+            continue
+        subject = next((word for word in said if word.content), None)
+        turned = source.parts or (has(content[0], source.words) and subject and has(subject, claim.words))
+        if subject and turned and not has(subject, content):
             yield f'"{content[0].text}"'
 
 
@@ -874,26 +665,47 @@ def _swapped(claim: Statement, source: Statement, nearest: Sequence[tuple[Word, 
     """
     if len(claim.words) > MOST_WORDS or len(source.words) > 2 * MOST_WORDS or _passive(claim) != _passive(source):
         return
-    clauses = [*dict.fromkeys(nearest), *source.clauses]
-    theirs = _weighty([word for clause in dict.fromkeys(clauses) for word in clause])
     ours = _weighty(claim.words)
+    if len(ours) < 4:
+        return
+    told = ""
+    for clauses in (source.clauses, dict.fromkeys([*nearest, *source.clauses])):
+        found = _turned(ours, _weighty([word for clause in clauses for word in clause]), claim)
+        if not found:
+            return
+        told = told or found
+    yield told
+
+
+def _turned(ours: Sequence[Word], theirs: Sequence[Word], claim: Statement) -> str:
+    """What has changed places between two orders; empty where nothing has."""
     first = [next(number for number, other in enumerate(theirs) if same(word, other)) for word in theirs]
-    left = []
-    for word in ours:
-        place = next((number for number, other in enumerate(theirs) if same(word, other)), -1)
-        if place >= 0:
-            left.append(first[place])
+    places = [next((number for number, other in enumerate(theirs) if same(word, other)), -1) for word in ours]
+    left = [first[place] for place in places if place >= 0]
+    numbers = [number for number, clause in enumerate(claim.clauses) for word in _weighty(clause)]
+    clauses = [number for number, place in zip(numbers, places, strict=True) if place >= 0]
     right = [key for key in first if key in set(left)]
     now = common_order(left, right)
-    if now == len(left) or len(left) < 4:
-        return
+    if now == len(left):
+        return ""
     once = sorted({key for key in left if left.count(key) == 1})
-    for one in once:
-        for other in once:
-            if one < other:
-                turned = [{one: other, other: one}.get(key, key) for key in left]
-                better = common_order(turned, right)
-                apart = abs(left.index(one) - left.index(other)) > 1
-                if better >= now + 2 or (apart and better == len(left)):
-                    yield f'"{theirs[one].text}" and "{theirs[other].text}" have changed places'
-                    return
+    for one, other in combinations(once, 2):
+        turned = [{one: other, other: one}.get(key, key) for key in left]
+        better = common_order(turned, right)
+        here, there = left.index(one), left.index(other)
+        apart = abs(here - there) > 1 or clauses[here] != clauses[there]  # else: two items of a list
+        if (better >= now + 2 and len(left) >= 0.8 * len(ours)) or (
+            apart and better == len(left) and _of_a_kind(theirs[one], theirs[other], claim)
+        ):
+            return f'"{theirs[one].text}" and "{theirs[other].text}" have changed places'
+    return ""
+
+
+def _of_a_kind(one: Word, other: Word, claim: Statement) -> bool:
+    """Whether one could stand for the other: two names, two numbers, two opposites, the subjects of two clauses."""
+    if other.folded in OPPOSITES.get(one.folded, frozenset()):
+        return True
+    if (one.name and other.name) or (one.values and other.values):
+        return True
+    subjects = [word for clause in claim.clauses for word in [each for each in clause if each.content][:1]]
+    return has(one, subjects) and has(other, subjects)
