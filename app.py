@@ -21,19 +21,17 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this ap
 
 import gradio as gr
 import gradio.components.api_component  # it parses its source on import, which Python 3.11 cannot do beside threads
-from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from starlette.middleware import Middleware
 from tqdm import tqdm
 
-from rag.api import DESCRIPTION, build_routes, link_of
+from rag.api import DESCRIPTION, build_routes, told_of
 from rag.assistant import Assistant
 from rag.chain import Update
+from rag.conversation import OPEN_QUOTE, as_messages, mark_stopped, show_answer, show_failure
 from rag.errors import RagError
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
 from rag.library_routes import REFUSED, build_library_routes
 from rag.library_routes import may_change as is_owner
-from rag.loader import GUIDE, is_url
 from rag.mcp_server import build_mcp_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, counted, short
@@ -47,17 +45,6 @@ EXAMPLES = [
     "How does an agent use tools?",
     "What are the limits of LLM agents?",
 ]
-PHASES = {
-    "queued": "Waiting for a place in line",
-    "starting": "Starting",
-    "searching": "Searching the passages",
-    "loading": "The model is loading",
-    "reading": "The model is reading the passages",
-    "writing": "Writing",
-    "stalled": "Stalled: the model sends nothing",
-    "done": "Sources",
-}
-
 VIEWS = (
     '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
     '<button role="tab" data-view="library">Library</button></div>'
@@ -79,7 +66,7 @@ class Page(gr.Blocks):
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Fill up what was left out, then check as Gradio does."""
-        if block_fn.api_name in ("chat", "predict"):
+        if block_fn.api_name in ("chat", "predict", "answer"):
             inputs += [None] * (len(block_fn.inputs) - len(inputs))
         super().validate_inputs(block_fn, inputs)
 
@@ -98,7 +85,8 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         model = model if may_change(request) else ""
         try:
             async for update in assistant.stream_answer(message, as_messages(history), scope=scope, model=model):
-                yield show_answer(update, assistant, scope)
+                awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
+                yield show_answer(update, message, scope, awaiting)
         except RagError as error:
             yield show_failure(update, error)
 
@@ -130,6 +118,24 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         async with aclosing(chat(message, history, scope)) as pieces:
             return [text async for text in pieces][-1]
 
+    async def answer(
+        message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Ask a question about the sources and get the whole answer with the passage that supports each sentence.
+
+        Args:
+            message: the question.
+            history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
+            scope: sources to answer from, as `/library` names them; all of them if there is none.
+        """
+        update = Update()
+        try:
+            async for now in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
+                update = now
+        except RagError as error:
+            raise gr.Error(str(error), title=error.code, print_exception=False) from error
+        return {"answer": update.text, "model": assistant.names.chat, **told_of(update)}
+
     limit = assistant.settings.concurrency
     page: Page
     with Page(
@@ -139,7 +145,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         with gr.Row(elem_id="actions", visible=False) as actions:
             pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
             retry = gr.Button("Try again", size="sm", visible=False)
-        gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW, padding=False)
+        gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW + OPEN_QUOTE, padding=False)
         with gr.Row(elem_id="layout", scale=1):
             with gr.Column(elem_id="main", scale=1, min_width=0):
                 with gr.Row(elem_id="choices"):
@@ -206,6 +212,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         )
         gr.api(chat, api_name="chat", concurrency_limit=limit)  # type: ignore[attr-defined]
         gr.api(predict, api_name="predict", concurrency_limit=limit)  # type: ignore[attr-defined]
+        gr.api(answer, api_name="answer", concurrency_limit=limit)  # type: ignore[attr-defined]
 
         seen = gr.State({})
         outputs = [status, actions, pull, retry, scope, model, seen]
@@ -267,95 +274,6 @@ def name_chat_models(assistant: Assistant) -> list[str]:
     """The chat models that a conversation can go on with, the app's own first."""
     others = [model.name for model in assistant.models() if model.use == "chat"]
     return [assistant.names.chat, *(name for name in others if name != assistant.names.chat)]
-
-
-def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
-    """Gradio's history as messages for the model; text comes as a string from clients and as parts from the browser.
-
-    Notes under an answer (sources, failures) carry a title in their metadata and are no part of the conversation.
-    """
-    messages: list[BaseMessage] = []
-    for turn in history:
-        content = turn.get("content")
-        parts = content if isinstance(content, list) else [content]
-        text = "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts if part)
-        if not text.strip() or (turn.get("metadata") or {}).get("title"):
-            continue
-        messages.append(HumanMessage(text) if turn.get("role") == "user" else AIMessage(text))
-    return messages
-
-
-def show_answer(update: Update, assistant: Assistant, scope: Sequence[str] = ()) -> list[gr.ChatMessage]:
-    """The messages for a moment of an answer: its text, and a note that opens to the passages."""
-    timings = update.timings
-    words = [PHASES[update.phase]]
-    if update.phase == "starting" and (awaiting := assistant.status()["awaiting"]):
-        words = ["; ".join(awaiting)]
-    if update.sources:
-        words.append(f"{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
-    if scope:
-        words.append(f"only from {'1 source' if len(scope) == 1 else f'{len(scope)} sources'}")
-    if timings.first_token is not None:
-        words.append(f"first token after {timings.first_token:.1f} s")
-    if update.phase == "done" and timings.tokens_per_second:
-        words.append(f"{timings.tokens_per_second:.0f} tokens a second")
-    elif timings.first_token is None and timings.total >= 1:
-        words.append(f"{timings.total:.0f} s")
-    note = gr.ChatMessage(
-        content=show_passages(update.sources),
-        metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
-    )
-    return [gr.ChatMessage(content=update.text), note] if update.text else [note]
-
-
-def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
-    """The messages for an answer that failed: what had come of it, marked, and why."""
-    title = "Cut off" if update.text else "Not answered"
-    told = plain(str(error))
-    note = gr.ChatMessage(content=told, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
-    return [gr.ChatMessage(content=f"{update.text} …"), note] if update.text else [note]
-
-
-def mark_stopped(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """After Stop: the note under the answer no longer says that something is under way."""
-    for message in messages[-2:]:
-        metadata = message.get("metadata") or {}
-        if metadata.get("status") == "pending":
-            message["metadata"] = {**metadata, "title": f"Stopped · {metadata['title']}", "status": "done"}
-    return messages, messages
-
-
-def show_passages(sources: Sequence[Document]) -> str:
-    """The passages as folded blocks: title, page, text, and a link or the file's path."""
-    blocks = []
-    for number, source in enumerate(sources, start=1):
-        origin = str(source.metadata.get("source", ""))
-        section = plain(str(source.metadata.get("section") or ""))
-        where = (f" › {section}" if section else "") + (
-            f" · page {source.metadata['page']}" if "page" in source.metadata else ""
-        )
-        link = f'<a href="{html.escape(link_of(source))}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
-        name = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
-        blocks.append(
-            f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}"
-            f" <small>{plain(_beginning(source.page_content))}</small></summary>"
-            f"<blockquote>{plain(source.page_content)}</blockquote><p>{name}</p></details>"
-        )
-    return "".join(blocks)
-
-
-def _beginning(text: str) -> str:
-    """The first words of a passage, headings left out, to tell it from its neighbours."""
-    words = " ".join(line for line in text.splitlines() if not line.startswith("#")).split()
-    return " ".join(words)[:90] + " …"
-
-
-def plain(text: str) -> str:
-    """Text that the chat shows as it is: nothing in it is HTML, Markdown or LaTeX to the page."""
-    shown = html.escape(text)
-    for character in "\\`*_{}[]()#+-.!$~|^:":
-        shown = shown.replace(character, f"&#{ord(character)};") if character not in "#;&" else shown
-    return shown.replace("\n\n", "<br><br>").replace("\n", "<br>")
 
 
 def show_status(status: dict[str, Any]) -> str:

@@ -190,14 +190,29 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
 
 
 def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
+    """What comes after an answer: which passage supports each sentence, and the passages."""
     if as_json:
-        answer = {"answer": text, "sources": frame["sources"], "timings": frame["timings"]}
-        print(json.dumps(answer, ensure_ascii=False))
+        answer = {key: value for key, value in frame.items() if key not in ("message", "done")}
+        print(json.dumps({"answer": text, **answer}, ensure_ascii=False))
         return
     print("\n")
+    for sentence in frame["grounding"] or ():
+        if sentence["supported"] is not None:
+            mark = f"[{sentence['passage']}]" if sentence["supported"] else "[?]"
+            missing = f" (not in the passages: {sentence['why']})" if sentence["why"] else ""
+            print(f"{mark} {_in_short(sentence['text'])}{missing}")
+    if any(sentence["supported"] is False for sentence in frame["grounding"] or ()):
+        print("[?] no passage supports this")
+    if frame["grounding"]:
+        print()
     for source in frame["sources"]:
         page = f", page {source['page']}" if source["page"] else ""
-        print(f"[{source['number']}] {source['title']}{page}  {source['source']}")
+        print(f"[{source['number']}] {source['title']}{page}  {source['link'] or source['source']}")
+
+
+def _in_short(text: str, most: int = 100) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 2]} …"
 
 
 def _evaluate(settings: Settings, given: dict[str, Any], own: dict[str, Any]) -> int:

@@ -27,6 +27,7 @@ from rag import __version__
 from rag.assistant import Assistant
 from rag.chain import Timings, Update, check_question
 from rag.errors import Busy, QuestionError, RagError
+from rag.grounding import text_fragment
 from rag.loader import is_url
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ give the same answers.
 **WebSocket `/chat`** (OpenAPI has no words for it): a text frame is a question, or JSON
 `{"question", "history", "scope"}`.
 Each piece of the answer is a frame `{"message": piece}`; then comes
-`{"message": "", "done": true, "sources": [...], "timings": {...}}`. An error is `{"error", "code", "done": true}`
-and leaves the socket usable. Questions sent meanwhile wait their turn, four at most.
+`{"message": "", "done": true, "sources": [...], "grounding": [...], "timings": {...}, ...}`.
+An error is `{"error", "code", "done": true}` and leaves the socket usable. Questions sent meanwhile wait their turn,
+four at most.
 
 Where the app asks for credentials, give HTTP Basic or the password as a bearer token.
 """
@@ -86,6 +88,27 @@ class Source(BaseModel):
     start: int | None = Field(None, description="Where the passage begins in the source's text, in characters.")
 
 
+class Quote(BaseModel):
+    """Where a passage says it: `text` is the source's text from `start` to `end`."""
+
+    text: str
+    start: int | None = Field(None, description="Where it begins in the source's text, in characters.")
+    end: int | None = Field(None, description="Where it ends there.")
+    link: str = Field("", description="The live page at these words, where it has an address.")
+
+
+class Grounded(BaseModel):
+    """A sentence of the answer: `answer[start:end] == text`."""
+
+    start: int
+    end: int
+    text: str
+    supported: bool | None = Field(description="Whether a passage says so; null: it claims nothing.")
+    passage: int | None = Field(None, description="Number of the passage that supports it.")
+    quote: Quote | None = None
+    why: str = Field("", description="What of an unsupported sentence no passage has, where it is one thing.")
+
+
 class Times(BaseModel):
     """Seconds, and tokens."""
 
@@ -96,13 +119,22 @@ class Times(BaseModel):
     tokens_per_second: float | None
 
 
-class Answer(BaseModel):
+class Told(BaseModel):
+    """What every door but the page says beside the answer's text."""
+
+    sources: list[Source]
+    timings: Times
+    asked: str = Field(description="What was searched for: a follow-up in full words, else the question.")
+    refused: bool = Field(description="Nothing found speaks to the question, and no model was asked.")
+    unread: int = Field(description="Passages that did not fit the model's window.")
+    grounding: list[Grounded] | None = Field(description="The answer's sentences; null: it could not be told.")
+
+
+class Answer(Told):
     """A whole answer with what it is drawn from."""
 
     answer: str
-    sources: list[Source]
     model: str
-    timings: Times
 
 
 class Failure(BaseModel):
@@ -156,6 +188,50 @@ def timings_of(timings: Timings) -> dict[str, Any]:
         tokens=timings.tokens,
         tokens_per_second=rounded(timings.tokens_per_second),
     ).model_dump()
+
+
+def quote_of(document: Document, start: int, end: int) -> Quote:
+    """Part of a passage, with its place in the source's text and a link to it on the live page."""
+    text, began = document.page_content[start:end], document.metadata.get("start_index")
+    link = link_of(document)
+    if link:
+        link += ("" if "#" in link else "#") + text_fragment(text)
+    if began is None:
+        return Quote(text=text, start=None, end=None, link=link)
+    return Quote(text=text, start=began + start, end=began + end, link=link)
+
+
+def grounding_of(update: Update) -> list[Grounded] | None:
+    """The answer's sentences with what supports each."""
+    if update.grounding is None:
+        return None
+    found = []
+    for sentence in update.grounding:
+        number, quote = sentence.passage, sentence.quote
+        found.append(
+            Grounded(
+                start=sentence.start,
+                end=sentence.end,
+                text=update.text[sentence.start : sentence.end],
+                supported=number is not None if sentence.claims else None,
+                passage=number,
+                quote=quote_of(update.sources[number - 1], *quote) if number and quote else None,
+                why=sentence.why,
+            )
+        )
+    return found
+
+
+def told_of(update: Update) -> dict[str, Any]:
+    """What every door but the page says beside the answer's text."""
+    return {
+        "sources": sources_of(update.sources),
+        "timings": timings_of(update.timings),
+        "asked": update.asked,
+        "refused": update.refused,
+        "unread": update.unread,
+        "grounding": None if (found := grounding_of(update)) is None else [each.model_dump() for each in found],
+    }
 
 
 def failure_of(error: RagError) -> dict[str, Any]:
@@ -227,14 +303,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         whole = sources or VERSIONED in request.headers.get("accept", "").replace(" ", "")
         if not whole:
             return JSONResponse(update.text)
-        return JSONResponse(
-            {
-                "answer": update.text,
-                "sources": sources_of(update.sources),
-                "model": assistant.names.chat,
-                "timings": timings_of(update.timings),
-            }
-        )
+        return JSONResponse({"answer": update.text, "model": assistant.names.chat, **told_of(update)})
 
     @router.post("/stream", responses={200: {"content": {"text/event-stream": {}}}, **failures})
     async def stream(request: Request, question: Question) -> Response:
@@ -301,21 +370,16 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
 
 def done_frame(update: Update) -> dict[str, Any]:
     """What closes an answer on `/stream` and `/chat`; a client that reads only `message` can ignore it."""
-    return {
-        "message": "",
-        "done": True,
-        "sources": sources_of(update.sources),
-        "timings": timings_of(update.timings),
-    }
+    return {"message": "", "done": True, **told_of(update)}
 
 
 class ChatSocket:
     """One WebSocket on `/chat`.
 
     A text frame is a question (or a JSON object `{"question", "history", "scope"}`); each piece of the answer is a
-    frame `{"message": piece}`, then comes `{"message": "", "done": true, "sources", "timings"}`. An error is a frame
-    `{"error", "code", "done": true}`, and the socket stays usable. A task reads all the time, since a frame left unread
-    would keep the peer's pongs from being seen; another answers, one question after the other.
+    frame `{"message": piece}`, then comes `{"message": "", "done": true, "sources", "grounding", ...}`. An error is a
+    frame `{"error", "code", "done": true}`, and the socket stays usable. A task reads all the time, since a frame left
+    unread would keep the peer's pongs from being seen; another answers, one question after the other.
     """
 
     def __init__(self, assistant: Assistant, socket: WebSocket) -> None:

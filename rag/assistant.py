@@ -26,6 +26,7 @@ from rag.chain import (
     Limits,
     Line,
     Phase,
+    Rewriter,
     Update,
     build_chain,
     build_prompt,
@@ -35,6 +36,7 @@ from rag.chain import (
 )
 from rag.embedded import ChatEngine
 from rag.errors import NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.followup import build_rewriter, standalone
 from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
 from rag.library import Library, find_named
@@ -433,7 +435,19 @@ class Assistant:
             sentences=how == "sentences" or (how == "auto" and name.startswith("embedded:")),
             window=window,
             max_tokens=self.settings.max_tokens,
+            rewriter=self._rewriter(name, model),
+            refuse=self._refuse if self.settings.refuse else None,
         )
+
+    @staticmethod
+    def _rewriter(name: str, model: BaseChatModel) -> Rewriter | None:
+        """What words follow-ups anew; none with an embedded model, which is too small for it."""
+        return None if name.startswith("embedded:") else build_rewriter(model)
+
+    def _refuse(self, given: dict[str, Any]) -> str:
+        """What is said in place of an answer where nothing that was found speaks to the question; else ""."""
+        assert self._store is not None
+        return ""
 
     def _chain_with(self, name: str) -> Chain:
         """The chain with another chat model than the app's own, which is made ready if need be.
@@ -485,6 +499,11 @@ class Assistant:
             engine_phase=lambda: self._engine_phase(name),
         )
 
+    async def asked(self, question: str, history: Sequence[BaseMessage]) -> str:
+        """What a question is searched with, after what was said before."""
+        rewriter = self._rewriter(self.names.chat, self._chat[0]) if self._chat else None
+        return await standalone(question, history, rewriter)
+
     async def search(self, query: str, scope: Sequence[str] = ()) -> list[Document]:
         """The passages nearest to a query, of all sources or of those in `scope`.
 
@@ -494,7 +513,7 @@ class Assistant:
         query = check_question(query, self.settings.max_question)
         await self._ready_chain()
         assert self._retriever is not None
-        return await retrieve({"question": query, "scope": self._in_scope(scope)}, self._retriever)
+        return await retrieve({"asked": query, "scope": self._in_scope(scope)}, self._retriever)
 
     def _in_scope(self, scope: Sequence[str]) -> list[str]:
         """The sources meant.

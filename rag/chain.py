@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -18,10 +19,12 @@ from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableGenerator
 
 from rag.context import count_tokens, pack
 from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
+from rag.followup import standalone
+from rag.grounding import Sentence, ground
 
 PROMPT_FILE = Path(__file__).parent / "prompt.txt"
 TICK_SECONDS = 0.5
@@ -33,10 +36,18 @@ MOST_WAITING = 65_536
 """Characters that wait for a slow reader; then the engine has to wait, too."""
 RETRIEVAL_SECONDS = 60.0
 QUEUE_SECONDS = 120.0
+TOLD = frozenset({"asked", "unread", "refused", "grounding"})
+"""What an update has of the chain's own, under the same names."""
 WHOLE = ("stop", "end_turn", "STOP", "stop_sequence")
 """What engines call an answer that the model itself ended (Ollama and OpenAI, Anthropic, Google)."""
 
+log = logging.getLogger(__name__)
+
 Chain = Runnable[dict[str, Any], dict[str, Any]]
+Rewriter = Runnable[dict[str, Any], str]
+"""From `{"question", "history"}` to the question in full words."""
+Refuse = Callable[[dict[str, Any]], str]
+"""From `{"question", "asked", "sources", "scope"}` to what is said where nothing speaks to the question; else ""."""
 Phase = Literal["queued", "starting", "searching", "loading", "reading", "writing", "stalled", "done"]
 
 
@@ -59,13 +70,22 @@ class Timings:
 
 @dataclass(frozen=True)
 class Update:
-    """A moment of an answer: what is happening, the text so far and `new` of it, and what it is drawn from."""
+    """A moment of an answer: what is happening, the text so far and `new` of it, and what it is drawn from.
+
+    `asked` is what was searched for, once that is known: a follow-up's own words lean on what was said before. `unread`
+    passages did not fit the model's window. `refused`: nothing that was found speaks to the question, and no model was
+    asked. `grounding`, at the end, has the answer's sentences with what supports each; None: it could not be told.
+    """
 
     phase: Phase = "queued"
     text: str = ""
     new: str = ""
     sources: tuple[Document, ...] = ()
     timings: Timings = field(default_factory=Timings)
+    asked: str = ""
+    unread: int = 0
+    refused: bool = False
+    grounding: tuple[Sentence, ...] | None = None
 
 
 def build_prompt(path: Path | None = None) -> ChatPromptTemplate:
@@ -87,38 +107,63 @@ def build_chain(
     sentences: bool,
     window: int,
     max_tokens: int,
+    rewriter: Rewriter | None = None,
+    refuse: Refuse | None = None,
 ) -> Chain:
-    """The chain from `{"question", "history", "scope"}`; its stream gives `sources` whole, then `answer` in pieces.
+    """The chain from `{"question", "history", "scope"}`.
 
-    `window` and `max_tokens` are tokens: what prompt and answer may have together, and the answer alone.
+    Its stream gives `asked`, then `sources` whole, then `answer` in pieces, and at the end `grounding`; `unread` and
+    `refused` where there is cause. `window` and `max_tokens` are tokens: what prompt and answer may have together, and
+    the answer alone. `rewriter` words a follow-up anew, `refuse` says what to answer without asking the model.
     """
     own_words = sum(count_tokens(str(message)) for message in prompt.messages)
     packed = partial(pack, embeddings=embeddings, sentences=sentences, window=window, reserved=own_words + max_tokens)
-    answer = RunnableLambda(packed) | prompt | chat_model | RunnableGenerator(whole_answer) | StrOutputParser()
+    answer = prompt | chat_model | RunnableGenerator(whole_answer) | StrOutputParser()
 
     async def answered(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-        """Pass question and sources on, then the answer's pieces.
+        """The steps from question to answer, one after the other.
 
-        In place of a second `assign`: that runs its part in a task of its own, which nothing ends when the reader goes
-        away before the first token (langchain-core 1.7.2), so that the model would work on for nobody.
+        In place of a chain of `assign`s: each of these runs its part in a task of its own, which nothing ends when the
+        reader goes away meanwhile (langchain-core 1.7.2), so that a model would work on for nobody.
         """
         given: dict[str, Any] = {}
         async for piece in pieces:
             given |= piece
-            yield piece
-        async with aclosing(cast(AsyncGenerator[str, None], answer.astream(given))) as stream:
-            async for text in stream:
-                yield {"answer": text}
+        given["asked"] = await standalone(given["question"], given.get("history", ()), rewriter)
+        yield {"asked": given["asked"]}
+        given["sources"] = await retrieve(given, retriever)
+        yield {"sources": given["sources"]}
+        if refuse is not None and (told := await asyncio.to_thread(refuse, given)):
+            yield {"refused": True, "answer": told}
+            return
+        variables = await asyncio.to_thread(packed, given)
+        yield {"unread": variables.pop("unread")}
+        text = ""
+        async with aclosing(cast(AsyncGenerator[str, None], answer.astream(variables))) as stream:
+            async for text_piece in stream:
+                text += text_piece
+                yield {"answer": text_piece}
+        yield {"grounding": await asyncio.to_thread(_grounded, text, given["sources"], embeddings, given["asked"])}
 
-    retrieving = RunnableLambda(partial(retrieve, retriever=retriever))
-    return RunnablePassthrough.assign(sources=retrieving) | RunnableGenerator(answered)
+    return RunnableGenerator(answered)
+
+
+def _grounded(
+    text: str, sources: Sequence[Document], embeddings: Embeddings, asked: str
+) -> tuple[Sentence, ...] | None:
+    """The answer's sentences with what supports each; an answer is none the worse where that cannot be told."""
+    try:
+        return tuple(ground(text, sources, embeddings, asked))
+    except Exception:
+        log.exception("matching the answer with its passages")
+        return None
 
 
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:
-    """The passages for `question`: from the sources in `scope` alone, where there are any in it."""
+    """The passages for `asked`: from the sources in `scope` alone, where there are any in it."""
     scope = list(given.get("scope") or ())
     limits: dict[str, Any] = {"scope": scope} if scope else {}
-    return await retriever.ainvoke(given["question"], **limits)
+    return await retriever.ainvoke(given["asked"], **limits)
 
 
 async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMessage]:
@@ -283,6 +328,7 @@ async def _answer(
             moment = time.monotonic()
             now = replace(now, new="", timings=replace(now.timings, total=moment - began))
             for piece in taken:
+                now = replace(now, **{name: piece[name] for name in TOLD & piece.keys()})
                 if "sources" in piece:
                     last_token = moment
                     timings = replace(now.timings, retrieval=moment - search_began)

@@ -174,16 +174,18 @@ def trim_history(history: Sequence[BaseMessage], tokens: int) -> list[BaseMessag
 def pack(
     given: dict[str, Any], *, embeddings: Embeddings, sentences: bool, window: int, reserved: int
 ) -> dict[str, Any]:
-    """The prompt's variables from `question`, `history` and `sources`, within the window.
+    """The prompt's variables from `question`, `asked`, `history` and `sources`, within the window.
 
-    `window` is the model's in tokens, `reserved` what the answer and the prompt's own words take of it.
+    `window` is the model's in tokens, `reserved` what the answer and the prompt's own words take of it. `unread` is how
+    many passages did not fit.
     """
     question: str = given["question"]
     room = max(0, window - reserved - count_tokens(question))
     history = trim_history(given.get("history", ()), int(room * HISTORY_SHARE))
     room -= sum(count_tokens(message.text) + 8 for message in history)
+    sources: Sequence[Document] = given["sources"]
     if sentences:
-        context = best_sentences(question, given["sources"], embeddings, room)
+        context, read = best_sentences(given.get("asked", question), sources, embeddings, room), len(sources)
     else:
-        context, _ = whole_passages(given["sources"], room)
-    return {"question": question, "history": history, "context": context}
+        context, read = whole_passages(sources, room)
+    return {"question": question, "history": history, "context": context, "unread": len(sources) - read}

@@ -163,8 +163,9 @@ async def evaluate(
 
 async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Question, answers: bool) -> Outcome:
     began = time.monotonic()
+    history = messages_of(question.history)
     try:
-        passages = await retriever.ainvoke(question.question)
+        passages = await retriever.ainvoke(await assistant.asked(question.question, history))
         retrieval = time.monotonic() - began
         rank = rank_of(question.gold, [item.page_content for item in passages])
     except RagError as error:
@@ -173,16 +174,19 @@ async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Questio
         return Outcome(question, rank, retrieval)
     update, failure = Update(), ""
     try:
-        async with aclosing(assistant.stream_answer(question.question, messages_of(question.history))) as updates:
+        async with aclosing(assistant.stream_answer(question.question, history)) as updates:
             async for now in updates:
                 update = now
     except RagError as error:
         failure = str(error)
+    claims = [sentence for sentence in update.grounding or () if sentence.claims]
     return Outcome(
         question,
         rank,
         retrieval,
         answer=update.text,
+        supported=fmean(sentence.passage is not None for sentence in claims) if claims else None,
+        refused=update.refused,
         first_token=update.timings.first_token,
         tokens_per_second=update.timings.tokens_per_second,
         error=failure,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute
 
-from rag.api import Turn, messages_of, sources_of, timings_of
+from rag.api import Turn, messages_of, sources_of, told_of
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError, SettingsError
@@ -39,7 +39,9 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
 
     @server.tool()
     async def ask(question: str, history: list[Turn] | None = None, scope: list[str] | None = None) -> dict[str, Any]:
-        """Answer a question from the library with a local chat model; gives the answer and the passages used.
+        """Answer a question from the library with a local chat model.
+
+        Gives the answer, the passages used, and which of them supports each sentence.
 
         Args:
             question: One question in full words.
@@ -54,12 +56,7 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
                     update = now
         except RagError as error:
             raise ToolError(f"{error.code}: {error}") from error
-        return {
-            "answer": update.text,
-            "sources": sources_of(update.sources),
-            "model": assistant.names.chat,
-            "timings": timings_of(update.timings),
-        }
+        return {"answer": update.text, "model": assistant.names.chat, **told_of(update)}
 
     @server.tool()
     async def search(query: str, scope: list[str] | None = None) -> dict[str, Any]:

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     retriever: Literal["hybrid", "dense"] = Field(
         "hybrid", description="How passages are found: by meaning and by words, or by meaning alone (`dense`)"
     )
+    refuse: bool = Field(
+        True, description="Say that the library does not tell, and ask no model, where nothing found fits the question"
+    )
     context: Literal["auto", "passages", "sentences"] = Field(
         "auto", description="What the model reads: whole passages, or their best sentences (`auto`: for embedded)"
     )

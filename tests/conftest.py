@@ -43,7 +43,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def make_settings(folder: Path, **given: Any) -> Settings:
-    defaults: dict[str, Any] = {"data_dir": folder / "data", "sources": ("bundled:guide.md",), "port": 0}
+    defaults: dict[str, Any] = {
+        "data_dir": folder / "data",
+        "sources": ("bundled:guide.md",),
+        "port": 0,
+        "refuse": False,
+    }
     return load_settings(**{**defaults, "ollama_host": "127.0.0.1:9", **given})
 
 

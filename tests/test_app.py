@@ -16,7 +16,6 @@ from pathlib import Path
 import gradio_client
 import httpx
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
 
 import app as page
 from tests.conftest import ROOT, AppStarter, RunningApp
@@ -82,7 +81,7 @@ def test_health_tells_models_sources_and_chunks(embedded: RunningApp) -> None:
 
 def test_the_page_and_its_api_name_only_what_is_meant(embedded: RunningApp) -> None:
     info = httpx.get(f"{embedded.url}gradio_api/info", timeout=30).json()
-    assert list(info["named_endpoints"]) == ["/chat", "/predict"]
+    assert list(info["named_endpoints"]) == ["/chat", "/predict", "/answer"]
     text = httpx.get(embedded.url, timeout=30)
     assert "Local RAG chat" in text.text
     assert "frame-ancestors 'self'" in text.headers["content-security-policy"]
@@ -179,19 +178,3 @@ def test_a_bad_value_stops_the_start_with_one_line(
     told = capsys.readouterr().err
     assert named in told
     assert len(told.strip().splitlines()) == 1, told
-
-
-def test_history_comes_as_strings_and_as_parts_and_notes_are_no_turns() -> None:
-    history = [
-        {"role": "user", "content": "What is it?"},
-        {"role": "assistant", "content": [{"type": "text", "text": "A "}, {"type": "text", "text": "plan."}]},
-        {"role": "assistant", "content": "the passages", "metadata": {"title": "Sources · 4 passages"}},
-        {"role": "user", "content": [{"type": "text", "text": "And why?"}]},
-        {"role": "assistant", "content": None},
-    ]
-    assert page.as_messages(history) == [HumanMessage("What is it?"), AIMessage("A plan."), HumanMessage("And why?")]
-
-
-def test_what_documents_say_is_text_to_the_page() -> None:
-    shown = page.plain("<img src=x onerror=alert(1)> **bold** [a](javascript:b) $$x$$ `c`\n\nhttps://x.y")
-    assert not set(shown.replace("<br>", "")) & set("<>*[]()$`:")

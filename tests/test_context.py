@@ -227,7 +227,7 @@ def cases(number: int, seed: int) -> Iterator[tuple[dict[str, Any], int, int]]:
 def test_all_of_it_fits_the_window(sentences: bool) -> None:
     for given, window, reserved in cases(250, 5):
         packed = pack(given, embeddings=PaperEmbeddings(), sentences=sentences, window=window, reserved=reserved)
-        assert set(packed) == {"question", "history", "context"}
+        assert set(packed) == {"question", "history", "context", "unread"}
         assert packed["question"] == given["question"]  # never cut
         room = max(0, window - reserved - count_tokens(given["question"]))
         history = sum(count_tokens(message.text) for message in packed["history"])
@@ -243,7 +243,13 @@ def test_question_that_leaves_no_room(sentences: bool) -> None:
         "sources": documents(ANSWER),
     }
     packed = pack(given, embeddings=PaperEmbeddings(), sentences=sentences, window=4096, reserved=600)
-    assert packed == {"question": given["question"], "history": [], "context": ""}
+    assert packed == {"question": given["question"], "history": [], "context": "", "unread": 0 if sentences else 1}
+
+
+def test_passages_that_do_not_fit_are_counted() -> None:
+    given = {"question": "Why?", "sources": documents(*(f"Passage {number}. " * 100 for number in range(4)))}
+    packed = pack(given, embeddings=PaperEmbeddings(), sentences=False, window=1600, reserved=400)
+    assert packed["unread"] == 4 - len(re.findall(r"^\[\d\] Page", packed["context"], re.M)) == 1
 
 
 def test_history_never_takes_the_room_of_the_passages() -> None:

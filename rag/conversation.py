@@ -1,0 +1,224 @@
+"""The conversation as the page shows it: an answer with its marks, the passages under it, failures; and read back.
+
+Everything that comes from documents, models or people is shown as text and never taken for markup.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import secrets
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import gradio as gr
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from rag.api import link_of, quote_of
+from rag.chain import Update
+from rag.errors import RagError
+from rag.grounding import Sentence
+from rag.loader import GUIDE, is_url
+
+PHASES = {
+    "queued": "Waiting for a place in line",
+    "starting": "Starting",
+    "searching": "Searching the passages",
+    "loading": "The model is loading",
+    "reading": "The model is reading the passages",
+    "writing": "Writing",
+    "stalled": "Stalled: the model sends nothing",
+    "done": "Sources",
+}
+
+SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
+"""What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
+_MARK = re.compile(r' ?\[(?:\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?: "[^"\n]*")?\)')
+
+OPEN_QUOTE = """
+document.addEventListener('click', (event) => {
+  const mark = event.target.closest('#conversation a[href^="#quote-"], #conversation a[href^="#none-"]');
+  if (!mark) return;
+  event.preventDefault();
+  const note = mark.closest('.role')?.querySelector('.thought-group .title');
+  if (note && !note.classList.contains('expanded')) note.click();
+  let frames = 0;
+  const show = () => {
+    const place = document.getElementById(mark.hash.slice(1));
+    if (!place) return frames++ < 120 && requestAnimationFrame(show);
+    const passage = place.closest('details');
+    if (passage) passage.open = true;
+    document.querySelectorAll('#conversation .here').forEach((one) => one.classList.remove('here'));
+    (place.nextElementSibling || place).classList.add('here');
+    place.scrollIntoView({block: 'center'});
+  };
+  if (mark.hash.startsWith('#quote-')) show();
+});
+"""
+"""A click on a mark unfolds the passages and shows the words that support the sentence."""
+
+
+def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
+    """Gradio's history as messages for the model; text comes as a string from clients and as parts from the browser.
+
+    Notes under an answer (sources, failures) carry a title in their metadata and are no part of the conversation, and
+    neither are the marks in it.
+    """
+    messages: list[BaseMessage] = []
+    for turn in history:
+        content = turn.get("content")
+        parts = content if isinstance(content, list) else [content]
+        text = "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts if part)
+        if not text.strip() or (turn.get("metadata") or {}).get("title"):
+            continue
+        messages.append(HumanMessage(text) if turn.get("role") == "user" else AIMessage(_MARK.sub("", text)))
+    return messages
+
+
+def show_answer(
+    update: Update, question: str, scope: Sequence[str] = (), awaiting: Sequence[str] = ()
+) -> list[gr.ChatMessage]:
+    """The messages for a moment of an answer: its text, and a note that opens to the passages."""
+    timings = update.timings
+    words = [PHASES[update.phase]]
+    if update.refused:
+        words = ["Not in the library"]
+    elif update.phase == "starting" and awaiting:
+        words = ["; ".join(awaiting)]
+    if update.sources:
+        words.append(f"{'nearest ' * update.refused}{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
+    if update.unread:
+        words.append(f"{update.unread} of them did not fit the model's window")
+    if scope:
+        words.append(f"only from {'1 source' if len(scope) == 1 else f'{len(scope)} sources'}")
+    claims = [sentence for sentence in update.grounding or () if sentence.claims]
+    if claims:
+        supported = sum(sentence.passage is not None for sentence in claims)
+        words.append(f"{supported} of {len(claims)} sentence{'s' * (len(claims) != 1)} supported")
+    if timings.first_token is not None and not update.refused:
+        words.append(f"first token after {timings.first_token:.1f} s")
+    if update.phase == "done" and timings.tokens_per_second:
+        words.append(f"{timings.tokens_per_second:.0f} tokens a second")
+    elif timings.first_token is None and timings.total >= 1:
+        words.append(f"{timings.total:.0f} s")
+    name = secrets.token_hex(4)
+    note = gr.ChatMessage(
+        content=_asked(update, question) + show_passages(update.sources, update.grounding or (), name),
+        metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
+    )
+    return [gr.ChatMessage(content=show_text(update, name)), note] if update.text else [note]
+
+
+def _asked(update: Update, question: str) -> str:
+    """What was searched for, where that is not what was typed."""
+    if not update.asked or update.asked == question.strip():
+        return ""
+    return f"<p><small>Searched for:</small> {plain(update.asked)}</p>"
+
+
+def show_text(update: Update, name: str) -> str:
+    """The answer's text, and behind each sentence a mark: the passage that supports it, or that there is none."""
+    shown, end = "", 0
+    for number, sentence in enumerate(update.grounding or ()):
+        if not sentence.claims:
+            continue
+        shown += _unforged(update.text[end : sentence.end])
+        end = sentence.end
+        if sentence.passage is not None:
+            title = f"Passage {sentence.passage} says so. Open it."
+            shown += f'[{sentence.passage}]({SUPPORTED}{name}-{number} "{title}")'
+        else:
+            missing = f": it has not {sentence.why}" if sentence.why else ""
+            title = re.sub(r'[\s"\\<>\[\]()`]+', " ", f"No passage supports this sentence{missing}.")
+            shown += f'[?]({UNSUPPORTED}{name}-{number} "{title}")'
+    return shown + _unforged(update.text[end:])
+
+
+def _unforged(text: str) -> str:
+    """A model's text, in which no link looks like a mark."""
+    return text.replace(SUPPORTED, "#").replace(UNSUPPORTED, "#")
+
+
+def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
+    """The messages for an answer that failed: what had come of it, marked, and why."""
+    title = "Cut off" if update.text else "Not answered"
+    told = plain(str(error))
+    note = gr.ChatMessage(content=told, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
+    return [gr.ChatMessage(content=f"{_unforged(update.text)} …"), note] if update.text else [note]
+
+
+def mark_stopped(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """After Stop: the note under the answer no longer says that something is under way."""
+    for message in messages[-2:]:
+        metadata = message.get("metadata") or {}
+        if metadata.get("status") == "pending":
+            message["metadata"] = {**metadata, "title": f"Stopped · {metadata['title']}", "status": "done"}
+    return messages, messages
+
+
+def show_passages(sources: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:
+    """The passages as folded blocks: title, place, text with the words that support a sentence, link or path."""
+    blocks = []
+    for number, source in enumerate(sources, start=1):
+        quoted = [(place, each) for place, each in enumerate(grounding) if each.passage == number and each.quote]
+        origin = str(source.metadata.get("source", ""))
+        section = plain(str(source.metadata.get("section") or ""))
+        where = (f" › {section}" if section else "") + (
+            f" · page {source.metadata['page']}" if "page" in source.metadata else ""
+        )
+        link = f'<a href="{html.escape(link_of(source))}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
+        told = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
+        blocks.append(
+            f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}"
+            f" <small>{plain(_beginning(source.page_content))}</small></summary>"
+            f"<blockquote>{_highlighted(source, quoted, name)}</blockquote><p>{told}</p></details>"
+        )
+    return "".join(blocks)
+
+
+def _highlighted(source: Document, quoted: Sequence[tuple[int, Sentence]], name: str) -> str:
+    """A passage's text; what supports a sentence is marked, and its words in it once more."""
+    text = source.page_content
+    shown, shown_to = "", 0
+    for start, end, sentences in _merged(quoted):
+        anchors = "".join(f'<span id="{SUPPORTED[1:]}{name}-{place}"></span>' for place, _ in sentences)
+        words = [span for _, sentence in sentences for span in sentence.words]
+        cuts = sorted({start, end, *(place for span in words for place in span if start < place < end)})
+        runs = ""
+        for left, right in pairwise(cuts):
+            run = plain(text[left:right])
+            runs += f"<b>{run}</b>" if any(span[0] <= left and right <= span[1] for span in words) else run
+        link = quote_of(source, start, end).link
+        there = f' <a href="{html.escape(link)}" target="_blank" title="Open the page at these words">↗</a>'
+        shown += f"{plain(text[shown_to:start])}{anchors}<mark>{runs}</mark>{there if link else ''}"
+        shown_to = end
+    return shown + plain(text[shown_to:])
+
+
+def _merged(quoted: Sequence[tuple[int, Sentence]]) -> list[tuple[int, int, list[tuple[int, Sentence]]]]:
+    """Where a passage is quoted, from and to, and by which sentences; what overlaps is one place."""
+    places: list[tuple[int, int, list[tuple[int, Sentence]]]] = []
+    for number, sentence in sorted(quoted, key=lambda item: item[1].quote or (0, 0)):
+        start, end = sentence.quote or (0, 0)
+        if places and start < places[-1][1]:
+            first, last, others = places.pop()
+            places.append((first, max(last, end), [*others, (number, sentence)]))
+        else:
+            places.append((start, end, [(number, sentence)]))
+    return places
+
+
+def _beginning(text: str) -> str:
+    """The first words of a passage, headings left out, to tell it from its neighbours."""
+    words = " ".join(line for line in text.splitlines() if not line.startswith("#")).split()
+    return " ".join(words)[:90] + " …"
+
+
+def plain(text: str) -> str:
+    """Text that the chat shows as it is: nothing in it is HTML, Markdown or LaTeX to the page."""
+    shown = html.escape(text)
+    for character in "\\`*_{}[]()#+-.!$~|^:":
+        shown = shown.replace(character, f"&#{ord(character)};") if character not in "#;&" else shown
+    return shown.replace("\n\n", "<br><br>").replace("\n", "<br>")
