@@ -15,7 +15,7 @@ _CJK = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-
 _TOKEN = re.compile(
     rf"(?P<number>\d{{1,40}}(?:[.,:]\d{{1,40}})*)(?!(?![{_CJK}])\w)"
     rf"|(?P<unspaced>[{_CJK}]+)"
-    rf"|(?P<word>(?:(?![{_CJK}])\w)+(?:['’](?:(?![{_CJK}])\w)+)*(?:[+#]+(?!\w))?)"
+    rf"|(?P<word>(?:(?![{_CJK}])\w)+(?:['’+&](?:(?![{_CJK}])\w)+)*(?:[+#]+(?!\w))?)"
 )
 _MEASURED = re.compile(r"(\d{1,40}(?:[.,]\d{1,40})?)([^\W\d_]{1,3})")
 
@@ -592,11 +592,27 @@ def _opposed(clause: Sequence[Word], nearest: Sequence[Word], source: Statement)
         if word.folded not in OPPOSITES or denied:
             continue
         alike = ALIKE[word.folded]
+        if _sized(word, clause, nearest):
+            yield f'the word "{word.text}"'
         if alike & near:
             continue
         against = OPPOSITES[word.folded] - alike
         if against & near - here or (not alike & anywhere and against & anywhere - here):
             yield f'the word "{word.text}"'
+
+
+def _sized(word: Word, clause: Sequence[Word], nearest: Sequence[Word]) -> bool:
+    """Whether what follows the word is called the opposite in the other clause: a small gain, and a large one."""
+    after = next((each for each in clause[clause.index(word) + 1 :] if each.content), None)
+    if after is None or after.folded in OPPOSITES:
+        return False
+    before = [
+        {each.folded for each in nearest[max(0, place - 2) : place]}
+        for place, other in enumerate(nearest)
+        if same(after, other)
+    ]
+    alike = ALIKE[word.folded]
+    return any(each & (OPPOSITES[word.folded] - alike) for each in before) and not any(each & alike for each in before)
 
 
 def _prefixed(claim: Statement, source: Statement) -> Iterator[str]:
@@ -607,7 +623,8 @@ def _prefixed(claim: Statement, source: Statement) -> Iterator[str]:
             bare = _PREFIX.sub("", word.folded, count=1)
             if bare == word.folded or word.stem in there:
                 continue
-            if _stem(bare) in there and _stem(bare) not in known:
+            denied = any(each.folded in NEGATIONS for each in (*claim.words, *source.words))
+            if _stem(bare) in there and _stem(bare) not in known and not denied:
                 yield f'the word "{word.text}"'
 
 
