@@ -37,6 +37,11 @@ log = logging.getLogger(__name__)
 
 LONGEST = 600
 """Characters up to which a sentence is compared by its vector; what is longer is no sentence."""
+LONGEST_READ = 2_000
+"""Characters up to which a sentence is looked at at all."""
+LONGEST_FRAGMENT = 80
+FRAGMENT_WORDS = 6
+"""Words at each end of a long quote that a browser looks for."""
 MOST_SENTENCES = 400
 """Sentences of an answer, and of its passages, that are looked at; no answer of a model has as many."""
 CANDIDATES = 6
@@ -166,7 +171,7 @@ def _plain_units(text: str, begin: int, stop: int) -> Iterator[_Unit]:
     for first, last in sentence_spans(part):
         start, end = begin + first, begin + last
         inner = text[start:end]
-        if marker := _MARKER.match(inner):
+        if (marker := _MARKER.match(inner)) and (marker.end() < len(inner) or not inner[0].isdigit()):
             start += marker.end()
         if text[start:end].endswith("|"):
             end = start + len(text[start:end].rstrip("| \t"))
@@ -203,7 +208,8 @@ class _Passage:
         self.number = number
         self.text = document.page_content
         heading = " ".join(str(document.metadata.get(key) or "") for key in ("title", "section"))
-        self.units = [unit for unit in _units(self.text) if unit.kind != "rule"][:MOST_SENTENCES]
+        units = [unit for unit in _units(self.text) if unit.kind != "rule" and unit.end - unit.start <= LONGEST_READ]
+        self.units = units[:MOST_SENTENCES]
         self.found = [_words_at(self.text, unit) for unit in self.units]
         self.headed = words(heading)
         self.said: list[Statement] = []
@@ -268,8 +274,9 @@ def ground(answer: str, passages: Sequence[Document], embeddings: Embeddings, qu
     """
     units = _units(answer)[:MOST_SENTENCES]
     read = [_Passage(number, passage) for number, passage in enumerate(passages, start=1)]
-    bare = [_bare(answer[unit.start : unit.end]) for unit in units]
-    found = [words(text) for text in bare]
+    bare = [answer[unit.start : unit.end] for unit in units]
+    bare = [_bare(text) if len(text) <= LONGEST_READ else text for text in bare]
+    found = [words(text) if len(text) <= LONGEST_READ else [] for text in bare]
     asked = words(question)
     names = capitalised([word for passage in read for each in passage.found for word in each])
     names |= capitalised([word for each in found for word in each])
@@ -280,6 +287,9 @@ def ground(answer: str, passages: Sequence[Document], embeddings: Embeddings, qu
     subject: Word | None = None
     for unit, text, claim in zip(units, bare, claims, strict=True):
         plain = Sentence(unit.start, unit.end)
+        if len(text) > LONGEST_READ:
+            result.append(plain)
+            continue
         if unit.kind in ("heading", "rule") or not claim.content or text.rstrip(" *_\"'”)").endswith(("?", "？")):
             result.append(replace(plain, claims=False))
             continue
@@ -504,8 +514,25 @@ _LIST_GOES_ON = re.compile(r"\W*$|\s*,|\s+(?:and|or|und|oder|et|ou)\b")
 
 
 def text_fragment(quote: str) -> str:
-    """The directive `:~:text=` that makes a browser scroll to a quote."""
-    return ":~:text=" + percent_encoded(" ".join(quote.split()), safe="").replace("-", "%2D")
+    """The directive that makes a browser scroll to a quote, to follow a `#` or an anchor; empty for an empty quote.
+
+    `:~:text=start` or `:~:text=start,end` of https://wicg.github.io/scroll-to-text-fragment/: the latter for a long
+    quote, and for one of several blocks, which a browser does not find as one text.
+    """
+    shown = quote.encode("utf-8", "ignore").decode("utf-8").replace("**", "")
+    lines = [found for line in shown.splitlines() if (found := _MARKER.sub("", line, count=1).split())]
+    if not lines:
+        return ""
+    exact = " ".join(lines[0])
+    if len(lines) == 1 and (len(exact) <= LONGEST_FRAGMENT or len(lines[0]) < 2):
+        return f":~:text={_encoded(exact[:LONGEST])}"
+    half = len(lines[0]) // 2 if len(lines) == 1 else FRAGMENT_WORDS
+    first, last = lines[0][: min(FRAGMENT_WORDS, half)], lines[-1][-min(FRAGMENT_WORDS, half) :]
+    return f":~:text={_encoded(' '.join(first))},{_encoded(' '.join(last))}"
+
+
+def _encoded(text: str) -> str:
+    return percent_encoded(text[:LONGEST], safe="").replace("-", "%2D")
 
 
 def marked(passage: str, sentence: Sentence) -> list[tuple[str, str]]:

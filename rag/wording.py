@@ -409,7 +409,13 @@ def same(one: Word, other: Word) -> bool:
         return True
     if one.name and other.name:
         return _plural(one) == _plural(other)
-    shorter, longer = sorted((one.stem, other.stem), key=len)
+    return one.stem[:5] == other.stem[:5] and _akin(one.stem, other.stem)
+
+
+@lru_cache(maxsize=50_000)
+def _akin(one: str, other: str) -> bool:
+    """Whether two stems only end differently, as `extens` and `extend` do."""
+    shorter, longer = sorted((one, other), key=len)
     if len(shorter) < 5 or not shorter.isalpha():
         return False
     common = next((index for index, letter in enumerate(shorter) if letter != longer[index]), len(shorter))
@@ -543,16 +549,17 @@ def _scopes(given: Statement) -> list[list[Word]]:
 
 def _negations(claim: Statement, source: Statement) -> Iterator[str]:
     ours, theirs = _scopes(claim), _scopes(source)
-    softly = any(word.folded in _LACKING for word in source.words)
+    here, there = ({word.folded for word in each.words} for each in (claim, source))
     for scope in ours:
-        if theirs:
-            if not any(has(word, other) for word in scope for other in theirs) and scope:
-                yield "the negation"
-        elif not softly and not _has_opposite(scope, source):
+        if any(has(word, other) for word in scope for other in theirs) or (theirs and not scope):
+            continue
+        # "Not large" may be said of what is small, and "does not have" of what is missing.
+        opposite = any(OPPOSITES.get(word.folded, frozenset()) & (there - here) for word in scope)
+        if theirs or not (opposite or _LACKING & (there - here)):
             yield "the negation"
-    lacking = any(word.folded in _LACKING for word in claim.words)
     for scope in theirs:
-        if not scope or ours or lacking:
+        answered = any(has(word, other) for word in scope for other in ours)
+        if not scope or answered or _LACKING & (here - there):
             continue
         # The claim speaks of what is denied, and does not deny it.
         if has(scope[0], claim.words) and sum(has(word, claim.words) for word in scope) >= min(2, len(scope)):
@@ -574,12 +581,6 @@ def _negations(claim: Statement, source: Statement) -> Iterator[str]:
 def _next(word: Word, given: Statement) -> list[Word]:
     place = given.words.index(word)
     return list(given.words[place + 1 : place + 2])
-
-
-def _has_opposite(scope: Sequence[Word], source: Statement) -> bool:
-    """Whether what is denied is the opposite of something said."""
-    there = {word.folded for word in source.words}
-    return any(OPPOSITES.get(word.folded, frozenset()) & there for word in scope)
 
 
 def _opposed(clause: Sequence[Word], nearest: Sequence[Word], source: Statement) -> Iterator[str]:
