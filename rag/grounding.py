@@ -19,6 +19,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.context import sentence_spans, sentence_vectors
 from rag.wording import (
+    FEWEST_IN_CLAUSE,
     Statement,
     Word,
     capitalised,
@@ -36,13 +37,24 @@ log = logging.getLogger(__name__)
 
 LONGEST = 600
 """Characters up to which a sentence is compared by its vector; what is longer is no sentence."""
+LONGEST_READ = 2_000
+"""Characters up to which a sentence is looked at at all."""
+LONGEST_FRAGMENT = 80
+FRAGMENT_WORDS = 6
+"""Words at each end of a long quote that a browser looks for."""
 MOST_SENTENCES = 400
 """Sentences of an answer, and of its passages, that are looked at; no answer of a model has as many."""
 CANDIDATES = 6
 COMPARED = 2
 """Candidates that are compared by their vectors, of the `CANDIDATES` whose words are compared."""
-SUPPORTED = 1.38
+SUPPORTED = 1.41
 """Of about 1 for meaning and 1 for words: tried on the odd lines of tests/data/grounding.jsonl."""
+OF_TWO = 0.2
+"""What two sentences together have to have more, since words of both are found that belong to neither fact."""
+TELLING = 0.5
+"""Share of a sentence's words that a passage has to have for its difference to be worth telling."""
+FEW_WORDS = 2
+"""Content words of an answer such as "Twenty-five." that means something with its question alone."""
 FEWEST_WORDS = 0.2
 """Share of an answer sentence's words that a passage sentence has to have to be thought of."""
 
@@ -159,7 +171,7 @@ def _plain_units(text: str, begin: int, stop: int) -> Iterator[_Unit]:
     for first, last in sentence_spans(part):
         start, end = begin + first, begin + last
         inner = text[start:end]
-        if marker := _MARKER.match(inner):
+        if (marker := _MARKER.match(inner)) and (marker.end() < len(inner) or not inner[0].isdigit()):
             start += marker.end()
         if text[start:end].endswith("|"):
             end = start + len(text[start:end].rstrip("| \t"))
@@ -196,7 +208,8 @@ class _Passage:
         self.number = number
         self.text = document.page_content
         heading = " ".join(str(document.metadata.get(key) or "") for key in ("title", "section"))
-        self.units = [unit for unit in _units(self.text) if unit.kind != "rule"][:MOST_SENTENCES]
+        units = [unit for unit in _units(self.text) if unit.kind != "rule" and unit.end - unit.start <= LONGEST_READ]
+        self.units = units[:MOST_SENTENCES]
         self.found = [_words_at(self.text, unit) for unit in self.units]
         self.headed = words(heading)
         self.said: list[Statement] = []
@@ -261,8 +274,9 @@ def ground(answer: str, passages: Sequence[Document], embeddings: Embeddings, qu
     """
     units = _units(answer)[:MOST_SENTENCES]
     read = [_Passage(number, passage) for number, passage in enumerate(passages, start=1)]
-    bare = [_bare(answer[unit.start : unit.end]) for unit in units]
-    found = [words(text) for text in bare]
+    bare = [answer[unit.start : unit.end] for unit in units]
+    bare = [_bare(text) if len(text) <= LONGEST_READ else text for text in bare]
+    found = [words(text) if len(text) <= LONGEST_READ else [] for text in bare]
     asked = words(question)
     names = capitalised([word for passage in read for each in passage.found for word in each])
     names |= capitalised([word for each in found for word in each])
@@ -273,6 +287,9 @@ def ground(answer: str, passages: Sequence[Document], embeddings: Embeddings, qu
     subject: Word | None = None
     for unit, text, claim in zip(units, bare, claims, strict=True):
         plain = Sentence(unit.start, unit.end)
+        if len(text) > LONGEST_READ:
+            result.append(plain)
+            continue
         if unit.kind in ("heading", "rule") or not claim.content or text.rstrip(" *_\"'”)").endswith(("?", "？")):
             result.append(replace(plain, claims=False))
             continue
@@ -300,23 +317,29 @@ def _grounded(
     embeddings: Embeddings,
     asked: Sequence[Word],
 ) -> Sentence:
-    candidates = sorted(_candidates(claim, read, asked), key=lambda each: -each.coverage)
+    few = bool(asked) and len(claim.content) <= FEW_WORDS
+    candidates = sorted(_candidates(claim, read), key=lambda each: -each.coverage)
+    if few:
+        candidates.sort(key=lambda each: (-each.coverage, -_share(asked, each.said)))
     standing = []
     why = ""
     for candidate in candidates[:CANDIDATES]:
         reasons = [*_strangers(claim, candidate, subject), *differences(claim, candidate.said)]
         if not reasons:
             standing.append(candidate)
-        elif not why:
-            why = reasons[0]
-    chosen, missing = _judged(text, standing, embeddings)
+        elif not why and candidate.coverage >= TELLING:
+            why = next((reason for reason in reasons if reason.startswith("the ")), "")
+    if few:
+        chosen, missing = _asked_for(standing, asked), ""
+    else:
+        chosen, missing = _judged(text, claim, standing, embeddings)
     if chosen is None:
         return replace(plain, why=why or missing)
     marks = sorted({(other.start, other.end) for _, other in chosen.found if other is not None})
     return replace(plain, passage=chosen.passage.number, quote=chosen.quote, words=tuple(marks))
 
 
-def _candidates(claim: Statement, read: Sequence[_Passage], asked: Sequence[Word]) -> Iterator[_Candidate]:
+def _candidates(claim: Statement, read: Sequence[_Passage]) -> Iterator[_Candidate]:
     """The sentences that share enough words with the claim, and pairs of neighbours that share more than each."""
     for passage in read:
         single: list[_Candidate] = []
@@ -357,6 +380,17 @@ def _strangers(claim: Statement, candidate: _Candidate, subject: Word | None) ->
         yield f'"{subject.text}"'
 
 
+def _share(asked: Sequence[Word], said: Statement) -> float:
+    content = [word for word in asked if word.content]
+    return sum(has(word, said.words) for word in content) / max(1, len(content))
+
+
+def _asked_for(standing: Sequence[_Candidate], asked: Sequence[Word]) -> _Candidate | None:
+    """What has all words of a short answer, and at least half of the question's."""
+    fitting = [each for each in standing if not each.missing and _share(asked, each.said) >= 0.5]
+    return max(fitting, key=lambda each: (_share(asked, each.said), each.first - each.last), default=None)
+
+
 @dataclass(frozen=True)
 class _Scale:
     """How near an embedding model puts what means the same, and what has nothing to do with one another."""
@@ -377,7 +411,9 @@ def _scale(embeddings: Embeddings, pairs: Sequence[tuple[str, str]]) -> _Scale:
     return _Scale(alike, (float(near.sum()) - alike * many) / (many * (many - 1)))
 
 
-def _judged(text: str, standing: Sequence[_Candidate], embeddings: Embeddings) -> tuple[_Candidate | None, str]:
+def _judged(
+    text: str, claim: Statement, standing: Sequence[_Candidate], embeddings: Embeddings
+) -> tuple[_Candidate | None, str]:
     """The candidate that says the same as the sentence, if any; else what it does not have, if that is one thing."""
     whole = [candidate for candidate in standing if not candidate.missing]
     if whole:
@@ -386,7 +422,7 @@ def _judged(text: str, standing: Sequence[_Candidate], embeddings: Embeddings) -
     if not likely:
         return None, ""
     try:
-        scored = _scored(text, likely, embeddings)
+        scored = _scored(text, claim, likely, embeddings)
     except Exception:
         log.warning("Sentences could not be compared by their vectors", exc_info=True)
         return None, ""
@@ -397,7 +433,9 @@ def _judged(text: str, standing: Sequence[_Candidate], embeddings: Embeddings) -
     return None, f'the word "{missing[0].text}"' if len(missing) == 1 else ""
 
 
-def _scored(text: str, likely: Sequence[_Candidate], embeddings: Embeddings) -> list[tuple[float, _Candidate]]:
+def _scored(
+    text: str, claim: Statement, likely: Sequence[_Candidate], embeddings: Embeddings
+) -> list[tuple[float, _Candidate]]:
     """For each candidate, how much of the sentence it says.
 
     Three things are added: how near the two are; the share of the words that it has, or has a synonym of; and how much
@@ -431,9 +469,18 @@ def _scored(text: str, likely: Sequence[_Candidate], embeddings: Embeddings) -> 
             if share < 0.5:
                 strange.append(word)
         score = 0.7 * min(near, 1.4) + said / len(candidate.found) + 0.7 * min(0.0, near - without)
-        if not any(_is_item(run, text) for run in _runs(strange, candidate)):
+        if candidate.last > candidate.first:
+            score -= OF_TWO
+        listed = any(_is_item(run, text) for run in _runs(strange, candidate))
+        if not listed and not any(_is_added(clause, strange) for clause in claim.clauses):
             result.append((score, candidate))
     return result or [(0.0, likely[0])]
+
+
+def _is_added(clause: Sequence[Word], strange: Sequence[Word]) -> bool:
+    """Whether most of a clause is nowhere said, although the rest of the sentence is."""
+    content = [word for word in clause if word.content]
+    return len(content) >= FEWEST_IN_CLAUSE and sum(word in strange for word in content) > len(content) / 2
 
 
 def _without(text: str, missing: Sequence[Word]) -> str:
@@ -467,8 +514,25 @@ _LIST_GOES_ON = re.compile(r"\W*$|\s*,|\s+(?:and|or|und|oder|et|ou)\b")
 
 
 def text_fragment(quote: str) -> str:
-    """The directive `:~:text=` that makes a browser scroll to a quote."""
-    return ":~:text=" + percent_encoded(" ".join(quote.split()), safe="").replace("-", "%2D")
+    """The directive that makes a browser scroll to a quote, to follow a `#` or an anchor; empty for an empty quote.
+
+    `:~:text=start` or `:~:text=start,end` of https://wicg.github.io/scroll-to-text-fragment/: the latter for a long
+    quote, and for one of several blocks, which a browser does not find as one text.
+    """
+    shown = quote.encode("utf-8", "ignore").decode("utf-8").replace("**", "")
+    lines = [found for line in shown.splitlines() if (found := _MARKER.sub("", line, count=1).split())]
+    if not lines:
+        return ""
+    exact = " ".join(lines[0])
+    if len(lines) == 1 and (len(exact) <= LONGEST_FRAGMENT or len(lines[0]) < 2):
+        return f":~:text={_encoded(exact[:LONGEST])}"
+    half = len(lines[0]) // 2 if len(lines) == 1 else FRAGMENT_WORDS
+    first, last = lines[0][: min(FRAGMENT_WORDS, half)], lines[-1][-min(FRAGMENT_WORDS, half) :]
+    return f":~:text={_encoded(' '.join(first))},{_encoded(' '.join(last))}"
+
+
+def _encoded(text: str) -> str:
+    return percent_encoded(text[:LONGEST], safe="").replace("-", "%2D")
 
 
 def marked(passage: str, sentence: Sentence) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ _CJK = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-
 _TOKEN = re.compile(
     rf"(?P<number>\d{{1,40}}(?:[.,:]\d{{1,40}})*)(?!(?![{_CJK}])\w)"
     rf"|(?P<unspaced>[{_CJK}]+)"
-    rf"|(?P<word>(?:(?![{_CJK}])\w)+(?:['’](?:(?![{_CJK}])\w)+)*(?:[+#]+(?!\w))?)"
+    rf"|(?P<word>(?:(?![{_CJK}])\w)+(?:['’+&](?:(?![{_CJK}])\w)+)*(?:[+#]+(?!\w))?)"
 )
 _MEASURED = re.compile(r"(\d{1,40}(?:[.,]\d{1,40})?)([^\W\d_]{1,3})")
 
@@ -409,7 +409,13 @@ def same(one: Word, other: Word) -> bool:
         return True
     if one.name and other.name:
         return _plural(one) == _plural(other)
-    shorter, longer = sorted((one.stem, other.stem), key=len)
+    return one.stem[:5] == other.stem[:5] and _akin(one.stem, other.stem)
+
+
+@lru_cache(maxsize=50_000)
+def _akin(one: str, other: str) -> bool:
+    """Whether two stems only end differently, as `extens` and `extend` do."""
+    shorter, longer = sorted((one, other), key=len)
     if len(shorter) < 5 or not shorter.isalpha():
         return False
     common = next((index for index, letter in enumerate(shorter) if letter != longer[index]), len(shorter))
@@ -543,16 +549,17 @@ def _scopes(given: Statement) -> list[list[Word]]:
 
 def _negations(claim: Statement, source: Statement) -> Iterator[str]:
     ours, theirs = _scopes(claim), _scopes(source)
-    softly = any(word.folded in _LACKING for word in source.words)
+    here, there = ({word.folded for word in each.words} for each in (claim, source))
     for scope in ours:
-        if theirs:
-            if not any(has(word, other) for word in scope for other in theirs) and scope:
-                yield "the negation"
-        elif not softly and not _has_opposite(scope, source):
+        if any(has(word, other) for word in scope for other in theirs) or (theirs and not scope):
+            continue
+        # "Not large" may be said of what is small, and "does not have" of what is missing.
+        opposite = any(OPPOSITES.get(word.folded, frozenset()) & (there - here) for word in scope)
+        if theirs or not (opposite or _LACKING & (there - here)):
             yield "the negation"
-    lacking = any(word.folded in _LACKING for word in claim.words)
     for scope in theirs:
-        if not scope or ours or lacking:
+        answered = any(has(word, other) for word in scope for other in ours)
+        if not scope or answered or _LACKING & (here - there):
             continue
         # The claim speaks of what is denied, and does not deny it.
         if has(scope[0], claim.words) and sum(has(word, claim.words) for word in scope) >= min(2, len(scope)):
@@ -576,12 +583,6 @@ def _next(word: Word, given: Statement) -> list[Word]:
     return list(given.words[place + 1 : place + 2])
 
 
-def _has_opposite(scope: Sequence[Word], source: Statement) -> bool:
-    """Whether what is denied is the opposite of something said."""
-    there = {word.folded for word in source.words}
-    return any(OPPOSITES.get(word.folded, frozenset()) & there for word in scope)
-
-
 def _opposed(clause: Sequence[Word], nearest: Sequence[Word], source: Statement) -> Iterator[str]:
     """Words whose opposite stands in the clause that says the same otherwise."""
     here = {word.folded for word in clause}
@@ -592,11 +593,27 @@ def _opposed(clause: Sequence[Word], nearest: Sequence[Word], source: Statement)
         if word.folded not in OPPOSITES or denied:
             continue
         alike = ALIKE[word.folded]
+        if _sized(word, clause, nearest):
+            yield f'the word "{word.text}"'
         if alike & near:
             continue
         against = OPPOSITES[word.folded] - alike
         if against & near - here or (not alike & anywhere and against & anywhere - here):
             yield f'the word "{word.text}"'
+
+
+def _sized(word: Word, clause: Sequence[Word], nearest: Sequence[Word]) -> bool:
+    """Whether what follows the word is called the opposite in the other clause: a small gain, and a large one."""
+    after = next((each for each in clause[clause.index(word) + 1 :] if each.content), None)
+    if after is None or after.folded in OPPOSITES:
+        return False
+    before = [
+        {each.folded for each in nearest[max(0, place - 2) : place]}
+        for place, other in enumerate(nearest)
+        if same(after, other)
+    ]
+    alike = ALIKE[word.folded]
+    return any(each & (OPPOSITES[word.folded] - alike) for each in before) and not any(each & alike for each in before)
 
 
 def _prefixed(claim: Statement, source: Statement) -> Iterator[str]:
@@ -607,7 +624,8 @@ def _prefixed(claim: Statement, source: Statement) -> Iterator[str]:
             bare = _PREFIX.sub("", word.folded, count=1)
             if bare == word.folded or word.stem in there:
                 continue
-            if _stem(bare) in there and _stem(bare) not in known:
+            denied = any(each.folded in NEGATIONS for each in (*claim.words, *source.words))
+            if _stem(bare) in there and _stem(bare) not in known and not denied:
                 yield f'the word "{word.text}"'
 
 
