@@ -6,7 +6,6 @@ reads the state that it began with and waits for nobody. Texts stay in the vecto
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 import unicodedata
@@ -22,10 +21,16 @@ from rapidfuzz.distance import OSA
 if TYPE_CHECKING:
     from tantivy import Query, Searcher
 
+Hit = tuple[str, float]
+"""A row's id and its score."""
+
 WRITER_BYTES = 15_000_000
 """Of tantivy's buffer, the least it takes."""
 
-WINDOW = 50
+WINDOW, STEP = 50, 25
+"""Words of a window of a chunk, which are about three sentences, and words from one to the next."""
+WINDOWS_SEEN = 4
+"""So many times as many windows are looked at as chunks are asked for, since several are of one chunk."""
 SHORTEST_CORRECTED = 4
 LONG_WORD = 8
 """Letters of a word from which on two slips may be in it, not one."""
@@ -95,13 +100,12 @@ def _english() -> Collection[str]:
     return known
 
 
-class LexicalIndex:
-    """BM25 over the chunks of all sources. Every method may be called from any thread."""
+class _Part:
+    """An index of tantivy in memory: texts of rows, ranked by BM25."""
 
     def __init__(self) -> None:
         import tantivy
 
-        _english()  # now, and not at the first question
         self._schema = (
             tantivy.SchemaBuilder()
             .add_text_field("row", stored=True, tokenizer_name="raw", index_option="basic")
@@ -111,12 +115,56 @@ class LexicalIndex:
             .build()
         )
         self._index = tantivy.Index(self._schema)
-        self._writer = self._index.writer(WRITER_BYTES, 1)
+        self.writer = self._index.writer(WRITER_BYTES, 1)
+
+    def add(self, row: str, source: str, stems: Iterable[str], spellings: Iterable[str] = ()) -> None:
+        import tantivy
+
+        document = tantivy.Document()
+        document.add_text("row", row)
+        document.add_text("source", source)
+        document.add_text("stems", " ".join(stems))
+        document.add_text("spellings", " ".join(spellings))
+        self.writer.add_document(document)
+
+    def now(self) -> Searcher:
+        """What is committed, which stays as it is."""
+        self._index.reload()
+        return self._index.searcher()
+
+    def has(self, stem: str) -> Query:
+        """What has a word."""
+        from tantivy import Query
+
+        return Query.term_query(self._schema, "stems", stem, "freq")
+
+    def rank(self, searcher: Searcher, stems: Mapping[str, int], most: int, scope: Collection[str]) -> list[Hit]:
+        """The `most` rows that have the words best, of the sources in `scope`, if any."""
+        from tantivy import Occur, Query
+
+        if not stems or most < 1:
+            return []
+        words = [(Occur.Should, Query.boost_query(self.has(word), float(times))) for word, times in stems.items()]
+        query = Query.boolean_query(words)
+        if scope:
+            among = Query.const_score_query(Query.term_set_query(self._schema, "source", list(scope)), 0.0)
+            query = Query.boolean_query([(Occur.Must, query), (Occur.Must, among)])
+        hits = searcher.search(query, most, count=False).hits
+        return [(searcher.doc(place)["row"][0], score) for score, place in hits]
+
+
+class LexicalIndex:
+    """BM25 over the chunks of all sources, and over windows of them. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        _english()  # now, and not at the first question
+        self._chunks, self._windows = _Part(), _Part()
         self._changing = threading.Lock()
+        self._state = (self._chunks.now(), self._windows.now())
 
     def __len__(self) -> int:
         """Chunks that can be found."""
-        return self._index.searcher().num_docs
+        return self._state[0].num_docs
 
     def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
         """A source is now these (row id, text), and what it was before is not found any more."""
@@ -127,101 +175,66 @@ class LexicalIndex:
         self.fill([], gone=[source])
 
     def fill(self, rows: Iterable[tuple[str, str, str]], gone: Collection[str] = ()) -> None:
-        """Add (row id, source, text), of many sources at once; at the same moment, those `gone` are gone."""
-        import tantivy
+        """Add (row id, source, text), of many sources at once; at the same moment, those `gone` are gone.
 
+        The first of several lines of a text is its heading, which each of its windows has, too.
+        """
         with self._changing:
+            writers = (self._chunks.writer, self._windows.writer)
             try:
                 for source in gone:
-                    self._writer.delete_documents_by_term("source", source)
+                    for writer in writers:
+                        writer.delete_documents_by_term("source", source)
                 for row, source, text in rows:
-                    words = list(surfaces(text))
-                    document = tantivy.Document()
-                    document.add_text("row", row)
-                    document.add_text("source", source)
-                    document.add_text("stems", " ".join(map(stem, words)))
-                    document.add_text("spellings", " ".join(dict.fromkeys(words)))
-                    self._writer.add_document(document)
-                self._writer.commit()
+                    first, line_break, rest = text.partition("\n")
+                    head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
+                    heading, stems = [stem(word) for word in head], [stem(word) for word in body]
+                    self._chunks.add(row, source, heading + stems, dict.fromkeys(head + body))
+                    for start in range(0, max(1, len(stems) - STEP), STEP):
+                        self._windows.add(row, source, heading + stems[start : start + WINDOW])
+                for writer in writers:
+                    writer.commit()
             except BaseException:
-                self._writer.rollback()
+                for writer in writers:
+                    writer.rollback()
                 raise
-            self._index.reload()
+            self._state = (self._chunks.now(), self._windows.now())
 
-    def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[tuple[str, float]]:
+    def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` row ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        from tantivy import Occur, Query
+        return self._chunks.rank(self._state[0], _told(question), most, scope)
 
-        searcher = self._index.searcher()
-        told = self._told(question)
-        if not told or most < 1:
-            return []
-        words = [(Occur.Should, Query.boost_query(self._is(word), float(times))) for word, times in told.items()]
-        query = Query.boolean_query(words)
-        if scope:
-            among = Query.const_score_query(Query.term_set_query(self._schema, "source", list(scope)), 0.0)
-            query = Query.boolean_query([(Occur.Must, query), (Occur.Must, among)])
-        hits = searcher.search(query, most, count=False).hits
-        return [(searcher.doc(place)["row"][0], score) for score, place in hits]
-
-    def closeness(self, question: str, texts: Mapping[str, str]) -> dict[str, float]:
-        """For each text, by name, how much of the question stands within `WINDOW` words of it, rare words first."""
-        searcher = self._index.searcher()
-        weights = {word: times * self._rarity(word, searcher) for word, times in self._told(question).items()}
-        return {name: _most_within(text, weights) for name, text in texts.items()}
-
-    def _told(self, question: str) -> Counter[str]:
-        """The stems that tell what a question is about, and how often each is asked for."""
-        asked = list(surfaces(question))
-        return Counter(stem(word) for word in asked if word not in FUNCTION_WORDS) or Counter(map(stem, asked))
-
-    def _rarity(self, word: str, searcher: Searcher) -> float:
-        """BM25's inverse document frequency of a stem; 0 of one that no chunk has."""
-        many = self._chunks_with(word, searcher)
-        return math.log1p((searcher.num_docs - many + 0.5) / (many + 0.5)) if many else 0.0
-
-    def _chunks_with(self, word: str, searcher: Searcher) -> int:
-        """In how many chunks a stem occurs; tantivy's `doc_freq` would count those that are gone, too."""
-        return int(searcher.search(self._is(word), 1).count)  # type: ignore[attr-defined]  # not in its stubs
-
-    def _is(self, word: str) -> Query:
-        from tantivy import Query
-
-        return Query.term_query(self._schema, "stems", word, "freq")
+    def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
+        """The `most` row ids that match best as wholes, and those that do by their best window."""
+        whole, windows = self._state
+        told = _told(question)
+        by_window = self._windows.rank(windows, told, WINDOWS_SEEN * most, scope)
+        rows = [row for row, _ in self._chunks.rank(whole, told, most, scope)]
+        return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
 
     def corrected(self, question: str) -> str:
         """The question with words that no chunk has replaced by the likeliest that some chunk has."""
-        searcher = self._index.searcher()
+        searcher = self._state[0]
         return _WORD.sub(lambda found: self._nearest(found[0], searcher) or found[0], question)
 
     def _nearest(self, given: str, searcher: Searcher) -> str:
         """The word that `given` may be a slip of; empty where it is known, or nothing is near."""
         word = fold(given)
-        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or word in _english():
-            return ""
-        if self._chunks_with(stem(word), searcher):
+        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or word in _english() or self._many(word, searcher):
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places
         near = [term for letter in letters for term, _ in searcher.terms_with_prefix("spellings", letter)]
         found = process.extract(word, near, scorer=OSA.distance, score_cutoff=slips, limit=50)
-        likely = [(distance, -self._chunks_with(stem(one), searcher), one) for one, distance, _ in found]
+        likely = [(distance, -self._many(one, searcher), one) for one, distance, _ in found]
         return next((one for _, many, one in sorted(likely) if many), "")
 
+    def _many(self, word: str, searcher: Searcher) -> int:
+        """In how many chunks a word occurs, in any form of it; `doc_freq` would count chunks that are gone, too."""
+        return int(searcher.search(self._chunks.has(stem(word)), 1).count)  # type: ignore[attr-defined]  # not in stubs
 
-def _most_within(text: str, weights: Mapping[str, float]) -> float:
-    """The greatest weight of different words that stand within `WINDOW` words of the text."""
-    places = [(place, word) for place, word in enumerate(map(stem, surfaces(text))) if word in weights]
-    inside: Counter[str] = Counter()
-    most = weight = 0.0
-    first = 0
-    for place, word in places:
-        inside[word] += 1
-        weight += weights[word] if inside[word] == 1 else 0.0
-        while place - places[first][0] > WINDOW:
-            gone = places[first][1]
-            inside[gone] -= 1
-            weight -= weights[gone] if not inside[gone] else 0.0
-            first += 1
-        most = max(most, weight)
-    return most
+
+def _told(question: str) -> Counter[str]:
+    """The stems that tell what a question is about, and how often each is asked for."""
+    asked = list(surfaces(question))
+    return Counter(stem(word) for word in asked if word not in FUNCTION_WORDS) or Counter(map(stem, asked))

@@ -84,7 +84,6 @@ def test_a_word_of_a_chunk_that_is_gone_beside_others_is_no_correction() -> None
     index.fill([("1", "a", "hallucination"), ("2", "b", "moon")])  # in one segment
     index.remove("a")
     assert index.corrected("halucination") == "halucination"
-    assert index.closeness("hallucination", {"text": "hallucination"}) == {"text": 0.0}
 
 
 def test_a_change_that_fails_halfway_changes_nothing() -> None:
@@ -164,8 +163,11 @@ def test_readers_see_one_version_whole_while_others_write() -> None:
     assert len(index.search("moon", 100)) == 20
 
 
-def test_what_stands_close_together_counts_as_closer() -> None:
-    index = index_of(a=["moon river"], b=["cheese"], c=["cheese"])
-    far = "moon " + "filler " * 80 + "river"
-    close = index.closeness("moon and river", {"near": "the moon over the river", "far": far, "none": "cheese"})
-    assert close["near"] > close["far"] > close["none"] == 0
+def test_words_that_stand_close_together_make_a_better_window() -> None:
+    filler = "filler " * 80
+    index = index_of(far=[f"Heading\nmoon {filler} river"], near=[f"Heading\n{filler * 2} the moon over the river"])
+    whole, by_window = index.rankings("moon and river", 10)
+    assert whole == ["far-0", "near-0"], "the shorter chunk is the better whole"
+    assert by_window == ["near-0", "far-0"]
+    assert set(index.rankings("heading", 10)[1]) == {"far-0", "near-0"}, "each window has the heading, too"
+    assert index.rankings("moon", 1, ["far"]) == (["far-0"], ["far-0"])
