@@ -1,40 +1,36 @@
 """Words -> chunks: BM25 over what the store shows, in memory, in step with every source that comes or goes.
 
-A source is a segment: the words of its chunks, by word. Segments are merged as they grow in number, in the thread that
-adds; a question reads one unchanging `_State` and waits for nobody. Row ids and counts are all that is kept here: texts
-stay in the vector store.
+tantivy counts and ranks; what a word is, is told here. It takes a change of any number of chunks as one, and a question
+reads the state that it began with and waits for nobody. Texts stay in the vector store.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 import unicodedata
-from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import Stemmer
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 if TYPE_CHECKING:
-    import numpy as np
+    from tantivy import Query, Searcher
 
-    Array = np.ndarray[Any, np.dtype[Any]]
+Hit = tuple[str, float]
+"""A row's id and its score."""
 
-K1, B = 1.2, 0.75
-"""BM25's usual constants: how soon a repeated word stops to count, how much long chunks are held back."""
-MERGE_RATIO = 2
-"""A segment is merged into the one before unless that is so many times as large: so there are never many."""
-FEWEST_ALIVE = 0.5
-"""Share of a segment's chunks that must still be there; else it is written anew without the others."""
+WRITER_BYTES = 15_000_000
+"""Of tantivy's buffer, the least it takes."""
 
-WINDOW = 50
+WINDOW, STEP = 50, 25
+"""Words of a window of a chunk, which are about three sentences, and words from one to the next."""
+WINDOWS_SEEN = 4
+"""So many times as many windows are looked at as chunks are asked for, since several are of one chunk."""
 SHORTEST_CORRECTED = 4
 LONG_WORD = 8
 """Letters of a word from which on two slips may be in it, not one."""
@@ -104,52 +100,71 @@ def english_words() -> Collection[str]:
     return known
 
 
-@dataclass(frozen=True)
-class Segment:
-    """Chunks and their words, by word: `chunks[starts[i]:starts[i + 1]]` have the word `terms[i]`, `counts` times."""
+class _Part:
+    """An index of tantivy in memory: texts of rows, ranked by BM25."""
 
-    rows: tuple[str, ...]
-    sources: Array
-    lengths: Array
-    alive: Array
-    terms: Array
-    starts: Array
-    chunks: Array
-    counts: Array
+    def __init__(self) -> None:
+        import tantivy
 
-    @property
-    def alive_share(self) -> float:
-        """Share of its chunks that are still there."""
-        return float(self.alive.mean()) if len(self.rows) else 0.0
+        self._schema = (
+            tantivy.SchemaBuilder()
+            .add_text_field("row", stored=True, tokenizer_name="raw", index_option="basic")
+            .add_text_field("source", tokenizer_name="raw", index_option="basic")
+            .add_text_field("stems", tokenizer_name="whitespace", index_option="freq")
+            .add_text_field("spellings", tokenizer_name="whitespace", index_option="basic")
+            .build()
+        )
+        self._index = tantivy.Index(self._schema)
+        self.writer = self._index.writer(WRITER_BYTES, 1)
 
+    def add(self, row: str, source: str, stems: Iterable[str], spellings: Iterable[str] = ()) -> None:
+        import tantivy
 
-@dataclass(frozen=True)
-class _State:
-    """What one question sees. `frequency` is in how many chunks a word occurs, by its number."""
+        document = tantivy.Document()
+        document.add_text("row", row)
+        document.add_text("source", source)
+        document.add_text("stems", " ".join(stems))
+        document.add_text("spellings", " ".join(spellings))
+        self.writer.add_document(document)
 
-    segments: tuple[Segment, ...]
-    frequency: Array
-    chunks: int
-    length: float
+    def now(self) -> Searcher:
+        """What is committed, which stays as it is."""
+        self._index.reload()
+        return self._index.searcher()
+
+    def has(self, stem: str) -> Query:
+        """What has a word."""
+        from tantivy import Query
+
+        return Query.term_query(self._schema, "stems", stem, "freq")
+
+    def rank(self, searcher: Searcher, stems: Mapping[str, int], most: int, scope: Collection[str]) -> list[Hit]:
+        """The `most` rows that have the words best, of the sources in `scope`, if any."""
+        from tantivy import Occur, Query
+
+        if not stems or most < 1:
+            return []
+        words = [(Occur.Should, Query.boost_query(self.has(word), float(times))) for word, times in stems.items()]
+        query = Query.boolean_query(words)
+        if scope:
+            among = Query.const_score_query(Query.term_set_query(self._schema, "source", list(scope)), 0.0)
+            query = Query.boolean_query([(Occur.Must, query), (Occur.Must, among)])
+        hits = searcher.search(query, most, count=False).hits
+        return [(searcher.doc(place)["row"][0], score) for score, place in hits]
 
 
 class LexicalIndex:
-    """BM25 over the chunks of all sources. Every method may be called from any thread."""
+    """BM25 over the chunks of all sources, and over windows of them. Every method may be called from any thread."""
 
     def __init__(self) -> None:
-        import numpy as np
-
         english_words()  # now, and not at the first question
-        self._terms: dict[str, int] = {}  # a stem's number; only grows, so that readers need no lock
-        self._known: dict[str, int] = {}  # a word's stem, as it is written
-        self._spellings: dict[tuple[str, int], list[str]] = {}  # words by first letter and length
-        self._sources: dict[str, int] = {}
+        self._chunks, self._windows = _Part(), _Part()
         self._changing = threading.Lock()
-        self._state = _State((), np.zeros(0, dtype=np.int64), 0, 0.0)
+        self._state = (self._chunks.now(), self._windows.now())
 
     def __len__(self) -> int:
         """Chunks that can be found."""
-        return self._state.chunks
+        return self._state[0].num_docs
 
     def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
         """A source is now these (row id, text), and what it was before is not found any more."""
@@ -160,232 +175,66 @@ class LexicalIndex:
         self.fill([], gone=[source])
 
     def fill(self, rows: Iterable[tuple[str, str, str]], gone: Collection[str] = ()) -> None:
-        """Add (row id, source, text), of many sources at once; at the same moment, those `gone` are gone."""
+        """Add (row id, source, text), of many sources at once; at the same moment, those `gone` are gone.
+
+        The first of several lines of a text is its heading, which each of its windows has, too.
+        """
         with self._changing:
-            fresh = self._segment(rows)
-            state = self._state
-            for source in gone:
-                if (number := self._sources.get(source)) is not None:
-                    state = _without(state, number)
-            self._state = _merged(_with(state, fresh, len(self._terms))) if fresh.rows else _merged(state)
+            writers = (self._chunks.writer, self._windows.writer)
+            try:
+                for source in gone:
+                    for writer in writers:
+                        writer.delete_documents_by_term("source", source)
+                for row, source, text in rows:
+                    first, line_break, rest = text.partition("\n")
+                    head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
+                    heading, stems = [stem(word) for word in head], [stem(word) for word in body]
+                    self._chunks.add(row, source, heading + stems, dict.fromkeys(head + body))
+                    for start in range(0, max(1, len(stems) - STEP), STEP):
+                        self._windows.add(row, source, heading + stems[start : start + WINDOW])
+                for writer in writers:
+                    writer.commit()
+            except BaseException:
+                for writer in writers:
+                    writer.rollback()
+                raise
+            self._state = (self._chunks.now(), self._windows.now())
 
-    def _segment(self, rows: Iterable[tuple[str, str, str]]) -> Segment:
-        import numpy as np
-
-        names: list[str] = []
-        terms, chunks, counts = array("i"), array("i"), array("f")
-        sources, lengths = array("i"), array("f")
-        for row, source, text in rows:
-            found = Counter(map(self._number, surfaces(text)))
-            terms.extend(found.keys())
-            counts.extend(found.values())
-            chunks.extend([len(names)] * len(found))
-            names.append(row)
-            sources.append(self._sources.setdefault(source, len(self._sources)))
-            lengths.append(found.total())
-        return _sorted(
-            tuple(names),
-            np.frombuffer(sources, dtype=np.int32),
-            np.frombuffer(lengths, dtype=np.float32),
-            np.frombuffer(terms, dtype=np.int32),
-            np.frombuffer(chunks, dtype=np.int32),
-            np.frombuffer(counts, dtype=np.float32),
-        )
-
-    def _number(self, word: str) -> int:
-        number = self._known.get(word)
-        if number is None:
-            number = self._terms.setdefault(stem(word), len(self._terms))
-            self._known[word] = number
-            self._spellings.setdefault((word[:1], len(word)), []).append(word)
-        return number
-
-    def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[tuple[str, float]]:
+    def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` row ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        import numpy as np
+        return self._chunks.rank(self._state[0], _told(question), most, scope)
 
-        state = self._state
-        weights = {self._terms[word]: weight for word, weight in self._weights(question, state).items()}
-        if not weights:
-            return []
-        among = None
-        if scope:
-            among = np.zeros(len(self._sources), dtype=bool)
-            among[[number for source in scope if (number := self._sources.get(source)) is not None]] = True
-        mean = state.length / state.chunks
-        best: list[tuple[float, Segment, int]] = []
-        for segment in state.segments:
-            scores = np.zeros(len(segment.rows), dtype=np.float32)
-            held = K1 * (1 - B + B * segment.lengths / mean)
-            for number, weight in weights.items():
-                place = int(np.searchsorted(segment.terms, number))
-                if place == len(segment.terms) or segment.terms[place] != number:
-                    continue
-                part = slice(int(segment.starts[place]), int(segment.starts[place + 1]))
-                chunks, counts = segment.chunks[part], segment.counts[part]
-                scores[chunks] += weight * counts * (K1 + 1) / (counts + held[chunks])
-            scores[~segment.alive] = 0
-            if among is not None:
-                scores[~among[segment.sources]] = 0
-            top = np.argpartition(-scores, most)[:most] if most < len(scores) else np.arange(len(scores))
-            best += [(float(scores[index]), segment, int(index)) for index in top if scores[index] > 0]
-        best.sort(key=lambda found: -found[0])
-        return [(segment.rows[index], score) for score, segment, index in best[:most]]
-
-    def closeness(self, question: str, texts: Mapping[str, str]) -> dict[str, float]:
-        """For each text, by name, how much of the question stands within `WINDOW` words of it, rare words first."""
-        weights = self._weights(question, self._state)
-        return {name: _most_within(text, weights) for name, text in texts.items()}
-
-    def _weights(self, question: str, state: _State) -> dict[str, float]:
-        """What each stem of the question that some chunk has is worth: the rarer and oftener asked for, the more."""
-        asked = list(surfaces(question))
-        told = Counter(stem(word) for word in asked if word not in FUNCTION_WORDS) or Counter(map(stem, asked))
-        weights = {}
-        for word, times in told.items():
-            number = self._terms.get(word, -1)
-            if 0 <= number < len(state.frequency) and (many := int(state.frequency[number])):
-                weights[word] = times * math.log1p((state.chunks - many + 0.5) / (many + 0.5))
-        return weights
+    def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
+        """The `most` row ids that match best as wholes, and those that do by their best window."""
+        whole, windows = self._state
+        told = _told(question)
+        by_window = self._windows.rank(windows, told, WINDOWS_SEEN * most, scope)
+        rows = [row for row, _ in self._chunks.rank(whole, told, most, scope)]
+        return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
 
     def corrected(self, question: str) -> str:
         """The question with words that no chunk has replaced by the likeliest that some chunk has."""
-        return _WORD.sub(lambda found: self._nearest(found[0]) or found[0], question)
+        searcher = self._state[0]
+        return _WORD.sub(lambda found: self._nearest(found[0], searcher) or found[0], question)
 
-    def _has(self, word: str) -> int:
-        """In how many chunks a word occurs, in any form of it."""
-        number = self._known.get(word)
-        if number is None:
-            number = self._terms.get(stem(word), -1)
-        frequency = self._state.frequency
-        return int(frequency[number]) if 0 <= number < len(frequency) else 0
-
-    def _nearest(self, given: str) -> str:
+    def _nearest(self, given: str, searcher: Searcher) -> str:
         """The word that `given` may be a slip of; empty where it is known, or nothing is near."""
         word = fold(given)
-        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or self._has(word) or word in english_words():
+        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or word in english_words() or self._many(word, searcher):
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places
-        near = [
-            candidate
-            for letter in letters
-            for length in range(len(word) - slips, len(word) + slips + 1)
-            for candidate in self._spellings.get((letter, length), ())
-        ]
+        near = [term for letter in letters for term, _ in searcher.terms_with_prefix("spellings", letter)]
         found = process.extract(word, near, scorer=OSA.distance, score_cutoff=slips, limit=50)
-        likely = [(distance, -self._has(candidate), candidate) for candidate, distance, _ in found]
-        return next((candidate for _, many, candidate in sorted(likely) if many), "")
+        likely = [(distance, -self._many(one, searcher), one) for one, distance, _ in found]
+        return next((one for _, many, one in sorted(likely) if many), "")
+
+    def _many(self, word: str, searcher: Searcher) -> int:
+        """In how many chunks a word occurs, in any form of it; `doc_freq` would count chunks that are gone, too."""
+        return int(searcher.search(self._chunks.has(stem(word)), 1).count)  # type: ignore[attr-defined]  # not in stubs
 
 
-def _most_within(text: str, weights: Mapping[str, float]) -> float:
-    """The greatest weight of different words that stand within `WINDOW` words of the text."""
-    places = [(place, word) for place, word in enumerate(map(stem, surfaces(text))) if word in weights]
-    inside: Counter[str] = Counter()
-    most = weight = 0.0
-    first = 0
-    for place, word in places:
-        inside[word] += 1
-        weight += weights[word] if inside[word] == 1 else 0.0
-        while place - places[first][0] > WINDOW:
-            gone = places[first][1]
-            inside[gone] -= 1
-            weight -= weights[gone] if not inside[gone] else 0.0
-            first += 1
-        most = max(most, weight)
-    return most
-
-
-def _sorted(
-    rows: tuple[str, ...], sources: Array, lengths: Array, terms: Array, chunks: Array, counts: Array
-) -> Segment:
-    """A segment from (word, chunk, count) in any order."""
-    import numpy as np
-
-    order = np.argsort(terms, kind="stable")
-    unique, starts = np.unique(terms[order], return_index=True)
-    return Segment(
-        rows,
-        sources,
-        lengths,
-        np.ones(len(rows), dtype=bool),
-        unique,
-        np.append(starts, len(terms)),
-        chunks[order],
-        counts[order],
-    )
-
-
-def _words_of(segment: Segment) -> Array:
-    """The word of each entry."""
-    import numpy as np
-
-    return np.repeat(segment.terms, np.diff(segment.starts))
-
-
-def _with(state: _State, segment: Segment, terms: int) -> _State:
-    import numpy as np
-
-    frequency = np.zeros(terms, dtype=np.int64)
-    frequency[: len(state.frequency)] = state.frequency
-    frequency[segment.terms] += np.diff(segment.starts)
-    return _State(
-        (*state.segments, segment),
-        frequency,
-        state.chunks + len(segment.rows),
-        state.length + float(segment.lengths.sum()),
-    )
-
-
-def _without(state: _State, source: int) -> _State:
-    import numpy as np
-
-    frequency, chunks, length = state.frequency, state.chunks, state.length
-    segments = []
-    for segment in state.segments:
-        going = segment.alive & (segment.sources == source)
-        if going.any():
-            lost = _words_of(segment)[going[segment.chunks]]
-            frequency = frequency - np.bincount(lost, minlength=len(frequency))
-            chunks -= int(going.sum())
-            length -= float(segment.lengths[going].sum())
-            segment = replace(segment, alive=segment.alive & ~going)
-        segments.append(segment)
-    return _State(tuple(segments), frequency, chunks, length)
-
-
-def _merged(state: _State) -> _State:
-    """The same with fewer segments: none that is mostly gone, none that is not much larger than the next."""
-    segments: list[Segment] = []
-    for segment in state.segments:
-        if not segment.alive.any():
-            continue
-        if segment.alive_share < FEWEST_ALIVE:
-            segment = _joined([segment])
-        segments.append(segment)
-    while len(segments) > 1 and len(segments[-2].rows) < MERGE_RATIO * len(segments[-1].rows):
-        segments[-2:] = [_joined(segments[-2:])]
-    return replace(state, segments=tuple(segments))
-
-
-def _joined(segments: Sequence[Segment]) -> Segment:
-    """One segment of what is alive in several."""
-    import numpy as np
-
-    rows: list[str] = []
-    terms, chunks, counts = [], [], []
-    for segment in segments:
-        kept = segment.alive[segment.chunks]
-        place = np.cumsum(segment.alive) - 1 + len(rows)
-        terms.append(_words_of(segment)[kept])
-        chunks.append(place[segment.chunks[kept]].astype(np.int32))
-        counts.append(segment.counts[kept])
-        rows += [row for row, alive in zip(segment.rows, segment.alive, strict=True) if alive]
-    return _sorted(
-        tuple(rows),
-        np.concatenate([segment.sources[segment.alive] for segment in segments]),
-        np.concatenate([segment.lengths[segment.alive] for segment in segments]),
-        np.concatenate(terms),
-        np.concatenate(chunks),
-        np.concatenate(counts),
-    )
+def _told(question: str) -> Counter[str]:
+    """The stems that tell what a question is about, and how often each is asked for."""
+    asked = list(surfaces(question))
+    return Counter(stem(word) for word in asked if word not in FUNCTION_WORDS) or Counter(map(stem, asked))

@@ -1,4 +1,4 @@
-"""Question -> passages: the nearest chunks by meaning and the best by words, fused by rank, neighbours joined.
+"""Question -> passages: the chunks nearest by meaning, the best by words as wholes and in part, fused by rank.
 
 What each step brings was measured on questions of seven kinds (see the README); what brought nothing is not here.
 """
@@ -18,7 +18,7 @@ from pydantic import ConfigDict
 from rag.errors import engine_error
 from rag.lexical import LexicalIndex
 from rag.settings import Settings
-from rag.store import Row, Store
+from rag.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 
 CANDIDATES = 50
 """Chunks that each side gives."""
-RANK_CONSTANT = 60
-"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009); values from 5 to 60 hardly differed."""
-EXAMPLES, EXAMPLE_WEIGHT = 2, 0.7
-"""How many of the best chunks the question's vector is moved towards, and how far (Rocchio's feedback)."""
-CLOSE_CANDIDATES, CLOSE_WEIGHT = 20, 0.5
-"""Of how many chunks it is looked at how close together they have the question's words, and what it weighs."""
+RANK_CONSTANT = 10
+"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009, who took 60): with three rankings of which two
+are by words, what one of them has first must not be lost among what all have in the middle."""
 JOINED_AMONG, JOINED_MOST = 8, 2
 """Chunks that follow each other among the first 8 are one passage, of at most two chunks."""
 ALIKE = 0.9
@@ -92,17 +89,13 @@ class HybridRetriever(BaseRetriever):
         hidden: Collection[str],
     ) -> list[Document]:
         """The passages, none of which is of a revision in `hidden`."""
-        by_words = [row for row, _ in index.search(asked, CANDIDATES, scope)]
-        rows = {row.id: row for row in self.store.nearest(vector, CANDIDATES, hidden, scope)}
-        rows |= {row.id: row for row in self.store.rows([row for row in by_words if row not in rows], hidden)}
-        by_words = [row for row in by_words if row in rows]
-        best = _best(_fused((1.0, _by_meaning(vector, rows)), (1.0, by_words)))
-        by_meaning = _by_meaning(_towards(vector, [rows[row].vector for row in best[:EXAMPLES]]), rows)
-        best = _best(_fused((1.0, by_meaning), (1.0, by_words)))
-        close = index.closeness(asked, {row: rows[row].document.page_content for row in best[:CLOSE_CANDIDATES]})
-        by_closeness = sorted(close, key=lambda row: -close[row])  # of equals, the better one stays first
-        best = _best(_fused((1.0, by_meaning), (1.0, by_words), (CLOSE_WEIGHT, by_closeness)))
-        return _passages([rows[row].document for row in best], most)
+        near = self.store.nearest(vector, CANDIDATES, hidden, scope)
+        by_words, by_windows = index.rankings(asked, CANDIDATES, scope)
+        documents = {row.id: row.document for row in near}
+        missing = [row for row in dict.fromkeys(by_words + by_windows) if row not in documents]
+        documents |= {row.id: row.document for row in self.store.rows(missing, hidden)}
+        best = [row for row in _fused([row.id for row in near], by_words, by_windows) if row in documents]
+        return _passages([documents[row] for row in best], most)
 
 
 class DenseRetriever(VectorStoreRetriever):
@@ -133,41 +126,13 @@ def build_retriever(store: Store, settings: Settings, k: int | None = None) -> B
     return HybridRetriever(store=store, k=k)
 
 
-def _fused(*rankings: tuple[float, Sequence[str]]) -> dict[str, float]:
-    """Reciprocal rank fusion of weighted rankings."""
+def _fused(*rankings: Sequence[str]) -> list[str]:
+    """Reciprocal rank fusion, best first."""
     scores: dict[str, float] = {}
-    for weight, ranking in rankings:
+    for ranking in rankings:
         for place, row in enumerate(ranking, start=1):
-            scores[row] = scores.get(row, 0.0) + weight / (RANK_CONSTANT + place)
-    return scores
-
-
-def _best(scores: dict[str, float]) -> list[str]:
+            scores[row] = scores.get(row, 0.0) + 1 / (RANK_CONSTANT + place)
     return sorted(scores, key=lambda row: -scores[row])
-
-
-def _by_meaning(vector: Vector, rows: dict[str, Row]) -> list[str]:
-    """All rows by the angle between their vector and this one."""
-    import numpy as np
-
-    if not rows:
-        return []
-    vectors = np.stack([row.vector for row in rows.values()])
-    lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
-    names = list(rows)
-    return [names[index] for index in np.argsort(-(vectors @ vector) / lengths, kind="stable")]
-
-
-def _towards(vector: Vector, examples: Sequence[Vector]) -> Vector:
-    """The question's vector, moved towards those of examples."""
-    import numpy as np
-
-    if not examples:
-        return vector
-    lengths = [max(float(np.linalg.norm(each)), 1e-12) for each in (vector, *examples)]
-    mean = np.mean([each / length for each, length in zip(examples, lengths[1:], strict=True)], axis=0)
-    moved: Vector = vector / lengths[0] + EXAMPLE_WEIGHT * mean
-    return moved
 
 
 def _passages(chunks: Sequence[Document], most: int) -> list[Document]:
