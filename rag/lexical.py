@@ -96,11 +96,11 @@ def stem(word: str) -> str:
 
 
 @cache
-def _english() -> Collection[str]:
-    """Words that are no slips: who asks for bread in a library without it does not mean `read`."""
+def english() -> Mapping[str, int]:
+    """Words that are no slips, and how often: who asks for bread in a library without it does not mean `read`."""
     from spellchecker import SpellChecker  # 16 MB in memory
 
-    known: Collection[str] = SpellChecker(language="en").word_frequency.dictionary
+    known: Mapping[str, int] = SpellChecker(language="en").word_frequency.dictionary
     return known
 
 
@@ -139,7 +139,7 @@ class LexicalIndex:
     def __init__(self) -> None:
         import numpy as np
 
-        _english()  # now, and not at the first question
+        english()  # now, and not at the first question
         self._terms: dict[str, int] = {}  # a stem's number; only grows, so that readers need no lock
         self._known: dict[str, int] = {}  # a word's stem, as it is written
         self._spellings: dict[tuple[str, int], list[str]] = {}  # words by first letter and length
@@ -252,6 +252,10 @@ class LexicalIndex:
         """The question with words that no chunk has replaced by the likeliest that some chunk has."""
         return _WORD.sub(lambda found: self._nearest(found[0]) or found[0], question)
 
+    def has(self, word: str) -> bool:
+        """Whether some chunk has a word, as `surfaces` gives it, in any form of it."""
+        return self._has(word) > 0
+
     def _has(self, word: str) -> int:
         """In how many chunks a word occurs, in any form of it."""
         number = self._known.get(word)
@@ -263,7 +267,7 @@ class LexicalIndex:
     def _nearest(self, given: str) -> str:
         """The word that `given` may be a slip of; empty where it is known, or nothing is near."""
         word = fold(given)
-        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or self._has(word) or word in _english():
+        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or self._has(word) or word in english():
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places
