@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 GUIDE = ROOT / "rag" / "guide.md"
 BUNDLED = (GUIDE, ROOT / "README.md", ROOT / "CHANGELOG.md")
-WRONGLY_REFUSED = 0.015
+WRONGLY_REFUSED = 0.02
 """Share of the answerable questions of the tuning half that may be refused; more than 0.05 must not be, anywhere."""
 RIDGE = 0.01
 """Holds the weights back (of standardised signals, a question)."""
