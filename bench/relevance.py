@@ -154,8 +154,10 @@ def main(arguments: Sequence[str]) -> None:
     for kind in kinds:
         print(f"  {kind}: refused {refused([case for case in found if case.question.kind == kind], weights)}")
     for case in found:
-        if case.library == "bundled" and (score(case, weights) < 0) == (case.group == "answerable") and (
-            case.group != "near"
+        if (
+            case.library == "bundled"
+            and (score(case, weights) < 0) == (case.group == "answerable")
+            and (case.group != "near")
         ):
             print(f"  wrong: {case.question.question} ({case.group}, {score(case, weights):+.2f}, {case.signals})")
 

@@ -39,6 +39,9 @@ SHORTEST_CORRECTED = 4
 LONG_WORD = 8
 """Letters of a word from which on two slips may be in it, not one."""
 
+RAREST = 1000
+"""A word that English texts have no oftener than this (of 1.6 billion words) counts as a name."""
+
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
@@ -102,6 +105,17 @@ def english() -> Mapping[str, int]:
 
     known: Mapping[str, int] = SpellChecker(language="en").word_frequency.dictionary
     return known
+
+
+def rarity(word: str) -> float:
+    """From 0, the commonest word of English, to 1, a name; for words as `surfaces` gives them."""
+    most = _most_often()
+    return math.log(most / max(english().get(word, 0), RAREST)) / math.log(most / RAREST)
+
+
+@cache
+def _most_often() -> int:
+    return max(english().values())
 
 
 @dataclass(frozen=True)

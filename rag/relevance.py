@@ -28,7 +28,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.context import split_sentences
 from rag.errors import engine_error
-from rag.lexical import FUNCTION_WORDS, LexicalIndex, english, stem, surfaces
+from rag.lexical import FUNCTION_WORDS, LexicalIndex, rarity, stem, surfaces
 from rag.store import DataFolder, IndexedSource
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ SHORTEST, LONGEST = 25, 400
 """Characters of a sentence that is looked at; a longer one, as of a table, is looked at in pieces of so many."""
 NEAREST = 3
 """How many of the everyday sentences nearest to a question stand for what it is near to by chance."""
-RAREST = 1000
-"""A word that English texts have no oftener than this (of 1.6 billion words) counts as a name."""
 BEGINNING = 1000
 """Characters of a source that stand for what it is about."""
 SHOWN = 3
@@ -275,9 +273,7 @@ def beginnings(folder: DataFolder, sources: Sequence[IndexedSource], most: int) 
     return found
 
 
-def tell_nothing_found(
-    question: str, looked: Sequence[IndexedSource], chunks: int, nearest: Sequence[Document]
-) -> str:
+def tell_nothing_found(question: str, looked: Sequence[IndexedSource], chunks: int, nearest: Sequence[Document]) -> str:
     """What a person is told when the library does not answer: what was looked through, and what comes nearest."""
     asked = _whole_words(" ".join(question.split()), 120)
     asked += "" if asked == " ".join(question.split()) else " …"
@@ -336,18 +332,7 @@ def _rarities(question: str, words: LexicalIndex) -> tuple[dict[str, float], set
     known: set[str] = set()
     for word in asked:
         root = stem(word)
-        weights[root] = max(weights.get(root, 0.0), _rarity(word))
+        weights[root] = max(weights.get(root, 0.0), rarity(word))
         if words.has(word):
             known.add(root)
     return weights, weights.keys() - known
-
-
-def _rarity(word: str) -> float:
-    """From 0, the commonest word of English, to 1, a name."""
-    counts = english()
-    return math.log(_commonest() / max(counts.get(word, 0), RAREST)) / math.log(_commonest() / RAREST)
-
-
-@cache
-def _commonest() -> int:
-    return max(english().values())
