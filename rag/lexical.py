@@ -6,6 +6,7 @@ reads the state that it began with and waits for nobody. Texts stay in the vecto
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import unicodedata
@@ -34,6 +35,9 @@ WINDOWS_SEEN = 4
 SHORTEST_CORRECTED = 4
 LONG_WORD = 8
 """Letters of a word from which on two slips may be in it, not one."""
+
+RAREST = 1000
+"""A word that English texts have no oftener than this (of 1.6 billion words) counts as a name."""
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -92,12 +96,23 @@ def stem(word: str) -> str:
 
 
 @cache
-def english_words() -> Collection[str]:
-    """Words that are no slips: who asks for bread in a library without it does not mean `read`."""
+def english_words() -> Mapping[str, int]:
+    """Words that are no slips, and how often: who asks for bread in a library without it does not mean `read`."""
     from spellchecker import SpellChecker  # 16 MB in memory
 
-    known: Collection[str] = SpellChecker(language="en").word_frequency.dictionary
+    known: Mapping[str, int] = SpellChecker(language="en").word_frequency.dictionary
     return known
+
+
+def rarity(word: str) -> float:
+    """From 0, the commonest word of English, to 1, a name; for words as `surfaces` gives them."""
+    most = _most_often()
+    return math.log(most / max(english_words().get(word, 0), RAREST)) / math.log(most / RAREST)
+
+
+@cache
+def _most_often() -> int:
+    return max(english_words().values())
 
 
 class _Part:
@@ -217,10 +232,16 @@ class LexicalIndex:
         searcher = self._state[0]
         return _WORD.sub(lambda found: self._nearest(found[0], searcher) or found[0], question)
 
+    def has(self, word: str) -> bool:
+        """Whether some chunk has a word, as `surfaces` gives it, in any form of it."""
+        return self._many(word, self._state[0]) > 0
+
     def _nearest(self, given: str, searcher: Searcher) -> str:
         """The word that `given` may be a slip of; empty where it is known, or nothing is near."""
         word = fold(given)
-        if len(word) < SHORTEST_CORRECTED or not word.isalpha() or word in english_words() or self._many(word, searcher):
+        if len(word) < SHORTEST_CORRECTED or not word.isalpha():
+            return ""
+        if word in english_words() or self._many(word, searcher):
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places

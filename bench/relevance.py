@@ -1,0 +1,166 @@
+"""How often it is told rightly whether passages speak to a question, and the weights of what tells it.
+
+    python -m bench.relevance            figures of the weights in use
+    python -m bench.relevance --write    fits them anew on the tuning half, and writes rag/relevance.json
+
+The questions are those of tests/data/questions.jsonl and relevance.jsonl, asked of the bundled documents, and of the
+guide alone as a small library. A question belongs to the tuning half by a checksum of its text.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from rag.embedded import MiniLMEmbeddings
+from rag.evaluate import Question, folded, load_questions
+from rag.ingest import Ingest
+from rag.relevance import WEIGHTS_FILE, Judge, Signals, load_weights
+from rag.retriever import HybridRetriever
+from rag.settings import load_settings
+from rag.store import DataFolder, Store
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "tests" / "data"
+GUIDE = ROOT / "rag" / "guide.md"
+BUNDLED = (GUIDE, ROOT / "README.md", ROOT / "CHANGELOG.md")
+WRONGLY_REFUSED = 0.02
+"""Share of the answerable questions of the tuning half that may be refused; more than 0.05 must not be, anywhere."""
+RIDGE = 0.01
+"""Holds the weights back (of standardised signals, a question)."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question asked of a library, and what speaks for the passages found."""
+
+    library: str
+    question: Question
+    signals: Signals
+
+    @property
+    def tuning(self) -> bool:
+        return zlib.crc32(self.question.question.encode()) % 2 == 0
+
+    @property
+    def group(self) -> str:
+        """answerable, off-topic or near: of the field, but not there."""
+        return "answerable" if self.question.gold else self.question.kind
+
+
+def questions(about: Sequence[Path]) -> list[Question]:
+    """All questions that these files answer, and all that no file does."""
+    text = " ".join(folded(path.read_text(encoding="utf-8")) for path in about)
+    found = [*load_questions(DATA / "questions.jsonl"), *load_questions(DATA / "relevance.jsonl")]
+    found = [item for item in found if item.kind != "unanswerable"]  # they are in the other file by their kind
+    return [item for item in found if not item.gold or any(folded(gold) in text for gold in item.gold)]
+
+
+@contextmanager
+def library(paths: Sequence[Path], embeddings: Embeddings, folder: Path) -> Iterator[Store]:
+    """A library of these files."""
+    settings = load_settings(data_dir=folder, ollama_host="127.0.0.1:9")
+    data = DataFolder(folder)
+    data.acquire()
+    store = Store(data, embeddings, ("bench", ""), (settings.chunk_size, settings.chunk_overlap))
+    ingest = Ingest(store, embeddings, settings)
+    try:
+        for path in paths:
+            record = ingest.load(str(path), named_at_start=True)
+            assert record
+            ingest.index(record, lambda *_: None)
+        yield store
+    finally:
+        store.close()
+        data.release()
+
+
+def cases(embeddings: Embeddings) -> Iterator[Case]:
+    """Every question with what was found for it."""
+    judge = Judge(embeddings, ("bench", ""))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, paths in (("bundled", BUNDLED), ("guide", (GUIDE,))):
+            with library(paths, embeddings, Path(folder) / name) as store:
+                retriever = HybridRetriever(store=store, k=4)
+                for question in questions(paths):
+                    passages: list[Document] = retriever.invoke(question.question)
+                    yield Case(name, question, judge.signals(question.question, passages, store.words()))
+
+
+def fit(found: Sequence[Case]) -> dict[str, float]:
+    """Weights by logistic regression (Newton's method); `bias` such that few answerable questions are refused."""
+    signals = np.array([list(vars(case.signals).values()) for case in found])
+    wanted = np.array([case.group == "answerable" for case in found], dtype=float)
+    mean, spread = signals.mean(axis=0), signals.std(axis=0) + 1e-9
+    inputs = np.c_[(signals - mean) / spread, np.ones(len(found))]
+    ridge = RIDGE * len(found) * np.diag([*np.ones(signals.shape[1]), 1e-6])
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(50):
+        told = 1 / (1 + np.exp(-inputs @ weights))
+        slope = inputs.T @ (told - wanted) + ridge @ weights
+        weights -= np.linalg.solve((inputs.T * (told * (1 - told))) @ inputs + ridge, slope)
+    scale = weights[:-1] / spread
+    bias = -float(np.quantile((signals @ scale)[wanted == 1], WRONGLY_REFUSED))
+    return {
+        **{name: round(float(value), 3) for name, value in zip(vars(found[0].signals), scale, strict=True)},
+        "bias": round(bias, 3),
+    }
+
+
+def score(case: Case, weights: dict[str, float]) -> float:
+    """As `Judge` has it."""
+    return weights["bias"] + sum(weights[name] * value for name, value in vars(case.signals).items())
+
+
+def refused(found: Sequence[Case], weights: dict[str, float]) -> str:
+    """The share of them that is refused, and how many they are."""
+    return f"{np.mean([score(case, weights) < 0 for case in found]):.3f} of {len(found)}" if found else "-"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the figures."""
+    found = list(cases(MiniLMEmbeddings(load_settings().cache_dir)))
+    if "--write" in arguments:
+        tuning = [case for case in found if case.tuning and case.group != "near"]
+        told: dict[str, Any] = {
+            "weights": fit(tuning),
+            "fitted": datetime.now(timezone.utc).date().isoformat(),
+            "on": "tests/data/questions.jsonl and relevance.jsonl (tuning half), all-MiniLM-L6-v2 int8, bench/relevance.py",
+        }
+        WEIGHTS_FILE.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    weights = json.loads(WEIGHTS_FILE.read_text(encoding="utf-8"))["weights"] if arguments else load_weights()
+    print(weights)
+    for name in ("bundled", "guide"):
+        for half, tuning in (("tuning", True), ("held out", False)):
+            chosen = [case for case in found if case.library == name and case.tuning is tuning]
+            groups = ("answerable", "off-topic", "near")
+            shares = [
+                f"{group} {refused([case for case in chosen if case.group == group], weights)}" for group in groups
+            ]
+            print(f"{name}, {half}: refused {', '.join(shares)}")
+    kinds = sorted({case.question.kind for case in found if case.group == "answerable"})
+    for kind in kinds:
+        print(f"  {kind}: refused {refused([case for case in found if case.question.kind == kind], weights)}")
+    for case in found:
+        if (
+            case.library == "bundled"
+            and (score(case, weights) < 0) == (case.group == "answerable")
+            and (case.group != "near")
+        ):
+            print(f"  wrong: {case.question.question} ({case.group}, {score(case, weights):+.2f}, {case.signals})")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
