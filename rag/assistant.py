@@ -23,6 +23,7 @@ from langchain_core.runnables import RunnablePassthrough
 
 from rag.chain import (
     Chain,
+    Course,
     Limits,
     Line,
     Phase,
@@ -42,6 +43,7 @@ from rag.ingest import Cancelled
 from rag.library import Library, find_named
 from rag.loader import GUIDE
 from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
+from rag.relevance import Judge, beginnings, tell_nothing_found, tell_what_can_be_asked
 from rag.retriever import build_retriever
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
@@ -95,6 +97,8 @@ class Assistant:
         self._checked = self._cleaned = self._alone = False
         self._chain: Chain | None = None
         self._retriever: BaseRetriever | None = None
+        self._judge: tuple[Store, Judge] | None = None
+        self._judging = threading.Lock()
         self._ingested = False
         self._line = Line(settings.concurrency, settings.queue_size)
         self._closing = threading.Event()
@@ -293,6 +297,7 @@ class Assistant:
             self._ingested = True
         self.work.pop("index", None)
         self.problems.pop("index", None)
+        self._prepare_judge()
         self.indexes.make_offer()
         try:
             while self.indexes.wanted:
@@ -436,7 +441,7 @@ class Assistant:
             window=window,
             max_tokens=self.settings.max_tokens,
             rewriter=self._rewriter(name, model),
-            refuse=self._refuse if self.settings.refuse else None,
+            decide=self._decide if self.settings.refuse else None,
         )
 
     @staticmethod
@@ -444,10 +449,38 @@ class Assistant:
         """What words follow-ups anew; none with an embedded model, which is too small for it."""
         return None if name.startswith("embedded:") else build_rewriter(model)
 
-    def _refuse(self, given: dict[str, Any]) -> str:
-        """What is said in place of an answer where nothing that was found speaks to the question; else ""."""
+    def _decide(self, given: dict[str, Any]) -> Course:
+        """Whether a question is answered from what was found, and what is said if not.
+
+        Raises:
+            EngineError: the embedding model failed.
+        """
         assert self._store is not None
-        return ""
+        sources: list[Document] = given["sources"]
+        looked = [item for item in self.sources if not given.get("scope") or item.source in given["scope"]]
+        verdict = self._judge_of(self._store)(given["asked"], sources, self._store.words())
+        log.debug("%s: %s", "speaks to the question" if verdict.answers else "does not", verdict.reason)
+        if verdict.kind == "greeting":
+            return Course([], tell_what_can_be_asked(looked))
+        if verdict.kind == "library":
+            return Course(beginnings(self.folder, looked, self.settings.k) or sources)
+        if verdict.answers:
+            return Course(sources)
+        chunks = sum(item.chunks for item in looked)
+        return Course(sources, tell_nothing_found(given["question"], looked, chunks, sources), refused=True)
+
+    def _judge_of(self, store: Store) -> Judge:
+        """What tells whether passages of an index speak to a question."""
+        with self._judging:
+            if self._judge is None or self._judge[0] is not store:
+                self._judge = (store, Judge(store.embeddings, store.engine, store.digest, self.folder.path))
+            return self._judge[1]
+
+    def _prepare_judge(self) -> None:
+        """Measure the embedding model's scale now, so that no question waits for it."""
+        if self.settings.refuse and self._store is not None and self._store.chunks and not self._alone:
+            with suppress(RagError):  # the question that needs it tries again, and tells
+                self._judge_of(self._store).prepare()
 
     def _chain_with(self, name: str) -> Chain:
         """The chain with another chat model than the app's own, which is made ready if need be.
@@ -503,6 +536,13 @@ class Assistant:
         """What a question is searched with, after what was said before."""
         rewriter = self._rewriter(self.names.chat, self._chat[0]) if self._chat else None
         return await standalone(question, history, rewriter)
+
+    async def refuses(self, asked: str, sources: list[Document]) -> bool:
+        """Whether a question would be refused, given what was found for it."""
+        if not self.settings.refuse:
+            return False
+        course = await asyncio.to_thread(self._decide, {"question": asked, "asked": asked, "sources": sources})
+        return course.refused
 
     async def search(self, query: str, scope: Sequence[str] = ()) -> list[Document]:
         """The passages nearest to a query, of all sources or of those in `scope`.

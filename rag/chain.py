@@ -46,8 +46,19 @@ log = logging.getLogger(__name__)
 Chain = Runnable[dict[str, Any], dict[str, Any]]
 Rewriter = Runnable[dict[str, Any], str]
 """From `{"question", "history"}` to the question in full words."""
-Refuse = Callable[[dict[str, Any]], str]
-"""From `{"question", "asked", "sources", "scope"}` to what is said where nothing speaks to the question; else ""."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a question is answered: from these passages; or, where something is `told`, with that and by no model."""
+
+    sources: list[Document]
+    told: str = ""
+    refused: bool = False
+
+
+Decide = Callable[[dict[str, Any]], Course]
+"""From `{"question", "asked", "sources", "scope"}` to how it is answered."""
 Phase = Literal["queued", "starting", "searching", "loading", "reading", "writing", "stalled", "done"]
 
 
@@ -108,13 +119,13 @@ def build_chain(
     window: int,
     max_tokens: int,
     rewriter: Rewriter | None = None,
-    refuse: Refuse | None = None,
+    decide: Decide | None = None,
 ) -> Chain:
     """The chain from `{"question", "history", "scope"}`.
 
     Its stream gives `asked`, then `sources` whole, then `answer` in pieces, and at the end `grounding`; `unread` and
     `refused` where there is cause. `window` and `max_tokens` are tokens: what prompt and answer may have together, and
-    the answer alone. `rewriter` words a follow-up anew, `refuse` says what to answer without asking the model.
+    the answer alone. `rewriter` words a follow-up anew, `decide` says whether the model is asked at all.
     """
     own_words = sum(count_tokens(str(message)) for message in prompt.messages)
     packed = partial(pack, embeddings=embeddings, sentences=sentences, window=window, reserved=own_words + max_tokens)
@@ -133,9 +144,14 @@ def build_chain(
         yield {"asked": given["asked"]}
         given["sources"] = await retrieve(given, retriever)
         yield {"sources": given["sources"]}
-        if refuse is not None and (told := await asyncio.to_thread(refuse, given)):
-            yield {"refused": True, "answer": told}
-            return
+        if decide is not None:
+            course = await asyncio.to_thread(decide, given)
+            if course.sources != given["sources"]:
+                given["sources"] = course.sources
+                yield {"sources": course.sources}
+            if course.told:
+                yield {"refused": course.refused, "answer": course.told}
+                return
         variables = await asyncio.to_thread(packed, given)
         yield {"unread": variables.pop("unread")}
         text = ""

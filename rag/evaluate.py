@@ -32,12 +32,10 @@ log = logging.getLogger(__name__)
 
 DEPTH = 8
 """Passages that are asked for; hits are told among the first 1, 4 and 8."""
-RETRIEVAL_FIGURES = ("hit@1", "hit@4", "hit@8", "mrr", "retrieval_ms")
+RETRIEVAL_FIGURES = ("hit@1", "hit@4", "hit@8", "mrr", "retrieval_ms", "correct_refusals", "wrong_refusals")
 ANSWER_FIGURES = (
     "answers",
     "supported",
-    "correct_refusals",
-    "wrong_refusals",
     "first_token",
     "tokens_per_second",
     "errors",
@@ -165,13 +163,15 @@ async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Questio
     began = time.monotonic()
     history = messages_of(question.history)
     try:
-        passages = await retriever.ainvoke(await assistant.asked(question.question, history))
+        asked = await assistant.asked(question.question, history)
+        passages = await retriever.ainvoke(asked)
         retrieval = time.monotonic() - began
         rank = rank_of(question.gold, [item.page_content for item in passages])
     except RagError as error:
         return Outcome(question, 0, time.monotonic() - began, error=str(error))
     if not answers:
-        return Outcome(question, rank, retrieval)
+        refused = await assistant.refuses(asked, passages[: assistant.settings.k])
+        return Outcome(question, rank, retrieval, refused=refused)
     update, failure = Update(), ""
     try:
         async with aclosing(assistant.stream_answer(question.question, history)) as updates:

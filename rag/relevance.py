@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.context import split_sentences
+from rag.context import sentence_vectors, split_sentences
 from rag.errors import engine_error
 from rag.lexical import FUNCTION_WORDS, LexicalIndex, rarity, stem, surfaces
 from rag.store import DataFolder, IndexedSource
@@ -181,7 +181,7 @@ class Judge:
         sentences = list(dict.fromkeys(piece for passage in passages for piece in _pieces(passage.page_content)))
         try:
             vector = _unit(self._embeddings.embed_query(asked))
-            nearest = float((_unit(self._embeddings.embed_documents(sentences)) @ vector).max())
+            nearest = float((sentence_vectors(self._embeddings, sentences) @ vector).max())
         except Exception as error:
             raise engine_error(error, *self._engine) from error
         chance = float(np.sort(scale.sentences @ vector)[-NEAREST:].mean())
@@ -279,15 +279,25 @@ def tell_nothing_found(question: str, looked: Sequence[IndexedSource], chunks: i
     asked += "" if asked == " ".join(question.split()) else " …"
     if not looked:
         return f"There is nothing in the library yet, so nothing in it answers “{asked}”. Add a page or a file first."
-    names = [source.title or source.source for source in looked[:SHOWN]]
-    more = len(looked) - len(names)
-    named = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if not more else ", ".join(names)
-    named += f" and {more} more" if more else ""
+    named = _named(looked)
     where = f"{_many(len(looked), 'source')} ({named}), {_many(chunks, 'passage')} in all"
     below = {0: "", 1: " The passage that comes nearest is below."}.get(
         len(nearest), " The passages that come nearest are below."
     )
     return f"I looked through {where}, and nothing there answers “{asked}”.{below}"
+
+
+def tell_what_can_be_asked(looked: Sequence[IndexedSource]) -> str:
+    """What a person is told who greets and asks nothing."""
+    return f"I answer questions about what is in the library: {_named(looked)}. What would you like to know?"
+
+
+def _named(sources: Sequence[IndexedSource]) -> str:
+    """The first few sources by their titles, and how many more there are."""
+    names = [source.title or source.source for source in sources[:SHOWN]]
+    if more := len(sources) - len(names):
+        return f"{', '.join(names)} and {more} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _many(number: int, thing: str) -> str:
