@@ -188,8 +188,11 @@ def test_beyond_the_line_it_is_busy_and_places_come_back(tmp_path: Path) -> None
 
 
 def test_earlier_turns_reach_the_model(scene: Scene) -> None:
-    asyncio.run(scene.ask("And its memory?", (HumanMessage("What is an agent?"), AIMessage("A program."))))
-    texts = [message.text for message in scene.script.asked[0]]
+    updates = asyncio.run(scene.ask("And its memory?", (HumanMessage("What is an agent?"), AIMessage("A program."))))
+    rewriting, answering = scene.script.asked
+    assert "Last question: And its memory?" in rewriting[-1].text
+    assert updates[-1].asked == "What is an agent? And its memory?"  # the script's reply is no question
+    texts = [message.text for message in answering]
     assert texts[1:3] == ["What is an agent?", "A program."]
     assert "And its memory?" in texts[-1]
 
