@@ -6,6 +6,7 @@ import html
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -309,7 +310,7 @@ def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[
     """
     words = wanted.lower().split()
     ready = [
-        entry
+        replace(entry, state="ready")
         for entry in entries
         if entry.indexed_at
         and entry.state != "failed"
