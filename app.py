@@ -30,11 +30,12 @@ from rag.chain import Update
 from rag.conversation import OPEN_QUOTE, as_messages, mark_stopped, show_answer, show_failure
 from rag.errors import RagError
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
+from rag.library import counted
 from rag.library_routes import REFUSED, build_library_routes
 from rag.library_routes import may_change as is_owner
 from rag.mcp_server import build_mcp_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
-from rag.sidebar import QUIET, Sidebar, counted, short
+from rag.sidebar import QUIET, Sidebar, short
 
 TITLE = "Local RAG chat"
 HERE = Path(__file__).resolve().parent
@@ -220,7 +221,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         def tick(last: dict[str, Any], request: gr.Request) -> Any:
             status = assistant.status()
             owner = may_change(request)
-            now: dict[str, Any] = {"status": show_status(status), "scope": name_sources(assistant), "owner": owner}
+            now: dict[str, Any] = {"status": show_status(status), "owner": owner}
             if now == last:
                 return [gr.skip()] * len(outputs)
             can_pull, can_retry = bool(status["missing"]) and owner, bool(status["failed"]) and owner
@@ -230,7 +231,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                 gr.Row(visible=can_pull or can_retry),
                 gr.Button(f"Pull {', '.join(status['missing'])}", visible=can_pull),
                 gr.Button(visible=can_retry),
-                gr.Dropdown(now["scope"]) if now["scope"] != last.get("scope") else gr.skip(),
+                gr.skip() if last else gr.Dropdown(name_sources(assistant)),
                 gr.Dropdown(visible=owner) if owner != last.get("owner") else gr.skip(),
                 now,
             ]
@@ -238,6 +239,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         timer = gr.Timer(1.5)
         gr.on([page.load, timer.tick], tick, seen, outputs, **QUIET)
         gr.on([page.load, timer.tick], sidebar.look, [sidebar.seen, sidebar.filter], sidebar.outputs, **QUIET)
+        scope.focus(lambda: gr.Dropdown(name_sources(assistant)), None, scope, **QUIET)  # all of them at no other time
         model.focus(lambda: gr.Dropdown(name_chat_models(assistant)), None, model, **QUIET)
 
         def pull_missing(request: gr.Request) -> None:

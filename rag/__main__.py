@@ -21,8 +21,16 @@ from rag.api import done_frame, failure_of
 from rag.assistant import Assistant
 from rag.errors import EngineUnreachable, RagError, StoreLocked
 from rag.evaluate import as_json, evaluate, load_questions, report, settings_of, table
+from rag.formats import READABLE
+from rag.library import find_named
 from rag.loader import is_url
 from rag.settings import Settings, load_settings
+
+EPILOG = """\
+exit codes: 0 done; 1 failed, with a line that says why; 2 a wrong command line; 130 after Ctrl-C
+what a command takes, with examples: python -m rag COMMAND --help
+
+Settings come from the environment (RAG_NAME) and a file .env, as for the app; flags come first."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,31 +38,67 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rag",
         description="Ask your pages and files from the terminal. While the app runs, commands hand their work to it.",
-        epilog="Settings come from the environment (RAG_NAME) and a file .env, as for the app; flags come first.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        made.add_argument("--data-dir", metavar="FOLDER", help="where texts and the vector store are kept")
-        made.add_argument("--embeddings", metavar="PROVIDER:MODEL", help="such as ollama:mxbai-embed-large")
+    def command(name: str, text: str, *examples: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog="\n".join(["examples:", *(f"  python -m rag {name}{example}" for example in examples)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.add_argument(
+            "--data-dir",
+            metavar="FOLDER",
+            help="where texts and the vector store are kept (RAG_DATA_DIR, else the user's data folder)",
+        )
+        made.add_argument(
+            "--embeddings",
+            metavar="PROVIDER:MODEL",
+            help="such as ollama:mxbai-embed-large or embedded:all-minilm-l6-v2 (RAG_EMBEDDINGS)",
+        )
         return made
 
-    ingest = command("ingest", "add pages, files and folders; what is there already and unchanged costs nothing")
-    ingest.add_argument("names", nargs="+", metavar="SOURCE", help="URL, file or folder")
+    ingest = command(
+        "ingest",
+        "add pages, files and folders; what is there already and unchanged costs nothing",
+        " notes/ paper.pdf https://example.com/post",
+        " https://example.com/docs/ --depth 2 --limit 200",
+        " https://example.com/sitemap.xml --depth 0",
+    )
+    ingest.add_argument("names", nargs="+", metavar="SOURCE", help=f"URL, file or folder: {READABLE}")
     ingest.add_argument(
-        "--depth", type=int, default=-1, help="also follow links within the site in so many steps (0: only a sitemap's)"
+        "--depth",
+        type=int,
+        default=-1,
+        help="also follow links within the site in so many steps (0: only a sitemap's); robots.txt is obeyed",
     )
     ingest.add_argument("--limit", type=int, default=100, help="pages of a site, at most (100)")
-    listing = command("sources", "list what the library holds, and what failed")
+    listing = command("sources", "list what the library holds, and what failed", "", " --json")
     listing.add_argument("--json", action="store_true", help="print a JSON list")
-    refresh = command("refresh", "ask whether sources have changed, all of them if none is named")
-    refresh.add_argument("names", nargs="*", metavar="SOURCE")
-    removal = command("remove", "forget sources: no answer is drawn from them any more")
-    removal.add_argument("names", nargs="+", metavar="SOURCE", help="as listed, or what it ends with")
-    ask = command("ask", "answer a question, streaming, with its sources at the end")
+    refresh = command(
+        "refresh",
+        "ask whether sources have changed, all of them if none is named; only what changed is embedded",
+        "",
+        " paper.pdf https://example.com/post",
+    )
+    refresh.add_argument("names", nargs="*", metavar="SOURCE", help="as listed, or what it ends with; or a folder")
+    removal = command("remove", "forget sources: no answer is drawn from them any more", " paper.pdf")
+    removal.add_argument("names", nargs="+", metavar="SOURCE", help="as listed, or what it ends with; or a folder")
+    ask = command(
+        "ask",
+        "answer a question, streaming, with its sources at the end",
+        ' "What is task decomposition?"',
+        ' "What does it cost?" --only paper.pdf --json',
+    )
     ask.add_argument("question")
-    ask.add_argument("--json", action="store_true", help="print one JSON object in place of text")
+    ask.add_argument(
+        "--json", action="store_true", help="print one JSON object in place of text: answer, sources, timings"
+    )
     ask.add_argument(
         "--only",
         action="append",
@@ -62,17 +106,23 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="SOURCE",
         help="answer from this source alone, as listed, or what it ends with; may be repeated",
     )
-    reindex = command("reindex", "move the library to another embedding model, or to chunks of another size")
+    reindex = command(
+        "reindex",
+        "move the library to another embedding model, or to chunks of another size",
+        " --embeddings ollama:mxbai-embed-large",
+    )
     reindex.add_argument("--yes", action="store_true", help="do not ask, only say what it costs")
-    mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)")
-    evaluation = command("eval", "ask questions with known passages, and say how often they are found")
+    mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)", "")
+    evaluation = command(
+        "eval", "ask questions with known passages, and say how often they are found", " questions.jsonl"
+    )
     evaluation.add_argument("file", type=Path, metavar="FILE.jsonl", help="one JSON object a line; see the README")
     evaluation.add_argument(
         "--against", action="append", default=[], metavar="RAG_NAME=VALUE", help="compare with this setting; repeatable"
     )
     evaluation.add_argument("--retrieval-only", action="store_true", help="ask no chat model")
     evaluation.add_argument("--json", action="store_true", help="print one JSON object in place of a table")
-    doctor = command("doctor", "check models, weights, index and disk, and say what to do")
+    doctor = command("doctor", "check models, weights, index and disk, and say what to do", "")
     for made in (ask, mcp, evaluation):
         made.add_argument("--source", action="append", dest="sources", metavar="URL_OR_PATH", help="load this first")
     for made in (ask, mcp, doctor, evaluation):
@@ -122,7 +172,9 @@ def _on_library(name: str, settings: Settings, own: dict[str, Any]) -> int:
             return commands.remove(handle, [_absolute(item) for item in own["names"]])
         names = [_absolute(item) for item in own["names"]]
         if name == "refresh":
-            return commands.follow(handle, lambda: handle.refresh(names or None))
+            known = [entry["source"] for entry in handle.look()["sources"]] if names else []
+            meant = find_named(names, known) or None
+            return commands.follow(handle, lambda: handle.refresh(meant))
         return commands.follow(handle, lambda: handle.add(names, own["depth"], own["limit"]))
 
 

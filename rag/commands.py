@@ -21,7 +21,7 @@ from typing_extensions import override
 from rag.assistant import Assistant
 from rag.embedded import CHAT_WEIGHTS
 from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
-from rag.library import Library, find_named
+from rag.library import Library, counted, find_named, told_size
 from rag.models import Ollama, choose_models
 from rag.settings import Settings
 from rag.store import LEAST_FREE_DISK, DataFolder, check_index
@@ -202,9 +202,15 @@ def show_sources(handle: Handle, as_json: bool) -> int:
     if not sources:
         print("The library is empty. Add something: python -m rag ingest URL_OR_PATH")
     for entry in sources:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["indexed_at"])) if entry["indexed_at"] else ""
-        told = entry["reason"] or f"{entry['chunks']} chunks  {entry['size'] / 1000:.0f} kB  {when}"
-        print(f"{entry['state']:8} {entry['source']}\n         {entry['title']}  {entry['kind']}  {told}")
+        print(f"{entry['state']:8} {entry['source']}")
+        facts = [entry["title"] if entry["title"] != entry["source"] else "", entry["kind"]]
+        if entry["indexed_at"]:
+            facts += [counted(entry["chunks"], "chunk"), told_size(entry["size"])]
+            facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["indexed_at"])))
+        print(f"         {'  '.join(filter(None, [*facts, entry['reason']]))}".rstrip())
+    if ready := [entry for entry in sources if entry["indexed_at"]]:
+        told = f"{counted(len(ready), 'source')}, {counted(sum(entry['chunks'] for entry in ready), 'chunk')}"
+        print(f"{told}, indexed with {ready[0]['embeddings']}")
     return 0
 
 
@@ -243,7 +249,7 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
         if entry["source"] in asked or entry["source"] not in before:
             failed = entry["state"] == "failed"
             code |= failed
-            told = entry["reason"] if failed else f"{entry['title']}, {entry['chunks']} chunks"
+            told = entry["reason"] if failed else f"{entry['title']}, {counted(entry['chunks'], 'chunk')}"
             print(f"{entry['state']:8} {entry['source']}: {told}", file=sys.stderr if failed else sys.stdout)
     return int(code)
 

@@ -7,11 +7,12 @@ embedded. What waits or failed is remembered in the data folder, so that a resta
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rag.crawl import find_pages
@@ -31,7 +32,10 @@ MOST_PAGES = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970."""
+    """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970.
+
+    `embeddings` is the model, `provider:model`, that it is indexed with.
+    """
 
     source: str
     title: str
@@ -43,21 +47,37 @@ class Entry:
     done: int = 0
     total: int = 0
     reason: str = ""
+    embeddings: str = ""
 
 
 def find_named(given: Sequence[str], known: Iterable[str]) -> list[str]:
-    """The known sources that are meant: as they are called, or by what just one of them ends with.
+    """The known sources that are meant: as they are called, by what just one of them ends with, or by their folder.
 
     Raises:
         SourceError: one is not known, or names more than one.
     """
     names, found = list(known), []
     for name in given:
-        near = [name] if name in names else [source for source in names if source.endswith(name)]
-        if len(near) != 1:
-            raise SourceRefused(name, "names more than one source" if near else "not in the library")
+        inside = os.path.join(name, "") if os.path.isabs(name) else ""
+        near = [name] if name in names else [source for source in names if inside and source.startswith(inside)]
+        if not near:
+            near = [source for source in names if source.endswith(name)]
+            if len(near) != 1:
+                raise SourceRefused(name, "names more than one source" if near else "not in the library")
         found += near
     return list(dict.fromkeys(found))
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things, with its word in the plural where it has one."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def told_size(size: int) -> str:
+    """Bytes as people say them."""
+    if size < 1e6:
+        return f"{max(1, round(size / 1e3))} kB"
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
 @dataclass(frozen=True)
@@ -379,9 +399,19 @@ class Library:
         """Every source, those under way first."""
         with self._lock:
             current, waiting, failed = self._current, [*self._loaded, *self._waiting], dict(self.failed)
+        store = self._ingest.store
         found = {
-            item.source: Entry(item.source, item.title, item.kind, "ready", item.chunks, item.size, item.loaded_at)
-            for item in self._ingest.store.sources
+            item.source: Entry(
+                item.source,
+                item.title,
+                item.kind,
+                "ready",
+                item.chunks,
+                item.size,
+                item.loaded_at,
+                embeddings=store.engine[0],
+            )
+            for item in store.sources
         }
         states: dict[str, tuple[State, int, int, str]] = {
             source: ("failed", 0, 0, told) for source, told in failed.items()
@@ -391,9 +421,7 @@ class Library:
             states[current[0]] = (current[1], current[2], current[3], "")
         for source, (state, done, total, reason) in states.items():
             old = found.get(source, Entry(source, source, "", state))
-            found[source] = Entry(
-                source, old.title, old.kind, state, old.chunks, old.size, old.indexed_at, done, total, reason
-            )
+            found[source] = replace(old, state=state, done=done, total=total, reason=reason)
         order = {"indexing": 0, "loading": 1, "waiting": 2, "failed": 3, "ready": 4}
         return sorted(found.values(), key=lambda entry: (order[entry.state], entry.title.lower()))
 

@@ -6,23 +6,28 @@ import html
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
 
-from rag.assistant import Assistant
+from rag.assistant import Assistant, Work
 from rag.errors import RagError
 from rag.formats import FILE_TYPES
 from rag.indexes import told_seconds
-from rag.library import MOST_PAGES, Entry, Library
+from rag.library import MOST_PAGES, Entry, Library, counted, told_size
 from rag.library_routes import REFUSED
 from rag.loader import GUIDE, is_url
 from rag.models import Model
 
 MOST_ROWS = 300
 """Sources that are listed at once; the filter finds the others."""
+BLOCK = 25
+"""Sources that are sent together. A block is sent again only when something in it is new, so that a large library is
+not sent whole at every source that is added."""
+BLOCKS = MOST_ROWS // BLOCK
 MOST_WAITING = 3
 DEPTHS = [
     ("Just these pages", -1),
@@ -74,7 +79,7 @@ class Sidebar:
                     )
                     self.add = gr.Button("Add", variant="primary", size="sm", min_width=80, scale=0)
                 self.files = gr.File(
-                    label="Add files", file_count="multiple", height=90, show_label=False, elem_id="files"
+                    label="Add files", file_count="multiple", height=56, show_label=False, elem_id="files"
                 )
                 self.folder = gr.UploadButton("Add a folder …", file_count="directory", size="sm", elem_id="folder")
             with gr.Accordion("Models", open=False, visible=False, elem_id="models") as self.models:
@@ -89,6 +94,7 @@ class Sidebar:
                 self.build = gr.Button("Build its index", variant="primary", size="sm", visible=False)
             self.index = gr.HTML(elem_id="index-work", js_on_load=CLICKS, padding=False)
             self.work = gr.HTML(elem_id="library-work", js_on_load=CLICKS, padding=False)
+            self.failed = gr.HTML(elem_id="library-failed", js_on_load=CLICKS, padding=False)
             self.filter = gr.Textbox(
                 show_label=False,
                 label="Filter",
@@ -97,14 +103,17 @@ class Sidebar:
                 visible=False,
                 elem_id="library-filter",
             )
-            self.rows = gr.HTML(elem_id="library-rows", js_on_load=CLICKS, padding=False)
+            with gr.Column(elem_id="library-rows"):
+                self.rows = [gr.HTML(js_on_load=CLICKS, padding=False) for _ in range(BLOCKS)]
+                self.more = gr.HTML(padding=False)
         self.seen = gr.State({})
         self._connect()
 
     @property
     def outputs(self) -> list[Any]:
         """What `look` gives, in its order."""
-        return [self.head, self.adding, self.work, self.filter, self.rows, self.models, self.index, self.seen]
+        rows = [self.failed, self.filter, *self.rows, self.more]
+        return [self.head, self.adding, self.work, *rows, self.models, self.index, self.seen]
 
     def _connect(self) -> None:
         self.depth.change(lambda depth: gr.Number(visible=depth >= 0), self.depth, self.limit, **QUIET)
@@ -112,7 +121,7 @@ class Sidebar:
         gr.on([self.add.click, self.urls.submit], self._add, given, self.urls, **QUIET)
         for upload in (self.files, self.folder):
             upload.upload(self._keep, upload, upload, api_visibility="private", concurrency_limit=4)
-        for rows in (self.head, self.work, self.rows, self.index):
+        for rows in (self.head, self.work, self.failed, *self.rows, self.index):
             rows.click(self._act, None, None, **QUIET)
         self.filter.input(self.look, [self.seen, self.filter], self.outputs, **QUIET)
         self.models.expand(self._show_models, None, [self.told, self.embeddings], **QUIET)
@@ -228,26 +237,27 @@ class Sidebar:
         owner = self._may_change(request)
         library = self._assistant.library
         entries = library.entries() if library else []
+        status = self._assistant.indexes.status()
+        blocks, more = show_rows(entries, owner, wanted or "")
         now: dict[str, Any] = {
             "head": show_head(entries, owner, self._assistant.embeddings if library else ""),
             "owner": owner,
             "work": show_work(entries, library.progress() if library else None, owner),
-            "filter": sum(entry.state == "ready" for entry in entries) > 8,
-            "rows": show_rows(entries, owner, wanted or ""),
-            "index": show_index(self._assistant.indexes.status(), owner),
+            "failed": show_failed(entries, owner),
+            "filter": sum(bool(entry.indexed_at) for entry in entries) > 8,
+            **{f"rows {number}": block for number, block in enumerate(blocks)},
+            "more": more,
+            "models": owner,
+            "index": show_pulls(list(self._assistant.work.items())) + show_index(status, owner),
         }
         if now == seen:
             return [gr.skip()] * len(self.outputs)
         made: dict[str, Any] = {
-            "head": now["head"],
+            **now,
             "owner": gr.Group(visible=owner),
-            "work": now["work"],
             "filter": gr.Textbox(visible=now["filter"]),
-            "rows": now["rows"],
             "models": gr.Accordion(visible=owner),
-            "index": now["index"],
         }
-        now["models"] = owner
         return [value if now[key] != seen.get(key) else gr.skip() for key, value in made.items()] + [now]
 
 
@@ -261,7 +271,7 @@ def show_head(entries: Sequence[Entry], owner: bool, embeddings: str) -> str:
 
 
 def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: bool) -> str:
-    """What is under way, with a bar, what waits, and what failed."""
+    """What is under way, with a bar, and what waits."""
     parts = []
     if progress:
         done, total, ended, left = (progress[key] for key in ("done", "total", "sources_done", "sources_left"))
@@ -274,42 +284,60 @@ def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: 
         stop = '<button data-action="cancel">Cancel</button>' if owner else ""
         parts.append(
             f"<div class='busy'><b title='{html.escape(progress['source'])}'>"
-            f"{html.escape(short(progress['source']))}</b>"
+            f"{html.escape(short(progress['source'], 34))}</b>"
             f"<progress {share}></progress><small>{' · '.join(facts)}</small>{stop}</div>"
         )
     waiting = [entry for entry in entries if entry.state == "waiting"]
-    parts += [_row(entry, "waiting", owner) for entry in waiting[:MOST_WAITING]]
-    if len(waiting) > MOST_WAITING:
-        parts.append(f"<p class='more'>and {len(waiting) - MOST_WAITING} more wait</p>")
-    failed = [entry for entry in entries if entry.state == "failed"]
-    parts += [_row(entry, f"failed: {entry.reason}", owner) for entry in failed[:MOST_ROWS]]
+    shown = [entry for entry in waiting if not entry.indexed_at][:MOST_WAITING]  # the others are among the rows
+    parts += [_row(entry, "waiting", owner) for entry in shown]
+    if len(waiting) > len(shown):
+        left = f"{len(waiting) - len(shown):,}"
+        parts.append(f"<p class='more'>{f'and {left} more' if shown else counted(len(waiting), 'source')} to come</p>")
     return "".join(parts)
 
 
-def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> str:
-    """The sources that answers can be drawn from."""
+def show_failed(entries: Sequence[Entry], owner: bool) -> str:
+    """What could not be loaded, and why."""
+    failed = [entry for entry in entries if entry.state == "failed"]
+    return "".join(_row(entry, f"failed: {entry.reason}", owner) for entry in failed[:MOST_ROWS])
+
+
+def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[list[str], str]:
+    """The sources that answers can be drawn from, the newest first, in blocks; and what is to be said below them.
+
+    A block has what was added at about the same time, so that a source that comes changes the first one alone. What is
+    asked whether it has changed stays where it is meanwhile: answers are drawn from it.
+    """
     words = wanted.lower().split()
     ready = [
-        entry
+        replace(entry, state="ready")
         for entry in entries
-        if entry.state == "ready" and all(word in f"{entry.title} {entry.source}".lower() for word in words)
+        if entry.indexed_at
+        and entry.state != "failed"
+        and all(word in f"{entry.title} {entry.source}".lower() for word in words)
     ]
-    if not ready and not words and not entries:
+    ready.sort(key=lambda entry: (entry.indexed_at, entry.source))
+    over = len(ready) - MOST_ROWS
+    first = -(-over // BLOCK) * BLOCK if over > 0 else 0
+    blocks = [
+        "".join(_row(entry, "", owner) for entry in reversed(ready[start : start + BLOCK]))
+        for start in range(first, first + MOST_ROWS, BLOCK)
+    ]
+    blocks.reverse()
+    if not entries:
         told = "Add a page or a file above" if owner else "The person who runs this has to add a page or a file"
-        return f"<p class='empty'>The library is empty. {told}, then ask about it.</p>"
-    parts = [_row(entry, "", owner) for entry in ready[:MOST_ROWS]]
-    if not ready and words:
-        parts.append("<p class='more'>Nothing fits the filter.</p>")
-    if len(ready) > MOST_ROWS:
-        parts.append(f"<p class='more'>and {len(ready) - MOST_ROWS} more; the filter finds them</p>")
-    return "".join(parts)
+        return blocks, f"<p class='empty'>The library is empty. {told}, then ask about it.</p>"
+    if words and not ready:
+        return blocks, "<p class='more'>Nothing fits the filter.</p>"
+    return blocks, f"<p class='more'>and {first:,} more; the filter finds them</p>" if first else ""
 
 
 def _row(entry: Entry, state: str, owner: bool) -> str:
     """One source: its title, what is known of it, and what can be done with it."""
     source = html.escape(entry.source, quote=True)
-    title = html.escape(entry.title if entry.title != entry.source else short(entry.source))
-    where = short(entry.source, 60)
+    where = short(entry.source)
+    where = where if entry.title != entry.source else short(entry.source, 34)
+    title = html.escape(entry.title if entry.title != entry.source else where)
     facts = [entry.kind, counted(entry.chunks, "chunk") if entry.chunks else ""]
     facts.append(told_size(entry.size) if entry.size else "")
     if entry.indexed_at:
@@ -329,6 +357,18 @@ def _row(entry: Entry, state: str, owner: bool) -> str:
         + (f"<small class='where'>{html.escape(where)}</small>" if html.escape(where) != title else "")
         + (f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>" if any(facts) else "")
         + f"{told}<nav>{opened}{buttons}</nav></div>"
+    )
+
+
+def show_pulls(work: Sequence[tuple[str, Work]]) -> str:
+    """The models that Ollama is fetching, each with a bar."""
+    return "".join(
+        f"<div class='busy'><b>{html.escape(item.label)}</b>"
+        f"<progress {f'value={item.done} max={item.total}' if item.total else ''}></progress>"
+        + (f"<small>{told_size(item.done)} of {told_size(item.total)}</small>" if item.total else "")
+        + "</div>"
+        for key, item in work
+        if key.startswith("pull ")
     )
 
 
@@ -378,20 +418,8 @@ def link_to(source: str, owner: bool) -> str:
     return f"library/file?source={quote(source, safe='')}" if owner and source != GUIDE else ""
 
 
-def short(source: str, most: int = 48) -> str:
+def short(source: str, most: int = 44) -> str:
     """The end of an address or path."""
     name = source if is_url(source) else os.path.basename(source) or source
     name = name.removeprefix("https://").removeprefix("http://").rstrip("/")
     return name if len(name) <= most else "…" + name[-most:]
-
-
-def counted(number: int, word: str) -> str:
-    """A number of things, with its word in the plural where it has one."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
-
-
-def told_size(size: int) -> str:
-    """Bytes as people say them."""
-    if size < 1e6:
-        return f"{max(1, round(size / 1e3))} kB"
-    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

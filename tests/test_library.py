@@ -280,20 +280,26 @@ def test_the_commands_here_and_with_the_app_running(
             environment={"RAG_PASSWORD": "open sesame", "RAG_ADMIN_PASSWORD": "boss"},
             ready=False,
         )
-    done = run(tmp_path, "ingest", f"{pages.url}/moon", "river.md", f"{pages.url}/gone")
+    (tmp_path / "sub").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "sub" / f"{name}.md").write_text(f"# {name}\n\n{RIVER} {name}", encoding="utf-8")
+    done = run(tmp_path, "ingest", f"{pages.url}/moon", "river.md", "sub", f"{pages.url}/gone")
     assert done.returncode == 1
-    assert "Moon, 1 chunks" in done.stdout
+    assert "Moon, 1 chunk" in done.stdout
     assert "404" in done.stderr
     listed = {entry["title"]: entry for entry in json.loads(run(tmp_path, "sources", "--json").stdout)}
     assert listed["River"]["state"] == listed["Moon"]["state"] == "ready"
     assert listed["River"]["source"] == str(tmp_path / "river.md")
     pages.pages["/gone"] = f"<title>Back</title><p>{RIVER}</p>"
-    again = run(tmp_path, "refresh", f"{pages.url}/gone")
+    again = run(tmp_path, "refresh", "/gone")
     assert (again.returncode, again.stdout.startswith("ready")) == (0, True), again.stderr
-    assert run(tmp_path, "remove", "river.md").stdout == f"removed  {tmp_path / 'river.md'}\n"
+    removed = run(tmp_path, "remove", "river.md", "sub").stdout.splitlines()
+    assert removed == [f"removed  {tmp_path / name}" for name in ("river.md", "sub/one.md", "sub/two.md")]
     unknown = run(tmp_path, "remove", "nothing.md")
     assert (unknown.returncode, unknown.stderr) == (1, "nothing.md: not in the library\n")
-    assert "River" not in run(tmp_path, "sources").stdout
+    left = run(tmp_path, "sources").stdout
+    assert "River" not in left
+    assert left.endswith("2 sources, 2 chunks, indexed with embedded:all-minilm-l6-v2\n") or running
     told = run(tmp_path, "doctor")
     assert told.returncode == 0, told.stdout
     assert "All is well." in told.stdout
@@ -321,11 +327,12 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     told = capsys.readouterr().out
+    assert "exit codes: 0" in told
     for command in ("ingest", "sources", "refresh", "remove", "ask", "doctor", "mcp"):
         assert command in told
         with pytest.raises(SystemExit):
             main([command, "--help"])
-        assert len(capsys.readouterr().out) > 200
+        assert f"examples:\n  python -m rag {command}" in capsys.readouterr().out
 
 
 # -- the routes ---------------------------------------------------------------------------------------------------

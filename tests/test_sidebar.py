@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from rag.library import Entry
+from rag.sidebar import show_rows
 from tests.browser import FLAGS, find_browser
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
 from tests.ollama_server import MXBAI, ModelSpec, OllamaServer, Pullable
@@ -200,6 +203,30 @@ def test_on_a_phone_chat_and_library_are_two_tabs(browser: Browser, app: Running
     expect(page.locator("#sidebar")).to_be_visible()
     expect(page.get_by_role("textbox", name="Question")).not_to_be_visible()
     context.close()
+
+
+def test_of_a_large_library_only_what_is_new_is_sent() -> None:
+    entries = [
+        Entry(f"http://a.test/{number}", f"Page {number}", "web page", "ready", 3, 4000, 1000.0 + number)
+        for number in range(200)
+    ]
+    before, _ = show_rows(entries, True)
+    assert sum(block.count("class='source") for block in before) == 200
+    assert before[0] == ""
+    asked = [replace(entry, state="waiting" if number else "indexing") for number, entry in enumerate(entries)]
+    assert show_rows(asked, True)[0] == before, "a refresh sends the list again"
+    more = [*entries, Entry("http://a.test/new", "New", "web page", "ready", 3, 4000, 2000.0)]
+    changed = [new for old, new in zip(before, show_rows(more, True)[0], strict=True) if old != new]
+    assert len(changed) == 1
+    assert "New" in changed[0]
+    many = [
+        replace(entries[0], source=f"http://a.test/{number}", indexed_at=float(number + 1)) for number in range(900)
+    ]
+    blocks, told = show_rows(many, True)
+    assert sum(block.count("class='source") for block in blocks) == 300
+    assert "600 more" in told
+    assert "http://a.test/899" in "".join(blocks)
+    assert "http://a.test/50'" in "".join(show_rows(many, True, "a.test/50")[0])
 
 
 def test_visitors_without_the_admin_password_look_and_cannot_change(
