@@ -18,6 +18,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.context import sentence_spans, sentence_vectors
+from rag.errors import RagError
 from rag.wording import (
     FEWEST_IN_CLAUSE,
     Statement,
@@ -150,6 +151,9 @@ def _units(text: str) -> list[_Unit]:
         found.append(_Unit(start, end, start, "code"))
         place = end
     found += _plain_units(text, place, len(text))
+    for index, unit in enumerate(found[1:]):
+        if unit.kind == "rule" and "|" in text[unit.begin : unit.end]:
+            found[index] = replace(found[index], kind="heading")  # a table's
     return found
 
 
@@ -160,10 +164,10 @@ def _fenced(text: str) -> Iterator[tuple[int, int]]:
             opened = fence
         elif fence[1] == opened[1]:
             line = text.find("\n", fence.end())
-            yield opened.start(), len(text) if line < 0 else line
+            yield opened.start(1), len(text.rstrip()) if line < 0 else line
             opened = None
     if opened is not None:
-        yield opened.start(), len(text.rstrip())
+        yield opened.start(1), len(text.rstrip())
 
 
 def _plain_units(text: str, begin: int, stop: int) -> Iterator[_Unit]:
@@ -173,8 +177,9 @@ def _plain_units(text: str, begin: int, stop: int) -> Iterator[_Unit]:
         inner = text[start:end]
         if (marker := _MARKER.match(inner)) and (marker.end() < len(inner) or not inner[0].isdigit()):
             start += marker.end()
-        if text[start:end].endswith("|"):
-            end = start + len(text[start:end].rstrip("| \t"))
+        while end > start and text[end - 1] == "|":  # a table's row: what is put after it stays in its last cell
+            end = start + len(text[start : end - 1].rstrip())
+        start += len(text[start:end]) - len(text[start:end].lstrip())
         if start >= end:
             continue
         inner = text[start:end]
@@ -423,10 +428,10 @@ def _judged(
         return None, ""
     try:
         scored = _scored(text, claim, likely, embeddings)
-    except Exception:
-        log.warning("Sentences could not be compared by their vectors", exc_info=True)
+    except RagError as error:
+        log.warning("Sentences could not be compared by their vectors: %s", error)
         return None, ""
-    score, candidate = max(scored, key=lambda each: each[0])
+    score, candidate = max(scored, key=lambda each: each[0], default=(0.0, likely[0]))
     if score >= SUPPORTED:
         return candidate, ""
     missing = standing[0].missing
@@ -442,8 +447,16 @@ def _scored(
     nearer the sentence would be without the words that it does not have, since what is foreign to it holds it off.
     """
     sentences, terms = _scale(embeddings, PARAPHRASES), _scale(embeddings, SYNONYMS)
-    lacking = [_without(text, candidate.missing) for candidate in likely]
     plain = " ".join(text.split())
+    own, *others = sentence_vectors(embeddings, [plain, *(candidate.text for candidate in likely)])
+    likely = [
+        candidate
+        for candidate, vector in zip(likely, others, strict=True)
+        if 1.0 + 0.7 * min(sentences.of(float(own @ vector)), 1.4) >= SUPPORTED
+    ]
+    if not likely:
+        return []
+    lacking = [_without(text, candidate.missing) for candidate in likely]
     vectors = sentence_vectors(embeddings, [plain, *lacking, *(candidate.text for candidate in likely)])
     unsaid = [
         [word for word in each.said.content if not any(word is other for _, other in each.found)] for each in likely
@@ -462,9 +475,8 @@ def _scored(
         strange = []
         for word in candidate.missing:
             close = max((float(known[place[word.folded]] @ known[place[each.folded]]) for each in rest), default=0.0)
-            share = (
-                0.0 if not word.folded.isascii() or close > 0.999 else min(1.0, max(0.0, terms.of(close) / 0.6 - 0.2))
-            )
+            unknown = not word.folded.isascii() or close > 0.999  # what a model does not know is all one to it
+            share = 0.0 if unknown else min(1.0, max(0.0, terms.of(close) / 0.6 - 0.2))
             said -= 1.0 - share
             if share < 0.5:
                 strange.append(word)
@@ -474,7 +486,7 @@ def _scored(
         listed = any(_is_item(run, text) for run in _runs(strange, candidate))
         if not listed and not any(_is_added(clause, strange) for clause in claim.clauses):
             result.append((score, candidate))
-    return result or [(0.0, likely[0])]
+    return result
 
 
 def _is_added(clause: Sequence[Word], strange: Sequence[Word]) -> bool:
@@ -520,7 +532,7 @@ def text_fragment(quote: str) -> str:
     quote, and for one of several blocks, which a browser does not find as one text.
     """
     shown = quote.encode("utf-8", "ignore").decode("utf-8").replace("**", "")
-    lines = [found for line in shown.splitlines() if (found := _MARKER.sub("", line, count=1).split())]
+    lines = [found for line in shown.splitlines() if (found := _unlisted(line).split())]
     if not lines:
         return ""
     exact = " ".join(lines[0])
@@ -529,6 +541,11 @@ def text_fragment(quote: str) -> str:
     half = len(lines[0]) // 2 if len(lines) == 1 else FRAGMENT_WORDS
     first, last = lines[0][: min(FRAGMENT_WORDS, half)], lines[-1][-min(FRAGMENT_WORDS, half) :]
     return f":~:text={_encoded(' '.join(first))},{_encoded(' '.join(last))}"
+
+
+def _unlisted(line: str) -> str:
+    marker = _MARKER.match(line)
+    return line[marker.end() :] if marker else line
 
 
 def _encoded(text: str) -> str:

@@ -565,11 +565,11 @@ def _negations(claim: Statement, source: Statement) -> Iterator[str]:
         if has(scope[0], claim.words) and sum(has(word, claim.words) for word in scope) >= min(2, len(scope)):
             yield "a negation is left out"
     for sign in _UNSPACED_NEGATIONS:
-        there = any(sign in word.text for word in source.words)
-        here = any(sign in word.text for word in claim.words)
-        if here and not there:
+        denied_there = any(sign in word.text for word in source.words)
+        denied_here = any(sign in word.text for word in claim.words)
+        if denied_here and not denied_there:
             yield "the negation"
-        elif there and not here:
+        elif denied_there and not denied_here:
             denied = [word for word in source.words if sign in word.text[:1]]
             if any(has(after, claim.words) for word in denied for after in _next(word, source)):
                 yield "a negation is left out"
