@@ -52,28 +52,29 @@ SHOWN = 3
 
 Kind = Literal["passages", "library", "greeting"]
 
+_THING = (
+    "(?:library|libraries|pages?|docs?|documents?|files?|texts?|articles?|posts?|sources?|books?|papers?|notes"
+    "|contents?|collection|website|site)"
+)
+_POINTING = r"(?:(?:all|of|the|my|your|this|that|these|those|whole|entire)\s+)*"
 _LIBRARY = re.compile(
-    r"""
+    rf"""
     ^(?:please\s+|can\s+you\s+|could\s+you\s+|would\s+you\s+)*(?:
-        (?:summari[sz]e|sum\s+up|outline)(?:\s+(?:it|this|that|them|these|everything|all))?
-            (?:\s+(?:all|of|the|my|your|this|that|these|those|whole|entire))*(?:\s+%(thing)s)?(?:\s+for\s+me)?
+        (?:summari[sz]e|sum\s+up|outline)(?:\s+(?:it|this|that|them|these|everything|all|{_POINTING}{_THING}))?
+            (?:\s+for\s+me)?
         |(?:give|write|show|tell)\s+(?:me\s+)?(?:an?|the)\s+(?:short\s+|brief\s+|quick\s+)?(?:summary|overview|outline)
-            (?:\s+of\s+(?:it|this|(?:(?:all|the|my|your|this|that|these|those|whole|entire)\s+)*%(thing)s))?
+            (?:\s+of\s+(?:it|this|{_POINTING}{_THING}))?
         |(?:a\s+)?(?:short\s+|brief\s+)?(?:summary|overview)(?:\s+please)?
         |tl\s*;?\s*dr
-        |what(?:'s|\s+is|\s+are|\s+was)?\s+(?:(?:the|this|that|these|those|my|your)\s+)*(?:%(thing)s\s+)?(?:all\s+)?about
-        |what\s+(?:does|do)\s+(?:the|this|that|these|those|my|your)\s+%(thing)s\s+(?:say|contain|cover|tell|hold)
-        |what(?:'s|\s+is)\s+(?:there\s+)?in\s+(?:the|this|that|these|those|my|your)\s+%(thing)s
+        |what(?:'s|\s+is|\s+are|\s+was)?\s+(?:it|this|that|{_POINTING}{_THING})\s+(?:all\s+)?about
+        |what\s+(?:does|do)\s+{_POINTING}{_THING}\s+(?:say|contain|cover|tell|hold)
+        |what(?:'s|\s+is)\s+(?:there\s+)?in\s+{_POINTING}{_THING}
         |(?:what|which)\s+(?:sources|documents|pages|files|texts|topics|subjects|information|material)
-            (?:\s+(?:do|can|are|is|have)\b.*)?
+            (?:\s+(?:do\s+you\s+(?:have|know|hold|cover)|are\s+(?:there|here|available|loaded|indexed)))?
         |what\s+(?:can|could|should|may)\s+(?:i|we)\s+ask(?:\s+(?:you|about|here|it))*
         |what\s+(?:do|can)\s+you\s+(?:know|tell\s+me|talk)(?:\s+about)?
     )[\s.?!]*$
-    """
-    % {
-        "thing": r"(?:library|librar(?:y|ies)|page|pages|document|documents|doc|docs|file|files|text|texts|article"
-        r"|articles|post|source|sources|book|paper|notes|content|contents|collection|website|site)"
-    },
+    """,
     re.I | re.X,
 )
 _GREETING = re.compile(
@@ -119,7 +120,7 @@ class Signals:
 
 @dataclass(frozen=True)
 class Scale:
-    """What an embedding model's cosines mean: to what is unrelated, to an answer, and vectors of unrelated sentences."""
+    """What a model's cosines mean: those to what is unrelated, to an answer; and vectors of the everyday sentences."""
 
     unrelated: float
     related: float
