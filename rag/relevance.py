@@ -164,9 +164,12 @@ class Judge:
             return Verdict(True, 0.0, "the library itself is asked about", "library")
         if not any(passage.page_content.strip() for passage in passages):
             return Verdict(False, -math.inf, "nothing was found")
-        signals = self.signals(question, passages, words)
-        weights = load_weights()
-        score = weights["bias"] + sum(weights[name] * value for name, value in vars(signals).items())
+        filled = [passage for passage in passages if passage.page_content.strip()]
+        for most in (1, len(filled)):  # what more passages add can only speak for them: mostly the first is enough
+            signals = self.signals(question, filled[:most], words)
+            score = weighed(signals)
+            if score >= 0:
+                break
         told = (
             f"nearest sentence {signals.nearness:.2f} (0 unrelated, 1 an answer), {signals.ahead:+.2f} ahead of chance,"
             f" words {signals.covered:.0%} in one passage, {signals.unknown:.0%} nowhere"
@@ -253,6 +256,12 @@ def load_weights() -> dict[str, float]:
     """The weights of the signals, and `bias`."""
     found: dict[str, float] = json.loads(WEIGHTS_FILE.read_text(encoding="utf-8"))["weights"]
     return found
+
+
+def weighed(signals: Signals) -> float:
+    """The score of a verdict."""
+    weights = load_weights()
+    return weights["bias"] + sum(weights[name] * float(value) for name, value in vars(signals).items())
 
 
 def asks_about_library(question: str) -> bool:
