@@ -52,6 +52,7 @@ class Case:
 
     @property
     def tuning(self) -> bool:
+        """Whether it belongs to the half that the weights are fitted on."""
         return zlib.crc32(self.question.question.encode()) % 2 == 0
 
     @property
@@ -137,7 +138,7 @@ def main(arguments: Sequence[str]) -> None:
         told: dict[str, Any] = {
             "weights": fit(tuning),
             "fitted": datetime.now(timezone.utc).date().isoformat(),
-            "on": "tests/data/questions.jsonl and relevance.jsonl (tuning half), all-MiniLM-L6-v2 int8, bench/relevance.py",
+            "on": "tests/data: questions.jsonl, relevance.jsonl (tuning half); all-MiniLM-L6-v2 int8",
         }
         WEIGHTS_FILE.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     weights = json.loads(WEIGHTS_FILE.read_text(encoding="utf-8"))["weights"] if arguments else load_weights()

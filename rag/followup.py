@@ -64,8 +64,9 @@ PROMPT = ChatPromptTemplate.from_messages(
 
 _WORD = re.compile(r"[\w'’+#-]+")
 _TOPIC_CHANGE = re.compile(
-    r"^(?:(?:and|but|ok(?:ay)?|well|so|now)[\s,]+)*(?:(?:now\s+)?(?:to\s+)?(?:something|anything)\s+(?:completely\s+|entirely\s+)?"
-    r"(?:else|different)|(?:an?\s+)?(?:different|new|another|other|unrelated)\s+(?:question|topic|subject)"
+    r"^(?:(?:and|but|ok(?:ay)?|well|so|now)[\s,]+)*(?:"
+    r"(?:now\s+)?(?:to\s+)?(?:something|anything)\s+(?:completely\s+|entirely\s+)?(?:else|different)"
+    r"|(?:an?\s+)?(?:different|new|another|other|unrelated)\s+(?:question|topic|subject)"
     r"|change\s+of\s+(?:topic|subject)|on\s+another\s+note|by\s+the\s+way|btw)\b[\s:,.–—-]*",
     re.I,
 )
@@ -80,41 +81,55 @@ _IMPERSONAL = re.compile(
     r"|allowed|legal|take|matter)\b(?:\s+(?:to|that|for|if|when)\b)?|\bhow\s+long\s+does\s+it\s+take\s+to\b",
     re.I,
 )
-_PRONOUNS = frozenset(
-    "it its itself they them their theirs he him his she her hers this that these those one ones former latter both"
-    " same there here such".split()
-)
-_POSSESSIVES = frozenset("its their theirs his her hers".split())
-_PERSONS = frozenset("it itself they them he him she".split())
-_BEFORE_THAT = frozenset(
-    "do does did is was are were can could will would should may about of for with to in from than by after before on"
-    " and but like why how at if when all".split()
-)
-_BEFORE_ONE = frozenset("this that which the first second third last other exact good any each another an a".split())
-_RELATIVE = ("who", "which", "that")
-_BOUNDARIES = frozenset(
-    "and or but if when while after before because since so as until that which who once where whether than how why".split()
-)
-_RELATIONS = frozenset(
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PRONOUNS = _words(
     """
-    advantage advantages alternative alternatives author authors benefit benefits cause causes component components
-    cost costs date default defaults definition detail details difference differences disadvantage disadvantages
-    downside downsides drawback drawbacks effect effects example examples exception exceptions first second third fourth
-    last next former latter idea kind kinds limit limits limitation limitations meaning measures name names number option
-    options origin other others part parts point price problem problems pro pros con cons purpose reason reasons result
-    results risk risks role size solution solutions step steps strength strengths type types use uses value values
-    version way ways weakness weaknesses year
-    better worse best worst faster slower larger smaller bigger cheaper newer older easier different similar common
-    exactly really actually mean means meant happen happens happened work works worked make makes made use used uses help
-    helps matter matters need needs needed go goes come comes exist exists many long far often large small big
-    again together used useful main important short
-    """.split()
+    it its itself they them their theirs he him his she her hers this that these those one ones former latter
+    both same there here such
+    """
+)
+_POSSESSIVES = _words("its their theirs his her hers")
+_PERSONS = _words("it itself they them he him she")
+_BEFORE_THAT = _words(
+    """
+    do does did is was are were can could will would should may about of for with to in from than by after
+    before on and but like why how at if when all
+    """
+)
+_BEFORE_ONE = _words("this that which the first second third last other exact good any each another an a")
+_RELATIVE = ("who", "which", "that")
+_BOUNDARIES = _words(
+    """
+    and or but if when while after before because since so as until that which who once where whether than how
+    why
+    """
+)
+_RELATIONS = _words(
+    """
+    advantage advantages alternative alternatives author authors benefit benefits cause causes component
+    components cost costs date default defaults definition detail details difference differences disadvantage
+    disadvantages downside downsides drawback drawbacks effect effects example examples exception exceptions
+    first second third fourth last next former latter idea kind kinds limit limits limitation limitations
+    meaning measures name names number option options origin other others part parts point price problem
+    problems pro pros con cons purpose reason reasons result results risk risks role size solution solutions
+    step steps strength strengths type types use uses value values version way ways weakness weaknesses year
+    better worse best worst faster slower larger smaller bigger cheaper newer older easier different similar
+    common exactly really actually mean means meant happen happens happened work works worked make makes made
+    use used uses help helps matter matters need needs needed go goes come comes exist exists many long far
+    often large small big again together used useful main important short
+    """
 )
 """Words that say what is asked about a subject, and not which: a question with no others has left its subject out."""
 _CONTRAST = re.compile(r"\b(?:else|others?|another|more|instead|together|too|as well)\b", re.I)
 _LABEL = re.compile(
-    r"^(?:(?:sure|certainly|of course)\b[^:]*:|(?:here\s+is|here's)\b[^:]*:|(?:the\s+)?(?:standalone|stand-alone|rewritten|rephrased|last|final|new)?\s*"
-    r"(?:question|query|answer|output|assistant)\s*(?:\([^)]*\))?\s*:)\s*",
+    r"^(?:(?:sure|certainly|of course)\b[^:]*:|(?:here\s+is|here's)\b[^:]*:"
+    r"|(?:the\s+)?(?:standalone|stand-alone|rewritten|rephrased|last|final|new)?\s*"
+    r"(?:question|query|answer|output|assistant)\s*(?:\([^)]*\))?\s*:)[\s*]*",
     re.I,
 )
 _REFUSAL = re.compile(
@@ -154,16 +169,15 @@ def _leans(words: Sequence[str]) -> bool:
         elif word in _PERSONS:
             if not _named_before(words[:place]):
                 return True
-        elif word in ("this", "these", "former", "latter") or (word in ("there", "here") and not after):
-            return True
-        elif word == "that" and (not before or before in _BEFORE_THAT) and after not in _RELATIVE:
+        elif (
+            word in ("this", "these", "former", "latter")
+            or (word in ("there", "here") and not after)
+            or (word == "that" and (not before or before in _BEFORE_THAT) and after not in _RELATIVE)
+            or (word == "those" and after not in _RELATIVE)
+            or (word in ("one", "ones") and before in _BEFORE_ONE)
+            or (word == "both" and not _names(after) and not _named_before(words[:place]))
+        ):
             return True  # and not "an agent that plans"
-        elif word == "those" and after not in _RELATIVE:
-            return True
-        elif word in ("one", "ones") and before in _BEFORE_ONE:
-            return True
-        elif word == "both" and not _names(after) and not _named_before(words[:place]):
-            return True
     return False
 
 
@@ -237,7 +251,7 @@ def cleaned(reply: str) -> str:
 
     None is: nothing, more than `LONGEST` characters, an apology, or a statement in place of a question.
     """
-    lines = [line.strip() for line in reply.strip().splitlines() if line.strip()]
+    lines = [line.strip("* ") for line in reply.splitlines() if line.strip("* ")]
     lines = [line for line in lines if not _LABEL.fullmatch(line)]
     line = _LABEL.sub("", lines[0]).strip() if lines else ""
     line = line.strip("\"'“”„«»*` ")

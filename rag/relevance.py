@@ -52,28 +52,29 @@ SHOWN = 3
 
 Kind = Literal["passages", "library", "greeting"]
 
+_THING = (
+    "(?:library|libraries|pages?|docs?|documents?|files?|texts?|articles?|posts?|sources?|books?|papers?|notes"
+    "|contents?|collection|website|site)"
+)
+_POINTING = r"(?:(?:all|of|the|my|your|this|that|these|those|whole|entire)\s+)*"
 _LIBRARY = re.compile(
-    r"""
+    rf"""
     ^(?:please\s+|can\s+you\s+|could\s+you\s+|would\s+you\s+)*(?:
-        (?:summari[sz]e|sum\s+up|outline)(?:\s+(?:it|this|that|them|these|everything|all))?
-            (?:\s+(?:all|of|the|my|your|this|that|these|those|whole|entire))*(?:\s+%(thing)s)?(?:\s+for\s+me)?
+        (?:summari[sz]e|sum\s+up|outline)(?:\s+(?:it|this|that|them|these|everything|all|{_POINTING}{_THING}))?
+            (?:\s+for\s+me)?
         |(?:give|write|show|tell)\s+(?:me\s+)?(?:an?|the)\s+(?:short\s+|brief\s+|quick\s+)?(?:summary|overview|outline)
-            (?:\s+of\s+(?:it|this|(?:(?:all|the|my|your|this|that|these|those|whole|entire)\s+)*%(thing)s))?
+            (?:\s+of\s+(?:it|this|{_POINTING}{_THING}))?
         |(?:a\s+)?(?:short\s+|brief\s+)?(?:summary|overview)(?:\s+please)?
         |tl\s*;?\s*dr
-        |what(?:'s|\s+is|\s+are|\s+was)?\s+(?:(?:the|this|that|these|those|my|your)\s+)*(?:%(thing)s\s+)?(?:all\s+)?about
-        |what\s+(?:does|do)\s+(?:the|this|that|these|those|my|your)\s+%(thing)s\s+(?:say|contain|cover|tell|hold)
-        |what(?:'s|\s+is)\s+(?:there\s+)?in\s+(?:the|this|that|these|those|my|your)\s+%(thing)s
+        |what(?:'s|\s+is|\s+are|\s+was)?\s+(?:it|this|that|{_POINTING}{_THING})\s+(?:all\s+)?about
+        |what\s+(?:does|do)\s+{_POINTING}{_THING}\s+(?:say|contain|cover|tell|hold)
+        |what(?:'s|\s+is)\s+(?:there\s+)?in\s+{_POINTING}{_THING}
         |(?:what|which)\s+(?:sources|documents|pages|files|texts|topics|subjects|information|material)
-            (?:\s+(?:do|can|are|is|have)\b.*)?
+            (?:\s+(?:do\s+you\s+(?:have|know|hold|cover)|are\s+(?:there|here|available|loaded|indexed)))?
         |what\s+(?:can|could|should|may)\s+(?:i|we)\s+ask(?:\s+(?:you|about|here|it))*
         |what\s+(?:do|can)\s+you\s+(?:know|tell\s+me|talk)(?:\s+about)?
     )[\s.?!]*$
-    """
-    % {
-        "thing": r"(?:library|librar(?:y|ies)|page|pages|document|documents|doc|docs|file|files|text|texts|article"
-        r"|articles|post|source|sources|book|paper|notes|content|contents|collection|website|site)"
-    },
+    """,
     re.I | re.X,
 )
 _GREETING = re.compile(
@@ -119,7 +120,7 @@ class Signals:
 
 @dataclass(frozen=True)
 class Scale:
-    """What an embedding model's cosines mean: to what is unrelated, to an answer, and vectors of unrelated sentences."""
+    """What a model's cosines mean: those to what is unrelated, to an answer; and vectors of the everyday sentences."""
 
     unrelated: float
     related: float
@@ -163,9 +164,12 @@ class Judge:
             return Verdict(True, 0.0, "the library itself is asked about", "library")
         if not any(passage.page_content.strip() for passage in passages):
             return Verdict(False, -math.inf, "nothing was found")
-        signals = self.signals(question, passages, words)
-        weights = load_weights()
-        score = weights["bias"] + sum(weights[name] * value for name, value in vars(signals).items())
+        filled = [passage for passage in passages if passage.page_content.strip()]
+        for most in (1, len(filled)):  # what more passages add can only speak for them: mostly the first is enough
+            signals = self.signals(question, filled[:most], words)
+            score = weighed(signals)
+            if score >= 0:
+                break
         told = (
             f"nearest sentence {signals.nearness:.2f} (0 unrelated, 1 an answer), {signals.ahead:+.2f} ahead of chance,"
             f" words {signals.covered:.0%} in one passage, {signals.unknown:.0%} nowhere"
@@ -252,6 +256,12 @@ def load_weights() -> dict[str, float]:
     """The weights of the signals, and `bias`."""
     found: dict[str, float] = json.loads(WEIGHTS_FILE.read_text(encoding="utf-8"))["weights"]
     return found
+
+
+def weighed(signals: Signals) -> float:
+    """The score of a verdict."""
+    weights = load_weights()
+    return weights["bias"] + sum(weights[name] * float(value) for name, value in vars(signals).items())
 
 
 def asks_about_library(question: str) -> bool:

@@ -1,0 +1,1 @@
+"""Measurements: figures that the tests and the documents rely on."""

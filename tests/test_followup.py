@@ -1,0 +1,225 @@
+"""Follow-ups: told from what stands alone, combined without a model, rewritten with one, and how that can fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from typing_extensions import override
+
+from bench.followup import after_all, after_the_last, bare, hits, rewritten_by_hand
+from bench.relevance import BUNDLED, DATA, library
+from rag.api import messages_of
+from rag.embedded import MiniLMEmbeddings
+from rag.evaluate import load_questions
+from rag.followup import LONGEST, build_rewriter, cleaned, combine, depends, standalone
+from rag.retriever import HybridRetriever
+from rag.settings import load_settings
+from tests.conftest import Script, ScriptedChat
+
+CONVERSATIONS = DATA / "followups.jsonl"
+REACT: list[BaseMessage] = [
+    HumanMessage("What is ReAct?"),
+    AIMessage("ReAct is a method that combines reasoning and acting. It has drawbacks."),
+]
+
+
+class Gated(ScriptedChat):
+    """Answers in one piece, once its gate is open; with fields as Ollama's and OpenAI's models have them."""
+
+    temperature: float = 0.7
+    num_predict: int = 512
+    max_tokens: int = 512
+    seen: Any = None
+    started: Any = None
+
+    @override
+    def _generate(self, *given: Any, **more: Any) -> ChatResult:
+        raise AssertionError("asked without async")
+
+    @override
+    async def _agenerate(self, messages: list[BaseMessage], *given: Any, **more: Any) -> ChatResult:
+        script: Script = self.script
+        script.asked.append(messages)
+        if self.seen is not None:
+            self.seen.append({name: getattr(self, name) for name in ("temperature", "num_predict", "max_tokens")})
+        if self.started:
+            self.started.set()
+        try:
+            for gate in script.gates.values():
+                await gate.wait()
+            if script.error:
+                raise script.error
+            return ChatResult(generations=[ChatGeneration(message=AIMessage("".join(script.tokens)))])
+        finally:
+            script.closed += 1
+
+
+async def ask(script: Script, question: str = "What are its drawbacks?", seconds: float = 30) -> str:
+    return await standalone(question, REACT, build_rewriter(Gated(script=script)), seconds)
+
+
+def test_conversations_are_told_from_questions_that_stand_alone() -> None:
+    conversations = load_questions(CONVERSATIONS)
+    assert len([item for item in conversations if item.kind != "alone"]) >= 60
+    assert len([item for item in conversations if item.kind == "alone"]) >= 20
+    wrong = [
+        item.question
+        for item in conversations
+        if depends(item.question, messages_of(item.history)) != (item.kind != "alone")
+    ]
+    assert len(wrong) <= 2, wrong
+
+
+def test_questions_asked_after_anything_else_mostly_stay_as_they_are() -> None:
+    asked = [item.question for name in ("questions", "relevance") for item in load_questions(DATA / f"{name}.jsonl")]
+    leaning = [question for question in asked if depends(question, REACT)]
+    assert len(leaning) <= 0.05 * len(asked), leaning
+
+
+@pytest.mark.parametrize(
+    ("question", "leans"),
+    [
+        ("and what are its drawbacks?", True),
+        ("why?", True),
+        ("Tell me more", True),
+        ("What about Reflexion?", True),
+        ("What is the difference?", True),
+        ("Who made that?", True),
+        ("And now something else: who wrote it?", False),
+        ("By the way, what is a vector store?", False),
+        ("What is planning, and why does it matter?", False),
+        ("Is it possible to use Ollama?", False),
+        ("What is an agent that plans?", False),
+        ("Which trees lose their leaves?", False),
+        ("What can this app read?", False),
+        ("Those who share a page need what?", False),
+        ("HNSW layers", False),
+    ],
+)
+def test_what_leans_on_the_conversation(question: str, leans: bool) -> None:
+    assert depends(question, REACT) is leans
+    assert not depends(question, [])
+
+
+def test_a_question_that_stands_alone_stays_as_it_is() -> None:
+    assert combine("What is a vector store?", REACT) == "What is a vector store?"
+    assert combine("and why?", []) == "and why?"
+    assert combine("Now something else: who made FAISS?", REACT) == "who made FAISS?"
+
+
+def test_a_follow_up_is_put_after_what_it_leans_on() -> None:
+    assert combine("And its drawbacks?", REACT[:1]) == "What is ReAct? And its drawbacks?"
+    said = [*REACT, HumanMessage("How does it work?"), AIMessage("It repeats thought and observation.")]
+    combined = combine("What is the last of these?", said)
+    assert combined.startswith("What is ReAct?") and combined.endswith("What is the last of these?")
+    assert "How does it work?" in combined and "observation" in combined
+    changed = [*said, HumanMessage("What is a vector store?"), AIMessage("A database.")]
+    assert "ReAct" not in combine("What does it keep?", changed)
+
+
+def test_a_name_in_the_answer_is_searched_for() -> None:
+    said = [HumanMessage("Which search library comes from Meta?"), AIMessage("FAISS.")]
+    assert "FAISS" in combine("And what does it offer?", said)
+
+
+@pytest.fixture(scope="module")
+def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridRetriever]:
+    folder: Path = tmp_path_factory.mktemp("library")
+    with library(BUNDLED, MiniLMEmbeddings(load_settings().cache_dir), folder) as store:
+        yield HybridRetriever(store=store, k=4)
+
+
+def test_combined_follow_ups_find_their_passages(retriever: HybridRetriever) -> None:
+    questions = load_questions(CONVERSATIONS)
+    by_hand = rewritten_by_hand()
+    assert len(by_hand) == len(questions)
+    found = {
+        way: sum(hits(retriever, questions, [way(item.question, messages_of(item.history)) for item in questions]))
+        for way in (bare, after_the_last, after_all, combine)
+    }
+    best = sum(hits(retriever, questions, by_hand))
+    assert found[bare] < 0.8 * len(questions)
+    assert found[combine] >= 0.95 * len(questions)
+    assert found[combine] > max(found[bare], found[after_the_last], found[after_all])
+    assert best >= found[combine] >= best - 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "question"),
+    [
+        ("What are the drawbacks of ReAct?", "What are the drawbacks of ReAct?"),
+        ('"What are the drawbacks of ReAct?"\n', "What are the drawbacks of ReAct?"),
+        ("Standalone question: What are the drawbacks of ReAct?", "What are the drawbacks of ReAct?"),
+        ("Sure! Here is the question:\n\nWhat are the drawbacks of ReAct?", "What are the drawbacks of ReAct?"),
+        ("**Question:** “What are the drawbacks of ReAct?”", "What are the drawbacks of ReAct?"),
+        ("What are the drawbacks of ReAct?\n\nI replaced the pronoun.", "What are the drawbacks of ReAct?"),
+        ("drawbacks of ReAct", "drawbacks of ReAct"),
+        ("", ""),
+        ("  \n ", ""),
+        ("Question:", ""),
+        ("I'm sorry, I cannot do that", ""),
+        ("ReAct has the drawback that it is slow.", ""),
+        ("What? " + "x" * LONGEST, ""),
+    ],
+)
+def test_what_a_rewriter_replies_is_cleaned(reply: str, question: str) -> None:
+    assert cleaned(reply) == question
+
+
+async def test_a_capable_model_rewrites_in_one_short_call() -> None:
+    script = Script(tokens=["Standalone question: ", "What are the drawbacks of ReAct?"])
+    model = Gated(script=script, seen=[])
+    assert (
+        await standalone("What are its drawbacks?", REACT, build_rewriter(model)) == "What are the drawbacks of ReAct?"
+    )
+    (asked,) = script.asked
+    assert "Person: What is ReAct?\nAssistant: ReAct is a method" in asked[-1].text
+    assert asked[-1].text.endswith("Last question: What are its drawbacks?")
+    assert model.seen == [{"temperature": 0.0, "num_predict": 64, "max_tokens": 64}]
+    assert (model.temperature, model.num_predict) == (0.7, 512), "the model that answers stays as it was"
+
+
+async def test_a_question_that_stands_alone_asks_no_model() -> None:
+    script = Script()
+    assert await ask(script, "What is a vector store?") == "What is a vector store?"
+    assert await standalone("and why?", [], build_rewriter(Gated(script=script))) == "and why?"
+    assert script.asked == []
+
+
+@pytest.mark.parametrize("reply", ["", "I am sorry, but no", "ReAct is slow.", "x" * (LONGEST + 1)])
+async def test_a_reply_of_no_use_falls_back(reply: str) -> None:
+    assert await ask(Script(tokens=[reply])) == combine("What are its drawbacks?", REACT)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("refused"), ValueError("bad reply")])
+async def test_an_engine_that_fails_falls_back(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    assert await ask(Script(error=error)) == combine("What are its drawbacks?", REACT)
+    assert "not rewritten" in caplog.text and str(error) in caplog.text
+
+
+async def test_a_rewriter_that_takes_too_long_is_stopped() -> None:
+    script = Script(gates={0: asyncio.Event()})
+    assert await ask(script, seconds=0.05) == combine("What are its drawbacks?", REACT)
+    assert (len(script.asked), script.closed) == (1, 1)
+
+
+async def test_who_hangs_up_stops_the_rewriter() -> None:
+    script = Script(gates={0: asyncio.Event()})
+    started = asyncio.Event()
+    rewriter = build_rewriter(Gated(script=script, started=started))
+    asking = asyncio.ensure_future(standalone("What are its drawbacks?", REACT, rewriter))
+    await started.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert script.closed == 1
+
+
+async def test_without_a_rewriter_it_is_combined() -> None:
+    assert await standalone("And its drawbacks?", REACT, None) == combine("And its drawbacks?", REACT)

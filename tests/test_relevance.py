@@ -1,0 +1,251 @@
+"""Whether passages speak to a question: on the real small embeddings, and on ones whose cosines lie elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
+from rag.embedded import MiniLMEmbeddings
+from rag.errors import EngineError
+from rag.lexical import LexicalIndex
+from rag.loader import GUIDE_PATH
+from rag.relevance import Judge, asks_about_library, beginnings, measure, tell_nothing_found
+from rag.retriever import HybridRetriever
+from rag.settings import load_settings
+from rag.store import IndexedSource, Store
+from tests.conftest import PaperEmbeddings
+
+ENGINE = ("openai:paper", "nowhere")
+
+
+class Remembering(Embeddings):
+    """The real small model, that embeds a text once."""
+
+    def __init__(self) -> None:
+        self.model = MiniLMEmbeddings(load_settings().cache_dir)
+        self.known: dict[str, list[float]] = {}
+        self.embedded = 0
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        self.embedded += len(new)
+        self.known |= dict(zip(new, self.model.embed_documents(new), strict=True))
+        return [self.known[text] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+class Squeezed(Remembering):
+    """The same with all cosines between 0.6 and 0.95, as some models have them: a part of each vector is the same."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[0.55 * number for number in vector] + [0.835] for vector in super().embed_documents(texts)]
+
+
+@pytest.fixture(scope="module")
+def embeddings() -> Remembering:
+    return Remembering()
+
+
+@pytest.fixture(scope="module")
+def found(embeddings: Remembering) -> list[Case]:
+    return list(cases(embeddings))
+
+
+@pytest.fixture
+def store(embeddings: Remembering, tmp_path: Path) -> Iterator[Store]:
+    with library(BUNDLED[:1], embeddings, tmp_path / "data") as made:
+        yield made
+
+
+def share_refused(found: list[Case], group: str, **given: object) -> float:
+    chosen = [
+        case for case in found if case.group == group and all(getattr(case, name) == given[name] for name in given)
+    ]
+    assert len(chosen) >= 20
+    return sum(score(case, load_weights()) < 0 for case in chosen) / len(chosen)
+
+
+def test_the_set_is_large_enough(found: list[Case]) -> None:
+    bundled = [case.group for case in found if case.library == "bundled"]
+    assert bundled.count("answerable") >= 120
+    assert bundled.count("off-topic") >= 120
+    assert bundled.count("near") >= 40
+
+
+@pytest.mark.parametrize("tuning", [True, False], ids=["tuning", "held out"])
+@pytest.mark.parametrize("name", ["bundled", "guide"])
+def test_off_topic_is_refused_and_what_the_library_tells_is_not(found: list[Case], name: str, tuning: bool) -> None:
+    assert share_refused(found, "off-topic", library=name, tuning=tuning) >= 0.9
+    assert share_refused(found, "answerable", library=name, tuning=tuning) <= 0.05
+
+
+def test_of_what_the_field_has_and_the_library_has_not_some_is_refused(found: list[Case]) -> None:
+    assert share_refused(found, "near") >= 0.4
+
+
+def test_typos_keywords_and_whys_are_not_refused(found: list[Case]) -> None:
+    kinds = ("typo", "keyword", "why", "how", "multi", "followup")
+    chosen = [case for case in found if case.question.kind in kinds]
+    assert sum(score(case, load_weights()) < 0 for case in chosen) <= 0.02 * len(chosen)
+
+
+def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remembering, tmp_path: Path) -> None:
+    squeezed = Squeezed()
+    scale, other = measure(embeddings), measure(squeezed)
+    assert scale.unrelated < 0.2 and other.unrelated > 0.7
+    judge, judge_squeezed = Judge(embeddings, ENGINE), Judge(squeezed, ENGINE)
+    with library(BUNDLED[:1], squeezed, tmp_path / "data") as store:
+        retriever, words = HybridRetriever(store=store), store.words()
+        for question in ("What is task decomposition?", "How tall is Kilimanjaro?", "Who founded OpenAI?"):
+            passages = retriever.invoke(question)
+            one, two = judge(question, passages, words), judge_squeezed(question, passages, words)
+            assert one.answers == two.answers
+            assert one.score == pytest.approx(two.score, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [
+        ("hallucination", True),
+        ("reflexoin", True),
+        ("Beethoven", False),
+        ("Who won the chess world championship?", False),
+        ("Wie hoch ist der Eiffelturm?", False),
+    ],
+)
+def test_single_words_and_other_languages(store: Store, embeddings: Remembering, question: str, answers: bool) -> None:
+    passages = HybridRetriever(store=store).invoke(question)
+    verdict = Judge(embeddings, ENGINE)(question, passages, store.words())
+    assert verdict.answers is answers, verdict
+    assert verdict.answers == (verdict.score >= 0)
+    assert "nearest sentence" in verdict.reason
+
+
+def test_a_long_passage_without_sentences_is_looked_at(embeddings: Remembering) -> None:
+    passages = [Document("agent memory plan " * 200)]
+    words = LexicalIndex()
+    words.replace("a", [("1", passages[0].page_content)])
+    assert Judge(embeddings, ENGINE)("agent memory plan", passages, words).answers
+
+
+@pytest.mark.parametrize("passages", [[], [Document("")], [Document(" \n ")]])
+def test_where_nothing_is_found_nothing_answers(passages: list[Document]) -> None:
+    verdict = Judge(PaperEmbeddings(), ENGINE)("What is a plan?", passages, LexicalIndex())
+    assert (verdict.answers, verdict.score, verdict.reason) == (False, -math.inf, "nothing was found")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is in the library?",
+        "What's this about?",
+        "what is this page about",
+        "Summarise the page.",
+        "Please summarize this document for me",
+        "Give me a short summary of the article",
+        "Can you give me an overview?",
+        "tl;dr",
+        "What can I ask you?",
+        "Which documents do you have?",
+        "What do you know?",
+        "What does this text say?",
+        "summary",
+    ],
+)
+def test_questions_about_the_library_itself(question: str) -> None:
+    assert asks_about_library(question)
+    verdict = Judge(PaperEmbeddings(), ENGINE)(question, [], LexicalIndex())
+    assert (verdict.answers, verdict.kind) == (True, "library")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is in the memory stream?",
+        "Summarise the plot of Hamlet.",
+        "What is Reflexion about?",
+        "Give me a recipe",
+        "Which documents does a notary need?",
+        "What do you know about Napoleon?",
+        "What does the agent say?",
+    ],
+)
+def test_other_questions_are_not_about_the_library(question: str) -> None:
+    assert not asks_about_library(question)
+
+
+@pytest.mark.parametrize("text", ["hi", "Hello!", "Hi there", "thanks", "Thank you very much!", "ok, thanks", "bye"])
+def test_greetings_ask_nothing(text: str) -> None:
+    verdict = Judge(PaperEmbeddings(), ENGINE)(text, [], LexicalIndex())
+    assert (verdict.answers, verdict.kind) == (True, "greeting")
+
+
+@pytest.mark.parametrize("text", ["hippo", "Hi-fi amplifiers", "thanksgiving date", "help desk hours", "great auk"])
+def test_what_begins_like_a_greeting_is_none(text: str) -> None:
+    assert Judge(PaperEmbeddings(), ENGINE)(text, [], LexicalIndex()).kind == "passages"
+
+
+def test_the_scale_is_measured_once_and_kept(tmp_path: Path) -> None:
+    first = PaperEmbeddings()
+    Judge(first, ENGINE, "digest", tmp_path).prepare()
+    assert first.embedded
+    again, other = PaperEmbeddings(), PaperEmbeddings()
+    Judge(again, ENGINE, "digest", tmp_path).prepare()
+    Judge(other, ENGINE, "another digest", tmp_path).prepare()
+    assert not again.embedded and other.embedded
+    next(tmp_path.glob("scale-*.npz")).write_bytes(b"broken")
+    for digest in ("digest", "another digest"):
+        Judge(PaperEmbeddings(), ENGINE, digest, tmp_path).prepare()
+    assert {path.name.startswith("scale-") for path in tmp_path.iterdir()} == {True}
+
+
+def test_an_engine_that_fails_says_so_and_is_asked_again() -> None:
+    class Down(PaperEmbeddings):
+        down = True
+
+        def embed_query(self, text: str) -> list[float]:
+            if self.down:
+                raise ConnectionError("refused")
+            return super().embed_query(text)
+
+    embeddings = Down()
+    judge = Judge(embeddings, ENGINE)
+    with pytest.raises(EngineError):
+        judge.prepare()
+    embeddings.down = False
+    judge.prepare()
+
+
+def test_what_sources_begin_with(store: Store) -> None:
+    (start,) = beginnings(store.folder, store.sources, 3)
+    text = store.folder.read(str(GUIDE_PATH)).documents[0][0]  # type: ignore[union-attr]
+    at = start.metadata["start_index"]
+    assert text[at : at + len(start.page_content)] == start.page_content
+    assert "LLM agent" in start.page_content and len(start.page_content) <= 1000
+
+
+def indexed(*titles: str) -> list[IndexedSource]:
+    return [IndexedSource(f"{title}.md", title, 5, "r") for title in titles]
+
+
+def test_what_a_person_is_told() -> None:
+    one = tell_nothing_found("Who is  she?", indexed("Guide"), 5, [Document("x")])
+    assert one == (
+        "I looked through 1 source (Guide), 5 passages in all, and nothing there answers “Who is she?”."
+        " The passage that comes nearest is below."
+    )
+    many = tell_nothing_found("Who?", indexed("A", "B", "C", "D", "E"), 1200, [Document("x"), Document("y")])
+    assert "5 sources (A, B, C and 2 more), 1,200 passages in all" in many
+    assert many.endswith("The passages that come nearest are below.")
+    assert "(A and B)" in tell_nothing_found("Who?", indexed("A", "B"), 10, [])
+    assert "(A, B and C)" in tell_nothing_found("Who?", indexed("A", "B", "C"), 10, [])
+    assert "nothing in the library yet" in tell_nothing_found("Who?", [], 0, [])
+    assert len(tell_nothing_found("why " * 500, indexed("A"), 1, [])) < 250
