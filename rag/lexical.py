@@ -54,18 +54,21 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 def surfaces(text: str) -> Iterator[str]:
     """The words of a text, folded but not stemmed: names of code also by their parts, unspaced scripts in pairs."""
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
-        word = match[0]
-        if not word.isascii() and _UNSPACED.search(word):
-            for run in _UNSPACED.findall(word):
-                yield from (run[start : start + 2] for start in range(max(1, len(run) - 1)))
-            yield from (fold(rest) for rest in _UNSPACED.split(word) if rest)
-            continue
-        yield fold(word)
-        if "_" in word or not (word.islower() or word.istitle() or word.isupper() or word.isdigit()):
-            parts = _PARTS.findall(word)
-            if len(parts) > 1:
-                yield from (part.lower() for part in parts if len(part) > 1)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    for word in _WORD.findall(text):
+        yield from _surfaces_of(word)
+
+
+@lru_cache(maxsize=100_000)
+def _surfaces_of(word: str) -> tuple[str, ...]:
+    if not word.isascii() and _UNSPACED.search(word):
+        pairs = [run[start : start + 2] for run in _UNSPACED.findall(word) for start in range(max(1, len(run) - 1))]
+        return (*pairs, *(fold(rest) for rest in _UNSPACED.split(word) if rest))
+    parts: list[str] = []
+    if "_" in word or not (word.islower() or word.istitle() or word.isupper() or word.isdigit()):
+        parts = _PARTS.findall(word)
+    return (fold(word), *(part.lower() for part in parts if len(part) > 1 < len(parts)))
 
 
 def fold(word: str) -> str:
