@@ -120,7 +120,11 @@ def build_parser() -> argparse.ArgumentParser:
     evaluation.add_argument(
         "--against", action="append", default=[], metavar="RAG_NAME=VALUE", help="compare with this setting; repeatable"
     )
-    evaluation.add_argument("--retrieval-only", action="store_true", help="ask no chat model")
+    evaluation.add_argument(
+        "--retrieval-only",
+        action="store_true",
+        help="ask no chat model; how often passages are found is told all the same",
+    )
     evaluation.add_argument("--json", action="store_true", help="print one JSON object in place of a table")
     doctor = command("doctor", "check models, weights, index and disk, and say what to do", "")
     for made in (ask, mcp, evaluation):

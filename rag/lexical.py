@@ -12,7 +12,9 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import Stemmer
@@ -58,18 +60,21 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 def surfaces(text: str) -> Iterator[str]:
     """The words of a text, folded but not stemmed: names of code also by their parts, unspaced scripts in pairs."""
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
-        word = match[0]
-        if not word.isascii() and _UNSPACED.search(word):
-            for run in _UNSPACED.findall(word):
-                yield from (run[start : start + 2] for start in range(max(1, len(run) - 1)))
-            yield from (fold(rest) for rest in _UNSPACED.split(word) if rest)
-            continue
-        yield fold(word)
-        if "_" in word or not (word.islower() or word.istitle() or word.isupper() or word.isdigit()):
-            parts = _PARTS.findall(word)
-            if len(parts) > 1:
-                yield from (part.lower() for part in parts if len(part) > 1)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    for word in _WORD.findall(text):
+        yield from _surfaces_of(word)
+
+
+@lru_cache(maxsize=100_000)
+def _surfaces_of(word: str) -> tuple[str, ...]:
+    if not word.isascii() and _UNSPACED.search(word):
+        pairs = [run[start : start + 2] for run in _UNSPACED.findall(word) for start in range(max(1, len(run) - 1))]
+        return (*pairs, *(fold(rest) for rest in _UNSPACED.split(word) if rest))
+    parts: list[str] = []
+    if "_" in word or not (word.islower() or word.istitle() or word.isupper() or word.isdigit()):
+        parts = _PARTS.findall(word)
+    return (fold(word), *(part.lower() for part in parts if len(part) > 1 < len(parts)))
 
 
 def fold(word: str) -> str:
@@ -168,6 +173,24 @@ class _Part:
         return [(searcher.doc(place)["row"][0], score) for score, place in hits]
 
 
+@dataclass(frozen=True)
+class _State:
+    """What one question sees. `spelled`: words by first letter and length, read as slips ask for them."""
+
+    chunks: Searcher
+    windows: Searcher
+    spelled: dict[str, dict[int, list[str]]] = field(default_factory=dict)
+
+    def spellings(self, letter: str, lengths: Iterable[int]) -> Iterator[str]:
+        """The words of chunks that begin with a letter and have one of these lengths."""
+        if letter not in self.spelled:
+            found: dict[int, list[str]] = {}
+            for word, _ in self.chunks.terms_with_prefix("spellings", letter):
+                found.setdefault(len(word), []).append(word)
+            self.spelled[letter] = found
+        return chain.from_iterable(self.spelled[letter].get(length, ()) for length in lengths)
+
+
 class LexicalIndex:
     """BM25 over the chunks of all sources, and over windows of them. Every method may be called from any thread."""
 
@@ -175,11 +198,11 @@ class LexicalIndex:
         english_words()  # now, and not at the first question
         self._chunks, self._windows = _Part(), _Part()
         self._changing = threading.Lock()
-        self._state = (self._chunks.now(), self._windows.now())
+        self._state = _State(self._chunks.now(), self._windows.now())
 
     def __len__(self) -> int:
         """Chunks that can be found."""
-        return self._state[0].num_docs
+        return self._state.chunks.num_docs
 
     def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
         """A source is now these (row id, text), and what it was before is not found any more."""
@@ -213,41 +236,41 @@ class LexicalIndex:
                 for writer in writers:
                     writer.rollback()
                 raise
-            self._state = (self._chunks.now(), self._windows.now())
+            self._state = _State(self._chunks.now(), self._windows.now())
 
     def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` row ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        return self._chunks.rank(self._state[0], _told(question), most, scope)
+        return self._chunks.rank(self._state.chunks, _told(question), most, scope)
 
     def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
         """The `most` row ids that match best as wholes, and those that do by their best window."""
-        whole, windows = self._state
-        told = _told(question)
-        by_window = self._windows.rank(windows, told, WINDOWS_SEEN * most, scope)
-        rows = [row for row, _ in self._chunks.rank(whole, told, most, scope)]
+        state, told = self._state, _told(question)
+        by_window = self._windows.rank(state.windows, told, WINDOWS_SEEN * most, scope)
+        rows = [row for row, _ in self._chunks.rank(state.chunks, told, most, scope)]
         return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
 
     def corrected(self, question: str) -> str:
         """The question with words that no chunk has replaced by the likeliest that some chunk has."""
-        searcher = self._state[0]
-        return _WORD.sub(lambda found: self._nearest(found[0], searcher) or found[0], question)
+        state = self._state
+        return _WORD.sub(lambda found: self._nearest(found[0], state) or found[0], question)
 
     def has(self, word: str) -> bool:
         """Whether some chunk has a word, as `surfaces` gives it, in any form of it."""
-        return self._many(word, self._state[0]) > 0
+        return self._many(word, self._state.chunks) > 0
 
-    def _nearest(self, given: str, searcher: Searcher) -> str:
+    def _nearest(self, given: str, state: _State) -> str:
         """The word that `given` may be a slip of; empty where it is known, or nothing is near."""
         word = fold(given)
         if len(word) < SHORTEST_CORRECTED or not word.isalpha():
             return ""
-        if word in english_words() or self._many(word, searcher):
+        if word in english_words() or self._many(word, state.chunks):
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places
-        near = [term for letter in letters for term, _ in searcher.terms_with_prefix("spellings", letter)]
+        lengths = range(len(word) - slips, len(word) + slips + 1)
+        near = [one for letter in letters for one in state.spellings(letter, lengths)]
         found = process.extract(word, near, scorer=OSA.distance, score_cutoff=slips, limit=50)
-        likely = [(distance, -self._many(one, searcher), one) for one, distance, _ in found]
+        likely = [(distance, -self._many(one, state.chunks), one) for one, distance, _ in found]
         return next((one for _, many, one in sorted(likely) if many), "")
 
     def _many(self, word: str, searcher: Searcher) -> int:

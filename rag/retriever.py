@@ -89,13 +89,13 @@ class HybridRetriever(BaseRetriever):
         hidden: Collection[str],
     ) -> list[Document]:
         """The passages, none of which is of a revision in `hidden`."""
-        near = self.store.nearest(vector, CANDIDATES, hidden, scope)
+        chunks = {str(chunk.id): chunk for chunk in self.store.nearest(vector, CANDIDATES, hidden, scope)}
+        by_meaning = list(chunks)
         by_words, by_windows = index.rankings(asked, CANDIDATES, scope)
-        documents = {row.id: row.document for row in near}
-        missing = [row for row in dict.fromkeys(by_words + by_windows) if row not in documents]
-        documents |= {row.id: row.document for row in self.store.rows(missing, hidden)}
-        best = [row for row in _fused([row.id for row in near], by_words, by_windows) if row in documents]
-        return _passages([documents[row] for row in best], most)
+        missing = [row for row in dict.fromkeys(by_words + by_windows) if row not in chunks]
+        chunks |= {str(chunk.id): chunk for chunk in self.store.rows(missing, hidden)}
+        best = _fused(by_meaning, by_words, by_windows)
+        return _passages([chunks[row] for row in best if row in chunks], most)
 
 
 class DenseRetriever(VectorStoreRetriever):

@@ -120,15 +120,6 @@ class Rows:
     current: list[Document] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A chunk as it is stored, with its vector."""
-
-    id: str
-    document: Document
-    vector: Any
-
-
 class DataFolder:
     """The lock on the data folder, and the text files in it."""
 
@@ -578,28 +569,28 @@ class Store:
             if self._hidden is hidden:
                 return found
 
-    def nearest(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str] = ()) -> list[Row]:
-        """The `most` rows nearest to a vector, none of them `hidden`; of these sources only, if any is given."""
+    def nearest(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str] = ()) -> list[Document]:
+        """The `most` chunks nearest to a vector, none of them `hidden`; of these sources only, if any is given."""
         limits: list[dict[str, Any]] = [{"revision": {"$nin": sorted(hidden)}}] if hidden else []
         limits += [{"source": {"$in": list(sources)}}] if sources else []
         where: Any = {"$and": limits} if len(limits) > 1 else limits[0] if limits else None
-        include: Any = ["documents", "metadatas", "embeddings"]
+        include: Any = ["documents", "metadatas"]
         try:
             got: Any = self._collection.query(query_embeddings=[vector], n_results=most, where=where, include=include)
         except BaseException as error:
             raise _as_store_error(error) from error
-        return _as_rows(got["ids"][0], got["documents"][0], got["metadatas"][0], got["embeddings"][0])
+        return _as_chunks(got["ids"][0], got["documents"][0], got["metadatas"][0])
 
-    def rows(self, ids: Sequence[str], hidden: Collection[str]) -> list[Row]:
-        """The rows with these ids that are there and not `hidden`."""
+    def rows(self, ids: Sequence[str], hidden: Collection[str]) -> list[Document]:
+        """The chunks with these ids that are there and not `hidden`."""
         if not ids:
             return []
         try:
-            got: Any = self._collection.get(list(ids), include=["documents", "metadatas", "embeddings"])
+            got: Any = self._collection.get(list(ids), include=["documents", "metadatas"])
         except BaseException as error:
             raise _as_store_error(error) from error
-        rows = _as_rows(got["ids"], got["documents"], got["metadatas"], got["embeddings"])
-        return [row for row in rows if row.document.metadata.get("revision") not in hidden]
+        chunks = _as_chunks(got["ids"], got["documents"], got["metadatas"])
+        return [chunk for chunk in chunks if chunk.metadata.get("revision") not in hidden]
 
     def vector_store(self) -> Chroma:
         """LangChain's `Chroma` over this index, that sees only what is whole."""
@@ -614,10 +605,9 @@ class Store:
             log.exception("closing the vector store")
 
 
-def _as_rows(ids: Any, texts: Any, metadatas: Any, vectors: Any) -> list[Row]:
+def _as_chunks(ids: Any, texts: Any, metadatas: Any) -> list[Document]:
     return [
-        Row(row, Document(text, metadata=metadata, id=row), vector)
-        for row, text, metadata, vector in zip(ids, texts, metadatas, vectors, strict=True)
+        Document(text, metadata=metadata, id=row) for row, text, metadata in zip(ids, texts, metadatas, strict=True)
     ]
 
 

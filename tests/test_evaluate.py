@@ -14,6 +14,7 @@ from rag.evaluate import Outcome, Question, has_words, load_questions, rank_of, 
 from tests.conftest import ROOT
 
 BUNDLED = ROOT / "tests" / "data" / "questions.jsonl"
+ARTICLE = ROOT / "tests" / "data" / "agent_page.jsonl"
 DOCUMENTS = [ROOT / "rag" / "guide.md", ROOT / "README.md", ROOT / "CHANGELOG.md"]
 
 
@@ -105,6 +106,15 @@ def test_the_bundled_questions_are_about_the_bundled_documents() -> None:
         assert bool(item.gold) == bool(item.answer_contains) == (item.kind != "unanswerable")
 
 
+def test_the_questions_on_the_article_are_of_every_kind() -> None:
+    questions = load_questions(ARTICLE)
+    kinds = {item.kind for item in questions}
+    assert kinds == {"fact", "how", "why", "keyword", "typo", "paraphrase", "multi", "unanswerable"}
+    assert len([item for item in questions if item.gold]) >= 40
+    for item in questions:
+        assert bool(item.gold) == bool(item.answer_contains) == (item.kind != "unanswerable")
+
+
 def test_the_bundled_questions_find_their_passages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,9 +124,9 @@ def test_the_bundled_questions_find_their_passages(
     assert main([*command, "--against", "RAG_RETRIEVER=dense"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["questions"], told["unanswerable"]) == (102, 10)
-    assert told["hit@1"] >= 0.84
-    assert told["hit@4"] >= 0.94
-    assert told["hit@8"] >= 0.96
+    assert told["hit@1"] >= 0.88
+    assert told["hit@4"] >= 0.95
+    assert told["hit@8"] >= 0.97
     assert told["kinds"]["typo"]["hit@4"] >= 0.9
     assert told["against"]["hit@1"] < told["hit@1"]
     assert told["against"]["kinds"]["typo"]["hit@4"] < told["kinds"]["typo"]["hit@4"]
