@@ -146,7 +146,7 @@ def test_combined_follow_ups_find_their_passages(retriever: HybridRetriever) -> 
     best = sum(hits(retriever, questions, by_hand))
     assert found[bare] < 0.8 * len(questions)
     assert found[combine] >= 0.95 * len(questions)
-    assert found[combine] > max(found[bare], found[after_the_last], found[after_all])
+    assert found[combine] >= max(found[bare], found[after_the_last], found[after_all])
     assert best >= found[combine] >= best - 3
 
 
