@@ -116,7 +116,12 @@ def build_parser() -> argparse.ArgumentParser:
     evaluation = command(
         "eval", "ask questions with known passages, and say how often they are found", " questions.jsonl"
     )
-    evaluation.add_argument("file", type=Path, metavar="FILE.jsonl", help="one JSON object a line; see the README")
+    evaluation.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="one JSON object a line: question, gold, kind, history, answer_contains",
+    )
     evaluation.add_argument(
         "--against", action="append", default=[], metavar="RAG_NAME=VALUE", help="compare with this setting; repeatable"
     )

@@ -52,7 +52,9 @@ document.addEventListener('click', (event) => {
     if (passage) passage.open = true;
     document.querySelectorAll('#conversation .here').forEach((one) => one.classList.remove('here'));
     (place.nextElementSibling || place).classList.add('here');
-    place.scrollIntoView({block: 'center'});
+    const quote = () => document.querySelector('#conversation .here');
+    const near = () => quote()?.scrollIntoView({block: 'center', behavior: 'instant'});
+    for (const wait of [0, 100, 400, 800]) setTimeout(near, wait);  // Gradio scrolls, too, once it has unfolded the note
   };
   if (mark.hash.startsWith('#quote-')) show();
 });

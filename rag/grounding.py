@@ -108,7 +108,7 @@ _FENCE = re.compile(r"^[ \t]{0,3}(?:>[ \t]?)*(```|~~~)", re.M)
 _MARKER = re.compile(r"(?:[ \t]*(?:>|[-*+•]|\d{1,3}[.)]|\[[ xX]\]|\|)(?:[ \t]+|$))+")
 _HEADING = re.compile(r"#{1,6}(?:\s|$)")
 _RULE = re.compile(r"[-=*_:|\s]+")
-_CITED = re.compile(r"\[\^?\d[\d,;–^ -]{0,40}\]")
+_CITED = re.compile(r"\[\^?\d[\d,;–^ -]{0,40}\](?:\([^()\s]{0,500}\))?")
 _LINK = re.compile(r"(!?\[)([^\[\]\n]{0,300})(\]\((?:[^()\s]|\([^()\s]*\)){0,500}(?: \"[^\"\n]{0,200}\")?\))")
 _ADDRESS = re.compile(r"https?://\S{1,2000}")
 _MATERIAL = (
@@ -196,8 +196,9 @@ def _plain_units(text: str, begin: int, stop: int) -> Iterator[_Unit]:
 def _bare(text: str) -> str:
     """The text as it reads, at the same offsets: no marks of citation, addresses or code fences, nor "Yes,"."""
     blank = lambda found: " " * len(found[0])  # noqa: E731
+    text = _CITED.sub(blank, text)
     text = _LINK.sub(lambda found: " " * len(found[1]) + found[2] + " " * len(found[3]), text)
-    text = _CITED.sub(blank, _ADDRESS.sub(blank, text))
+    text = _ADDRESS.sub(blank, text)
     while (opening := _PREAMBLE.match(text.lstrip(" *_"))) and opening.end() < len(text):
         place = len(text) - len(text.lstrip(" *_")) + opening.end()
         if not text[place:].strip():

@@ -98,6 +98,37 @@ def test_an_answer_shows_its_sources_and_a_second_question_follows(page: Page, s
     assert told[2]["content"] == "Plans are steps."
 
 
+def test_a_mark_opens_the_words_that_support_a_sentence(page: Page, server: OllamaServer) -> None:
+    told = "Task decomposition means breaking a large, complicated task into smaller and simpler steps."
+    server.reply = lambda messages: [told, " It was invented in 1812.", " [1](#quote-00000000-0)"]
+    ask(page, "What is task decomposition?")
+    expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
+    marks = page.locator('#conversation a[href^="#quote-"]')
+    expect(marks).to_have_count(1)  # and none that the model wrote
+    unsupported = page.locator('#conversation a[href^="#none-"]')
+    expect(unsupported).to_have_text("?")
+    assert str(unsupported.get_attribute("title")).startswith("No passage supports this sentence")
+    marks.click()
+    quote = page.locator("#conversation mark.here")
+    expect(quote).to_be_in_viewport()
+    expect(quote).to_contain_text("breaking a large, complicated task")
+    expect(quote.locator("b").first).to_be_visible()
+    ask(page, "And why is it useful?")
+    expect(page.get_by_text("of 2 sentences supported")).to_have_count(2, timeout=20_000)
+    told_then = [item for item in server.requests if item.path == "/api/chat"][-1].body["messages"]
+    assert [message["content"] for message in told_then if message["role"] == "assistant"][-1].startswith(told)
+    assert "#quote-" not in str(told_then)
+    page.locator("#conversation .thought-group .title").last.click()
+    expect(page.locator("#conversation")).to_contain_text("Searched for:")
+
+
+def test_what_the_library_does_not_answer_is_said_and_no_model_is_asked(page: Page, server: OllamaServer) -> None:
+    ask(page, "Who won the football championship of Paraguay?")
+    expect(page.locator("#conversation")).to_contain_text("nothing there answers", timeout=20_000)
+    expect(page.get_by_text("Not in the library · nearest 4 passages")).to_be_visible()
+    assert not [item for item in server.requests if item.path == "/api/chat"]
+
+
 def test_retry_and_undo(page: Page, server: OllamaServer) -> None:
     server.reply = lambda messages: ["First."]
     ask(page, "What is a plan?")
