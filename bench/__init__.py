@@ -1,0 +1,1 @@
+"""What `make bench` measures, part by part; see bench/README.md."""
