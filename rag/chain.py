@@ -14,8 +14,7 @@ from typing import Any, Literal, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
-from langchain_core.output_parsers import StrOutputParser
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, RunnablePassthrough
@@ -90,25 +89,34 @@ def build_chain(
 ) -> Chain:
     """The chain from `{"question", "history", "scope"}`; its stream gives `sources` whole, then `answer` in pieces.
 
+    Last come `tokens`, the answer's, where the engine counts them: what it sends together is one piece.
+
     `window` and `max_tokens` are tokens: what prompt and answer may have together, and the answer alone.
     """
     own_words = sum(count_tokens(str(message)) for message in prompt.messages)
     packed = partial(pack, embeddings=embeddings, sentences=sentences, window=window, reserved=own_words + max_tokens)
-    answer = RunnableLambda(packed) | prompt | chat_model | RunnableGenerator(whole_answer) | StrOutputParser()
+    asking = RunnableLambda(packed) | prompt
 
     async def answered(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         """Pass question and sources on, then the answer's pieces.
 
         In place of a second `assign`: that runs its part in a task of its own, which nothing ends when the reader goes
-        away before the first token (langchain-core 1.7.2), so that the model would work on for nobody.
+        away before the first token (langchain-core 1.7.2), so that the model would work on for nobody. And in place of
+        parsers in a sequence: each makes a task and adds up messages for every piece, which took most of the time that
+        a token cost (bench/README.md).
         """
         given: dict[str, Any] = {}
         async for piece in pieces:
             given |= piece
             yield piece
-        async with aclosing(cast(AsyncGenerator[str, None], answer.astream(given))) as stream:
-            async for text in stream:
-                yield {"answer": text}
+        answer = chat_model.astream(await asking.ainvoke(given))
+        tokens = 0
+        async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], whole_answer(answer))) as stream:
+            async for message in stream:
+                tokens += (message.usage_metadata or {}).get("output_tokens", 0)
+                yield {"answer": message.text}
+        if tokens:
+            yield {"tokens": tokens}
 
     retrieving = RunnableLambda(partial(retrieve, retriever=retriever))
     return RunnablePassthrough.assign(sources=retrieving) | RunnableGenerator(answered)
@@ -128,10 +136,11 @@ async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[Base
         AnswerCutOff: the stream ended without a reason, or because the answer grew too long.
     """
     reason = ""
-    async for piece in pieces:
-        found = piece.response_metadata
-        reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
-        yield piece
+    async with aclosing(cast(AsyncGenerator[BaseMessage, None], pieces)) as messages:
+        async for piece in messages:
+            found = piece.response_metadata
+            reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
+            yield piece
     if reason in ("length", "max_tokens", "MAX_TOKENS"):
         raise AnswerCutOff("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
     if reason not in WHOLE:
@@ -266,14 +275,16 @@ async def _answer(
                     await room.wait()
 
     reading = asyncio.ensure_future(read())
+    reading.add_done_callback(lambda _: came.set())
+    loop = asyncio.get_running_loop()
     asking: asyncio.Future[Phase] | None = None
     last_token = time.monotonic()
     flushed = 0.0
     try:
         while True:
-            waiting = asyncio.ensure_future(came.wait())
-            await asyncio.wait({waiting, reading}, timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
+            tick = loop.call_later(TICK_SECONDS, came.set)
+            await came.wait()
+            tick.cancel()
             if now.text and pieces and not reading.done():
                 await asyncio.sleep(max(0.0, flushed + FLUSH_SECONDS - time.monotonic()))
             taken, pieces[:] = list(pieces), []
@@ -290,6 +301,8 @@ async def _answer(
                 if "answer" in piece:
                     last_token = moment
                     now = _with_token(now, piece["answer"], moment - began)
+                if "tokens" in piece:
+                    now = replace(now, timings=replace(now.timings, tokens=piece["tokens"]))
             ended = reading.done() and not pieces
             if ended:
                 reading.result()
@@ -300,7 +313,7 @@ async def _answer(
                 now = replace(now, phase="searching")
             if not taken:
                 now = _while_silent(now, moment - last_token, limits, engine)
-            if now.phase in ("reading", "loading") and engine_phase is not None:
+            if not taken and now.phase in ("reading", "loading") and engine_phase is not None:
                 if asking is not None and asking.done():
                     now, asking = replace(now, phase=asking.result()), None
                 elif asking is None:  # its answer may take a while, and no token waits for it
