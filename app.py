@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import html
 import logging
 import os
@@ -554,6 +555,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         css_paths=ASSETS / "page.css",
         app_kwargs=app_kwargs,
     )
+    gc.freeze()  # what is loaded by now stays: a full collection would stop every answer for some 0.2 s to look at it
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)
     if settings.share:

@@ -7,6 +7,7 @@ the store and ingests the sources. A page is served meanwhile; a question that c
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -421,6 +422,7 @@ class Assistant:
         self._retriever = build_retriever(self._store, self.settings)
         if self._chat is not None:
             self._chain = self._chain_of(self.names.chat, *self._chat)
+            gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
 
     def _chain_of(self, name: str, model: BaseChatModel, window: int) -> Chain:
         assert self._retriever is not None and self._embeddings is not None

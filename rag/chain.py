@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from rag.context import count_tokens, pack
 from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
@@ -95,21 +95,12 @@ def build_chain(
     """
     own_words = sum(count_tokens(str(message)) for message in prompt.messages)
     packed = partial(pack, embeddings=embeddings, sentences=sentences, window=window, reserved=own_words + max_tokens)
-    asking = RunnableLambda(packed) | prompt
 
-    async def answered(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-        """Pass question and sources on, then the answer's pieces.
-
-        In place of a second `assign`: that runs its part in a task of its own, which nothing ends when the reader goes
-        away before the first token (langchain-core 1.7.2), so that the model would work on for nobody. And in place of
-        parsers in a sequence: each makes a task and adds up messages for every piece, which took most of the time that
-        a token cost (bench/README.md).
-        """
-        given: dict[str, Any] = {}
-        async for piece in pieces:
-            given |= piece
-            yield piece
-        answer = chat_model.astream(await asking.ainvoke(given))
+    async def answered(given: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        sources = await retrieve(given, retriever)
+        yield {**given, "sources": sources}
+        variables = await asyncio.to_thread(packed, {**given, "sources": sources})
+        answer = chat_model.astream(prompt.format_prompt(**variables))
         tokens = 0
         async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], whole_answer(answer))) as stream:
             async for message in stream:
@@ -118,8 +109,41 @@ def build_chain(
         if tokens:
             yield {"tokens": tokens}
 
-    retrieving = RunnableLambda(partial(retrieve, retriever=retriever))
-    return RunnablePassthrough.assign(sources=retrieving) | RunnableGenerator(answered)
+    return Answering(answered)
+
+
+class Answering(Runnable[dict[str, Any], dict[str, Any]]):
+    """A generator as a chain.
+
+    In place of a sequence of `assign`, prompt, model and parsers: each of these makes a task and adds up what has come
+    for every piece, and looks at signatures for every question, which took most of the time that a token cost
+    (bench/README.md). And a second `assign` runs its part in a task that nothing ends when the reader goes away before
+    the first token (langchain-core 1.7.2), so that the model would work on for nobody.
+    """
+
+    def __init__(self, answered: Callable[[dict[str, Any]], AsyncGenerator[dict[str, Any], None]]) -> None:
+        self._answered = answered
+
+    async def astream(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The pieces, as they come."""
+        async with aclosing(self._answered(input)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def ainvoke(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """All of it at once."""
+        whole: dict[str, Any] = {"answer": ""}
+        async for piece in self.astream(input):
+            whole |= {**piece, "answer": whole["answer"] + piece.get("answer", "")}
+        return whole
+
+    def invoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:
+        """All of it at once; not from within an event loop."""
+        return asyncio.run(self.ainvoke(input, config))
 
 
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:
