@@ -13,6 +13,8 @@ from typing import Any
 from bench.engine import numbered_answer
 
 STREAM_SECONDS = 240.0
+ROUNDS = 1
+"""Questions of each reader: but for the first ones, a question is asked while others' answers stream."""
 
 
 @dataclass
@@ -34,20 +36,22 @@ def question_for(stream: int, tokens: int) -> str:
 
 
 async def read_sockets(url: str, streams: int, tokens: int) -> list[Reading]:
-    """One question on each of many WebSockets."""
+    """`ROUNDS` questions, one after the other, on each of many WebSockets."""
     import websockets
 
     address = url.replace("http://", "ws://") + "/chat"
     sockets = [await websockets.connect(address, proxy=None, ping_interval=None) for _ in range(streams)]
     began = time.monotonic()
 
-    async def read(number: int) -> Reading:
+    async def read(place: int, number: int) -> Reading:
         reading = Reading(number)
         expected = len(numbered_answer(number, tokens))
         reading.asked = time.monotonic() - began
-        await sockets[number].send(question_for(number, tokens))
+        await sockets[place].send(question_for(number, tokens))
         while len(reading.text) < expected:
-            frame = json.loads(await sockets[number].recv())
+            frame = json.loads(await sockets[place].recv())
+            if frame.get("done") and "error" not in frame and not reading.text:
+                continue  # of the answer before
             if "error" in frame or frame.get("done"):
                 reading.error = str(frame.get("error", "ended early"))
                 break
@@ -58,25 +62,32 @@ async def read_sockets(url: str, streams: int, tokens: int) -> list[Reading]:
         reading.ended = time.monotonic() - began
         return reading
 
-    readings = await asyncio.wait_for(asyncio.gather(*map(read, range(streams))), STREAM_SECONDS)
+    async def talk(place: int) -> list[Reading]:
+        return [await read(place, place * ROUNDS + turn) for turn in range(ROUNDS)]
+
+    talks = await asyncio.wait_for(asyncio.gather(*map(talk, range(streams))), STREAM_SECONDS)
     for socket in sockets:
         await socket.close()
-    return readings
+    return [reading for talked in talks for reading in talked]
 
 
 def read_jobs(url: str, streams: int, tokens: int) -> list[Reading]:
-    """One question on each of many jobs of `gradio_client`, a client each, as users are."""
+    """`ROUNDS` questions, one after the other, through each of many `gradio_client`s, as of so many users."""
     from gradio_client import Client
 
     clients = [Client(url, verbose=False) for _ in range(streams)]
-    readings = [Reading(number) for number in range(streams)]
+    readings = [Reading(number) for number in range(streams * ROUNDS)]
     began = time.monotonic()
 
-    def read(number: int) -> None:
+    def talk(place: int) -> None:
+        for turn in range(ROUNDS):
+            read(place, place * ROUNDS + turn)
+
+    def read(place: int, number: int) -> None:
         reading = readings[number]
         reading.asked = time.monotonic() - began
         try:
-            for text in clients[number].submit(question_for(number, tokens), api_name="/chat"):
+            for text in clients[place].submit(question_for(number, tokens), api_name="/chat"):
                 reading.updates += 1
                 reading.text = text
                 if not reading.first:
@@ -85,7 +96,7 @@ def read_jobs(url: str, streams: int, tokens: int) -> list[Reading]:
             reading.error = f"{type(error).__name__}: {error}"
         reading.ended = time.monotonic() - began
 
-    threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(streams)]
+    threads = [threading.Thread(target=talk, args=(place,), daemon=True) for place in range(streams)]
     for thread in threads:
         thread.start()
     for thread in threads:

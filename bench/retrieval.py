@@ -96,7 +96,7 @@ def searched(chunks: int) -> dict[str, Any]:
                 for number, text in enumerate(texts)
             ]
             store.hide(revision)
-            store.add(revision, documents, vectors.drawn(count))
+            store.add(revision, documents, vectors.drawn(count).tolist())
             data.write_unfinished(record)
             store.swap(record, count)
         filled = time.monotonic() - began

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from bench.clients import ROUNDS
 from bench.engine import EngineProcess
 from bench.programs import ROOT, Program, environment, served_pages
 
@@ -30,7 +31,7 @@ def read(door: str, program: Program, streams: int, tokens: int) -> dict[str, An
     after = program.cpu_seconds()
     spent = None if before is None or after is None else after - before
     found |= {"streams": streams, "tokens": tokens, "memory_mb": program.peak_memory()}
-    found["cpu_per_1000"] = None if spent is None else spent / (streams * tokens / 1000)
+    found["cpu_per_1000"] = None if spent is None else spent / (streams * ROUNDS * tokens / 1000)
     return found
 
 
