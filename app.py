@@ -476,7 +476,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(**flags)
         assistant = Assistant(settings)
-        assistant.start()
+        served = threading.Event()
+        assistant.start(page=served)
     except RagError as error:
         print(error, file=sys.stderr)
         return 1
@@ -488,6 +489,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stderr.isatty():
             progress.start()
         page = serve(assistant, open_browser=open_browser)
+        served.set()
         try:
             while True:
                 time.sleep(3600)
@@ -500,6 +502,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     finally:
         told.set()
+        served.set()  # whatever waits for the page is to end, too
         assistant.close()
 
 

@@ -107,16 +107,16 @@ class Engine:
 
     def _reply(self, writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
         kind = "application/json; charset=utf-8"
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.write(
+            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        )
 
     async def _chat(self, writer: asyncio.StreamWriter, body: bytes) -> None:
         """One answer, a token a chunk. Other streams get their turn after every token, as they do from Ollama."""
         found = ASKED.search(body)
         stream, tokens = (int(found[1]), int(found[2])) if found else (0, 50)
         model = json.dumps(json.loads(body)["model"])
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
         loop = asyncio.get_running_loop()
         begun = loop.time()
         for number in range(tokens):

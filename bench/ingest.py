@@ -58,9 +58,7 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
             library.add(names, private=True)
             _wait(library)
             again = time.monotonic() - began
-            texts = [
-                embedded_text(chunk) for name in names[:sample] for chunk in store.rows_of(name).current
-            ]
+            texts = [embedded_text(chunk) for name in names[:sample] for chunk in store.rows_of(name).current]
             began = time.monotonic()
             store.embeddings.embed_documents(texts)
             bare = len(texts) / (time.monotonic() - began)

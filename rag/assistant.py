@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 3.0
 POLL_SECONDS = 0.1
+PAGE_SECONDS = 10.0
+"""The page is waited for no longer than that before models and index are brought up beside it."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Assistant:
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
+        self._page: threading.Event | None = None
 
     def _embedded_engine(self, name: str) -> ChatEngine | None:
         provider, _, model = name.partition(":")
@@ -131,15 +134,17 @@ class Assistant:
         if self._given_embeddings is None and self.names.embeddings.partition(":")[0] not in local:
             self._given_embeddings = build_embeddings(self.names.embeddings, self.settings)
 
-    def start(self, *, chat: bool = True, sources: bool | None = None) -> None:
+    def start(self, *, chat: bool = True, sources: bool | None = None, page: threading.Event | None = None) -> None:
         """Take the data folder and begin to work; returns at once. `chat`: with a chat model, not the library alone.
 
-        `sources`: also load those that the settings name; with a chat model, this is so if nothing is said.
+        `sources`: also load those that the settings name; with a chat model, this is so if nothing is said. `page` is
+        set once a page is served: until then only child processes work, and nothing takes the interpreter from it.
 
         Raises:
             StoreError: the folder cannot be had.
         """
         self.folder.acquire()
+        self._page = page
         self._alone = not (chat if sources is None else sources)
         targets = {"chat": self._bring_up_chat, "index": self._bring_up_index}
         for name, target in targets.items():
@@ -197,6 +202,7 @@ class Assistant:
             self._need_pulled(self.names.chat)
             if self._engine:
                 self._engine.start(self._fetching("chat", self.names.chat))
+            self._let_page_first()
             model = self._given_chat
             window = self.settings.max_context
             if model is None:
@@ -206,6 +212,10 @@ class Assistant:
             log.info("chat model %s is ready (%s tokens of context)", self.names.chat, window)
         self.check_chat()
         self._check_embeddings()
+
+    def _let_page_first(self) -> None:
+        if self._page:
+            self._page.wait(PAGE_SECONDS)
 
     def check_chat(self) -> None:
         """See whether the chat model can be asked now; starts an embedded one again.
@@ -274,6 +284,7 @@ class Assistant:
     def _bring_up_index(self) -> None:
         if self._store is None:
             self.work["index"] = Work("checking the index")
+            self._let_page_first()
             self._check_index()
             if note := self.indexes.start(self.names.embeddings):
                 self._note(note)
