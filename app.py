@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import html
 import logging
 import os
@@ -395,7 +396,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(**flags)
         assistant = Assistant(settings)
-        assistant.start()
+        served = threading.Event()
+        assistant.start(page=served)
     except RagError as error:
         print(error, file=sys.stderr)
         return 1
@@ -407,6 +409,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stderr.isatty():
             progress.start()
         page = serve(assistant, open_browser=open_browser)
+        served.set()
         try:
             while True:
                 time.sleep(3600)
@@ -419,6 +422,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     finally:
         told.set()
+        served.set()  # whatever waits for the page is to end, too
         assistant.close()
 
 
@@ -474,6 +478,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         css_paths=ASSETS / "page.css",
         app_kwargs=app_kwargs,
     )
+    gc.freeze()  # what is loaded by now stays: a full collection would stop every answer for some 0.2 s to look at it
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)
     if settings.share:

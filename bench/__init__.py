@@ -1,1 +1,1 @@
-"""Measurements: figures that the tests and the documents rely on."""
+"""What `make bench` measures, part by part; see bench/README.md."""

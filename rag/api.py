@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
+import anyio
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -444,7 +445,8 @@ class ChatSocket:
 
     async def _send(self, frame: dict[str, Any]) -> None:
         async with self._sending:
-            await asyncio.wait_for(self._socket.send_text(_json(frame)), SEND_SECONDS)
+            with anyio.fail_after(SEND_SECONDS):  # as `asyncio.wait_for`, without a task for each piece
+                await self._socket.send_text(_json(frame))
 
 
 def question_of(text: str) -> Question:

@@ -7,6 +7,7 @@ the store and ingests the sources. A page is served meanwhile; a question that c
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 3.0
 POLL_SECONDS = 0.1
+PAGE_SECONDS = 10.0
+"""The page is waited for no longer than that before models and index are brought up beside it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class Assistant:
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
+        self._page: threading.Event | None = None
 
     def _embedded_engine(self, name: str) -> ChatEngine | None:
         provider, _, model = name.partition(":")
@@ -136,15 +140,17 @@ class Assistant:
         if self._given_embeddings is None and self.names.embeddings.partition(":")[0] not in local:
             self._given_embeddings = build_embeddings(self.names.embeddings, self.settings)
 
-    def start(self, *, chat: bool = True, sources: bool | None = None) -> None:
+    def start(self, *, chat: bool = True, sources: bool | None = None, page: threading.Event | None = None) -> None:
         """Take the data folder and begin to work; returns at once. `chat`: with a chat model, not the library alone.
 
-        `sources`: also load those that the settings name; with a chat model, this is so if nothing is said.
+        `sources`: also load those that the settings name; with a chat model, this is so if nothing is said. `page` is
+        set once a page is served: until then only child processes work, and nothing takes the interpreter from it.
 
         Raises:
             StoreError: the folder cannot be had.
         """
         self.folder.acquire()
+        self._page = page
         self._alone = not (chat if sources is None else sources)
         targets = {"chat": self._bring_up_chat, "index": self._bring_up_index}
         for name, target in targets.items():
@@ -202,6 +208,7 @@ class Assistant:
             self._need_pulled(self.names.chat)
             if self._engine:
                 self._engine.start(self._fetching("chat", self.names.chat))
+            self._let_page_first()
             model = self._given_chat
             window = self.settings.max_context
             if model is None:
@@ -211,6 +218,10 @@ class Assistant:
             log.info("chat model %s is ready (%s tokens of context)", self.names.chat, window)
         self.check_chat()
         self._check_embeddings()
+
+    def _let_page_first(self) -> None:
+        if self._page:
+            self._page.wait(PAGE_SECONDS)
 
     def check_chat(self) -> None:
         """See whether the chat model can be asked now; starts an embedded one again.
@@ -279,6 +290,7 @@ class Assistant:
     def _bring_up_index(self) -> None:
         if self._store is None:
             self.work["index"] = Work("checking the index")
+            self._let_page_first()
             self._check_index()
             if note := self.indexes.start(self.names.embeddings):
                 self._note(note)
@@ -428,6 +440,7 @@ class Assistant:
         self._retriever = build_retriever(self._store, self.settings)
         if self._chat is not None:
             self._chain = self._chain_of(self.names.chat, *self._chat)
+            gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
 
     def _chain_of(self, name: str, model: BaseChatModel, window: int) -> Chain:
         assert self._retriever is not None and self._embeddings is not None

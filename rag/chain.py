@@ -15,11 +15,10 @@ from typing import Any, Literal, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
-from langchain_core.output_parsers import StrOutputParser
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableGenerator
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from rag.context import count_tokens, pack
 from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
@@ -124,24 +123,17 @@ def build_chain(
     """The chain from `{"question", "history", "scope"}`.
 
     Its stream gives `asked`, then `sources` whole, then `answer` in pieces, and at the end `grounding`; `unread` and
-    `refused` where there is cause. `window` and `max_tokens` are tokens: what prompt and answer may have together, and
-    the answer alone. `rewriter` words a follow-up anew, `decide` says whether the model is asked at all.
+    `refused` where there is cause, and `tokens`, the answer's, where the engine counts them: what it sends together is
+    one piece. `window` and `max_tokens` are tokens: what prompt and answer may have together, and the answer alone.
+    `rewriter` words a follow-up anew, `decide` says whether the model is asked at all.
     """
     own_words = sum(count_tokens(str(message)) for message in prompt.messages)
     packed = partial(pack, embeddings=embeddings, sentences=sentences, window=window, reserved=own_words + max_tokens)
-    answer = prompt | chat_model | RunnableGenerator(whole_answer) | StrOutputParser()
 
-    async def answered(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-        """The steps from question to answer, one after the other.
-
-        In place of a chain of `assign`s: each of these runs its part in a task of its own, which nothing ends when the
-        reader goes away meanwhile (langchain-core 1.7.2), so that a model would work on for nobody.
-        """
-        given: dict[str, Any] = {}
-        async for piece in pieces:
-            given |= piece
-        given["asked"] = await standalone(given["question"], given.get("history", ()), rewriter)
-        yield {"asked": given["asked"]}
+    async def answered(given: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        asked = await standalone(given["question"], given.get("history") or (), rewriter)
+        given = {**given, "asked": asked}
+        yield {"asked": asked}
         given["sources"] = await retrieve(given, retriever)
         yield {"sources": given["sources"]}
         if decide is not None:
@@ -154,14 +146,19 @@ def build_chain(
                 return
         variables = await asyncio.to_thread(packed, given)
         yield {"unread": variables.pop("unread")}
-        text = ""
-        async with aclosing(cast(AsyncGenerator[str, None], answer.astream(variables))) as stream:
-            async for text_piece in stream:
-                text += text_piece
-                yield {"answer": text_piece}
-        yield {"grounding": await asyncio.to_thread(_grounded, text, given["sources"], embeddings, given["asked"])}
+        answer = chat_model.astream(prompt.format_prompt(**variables))
+        texts: list[str] = []
+        tokens = 0
+        async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], whole_answer(answer))) as stream:
+            async for message in stream:
+                tokens += message.usage_metadata["output_tokens"] if message.usage_metadata else 0
+                texts.append(message.text)
+                yield {"answer": message.text}
+        if tokens:
+            yield {"tokens": tokens}
+        yield {"grounding": await asyncio.to_thread(_grounded, "".join(texts), given["sources"], embeddings, asked)}
 
-    return RunnableGenerator(answered)
+    return Answering(answered)
 
 
 def _grounded(
@@ -173,6 +170,40 @@ def _grounded(
     except Exception:
         log.exception("matching the answer with its passages")
         return None
+
+
+class Answering(Runnable[dict[str, Any], dict[str, Any]]):
+    """A generator as a chain.
+
+    In place of a sequence of `assign`, prompt, model and parsers: each of these makes a task and adds up what has come
+    for every piece, and looks at signatures for every question, which took most of the time that a token cost
+    (bench/README.md). And a second `assign` runs its part in a task that nothing ends when the reader goes away before
+    the first token (langchain-core 1.7.2), so that the model would work on for nobody.
+    """
+
+    def __init__(self, answered: Callable[[dict[str, Any]], AsyncGenerator[dict[str, Any], None]]) -> None:
+        self._answered = answered
+
+    async def astream(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The pieces, as they come."""
+        async with aclosing(self._answered(input)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def ainvoke(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """All of it at once."""
+        whole: dict[str, Any] = {"answer": ""}
+        async for piece in self.astream(input):
+            whole |= {**piece, "answer": whole["answer"] + piece.get("answer", "")}
+        return whole
+
+    def invoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:
+        """All of it at once; not from within an event loop."""
+        return asyncio.run(self.ainvoke(input, config))
 
 
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:
@@ -189,10 +220,11 @@ async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[Base
         AnswerCutOff: the stream ended without a reason, or because the answer grew too long.
     """
     reason = ""
-    async for piece in pieces:
-        found = piece.response_metadata
-        reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
-        yield piece
+    async with aclosing(cast(AsyncGenerator[BaseMessage, None], pieces)) as messages:
+        async for piece in messages:
+            found = piece.response_metadata
+            reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
+            yield piece
     if reason in ("length", "max_tokens", "MAX_TOKENS"):
         raise AnswerCutOff("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
     if reason not in WHOLE:
@@ -327,14 +359,16 @@ async def _answer(
                     await room.wait()
 
     reading = asyncio.ensure_future(read())
+    reading.add_done_callback(lambda _: came.set())
+    loop = asyncio.get_running_loop()
     asking: asyncio.Future[Phase] | None = None
     last_token = time.monotonic()
     flushed = 0.0
     try:
         while True:
-            waiting = asyncio.ensure_future(came.wait())
-            await asyncio.wait({waiting, reading}, timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
+            tick = loop.call_later(TICK_SECONDS, came.set)
+            await came.wait()
+            tick.cancel()
             if now.text and pieces and not reading.done():
                 await asyncio.sleep(max(0.0, flushed + FLUSH_SECONDS - time.monotonic()))
             taken, pieces[:] = list(pieces), []
@@ -352,6 +386,8 @@ async def _answer(
                 if "answer" in piece:
                     last_token = moment
                     now = _with_token(now, piece["answer"], moment - began)
+                if "tokens" in piece:
+                    now = replace(now, timings=replace(now.timings, tokens=piece["tokens"]))
             ended = reading.done() and not pieces
             if ended:
                 reading.result()
@@ -362,7 +398,7 @@ async def _answer(
                 now = replace(now, phase="searching")
             if not taken:
                 now = _while_silent(now, moment - last_token, limits, engine)
-            if now.phase in ("reading", "loading") and engine_phase is not None:
+            if not taken and now.phase in ("reading", "loading") and engine_phase is not None:
                 if asking is not None and asking.done():
                     now, asking = replace(now, phase=asking.result()), None
                 elif asking is None:  # its answer may take a while, and no token waits for it

@@ -54,7 +54,7 @@ document.addEventListener('click', (event) => {
     (place.nextElementSibling || place).classList.add('here');
     const quote = () => document.querySelector('#conversation .here');
     const near = () => quote()?.scrollIntoView({block: 'center', behavior: 'instant'});
-    for (const wait of [0, 100, 400, 800]) setTimeout(near, wait);  // Gradio scrolls, too, once it has unfolded the note
+    for (const wait of [0, 100, 400, 800]) setTimeout(near, wait);  // Gradio scrolls, too, when it unfolds the note
   };
   if (mark.hash.startsWith('#quote-')) show();
 });

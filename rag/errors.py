@@ -164,10 +164,25 @@ def not_pulled(model: str, address: str) -> ModelMissing:
     )
 
 
+UNREACHABLE = {
+    *("ConnectError", "ConnectTimeout", "ConnectionError", "ConnectionRefusedError", "gaierror"),
+    *("ClientConnectorError", "ClientConnectorDNSError", "ConnectionTimeoutError"),
+}
+SILENT = {
+    *("ReadTimeout", "APITimeoutError", "TimeoutException", "WriteTimeout", "PoolTimeout"),
+    *("SocketTimeoutError", "ServerTimeoutError"),
+}
+BROKEN_OFF = {
+    *("RemoteProtocolError", "ReadError", "WriteError", "BrokenPipeError", "ConnectionResetError"),
+    *("ClientPayloadError", "ServerDisconnectedError", "ClientOSError", "ClientConnectionResetError"),
+}
+"""Names of errors of httpx, openai, plain sockets, and aiohttp."""
+
+
 def engine_error(error: BaseException, model: str, address: str) -> RagError:
     """What `error`, raised by a client of the engine of `model` at `address`, means to a person.
 
-    `model` is `provider:model` (or the provider alone). Covers httpx, ollama, openai and plain sockets. The text of the
+    `model` is `provider:model` (or the provider alone). Covers httpx, aiohttp, ollama, openai and plain sockets. The text of the
     original error is shown only where the engine itself wrote it.
     """
     if isinstance(error, RagError):
@@ -181,16 +196,16 @@ def engine_error(error: BaseException, model: str, address: str) -> RagError:
         seen.add(type(cause).__name__)
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     who = {"ollama": "Ollama", "embedded": "The embedded chat model"}.get(provider, f"The server of {model}")
-    if seen & {"ConnectError", "ConnectTimeout", "ConnectionError", "ConnectionRefusedError", "gaierror"}:
+    if seen & UNREACHABLE:
         advice = {
             "ollama": "Start it with `ollama serve`, or set OLLAMA_HOST. Inside a container, this machine is"
             " usually http://host.docker.internal:11434.",
             "embedded": "Ask again: it is started anew.",
         }.get(provider, "Start it, or set RAG_BASE_URL.")
         return EngineUnreachable(f"{who} is not running at {address}. {advice}")
-    if seen & {"ReadTimeout", "APITimeoutError", "TimeoutException", "WriteTimeout", "PoolTimeout"}:
+    if seen & SILENT:
         return EngineStalled(f"{who} at {address} stopped answering. Ask again; if it stays so, restart it.")
-    if seen & {"RemoteProtocolError", "ReadError", "WriteError", "BrokenPipeError", "ConnectionResetError"}:
+    if seen & BROKEN_OFF:
         return EngineError(f"{who} at {address} closed the connection in the middle. Ask again.")
     said = _said_by_engine(error)
     if status == 404 and provider == "ollama":

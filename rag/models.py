@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from rag.errors import (
     TextTooLong,
     engine_error,
 )
+from rag.ollama_stream import read_parts
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -246,6 +248,23 @@ class FittedChatOllama(ChatOllama):
             num_ctx *= 2
         self.num_ctx = min(num_ctx, self.window)
         return super()._chat_params(messages, stop, **kwargs)
+
+    async def _acreate_chat_stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> AsyncIterator[Mapping[str, Any] | str]:
+        """What `ChatOllama` makes its chunks of: the parts of the reply, those that came together as one."""
+        params = self._chat_params(messages, stop, **kwargs)
+        client = self._async_client._client
+        parts = read_parts(
+            f"{str(client.base_url).rstrip('/')}/api/chat",
+            {name: value for name, value in params.items() if value is not None},
+            headers=dict(client.headers),
+            timeout=client.timeout,
+            trust_env=client.trust_env,
+        )
+        async with aclosing(parts) as stream:  # type: ignore[type-var]
+            async for part in stream:
+                yield part
 
 
 class InstructedOllamaEmbeddings(OllamaEmbeddings):

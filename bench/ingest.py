@@ -1,0 +1,106 @@
+"""Part `ingest`: chunks a second from pages on loopback, beside what the embedding model alone does with these texts.
+
+Each size runs in a process of its own, `python -m bench.ingest`, for its memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.programs import ROOT, environment, served_pages
+
+PAGE_CHARACTERS = 4000
+
+
+def resident(what: str) -> float | None:
+    """Megabytes of this process, now (`VmRSS`) or at most (`VmHWM`); None where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
+
+def ingested(pages: int, sample: int) -> dict[str, Any]:
+    """Ingest pages, then ask for them again; the bare model embeds the first `sample` chunks before and after."""
+    from rag.assistant import Assistant
+    from rag.settings import load_settings
+    from rag.splitter import embedded_text
+
+    with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder, served_pages(PAGE_CHARACTERS) as url:
+        settings = load_settings(
+            data_dir=Path(folder), sources=("bundled:guide.md",), ollama_host="127.0.0.1:9", allow_hosts=("127.0.0.1",)
+        )
+        assistant = Assistant(settings)
+        assistant.start(chat=False, sources=True)
+        try:
+            asyncio.run(assistant.retriever(4))
+            library, store = assistant.library, assistant._store
+            assert library is not None and store is not None
+            names = [f"{url}/{number}" for number in range(pages)]
+            before, chunks_before = resident("VmRSS"), store.chunks
+            began = time.monotonic()
+            library.add(names, private=True)
+            _wait(library)
+            first = time.monotonic() - began
+            chunks = store.chunks - chunks_before
+            peak = resident("VmHWM")
+            began = time.monotonic()
+            library.add(names, private=True)
+            _wait(library)
+            again = time.monotonic() - began
+            texts = [embedded_text(chunk) for name in names[:sample] for chunk in store.rows_of(name).current]
+            began = time.monotonic()
+            store.embeddings.embed_documents(texts)
+            bare = len(texts) / (time.monotonic() - began)
+        finally:
+            assistant.close()
+        return {
+            "pages": pages,
+            "chunks": chunks,
+            "chunks_per_second": chunks / first,
+            "bare_model": bare,
+            "seconds": first,
+            "unchanged": again,
+            "memory_before_mb": before,
+            "memory_peak_mb": peak,
+            "failed": dict(library.failed),
+        }
+
+
+def _wait(library: Any) -> None:
+    pause = threading.Event()
+    while library.busy:
+        pause.wait(0.005)
+
+
+def measure(sizes: list[int]) -> list[dict[str, Any]]:
+    """A row for each number of pages."""
+    rows = []
+    for pages in sizes:
+        command = [sys.executable, "-m", "bench.ingest", str(pages)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+    return rows
+
+
+def main() -> None:
+    """One size; prints JSON."""
+    parser = argparse.ArgumentParser("python -m bench.ingest")
+    parser.add_argument("pages", type=int)
+    print(json.dumps(ingested(parser.parse_args().pages, 50)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""What the parts start: pages on loopback, and programs as processes of their own, with what they cost."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120.0
+
+
+@functools.cache
+def sentences() -> tuple[str, ...]:
+    """The sentences of the bundled guide, of which synthetic pages are made: prose as tokenizers and models know it."""
+    text = (ROOT / "rag" / "guide.md").read_text(encoding="utf-8")
+    found = re.split(r"(?<=[.!?])\s+|\n+", re.sub(r"^#.*$", "", text, flags=re.M))
+    return tuple(dict.fromkeys(each for each in found if len(each) > 40))
+
+
+def made_text(number: int, characters: int) -> str:
+    """Text `number`, always the same: sentences in an order of its own, with a word that only it has now and then."""
+    chosen = random.Random(number)
+    parts: list[str] = []
+    length = 0
+    while length < characters:
+        sentence = chosen.choice(sentences())
+        if not len(parts) % 5:
+            sentence = f"Item {number}-{len(parts)}: {sentence}"
+        parts.append(sentence)
+        length += len(sentence) + 1
+    return "\n".join(" ".join(parts[start : start + 6]) for start in range(0, len(parts), 6))
+
+
+def made_page(number: int, characters: int) -> str:
+    """A page of HTML as the article's program expects it."""
+    body = "".join(f"<p>{line}</p>" for line in made_text(number, characters).splitlines())
+    title = f'<h1 class="post-title">Page {number}</h1>'
+    return f'<html><head><title>Page {number}</title></head><body>{title}<div class="post-content">{body}</div></body>'
+
+
+@contextmanager
+def served_pages(characters: int) -> Iterator[str]:
+    """A web server on loopback; `URL/N` is page N."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            found = re.fullmatch(r"/(\d+)", self.path)
+            body = made_page(int(found[1]), characters).encode() if found else b""
+            tag = f'"{found[1]}"' if found else ""
+            same = bool(found) and self.headers.get("If-None-Match") == tag
+            self.send_response(304 if same else 200 if found else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("ETag", tag)
+            self.send_header("Content-Length", "0" if same else str(len(body)))
+            self.end_headers()
+            if not same:
+                self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without the app's own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAG_") and name != "OLLAMA_HOST"}
+    return {**kept, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **more}
+
+
+class Program:
+    """A Python program as a process of its own, that serves on `url`, for a `with` block."""
+
+    def __init__(self, arguments: Sequence[str], **settings: str) -> None:
+        """`{port}` in an argument becomes a free port."""
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._command = [sys.executable, *(argument.replace("{port}", str(port)) for argument in arguments)]
+        self._environment = environment(**settings)
+        self.started = 0.0
+
+    def __enter__(self) -> Program:
+        self.started = time.monotonic()
+        self._process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE if "--show" not in sys.argv else None,
+            env=self._environment,
+            cwd=ROOT,
+        )
+        if self._process.stderr:
+            self.said = b""
+            threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def _read(self) -> None:
+        assert self._process.stderr
+        for line in self._process.stderr:
+            self.said = (self.said + line)[-4000:]
+
+    def wait_for(self, path: str, status: int | None = None) -> float:
+        """Wait until `path` answers (with `status`); returns the seconds since the start."""
+        while time.monotonic() - self.started < START_SECONDS:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self._command} ended: {self.said.decode()}")
+            try:
+                reply = httpx.get(self.url + path, timeout=START_SECONDS, trust_env=False)
+                if status is None or reply.status_code == status:
+                    return time.monotonic() - self.started
+            except httpx.TransportError:
+                pass
+            time.sleep(0.01)
+        raise RuntimeError(f"{self._command} did not serve {path} within {START_SECONDS} seconds: {self.said.decode()}")
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time so far, without its children's; None where the system does not tell (not Linux)."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_memory(self) -> float | None:
+        """Megabytes that it had resident at most since `forget_peak`; None where the system does not tell."""
+        try:
+            told = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return None
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", told)[0]) / 1024
+
+    def forget_peak(self) -> None:
+        """Count the peak anew from here."""
+        try:
+            Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        except OSError:
+            pass
+
+    def __exit__(self, *_: Any) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

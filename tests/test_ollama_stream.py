@@ -1,0 +1,198 @@
+"""Ollama's stream as it is read: what came together is one part, nothing is lost, faults come in their place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import ollama
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from rag.errors import EngineError, EngineStalled, EngineUnreachable, ModelMissing, RagError, engine_error
+from rag.models import FittedChatOllama, client_options
+from rag.ollama_stream import merged
+from tests.conftest import wait_until
+from tests.ollama_server import OllamaServer
+
+TOKENS = [f"{number} " for number in range(1000)]
+
+
+@pytest.fixture
+def server() -> Iterator[OllamaServer]:
+    with OllamaServer(reply=lambda messages: TOKENS) as made:
+        yield made
+
+
+def model_on(url: str, read_seconds: float = 30.0, **given: Any) -> FittedChatOllama:
+    options = client_options(url, read_seconds)
+    return FittedChatOllama(
+        model="llama3", base_url=url, window=8192, answer_tokens=100, client_kwargs=options, **given
+    )
+
+
+def line(content: str, done: bool = False, **more: Any) -> dict[str, Any]:
+    return {"model": "m", "created_at": "", "message": {"role": "assistant", "content": content}, "done": done, **more}
+
+
+def test_only_text_is_put_together() -> None:
+    call = line("")
+    call["message"]["tool_calls"] = [{"function": {"name": "add", "arguments": {}}}]
+    thought = line("")
+    thought["message"]["thinking"] = "Hm."
+    parts = [line("a"), line("b"), call, line("c"), thought, line("d"), line("", True, done_reason="stop")]
+    found = list(merged(parts))
+    assert [part["message"]["content"] for part in found] == ["ab", "", "cd", ""]
+    assert found[1] is call
+    assert found[2]["message"]["thinking"] == "Hm."
+    assert found[3]["done_reason"] == "stop"
+
+
+def test_what_came_before_an_error_comes_before_it() -> None:
+    came = []
+    with pytest.raises(ollama.ResponseError, match="out of memory"):
+        for part in merged([line("a"), line("b"), {"error": "out of memory"}, line("c")]):
+            came.append(part["message"]["content"])
+    assert came == ["ab"]
+
+
+def test_all_tokens_arrive_in_order_in_few_pieces(server: OllamaServer) -> None:
+    async def read() -> list[AIMessageChunk]:
+        return [piece async for piece in model_on(server.url).astream("hello")]
+
+    async def many() -> list[list[AIMessageChunk]]:
+        return await asyncio.gather(*(read() for _ in range(8)))
+
+    for pieces in asyncio.run(many()):
+        assert "".join(piece.text for piece in pieces) == "".join(TOKENS)
+        assert len(pieces) < len(TOKENS)
+        whole = sum(pieces[1:], pieces[0])
+        assert whole.response_metadata["done_reason"] == "stop"
+        assert whole.response_metadata["model_name"] == "llama3"
+        assert whole.usage_metadata
+        assert whole.usage_metadata["output_tokens"] == len(TOKENS)
+
+
+@pytest.mark.parametrize("after", [1, 2, 7])
+def test_no_token_waits_for_the_next(server: OllamaServer, after: int) -> None:
+    async def read() -> None:
+        text = ""
+        with server.hold(after=after) as gate:
+            async with aclosing(model_on(server.url).astream("hello")) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    text += piece.text
+                    if text == "".join(TOKENS[:after]):  # all there is, and the engine is silent
+                        gate.release()
+        assert text == "".join(TOKENS)
+
+    asyncio.run(asyncio.wait_for(read(), 30))
+
+
+@pytest.mark.parametrize("after", [0, 5])
+def test_closing_the_stream_ends_the_engines_work(server: OllamaServer, after: int) -> None:
+    async def leave() -> None:
+        async def read() -> None:
+            async for _ in model_on(server.url).astream("hello"):
+                pass
+
+        reading = asyncio.ensure_future(read())
+        await asyncio.to_thread(gate.wait)
+        reading.cancel()
+        await asyncio.wait({reading})
+        await asyncio.to_thread(server.wait_for, lambda record: record.finished == "client_gone")
+
+    with server.hold(after=after) as gate:
+        asyncio.run(leave())
+
+
+def test_who_reads_nothing_holds_the_engine_back() -> None:
+    """What is not read waits in the socket's buffers, and then at the engine."""
+    most = 40_000
+
+    def sent(server: OllamaServer) -> int:
+        return next(record.tokens for record in server.requests if record.path == "/api/chat")
+
+    async def read_one(server: OllamaServer) -> None:
+        async with aclosing(model_on(server.url).astream("hello")) as pieces:  # type: ignore[type-var]
+            async for _ in pieces:
+                seen = -1
+
+                def still() -> bool:
+                    nonlocal seen
+                    before, seen = seen, sent(server)
+                    return seen == before
+
+                await asyncio.to_thread(wait_until, still, 30)
+                assert sent(server) < most
+                return
+
+    with OllamaServer(reply=lambda messages: ["x" * 2000] * most) as server:
+        asyncio.run(read_one(server))
+
+
+@pytest.mark.parametrize(
+    ("fault", "after", "kind", "words"),
+    [
+        ({"kind": "error", "status": 500}, 0, EngineError, "model runner has unexpectedly stopped"),
+        ({"kind": "error", "status": 404, "text": "model 'llama3' not found"}, 0, ModelMissing, "ollama pull llama3"),
+        ({"kind": "error"}, 3, EngineError, "model runner has unexpectedly stopped"),
+        ({"kind": "malformed"}, 3, EngineError, "not its protocol"),
+        ({"kind": "blank"}, 3, EngineError, "not its protocol"),
+        ({"kind": "list"}, 3, EngineError, "not its protocol"),
+        ({"kind": "html"}, 0, EngineError, "not its protocol"),
+        ({"kind": "reset"}, 3, EngineError, "closed the connection"),
+        ({"kind": "reset"}, 0, EngineError, "closed the connection"),
+        ({"kind": "cut"}, 3, EngineError, "closed the connection"),
+        ({"kind": "stall"}, 3, EngineStalled, "stopped answering"),
+        ({"kind": "stall"}, 0, EngineStalled, "stopped answering"),
+    ],
+)
+def test_faults_say_what_happened(
+    server: OllamaServer, fault: dict[str, Any], after: int, kind: type[RagError], words: str
+) -> None:
+    async def read() -> str:
+        text = ""
+        try:
+            async for piece in model_on(server.url, read_seconds=2.0).astream("hello"):
+                text += piece.text
+        except Exception as error:
+            told = engine_error(error, "ollama:llama3", server.url)
+            assert type(told) is kind, repr(error)
+            assert words in str(told)
+            return text
+        raise AssertionError(f"no fault after {text[:50]!r}")
+
+    server.fail(fault.pop("kind"), after=after, **fault)
+    assert asyncio.run(read()) == "".join(TOKENS[:after])
+
+
+def test_nobody_there() -> None:
+    async def read() -> None:
+        async for _ in model_on("http://127.0.0.1:9").astream("hello"):
+            pass
+
+    with pytest.raises(Exception) as caught:
+        asyncio.run(read())
+    assert isinstance(engine_error(caught.value, "ollama:llama3", "http://127.0.0.1:9"), EngineUnreachable)
+
+
+class TestStandard(ChatModelUnitTests):
+    """LangChain's own suite for chat models."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return FittedChatOllama
+
+    @property
+    def supports_model_override(self) -> bool:
+        """`ChatOllama` itself tells its tracer its own name (langchain-ollama 1.1.0)."""
+        return False
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "llama3", "window": 8192, "answer_tokens": 100, "client_kwargs": {"timeout": httpx.Timeout(5)}}
