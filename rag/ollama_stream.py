@@ -58,16 +58,23 @@ async def read_parts(
             rest = b""
             due = asyncio.Event()
             reply.content.on_eof(due.set)  # who reads the last token waits for nothing more
-            async for block in reply.content.iter_any():
-                came = loop.time()
-                *lines, rest = (rest + block).split(b"\n")
+            try:
+                async for block in reply.content.iter_any():
+                    came = loop.time()
+                    *lines, rest = (rest + block).split(b"\n")
+                    for part in merged(map(json.loads, lines)):
+                        yield part
+                    if not reply.content.is_eof():
+                        due.clear()
+                        timer = loop.call_at(came + GATHER_SECONDS, due.set)
+                        await due.wait()
+                        timer.cancel()
+            except aiohttp.ClientError:
+                # What came while more was gathered: aiohttp has no other way to it once the connection has failed.
+                *lines, _ = (rest + b"".join(reply.content._buffer)).split(b"\n")
                 for part in merged(map(json.loads, lines)):
                     yield part
-                if not reply.content.is_eof():
-                    due.clear()
-                    timer = loop.call_at(came + GATHER_SECONDS, due.set)
-                    await due.wait()
-                    timer.cancel()
+                raise
             if rest:
                 yield _checked(json.loads(rest))
 
