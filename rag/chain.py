@@ -104,7 +104,7 @@ def build_chain(
         tokens = 0
         async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], whole_answer(answer))) as stream:
             async for message in stream:
-                tokens += (message.usage_metadata or {}).get("output_tokens", 0)
+                tokens += message.usage_metadata["output_tokens"] if message.usage_metadata else 0
                 yield {"answer": message.text}
         if tokens:
             yield {"tokens": tokens}
