@@ -21,8 +21,8 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup
-	@echo "There is no benchmark yet." && exit 1
+bench: setup  ## what it costs, beside the article's program: ARGS="ws start --quick"; see bench/README.md
+	$(BIN)/python -m bench $(ARGS)
 
 setup: $(READY)  ## the virtual environment
 

@@ -30,7 +30,7 @@ def main() -> None:
             yield text
 
     # Gradio's own limit is one answer at a time for all users, which would measure nothing but that.
-    gr.ChatInterface(respond, concurrency_limit=128).queue(max_size=None).launch(
+    gr.ChatInterface(respond, concurrency_limit=128, api_name="chat").queue(max_size=None).launch(
         server_name="127.0.0.1", server_port=flags.port, quiet=True, ssr_mode=False, prevent_thread_lock=False
     )
 

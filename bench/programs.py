@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +111,12 @@ class Program:
         self._process = subprocess.Popen(
             self._command,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE if "--show" not in sys.argv else None,
+            stderr=subprocess.PIPE,
             env=self._environment,
             cwd=ROOT,
         )
-        if self._process.stderr:
-            self.said = b""
-            threading.Thread(target=self._read, daemon=True).start()
+        self.said = b""
+        threading.Thread(target=self._read, daemon=True).start()
         return self
 
     def _read(self) -> None:
@@ -162,10 +161,8 @@ class Program:
 
     def forget_peak(self) -> None:
         """Count the peak anew from here."""
-        try:
+        with suppress(OSError):
             Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        except OSError:
-            pass
 
     def __exit__(self, *_: Any) -> None:
         self._process.terminate()

@@ -28,6 +28,8 @@ def read(door: str, program: Program, streams: int, tokens: int) -> dict[str, An
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if found["errors"]:
+        raise RuntimeError(f"{door} on {program.url}: {found['errors'][:3]}")
     after = program.cpu_seconds()
     spent = None if before is None or after is None else after - before
     found |= {"streams": streams, "tokens": tokens, "memory_mb": program.peak_memory()}

@@ -182,8 +182,8 @@ BROKEN_OFF = {
 def engine_error(error: BaseException, model: str, address: str) -> RagError:
     """What `error`, raised by a client of the engine of `model` at `address`, means to a person.
 
-    `model` is `provider:model` (or the provider alone). Covers httpx, aiohttp, ollama, openai and plain sockets. The text of the
-    original error is shown only where the engine itself wrote it.
+    `model` is `provider:model` (or the provider alone). Covers httpx, aiohttp, ollama, openai and plain sockets. The
+    text of the original error is shown only where the engine itself wrote it.
     """
     if isinstance(error, RagError):
         return error
