@@ -342,12 +342,12 @@ def test_a_name_never_leaves_the_folder(name: str, tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "data")
     folder.acquire()
     (tmp_path / "given").write_bytes(b"text")
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     kept = Path(folder.keep_file(tmp_path / "given", name))
     folder.release()
     home = (tmp_path / "data" / "files").resolve()
     assert kept.resolve().parent.parent == home and kept.read_bytes() == b"text"
-    made = {path for path in tmp_path.rglob("*")} - before
+    made = set(tmp_path.rglob("*")) - before
     assert all(path == home or home in path.parents for path in made)
     assert folder.keeps(str(kept))
 
@@ -387,13 +387,41 @@ def test_what_is_no_file_is_not_opened(kind: str, tmp_path: Path, settings: Sett
 
 # -- answers of a web server -------------------------------------------------------------------------------------
 
-TYPES = """
-image/png image/jpeg image/gif image/svg+xml image/webp audio/mpeg audio/ogg video/mp4 video/webm application/zip
-application/gzip application/x-tar application/x-7z-compressed application/x-rar application/java-archive
-application/octet-stream application/x-msdownload application/x-executable application/x-shockwave-flash application/wasm
-application/msword application/vnd.ms-excel application/json application/ld+json application/rss+xml text/css text/calendar
-font/woff2 multipart/form-data message/rfc822 model/gltf+json chemical/x-pdb nonsense
-""".split()
+TYPES = [
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/svg+xml",
+    "image/webp",
+    "audio/mpeg",
+    "audio/ogg",
+    "video/mp4",
+    "video/webm",
+    "application/zip",
+    "application/gzip",
+    "application/x-tar",
+    "application/x-7z-compressed",
+    "application/x-rar",
+    "application/java-archive",
+    "application/octet-stream",
+    "application/x-msdownload",
+    "application/x-executable",
+    "application/x-shockwave-flash",
+    "application/wasm",
+    "application/msword",
+    "application/vnd.ms-excel",
+    "application/json",
+    "application/ld+json",
+    "application/rss+xml",
+    "text/css",
+    "text/calendar",
+    "font/woff2",
+    "multipart/form-data",
+    "message/rfc822",
+    "model/gltf+json",
+    "chemical/x-pdb",
+    "nonsense",
+]
 
 
 @pytest.mark.parametrize("kind", TYPES)
