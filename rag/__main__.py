@@ -150,10 +150,8 @@ async def _ask(settings: Settings, question: str, only: list[str], as_json: bool
                     print(update.new, end="", flush=True)
         _close(text, done_frame(update), as_json)
         return 0
-    except RagError:
-        if text and not as_json:
-            print(" …")
-        raise
+    except RagError as error:
+        return _fail(failure_of(error, text), text, as_json)
     finally:
         await asyncio.to_thread(assistant.close)
 
@@ -176,8 +174,7 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
                     frame: dict[str, Any] = json.loads(line.removeprefix("data: "))
                     if "error" in frame:
                         told = {"error": frame["error"], "code": frame["code"]}
-                        print(json.dumps(told, ensure_ascii=False) if as_json else told["error"], file=sys.stderr)
-                        return 1
+                        return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
                     text += frame["message"]
                     if frame.get("done"):
                         _close(text, frame, as_json)
@@ -187,6 +184,14 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
     except httpx.HTTPError as error:
         raise EngineUnreachable(f"The app at {url} holds the data folder and does not answer. Restart it.") from error
     raise EngineUnreachable(f"The app at {url} ended in the middle of the answer.")
+
+
+def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:
+    """Say why there is no answer, after the part of it that had come. Returns the exit code."""
+    if text and not as_json:
+        print(" … (cut off)")
+    print(json.dumps(told, ensure_ascii=False) if as_json else told["error"], file=sys.stderr)
+    return 1
 
 
 def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:

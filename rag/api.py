@@ -46,8 +46,9 @@ give the same answers.
 **WebSocket `/chat`** (OpenAPI has no words for it): a text frame is a question, or JSON
 `{"question", "history", "scope"}`.
 Each piece of the answer is a frame `{"message": piece}`; then comes
-`{"message": "", "done": true, "sources": [...], "timings": {...}}`. An error is `{"error", "code", "done": true}`
-and leaves the socket usable. Questions sent meanwhile wait their turn, four at most.
+`{"message": "", "done": true, "sources": [...], "timings": {...}}`. An error is `{"error", "code", "done": true}`,
+with `"cut_off": true` where a part of the answer had come, and leaves the socket usable. Questions sent meanwhile wait
+their turn, four at most.
 
 Where the app asks for credentials, give HTTP Basic or the password as a bearer token.
 """
@@ -106,10 +107,12 @@ class Answer(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why there is no answer: `error` for people, `code` for programs."""
+    """Why there is no answer: `error` for people, `code` for programs. `partial` is what had come of one."""
 
     error: str
     code: str
+    cut_off: bool = Field(False, description="A part of the answer had come.")
+    partial: str = Field("", description="That part, where it was not sent before.")
 
 
 def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:
@@ -158,9 +161,14 @@ def timings_of(timings: Timings) -> dict[str, Any]:
     ).model_dump()
 
 
-def failure_of(error: RagError) -> dict[str, Any]:
-    """An error as every door but the page gives it."""
-    return {"error": str(error), "code": error.code}
+def failure_of(error: RagError, partial: str = "", *, sent: bool = False) -> dict[str, Any]:
+    """An error as every door but the page gives it; marked where a `partial` answer had come, `sent` or not."""
+    told: dict[str, Any] = {"error": str(error), "code": error.code}
+    if partial:
+        told["cut_off"] = True
+        if not sent:
+            told["partial"] = partial
+    return told
 
 
 async def _while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
@@ -221,7 +229,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
                 async for now in updates:
                     update = now
         except RagError as error:
-            return JSONResponse(failure_of(error), error.status)
+            return JSONResponse(failure_of(error, update.text), error.status)
         if update.phase != "done":
             return Response(status_code=499)  # the client is gone; nobody reads this
         whole = sources or VERSIONED in request.headers.get("accept", "").replace(" ", "")
@@ -249,6 +257,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         updates = assistant.stream_answer(question.question, messages_of(question.history), scope=question.scope)
 
         async def events() -> AsyncIterator[str]:
+            update = Update()
             try:
                 async with aclosing(_while_connected(request, updates)) as connected:
                     async for update in connected:
@@ -259,7 +268,8 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
                         elif not update.new:
                             yield f": {update.phase}\n\n"
             except RagError as error:
-                yield f"event: error\ndata: {_json({**failure_of(error), 'done': True})}\n\n"
+                failure = failure_of(error, update.text, sent=True)
+                yield f"event: error\ndata: {_json({**failure, 'done': True})}\n\n"
 
         return StreamingResponse(
             events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -365,6 +375,7 @@ class ChatSocket:
             updates = self._assistant.stream_answer(
                 question.question, messages_of(question.history), scope=question.scope
             )
+            update = Update()
             try:
                 async with aclosing(updates):
                     async for update in updates:
@@ -373,10 +384,10 @@ class ChatSocket:
                         if update.phase == "done":
                             await self._send(done_frame(update))
             except RagError as error:
-                await self._fail(error)
+                await self._fail(error, update.text)
 
-    async def _fail(self, error: RagError) -> None:
-        await self._send({**failure_of(error), "done": True})
+    async def _fail(self, error: RagError, sent: str = "") -> None:
+        await self._send({**failure_of(error, sent, sent=True), "done": True})
 
     async def _send(self, frame: dict[str, Any]) -> None:
         async with self._sending:
