@@ -65,7 +65,7 @@ def through(doors: list[Door]) -> Iterator[Any]:
         yield pytest.param(door, *fault, id=f"{door.__name__} {fault[0]} {fault[1]}", marks=marks)
 
 
-@pytest.mark.parametrize(("door", "kind", "after", "more", "code", "words"), through(DOORS))
+@pytest.mark.parametrize(("door", "kind", "after", "more", "code", "words"), list(through(DOORS)))
 def test_a_fault_is_told_and_the_next_question_works(
     served: Served, door: Door, kind: Any, after: int, more: dict[str, Any], code: str, words: str
 ) -> None:
