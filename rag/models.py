@@ -355,7 +355,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             timeout=settings.first_token_timeout + 30,
             stream_usage=False,
             use_responses_api=False,
-            stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:"],
+            stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
             extra_body={"repeat_penalty": 1.05, "cache_prompt": True},
         ), CONTEXT_WINDOW
     from langchain.chat_models import init_chat_model
