@@ -64,6 +64,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     reindex = command("reindex", "move the library to another embedding model, or to chunks of another size")
     reindex.add_argument("--yes", action="store_true", help="do not ask, only say what it costs")
+    saving = command("backup", "write the library to one file, also while the app runs")
+    saving.add_argument("file", type=Path, metavar="FILE", help="a new file")
+    restoring = command("restore", "bring back the sources of a backup; what is there besides stays")
+    restoring.add_argument("file", type=Path, metavar="FILE", help="as `backup` wrote it")
     mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)")
     evaluation = command("eval", "ask questions with known passages, and say how often they are found")
     evaluation.add_argument("file", type=Path, metavar="FILE.jsonl", help="one JSON object a line; see the README")
@@ -101,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _evaluate(settings, given, own)
         if name == "doctor":
             return commands.doctor(settings)
+        if name == "backup":
+            return commands.backup(settings, own["file"].expanduser().absolute())
         return _on_library(name, settings, own)
     except RagError as error:
         print(json.dumps(failure_of(error), ensure_ascii=False) if as_json else error, file=sys.stderr)
@@ -120,6 +126,8 @@ def _on_library(name: str, settings: Settings, own: dict[str, Any]) -> int:
             return commands.reindex(handle, settings, own["yes"])
         if name == "remove":
             return commands.remove(handle, [_absolute(item) for item in own["names"]])
+        if name == "restore":
+            return commands.follow(handle, lambda: handle.restore(own["file"].expanduser().absolute()))
         names = [_absolute(item) for item in own["names"]]
         if name == "refresh":
             return commands.follow(handle, lambda: handle.refresh(names or None))

@@ -329,7 +329,7 @@ class DataFolder:
 
     def keeps(self, source: str) -> bool:
         """Whether a source is a copy in this folder."""
-        return Path(source).parent.parent == self.path / KEPT
+        return Path(source).parent.parent == self.path / KEPT and ".." not in Path(source).parts
 
     def _file(self, source: str, suffix: str = ".json") -> Path:
         return self._texts / (hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:24] + suffix)
