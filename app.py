@@ -47,6 +47,8 @@ EXAMPLES = [
     "How does an agent use tools?",
     "What are the limits of LLM agents?",
 ]
+MOST_EVENTS = 1000
+"""Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
 PHASES = {
     "queued": "Waiting for a place in line",
     "starting": "Starting",
@@ -97,13 +99,17 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         update = Update()
         model = model if may_change(request) else ""
         try:
+            assistant.rate.check(request.client.host if request.client else "")
             async for update in assistant.stream_answer(message, as_messages(history), scope=scope, model=model):
                 yield show_answer(update, assistant, scope)
         except RagError as error:
             yield show_failure(update, error)
 
     async def chat(
-        message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None
+        message: str,
+        history: list[dict[str, Any]] | None = None,
+        scope: list[str] | None = None,
+        request: gr.Request | None = None,
     ) -> AsyncGenerator[str, None]:
         """Ask a question about the sources; the answer streams, each output is the text so far.
 
@@ -113,13 +119,19 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
         try:
+            assistant.rate.check(request.client.host if request and request.client else "")
             async for update in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
                 if update.new:
                     yield update.text
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
 
-    async def predict(message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None) -> str:
+    async def predict(
+        message: str,
+        history: list[dict[str, Any]] | None = None,
+        scope: list[str] | None = None,
+        request: gr.Request | None = None,
+    ) -> str:
         """Ask a question about the sources and get the whole answer at once.
 
         Args:
@@ -127,10 +139,9 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
             scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
-        async with aclosing(chat(message, history, scope)) as pieces:
+        async with aclosing(chat(message, history, scope, request)) as pieces:
             return [text async for text in pieces][-1]
 
-    limit = assistant.settings.concurrency
     page: Page
     with Page(
         title=TITLE, fill_height=True, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
@@ -195,7 +206,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     save_history=True,
                     flagging_mode="manual",
                     flagging_dir=str(HERE / ".gradio" / "flagged"),
-                    concurrency_limit=limit,
+                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.chain.Line`
                     show_progress="hidden",
                     api_visibility="private",
                 )
@@ -204,8 +215,8 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         face.textbox.stop(
             mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
         )
-        gr.api(chat, api_name="chat", concurrency_limit=limit)  # type: ignore[attr-defined]
-        gr.api(predict, api_name="predict", concurrency_limit=limit)  # type: ignore[attr-defined]
+        gr.api(chat, api_name="chat", concurrency_limit=None)  # type: ignore[attr-defined]
+        gr.api(predict, api_name="predict", concurrency_limit=None)  # type: ignore[attr-defined]
 
         seen = gr.State({})
         outputs = [status, actions, pull, retry, scope, model, seen]
@@ -248,7 +259,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
     for function in page.fns.values():
         if function.api_name == "flag":  # the thumbs under an answer: the page's own business
             function.api_visibility = "private"
-    page.queue(max_size=max(1, assistant.settings.queue_size), default_concurrency_limit=8, api_open=False)
+    page.queue(max_size=MOST_EVENTS, default_concurrency_limit=8, api_open=False)
     return page
 
 
@@ -291,6 +302,8 @@ def show_answer(update: Update, assistant: Assistant, scope: Sequence[str] = ())
     words = [PHASES[update.phase]]
     if update.phase == "starting" and (awaiting := assistant.status()["awaiting"]):
         words = ["; ".join(awaiting)]
+    if update.ahead is not None:
+        words.append(f"{update.ahead} ahead of you")
     if update.sources:
         words.append(f"{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
     if scope:

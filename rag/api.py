@@ -27,6 +27,7 @@ from rag import __version__
 from rag.assistant import Assistant
 from rag.chain import Timings, Update, check_question
 from rag.errors import Busy, QuestionError, RagError
+from rag.guard import caller_of
 from rag.loader import is_url
 
 log = logging.getLogger(__name__)
@@ -207,6 +208,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
     router = APIRouter(tags=["answers"], route_class=PlainRoute)
     failures: dict[int | str, dict[str, Any]] = {
         422: {"model": Failure, "description": "The question is missing, empty or too long."},
+        429: {"model": Failure, "description": "More questions a minute than one visitor may ask."},
         503: {"model": Failure, "description": "The engine cannot answer now; the text says what to do."},
     }
 
@@ -225,6 +227,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
         update = Update()
         try:
+            assistant.rate.check(caller_of(request.scope))
             async with aclosing(_while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
                 async for now in updates:
                     update = now
@@ -252,6 +255,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         """
         try:
             check_question(question.question, assistant.settings.max_question)
+            assistant.rate.check(caller_of(request.scope))
         except RagError as error:
             return JSONResponse(failure_of(error), error.status)
         updates = assistant.stream_answer(question.question, messages_of(question.history), scope=question.scope)
@@ -377,6 +381,7 @@ class ChatSocket:
             )
             update = Update()
             try:
+                self._assistant.rate.check(caller_of(self._socket.scope))
                 async with aclosing(updates):
                     async for update in updates:
                         if update.new:

@@ -35,6 +35,7 @@ from rag.chain import (
 )
 from rag.embedded import ChatEngine
 from rag.errors import NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
 from rag.library import Library, find_named
@@ -94,6 +95,7 @@ class Assistant:
         self._chain: Chain | None = None
         self._retriever: BaseRetriever | None = None
         self._ingested = False
+        self.rate = Rate(settings.questions_a_minute)
         self._line = Line(settings.concurrency, settings.queue_size)
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}

@@ -15,7 +15,8 @@ RagError                    every error this package raises on purpose; str(erro
 │   └── StoreLocked         another process holds the data folder
 ├── NothingIndexed          there is nothing to retrieve from
 ├── QuestionError           the question is empty or too long
-└── Busy                    as many questions as allowed are being answered already
+├── Busy                    as many questions as allowed are being answered already
+└── TooMany                 one visitor asks more often than is allowed
 """
 
 from __future__ import annotations
@@ -146,6 +147,13 @@ class Busy(RagError):
 
     code = "busy"
     status = 503
+
+
+class TooMany(RagError):
+    """One visitor asks more questions a minute than are allowed."""
+
+    code = "too_many"
+    status = 429
 
 
 class TextTooLong(EngineError):
