@@ -18,7 +18,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 
 from rag.context import count_tokens, pack
 from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
@@ -101,21 +101,21 @@ def build_chain(
     answer = RunnableLambda(packed) | prompt | chat_model | RunnableGenerator(whole_answer) | StrOutputParser()
 
     async def answered(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-        """Pass question and sources on, then the answer's pieces.
+        """The passages, then the answer's pieces.
 
-        In place of a second `assign`: that runs its part in a task of its own, which nothing ends when the reader goes
-        away before the first token (langchain-core 1.7.2), so that the model would work on for nobody.
+        In place of two `assign`s: each of these runs its part in a task of its own, which nothing ends when the reader
+        goes away meanwhile (langchain-core 1.7.2), so that a model would work on for nobody.
         """
         given: dict[str, Any] = {}
         async for piece in pieces:
             given |= piece
-            yield piece
+        given["sources"] = await retrieve(given, retriever)
+        yield {"sources": given["sources"]}
         async with aclosing(cast(AsyncGenerator[str, None], answer.astream(given))) as stream:
             async for text in stream:
                 yield {"answer": text}
 
-    retrieving = RunnableLambda(partial(retrieve, retriever=retriever))
-    return RunnablePassthrough.assign(sources=retrieving) | RunnableGenerator(answered)
+    return RunnableGenerator(answered)
 
 
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:

@@ -19,6 +19,7 @@ from rag.context import count_tokens
 from rag.errors import (
     EngineError,
     PromptTooLong,
+    RagError,
     SettingsError,
     TextTooLong,
     engine_error,
@@ -267,20 +268,36 @@ class InstructedOllamaEmbeddings(OllamaEmbeddings):
         """The vector of a question."""
         return self._embed([self.query_instruction + text])[0]
 
+    async def aembed_query(self, text: str) -> list[float]:
+        """The vector of a question. Who is cancelled meanwhile hangs up on Ollama, as a thread could not."""
+        assert self._async_client is not None
+        texts = [self.query_instruction + text]
+        try:
+            reply = await self._async_client.embed(self.model, texts, **self._options)
+        except Exception as error:
+            raise self._told(error) from error
+        return self._vectors(reply, texts)[0]
+
     def _embed(self, texts: list[str]) -> list[list[float]]:
         if not texts:
             return []
         assert self._client is not None
         try:
-            reply = self._client.embed(
-                self.model, texts, truncate=False, options=self._default_params, keep_alive=self.keep_alive
-            )
-        except ollama.ResponseError as error:
-            if "exceed" in error.error and "length" in error.error:
-                raise TextTooLong(f"A text is longer than the window of {self.model}.") from error
-            raise engine_error(error, f"ollama:{self.model}", str(self.base_url)) from error
+            reply = self._client.embed(self.model, texts, **self._options)
         except Exception as error:
-            raise engine_error(error, f"ollama:{self.model}", str(self.base_url)) from error
+            raise self._told(error) from error
+        return self._vectors(reply, texts)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"truncate": False, "options": self._default_params, "keep_alive": self.keep_alive}
+
+    def _told(self, error: Exception) -> RagError:
+        if isinstance(error, ollama.ResponseError) and "exceed" in error.error and "length" in error.error:
+            return TextTooLong(f"A text is longer than the window of {self.model}.")
+        return engine_error(error, f"ollama:{self.model}", str(self.base_url))
+
+    def _vectors(self, reply: ollama.EmbedResponse, texts: list[str]) -> list[list[float]]:
         if len(reply.embeddings) != len(texts):
             raise EngineError(f"Ollama sent {len(reply.embeddings)} vectors for {len(texts)} texts. Try again.")
         return [list(vector) for vector in reply.embeddings]
