@@ -106,9 +106,7 @@ def test_twenty_rounds_on_ollamas_wire(
     served: Served, door: Door, moment: Moment, caplog: pytest.LogCaptureFixture
 ) -> None:
     took = sorted(leave_once(served, door, moment) for _ in range(ROUNDS))
-    print(
-        f"\n{door.__name__} while {moment.__name__}: {ROUNDS}, median {took[ROUNDS // 2]:.2f} s, max {took[-1]:.2f}"
-    )
+    print(f"\n{door.__name__} while {moment.__name__}: {ROUNDS}, median {took[ROUNDS // 2]:.2f} s, max {took[-1]:.2f}")
     assert took[-1] < SECONDS
     works(served)
     assert not [record for record in caplog.records if record.exc_info]
