@@ -81,6 +81,8 @@ class Here(Handle):
                 self.close()
                 raise problem
             pause.wait(0.05)
+        for note in self._assistant.notes:
+            print(note, file=sys.stderr)
 
     @property
     def _library(self) -> Library:

@@ -97,8 +97,11 @@ class Library:
         self._chunks = 0
         self._began = 0.0
         remembered = ingest.store.folder.remembered("library")
-        self.removed |= set(remembered.get("removed", ()))
-        for source, told in remembered.get("wanted", {}).items():
+        removed, wanted = remembered.get("removed"), remembered.get("wanted")
+        self.removed |= set(map(str, removed if isinstance(removed, list) else ()))
+        for source, told in (wanted if isinstance(wanted, dict) else {}).items():
+            if not isinstance(told, dict):  # the file was damaged
+                continue
             if told.get("private"):
                 self._trusted.add(source)
             if told.get("reason"):
