@@ -21,12 +21,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this ap
 
 import gradio as gr
 import gradio.components.api_component  # it parses its source on import, which Python 3.11 cannot do beside threads
+from fastapi.exceptions import RequestValidationError
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from starlette.middleware import Middleware
 from tqdm import tqdm
 
-from rag.api import DESCRIPTION, build_routes, link_of
+from rag.api import DESCRIPTION, build_routes, link_of, say_what_is_wrong
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError
@@ -540,6 +541,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
             *build_routes(assistant, bare_health=bool(password)).routes,
             *build_library_routes(assistant).routes,
         ],
+        "exception_handlers": {RequestValidationError: say_what_is_wrong},
         "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token)],
     }
     if settings.mcp:
