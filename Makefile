@@ -4,13 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint format bench setup browser clean
+TOOLS := .tools/bin
+COMPILE := pip compile requirements.txt --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate
+
+.PHONY: run test soak lint format bench setup lock audit browser clean
 
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
 test: setup browser  ## all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: setup browser  ## the long runs: load, kills, faults and leaving in many rounds (an hour)
+	$(BIN)/python -m pytest -m soak --timeout 1800 -s $(ARGS)
 
 lint: setup  ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -26,11 +32,22 @@ bench: setup  ## what it costs, beside the article's program: ARGS="ws start --q
 
 setup: $(READY)  ## the virtual environment
 
-$(READY): requirements.txt
+lock: .tools/.ready  ## requirements.lock from requirements.txt: one version and its hashes for each system
+	$(TOOLS)/uv $(COMPILE) --custom-compile-command "make lock" --quiet -o requirements.lock
+
+audit: .tools/.ready  ## known vulnerabilities of the locked packages
+	@$(TOOLS)/python .ci/audit.py $(TOOLS)/pip-audit requirements.lock
+
+.tools/.ready:
+	$(PYTHON) -m venv .tools
+	$(TOOLS)/python -m pip install --quiet --only-binary=:all: uv pip-audit
+	@touch .tools/.ready
+
+$(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
 		|| (echo "Python 3.10 to 3.13 is needed, $(PYTHON) is `$(PYTHON) -V`. Try: make $(MAKECMDGOALS) PYTHON=python3.12" && exit 1)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --only-binary=:all: -r requirements.txt
+	$(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes -r requirements.lock
 	@touch $(READY)
 
 browser: setup  ## a Chromium for the browser tests
@@ -39,4 +56,4 @@ browser: setup  ## a Chromium for the browser tests
 		|| $(BIN)/python -m playwright install chromium
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .tools

@@ -22,10 +22,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this ap
 
 import gradio as gr
 import gradio.components.api_component  # it parses its source on import, which Python 3.11 cannot do beside threads
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from tqdm import tqdm
 
-from rag.api import DESCRIPTION, build_routes, told_of
+from rag.api import DESCRIPTION, build_routes, say_what_is_wrong, told_of
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.conversation import OPEN_QUOTE, as_messages, mark_stopped, show_answer, show_failure
@@ -47,6 +48,8 @@ EXAMPLES = [
     "How does an agent use tools?",
     "What are the limits of LLM agents?",
 ]
+MOST_EVENTS = 1000
+"""Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
 VIEWS = (
     '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
     '<button role="tab" data-view="library">Library</button></div>'
@@ -86,6 +89,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         update = Update()
         model = model if may_change(request) else ""
         try:
+            assistant.rate.check(request.client.host if request.client else "")
             async for update in assistant.stream_answer(message, as_messages(history), scope=scope, model=model):
                 awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
                 yield show_answer(update, message, scope, awaiting)
@@ -93,7 +97,10 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             yield show_failure(update, error)
 
     async def chat(
-        message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None
+        message: str,
+        history: list[dict[str, Any]] | None = None,
+        scope: list[str] | None = None,
+        request: gr.Request | None = None,
     ) -> AsyncGenerator[str, None]:
         """Ask a question about the sources; the answer streams, each output is the text so far.
 
@@ -103,13 +110,19 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
         try:
+            assistant.rate.check(request.client.host if request and request.client else "")
             async for update in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
                 if update.new:
                     yield update.text
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
 
-    async def predict(message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None) -> str:
+    async def predict(
+        message: str,
+        history: list[dict[str, Any]] | None = None,
+        scope: list[str] | None = None,
+        request: gr.Request | None = None,
+    ) -> str:
         """Ask a question about the sources and get the whole answer at once.
 
         Args:
@@ -117,11 +130,14 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
             scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
-        async with aclosing(chat(message, history, scope)) as pieces:
+        async with aclosing(chat(message, history, scope, request)) as pieces:
             return [text async for text in pieces][-1]
 
     async def answer(
-        message: str, history: list[dict[str, Any]] | None = None, scope: list[str] | None = None
+        message: str,
+        history: list[dict[str, Any]] | None = None,
+        scope: list[str] | None = None,
+        request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Ask a question about the sources and get the whole answer with the passage that supports each sentence.
 
@@ -132,13 +148,13 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         """
         update = Update()
         try:
+            assistant.rate.check(request.client.host if request and request.client else "")
             async for now in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
                 update = now
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
         return {"answer": update.text, "model": assistant.names.chat, **told_of(update)}
 
-    limit = assistant.settings.concurrency
     page: Page
     with Page(
         title=TITLE, fill_height=True, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
@@ -203,7 +219,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     save_history=True,
                     flagging_mode="manual",
                     flagging_dir=str(HERE / ".gradio" / "flagged"),
-                    concurrency_limit=limit,
+                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.chain.Line`
                     show_progress="hidden",
                     api_visibility="private",
                 )
@@ -212,9 +228,9 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         face.textbox.stop(
             mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
         )
-        gr.api(chat, api_name="chat", concurrency_limit=limit)  # type: ignore[attr-defined]
-        gr.api(predict, api_name="predict", concurrency_limit=limit)  # type: ignore[attr-defined]
-        gr.api(answer, api_name="answer", concurrency_limit=limit)  # type: ignore[attr-defined]
+        gr.api(chat, api_name="chat", concurrency_limit=None)  # type: ignore[attr-defined]
+        gr.api(predict, api_name="predict", concurrency_limit=None)  # type: ignore[attr-defined]
+        gr.api(answer, api_name="answer", concurrency_limit=None)  # type: ignore[attr-defined]
 
         seen = gr.State({})
         outputs = [status, actions, pull, retry, scope, model, seen]
@@ -258,7 +274,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
     for function in page.fns.values():
         if function.api_name == "flag":  # the thumbs under an answer: the page's own business
             function.api_visibility = "private"
-    page.queue(max_size=max(1, assistant.settings.queue_size), default_concurrency_limit=8, api_open=False)
+    page.queue(max_size=MOST_EVENTS, default_concurrency_limit=8, api_open=False)
     return page
 
 
@@ -451,6 +467,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
             *build_routes(assistant, bare_health=bool(password)).routes,
             *build_library_routes(assistant).routes,
         ],
+        "exception_handlers": {RequestValidationError: say_what_is_wrong},
         "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token)],
     }
     if settings.mcp:

@@ -112,6 +112,10 @@ def build_parser() -> argparse.ArgumentParser:
         " --embeddings ollama:mxbai-embed-large",
     )
     reindex.add_argument("--yes", action="store_true", help="do not ask, only say what it costs")
+    saving = command("backup", "write the library to one file, also while the app runs", " library.zip")
+    saving.add_argument("file", type=Path, metavar="FILE", help="a new file")
+    restoring = command("restore", "bring back the sources of a backup; what is there besides stays", " library.zip")
+    restoring.add_argument("file", type=Path, metavar="FILE", help="as `backup` wrote it")
     mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)", "")
     evaluation = command(
         "eval", "ask questions with known passages, and say how often they are found", " questions.jsonl"
@@ -160,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _evaluate(settings, given, own)
         if name == "doctor":
             return commands.doctor(settings)
+        if name == "backup":
+            return commands.backup(settings, own["file"].expanduser().absolute())
         return _on_library(name, settings, own)
     except RagError as error:
         print(json.dumps(failure_of(error), ensure_ascii=False) if as_json else error, file=sys.stderr)
@@ -179,6 +185,8 @@ def _on_library(name: str, settings: Settings, own: dict[str, Any]) -> int:
             return commands.reindex(handle, settings, own["yes"])
         if name == "remove":
             return commands.remove(handle, [_absolute(item) for item in own["names"]])
+        if name == "restore":
+            return commands.follow(handle, lambda: handle.restore(own["file"].expanduser().absolute()))
         names = [_absolute(item) for item in own["names"]]
         if name == "refresh":
             known = [entry["source"] for entry in handle.look()["sources"]] if names else []
@@ -211,10 +219,8 @@ async def _ask(settings: Settings, question: str, only: list[str], as_json: bool
                     print(update.new, end="", flush=True)
         _close(text, done_frame(update), as_json)
         return 0
-    except RagError:
-        if text and not as_json:
-            print(" …")
-        raise
+    except RagError as error:
+        return _fail(failure_of(error, text), text, as_json)
     finally:
         await asyncio.to_thread(assistant.close)
 
@@ -237,8 +243,7 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
                     frame: dict[str, Any] = json.loads(line.removeprefix("data: "))
                     if "error" in frame:
                         told = {"error": frame["error"], "code": frame["code"]}
-                        print(json.dumps(told, ensure_ascii=False) if as_json else told["error"], file=sys.stderr)
-                        return 1
+                        return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
                     text += frame["message"]
                     if frame.get("done"):
                         _close(text, frame, as_json)
@@ -248,6 +253,14 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
     except httpx.HTTPError as error:
         raise EngineUnreachable(f"The app at {url} holds the data folder and does not answer. Restart it.") from error
     raise EngineUnreachable(f"The app at {url} ended in the middle of the answer.")
+
+
+def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:
+    """Say why there is no answer, after the part of it that had come. Returns the exit code."""
+    if text and not as_json:
+        print(" … (cut off)")
+    print(json.dumps(told, ensure_ascii=False) if as_json else told["error"], file=sys.stderr)
+    return 1
 
 
 def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:

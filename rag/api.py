@@ -29,6 +29,7 @@ from rag.assistant import Assistant
 from rag.chain import Timings, Update, check_question
 from rag.errors import Busy, QuestionError, RagError
 from rag.grounding import text_fragment
+from rag.guard import caller_of
 from rag.loader import is_url
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ give the same answers.
 `{"question", "history", "scope"}`.
 Each piece of the answer is a frame `{"message": piece}`; then comes
 `{"message": "", "done": true, "sources": [...], "grounding": [...], "timings": {...}, ...}`.
-An error is `{"error", "code", "done": true}` and leaves the socket usable. Questions sent meanwhile wait their turn,
-four at most.
+An error is `{"error", "code", "done": true}`, with `"cut_off": true` where a part of the answer had come, and leaves
+the socket usable. Questions sent meanwhile wait their turn, four at most.
 
 Where the app asks for credentials, give HTTP Basic or the password as a bearer token.
 """
@@ -139,10 +140,12 @@ class Answer(Told):
 
 
 class Failure(BaseModel):
-    """Why there is no answer: `error` for people, `code` for programs."""
+    """Why there is no answer: `error` for people, `code` for programs. `partial` is what had come of one."""
 
     error: str
     code: str
+    cut_off: bool = Field(False, description="A part of the answer had come.")
+    partial: str = Field("", description="That part, where it was not sent before.")
 
 
 def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:
@@ -235,9 +238,14 @@ def told_of(update: Update) -> dict[str, Any]:
     }
 
 
-def failure_of(error: RagError) -> dict[str, Any]:
-    """An error as every door but the page gives it."""
-    return {"error": str(error), "code": error.code}
+def failure_of(error: RagError, partial: str = "", *, sent: bool = False) -> dict[str, Any]:
+    """An error as every door but the page gives it; marked where a `partial` answer had come, `sent` or not."""
+    told: dict[str, Any] = {"error": str(error), "code": error.code}
+    if partial:
+        told["cut_off"] = True
+        if not sent:
+            told["partial"] = partial
+    return told
 
 
 async def _while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
@@ -247,6 +255,13 @@ async def _while_connected(request: Request, updates: AsyncGenerator[Update, Non
             if await request.is_disconnected():
                 return
             yield update
+
+
+async def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
+    """The answer to a request that does not fit, on Gradio's own routes: FastAPI's fails on bytes that are no text."""
+    assert isinstance(error, RequestValidationError)
+    told = f"The request does not fit: {_first(error.errors())}."
+    return JSONResponse({"error": told, "code": QuestionError.code, "detail": told}, QuestionError.status)
 
 
 class PlainRoute(APIRoute):
@@ -276,6 +291,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
     router = APIRouter(tags=["answers"], route_class=PlainRoute)
     failures: dict[int | str, dict[str, Any]] = {
         422: {"model": Failure, "description": "The question is missing, empty or too long."},
+        429: {"model": Failure, "description": "More questions a minute than one visitor may ask."},
         503: {"model": Failure, "description": "The engine cannot answer now; the text says what to do."},
     }
 
@@ -294,11 +310,12 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
         update = Update()
         try:
+            assistant.rate.check(caller_of(request.scope))
             async with aclosing(_while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
                 async for now in updates:
                     update = now
         except RagError as error:
-            return JSONResponse(failure_of(error), error.status)
+            return JSONResponse(failure_of(error, update.text), error.status)
         if update.phase != "done":
             return Response(status_code=499)  # the client is gone; nobody reads this
         whole = sources or VERSIONED in request.headers.get("accept", "").replace(" ", "")
@@ -314,11 +331,13 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         """
         try:
             check_question(question.question, assistant.settings.max_question)
+            assistant.rate.check(caller_of(request.scope))
         except RagError as error:
             return JSONResponse(failure_of(error), error.status)
         updates = assistant.stream_answer(question.question, messages_of(question.history), scope=question.scope)
 
         async def events() -> AsyncIterator[str]:
+            update = Update()
             try:
                 async with aclosing(_while_connected(request, updates)) as connected:
                     async for update in connected:
@@ -329,7 +348,8 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
                         elif not update.new:
                             yield f": {update.phase}\n\n"
             except RagError as error:
-                yield f"event: error\ndata: {_json({**failure_of(error), 'done': True})}\n\n"
+                failure = failure_of(error, update.text, sent=True)
+                yield f"event: error\ndata: {_json({**failure, 'done': True})}\n\n"
 
         return StreamingResponse(
             events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -430,7 +450,9 @@ class ChatSocket:
             updates = self._assistant.stream_answer(
                 question.question, messages_of(question.history), scope=question.scope
             )
+            update = Update()
             try:
+                self._assistant.rate.check(caller_of(self._socket.scope))
                 async with aclosing(updates):
                     async for update in updates:
                         if update.new:
@@ -438,10 +460,10 @@ class ChatSocket:
                         if update.phase == "done":
                             await self._send(done_frame(update))
             except RagError as error:
-                await self._fail(error)
+                await self._fail(error, update.text)
 
-    async def _fail(self, error: RagError) -> None:
-        await self._send({**failure_of(error), "done": True})
+    async def _fail(self, error: RagError, sent: str = "") -> None:
+        await self._send({**failure_of(error, sent, sent=True), "done": True})
 
     async def _send(self, frame: dict[str, Any]) -> None:
         async with self._sending:

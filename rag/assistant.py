@@ -39,10 +39,11 @@ from rag.chain import (
 from rag.embedded import ChatEngine
 from rag.errors import NothingIndexed, QuestionError, RagError, SourceError, not_pulled
 from rag.followup import build_rewriter, standalone
+from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
 from rag.library import Library, find_named
-from rag.loader import GUIDE
+from rag.loader import GUIDE, is_url
 from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.relevance import Judge, beginnings, tell_nothing_found, tell_what_can_be_asked
 from rag.retriever import build_retriever
@@ -103,6 +104,7 @@ class Assistant:
         self._judge: tuple[Store, Judge] | None = None
         self._judging = threading.Lock()
         self._ingested = False
+        self.rate = Rate(settings.questions_a_minute)
         self._line = Line(settings.concurrency, settings.queue_size)
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
@@ -297,6 +299,7 @@ class Assistant:
             assert self.indexes.active is not None
             self.library = Library(self.indexes.active.ingest, self.settings, self._wake["index"].set, self._indexing)
             self._link()
+            self._ask_for_damaged()
             if not self._alone:
                 self._ask_for_named()
         assert self.indexes.active is not None and self.library is not None
@@ -403,6 +406,18 @@ class Assistant:
     def _note(self, text: str) -> None:
         log.warning("%s", text)
         self.notes.append(text)
+
+    def _ask_for_damaged(self) -> None:
+        """Name the texts that cannot be read any more, and ask for their sources again."""
+        assert self.library is not None and self._store is not None
+        for source, kept in self.folder.set_damaged_aside(self._store.named):
+            again = f"{source} is loaded again" if source else "add its source again"
+            self._note(f"A text was damaged and is kept as {kept}; {again}.")
+            if source:
+                try:
+                    self.library.add([source], private=not is_url(source))
+                except SourceError as error:
+                    self.library.failed[source] = error.reason
 
     def _ask_for_named(self) -> None:
         """Ask for every source in the settings, but not again for the default one where it was removed."""

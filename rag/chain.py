@@ -85,11 +85,13 @@ class Update:
     `asked` is what was searched for, once that is known: a follow-up's own words lean on what was said before. `unread`
     passages did not fit the model's window. `refused`: nothing that was found speaks to the question, and no model was
     asked. `grounding`, at the end, has the answer's sentences with what supports each; None: it could not be told.
+    `ahead`: while it is queued, the questions that are answered or wait before it.
     """
 
     phase: Phase = "queued"
     text: str = ""
     new: str = ""
+    ahead: int | None = None
     sources: tuple[Document, ...] = ()
     timings: Timings = field(default_factory=Timings)
     asked: str = ""
@@ -238,23 +240,32 @@ class Line:
 
     def __init__(self, places: int, waiting: int) -> None:
         self._slots = asyncio.Semaphore(places)
+        self._places = places
         self._room = places + waiting
         self._inside = 0
+        self._waiting: list[object] = []
 
-    async def enter(self) -> None:
+    def ahead(self, who: object) -> int | None:
+        """The questions that are answered or wait before this one; None: it is being answered itself."""
+        return self._places + self._waiting.index(who) if who in self._waiting else None
+
+    async def enter(self, who: object) -> None:
         """Take a place; wait for it if need be.
 
         Raises:
             Busy: too many wait already.
         """
         if self._inside >= self._room:
-            raise Busy(f"{self._inside} questions are being answered or wait already. Try again in a moment.")
+            raise Busy(f"Busy: {self._inside} questions are ahead of you, and no more may wait. Try again in a moment.")
         self._inside += 1
+        self._waiting.append(who)
         try:
             await self._slots.acquire()
         except BaseException:
             self._inside -= 1
             raise
+        finally:
+            self._waiting.remove(who)
 
     def leave(self) -> None:
         """Give the place back."""
@@ -308,13 +319,14 @@ async def stream_answer(
     now = Update()
     began = time.monotonic()
     yield now
-    entering = asyncio.ensure_future(line.enter())
+    who = object()
+    entering = asyncio.ensure_future(line.enter(who))
     try:
         while not entering.done():
             await asyncio.wait({entering}, timeout=TICK_SECONDS)
             if time.monotonic() - began > QUEUE_SECONDS and not entering.done():
                 raise Busy(f"No place became free within {QUEUE_SECONDS:.0f} seconds. Try again later.")
-            yield replace(now, timings=Timings(total=time.monotonic() - began))
+            yield replace(now, ahead=line.ahead(who), timings=Timings(total=time.monotonic() - began))
         entering.result()
     except BaseException:
         if not entering.cancel() and not entering.cancelled() and entering.exception() is None:

@@ -1,4 +1,4 @@
-"""The library from the terminal: ingest, sources, refresh, remove, doctor.
+"""The library from the terminal: ingest, sources, refresh, remove, backup, restore, doctor.
 
 Each command opens the data folder itself, or, while the app runs, hands its work to the app.
 """
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from rag.assistant import Assistant
+from rag.backup import Backup, write_backup
 from rag.embedded import CHAT_WEIGHTS
 from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
 from rag.library import Library, counted, find_named, told_size
@@ -44,6 +46,9 @@ class Handle(Protocol):
 
     def remove(self, sources: Sequence[str]) -> None:
         """Forget sources."""
+
+    def restore(self, file: Path) -> list[str]:
+        """Bring back the sources of a backup."""
 
     def cancel(self) -> None:
         """Stop what is under way."""
@@ -76,6 +81,8 @@ class Here(Handle):
                 self.close()
                 raise problem
             pause.wait(0.05)
+        for note in self._assistant.notes:
+            print(note, file=sys.stderr)
 
     @property
     def _library(self) -> Library:
@@ -99,6 +106,10 @@ class Here(Handle):
     @override
     def remove(self, sources: Sequence[str]) -> None:
         self._library.remove(sources)
+
+    @override
+    def restore(self, file: Path) -> list[str]:
+        return self._library.restore(Backup(file))
 
     @override
     def cancel(self) -> None:
@@ -157,6 +168,10 @@ class Running(Handle):
     @override
     def remove(self, sources: Sequence[str]) -> None:
         self._call("DELETE", f"library?{urlencode([('source', source) for source in sources])}")
+
+    @override
+    def restore(self, file: Path) -> list[str]:
+        return list(self._call("POST", "library/restore", json={"file": str(file)})["asked"])
 
     @override
     def cancel(self) -> None:
@@ -252,6 +267,14 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
             told = entry["reason"] if failed else f"{entry['title']}, {counted(entry['chunks'], 'chunk')}"
             print(f"{entry['state']:8} {entry['source']}: {told}", file=sys.stderr if failed else sys.stdout)
     return int(code)
+
+
+def backup(settings: Settings, target: Path) -> int:
+    """Write the library to a file, whether the app runs or not."""
+    count = write_backup(DataFolder(settings.data_dir), target)
+    size = target.stat().st_size
+    print(f"{count} sources are in {target} ({size / 1e6:.1f} MB). Bring them back: python -m rag restore {target}")
+    return 0
 
 
 def reindex(handle: Handle, settings: Settings, agreed: bool) -> int:

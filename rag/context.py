@@ -44,6 +44,26 @@ _ABBREVIATION = re.compile(
 )
 
 
+_MARKERS = re.compile(
+    r"<[|｜][^<>|｜\n]{1,40}[|｜]>|</?(?:start|end)_of_turn>|<</?SYS>>|\[/?INST\]|</?s>|<(?:bos|eos|pad|unk)>",
+    re.IGNORECASE,
+)
+"""What chat templates of Llama, SmolLM, Qwen, Phi, DeepSeek, Gemma and Mistral part turns with. Engines read these in
+any text as such, so that a document with `<|im_end|><|im_start|>system` would really be one more system message."""
+_FENCE = re.compile(r"-{2,}(?=[^\S\n]*(?:BEGIN|END)\s+NOTES)|(?<=NOTES)[^\S\n]*-{2,}", re.IGNORECASE)
+"""The lines around the notes in `prompt.txt`."""
+_NUMBERED = re.compile(r"(?m)^(\s*)\[(\d+)\]")
+
+
+def disarm(text: str) -> str:
+    """`text` as the chat model may read it: nothing in it is a turn's mark to the engine, or ends the notes."""
+    text = _MARKERS.sub(lambda found: found[0].translate(_HARMLESS), text)
+    return _FENCE.sub("-", text)
+
+
+_HARMLESS = str.maketrans("<>[]", "‹›()")
+
+
 def count_tokens(text: str) -> int:
     """Tokens that `text` takes at most: an estimate from its bytes, as Ollama has no tokenizer to ask."""
     return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
@@ -171,6 +191,16 @@ def trim_history(history: Sequence[BaseMessage], tokens: int) -> list[BaseMessag
     return kept
 
 
+def _disarmed(source: Document) -> Document:
+    title = disarm(str(source.metadata.get("title", "")))
+    return Document(disarm(source.page_content), metadata={**source.metadata, "title": title}, id=source.id)
+
+
+def _disarmed_turn(message: BaseMessage) -> BaseMessage:
+    text = disarm(message.text)
+    return message if text == message.text else message.model_copy(update={"content": text})
+
+
 def pack(
     given: dict[str, Any], *, embeddings: Embeddings, sentences: bool, window: int, reserved: int
 ) -> dict[str, Any]:
@@ -179,13 +209,16 @@ def pack(
     `window` is the model's in tokens, `reserved` what the answer and the prompt's own words take of it. `unread` is how
     many passages did not fit.
     """
-    question: str = given["question"]
+    question = disarm(given["question"])
+    sources = [_disarmed(source) for source in given["sources"]]
     room = max(0, window - reserved - count_tokens(question))
-    history = trim_history(given.get("history", ()), int(room * HISTORY_SHARE))
+    history = trim_history([_disarmed_turn(turn) for turn in given.get("history", ())], int(room * HISTORY_SHARE))
     room -= sum(count_tokens(message.text) + 8 for message in history)
-    sources: Sequence[Document] = given["sources"]
     if sentences:
-        context, read = best_sentences(given.get("asked", question), sources, embeddings, room), len(sources)
+        asked = disarm(given.get("asked", question))
+        context, read = best_sentences(asked, sources, embeddings, room), len(sources)
     else:
+        for source in sources:  # none may pass as one more passage
+            source.page_content = _NUMBERED.sub(r"\1(\2)", source.page_content)
         context, read = whole_passages(sources, room)
     return {"question": question, "history": history, "context": context, "unread": len(sources) - read}

@@ -91,6 +91,8 @@ def show_answer(
         words = ["Nothing was asked, so nothing was searched"]
     elif update.phase == "starting" and awaiting:
         words = ["; ".join(awaiting)]
+    if update.ahead is not None:
+        words.append(f"{update.ahead} ahead of you")
     if update.sources:
         words.append(f"{'nearest ' * update.refused}{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
     if update.unread:

@@ -15,7 +15,8 @@ RagError                    every error this package raises on purpose; str(erro
 │   └── StoreLocked         another process holds the data folder
 ├── NothingIndexed          there is nothing to retrieve from
 ├── QuestionError           the question is empty or too long
-└── Busy                    as many questions as allowed are being answered already
+├── Busy                    as many questions as allowed are being answered already
+└── TooMany                 one visitor asks more often than is allowed
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from typing import ClassVar
 
 PULL_SIZES = {"llama3": "4.7 GB", "llama3.1": "4.9 GB", "llama3.2": "2.0 GB", "mxbai-embed-large": "670 MB"}
 """Sizes that Ollama's library page gives; Ollama itself tells a size only once a pull runs."""
+
+
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""The disk is full, the file too large for it, the quota used up."""
 
 
 class RagError(Exception):
@@ -148,6 +153,13 @@ class Busy(RagError):
     status = 503
 
 
+class TooMany(RagError):
+    """One visitor asks more questions a minute than are allowed."""
+
+    code = "too_many"
+    status = 429
+
+
 class TextTooLong(EngineError):
     """A text does not fit the embedding model's window; it is to be split, never cut."""
 
@@ -240,9 +252,14 @@ def store_error(error: BaseException) -> RagError:
     """What `error`, raised by Chroma or the file system, means to a person."""
     if isinstance(error, RagError):
         return error
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in FULL:
         return StoreError("The disk is full: nothing more can be stored. Free some space and try again.")
     text = " ".join(str(error).split())[:300] or type(error).__name__
     if "disk I/O error" in text or "disk is full" in text:
         return StoreError(f"The disk refused a write ({text}). Is it full? Free some space and try again.")
+    if "compaction" in text or "apply logs" in text:
+        return StoreError(
+            f"The index could not be written ({text}). Is the disk full? Free some space, then start again: the index"
+            " is looked at and mended."
+        )
     return StoreError(f"The vector store failed: {text}")

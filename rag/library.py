@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from rag.backup import Backup
 from rag.crawl import find_pages
 from rag.errors import RagError, SourceError, SourceRefused, StoreError, TextTooLong
 from rag.fetch import Page, normalised
@@ -116,8 +117,11 @@ class Library:
         self._chunks = 0
         self._began = 0.0
         remembered = ingest.store.folder.remembered("library")
-        self.removed |= set(remembered.get("removed", ()))
-        for source, told in remembered.get("wanted", {}).items():
+        removed, wanted = remembered.get("removed"), remembered.get("wanted")
+        self.removed |= set(map(str, removed if isinstance(removed, list) else ()))
+        for source, told in (wanted if isinstance(wanted, dict) else {}).items():
+            if not isinstance(told, dict):  # the file was damaged
+                continue
             if told.get("private"):
                 self._trusted.add(source)
             if told.get("reason"):
@@ -191,6 +195,28 @@ class Library:
             self._remember()
         self._wake()
         return [job.source for job in jobs]
+
+    def restore(self, backup: Backup) -> list[str]:
+        """Bring back the sources of a backup, each in place of the version there is; returns them.
+
+        Raises:
+            StoreError: something is under way, or the backup cannot be written to the data folder.
+        """
+        store, taken = self._ingest.store, []
+        with self._lock:
+            if self.busy:
+                raise StoreError("Sources are being added. Wait for their end, or cancel it, then restore.")
+            for record in backup.records(store.folder):
+                if not store.has(record):
+                    store.folder.write_unfinished(record)
+                    self._loaded[record.source] = Job(record.source, False, loaded=True)
+                self.failed.pop(record.source, None)
+                self.removed.discard(record.source)
+                taken.append(record.source)
+            self._remember()
+        self._wake()
+        known = set(taken) | {entry.source for entry in self.entries()}
+        return taken + self._ask([Job(source, False) for source in backup.wanted if source not in known])
 
     def remove(self, sources: Sequence[str]) -> None:
         """Forget sources: from now on no answer is drawn from them.

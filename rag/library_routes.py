@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from rag.api import PlainRoute, failure_of
 from rag.assistant import Assistant
+from rag.backup import Backup
 from rag.errors import NothingIndexed, RagError, SourceRefused
 from rag.library import MOST_PAGES, Library
 from rag.loader import is_url
@@ -47,6 +48,12 @@ class Refresh(BaseModel):
     """Sources to ask again; all of them where none is named."""
 
     sources: list[str] | None = None
+
+
+class Restore(BaseModel):
+    """A backup to bring back."""
+
+    file: str = Field(description="Its path on the app's own machine.")
 
 
 class Index(BaseModel):
@@ -108,6 +115,14 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
     async def refresh(request: Request, given: Refresh) -> Response:
         """Ask whether sources have changed; what has is indexed anew, and the old version answers until then."""
         return await change(request, lambda: library().refresh(given.sources), 202)
+
+    @router.post("/library/restore", status_code=202)
+    async def restore(request: Request, given: Restore) -> Response:
+        """Bring back the sources of a backup; for the owner's own command line, as it names a file of the machine."""
+        if request.scope.get("visitor") != "owner":
+            told_why = "Only the owner's own command can restore: python -m rag restore FILE"
+            return JSONResponse({"error": told_why, "code": "refused"}, 403)
+        return await change(request, lambda: library().restore(Backup(Path(given.file))), 202)
 
     @router.post("/library/cancel")
     async def cancel(request: Request) -> Response:

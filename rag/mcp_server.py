@@ -15,6 +15,7 @@ from rag.api import Turn, messages_of, sources_of, told_of
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError, SettingsError
+from rag.guard import CALLER
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -50,6 +51,7 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
         """
         update = Update()
         try:
+            assistant.rate.check(CALLER.get())
             answer = assistant.stream_answer(question, messages_of(history or []), scope=scope or ())
             async with aclosing(answer) as updates:
                 async for now in updates:
@@ -67,6 +69,7 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
             scope: Sources to search, as the tool `sources` names them; all of them if it is left out.
         """
         try:
+            assistant.rate.check(CALLER.get())
             return {"passages": sources_of(await assistant.search(query, scope or ()))}
         except RagError as error:
             raise ToolError(f"{error.code}: {error}") from error

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import ollama
 from langchain_core.embeddings import Embeddings
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 
@@ -20,6 +20,7 @@ from rag.context import count_tokens
 from rag.errors import (
     EngineError,
     PromptTooLong,
+    RagError,
     SettingsError,
     TextTooLong,
     engine_error,
@@ -236,6 +237,12 @@ class FittedChatOllama(ChatOllama):
     window: int
     answer_tokens: int
 
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop, **kwargs)
+        if model := kwargs.get("model"):  # `ChatOllama` tells its tracer its own name (langchain-ollama 1.1.0)
+            params["ls_model_name"] = model
+        return params
+
     def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         need = sum(count_tokens(message.text) + 8 for message in messages) + self.answer_tokens
         if need > self.window:
@@ -286,20 +293,36 @@ class InstructedOllamaEmbeddings(OllamaEmbeddings):
         """The vector of a question."""
         return self._embed([self.query_instruction + text])[0]
 
+    async def aembed_query(self, text: str) -> list[float]:
+        """The vector of a question. Who is cancelled meanwhile hangs up on Ollama, as a thread could not."""
+        assert self._async_client is not None
+        texts = [self.query_instruction + text]
+        try:
+            reply = await self._async_client.embed(self.model, texts, **self._options)
+        except Exception as error:
+            raise self._told(error) from error
+        return self._vectors(reply, texts)[0]
+
     def _embed(self, texts: list[str]) -> list[list[float]]:
         if not texts:
             return []
         assert self._client is not None
         try:
-            reply = self._client.embed(
-                self.model, texts, truncate=False, options=self._default_params, keep_alive=self.keep_alive
-            )
-        except ollama.ResponseError as error:
-            if "exceed" in error.error and "length" in error.error:
-                raise TextTooLong(f"A text is longer than the window of {self.model}.") from error
-            raise engine_error(error, f"ollama:{self.model}", str(self.base_url)) from error
+            reply = self._client.embed(self.model, texts, **self._options)
         except Exception as error:
-            raise engine_error(error, f"ollama:{self.model}", str(self.base_url)) from error
+            raise self._told(error) from error
+        return self._vectors(reply, texts)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"truncate": False, "options": self._default_params, "keep_alive": self.keep_alive}
+
+    def _told(self, error: Exception) -> RagError:
+        if isinstance(error, ollama.ResponseError) and "exceed" in error.error and "length" in error.error:
+            return TextTooLong(f"A text is longer than the window of {self.model}.")
+        return engine_error(error, f"ollama:{self.model}", str(self.base_url))
+
+    def _vectors(self, reply: ollama.EmbedResponse, texts: list[str]) -> list[list[float]]:
         if len(reply.embeddings) != len(texts):
             raise EngineError(f"Ollama sent {len(reply.embeddings)} vectors for {len(texts)} texts. Try again.")
         return [list(vector) for vector in reply.embeddings]
@@ -374,7 +397,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             timeout=settings.first_token_timeout + 30,
             stream_usage=False,
             use_responses_api=False,
-            stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:"],
+            stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
             extra_body={"repeat_penalty": 1.05, "cache_prompt": True},
         ), CONTEXT_WINDOW
     from langchain.chat_models import init_chat_model

@@ -67,8 +67,17 @@ class HybridRetriever(BaseRetriever):
         scope: Sequence[str] = (),
         k: int | None = None,
     ) -> list[Document]:
+        import numpy as np
+
+        index = await run_in_executor(None, self.store.words)
+        asked = await run_in_executor(None, index.corrected, query)
+        try:
+            vector: Vector = np.asarray(await self.store.embeddings.aembed_query(asked), dtype=np.float32)
+        except Exception as error:
+            raise engine_error(error, *self.store.engine) from error
+        most = self.k if k is None else k
         return await run_in_executor(
-            None, self._get_relevant_documents, query, run_manager=run_manager.get_sync(), scope=scope, k=k
+            None, self.store.look, lambda hidden: self._find(index, asked, vector, most, scope, hidden)
         )
 
     def _vector(self, text: str) -> Vector:

@@ -22,6 +22,8 @@ from rag.errors import SettingsError
 
 APP_NAME = "local-rag-chat"
 DEFAULT_SOURCE = "https://lilianweng.github.io/posts/2023-06-23-agent/"
+QUESTIONS_A_MINUTE = 30
+"""What one address may ask where others can reach the app."""
 PROMPT_VARIABLES = ("context", "question")
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -105,6 +107,9 @@ class Settings(BaseSettings):
     concurrency: int = Field(4, ge=1, le=1000, description="Questions answered at the same time")
     queue_size: int = Field(32, ge=0, le=10_000, description="Questions that may wait beyond those")
     max_question: int = Field(8000, ge=10, description="Characters in a question, at most")
+    rate_limit: int | None = Field(
+        None, ge=0, description="Questions a minute from one address (0: any; default: 30 where others reach the app)"
+    )
     first_token_timeout: float = Field(
         180.0, gt=0, description="Seconds to wait for the first token (model load included)"
     )
@@ -199,6 +204,13 @@ class Settings(BaseSettings):
                 f"RAG_CHUNK_OVERLAP: {self.chunk_overlap} is not smaller than RAG_CHUNK_SIZE ({self.chunk_size})"
             )
         return self
+
+    @property
+    def questions_a_minute(self) -> int:
+        """What one visitor may ask; 0: any number."""
+        if self.rate_limit is not None:
+            return self.rate_limit
+        return 0 if self.on_loopback else QUESTIONS_A_MINUTE
 
     @property
     def on_loopback(self) -> bool:

@@ -30,7 +30,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -245,6 +245,22 @@ class DataFolder:
             if path.name.endswith(".new.json") == unfinished and (record := _read_record(path)):
                 yield record
 
+    def set_damaged_aside(self, named: Iterable[str]) -> list[tuple[str, str]]:
+        """Move text files away that cannot be read. Returns each one's source, "" if it is none of those `named`, and
+        where it is now.
+        """
+        sources = {self._file(source).name: source for source in named}
+        moved = []
+        for path in sorted(self._texts.glob("*.json")):
+            if _read_record(path) is None and path.exists():
+                target = path.with_suffix(".damaged")
+                try:
+                    os.replace(path, target)
+                except OSError as error:
+                    raise store_error(error) from error
+                moved.append((sources.get(path.name.replace(".new.json", ".json"), ""), str(target)))
+        return moved
+
     def write_unfinished(self, record: Record) -> None:
         """Keep what was loaded, so that the next start can finish its indexing."""
         path = self._file(record.source, ".new.json")
@@ -320,7 +336,7 @@ class DataFolder:
 
     def keeps(self, source: str) -> bool:
         """Whether a source is a copy in this folder."""
-        return Path(source).parent.parent == self.path / KEPT
+        return Path(source).parent.parent == self.path / KEPT and ".." not in Path(source).parts
 
     def _file(self, source: str, suffix: str = ".json") -> Path:
         return self._texts / (hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:24] + suffix)
@@ -361,6 +377,8 @@ class Store:
         self.splitter = splitter
         self.digest = digest
         self.embeddings = embeddings
+        self.named: set[str] = set()
+        """Sources of all rows there were at the start, also of those that no question may see."""
         self._changing = threading.Lock()
         self._words: LexicalIndex | None = None
         try:
@@ -388,6 +406,7 @@ class Store:
             record = self.folder.read(source)
             if whole and record is not None and record.revision(self.splitter) == revision:
                 found[source] = _indexed(record, len(metadatas), revision)
+        self.named = {str(row[0].get("source")) for row in rows.values()}
         visible = {item.revision for item in found.values()}
         return found, frozenset(rows.keys() - visible)
 

@@ -79,3 +79,23 @@ def test_every_direct_import_is_in_the_requirements() -> None:
 def test_the_files_that_the_readme_names_are_there() -> None:
     for name in set(re.findall(r"(?<![\w/])(?:rag|docs|tests)/[\w./-]+\.\w+", README)):
         assert (ROOT / name).exists(), name
+
+
+def test_the_lock_fits_the_requirements() -> None:
+    """`make lock` was run after the last change of the requirements: `make setup` installs the lock."""
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    locked = [Requirement(line.rstrip(" \\")) for line in lines if re.match(r"[a-z0-9]", line)]
+    wanted = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    for each in map(Requirement, filter(None, wanted)):
+        versions = [str(item.specifier).removeprefix("==") for item in locked if item.name == canonical(each.name)]
+        assert versions, f"{each.name} is not locked: run `make lock`"
+        assert all(each.specifier.contains(version, prereleases=True) for version in versions), each
+    text = "\n".join(lines)
+    assert text.count("--hash=sha256:") > 3 * len(locked)
+    assert "index-url" not in text and "://" not in text, "the lock names a host"
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

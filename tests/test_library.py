@@ -328,7 +328,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     told = capsys.readouterr().out
     assert "exit codes: 0" in told
-    for command in ("ingest", "sources", "refresh", "remove", "ask", "doctor", "mcp"):
+    for command in ("ingest", "sources", "refresh", "remove", "backup", "restore", "ask", "doctor", "mcp"):
         assert command in told
         with pytest.raises(SystemExit):
             main([command, "--help"])

@@ -189,10 +189,5 @@ class TestStandard(ChatModelUnitTests):
         return FittedChatOllama
 
     @property
-    def supports_model_override(self) -> bool:
-        """`ChatOllama` itself tells its tracer its own name (langchain-ollama 1.1.0)."""
-        return False
-
-    @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": "llama3", "window": 8192, "answer_tokens": 100, "client_kwargs": {"timeout": httpx.Timeout(5)}}

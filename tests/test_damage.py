@@ -1,0 +1,311 @@
+"""A data folder that is damaged, full or not to be written to: each is named, and mended or told what to do.
+
+The long run goes through sixteen ways in which an index is damaged, and kills every kind of change fifty times.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import rag.store
+from rag.assistant import Assistant
+from rag.errors import StoreError
+from rag.settings import Settings
+from tests.conftest import ROOT, Pages, make_settings, wait_until
+from tests.test_library import run
+from tests.test_store import Library
+
+ROWS = 150
+HNSW = ("data_level0.bin", "header.bin", "length.bin", "link_lists.bin", "index_metadata.pickle")
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"x" * 4096 + path.read_bytes()[4096:])
+
+
+def pages_damaged(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    rng = random.Random(1)
+    for start in range(8192, len(data) - 4096, 8192):
+        data[start : start + 4096] = rng.randbytes(4096)
+    path.write_bytes(data)
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def all_deleted(path: Path) -> None:
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.parent.rmdir()
+
+
+MUTATIONS: list[tuple[str, Callable[[Path], None]]] = [
+    *(("chroma.sqlite3", how) for how in (emptied, cut, garbage, pages_damaged, deleted)),
+    (HNSW[0], all_deleted),
+    *((name, how) for name in HNSW for how in (cut, deleted)),
+]
+SHORT = {("header.bin", cut), ("data_level0.bin", deleted), ("chroma.sqlite3", pages_damaged)}
+
+
+@pytest.fixture
+def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A library whose vectors are in files of the graph, as those of 10,000 rows are."""
+    monkeypatch.setattr(rag.store, "SYNC_THRESHOLD", 100)
+    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    library = Library(settings)
+    for name in ("a", "b"):
+        text = "\n\n".join(
+            f"The moon {number:03} of {name} pulls the sea, on every shore of it." for number in range(ROWS)
+        )
+        (tmp_path / f"{name}.md").write_text(text)
+        library.add(tmp_path / f"{name}.md")
+    library.close()
+    return settings
+
+
+def test_there_are_sixteen() -> None:
+    assert len(MUTATIONS) == 16 and {(name, how) for name, how in MUTATIONS} >= SHORT
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        pytest.param(name, how, id=f"{name} {how.__name__}", marks=[] if (name, how) in SHORT else [pytest.mark.soak])
+        for name, how in MUTATIONS
+    ],
+)
+def test_a_damaged_index_is_found_set_aside_and_built_again(
+    name: str, how: Callable[[Path], None], flushed: Settings
+) -> None:
+    chroma = flushed.data_dir / "chroma"
+    found = [chroma / name] if name.endswith("sqlite3") else list(chroma.glob(f"*/{name}"))
+    assert found, f"the index has no {name}: {sorted(map(str, chroma.rglob('*')))}"
+    how(found[0])
+    again = Library(flushed)
+    try:
+        embedded = again.finish()
+        told = again.damage or ("empty" if embedded else "sound")
+        print(f"\n{name} {how.__name__}: {told}; {embedded} texts embedded")
+        assert {item.title: item.chunks for item in again.store.sources} == {"a.md": ROWS, "b.md": ROWS}
+        assert len(set(again.find("moon 007 of b", 300))) == 2 * ROWS, "rows that no search finds"
+        if again.damage:
+            assert embedded and list(flushed.data_dir.glob("chroma.damaged-*")), "it was not set aside"
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"wanted": 5, "removed": 5, "answers": 5}'])
+def test_damaged_small_files_stop_nothing(tmp_path: Path, content: bytes) -> None:
+    settings = make_settings(tmp_path)
+    settings.data_dir.mkdir()
+    for name in ("library", "index", "closed", "holder", "browser"):
+        (settings.data_dir / f"{name}.json").write_bytes(content)
+    assistant = Assistant(settings)
+    assistant.start(chat=False, sources=True)
+    try:
+        wait_until(lambda: bool(assistant.sources) or assistant.problems, 60, lambda: str(assistant.status()))
+        assert assistant.sources and not assistant.problems
+    finally:
+        assistant.close()
+
+
+def test_a_damaged_text_is_named_set_aside_and_its_source_loaded_again(tmp_path: Path, pages: Pages) -> None:
+    pages.pages["/moon"] = "<title>Moon</title><p>The moon pulls the sea twice a day.</p>"
+    (tmp_path / "river.md").write_text("# River\n\nA river runs to the sea.")
+    assert run(tmp_path, "ingest", f"{pages.url}/moon", "river.md").returncode == 0
+    texts = tmp_path / "data" / "texts"
+    (path,) = (path for path in texts.glob("*.json") if "river.md" in path.read_text())
+    path.write_bytes(path.read_bytes()[:40])
+    told = run(tmp_path, "sources", "--json")
+    assert told.returncode == 0
+    assert path.with_suffix(".damaged").exists()
+    assert "river.md" in told.stderr and "damaged" in told.stderr
+    assert run(tmp_path, "refresh").returncode == 0
+    entries = {entry["title"]: entry["state"] for entry in json.loads(run(tmp_path, "sources", "--json").stdout)}
+    assert entries == {"Moon": "ready", "River": "ready"}
+
+
+# -- a disk that refuses -----------------------------------------------------------------------------------------
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from tests.conftest import make_settings
+from tests.test_store import Library
+folder = Path(sys.argv[1])
+library = Library(make_settings(folder, chunk_size=100, chunk_overlap=20))
+library.add(folder / "small.md")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    library.add(folder / "large.md")
+    print("stored", flush=True)
+except Exception as error:
+    print(f"{type(error).__name__}: {error}", flush=True)
+print(library.find("moon", 1), flush=True)
+import os
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("room", [4096, 400_000])
+def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Path, room: int) -> None:
+    """A limit on the size of files stands for a full disk: for the text, and for the index."""
+    (tmp_path / "small.md").write_text("The moon pulls the sea.")
+    (tmp_path / "large.md").write_text(
+        "\n\n".join(f"The river {number} runs to the sea." * 2 for number in range(2000))
+    )
+    command = [sys.executable, "-c", LIMITED, str(tmp_path), str(room)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    told = ended.stdout.splitlines()
+    assert told and told[0].startswith("StoreError: "), ended.stdout + ended.stderr
+    assert re.search("[Ff]ree some space", told[0]), told[0]
+    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    again = Library(settings)
+    try:
+        assert "The moon pulls the sea." in again.find("moon", 5)
+        again.finish()
+        assert {item.title: item.chunks for item in again.store.sources}["small.md"] == 1
+        (row,) = again.store.rows_of(str(tmp_path / "small.md")).current
+        assert row.page_content == "The moon pulls the sea."
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("what", ["a file in its place", "no right to write"])
+def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path, what: str) -> None:
+    place = tmp_path / "place"
+    if what == "no right to write":
+        if os.name != "posix" or os.geteuid() == 0:
+            place = Path("/proc/1/nowhere")  # a superuser may write everywhere else
+            if not place.parent.exists():
+                pytest.skip("no folder here that refuses a superuser")
+        else:
+            place.mkdir(mode=0o500)
+    else:
+        place.write_text("a file")
+    settings = make_settings(tmp_path, data_dir=place / "data")
+    with pytest.raises(StoreError, match="cannot be written to") as refused:
+        Assistant(settings).start()
+    assert str(place) in str(refused.value) and "--data-dir" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+# -- kill -9, in every kind of change ------------------------------------------------------------------------------
+
+CHANGES = """
+import random, sys
+from pathlib import Path
+from tests.conftest import make_settings
+from tests.test_damage import changed
+changed(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+def paper(folder: Path, chunk: int) -> Settings:
+    return make_settings(folder, chunk_size=chunk, chunk_overlap=20, sources=(str(folder / "0.md"),))
+
+
+def changed(folder: Path, seed: int) -> None:
+    """Add, refresh and remove without end; with another size of chunks than before, all of it is indexed anew first."""
+    rng = random.Random(seed)
+    library = Library(paper(folder, 100 + 20 * (seed // 5 % 2)))
+    print("ready", flush=True)
+    library.finish()
+    for number in range(10_000):
+        path = folder / f"{rng.randrange(5)}.md"
+        if rng.random() < 0.25 and str(path) in {item.source for item in library.store.sources}:
+            print(f"removing {path.name}", flush=True)
+            library.store.remove(str(path))
+            print(f"removed {path.name}", flush=True)
+            continue
+        version = f"{seed}-{number}"
+        line = f"The moon of {path.name} in version {version} pulls the sea, part"
+        path.write_text("\n\n".join(f"{line} {part:03}" for part in range(80)))
+        print(f"adding {path.name} {version}", flush=True)
+        library.add(path)
+        print(f"added {path.name} {version}", flush=True)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_fifty_kills_in_ingest_refresh_remove_and_another_index(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    known: dict[str, str] = {}
+    doubtful: dict[str, set[str]] = {}
+    kills = damaged = 0
+    while kills < 50:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", CHANGES, str(tmp_path), str(kills)]
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        assert child.stdout and child.stdout.readline() == "ready\n"
+        timer = threading.Timer(rng.uniform(0.05, 2.5), child.send_signal, [signal.SIGKILL])
+        timer.start()
+        lines = child.stdout.read().splitlines()
+        child.wait(30)
+        child.stdout.close()
+        assert child.returncode == -signal.SIGKILL
+        doubtful = {}
+        for line in lines:
+            what, name, *version = line.split()
+            match what:
+                case "adding":
+                    doubtful[name] = {known.get(name, ""), *version}
+                case "removing":
+                    doubtful[name] = {known.get(name, ""), ""}
+                case "added":
+                    known[name], doubtful = version[0], {}
+                case "removed":
+                    known[name], doubtful = "", {}
+        kills += 1
+        library = Library(paper(tmp_path, 100 + 20 * ((kills - 1) // 5 % 2)))
+        try:
+            damaged += bool(library.damage)
+            library.finish()
+            visible = [item.revision for item in library.store.sources]
+            rows = library.store._collection.get(where={"revision": {"$in": [*visible, ""]}})  # type: ignore[dict-item]
+            said: dict[str, list[tuple[str, str]]] = {}
+            for text in rows["documents"] or []:
+                for name, version_, part in re.findall(
+                    r"moon of (\S+) in version (\S+) pulls the sea, part (\d+)", text
+                ):
+                    said.setdefault(name, []).append((version_, part))
+            for name in {*known, *doubtful, *said}:
+                versions = {version_ for version_, _ in said.get(name, ())}
+                allowed = doubtful.get(name, {known.get(name, "")})
+                assert (versions or {""}) <= allowed and len(versions) <= 1, (kills, name, versions, allowed)
+                if versions:
+                    parts = {part for _, part in said[name]}
+                    assert len(parts) == 80, f"half a document: {name} has {len(parts)}"
+                    known[name] = versions.pop()
+                else:
+                    known[name] = ""
+        finally:
+            library.close()
+    print(
+        json.dumps({"kills": kills, "indexes built again": damaged, "sources": len([1 for v in known.values() if v])})
+    )

@@ -1,0 +1,266 @@
+"""The page shows text and never runs it: hostile titles, documents, names, questions and answers in a real browser.
+
+Each payload tries to run a script (which would open a dialog) or to fetch something of a canary, a server of another
+origin, which would tell a stranger what is asked. The last test takes the page's guards away and sees
+the same payloads succeed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+import rag.guard
+from tests.browser import FLAGS, find_browser
+from tests.conftest import Pages, wait_until
+from tests.test_api import Served, serve
+
+RUN = "alert(1)"
+PAYLOADS = [
+    "<script>{run}</script>",
+    "<SCRIPT SRC={canary}/a.js></SCRIPT>",
+    "<scr<script>ipt>{run}</script>",
+    "<img src=x onerror={run}>",
+    "<img src={canary}/b.png>",
+    "<img srcset='{canary}/c.png 2x'>",
+    "<picture><source srcset={canary}/d.png><img></picture>",
+    "<svg onload={run}><image href={canary}/e.png /></svg>",
+    "<svg><script>{run}</script><use href='{canary}/f.svg#x'/></svg>",
+    "<svg><animate onbegin={run} attributeName=x dur=1s><set attributeName=onmouseover to={run}></svg>",
+    "<math><mtext><mglyph><style><img src=x onerror={run}></style></mglyph></mtext></math>",
+    "<noscript><p title='</noscript><img src=x onerror={run}>'>",
+    "<body onload={run}>",
+    "<details open ontoggle={run}>x</details>",
+    "<input autofocus onfocus={run}>",
+    "<input type=image src={canary}/g.png>",
+    "<video src={canary}/h.mp4 autoplay onerror={run} poster={canary}/i.png></video>",
+    "<audio src={canary}/j.mp3 autoplay onerror={run}></audio>",
+    "<video><track src={canary}/k.vtt default></video>",
+    "<iframe src={canary}/l></iframe>",
+    "<iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
+    "<object data={canary}/m></object><embed src={canary}/n>",
+    "<link rel=stylesheet href={canary}/o.css><link rel=prefetch href={canary}/p>",
+    "<style>@import '{canary}/q.css';body{{background:url({canary}/r.png)}}</style>",
+    "<p style='background:url({canary}/s.png)'>text</p>",
+    "<table background={canary}/t.png><tr><td>x</table>",
+    "<meta http-equiv=refresh content='0;url={canary}/u'>",
+    "<base href='{canary}/'><img src=v.png>",
+    "<form action={canary}/w><button autofocus onfocus={run}>x</button></form>",
+    "<a href='javascript:{run}'>a link</a>",
+    "<a href='java&#x09;script:{run}'>a link</a>",
+    "<a href={canary}/x ping={canary}/y>a link</a>",
+    "[a link](javascript:{run})",
+    "[a link](JaVaScRiPt&colon;{run})",
+    "[a link](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
+    "[a link]: javascript:{run}\n\n[a link]",
+    "<javascript:{run}>",
+    "![an image]({canary}/z.png)",
+    "![an image][1]\n\n[1]: {canary}/aa.png",
+    "[![an image]({canary}/ab.png)]({canary}/ac)",
+    "![\"onerror=\"{run}]({canary}/ad.png\"onerror=\"{run})",
+    "`<img src=x onerror={run}>` ```\n</code></pre><img src=x onerror={run}>",
+    "```html\n<script>{run}</script>\n```",
+    "$$\\href{{javascript:{run}}}{{x}} \\includegraphics{{{canary}/ae.png}}$$",
+    "$$\\htmlData{{x=<img src=x onerror={run}>}}{{y}}$$ $\\url{{javascript:{run}}}$",
+    "\\(\\unicode{{<img src=x onerror={run}>}}\\) $$\\style{{background:url({canary}/af.png)}}{{x}}$$",
+    "```mermaid\ngraph TD; A[<img src=x onerror={run}>] --> B; click A href \"javascript:{run}\"\n```",
+    "<thinking><img src=x onerror={run}></thinking><custom-tag onclick={run} style='background:url({canary}/ag)'>x",
+    "\" onmouseover=\"{run}\" x='\" autofocus onfocus={run}",
+    "'><img src=x onerror={run}><a href='",
+    "--><img src=x onerror={run}><!--",
+    "</textarea></title></b></summary></details><img src=x onerror={run}>",
+    "&lt;img src=x onerror={run}&gt; &#60;img src={canary}/ah.png&#62;",
+    "{{{{7*7}}}} ${{{{7*7}}}} <%= 7*7 %> {{{{constructor.constructor('{run}')()}}}}",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def canary() -> Iterator[Pages]:
+    server = Pages()
+    yield server
+    server.close()
+
+
+def made(payload: str, canary: str) -> str:
+    return payload.format(run=RUN, canary=canary)
+
+
+class Visit:
+    """A page, and what it did that text does not: scripts, dialogs, windows, requests to other origins."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.url = url
+        self.wrong: list[str] = []
+        self.context = browser.new_context()
+        self.page = self.context.new_page()
+        self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page.on("request", self._note)
+        self.page.on("requestfailed", self._forgive)
+        self.context.on("page", lambda page: self.wrong.append(f"window {page.url}"))
+        self.page.goto(url)
+        self.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+
+    @property
+    def ran(self) -> bool:
+        """Whether a script did."""
+        return any(what.startswith("dialog") for what in self.wrong)
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.wrong.append(request.url)
+
+    def _forgive(self, request: Any) -> None:
+        if request.failure == "csp" and request.url in self.wrong:  # the browser was asked, and asked nobody
+            self.wrong.remove(request.url)
+
+    def ask(self, question: str, number: int) -> None:
+        """Ask, and wait for the end of the answer of this number."""
+        box = self.page.get_by_role("textbox", name="Question")
+        box.fill(question)
+        box.press("Enter")
+        self.page.wait_for_function(
+            "number => document.querySelectorAll('#conversation .bot.message').length > number &&"
+            " [...document.querySelectorAll('#conversation')].some(one =>"
+            " (one.innerText.match(/(Sources ·|⚠)/g) || []).length > number)",
+            arg=number,
+            timeout=20_000,
+        )
+
+    def judge(self, payload: str) -> None:
+        """Nothing has run, nothing left, and no link is there that would run something."""
+        page = self.page
+        for _ in range(2):  # what is loaded late is loaded between two frames
+            page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        assert page.url == self.url, f"it went elsewhere: {payload}"
+        links = page.eval_on_selector_all("a, area", "all => all.map(one => one.protocol)")
+        assert not {"javascript:", "data:", "vbscript:"} & set(links), f"a link that runs: {payload}"
+        assert self.wrong == [], payload
+
+    def close(self) -> None:
+        self.context.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = serve(tmp_path_factory.mktemp("served"))
+    yield made
+    made.close()
+
+
+def test_there_are_enough_payloads() -> None:
+    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 50
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("size", "together"),
+    [
+        (7, 3),
+        pytest.param(7, 1, marks=pytest.mark.soak),
+        pytest.param(100_000, 1, marks=pytest.mark.soak),
+    ],
+    ids=["three in pieces of 7", "each in pieces of 7", "each whole"],
+)
+def test_questions_and_answers_are_text(
+    browser: Browser, served: Served, canary: Pages, size: int, together: int
+) -> None:
+    """Every payload as a question and as the answer to it, in one growing conversation."""
+    visit = Visit(browser, served.url)
+    payloads = ["\n\n".join(PAYLOADS[at : at + together]) for at in range(0, len(PAYLOADS), together)]
+    try:
+        for number, payload in enumerate(payloads):
+            text = made(payload, canary.url)
+            served.server.reply = lambda _, text=text: [text[at : at + size] for at in range(0, len(text), size)]  # type: ignore[misc]
+            visit.ask(text, number % 9)
+            visit.judge(text)
+            if number % 9 == 8:  # a conversation of fifty turns takes the browser longer and longer
+                visit.page.get_by_role("button", name="New chat").first.click()
+                visit.page.wait_for_function("!document.querySelector('#conversation .bot.message')")
+        visit.page.reload()  # the saved conversations are shown again, by their first questions
+        visit.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        visit.judge("the saved conversations")
+    finally:
+        visit.close()
+    assert canary.hits == []
+
+
+def test_documents_titles_and_file_names_are_text(browser: Browser, tmp_path: Path, canary: Pages) -> None:
+    """Every payload as a file's name, as its title and as its text: in the library, the choice, the passages."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for number, payload in enumerate(PAYLOADS):
+        text = made(payload, canary.url)
+        name = re.sub(r"[/\0\n]+", "", text)[:120]
+        title = " ".join(text.split())
+        (folder / f"{number:02}{name}.md").write_text(f"# {title}\n\nA plan {text}\n\nThe end.", encoding="utf-8")
+    served = serve(tmp_path, sources=(str(folder), "http://127.0.0.1:9/<img src=x onerror=alert(1)>"), k=50)
+    wait_until(lambda: len(served.assistant.sources) == len(PAYLOADS), 60)
+    visit = Visit(browser, served.url)
+    try:
+        page = visit.page
+        page.locator("#library-rows .source").nth(len(PAYLOADS) - 1).wait_for(timeout=20_000)
+        visit.judge("the library")
+        page.locator("#scope input").click()
+        page.get_by_role("option").nth(len(PAYLOADS) - 1).wait_for(timeout=20_000)
+        visit.judge("the choice of sources")
+        page.get_by_role("option").nth(3).click()
+        page.keyboard.press("Escape")
+        visit.judge("a chosen source")
+        page.get_by_role("button", name="Clear").or_(page.locator("#scope [aria-label='Clear']")).first.click()
+        visit.ask("What is a plan?", 0)
+        page.get_by_text("Sources ·").first.click()
+        folded = page.locator("#conversation details")
+        assert folded.count() >= 40
+        page.eval_on_selector_all("#conversation details", "all => all.forEach(one => one.open = true)")
+        visit.judge("the passages")
+        shown = " ".join(page.locator("#conversation blockquote").all_inner_texts())
+        for word in ("<script>", "<img src=x onerror=", "[a link](javascript:", "![an image](http", "$$\\href{"):
+            assert word in shown, "it is not shown as it is"
+    finally:
+        visit.close()
+        served.close()
+    assert canary.hits == []
+
+
+@pytest.mark.parametrize("guards", ["none", "the sanitiser alone"])
+def test_without_the_guards_they_succeed(
+    browser: Browser, tmp_path: Path, canary: Pages, monkeypatch: pytest.MonkeyPatch, guards: str
+) -> None:
+    """That the tests above can fail: without the header, images are fetched; without both guards, scripts run, too."""
+    monkeypatch.delitem(rag.guard.HEADERS, "Content-Security-Policy")
+    if guards == "none":
+        chatbot = gr.Chatbot
+
+        def careless(**given: Any) -> gr.Chatbot:
+            return chatbot(sanitize_html=False, **given)
+
+        monkeypatch.setattr(gr, "Chatbot", careless)
+    served = serve(tmp_path)
+    visit = Visit(browser, served.url)
+    try:
+        for number, payload in enumerate(PAYLOADS[3:6]):
+            text = made(payload, canary.url)
+            served.server.reply = lambda _, text=text: [text[at : at + 7] for at in range(0, len(text), 7)]  # type: ignore[misc]
+            visit.ask("What is a plan?", number)
+        wait_until(lambda: canary.hits, 20)
+        assert any(url.startswith(canary.url) for url in visit.wrong)
+        if guards == "none" and not visit.ran:
+            visit.page.wait_for_event("dialog", timeout=20_000)
+        assert visit.ran == (guards == "none")
+    finally:
+        visit.close()
+        served.close()
