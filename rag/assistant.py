@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,12 +43,15 @@ from rag.loader import GUIDE
 from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.retriever import build_retriever
 from rag.settings import DEFAULT_SOURCE, Settings
-from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
+from rag.shared import SharedFolder, open_folder
+from rag.store import IndexedSource, Store, check_index, set_aside
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 3.0
 POLL_SECONDS = 0.1
+FOLLOW_SECONDS = 1.0
+CLEAN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Assistant:
         """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
         self.settings = settings
         self.names = choose_models(settings)
-        self.folder = DataFolder(settings.data_dir)
+        self.folder = open_folder(settings)
         self.work: dict[str, Work] = {}
         self.problems: dict[str, RagError] = {}
         self.notes: list[str] = []
@@ -145,6 +149,10 @@ class Assistant:
             if name == "chat" and not chat:
                 continue
             thread = threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        if self.folder.shared:
+            thread = threading.Thread(target=self._follow, name="rag-follow", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -302,13 +310,38 @@ class Assistant:
             self.work.pop("reindex", None)
         log.info("%s sources, %s chunks are indexed", len(self.sources), sum(item.chunks for item in self.sources))
 
+    def _follow(self) -> None:
+        """Every second, see what other replicas changed on the Chroma server, and whether it is there."""
+        cleaned = 0.0
+        while not self._closing.wait(FOLLOW_SECONDS):
+            if self._store is None or self.library is None:
+                continue
+            try:
+                self._store.follow()
+                self.library.follow()
+                if self.indexes.follow(self.library):
+                    self._link()
+                if time.monotonic() - cleaned > CLEAN_SECONDS:
+                    self._store.clean()
+                    cleaned = time.monotonic()
+                self.problems.pop("store", None)
+            except RagError as error:
+                if str(error) != str(self.problems.get("store")):
+                    log.warning("%s", error)
+                self.problems["store"] = error
+            except Exception:
+                log.exception("following the other replicas")
+
     def _check_index(self) -> None:
         """Look at the index in a child process, unless it was closed well, while the embedding model is made ready."""
         if self._checked:
             return
         wrong: list[str] = []
         checking = threading.Thread(target=lambda: wrong.append(check_index(self.folder)), daemon=True)
-        if self.folder.was_closed():
+        if isinstance(self.folder, SharedFolder):
+            self.folder.poll()
+            wrong.append("")  # the server's own business
+        elif self.folder.was_closed():
             wrong.append("")  # it is as it was left
         else:
             checking.start()
@@ -546,7 +579,7 @@ class Assistant:
             problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
             if problem:
                 raise problem
-            if self._ingested:
+            if self._ingested and not (self.library and self.library.elsewhere):
                 self._need_chunks()
             await asyncio.sleep(POLL_SECONDS)
         sources = self._in_scope(scope)

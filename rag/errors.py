@@ -12,6 +12,7 @@ RagError                    every error this package raises on purpose; str(erro
 │   └── TextTooLong         a text does not fit the embedding model's window
 ├── AnswerCutOff            the answer ended before the model said that it was complete
 ├── StoreError              the vector store or the data folder
+│   ├── StoreUnreachable    the Chroma server does not answer
 │   └── StoreLocked         another process holds the data folder
 ├── NothingIndexed          there is nothing to retrieve from
 ├── QuestionError           the question is empty or too long
@@ -111,6 +112,12 @@ class StoreError(RagError):
 
     code = "store_failed"
     status = 503
+
+
+class StoreUnreachable(StoreError):
+    """The Chroma server does not answer; what was under way is done again once it does."""
+
+    code = "store_unreachable"
 
 
 class StoreLocked(StoreError):

@@ -76,6 +76,17 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path(APP_NAME, appauthor=False),
         description="Folder for texts and vector store (default: the user's data folder)",
     )
+    chroma_url: str | None = Field(
+        None,
+        description="Address of a Chroma server for the library, which replicas share, in place of the data folder",
+    )
+    chroma_token: str = Field(
+        "",
+        validation_alias=AliasChoices("RAG_CHROMA_TOKEN", "CHROMA_API_KEY"),
+        description="Token for the Chroma server, or Chroma Cloud's key (`CHROMA_API_KEY` is honoured too)",
+    )
+    chroma_tenant: str = Field("", description="Tenant on the Chroma server, where it is not the default one")
+    chroma_database: str = Field("", description="Database on the Chroma server, where it is not the default one")
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path(APP_NAME, appauthor=False),
         description="Folder for downloaded weights (default: the user's cache folder)",
@@ -143,7 +154,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not `provider:model`, such as ollama:llama3")
         return value
 
-    @field_validator("base_url")
+    @field_validator("base_url", "chroma_url")
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
         try:
