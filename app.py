@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import html
 import logging
 import os
@@ -30,11 +31,14 @@ from rag.api import DESCRIPTION, build_routes, link_of
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.errors import RagError
+from rag.export import conversation_as_markdown
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
 from rag.library_routes import REFUSED, build_library_routes
 from rag.library_routes import may_change as is_owner
 from rag.loader import GUIDE, is_url
 from rag.mcp_server import build_mcp_routes
+from rag.observe import Observed, set_up_logs
+from rag.openai_api import build_openai_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, counted, short
 
@@ -70,6 +74,16 @@ element.addEventListener('click', (event) => event.target.dataset.view && show(e
 show('chat');
 """
 """On a narrow screen, chat and library are two tabs; on a wide one they stand side by side."""
+
+SAVE_FILE = """
+(text) => {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], {type: 'text/markdown'}));
+  link.download = 'conversation.md';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+"""
 
 log = logging.getLogger("rag.page")
 
@@ -173,6 +187,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     feedback_value=None,
                     layout="bubble",
                 )
+                save = gr.Button("Save the conversation", size="sm", variant="secondary", elem_id="save")
                 face = gr.ChatInterface(
                     respond,
                     chatbot=chatbot,
@@ -200,7 +215,11 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     api_visibility="private",
                 )
             sidebar = Sidebar(assistant, may_change)
-        _keep_conversations(face, assistant.settings.data_dir)
+        _keep_conversations(face, assistant.settings)
+        written = gr.Textbox(visible="hidden")
+        save.click(lambda history: conversation_as_markdown(history), face.chatbot, written, **QUIET).then(
+            None, written, None, js=SAVE_FILE, **QUIET
+        )
         face.textbox.stop(
             mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
         )
@@ -392,9 +411,17 @@ def _what_is_asked(settings: Settings) -> str:
     return f"Answers come from {', '.join(settings.sources[:3])}{' …' if len(settings.sources) > 3 else ''}."
 
 
-def _keep_conversations(face: gr.ChatInterface, data_dir: Path) -> None:
-    """Let saved conversations outlive a restart: by default Gradio makes a new key for them at each start."""
-    path = data_dir / "browser.key"
+def _keep_conversations(face: gr.ChatInterface, settings: Settings) -> None:
+    """Let saved conversations outlive a restart: by default Gradio makes a new key for them at each start.
+
+    Replicas on one Chroma server have the same key, whichever of them a browser comes to.
+    """
+    face.saved_conversations.storage_key = "local-rag-chat"
+    if settings.chroma_url:
+        told = (settings.chroma_url, settings.chroma_database, settings.chroma_token, settings.password)
+        face.saved_conversations.secret = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        return
+    path = settings.data_dir / "browser.key"
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except OSError:
@@ -403,7 +430,6 @@ def _keep_conversations(face: gr.ChatInterface, data_dir: Path) -> None:
         secret = secrets.token_hex(8)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(secret, encoding="utf-8")
-    face.saved_conversations.storage_key = "local-rag-chat"
     face.saved_conversations.secret = secret
 
 
@@ -469,11 +495,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Start the app and serve until a signal comes. Returns the exit code."""
     flags = parse_flags(arguments)
     open_browser = flags.pop("open")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("rag").setLevel(logging.INFO)
-    logging.getLogger("pypdf").setLevel(logging.ERROR)
+    set_up_logs("text")
     try:
         settings = load_settings(**flags)
+        set_up_logs(settings.log_format)
         assistant = Assistant(settings)
         assistant.start()
     except RagError as error:
@@ -526,8 +551,12 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         "routes": [
             *build_routes(assistant, bare_health=bool(password)).routes,
             *build_library_routes(assistant).routes,
+            *build_openai_routes(assistant).routes,
         ],
-        "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token)],
+        "middleware": [
+            Middleware(Observed, metrics=assistant.metrics),
+            Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token),
+        ],
     }
     if settings.mcp:
         routes, lifespan = build_mcp_routes(assistant)
@@ -549,6 +578,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         pwa=False,
         run_history=False,
         footer_links=["api"],
+        root_path=settings.root_path or None,
         favicon_path=ASSETS / "favicon.svg",
         theme=build_theme(),
         css_paths=ASSETS / "page.css",

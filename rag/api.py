@@ -15,10 +15,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field, ValidationError
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -163,7 +164,7 @@ def failure_of(error: RagError) -> dict[str, Any]:
     return {"error": str(error), "code": error.code}
 
 
-async def _while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
+async def while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
     """The updates, as long as somebody is there: at most half a second after the client is gone, the model stops."""
     async with aclosing(updates):
         async for update in updates:
@@ -183,13 +184,13 @@ class PlainRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError as error:
-                told = QuestionError(f"The request does not fit: {_first(error.errors())}.")
+                told = QuestionError(f"The request does not fit: {first_error(error.errors())}.")
                 return JSONResponse(failure_of(told), told.status)
 
         return handled
 
 
-def _first(errors: Sequence[Any]) -> str:
+def first_error(errors: Sequence[Any]) -> str:
     """Where the first error is and what it is, in few words."""
     return f"{'.'.join(map(str, errors[0]['loc']))}: {errors[0]['msg']}"
 
@@ -217,7 +218,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
         update = Update()
         try:
-            async with aclosing(_while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
+            async with aclosing(while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
                 async for now in updates:
                     update = now
         except RagError as error:
@@ -250,7 +251,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
 
         async def events() -> AsyncIterator[str]:
             try:
-                async with aclosing(_while_connected(request, updates)) as connected:
+                async with aclosing(while_connected(request, updates)) as connected:
                     async for update in connected:
                         if update.new:
                             yield f"data: {_json({'message': update.new})}\n\n"
@@ -277,6 +278,11 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         if not bare_health or request.scope.get("visitor"):
             shown |= {**status, "versions": _versions()}
         return JSONResponse(shown, 200 if status["ready"] or bare_health else 503)
+
+    @router.get("/metrics", tags=["state"], response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """The app's figures for Prometheus."""
+        return Response(generate_latest(assistant.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -398,7 +404,7 @@ def question_of(text: str) -> Question:
             try:
                 return Question.model_validate(data)
             except ValidationError as error:
-                raise QuestionError(f"The question does not fit: {_first(error.errors())}.") from None
+                raise QuestionError(f"The question does not fit: {first_error(error.errors())}.") from None
     return Question(question=text, history=[], scope=[])
 
 

@@ -40,7 +40,8 @@ from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
 from rag.library import Library, find_named
 from rag.loader import GUIDE
-from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
+from rag.models import Model, build_chat_model, build_embeddings, choose_models, embedded_models, open_ollama
+from rag.observe import Metrics
 from rag.retriever import build_retriever
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.shared import SharedFolder, open_folder
@@ -85,7 +86,7 @@ class Assistant:
         self._given_chat = chat_model
         self._given_embeddings = embeddings
         self._prompt = build_prompt(settings.prompt_file)
-        self._ollama = Ollama(settings)
+        self._ollama = open_ollama(settings)
         self._engine = self._embedded_engine(self.names.chat)
         self._chat: tuple[BaseChatModel, int] | None = None
         self._others: dict[str, tuple[BaseChatModel, int, ChatEngine | None]] = {}
@@ -98,7 +99,8 @@ class Assistant:
         self._chain: Chain | None = None
         self._retriever: BaseRetriever | None = None
         self._ingested = False
-        self._line = Line(settings.concurrency, settings.queue_size)
+        self.line = Line(settings.concurrency, settings.queue_size)
+        self.metrics = Metrics(self, text=settings.log_text)
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
@@ -507,16 +509,17 @@ class Assistant:
         `model`: a chat model, `provider:model`, in place of the app's own.
         """
         name = model or self.names.chat
-        return stream_answer(
+        updates = stream_answer(
             lambda: self._ready_chain(scope, name),
             question,
             history,
-            line=self._line,
+            line=self.line,
             limits=Limits(self.settings.first_token_timeout, self.settings.idle_timeout),
             max_question=self.settings.max_question,
             engine=(name, self._address(name)),
             engine_phase=lambda: self._engine_phase(name),
         )
+        return self.metrics.watch(updates, question)
 
     async def search(self, query: str, scope: Sequence[str] = ()) -> list[Document]:
         """The passages nearest to a query, of all sources or of those in `scope`.

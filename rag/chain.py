@@ -15,13 +15,21 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda, RunnablePassthrough
 
 from rag.context import count_tokens, pack
-from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
+from rag.errors import (
+    AnswerCutOff,
+    AnswerTooLong,
+    Busy,
+    EngineStalled,
+    QuestionError,
+    RagError,
+    StoreError,
+    engine_error,
+)
 
 PROMPT_FILE = Path(__file__).parent / "prompt.txt"
 TICK_SECONDS = 0.5
@@ -59,12 +67,16 @@ class Timings:
 
 @dataclass(frozen=True)
 class Update:
-    """A moment of an answer: what is happening, the text so far and `new` of it, and what it is drawn from."""
+    """A moment of an answer: what is happening, the text so far and `new` of it, and what it is drawn from.
+
+    `usage` are the tokens read and written by the engine's own count, at the end, where it tells.
+    """
 
     phase: Phase = "queued"
     text: str = ""
     new: str = ""
     sources: tuple[Document, ...] = ()
+    usage: tuple[int, int] | None = None
     timings: Timings = field(default_factory=Timings)
 
 
@@ -94,7 +106,7 @@ def build_chain(
     """
     own_words = sum(count_tokens(str(message)) for message in prompt.messages)
     packed = partial(pack, embeddings=embeddings, sentences=sentences, window=window, reserved=own_words + max_tokens)
-    answer = RunnableLambda(packed) | prompt | chat_model | RunnableGenerator(whole_answer) | StrOutputParser()
+    answer = RunnableLambda(packed) | prompt | chat_model | RunnableGenerator(whole_answer)
 
     async def answered(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         """Pass question and sources on, then the answer's pieces.
@@ -106,9 +118,11 @@ def build_chain(
         async for piece in pieces:
             given |= piece
             yield piece
-        async with aclosing(cast(AsyncGenerator[str, None], answer.astream(given))) as stream:
-            async for text in stream:
-                yield {"answer": text}
+        async with aclosing(cast(AsyncGenerator[BaseMessage, None], answer.astream(given))) as stream:
+            async for message in stream:
+                yield {"answer": str(message.text)}
+                if usage := getattr(message, "usage_metadata", None):
+                    yield {"usage": (int(usage["input_tokens"]), int(usage["output_tokens"]))}
 
     retrieving = RunnableLambda(partial(retrieve, retriever=retriever))
     return RunnablePassthrough.assign(sources=retrieving) | RunnableGenerator(answered)
@@ -133,7 +147,7 @@ async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[Base
         reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
         yield piece
     if reason in ("length", "max_tokens", "MAX_TOKENS"):
-        raise AnswerCutOff("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
+        raise AnswerTooLong("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
     if reason not in WHOLE:
         raise AnswerCutOff(
             "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
@@ -144,9 +158,20 @@ class Line:
     """The line in front of the chat model, shared by every door."""
 
     def __init__(self, places: int, waiting: int) -> None:
+        self._places = places
         self._slots = asyncio.Semaphore(places)
         self._room = places + waiting
         self._inside = 0
+
+    @property
+    def inside(self) -> int:
+        """Questions that are being answered or wait."""
+        return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a place."""
+        return max(0, self._inside - self._places)
 
     async def enter(self) -> None:
         """Take a place; wait for it if need be.
@@ -290,6 +315,8 @@ async def _answer(
                 if "answer" in piece:
                     last_token = moment
                     now = _with_token(now, piece["answer"], moment - began)
+                if "usage" in piece:
+                    now = replace(now, usage=piece["usage"])
             ended = reading.done() and not pieces
             if ended:
                 reading.result()

@@ -22,9 +22,10 @@ from rag.assistant import Assistant
 from rag.embedded import CHAT_WEIGHTS
 from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
 from rag.library import Library, find_named
-from rag.models import Ollama, choose_models
+from rag.models import choose_models, open_ollama
 from rag.settings import Settings
-from rag.store import LEAST_FREE_DISK, DataFolder, check_index
+from rag.shared import SharedFolder, open_folder
+from rag.store import LEAST_FREE_DISK, check_index
 from rag.weights import MINILM, MINILM_TOKENIZER, is_whole
 
 POLL_SECONDS = 0.2
@@ -282,7 +283,7 @@ def doctor(settings: Settings) -> int:
         print(f"{'ok' if good else '!!'}  {what}{'' if good or not advice else f'  -> {advice}'}")
 
     names = choose_models(settings)
-    ollama, wanted = Ollama(settings), names.on_ollama()
+    ollama, wanted = open_ollama(settings), names.on_ollama()
     if ollama.answers():
         tell(True, f"Ollama answers at {settings.ollama_host}")
         for model in wanted:
@@ -298,10 +299,14 @@ def doctor(settings: Settings) -> int:
     for item in weights:
         here = is_whole(settings.cache_dir / item.file, item)
         print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
-    folder = DataFolder(settings.data_dir)
+    folder = open_folder(settings)
     try:
         folder.acquire()
         try:
+            if isinstance(folder, SharedFolder):
+                folder.poll()
+                tell(True, f"the Chroma server at {folder.url} answers")
+                return _end(well)
             free = shutil.disk_usage(settings.data_dir).free
             space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
             tell(free >= LEAST_FREE_DISK, space, "free some space")
@@ -313,5 +318,9 @@ def doctor(settings: Settings) -> int:
         print(f"--  the app is running at {error.url or 'an address not known yet'}")
     except RagError as error:
         tell(False, str(error))
+    return _end(well)
+
+
+def _end(well: bool) -> int:
     print("All is well." if well else "Something is to be done.")
     return 0 if well else 1

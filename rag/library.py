@@ -84,6 +84,8 @@ class Library:
     def __init__(self, ingest: Ingest, settings: Settings, wake: Callable[[], None], tell: Progress) -> None:
         """`wake` is called when there is work (somebody then calls `work`), `tell` as it goes on."""
         self.failed: dict[str, str] = {}
+        self.counts = {"indexed": 0, "unchanged": 0, "failed": 0}
+        self.embedded = 0
         self.removed: set[str] = set()
         self._tell = tell
         self._trusted: set[str] = set()
@@ -289,6 +291,8 @@ class Library:
             elif record is not None:
                 embedded = self._ingest.index(record, self._note)
             self._folder.note_ended(job.source)
+            self.counts["unchanged" if embedded == 0 or (record is None and not job.loaded) else "indexed"] += 1
+            self.embedded += embedded or 0
             if embedded is not None:
                 log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
         except Cancelled:
@@ -405,6 +409,7 @@ class Library:
             when = time.strftime("%Y-%m-%d", time.localtime(record.loaded_at))
             reason += f" (answers come from the copy of {when})"
         log.warning("%s: %s", source, reason)
+        self.counts["failed"] += 1
         with self._lock:
             self.failed[source] = reason
         self._folder.note_ended(source, reason)
@@ -441,6 +446,11 @@ class Library:
     def elsewhere(self) -> bool:
         """Whether another replica is loading or indexing something."""
         return bool(self._elsewhere)
+
+    @property
+    def left(self) -> int:
+        """Sources that wait or are under way."""
+        return len(self._waiting) + len(self._loaded) + (self._current is not None)
 
     @property
     def busy(self) -> bool:
