@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint format bench setup browser clean
+.PHONY: run test soak lint format bench setup browser nginx clean
 
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
-test: setup browser  ## all tests
+test: setup browser nginx  ## all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: setup browser nginx  ## the long tests that `make test` leaves out
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 lint: setup  ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -37,6 +40,11 @@ browser: setup  ## a Chromium for the browser tests
 	@$(BIN)/python -c 'from tests.browser import find_browser; find_browser()' 2>/dev/null \
 		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) \
 		|| $(BIN)/python -m playwright install chromium
+
+nginx: setup  ## an nginx for the tests of replicas
+	@$(BIN)/python -c 'from tests.nginx import find_nginx; find_nginx()' 2>/dev/null \
+		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light) \
+		|| (echo "The tests of replicas need nginx: install your system's package nginx-light" && exit 1)
 
 clean:
 	rm -rf $(VENV)

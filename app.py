@@ -37,7 +37,7 @@ from rag.library_routes import REFUSED, build_library_routes
 from rag.library_routes import may_change as is_owner
 from rag.loader import GUIDE, is_url
 from rag.mcp_server import build_mcp_routes
-from rag.observe import Observed, set_up_logs
+from rag.observe import Observed, request_id, set_up_logs
 from rag.openai_api import build_openai_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, counted, short
@@ -109,6 +109,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
     ) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
         update = Update()
+        request_id.set(request.headers.get("x-request-id", ""))
         model = model if may_change(request) else ""
         try:
             async for update in assistant.stream_answer(message, as_messages(history), scope=scope, model=model):
@@ -544,7 +545,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         credentials["admin"] = settings.admin_password
     page = build_page(assistant, guarded=bool(password))
     logging.getLogger("uvicorn.error").addFilter(_in_one_line)
-    hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback else None
+    hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback and not password else None
     app_kwargs: dict[str, Any] = {
         "title": TITLE,
         "description": DESCRIPTION,

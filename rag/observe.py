@@ -68,11 +68,10 @@ def set_up_logs(style: str) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("rag").setLevel(logging.INFO)
     logging.getLogger("pypdf").setLevel(logging.ERROR)
+    log.setLevel(logging.INFO if style == "json" else logging.WARNING)  # people want no line for each request
     if style == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
-    else:
-        log.setLevel(logging.WARNING)  # people at a terminal want no line for each request
 
 
 class Observed:
@@ -93,6 +92,9 @@ class Observed:
         given = Headers(scope=scope).get("x-request-id", "")
         name = given if _SOUND_ID.fullmatch(given) else secrets.token_hex(8)
         token = request_id.set(name)
+        if not given or name != given:  # so that the page's questions, which run elsewhere, have it
+            others = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
+            scope = {**scope, "headers": [*others, (b"x-request-id", name.encode())]}
         began = time.monotonic()
         status = 0
 
@@ -181,7 +183,8 @@ class Metrics:
             facts[name] = None if value is None else round(value, 3)
         if self._text:
             facts |= {"question": question, "answer": last.text}
-        log.log(logging.WARNING if self._text else logging.INFO, "question: %s", outcome, extra={"facts": facts})
+        said = f"{question!r}: {last.text!r}" if self._text else "question"
+        log.log(logging.WARNING if self._text else logging.INFO, "%s: %s", outcome, said, extra={"facts": facts})
 
 
 class _State(Collector):

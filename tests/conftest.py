@@ -197,7 +197,7 @@ class AppStarter:
             assert process.stdout
             for line in process.stdout:
                 app.output.append(line)
-                if match := re.search(r"is at (http://\S+)", line):
+                if match := re.search(r"is at (http://[^\s\"]+)", line):
                     app.url = match[1]
                     found.set()
             found.set()

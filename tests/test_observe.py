@@ -18,6 +18,7 @@ from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
 
 SECRET = "Which cheese is on the moon"
+KEY = {"Authorization": "Bearer open sesame"}
 ANSWER = ["Stil", "ton, ", "says the note."]
 NOTE = "The moon is of Stilton cheese, and only zebras know it."
 
@@ -67,9 +68,15 @@ def start(start_app: AppStarter, folder: Path, ollama: OllamaServer, **environme
     note = folder / "note.md"
     note.write_text(NOTE, encoding="utf-8")
     flags = ["--data-dir", str(folder / "data"), "--source", str(note), "--model", "ollama:llama3"]
-    return start_app(
-        *flags, "--embeddings", "embedded:all-minilm-l6-v2", environment={"OLLAMA_HOST": ollama.url, **environment}
+    app = start_app(
+        *flags,
+        "--embeddings",
+        "embedded:all-minilm-l6-v2",
+        environment={"OLLAMA_HOST": ollama.url, **environment},
+        ready=False,
     )
+    wait_until(lambda: httpx.get(f"{app.url}health", headers=KEY, timeout=10).json()["ready"], 120)
+    return app
 
 
 def lines_of(app: RunningApp) -> list[dict[str, Any]]:
@@ -154,9 +161,8 @@ def test_text_is_logged_and_traces_are_sent_where_they_are_asked_for(
         RAG_PASSWORD="open sesame",
     )
     assert httpx.get(f"{app.url}metrics").status_code == 401
-    key = {"Authorization": "Bearer open sesame"}
-    assert httpx.get(f"{app.url}metrics", headers=key, timeout=30).status_code == 200
-    reply = httpx.get(f"{app.url}predict", params={"query": SECRET}, headers=key, timeout=60)
+    assert httpx.get(f"{app.url}metrics", headers=KEY, timeout=30).status_code == 200
+    reply = httpx.get(f"{app.url}predict", params={"query": SECRET}, headers=KEY, timeout=60)
     assert reply.json() == "".join(ANSWER)
     wait_until(lambda: any(line.get("question") == SECRET for line in lines_of(app)), 10)
     wait_until(lambda: collector.got, 30)
