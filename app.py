@@ -37,7 +37,7 @@ from rag.library_routes import REFUSED, build_library_routes
 from rag.library_routes import may_change as is_owner
 from rag.loader import GUIDE, is_url
 from rag.mcp_server import build_mcp_routes
-from rag.observe import Observed, request_id, set_up_logs
+from rag.observe import Observed, check_tracing, request_id, set_up_logs
 from rag.openai_api import build_openai_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, counted, short
@@ -500,6 +500,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(**flags)
         set_up_logs(settings.log_format)
+        check_tracing()
         assistant = Assistant(settings)
         assistant.start()
     except RagError as error:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from contextvars import ContextVar
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -24,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
 from rag.chain import Update
-from rag.errors import RagError
+from rag.errors import RagError, SettingsError
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -72,6 +74,25 @@ def set_up_logs(style: str) -> None:
     if style == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
+
+
+def check_tracing() -> None:
+    """See that traces that are meant for a collector of one's own can go there.
+
+    Raises:
+        SettingsError: a package is missing; LangSmith's client would send everything to LangSmith instead.
+    """
+    told = os.environ.get("LANGSMITH_TRACING_MODE", "").lower() in ("otel", "hybrid")
+    names = ("LANGSMITH_OTEL_ENABLED", "LANGSMITH_OTEL_ONLY")
+    if not told and not any(os.environ.get(name, "").lower() in ("1", "true") for name in names):
+        return
+    try:
+        import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ImportError:
+        raise SettingsError(
+            "LANGSMITH_TRACING_MODE: traces by OpenTelemetry need the package opentelemetry-exporter-otlp-proto-http:"
+            " pip install opentelemetry-exporter-otlp-proto-http"
+        ) from None
 
 
 class Observed:

@@ -71,6 +71,8 @@ PIECE = 12_000
 """Characters of base64 in one row; Chroma Cloud takes 16 kB."""
 CLOUD = "trychroma.com"
 
+SPARE = 100
+"""Rows that are asked for beyond those wanted, as some may be of versions that do not answer."""
 KEPT_KINDS = ["record", "live", "wanted", "state"]
 """Rows that are never deleted, so that reading them page by page misses none."""
 
@@ -732,17 +734,16 @@ class SharedStore(Store):
     # -- searching -----------------------------------------------------------------------------------------------
 
     @override
-    def settled(self, hidden: frozenset[str], found: Iterable[Mapping[str, Any]]) -> bool:
-        """Rows of a version that another replica is writing are met here first; from then on they are hidden."""
-        unknown = {str(row.get("revision")) for row in found} - self._shown
-        if unknown - hidden:
-            with self._changing:
-                self._hidden |= unknown - self._shown
-            return False
-        return self._hidden is hidden
-
-    @override
     def nearest(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str] = ()) -> list[Row]:
+        """More are asked for, and those that do not answer left out here: the server's own filter reads every row."""
+        rows = super().nearest(vector, most + SPARE, (), sources)
+        shown = [row for row in rows if row.document.metadata.get("revision") in self._shown]
+        if len(shown) >= most or len(rows) < most + SPARE:
+            return shown[:most]
+        return self._filtered(vector, most, hidden, sources)
+
+    def _filtered(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str]) -> list[Row]:
+        """Where so many near rows do not answer that it has to be the server that leaves them out."""
         while True:
             rows = super().nearest(vector, most, hidden, sources)
             unknown = {str(row.document.metadata.get("revision")) for row in rows} - self._shown
@@ -751,6 +752,16 @@ class SharedStore(Store):
             with self._changing:
                 self._hidden |= unknown - self._shown
             hidden = {*hidden, *unknown}
+
+    @override
+    def near_documents(
+        self, vector: list[float], most: int, filter: dict[str, Any] | None, **more: Any
+    ) -> list[Document]:
+        if filter and set(filter) != {"source"}:
+            found = super().near_documents(vector, most, filter, **more)
+            return [item for item in found if item.metadata.get("revision") in self._shown]
+        scope = filter["source"]["$in"] if filter else ()
+        return self.look(lambda hidden: [row.document for row in self.nearest(vector, most, hidden, scope)])
 
     @override
     def rows(self, ids: Sequence[str], hidden: Collection[str]) -> list[Row]:

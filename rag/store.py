@@ -30,7 +30,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -629,16 +629,12 @@ class Store:
             if len(page["ids"]) < PAGE:
                 return
 
-    def settled(self, hidden: frozenset[str], found: Iterable[Mapping[str, Any]]) -> bool:
-        """Whether what a search found, without the `hidden` revisions, may be seen; else it is to be done again."""
-        return self._hidden is hidden
-
     def look(self, search: Callable[[frozenset[str]], Found]) -> Found:
         """Run a search that leaves these revisions out; again where a version took over meanwhile."""
         while True:
             hidden = self._hidden
             found = search(hidden)
-            if self.settled(hidden, ()):
+            if self._hidden is hidden:
                 return found
 
     def nearest(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str] = ()) -> list[Row]:
@@ -663,6 +659,21 @@ class Store:
             raise _as_store_error(error) from error
         rows = _as_rows(got["ids"], got["documents"], got["metadatas"], got["embeddings"])
         return [row for row in rows if row.document.metadata.get("revision") not in hidden]
+
+    def near_documents(
+        self, vector: list[float], most: int, filter: dict[str, Any] | None, **more: Any
+    ) -> list[Document]:
+        """The `most` chunks nearest to a vector that may be seen and fit LangChain's `filter`."""
+        while True:
+            hidden = self._hidden
+            shown: dict[str, Any] | None = {"revision": {"$nin": sorted(hidden)}} if hidden else None
+            both: Any = {"$and": [filter, shown]} if filter and shown else filter or shown
+            try:
+                found = self.vector_store().similarity_search_by_vector(vector, most, both, **more)
+            except BaseException as error:
+                raise _as_store_error(error) from error
+            if self._hidden is hidden:  # else a version took over in between, and its rows were left out
+                return found
 
     def vector_store(self) -> Chroma:
         """LangChain's `Chroma` over this index, that sees only what is whole."""
@@ -703,16 +714,7 @@ def _visible_chroma() -> Any:
                 vector = self._store.embeddings.embed_query(query)
             except Exception as error:
                 raise engine_error(error, *self._store.engine) from error
-            while True:
-                hidden = self._store._hidden
-                shown: dict[str, Any] | None = {"revision": {"$nin": sorted(hidden)}} if hidden else None
-                both: Any = {"$and": [filter, shown]} if filter and shown else filter or shown
-                try:
-                    found = self.similarity_search_by_vector(vector, k, both, **kwargs)
-                except BaseException as error:
-                    raise _as_store_error(error) from error
-                if self._store.settled(hidden, (item.metadata for item in found)):
-                    return found  # else a version took over in between, and its rows were left out
+            return self._store.near_documents(vector, k, filter, **kwargs)
 
     return VisibleChroma
 

@@ -1,4 +1,4 @@
-"""Dockerfile and compose.yaml, as far as that can be told without a container engine: linter, `compose config`, names."""
+"""Dockerfile and compose.yaml, as far as can be told without a container engine: linter, `compose config`, names."""
 
 from __future__ import annotations
 

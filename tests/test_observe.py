@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
+from rag.errors import SettingsError
+from rag.observe import check_tracing
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
 
@@ -152,8 +155,7 @@ def test_text_is_logged_and_traces_are_sent_where_they_are_asked_for(
         RAG_LOG_FORMAT="json",
         RAG_LOG_TEXT="true",
         LANGSMITH_TRACING="true",
-        LANGSMITH_OTEL_ENABLED="true",
-        LANGSMITH_OTEL_ONLY="true",
+        LANGSMITH_TRACING_MODE="otel",
         LANGSMITH_HIDE_INPUTS="true",
         LANGSMITH_HIDE_OUTPUTS="true",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
@@ -170,3 +172,12 @@ def test_text_is_logged_and_traces_are_sent_where_they_are_asked_for(
     assert paths == {"/v1/traces"}
     sent = b"".join(body for _, body in collector.got)
     assert b"cheese" not in sent
+
+
+def test_traces_without_their_package_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_tracing()
+    monkeypatch.setenv("LANGSMITH_TRACING_MODE", "otel")
+    check_tracing()
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(SettingsError, match="need the package opentelemetry-exporter"):
+        check_tracing()
