@@ -19,7 +19,8 @@ from langchain_core.embeddings import Embeddings
 from rag.errors import EngineError, RagError, SourceError, StoreError, TextTooLong
 from rag.ingest import Cancelled, Ingest
 from rag.settings import Settings
-from rag.shared import SharedFolder, SharedStore
+from rag.shared import SharedFolder
+from rag.shared_store import SharedStore
 from rag.store import DataFolder, Store
 
 if TYPE_CHECKING:

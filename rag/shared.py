@@ -28,7 +28,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -44,18 +44,13 @@ from rag.store import (
     PAGE,
     Asked,
     DataFolder,
-    IndexedSource,
     Record,
-    Row,
-    Store,
     chroma_settings,
-    collection_name,
 )
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection as Rows
-    from langchain_core.documents import Document
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +66,6 @@ PIECE = 12_000
 """Characters of base64 in one row; Chroma Cloud takes 16 kB."""
 CLOUD = "trychroma.com"
 
-SPARE = 100
-"""Rows that are asked for beyond those wanted, as some may be of versions that do not answer."""
 KEPT_KINDS = ["record", "live", "wanted", "state"]
 """Rows that are never deleted, so that reading them page by page misses none."""
 
@@ -270,7 +263,7 @@ class SharedFolder(DataFolder):
             if part is None and len(got["ids"]) < PAGE:
                 return found
 
-    def _put(self, rows: Mapping[str, tuple[dict[str, Any], str]], *, add: bool = False) -> None:
+    def put(self, rows: Mapping[str, tuple[dict[str, Any], str]], *, add: bool = False) -> None:
         """Write rows, (metadata, document) by id; at most `PAGE` at once are one write."""
         names = list(rows)
         for start in range(0, len(names), PAGE):
@@ -362,8 +355,8 @@ class SharedFolder(DataFolder):
             if last["until"] > now and last["holder"] != self.me:
                 return False
             number = int(last["number"]) + 1
-        name = f"lease-{_key(source)}-{number:09d}"
-        self._put({name: (self._lease(source, number, now), "")}, add=True)
+        name = f"lease-{key_of(source)}-{number:09d}"
+        self.put({name: (self._lease(source, number, now), "")}, add=True)
         now_there = self._get(where=where)
         newest = max(now_there)
         if newest != name or now_there[name]["holder"] != self.me:
@@ -377,7 +370,7 @@ class SharedFolder(DataFolder):
                 self._renewing.start()
         self._drop([row for row, _ in rows])
         if waiting:
-            asked = self._get([f"wanted-{_key(source)}"]).values()
+            asked = self._get([f"wanted-{key_of(source)}"]).values()
             if not any(row["state"] == "waiting" for row in asked):  # another has done it, or it was cancelled
                 self.give_back(source)
                 return False
@@ -441,10 +434,10 @@ class SharedFolder(DataFolder):
         for source, state, reason, job in told:
             row = {"kind": "wanted", "source": source, "state": state, "reason": reason, "changed": now}
             row |= {"private": job.private, "depth": job.depth, "limit": job.limit}
-            rows[f"wanted-{_key(source)}"] = (row, "")
+            rows[f"wanted-{key_of(source)}"] = (row, "")
         with self._polling:
             if rows:
-                self._put(rows)
+                self.put(rows)
             for row, _ in rows.values():
                 self._learn(row)
 
@@ -456,7 +449,7 @@ class SharedFolder(DataFolder):
             return  # what `note_asked` and `note_ended` keep
         told = json.dumps(data, ensure_ascii=False, sort_keys=True)
         if self._get([f"state-{name}"]).get(f"state-{name}", {}).get("data") != told:
-            self._put({f"state-{name}": ({"kind": "state", "data": told, "changed": self.now()}, "")})
+            self.put({f"state-{name}": ({"kind": "state", "data": told, "changed": self.now()}, "")})
 
     @override
     def remembered(self, name: str) -> dict[str, Any]:
@@ -470,12 +463,12 @@ class SharedFolder(DataFolder):
 
     @override
     def read(self, source: str, *, unfinished: bool = False) -> Record | None:
-        name = f"{'new' if unfinished else 'record'}-{_key(source)}"
+        name = f"{'new' if unfinished else 'record'}-{key_of(source)}"
         for _ in range(3):  # another version may take over while this one's text is read
             row = self._get([name]).get(name)
             if row is None or row.get("removed"):
                 return None
-            data = self._read_pieces(f"text-{_key(source)}-{row['content']}", int(row["pieces"]))
+            data = self._read_pieces(f"text-{key_of(source)}-{row['content']}", int(row["pieces"]))
             if data is not None:
                 documents = [(str(text), dict(metadata)) for text, metadata in json.loads(data)]
                 return _record(row, documents)
@@ -497,12 +490,12 @@ class SharedFolder(DataFolder):
     def write_unfinished(self, record: Record) -> None:
         content = content_of(record)
         data = json.dumps(record.documents, ensure_ascii=False).encode()
-        pieces = self._write_pieces(f"text-{_key(record.source)}-{content}", data)
-        self._put({f"new-{_key(record.source)}": (_head(record, content, pieces, self.now()) | {"kind": "new"}, "")})
+        pieces = self._write_pieces(f"text-{key_of(record.source)}-{content}", data)
+        self.put({f"new-{key_of(record.source)}": (_head(record, content, pieces, self.now()) | {"kind": "new"}, "")})
 
     @override
     def drop_unfinished(self, source: str) -> None:
-        self._drop([f"new-{_key(source)}"])
+        self._drop([f"new-{key_of(source)}"])
 
     @override
     def finish(self, source: str) -> bool:
@@ -514,7 +507,7 @@ class SharedFolder(DataFolder):
         Without `finish`, the record stays as it is.
         """
         self.check_turn(source)
-        key = _key(source)
+        key = key_of(source)
         new = self._get([f"new-{key}", f"record-{key}"])
         old = new.get(f"record-{key}")
         now = self.now()
@@ -526,7 +519,7 @@ class SharedFolder(DataFolder):
         elif old is None or old["removed"]:
             return False
         with self._polling:
-            self._put(rows)
+            self.put(rows)
             for told, _ in rows.values():
                 self._learn(told)
         asked = self._get([f"wanted-{key}"]).get(f"wanted-{key}")
@@ -541,7 +534,7 @@ class SharedFolder(DataFolder):
 
     @override
     def keep(self, record: Record) -> bool:
-        key = _key(record.source)
+        key = key_of(record.source)
         old = self._get([f"record-{key}"]).get(f"record-{key}")
         if old is None or old["removed"]:
             return False
@@ -550,18 +543,18 @@ class SharedFolder(DataFolder):
         if {**old, "loaded_at": 0, "changed": 0} == {**told, "loaded_at": 0, "changed": 0}:
             return False
         with self._polling:
-            self._put({f"record-{key}": (told, "")})
+            self.put({f"record-{key}": (told, "")})
             self._learn(told)
         return True
 
     @override
     def remove(self, source: str) -> None:
-        key = _key(source)
+        key = key_of(source)
         rows = self._get([f"record-{key}", f"new-{key}"])
         if (old := rows.get(f"record-{key}")) is not None and not old["removed"]:
             told = {**old, "removed": True, "changed": self.now()}
             with self._polling:
-                self._put({f"record-{key}": (told, "")})
+                self.put({f"record-{key}": (told, "")})
                 self._learn(told)
         self._drop([f"new-{key}"])
         for row in rows.values():
@@ -576,8 +569,8 @@ class SharedFolder(DataFolder):
     @override
     def keep_file(self, path: Path, name: str) -> str:
         source = super().keep_file(path, name)
-        pieces = self._write_pieces(f"bytes-{_key(source)}", Path(source).read_bytes())
-        self._put({f"file-{_key(source)}": ({"kind": "file", "source": source, "pieces": pieces}, "")})
+        pieces = self._write_pieces(f"bytes-{key_of(source)}", Path(source).read_bytes())
+        self.put({f"file-{key_of(source)}": ({"kind": "file", "source": source, "pieces": pieces}, "")})
         return source
 
     @override
@@ -589,8 +582,8 @@ class SharedFolder(DataFolder):
         path = Path(source)
         if not self.keeps(source) or path.exists():
             return
-        file = self._get([f"file-{_key(source)}"]).get(f"file-{_key(source)}")
-        data = self._read_pieces(f"bytes-{_key(source)}", int(file["pieces"])) if file else None
+        file = self._get([f"file-{key_of(source)}"]).get(f"file-{key_of(source)}")
+        data = self._read_pieces(f"bytes-{key_of(source)}", int(file["pieces"])) if file else None
         if data is None:
             return
         try:
@@ -607,7 +600,7 @@ class SharedFolder(DataFolder):
         rows: dict[str, tuple[dict[str, Any], str]] = {
             each: ({"kind": "piece"}, part) for each, part in zip(_pieces(name, len(parts)), parts, strict=True)
         }
-        self._put(rows)
+        self.put(rows)
         return len(parts)
 
     def _read_pieces(self, name: str, pieces: int) -> bytes | None:
@@ -621,7 +614,7 @@ class SharedFolder(DataFolder):
 
     def note_attempt(self, index: str, source: str, revision: str) -> None:
         """Note rows before they are written, so that they are found if this replica does not come to an end."""
-        self._put({f"attempt-{revision}": (attempt(index, source, revision, self.now()), "")})
+        self.put({f"attempt-{revision}": (attempt(index, source, revision, self.now()), "")})
 
     def attempts(self, index: str) -> tuple[list[dict[str, Any]], set[str]]:
         """Rows that do not answer and that nobody is writing; and the revisions of all that do not answer."""
@@ -634,223 +627,6 @@ class SharedFolder(DataFolder):
     def drop_attempt(self, revision: str) -> None:
         """Its rows are gone, or they answer."""
         self._drop([f"attempt-{revision}"])
-
-
-class SharedStore(Store):
-    """An index on a Chroma server that several replicas write to and read."""
-
-    folder: SharedFolder
-
-    def __init__(self, folder: SharedFolder, *args: Any, **kwargs: Any) -> None:
-        self._attempts: dict[str, str] = {}
-        self._shown: set[str] = set()
-        self._name = ""
-        super().__init__(folder, *args, **kwargs)
-
-    @override
-    def _connect(self) -> ClientAPI:
-        self._name = collection_name(self.engine[0], self.digest, self.splitter)
-        return self.folder.client
-
-    @override
-    def close(self) -> None:
-        """The connection is the folder's."""
-
-    @override
-    def _take_stock(self) -> tuple[dict[str, IndexedSource], frozenset[str]]:
-        self.folder.poll()
-        found = {source: item for source in list(self.folder.heads) if (item := self._now(source))}
-        self._shown = {item.revision for item in found.values()}
-        return found, frozenset()
-
-    @property
-    def _live(self) -> dict[str, dict[str, Any]]:
-        return self.folder.live.get(self._name, {})
-
-    def _now(self, source: str) -> IndexedSource | None:
-        """What answers for a source, as of the last poll."""
-        head, live = self.folder.heads.get(source), self._live.get(source)
-        if head is None or live is None or head["removed"] or head["content"] != live["content"]:
-            return None
-        return IndexedSource(
-            source,
-            str(head["title"]),
-            int(live["chunks"]),
-            str(live["revision"]),
-            str(head["type"]),
-            int(head["size"]),
-            float(head["loaded_at"]),
-        )
-
-    @override
-    def has(self, record: Record) -> bool:
-        head, live = self.folder.heads.get(record.source), self._live.get(record.source)
-        if head is None or live is None or head["removed"]:
-            return False
-        return bool(live["content"] == head["content"] == content_of(record))
-
-    @override
-    def missing(self) -> list[str]:
-        return [name for name, head in list(self.folder.heads.items()) if not head["removed"] and not self._now(name)]
-
-    @override
-    def follow(self) -> None:
-        changed = self.folder.poll()
-        with self._changing:
-            self._see(changed)
-
-    def _see(self, sources: Iterable[str]) -> None:
-        """Bring what questions see up to date for these sources."""
-        fresh: dict[str, IndexedSource] = {}
-        gone = set()
-        for source in sources:
-            old, new = self._sources.get(source), self._now(source)
-            if old == new:
-                continue
-            if new and (old is None or old.revision != new.revision):
-                fresh[source] = new
-            elif new:
-                self._sources[source] = new
-            else:
-                gone.add(source)
-        if not fresh and not gone:
-            return
-        if self._words is not None:
-            rows = [row for item in fresh.values() for row in self._texts({"revision": item.revision})]
-            self._words.fill(rows, gone=fresh.keys() | gone)
-        old_revisions = {self._sources[each].revision for each in fresh.keys() | gone if each in self._sources}
-        for source in gone:
-            self._sources.pop(source, None)
-        self._sources |= fresh
-        self._shown = {item.revision for item in self._sources.values()}
-        self._hidden = (self._hidden | old_revisions) - self._shown
-
-    @override
-    def catch_up(self) -> None:
-        self.folder.poll()
-        with self._changing:
-            self._see({*self._sources, *self.folder.heads})
-
-    # -- searching -----------------------------------------------------------------------------------------------
-
-    @override
-    def nearest(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str] = ()) -> list[Row]:
-        """More are asked for, and those that do not answer left out here: the server's own filter reads every row."""
-        rows = super().nearest(vector, most + SPARE, (), sources)
-        shown = [row for row in rows if row.document.metadata.get("revision") in self._shown]
-        if len(shown) >= most or len(rows) < most + SPARE:
-            return shown[:most]
-        return self._filtered(vector, most, hidden, sources)
-
-    def _filtered(self, vector: Any, most: int, hidden: Collection[str], sources: Collection[str]) -> list[Row]:
-        """Where so many near rows do not answer that it has to be the server that leaves them out."""
-        while True:
-            rows = super().nearest(vector, most, hidden, sources)
-            unknown = {str(row.document.metadata.get("revision")) for row in rows} - self._shown
-            if not unknown:
-                return rows
-            with self._changing:
-                self._hidden |= unknown - self._shown
-            hidden = {*hidden, *unknown}
-
-    @override
-    def near_documents(
-        self, vector: list[float], most: int, filter: dict[str, Any] | None, **more: Any
-    ) -> list[Document]:
-        if filter and set(filter) != {"source"}:
-            found = super().near_documents(vector, most, filter, **more)
-            return [item for item in found if item.metadata.get("revision") in self._shown]
-        scope = filter["source"]["$in"] if filter else ()
-        return self.look(lambda hidden: [row.document for row in self.nearest(vector, most, hidden, scope)])
-
-    @override
-    def rows(self, ids: Sequence[str], hidden: Collection[str]) -> list[Row]:
-        return [row for row in super().rows(ids, hidden) if row.document.metadata.get("revision") in self._shown]
-
-    @override
-    def _texts(self, where: dict[str, Any] | None) -> Iterator[tuple[str, str, str]]:
-        """By revisions and not by pages of all rows, which others are changing."""
-        if where is not None and "$nin" not in str(where):
-            yield from super()._texts(where)
-            return
-        part: list[str] = []
-        chunks = 0
-        for item in [*self._sources.values(), None]:
-            if part and (item is None or chunks + item.chunks > PAGE):
-                yield from super()._texts({"revision": {"$in": part}})
-                part, chunks = [], 0
-            if item is not None:
-                part.append(item.revision)
-                chunks += item.chunks
-
-    # -- writing -------------------------------------------------------------------------------------------------
-
-    @override
-    def begin(self, record: Record) -> str:
-        revision = f"{record.revision(self.splitter)}.{os.urandom(6).hex()}"
-        self.folder.check_turn(record.source)
-        self.folder.note_attempt(self._name, record.source, revision)
-        self._attempts[record.source] = revision
-        self.hide(revision)
-        return revision
-
-    @override
-    def add(self, revision: str, chunks: Sequence[Document], vectors: Sequence[Sequence[float]]) -> None:
-        self.folder.check_turn(str(chunks[0].metadata["source"]))
-        super().add(revision, chunks, vectors)
-
-    @override
-    def swap(self, record: Record, chunks: int, *, finish: bool = True) -> bool:
-        revision = self._attempts.pop(record.source)
-        now = self.folder.now()
-        key = _key(record.source)
-        live: dict[str, Any] = {"kind": "live", "index": self._name, "source": record.source}
-        live["content"] = content_of(record)
-        live |= {"revision": revision, "chunks": chunks, "changed": now}
-        rows: dict[str, tuple[dict[str, Any], str]] = {f"live-{_short(self._name)}-{key}": (live, "")}
-        old = self._live.get(record.source)
-        if old is not None and old["revision"] != revision:
-            rows[f"attempt-{old['revision']}"] = (attempt(self._name, record.source, str(old["revision"]), now), "")
-        if not self.folder.publish(record.source, rows, finish=finish):
-            return False
-        with self._changing:
-            self._see([record.source])
-        self.folder.drop_attempt(revision)
-        return True
-
-    @override
-    def forget(self, source: str) -> str:
-        with self._changing:
-            live = self._live.get(source)
-            if live is not None:
-                revision = str(live["revision"])
-                self.folder._put(
-                    {f"attempt-{revision}": (attempt(self._name, source, revision, self.folder.now()), "")}
-                )
-            self.folder.remove(source)
-            self._see([source])
-        return ""  # its rows are deleted once every replica has heard of it
-
-    @override
-    def discard(self, revision: str) -> None:
-        super().discard(revision)
-        self.folder.drop_attempt(revision)
-
-    @override
-    def trim(self, revision: str, chunks: int) -> None:
-        """Each attempt has rows of its own."""
-
-    @override
-    def clean(self) -> None:
-        forsaken, silent = self.folder.attempts(self._name)
-        with self._changing:
-            self._hidden &= silent  # the rows of others are gone
-        for row in forsaken:
-            live = self._now(str(row["source"]))
-            if live is not None and live.revision == row["revision"]:
-                self.folder.drop_attempt(live.revision)
-            else:
-                self.discard(str(row["revision"]))
 
 
 def content_of(record: Record) -> str:
@@ -877,11 +653,13 @@ def _record(row: dict[str, Any], documents: list[tuple[str, dict[str, Any]]]) ->
     return Record(**told, documents=documents, kind=str(row["type"]), private=bool(row["private"]))
 
 
-def _key(source: str) -> str:
+def key_of(source: str) -> str:
+    """A source's part of its rows' ids."""
     return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def _short(name: str) -> str:
+def short_of(name: str) -> str:
+    """An index's part of them."""
     return hashlib.sha256(name.encode()).hexdigest()[:10]
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     made = Team(folder, AppStarter(), ollama.start(), ChromaServer(folder / "chroma"), [free_port(), free_port()])
     try:
         made.chroma.start()
-        made.replicas = [made.start(number) for number in range(2)]
+        with ThreadPoolExecutor() as both:
+            made.replicas = list(both.map(made.start, range(2)))
         made.nginx = Nginx(folder / "nginx", made.ports)
         wait_until(lambda: httpx.get(f"{made.url}health", timeout=10).status_code == 200, 60)
         yield made

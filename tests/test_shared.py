@@ -18,7 +18,8 @@ from rag.errors import StoreError, StoreUnreachable
 from rag.indexes import Made
 from rag.ingest import Ingest
 from rag.settings import Settings
-from rag.shared import GRACE_SECONDS, SharedFolder, SharedStore, _key
+from rag.shared import GRACE_SECONDS, SharedFolder, key_of
+from rag.shared_store import SharedStore
 from tests.chroma_server import ChromaServer
 from tests.conftest import Pages, PaperEmbeddings, Script, ScriptedChat, make_settings, wait_until
 
@@ -223,7 +224,7 @@ def test_files_given_on_the_page_are_kept_on_the_server(replicas: list[Replica],
     words = random.Random(1)
     text = " ".join(f"river{words.getrandbits(40):x}" for _ in range(2500))  # several rows, though compressed
     source = one.folder.keep_file(write(tmp_path / "upload", text), "notes.md")
-    assert one.folder._get(where={"kind": "file"})[f"file-{_key(source)}"]["pieces"] > 1
+    assert one.folder._get(where={"kind": "file"})[f"file-{key_of(source)}"]["pieces"] > 1
     one.add(Path(source))
     Path(source).unlink()
     two.folder.at_hand(source)
