@@ -172,6 +172,8 @@ class SharedFolder(DataFolder):
         self.heads: dict[str, dict[str, Any]] = {}
         self.live: dict[str, dict[str, dict[str, Any]]] = {}
         self.wanted: dict[str, dict[str, Any]] = {}
+        self.changed: list[str] = []
+        """Sources whose record or rows changed, in order: each index reads it from where it was."""
         self.elsewhere: frozenset[str] = frozenset()
         self._settings = settings
         self._client: ClientAPI | None = None
@@ -301,32 +303,29 @@ class SharedFolder(DataFolder):
 
     # -- what changed --------------------------------------------------------------------------------------------
 
-    def poll(self) -> set[str]:
-        """Read what has changed on the server; returns the sources concerned (without those known already)."""
+    def poll(self) -> None:
+        """Read what has changed on the server; `changed` grows by the sources concerned."""
         with self._polling:
-            where = {"$and": [{"changed": {"$gt": self._since - OVERLAP_SECONDS}}, {"kind": {"$in": [*KEPT_KINDS]}}]}
-            rows = self._get(where=where)
-            changed = set()
+            since = self._since - OVERLAP_SECONDS
+            rows = self._get(where={"$and": [{"changed": {"$gt": since}}, {"kind": {"$in": [*KEPT_KINDS]}}]})
             for row in rows.values():
                 self._since = max(self._since, float(row["changed"]))
-                if self._learn(row):
-                    changed.add(str(row["source"]))
-            self.elsewhere = (
-                self._leased() if any(row["state"] == "waiting" for row in self.wanted.values()) else frozenset()
-            )
-            return changed
+                self._learn(row)
+            waits = any(row["state"] == "waiting" for row in self.wanted.values())
+            self.elsewhere = self._leased() if waits else frozenset()
 
-    def _learn(self, row: dict[str, Any]) -> bool:
-        """Take a row in; returns whether it says something new of a source's record or rows."""
+    def _learn(self, row: dict[str, Any]) -> None:
+        """Take a row in."""
         kind, source = row["kind"], str(row.get("source", ""))
         place = {"record": self.heads, "wanted": self.wanted}.get(kind)
         if kind == "live":
             place = self.live.setdefault(str(row["index"]), {})
         if place is None:
-            return False
+            return
         old = place.get(source)
         place[source] = row
-        return bool(kind != "wanted" and old != row)
+        if kind != "wanted" and old != row:
+            self.changed.append(source)
 
     def _leased(self) -> frozenset[str]:
         rows = self._get(where={"until": {"$gt": self.now()}})

@@ -28,6 +28,7 @@ class SharedStore(Store):
         self._attempts: dict[str, str] = {}
         self._shown: set[str] = set()
         self._name = ""
+        self._seen = 0
         super().__init__(folder, *args, **kwargs)
 
     @override
@@ -42,6 +43,7 @@ class SharedStore(Store):
     @override
     def _take_stock(self) -> tuple[dict[str, IndexedSource], frozenset[str]]:
         self.folder.poll()
+        self._seen = len(self.folder.changed)
         found = {source: item for source in list(self.folder.heads) if (item := self._now(source))}
         self._shown = {item.revision for item in found.values()}
         return found, frozenset()
@@ -78,9 +80,11 @@ class SharedStore(Store):
 
     @override
     def follow(self) -> None:
-        changed = self.folder.poll()
+        self.folder.poll()
         with self._changing:
-            self._see(changed)
+            upto = len(self.folder.changed)
+            self._see(set(self.folder.changed[self._seen : upto]))
+            self._seen = upto
 
     def _see(self, sources: Iterable[str]) -> None:
         """Bring what questions see up to date for these sources."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from langchain_core.documents import Document
 
+from rag.__main__ import main as command_line
 from rag.assistant import Assistant
 from rag.errors import StoreError, StoreUnreachable
 from rag.indexes import Made
@@ -21,7 +24,8 @@ from rag.settings import Settings
 from rag.shared import GRACE_SECONDS, SharedFolder, key_of
 from rag.shared_store import SharedStore
 from tests.chroma_server import ChromaServer
-from tests.conftest import Pages, PaperEmbeddings, Script, ScriptedChat, make_settings, wait_until
+from tests.conftest import Pages, PaperEmbeddings, Script, ScriptedChat, free_port, make_settings, wait_until
+from tests.nginx import find_nginx
 
 ENGINE = ("openai:paper", "nowhere")
 MOON = "The moon " + "pulls the sea " * 5
@@ -302,6 +306,60 @@ def test_an_index_that_one_replica_has_built_answers_on_all(apps: list[App], pag
         assert app.names == ["a"]
         assert app.assistant.sources[0].chunks > 1
         assert app.ask("moon?") == "An agent plans."
+
+
+def test_an_index_that_is_opened_beside_takes_no_news_from_the_one_that_answers(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    one, two = replicas
+    one.add(write(tmp_path / "page.md", MOON))
+    beside = SharedStore(two.folder, two.embeddings, ENGINE, (200, 20))  # it reads the changes, too
+    assert beside.missing() == [str(tmp_path / "page.md")]
+    two.store.follow()
+    assert [item.title for item in two.store.sources] == ["page.md"]
+
+
+def test_the_token_is_shown_to_the_server(chroma: ChromaServer, tmp_path: Path) -> None:
+    """nginx stands before it, as one that asks for tokens."""
+    port = free_port()
+    config = tmp_path / "nginx.conf"
+    config.write_text(
+        "daemon off; pid nginx.pid; events {} http { access_log off; client_body_temp_path b; proxy_temp_path p;"
+        " fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;"
+        f" server {{ listen 127.0.0.1:{port}; if ($http_x_chroma_token != secret) {{ return 401; }}"
+        f" location / {{ proxy_pass {chroma.url}; }} }} }}"
+    )
+    command = [find_nginx(), "-e", "stderr", "-p", str(tmp_path), "-c", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as nginx:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: httpx.get(url, timeout=2).status_code == 401, 20)
+            good = SharedFolder(make_settings(tmp_path, chroma_url=url, chroma_token="secret"))
+            good.poll()
+            good.release()
+            with pytest.raises(StoreError, match=r"refuses the token\. Set RAG_CHROMA_TOKEN") as raised:
+                SharedFolder(make_settings(tmp_path, chroma_url=url, chroma_token="wrong")).poll()
+            assert "wrong" not in str(raised.value)
+            with pytest.raises(StoreError, match="RAG_CHROMA_TENANT and RAG_CHROMA_DATABASE"):
+                SharedFolder(make_settings(tmp_path, chroma_url=chroma.url, chroma_database="nowhere")).poll()
+        finally:
+            nginx.terminate()
+
+
+def test_the_command_line_works_on_the_server(
+    chroma: ChromaServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    page = write(tmp_path / "page.md", MOON)
+    given = {"CHROMA_URL": chroma.url, "CHROMA_DATABASE": database, "EMBEDDINGS": "embedded:all-minilm-l6-v2"}
+    for name, value in {**given, "DATA_DIR": str(tmp_path / "one"), "OLLAMA_HOST": "127.0.0.1:9"}.items():
+        monkeypatch.setenv(f"RAG_{name}", value)
+    assert command_line(["ingest", str(page)]) == 0
+    monkeypatch.setenv("RAG_DATA_DIR", str(tmp_path / "two"))
+    assert command_line(["sources"]) == 0
+    assert "ready    " + str(page) in capsys.readouterr().out
+    assert command_line(["remove", "page.md"]) == 0
+    assert command_line(["doctor"]) == 0
+    assert f"ok  the Chroma server at {chroma.url} answers" in capsys.readouterr().out
 
 
 def test_the_server_goes_away_and_comes_back(tmp_path: Path, pages: Pages) -> None:
