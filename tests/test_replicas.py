@@ -319,11 +319,13 @@ async def test_chats_while_sources_are_added_and_a_replica_is_killed(
     for name in names:
         pages.pages[name] = html(name, *[f"Of {name}, paragraph {number}. " * 20 for number in range(4)])
     sources = [pages.url + name for name in names]
+    team.ollama.tokens_per_second = 6 if chats >= 200 else 20  # so that many are under way at any moment
     ended, theirs = await load(team, client, chats, seconds, sources)
     print(f"{chats} chats in {seconds:.0f} s: {dict(ended)}; the killed replica had {theirs} streams")
     assert ended["lost"] == 0
     assert ended["answered"] + ended["error"] == chats
-    assert ended["answered"] >= chats * 0.8
+    assert theirs > 0
+    assert ended["answered"] >= chats * 0.7
     other = team.replicas[1]
     wait_until(lambda: all(sources_of(other.url).get(source) == "ready" for source in sources), 120)
     if chats >= 200:
