@@ -112,8 +112,10 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         request_id.set(request.headers.get("x-request-id", ""))
         model = model if may_change(request) else ""
         try:
-            async for update in assistant.stream_answer(message, as_messages(history), scope=scope, model=model):
-                yield show_answer(update, assistant, scope)
+            answer = assistant.stream_answer(message, as_messages(history), scope=scope, model=model)
+            async with aclosing(answer) as updates:
+                async for update in updates:
+                    yield show_answer(update, assistant, scope)
         except RagError as error:
             yield show_failure(update, error)
 
@@ -128,9 +130,11 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
         try:
-            async for update in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
-                if update.new:
-                    yield update.text
+            answer = assistant.stream_answer(message, as_messages(history or []), scope=scope or ())
+            async with aclosing(answer) as updates:
+                async for update in updates:
+                    if update.new:
+                        yield update.text
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
 
