@@ -7,15 +7,15 @@ READY := $(VENV)/.ready
 TOOLS := .tools/bin
 COMPILE := pip compile requirements.txt --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate
 
-.PHONY: run test soak lint format bench setup lock audit browser clean
+.PHONY: run test soak lint format bench setup lock audit browser nginx clean
 
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
-test: setup browser  ## all tests
+test: setup browser nginx  ## all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-soak: setup browser  ## the long runs: load, kills, faults and leaving in many rounds (an hour)
+soak: setup browser nginx  ## the long runs: load, kills, faults, replicas and leaving in many rounds (an hour)
 	$(BIN)/python -m pytest -m soak --timeout 1800 -s $(ARGS)
 
 lint: setup  ## formatting, lint, types
@@ -54,6 +54,11 @@ browser: setup  ## a Chromium for the browser tests
 	@$(BIN)/python -c 'from tests.browser import find_browser; find_browser()' 2>/dev/null \
 		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) \
 		|| $(BIN)/python -m playwright install chromium
+
+nginx: setup  ## an nginx for the tests of replicas
+	@$(BIN)/python -c 'from tests.nginx import find_nginx; find_nginx()' 2>/dev/null \
+		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light) \
+		|| (echo "The tests of replicas need nginx: install your system's package nginx-light" && exit 1)
 
 clean:
 	rm -rf $(VENV) .tools

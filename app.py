@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import hashlib
 import html
 import logging
 import os
@@ -31,11 +32,14 @@ from rag.assistant import Assistant
 from rag.chain import Update
 from rag.conversation import OPEN_QUOTE, as_messages, mark_stopped, show_answer, show_failure
 from rag.errors import RagError
+from rag.export import conversation_as_markdown
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
 from rag.library import counted
 from rag.library_routes import REFUSED, build_library_routes
 from rag.library_routes import may_change as is_owner
 from rag.mcp_server import build_mcp_routes
+from rag.observe import Observed, check_tracing, request_id, set_up_logs
+from rag.openai_api import build_openai_routes
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, short
 
@@ -63,6 +67,16 @@ show('chat');
 """
 """On a narrow screen, chat and library are two tabs; on a wide one they stand side by side."""
 
+SAVE_FILE = """
+(text) => {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], {type: 'text/markdown'}));
+  link.download = 'conversation.md';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+"""
+
 log = logging.getLogger("rag.page")
 
 
@@ -87,12 +101,15 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
     ) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
         update = Update()
+        request_id.set(request.headers.get("x-request-id", ""))
         model = model if may_change(request) else ""
         try:
             assistant.rate.check(request.client.host if request.client else "")
-            async for update in assistant.stream_answer(message, as_messages(history), scope=scope, model=model):
-                awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
-                yield show_answer(update, message, scope, awaiting)
+            answer = assistant.stream_answer(message, as_messages(history), scope=scope, model=model)
+            async with aclosing(answer) as updates:
+                async for update in updates:
+                    awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
+                    yield show_answer(update, message, scope, awaiting)
         except RagError as error:
             yield show_failure(update, error)
 
@@ -111,9 +128,11 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         """
         try:
             assistant.rate.check(request.client.host if request and request.client else "")
-            async for update in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
-                if update.new:
-                    yield update.text
+            answer = assistant.stream_answer(message, as_messages(history or []), scope=scope or ())
+            async with aclosing(answer) as updates:
+                async for update in updates:
+                    if update.new:
+                        yield update.text
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
 
@@ -197,6 +216,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     feedback_value=None,
                     layout="bubble",
                 )
+                save = gr.Button("Save the conversation", size="sm", variant="secondary", elem_id="save")
                 face = gr.ChatInterface(
                     respond,
                     chatbot=chatbot,
@@ -224,7 +244,11 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     api_visibility="private",
                 )
             sidebar = Sidebar(assistant, may_change)
-        _keep_conversations(face, assistant.settings.data_dir)
+        _keep_conversations(face, assistant.settings)
+        written = gr.Textbox(visible="hidden")
+        save.click(lambda history: conversation_as_markdown(history), face.chatbot, written, **QUIET).then(
+            None, written, None, js=SAVE_FILE, **QUIET
+        )
         face.textbox.stop(
             mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
         )
@@ -329,9 +353,17 @@ def _what_is_asked(settings: Settings) -> str:
     return f"Answers come from {', '.join(settings.sources[:3])}{' …' if len(settings.sources) > 3 else ''}."
 
 
-def _keep_conversations(face: gr.ChatInterface, data_dir: Path) -> None:
-    """Let saved conversations outlive a restart: by default Gradio makes a new key for them at each start."""
-    path = data_dir / "browser.key"
+def _keep_conversations(face: gr.ChatInterface, settings: Settings) -> None:
+    """Let saved conversations outlive a restart: by default Gradio makes a new key for them at each start.
+
+    Replicas on one Chroma server have the same key, whichever of them a browser comes to.
+    """
+    face.saved_conversations.storage_key = "local-rag-chat"
+    if settings.chroma_url:
+        told = (settings.chroma_url, settings.chroma_database, settings.chroma_token, settings.password)
+        face.saved_conversations.secret = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        return
+    path = settings.data_dir / "browser.key"
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except OSError:
@@ -340,7 +372,6 @@ def _keep_conversations(face: gr.ChatInterface, data_dir: Path) -> None:
         secret = secrets.token_hex(8)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(secret, encoding="utf-8")
-    face.saved_conversations.storage_key = "local-rag-chat"
     face.saved_conversations.secret = secret
 
 
@@ -406,11 +437,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Start the app and serve until a signal comes. Returns the exit code."""
     flags = parse_flags(arguments)
     open_browser = flags.pop("open")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("rag").setLevel(logging.INFO)
-    logging.getLogger("pypdf").setLevel(logging.ERROR)
+    set_up_logs("text")
     try:
         settings = load_settings(**flags)
+        set_up_logs(settings.log_format)
+        check_tracing()
         assistant = Assistant(settings)
         served = threading.Event()
         assistant.start(page=served)
@@ -459,16 +490,20 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         credentials["admin"] = settings.admin_password
     page = build_page(assistant, guarded=bool(password))
     logging.getLogger("uvicorn.error").addFilter(_in_one_line)
-    hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback else None
+    hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback and not password else None
     app_kwargs: dict[str, Any] = {
         "title": TITLE,
         "description": DESCRIPTION,
         "routes": [
             *build_routes(assistant, bare_health=bool(password)).routes,
             *build_library_routes(assistant).routes,
+            *build_openai_routes(assistant).routes,
+        ],
+        "middleware": [
+            Middleware(Observed, metrics=assistant.metrics),
+            Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token),
         ],
         "exception_handlers": {RequestValidationError: say_what_is_wrong},
-        "middleware": [Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token)],
     }
     if settings.mcp:
         routes, lifespan = build_mcp_routes(assistant)
@@ -490,6 +525,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         pwa=False,
         run_history=False,
         footer_links=["api"],
+        root_path=settings.root_path or None,
         favicon_path=ASSETS / "favicon.svg",
         theme=build_theme(),
         css_paths=ASSETS / "page.css",

@@ -16,10 +16,11 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field, ValidationError
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -248,7 +249,7 @@ def failure_of(error: RagError, partial: str = "", *, sent: bool = False) -> dic
     return told
 
 
-async def _while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
+async def while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
     """The updates, as long as somebody is there: at most half a second after the client is gone, the model stops."""
     async with aclosing(updates):
         async for update in updates:
@@ -260,7 +261,7 @@ async def _while_connected(request: Request, updates: AsyncGenerator[Update, Non
 async def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
     """The answer to a request that does not fit, on Gradio's own routes: FastAPI's fails on bytes that are no text."""
     assert isinstance(error, RequestValidationError)
-    told = f"The request does not fit: {_first(error.errors())}."
+    told = f"The request does not fit: {first_error(error.errors())}."
     return JSONResponse({"error": told, "code": QuestionError.code, "detail": told}, QuestionError.status)
 
 
@@ -275,13 +276,13 @@ class PlainRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError as error:
-                told = QuestionError(f"The request does not fit: {_first(error.errors())}.")
+                told = QuestionError(f"The request does not fit: {first_error(error.errors())}.")
                 return JSONResponse(failure_of(told), told.status)
 
         return handled
 
 
-def _first(errors: Sequence[Any]) -> str:
+def first_error(errors: Sequence[Any]) -> str:
     """Where the first error is and what it is, in few words."""
     return f"{'.'.join(map(str, errors[0]['loc']))}: {errors[0]['msg']}"
 
@@ -311,7 +312,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         update = Update()
         try:
             assistant.rate.check(caller_of(request.scope))
-            async with aclosing(_while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
+            async with aclosing(while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
                 async for now in updates:
                     update = now
         except RagError as error:
@@ -339,7 +340,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         async def events() -> AsyncIterator[str]:
             update = Update()
             try:
-                async with aclosing(_while_connected(request, updates)) as connected:
+                async with aclosing(while_connected(request, updates)) as connected:
                     async for update in connected:
                         if update.new:
                             yield f"data: {_json({'message': update.new})}\n\n"
@@ -367,6 +368,11 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         if not bare_health or request.scope.get("visitor"):
             shown |= {**status, "versions": _versions()}
         return JSONResponse(shown, 200 if status["ready"] or bare_health else 503)
+
+    @router.get("/metrics", tags=["state"], response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """The app's figures for Prometheus."""
+        return Response(generate_latest(assistant.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -486,7 +492,7 @@ def question_of(text: str) -> Question:
             try:
                 return Question.model_validate(data)
             except ValidationError as error:
-                raise QuestionError(f"The question does not fit: {_first(error.errors())}.") from None
+                raise QuestionError(f"The question does not fit: {first_error(error.errors())}.") from None
     return Question(question=text, history=[], scope=[])
 
 

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,11 +45,13 @@ from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
 from rag.library import Library, find_named
 from rag.loader import GUIDE, is_url
-from rag.models import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
+from rag.models import Model, build_chat_model, build_embeddings, choose_models, embedded_models, open_ollama
+from rag.observe import Metrics
 from rag.relevance import Judge, beginnings, tell_nothing_found, tell_what_can_be_asked
 from rag.retriever import build_retriever
 from rag.settings import DEFAULT_SOURCE, Settings
-from rag.store import DataFolder, IndexedSource, Store, check_index, set_aside
+from rag.shared import SharedFolder, open_folder
+from rag.store import IndexedSource, Store, check_index, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ RETRY_SECONDS = 3.0
 POLL_SECONDS = 0.1
 PAGE_SECONDS = 10.0
 """The page is waited for no longer than that before models and index are brought up beside it."""
+FOLLOW_SECONDS = 1.0
+CLEAN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Assistant:
         """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
         self.settings = settings
         self.names = choose_models(settings)
-        self.folder = DataFolder(settings.data_dir)
+        self.folder = open_folder(settings)
         self.work: dict[str, Work] = {}
         self.problems: dict[str, RagError] = {}
         self.notes: list[str] = []
@@ -89,7 +94,7 @@ class Assistant:
         self._given_chat = chat_model
         self._given_embeddings = embeddings
         self._prompt = build_prompt(settings.prompt_file)
-        self._ollama = Ollama(settings)
+        self._ollama = open_ollama(settings)
         self._engine = self._embedded_engine(self.names.chat)
         self._chat: tuple[BaseChatModel, int] | None = None
         self._others: dict[str, tuple[BaseChatModel, int, ChatEngine | None]] = {}
@@ -105,7 +110,8 @@ class Assistant:
         self._judging = threading.Lock()
         self._ingested = False
         self.rate = Rate(settings.questions_a_minute)
-        self._line = Line(settings.concurrency, settings.queue_size)
+        self.line = Line(settings.concurrency, settings.queue_size)
+        self.metrics = Metrics(self, text=settings.log_text)
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
@@ -159,6 +165,10 @@ class Assistant:
             if name == "chat" and not chat:
                 continue
             thread = threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        if self.folder.shared:
+            thread = threading.Thread(target=self._follow, name="rag-follow", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -324,13 +334,38 @@ class Assistant:
             self.work.pop("reindex", None)
         log.info("%s sources, %s chunks are indexed", len(self.sources), sum(item.chunks for item in self.sources))
 
+    def _follow(self) -> None:
+        """Every second, see what other replicas changed on the Chroma server, and whether it is there."""
+        cleaned = 0.0
+        while not self._closing.wait(FOLLOW_SECONDS):
+            if self._store is None or self.library is None:
+                continue
+            try:
+                self._store.follow()
+                self.library.follow()
+                if self.indexes.follow(self.library):
+                    self._link()
+                if time.monotonic() - cleaned > CLEAN_SECONDS:
+                    self._store.clean()
+                    cleaned = time.monotonic()
+                self.problems.pop("store", None)
+            except RagError as error:
+                if str(error) != str(self.problems.get("store")):
+                    log.warning("%s", error)
+                self.problems["store"] = error
+            except Exception:
+                log.exception("following the other replicas")
+
     def _check_index(self) -> None:
         """Look at the index in a child process, unless it was closed well, while the embedding model is made ready."""
         if self._checked:
             return
         wrong: list[str] = []
         checking = threading.Thread(target=lambda: wrong.append(check_index(self.folder)), daemon=True)
-        if self.folder.was_closed():
+        if isinstance(self.folder, SharedFolder):
+            self.folder.poll()
+            wrong.append("")  # the server's own business
+        elif self.folder.was_closed():
             wrong.append("")  # it is as it was left
         else:
             checking.start()
@@ -549,16 +584,17 @@ class Assistant:
         `model`: a chat model, `provider:model`, in place of the app's own.
         """
         name = model or self.names.chat
-        return stream_answer(
+        updates = stream_answer(
             lambda: self._ready_chain(scope, name),
             question,
             history,
-            line=self._line,
+            line=self.line,
             limits=Limits(self.settings.first_token_timeout, self.settings.idle_timeout),
             max_question=self.settings.max_question,
             engine=(name, self._address(name)),
             engine_phase=lambda: self._engine_phase(name),
         )
+        return self.metrics.watch(updates, question)
 
     async def asked(self, question: str, history: Sequence[BaseMessage]) -> str:
         """What a question is searched with, after what was said before."""
@@ -633,7 +669,7 @@ class Assistant:
             problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
             if problem:
                 raise problem
-            if self._ingested:
+            if self._ingested and not (self.library and self.library.elsewhere):
                 self._need_chunks()
             await asyncio.sleep(POLL_SECONDS)
         sources = self._in_scope(scope)

@@ -21,7 +21,16 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from rag.context import count_tokens, pack
-from rag.errors import AnswerCutOff, Busy, EngineStalled, QuestionError, RagError, StoreError, engine_error
+from rag.errors import (
+    AnswerCutOff,
+    AnswerTooLong,
+    Busy,
+    EngineStalled,
+    QuestionError,
+    RagError,
+    StoreError,
+    engine_error,
+)
 from rag.followup import standalone
 from rag.grounding import Sentence, ground
 
@@ -35,7 +44,7 @@ MOST_WAITING = 65_536
 """Characters that wait for a slow reader; then the engine has to wait, too."""
 RETRIEVAL_SECONDS = 60.0
 QUEUE_SECONDS = 120.0
-TOLD = frozenset({"asked", "unread", "refused", "grounding"})
+TOLD = frozenset({"asked", "unread", "refused", "grounding", "usage"})
 """What an update has of the chain's own, under the same names."""
 WHOLE = ("stop", "end_turn", "STOP", "stop_sequence")
 """What engines call an answer that the model itself ended (Ollama and OpenAI, Anthropic, Google)."""
@@ -85,7 +94,8 @@ class Update:
     `asked` is what was searched for, once that is known: a follow-up's own words lean on what was said before. `unread`
     passages did not fit the model's window. `refused`: nothing that was found speaks to the question, and no model was
     asked. `grounding`, at the end, has the answer's sentences with what supports each; None: it could not be told.
-    `ahead`: while it is queued, the questions that are answered or wait before it.
+    `ahead`: while it is queued, the questions that are answered or wait before it. `usage` are the tokens read and
+    written by the engine's own count, at the end, where it tells.
     """
 
     phase: Phase = "queued"
@@ -93,6 +103,7 @@ class Update:
     new: str = ""
     ahead: int | None = None
     sources: tuple[Document, ...] = ()
+    usage: tuple[int, int] | None = None
     timings: Timings = field(default_factory=Timings)
     asked: str = ""
     unread: int = 0
@@ -125,7 +136,7 @@ def build_chain(
     """The chain from `{"question", "history", "scope"}`.
 
     Its stream gives `asked`, then `sources` whole, then `answer` in pieces, and at the end `grounding`; `unread` and
-    `refused` where there is cause, and `tokens`, the answer's, where the engine counts them: what it sends together is
+    `refused` where there is cause, and `tokens` and `usage` where the engine counts them: what it sends together is
     one piece. `window` and `max_tokens` are tokens: what prompt and answer may have together, and the answer alone.
     `rewriter` words a follow-up anew, `decide` says whether the model is asked at all.
     """
@@ -150,14 +161,15 @@ def build_chain(
         yield {"unread": variables.pop("unread")}
         answer = chat_model.astream(prompt.format_prompt(**variables))
         texts: list[str] = []
-        tokens = 0
+        read = written = 0
         async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], whole_answer(answer))) as stream:
             async for message in stream:
-                tokens += message.usage_metadata["output_tokens"] if message.usage_metadata else 0
+                if usage := message.usage_metadata:
+                    read, written = usage["input_tokens"], written + usage["output_tokens"]
                 texts.append(message.text)
                 yield {"answer": message.text}
-        if tokens:
-            yield {"tokens": tokens}
+        if written:
+            yield {"tokens": written, "usage": (read, written)}
         yield {"grounding": await asyncio.to_thread(_grounded, "".join(texts), given["sources"], embeddings, asked)}
 
     return Answering(answered)
@@ -228,7 +240,7 @@ async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[Base
             reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
             yield piece
     if reason in ("length", "max_tokens", "MAX_TOKENS"):
-        raise AnswerCutOff("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
+        raise AnswerTooLong("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
     if reason not in WHOLE:
         raise AnswerCutOff(
             "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
@@ -239,8 +251,8 @@ class Line:
     """The line in front of the chat model, shared by every door."""
 
     def __init__(self, places: int, waiting: int) -> None:
-        self._slots = asyncio.Semaphore(places)
         self._places = places
+        self._slots = asyncio.Semaphore(places)
         self._room = places + waiting
         self._inside = 0
         self._waiting: list[object] = []
@@ -248,6 +260,16 @@ class Line:
     def ahead(self, who: object) -> int | None:
         """The questions that are answered or wait before this one; None: it is being answered itself."""
         return self._places + self._waiting.index(who) if who in self._waiting else None
+
+    @property
+    def inside(self) -> int:
+        """Questions that are being answered or wait."""
+        return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a place."""
+        return len(self._waiting)
 
     async def enter(self, who: object) -> None:
         """Take a place; wait for it if need be.

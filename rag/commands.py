@@ -24,9 +24,10 @@ from rag.backup import Backup, write_backup
 from rag.embedded import CHAT_WEIGHTS
 from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
 from rag.library import Library, counted, find_named, told_size
-from rag.models import Ollama, choose_models
+from rag.models import choose_models, open_ollama
 from rag.settings import Settings
-from rag.store import LEAST_FREE_DISK, DataFolder, check_index
+from rag.shared import SharedFolder, open_folder
+from rag.store import LEAST_FREE_DISK, check_index
 from rag.weights import MINILM, MINILM_TOKENIZER, is_whole
 
 POLL_SECONDS = 0.2
@@ -271,7 +272,7 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
 
 def backup(settings: Settings, target: Path) -> int:
     """Write the library to a file, whether the app runs or not."""
-    count = write_backup(DataFolder(settings.data_dir), target)
+    count = write_backup(open_folder(settings), target)
     size = target.stat().st_size
     print(f"{count} sources are in {target} ({size / 1e6:.1f} MB). Bring them back: python -m rag restore {target}")
     return 0
@@ -311,7 +312,7 @@ def doctor(settings: Settings) -> int:
         print(f"{'ok' if good else '!!'}  {what}{'' if good or not advice else f'  -> {advice}'}")
 
     names = choose_models(settings)
-    ollama, wanted = Ollama(settings), names.on_ollama()
+    ollama, wanted = open_ollama(settings), names.on_ollama()
     if ollama.answers():
         tell(True, f"Ollama answers at {settings.ollama_host}")
         for model in wanted:
@@ -327,10 +328,14 @@ def doctor(settings: Settings) -> int:
     for item in weights:
         here = is_whole(settings.cache_dir / item.file, item)
         print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
-    folder = DataFolder(settings.data_dir)
+    folder = open_folder(settings)
     try:
         folder.acquire()
         try:
+            if isinstance(folder, SharedFolder):
+                folder.poll()
+                tell(True, f"the Chroma server at {folder.url} answers")
+                return _end(well)
             free = shutil.disk_usage(settings.data_dir).free
             space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
             tell(free >= LEAST_FREE_DISK, space, "free some space")
@@ -342,5 +347,9 @@ def doctor(settings: Settings) -> int:
         print(f"--  the app is running at {error.url or 'an address not known yet'}")
     except RagError as error:
         tell(False, str(error))
+    return _end(well)
+
+
+def _end(well: bool) -> int:
     print("All is well." if well else "Something is to be done.")
     return 0 if well else 1

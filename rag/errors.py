@@ -8,10 +8,13 @@ RagError                    every error this package raises on purpose; str(erro
 │   ├── EngineUnreachable   nothing answers at its address
 │   ├── ModelMissing        the engine answers but does not have the model
 │   ├── EngineStalled       no token within the time limit
+│   ├── EngineBusy          it has as much to do as it takes
 │   ├── PromptTooLong       the prompt does not fit the model's context window
 │   └── TextTooLong         a text does not fit the embedding model's window
 ├── AnswerCutOff            the answer ended before the model said that it was complete
+│   └── AnswerTooLong       because it reached its longest
 ├── StoreError              the vector store or the data folder
+│   ├── StoreUnreachable    the Chroma server does not answer
 │   └── StoreLocked         another process holds the data folder
 ├── NothingIndexed          there is nothing to retrieve from
 ├── QuestionError           the question is empty or too long
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from typing import ClassVar
 
 PULL_SIZES = {"llama3": "4.7 GB", "llama3.1": "4.9 GB", "llama3.2": "2.0 GB", "mxbai-embed-large": "670 MB"}
@@ -84,6 +88,13 @@ class EngineUnreachable(EngineError):
     code = "engine_unreachable"
 
 
+class EngineBusy(EngineError):
+    """The engine has as much to do as it takes."""
+
+    code = "engine_busy"
+    status = 503
+
+
 class ModelMissing(EngineError):
     """The engine does not have the model."""
 
@@ -111,11 +122,21 @@ class AnswerCutOff(RagError):
     status = 502
 
 
+class AnswerTooLong(AnswerCutOff):
+    """The answer reached as many tokens as it may have."""
+
+
 class StoreError(RagError):
     """The vector store or the data folder failed."""
 
     code = "store_failed"
     status = 503
+
+
+class StoreUnreachable(StoreError):
+    """The Chroma server does not answer; what was under way is done again once it does."""
+
+    code = "store_unreachable"
 
 
 class StoreLocked(StoreError):
@@ -227,7 +248,7 @@ def engine_error(error: BaseException, model: str, address: str) -> RagError:
     if status in (401, 403):
         return EngineError(f"{who} at {address} refused the key. Set the API key of {provider} in the environment.")
     if status == 429 or (status == 503 and "busy" in said):
-        return EngineError(f"{who} at {address} is at its limit ({said}). Ask again in a moment.")
+        return EngineBusy(f"{who} at {address} is at its limit ({said}). Ask again in a moment.")
     if status == 400 and "context" in said:
         return PromptTooLong(f"The prompt is too long for {model}: {said}")
     if isinstance(error, json.JSONDecodeError) or kind in ("AttributeError", "JSONDecodeError"):
@@ -245,6 +266,9 @@ def _said_by_engine(error: BaseException) -> str:
         said = body.get("message")
     if not isinstance(said, str):
         return ""
+    for name, key in os.environ.items():
+        if name.endswith("_API_KEY") and len(key) > 3:
+            said = said.replace(key, "…")  # an engine may repeat the key that it refuses
     return " ".join(said.split())[:300]
 
 

@@ -119,6 +119,8 @@ class Guard:
         headers = Headers(scope=scope)
         answer = self._refusal(scope, headers) or self._without_credentials(scope, headers)
         CALLER.set(caller_of(scope))
+        if isinstance(answer, Refused) and scope["path"].startswith("/v1/"):
+            answer = answer.as_openai()
         if scope["type"] == "websocket":
             if answer is None:
                 await self._app(scope, receive, send)
@@ -239,8 +241,23 @@ def _address(scope: Scope) -> str:
     return str((scope.get("client") or ("",))[0])
 
 
+class Refused(JSONResponse):
+    """Why somebody is turned away."""
+
+    def __init__(self, text: str, status: int, headers: dict[str, str] | None = None) -> None:
+        super().__init__({"error": text, "code": "refused"}, status, headers)
+        self._told = (text, status, headers)
+
+    def as_openai(self) -> JSONResponse:
+        """The same in the shape that OpenAI's clients read."""
+        text, status, headers = self._told
+        kind = {401: "authentication_error", 429: "rate_limit_error"}.get(status, "permission_error")
+        error = {"message": text, "type": kind, "param": None, "code": "refused"}
+        return JSONResponse({"error": error}, status, headers)
+
+
 def _refused(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": text, "code": "refused"}, status, headers)
+    return Refused(text, status, headers)
 
 
 def _name(address: str) -> str:

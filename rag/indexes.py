@@ -19,6 +19,8 @@ from langchain_core.embeddings import Embeddings
 from rag.errors import EngineError, RagError, SourceError, StoreError, TextTooLong
 from rag.ingest import Cancelled, Ingest
 from rag.settings import Settings
+from rag.shared import SharedFolder
+from rag.shared_store import SharedStore
 from rag.store import DataFolder, Store
 
 if TYPE_CHECKING:
@@ -154,7 +156,11 @@ class Indexes:
                 return self._open[made]
             embeddings, digest = self._build(made.embeddings)
             engine = (made.embeddings, self._address(made.embeddings))
-            store = Store(self._folder, embeddings, engine, (made.chunk_size, made.chunk_overlap), digest)
+            splitter = (made.chunk_size, made.chunk_overlap)
+            if isinstance(self._folder, SharedFolder):
+                store: Store = SharedStore(self._folder, embeddings, engine, splitter, digest)
+            else:
+                store = Store(self._folder, embeddings, engine, splitter, digest)
             self._open[made] = Index(made, embeddings, store, Ingest(store, embeddings, self._settings))
             return self._open[made]
 
@@ -183,6 +189,18 @@ class Indexes:
             return made[0], str(told.get("digest", "")), made[1], made[2]
         except TypeError:
             return None, "", None, None
+
+    def follow(self, library: Library) -> bool:
+        """Go over to the index that another replica has built, and that answers now. Returns whether that is so."""
+        kept, digest, *_ = self._remembered()
+        if self.active is None or kept is None or kept == self.active.made or self.wanted is not None:
+            return False
+        index = self.open(kept)
+        if index.store.digest != digest:
+            return False
+        library.take_over(index.ingest)
+        self.active, self.offer, self._to_offer = index, None, None
+        return True
 
     def close(self) -> None:
         """Let go of every index."""

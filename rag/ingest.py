@@ -51,6 +51,7 @@ class Ingest:
         Raises:
             SourceError: it cannot be loaded; what was indexed of it before stays.
         """
+        self.store.folder.at_hand(source)
         old = self.store.folder.read(source)
         known = old if old and self.store.has(old) else None
         loaded = load_source(source, self._settings, named_at_start=named_at_start, known=known, page=page)
@@ -84,7 +85,7 @@ class Ingest:
 
     def missing(self) -> list[str]:
         """The sources whose records are whole and not in the index: those of another index."""
-        return [record.source for record in self.store.folder.records() if not self.store.has(record)]
+        return self.store.missing()
 
     def copy(self, source: str, progress: Progress) -> int:
         """Index a source from its record, which another index may answer from. Returns the chunks embedded.
@@ -100,8 +101,7 @@ class Ingest:
 
     def unfinished(self) -> list[str]:
         """The sources that are loaded and not whole in the index: after a kill, a rebuild, an engine that failed."""
-        begun = [record.source for record in self.store.folder.records(unfinished=True)]
-        return list(dict.fromkeys(begun + self.missing()))
+        return list(dict.fromkeys(self.store.folder.unfinished() + self.missing()))
 
     def resume(self, source: str, progress: Progress) -> int:
         """Finish the indexing of a source that is loaded. Returns the chunks embedded.
@@ -114,12 +114,11 @@ class Ingest:
 
     def _index(self, record: Record, progress: Progress, *, finish: bool = True) -> int:
         """Write a revision's rows, hidden, then let it take over. Returns the chunks embedded."""
-        revision = record.revision(self.store.splitter)
         rows = self.store.rows_of(record.source)
         chunks = split_documents(record, self._settings, self.store.folder.read(record.source), rows.current)
         if not chunks:
             raise SourceError(record.source, "there is no text in it")
-        self.store.hide(revision)
+        revision = self.store.begin(record)
         progress(record.source, 0, len(chunks))
         embedded = number = 0
         for start in range(0, len(chunks), BATCH):

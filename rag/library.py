@@ -12,17 +12,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from rag.backup import Backup
 from rag.crawl import find_pages
-from rag.errors import RagError, SourceError, SourceRefused, StoreError, TextTooLong
+from rag.errors import RagError, SourceError, SourceRefused, StoreError, StoreUnreachable, TextTooLong
 from rag.fetch import Page, normalised
 from rag.ingest import Cancelled, Ingest, Progress
 from rag.loader import GUIDE, expand_source, is_url
 from rag.settings import Settings
-from rag.store import Record
+from rag.shared import SharedFolder
+from rag.store import DataFolder, Record
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +105,8 @@ class Library:
     def __init__(self, ingest: Ingest, settings: Settings, wake: Callable[[], None], tell: Progress) -> None:
         """`wake` is called when there is work (somebody then calls `work`), `tell` as it goes on."""
         self.failed: dict[str, str] = {}
+        self.counts = {"indexed": 0, "unchanged": 0, "failed": 0}
+        self.embedded = 0
         self.removed: set[str] = set()
         self._tell = tell
         self._trusted: set[str] = set()
@@ -116,6 +121,8 @@ class Library:
         self._ended = 0
         self._chunks = 0
         self._began = 0.0
+        self._elsewhere: frozenset[str] = frozenset()
+        self._failed_elsewhere: dict[str, str] = {}
         remembered = ingest.store.folder.remembered("library")
         removed, wanted = remembered.get("removed"), remembered.get("wanted")
         self.removed |= set(map(str, removed if isinstance(removed, list) else ()))
@@ -133,6 +140,10 @@ class Library:
                 self._loaded[source] = Job(source, source in self._trusted, loaded=True)
                 if ingest.store.folder.read(source, unfinished=True):
                     self._waiting.pop(source, None)  # this is what it waited for
+
+    @property
+    def _folder(self) -> DataFolder:
+        return self._ingest.store.folder
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -177,6 +188,7 @@ class Library:
             record = self._ingest.store.folder.read(source)
             private = record.private if record else source in self._trusted
             try:
+                self._folder.at_hand(source)
                 jobs += [Job(single, private) for single in expand_source(source)]
             except SourceError as error:
                 self.failed[source] = error.reason
@@ -184,6 +196,7 @@ class Library:
 
     def _ask(self, jobs: Sequence[Job]) -> list[str]:
         with self._lock:
+            self._folder.note_asked(jobs)
             for job in jobs:
                 self.failed.pop(job.source, None)
                 self.removed.discard(job.source)
@@ -230,6 +243,7 @@ class Library:
                 if source not in known:
                     raise SourceRefused(source, "not in the library")
             for source in sources:
+                self._folder.note_ended(source, removed=True)
                 self._waiting.pop(source, None)
                 self._loaded.pop(source, None)
                 self.failed.pop(source, None)
@@ -251,6 +265,8 @@ class Library:
     def cancel(self) -> None:
         """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""
         with self._lock:
+            for source in self._waiting:
+                self._folder.note_ended(source)
             self._waiting.clear()
             for source in self._loaded:
                 self._give_up(source)
@@ -266,6 +282,7 @@ class Library:
         record = store.folder.read(source)
         if record is not None and not store.has(record):
             self.failed[source] = "cancelled before it was indexed again"
+        store.folder.note_ended(source, self.failed.get(source, ""))
 
     def close(self) -> None:
         """Stop what is under way; what waits is remembered."""
@@ -319,6 +336,9 @@ class Library:
                 embedded = self._ingest.resume(job.source, self._note)
             elif record is not None:
                 embedded = self._ingest.index(record, self._note)
+            self._folder.note_ended(job.source)
+            self.counts["unchanged" if embedded == 0 or (record is None and not job.loaded) else "indexed"] += 1
+            self.embedded += embedded or 0
             if embedded is not None:
                 log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
         except Cancelled:
@@ -326,6 +346,9 @@ class Library:
                 self._put_back(job)
                 raise
             self._give_up(job.source)
+        except StoreUnreachable:
+            self._put_back(job)
+            raise
         except (SourceError, StoreError, TextTooLong) as error:
             if self._closing:
                 self._put_back(job)
@@ -336,10 +359,13 @@ class Library:
             self._put_back(job)
             raise
         finally:
+            with suppress(StoreUnreachable):  # then its turn ends by itself
+                self._folder.give_back(job.source)
             with self._lock:
                 self._current = None
                 self._ended += 1
-                self._remember()
+                with suppress(StoreUnreachable):
+                    self._remember()
         return ahead
 
     def _put_back(self, job: Job) -> None:
@@ -358,7 +384,22 @@ class Library:
         return self._ingest.load(job.source, named_at_start=job.private, page=job.page)
 
     def _next(self, ahead: Job | None) -> Job | None:
-        """Take the next job; the one loaded ahead where it is still wanted."""
+        """Take the next job that no other replica is at; the one loaded ahead where it is still wanted."""
+        while job := self._pick(ahead):
+            try:
+                if self._folder.take(job.source, waiting=not job.loaded):
+                    self._ingest.store.follow()
+                    return job
+            except RagError:
+                self._put_back(job)
+                with self._lock:
+                    self._current = None
+                raise
+            with self._lock:
+                self._current = None
+        return None
+
+    def _pick(self, ahead: Job | None) -> Job | None:
         with self._lock:
             if self._closing:
                 raise Cancelled
@@ -392,7 +433,10 @@ class Library:
         )
         for page in pages:
             with self._lock:
-                self._waiting.setdefault(page.url, Job(page.url, job.private, page=page))
+                if page.url not in self._waiting:
+                    found = Job(page.url, job.private, page=page)
+                    self._folder.note_asked([found])
+                    self._waiting[page.url] = found
         with self._lock:
             self.failed |= failed
         if self._ingest.cancelled.is_set():
@@ -411,10 +455,48 @@ class Library:
             when = time.strftime("%Y-%m-%d", time.localtime(record.loaded_at))
             reason += f" (answers come from the copy of {when})"
         log.warning("%s: %s", source, reason)
+        self.counts["failed"] += 1
         with self._lock:
             self.failed[source] = reason
+        self._folder.note_ended(source, reason)
+
+    def follow(self) -> None:
+        """See what other replicas asked for, finished, could not load, or left behind when they ended."""
+        if not isinstance(self._folder, SharedFolder):
+            return
+        with self._lock:
+            waiting, failed, self._elsewhere = self._folder.told()
+            own = {name: reason for name, reason in self.failed.items() if name not in self._failed_elsewhere}
+            self.failed = own | failed
+            self._failed_elsewhere = failed
+            for source in self._waiting.keys() - waiting.keys():
+                del self._waiting[source]  # done by another, or cancelled there
+            known = {*self._waiting, *self._loaded, *self._elsewhere, self._current[0] if self._current else ""}
+            left = {name: job for name, job in waiting.items() if name not in known}
+            if not left:
+                return
+            begun = set(self._folder.unfinished())
+            for source, job in left.items():
+                if source in begun:
+                    self._loaded[source] = Job(source, job.private, loaded=True)
+                elif is_url(source) or source == GUIDE or self._folder.keeps(source) or Path(source).exists():
+                    self._waiting[source] = Job(source, job.private, job.depth, job.limit)
+                if job.private:
+                    self._trusted.add(source)
+        if self.busy:
+            self._wake()
 
     # -- telling -------------------------------------------------------------------------------------------------
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another replica is loading or indexing something."""
+        return bool(self._elsewhere)
+
+    @property
+    def left(self) -> int:
+        """Sources that wait or are under way."""
+        return len(self._waiting) + len(self._loaded) + (self._current is not None)
 
     @property
     def busy(self) -> bool:
@@ -442,6 +524,7 @@ class Library:
         states: dict[str, tuple[State, int, int, str]] = {
             source: ("failed", 0, 0, told) for source, told in failed.items()
         }
+        states |= dict.fromkeys(self._elsewhere, ("indexing", 0, 0, ""))
         states |= dict.fromkeys(waiting, ("waiting", 0, 0, ""))
         if current and not self._ingest.cancelled.is_set():
             states[current[0]] = (current[1], current[2], current[3], "")

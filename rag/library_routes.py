@@ -142,6 +142,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
 
         def found() -> Response:
             path = Path(source)
+            assistant.folder.at_hand(source)
             if is_url(source) or source not in {item.source for item in assistant.sources} or not path.is_file():
                 raise SourceRefused(source, "no file in the library, or not there any more")
             kind = SHOWN.get(path.suffix.lower())

@@ -15,8 +15,10 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings
+from typing_extensions import override
 
 from rag.context import count_tokens
+from rag.engines import Balance, BalancedChat, BalancedEmbeddings
 from rag.errors import (
     EngineError,
     PromptTooLong,
@@ -98,7 +100,7 @@ def choose_models(settings: Settings) -> ModelNames:
     """
     answered = False
     if "auto" in (settings.model, settings.embeddings):
-        answered = Ollama(settings).answers()
+        answered = open_ollama(settings).answers()
     chat, embeddings = OLLAMA_DEFAULTS if answered else EMBEDDED_DEFAULTS
     chat = chat if settings.model == "auto" else settings.model
     embeddings = embeddings if settings.embeddings == "auto" else settings.embeddings
@@ -109,6 +111,11 @@ def choose_models(settings: Settings) -> ModelNames:
         if name.startswith("embedded:") and name not in known:
             raise SettingsError(f"{variable}: there is no {name}; there is {', '.join(known)}.")
     return ModelNames(chat, embeddings, answered)
+
+
+def open_ollama(settings: Settings) -> Ollama:
+    """The Ollama of the settings, or all of them as one."""
+    return Ollamas(settings) if len(settings.ollama_hosts) > 1 else Ollama(settings)
 
 
 class Ollama:
@@ -204,6 +211,78 @@ class Ollama:
             raise engine_error(error, f"ollama:{name}", self.host) from error
         if last != "success":
             raise EngineError(f"Pulling {name} ended early (last word: {last or 'none'}). Pull again: it resumes.")
+
+
+class Ollamas(Ollama):
+    """Several Ollamas that are to have the same models; those that do not answer are left out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.host = settings.ollama_host
+        self._each = [Ollama(one) for one in each_address(settings, "ollama")]
+
+    def _there(self) -> list[tuple[Ollama, dict[str, str]]]:
+        """Those that answer, with what they have.
+
+        Raises:
+            EngineError: none does.
+        """
+        found, errors = [], []
+        for ollama_ in self._each:
+            try:
+                found.append((ollama_, ollama_._pulled()))
+            except RagError as error:
+                errors.append(error)
+        if not found:
+            raise errors[0]
+        return found
+
+    @override
+    def answers(self) -> bool:
+        return any(each.answers() for each in self._each)
+
+    @override
+    def models(self) -> list[Model]:
+        return self._there()[0][0].models()
+
+    @override
+    def missing(self, names: list[str]) -> list[str]:
+        have = [pulled for _, pulled in self._there()]
+        return [name for name in names if any(_with_tag(name) not in pulled for pulled in have)]
+
+    @override
+    def digest(self, name: str) -> str:
+        provider, _, model = name.partition(":")
+        if provider != "ollama":
+            return ""
+        found = {pulled[_with_tag(model)] for _, pulled in self._there() if _with_tag(model) in pulled}
+        if len(found) > 1:
+            raise EngineError(
+                f"The Ollamas at {self.host} have different weights of {model}. Pull it anew on each of them."
+            )
+        return next(iter(found), "")
+
+    @override
+    def window(self, name: str) -> int:
+        return min(each.window(name) for each, _ in self._there())
+
+    @override
+    def is_loaded(self, name: str) -> bool:
+        return any(each.is_loaded(name) for each in self._each)
+
+    @override
+    def pull(self, name: str) -> Iterator[tuple[str, int, int]]:
+        for each, pulled in self._there():
+            if _with_tag(name) not in pulled:
+                yield from each.pull(name)
+
+
+def each_address(settings: Settings, provider: str) -> list[Settings]:
+    """The settings once for each address of a provider's engine."""
+    if provider == "ollama":
+        return [settings.model_copy(update={"ollama_host": host}) for host in settings.ollama_hosts]
+    if provider == "openai" and settings.base_urls:
+        return [settings.model_copy(update={"base_url": url}) for url in settings.base_urls]
+    return [settings]
 
 
 def client_options(host: str, read_seconds: float) -> dict[str, Any]:
@@ -336,6 +415,10 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
         EngineError: the engine cannot be had now.
     """
     provider, _, model = name.partition(":")
+    places = each_address(settings, provider)
+    if len(places) > 1:
+        balance = Balance(name, addresses_of(settings, provider))
+        return BalancedEmbeddings([build_embeddings(name, place) for place in places], balance)
     if provider == "ollama":
         query, document = INSTRUCTIONS.get(model.partition(":")[0].rpartition("/")[2], ("", ""))
         return InstructedOllamaEmbeddings(
@@ -370,17 +453,12 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
         EngineError: the engine cannot be had now.
     """
     provider, _, model = name.partition(":")
+    places = each_address(settings, provider)
+    if len(places) > 1:
+        return _balanced_chat(name, settings, places)
     if provider == "ollama":
         window = min(Ollama(settings).window(model), settings.max_context)
-        return FittedChatOllama(
-            model=model,
-            base_url=settings.ollama_host,
-            temperature=settings.temperature,
-            num_predict=settings.max_tokens,
-            window=window,
-            answer_tokens=settings.max_tokens,
-            client_kwargs=client_options(settings.ollama_host, settings.first_token_timeout + 30),
-        ), window
+        return _ollama_chat(model, settings, window), window
     if provider == "embedded":
         from langchain_openai import ChatOpenAI
 
@@ -395,7 +473,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             max_completion_tokens=settings.max_tokens,
             max_retries=0,
             timeout=settings.first_token_timeout + 30,
-            stream_usage=False,
+            stream_usage=True,
             use_responses_api=False,
             stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
             extra_body={"repeat_penalty": 1.05, "cache_prompt": True},
@@ -410,6 +488,37 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     except Exception as error:
         raise _provider_error("RAG_MODEL", name, error) from error
     return chat_model, min(_window_of(chat_model, model, settings), settings.max_context)
+
+
+def _ollama_chat(model: str, settings: Settings, window: int) -> BaseChatModel:
+    return FittedChatOllama(
+        model=model,
+        base_url=settings.ollama_host,
+        temperature=settings.temperature,
+        num_predict=settings.max_tokens,
+        window=window,
+        answer_tokens=settings.max_tokens,
+        client_kwargs=client_options(settings.ollama_host, settings.first_token_timeout + 30),
+    )
+
+
+def addresses_of(settings: Settings, provider: str) -> tuple[str, ...]:
+    """Where a provider's engine is, if the settings say so."""
+    return settings.ollama_hosts if provider == "ollama" else settings.base_urls
+
+
+def _balanced_chat(name: str, settings: Settings, places: list[Settings]) -> tuple[BaseChatModel, int]:
+    """One chat model at several addresses; one that is not there now is taken in by the window of the others."""
+    provider, _, model = name.partition(":")
+    window = min(open_ollama(settings).window(model), settings.max_context) if provider == "ollama" else 0
+    models, windows = [], []
+    for place in places:
+        chat_model, own = build_chat_model(name, place) if not window else (_ollama_chat(model, place, window), window)
+        models.append(chat_model)
+        windows.append(own)
+    patience = settings.first_token_timeout / len(places)
+    balance = Balance(name, addresses_of(settings, provider))
+    return BalancedChat(models=models, balance=balance, patience=patience), min(windows)
 
 
 def _openai_options(settings: Settings) -> dict[str, Any]:

@@ -45,11 +45,13 @@ class Settings(BaseSettings):
     embeddings: str = Field(
         "auto", description="Embeddings as `provider:model`; `auto`: Ollama's mxbai-embed-large or embedded"
     )
-    base_url: str | None = Field(None, description="Address of an OpenAI-compatible server, for `openai:NAME`")
+    base_url: str | None = Field(
+        None, description="Address of an OpenAI-compatible server, for `openai:NAME`; several with commas"
+    )
     ollama_host: str = Field(
         "",
         validation_alias=AliasChoices("RAG_OLLAMA_HOST", "OLLAMA_HOST"),
-        description="Ollama's address, in any form Ollama takes (`OLLAMA_HOST` is honoured too)",
+        description="Ollama's address, in any form Ollama takes (`OLLAMA_HOST` is honoured too); several with commas",
     )
     pull: bool = Field(False, description="Pull missing Ollama models at start")
     sources: Words = Field(
@@ -81,6 +83,17 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path(APP_NAME, appauthor=False),
         description="Folder for texts and vector store (default: the user's data folder)",
     )
+    chroma_url: str | None = Field(
+        None,
+        description="Address of a Chroma server for the library, which replicas share, in place of the data folder",
+    )
+    chroma_token: str = Field(
+        "",
+        validation_alias=AliasChoices("RAG_CHROMA_TOKEN", "CHROMA_API_KEY"),
+        description="Token for the Chroma server, or Chroma Cloud's key (`CHROMA_API_KEY` is honoured too)",
+    )
+    chroma_tenant: str = Field("", description="Tenant on the Chroma server, where it is not the default one")
+    chroma_database: str = Field("", description="Database on the Chroma server, where it is not the default one")
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path(APP_NAME, appauthor=False),
         description="Folder for downloaded weights (default: the user's cache folder)",
@@ -114,6 +127,12 @@ class Settings(BaseSettings):
         180.0, gt=0, description="Seconds to wait for the first token (model load included)"
     )
     idle_timeout: float = Field(60.0, gt=0, description="Seconds without a token until an answer is given up")
+
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines for people, or `json`: one object a line, with a line for each request"
+    )
+    log_text: bool = Field(False, description="Let questions and answers into the log")
+    root_path: str = Field("", description="Path under which a proxy serves the app, such as `/chat`")
 
     @field_validator("sources", "page_classes", "allow_hosts", mode="before")
     @classmethod
@@ -153,6 +172,12 @@ class Settings(BaseSettings):
 
     @field_validator("base_url")
     @classmethod
+    def _http_addresses(cls, value: str | None) -> str | None:
+        each = [cls._http_address(part.strip()) for part in (value or "").split(",")]
+        return ",".join(filter(None, each)) or None
+
+    @field_validator("chroma_url")
+    @classmethod
     def _http_address(cls, value: str | None) -> str | None:
         try:
             parts = urlsplit(value or "http://x")
@@ -163,10 +188,18 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not an http or https address")
         return value or None
 
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        if value and not re.fullmatch(r"(/[\w.~-]+)+", value):
+            raise ValueError(f"{value!r} is not a path such as /chat")
+        return value
+
     @field_validator("ollama_host")
     @classmethod
     def _ollama_address(cls, value: str) -> str:
-        return parse_ollama_host(value)
+        return ",".join(parse_ollama_host(each) for each in value.split(","))
 
     @field_validator("prompt_file")
     @classmethod
@@ -211,6 +244,16 @@ class Settings(BaseSettings):
         if self.rate_limit is not None:
             return self.rate_limit
         return 0 if self.on_loopback else QUESTIONS_A_MINUTE
+
+    @property
+    def ollama_hosts(self) -> tuple[str, ...]:
+        """Ollama's addresses."""
+        return tuple(self.ollama_host.split(","))
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """The OpenAI-compatible server's addresses."""
+        return tuple((self.base_url or "").split(",")) if self.base_url else ()
 
     @property
     def on_loopback(self) -> bool:

@@ -34,7 +34,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 from langchain_core.documents import Document
@@ -44,6 +44,7 @@ from rag.errors import StoreError, StoreLocked, engine_error, store_error
 from rag.lexical import LexicalIndex
 
 if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
     from langchain_chroma import Chroma
 
 Found = TypeVar("Found")
@@ -95,6 +96,19 @@ class Record:
         return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
+class Asked(Protocol):
+    """A source that is asked for, as `rag.library.Job` has it."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def private(self) -> bool: ...  # noqa: D102
+    @property
+    def depth(self) -> int: ...  # noqa: D102
+    @property
+    def limit(self) -> int: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class IndexedSource:
     """A source that answers can be drawn from."""
@@ -121,7 +135,13 @@ class Rows:
 
 
 class DataFolder:
-    """The lock on the data folder, and the text files in it."""
+    """The lock on the data folder, and the text files in it.
+
+    What other replicas of the app have to know of is kept in the same form on a Chroma server by `rag.shared`; the
+    methods about taking turns have nothing to do here, where one process holds everything.
+    """
+
+    shared = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -168,6 +188,24 @@ class DataFolder:
             return int(holder["pid"]), str(holder["url"]), str(holder["token"])
         except (ValueError, KeyError, TypeError):
             return 0, "", ""
+
+    # -- taking turns with other replicas --------------------------------------------------------------------------
+
+    def take(self, source: str, *, waiting: bool) -> bool:
+        """Take the turn to load and index a source. False: another has it, or (`waiting`) nobody waits any more."""
+        return True
+
+    def give_back(self, source: str) -> None:
+        """Give the turn back."""
+
+    def note_asked(self, jobs: Sequence[Asked]) -> None:
+        """Let the others know what is asked for, so that one of them does it if this one does not."""
+
+    def note_ended(self, source: str, reason: str = "", *, removed: bool = False) -> None:
+        """Let the others know that a source waits no more: it is there, failed for a reason, or is removed."""
+
+    def at_hand(self, source: str) -> None:
+        """See that a copy kept by `keep_file` lies here."""
 
     def remember(self, name: str, data: dict[str, Any]) -> None:
         """Keep a small state that outlives a restart, in `<name>.json`: whole or not at all, for its owner's eyes."""
@@ -260,6 +298,10 @@ class DataFolder:
                     raise store_error(error) from error
                 moved.append((sources.get(path.name.replace(".new.json", ".json"), ""), str(target)))
         return moved
+
+    def unfinished(self) -> list[str]:
+        """The sources that were loaded and are not yet indexed whole."""
+        return [record.source for record in self.records(unfinished=True)]
 
     def write_unfinished(self, record: Record) -> None:
         """Keep what was loaded, so that the next start can finish its indexing."""
@@ -369,7 +411,6 @@ class Store:
 
         `digest` tells the weights: a model pulled anew under its old name has an index of its own.
         """
-        import chromadb
         from chromadb.api.shared_system_client import SharedSystemClient
 
         self.folder = folder
@@ -382,7 +423,7 @@ class Store:
         self._changing = threading.Lock()
         self._words: LexicalIndex | None = None
         try:
-            self._client = chromadb.PersistentClient(str(folder.chroma), chroma_settings())
+            self._client = self._connect()
             self._collection = self._client.get_or_create_collection(
                 collection_name(engine[0], digest, splitter),
                 embedding_function=None,
@@ -390,8 +431,14 @@ class Store:
             )
             self._sources, self._hidden = self._take_stock()
         except BaseException as error:  # Chroma's own panics are no Exception
-            SharedSystemClient.clear_system_cache()  # or the next attempt would be given the broken client
+            if not folder.shared:
+                SharedSystemClient.clear_system_cache()  # or the next attempt would be given the broken client
             raise _as_store_error(error) from error
+
+    def _connect(self) -> ClientAPI:
+        import chromadb
+
+        return chromadb.PersistentClient(str(self.folder.chroma), chroma_settings())
 
     def _take_stock(self) -> tuple[dict[str, IndexedSource], frozenset[str]]:
         """What is whole in the index, source by source, and the revisions that no question may see."""
@@ -455,6 +502,16 @@ class Store:
             if len(got["ids"]) < PAGE:
                 return rows
 
+    def missing(self) -> list[str]:
+        """The sources whose records are whole and not in this index: those of another one."""
+        return [record.source for record in self.folder.records() if not self.has(record)]
+
+    def begin(self, record: Record) -> str:
+        """Make ready to write a record's rows; returns the revision, hidden, to write them under."""
+        revision = record.revision(self.splitter)
+        self.hide(revision)
+        return revision
+
     def hide(self, revision: str) -> None:
         """Keep a revision from questions while its rows are being written."""
         with self._changing:
@@ -502,8 +559,7 @@ class Store:
         """Keep what the server said of a source that has not changed."""
         with self._changing:
             indexed = self._sources.get(record.source)
-            same = indexed and indexed.revision == record.revision(self.splitter)
-            if indexed and same and self.folder.keep(record):
+            if indexed and self.has(record) and self.folder.keep(record):
                 self._sources[record.source] = _indexed(record, indexed.chunks, indexed.revision)
 
     def remove(self, source: str) -> None:
@@ -530,6 +586,9 @@ class Store:
                 self.forget(source)
             else:
                 self._sources[source] = _indexed(record, indexed.chunks, indexed.revision)
+
+    def follow(self) -> None:
+        """See what other replicas have changed."""
 
     def discard(self, revision: str) -> None:
         """Delete the rows of a hidden revision."""
@@ -611,6 +670,21 @@ class Store:
         chunks = _as_chunks(got["ids"], got["documents"], got["metadatas"])
         return [chunk for chunk in chunks if chunk.metadata.get("revision") not in hidden]
 
+    def near_documents(
+        self, vector: list[float], most: int, filter: dict[str, Any] | None, **more: Any
+    ) -> list[Document]:
+        """The `most` chunks nearest to a vector that may be seen and fit LangChain's `filter`."""
+        while True:
+            hidden = self._hidden
+            shown: dict[str, Any] | None = {"revision": {"$nin": sorted(hidden)}} if hidden else None
+            both: Any = {"$and": [filter, shown]} if filter and shown else filter or shown
+            try:
+                found = self.vector_store().similarity_search_by_vector(vector, most, both, **more)
+            except BaseException as error:
+                raise _as_store_error(error) from error
+            if self._hidden is hidden:  # else a version took over in between, and its rows were left out
+                return found
+
     def vector_store(self) -> Chroma:
         """LangChain's `Chroma` over this index, that sees only what is whole."""
         chroma: Chroma = _visible_chroma()(self)
@@ -619,7 +693,7 @@ class Store:
     def close(self) -> None:
         """Let go of the files."""
         try:
-            self._client.close()  # type: ignore[attr-defined]
+            self._client.close()  # type: ignore[attr-defined,unused-ignore]
         except BaseException:
             log.exception("closing the vector store")
 
@@ -649,16 +723,7 @@ def _visible_chroma() -> Any:
                 vector = self._store.embeddings.embed_query(query)
             except Exception as error:
                 raise engine_error(error, *self._store.engine) from error
-            while True:
-                hidden = self._store._hidden
-                shown: dict[str, Any] | None = {"revision": {"$nin": sorted(hidden)}} if hidden else None
-                both: Any = {"$and": [filter, shown]} if filter and shown else filter or shown
-                try:
-                    found = self.similarity_search_by_vector(vector, k, both, **kwargs)
-                except BaseException as error:
-                    raise _as_store_error(error) from error
-                if self._store._hidden is hidden:  # else a version took over in between, and its rows were left out
-                    return found
+            return self._store.near_documents(vector, k, filter, **kwargs)
 
     return VisibleChroma
 

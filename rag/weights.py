@@ -161,3 +161,8 @@ def _size_below(folder: Path) -> int:
         except OSError:  # it was moved meanwhile
             continue
     return max(sizes)
+
+
+if __name__ == "__main__":  # what building an image does, so that its first start fetches nothing
+    for each in (SMOLLM2, MINILM, MINILM_TOKENIZER):
+        fetch_weights(each, Path(os.environ["RAG_CACHE_DIR"]))

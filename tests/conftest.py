@@ -7,6 +7,7 @@ import http.server
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,13 +26,14 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from rag.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
+OF_THE_PERSON = ("OLLAMA_HOST", "OPENAI_API_KEY", "CHROMA_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID")
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the person who runs the tests gets into them."""
     for name in list(os.environ):
-        if name.startswith("RAG_") or name in ("OLLAMA_HOST", "OPENAI_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID"):
+        if name.startswith(("RAG_", "LANGSMITH_", "OTEL_")) or name in OF_THE_PERSON:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -200,7 +202,7 @@ class AppStarter:
             assert process.stdout
             for line in process.stdout:
                 app.output.append(line)
-                if match := re.search(r"is at (http://\S+)", line):
+                if match := re.search(r"is at (http://[^\s\"]+)", line):
                     app.url = match[1]
                     found.set()
             found.set()
@@ -243,3 +245,10 @@ def wait_until(condition: Callable[[], Any], seconds: float, told: Callable[[], 
             pass
         pause.wait(0.05)
     raise AssertionError(f"not within {seconds} seconds: {told()}")
+
+
+def free_port() -> int:
+    """A port on loopback where nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

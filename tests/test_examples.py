@@ -45,6 +45,11 @@ def test_websocket_client(served: Served) -> None:
     assert "[1] Notes" in told
 
 
+def test_openai_client(served: Served) -> None:
+    told = run(served, sys.executable, str(EXAMPLES / "openai_client.py"), QUESTION)
+    assert told.startswith("".join(ANSWER) + "\n[1] Notes")
+
+
 def test_gradio_client(served: Served) -> None:
     told = run(served, sys.executable, str(EXAMPLES / "gradio_stream.py"), QUESTION)
     assert told.splitlines()[-1] == "".join(ANSWER)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from rag.errors import SettingsError
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings, parse_ollama_host
+from tests.conftest import make_settings
 
 LOCAL = "http://127.0.0.1:11434"
 ALIASES = [("OLLAMA_HOST", "ollama_host"), ("GRADIO_SERVER_NAME", "host"), ("GRADIO_SERVER_PORT", "port")]
@@ -336,3 +337,13 @@ def test_reading_leaves_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -
     before = dict(os.environ)
     assert Settings().k == load_settings().k == 7
     assert dict(os.environ) == before
+
+
+def test_several_addresses(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, ollama_host="box, :11435", base_url="http://a/v1, https://b:8/v1")
+    assert settings.ollama_hosts == ("http://box:11434", "http://127.0.0.1:11435")
+    assert settings.base_urls == ("http://a/v1", "https://b:8/v1")
+    assert refusal(base_url="http://a,ftp://b").startswith("RAG_BASE_URL: ")
+    assert refusal(chroma_url="chroma:8000").startswith("RAG_CHROMA_URL: ")
+    assert refusal(root_path="chat").startswith("RAG_ROOT_PATH: ")
+    assert make_settings(tmp_path, root_path="/team/chat/").root_path == "/team/chat"

@@ -1,0 +1,42 @@
+# The app without an engine beside the embedded one: `docker compose up` starts it with Ollama and Chroma.
+FROM python:3.12-slim AS packages
+
+WORKDIR /app
+COPY requirements.txt .
+# What stands under "The tests" is not needed to run it, but for the MCP server's package.
+RUN sed '/^# The tests/,$d' requirements.txt > app.txt \
+    && grep '^mcp' requirements.txt >> app.txt \
+    && python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --only-binary=:all: -r app.txt
+
+FROM packages AS weights
+# `embedded` bakes the weights of the embedded models in (120 MB); `none` leaves them to be mounted at /cache.
+ARG WEIGHTS=embedded
+COPY rag /app/rag
+RUN mkdir -p /cache \
+    && if [ "$WEIGHTS" = embedded ]; then \
+        RAG_CACHE_DIR=/cache /venv/bin/python -m rag.weights; \
+    fi
+
+FROM python:3.12-slim
+RUN useradd --uid 10001 --create-home app \
+    && mkdir -p /data /cache \
+    && chown app:app /data /cache
+COPY --from=packages /venv /venv
+COPY --from=weights --chown=app:app /cache /cache
+COPY app.py /app/
+COPY rag /app/rag
+WORKDIR /app
+USER 10001
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    RAG_HOST=0.0.0.0 \
+    RAG_PORT=7860 \
+    RAG_DATA_DIR=/data \
+    RAG_CACHE_DIR=/cache \
+    RAG_LOG_FORMAT=json
+EXPOSE 7860
+VOLUME ["/data"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=4 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/health', timeout=4)"]
+CMD ["python", "app.py"]

@@ -1,0 +1,228 @@
+"""The app as a model for other chat clients: OpenAI's `/v1/chat/completions` and `/v1/models` over the same answers.
+
+The last message is the question and those before it the conversation. A client's system message is not given to the
+model: the app's own prompt tells it to answer from the passages. What the answer is drawn from is in the extension
+field `local_rag`, of the answer or of the last piece of a stream.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rag.api import first_error, told_of, while_connected
+from rag.assistant import Assistant
+from rag.chain import Update
+from rag.context import count_tokens
+from rag.errors import AnswerTooLong, QuestionError, RagError
+from rag.guard import caller_of
+from rag.library_routes import may_change
+
+MODEL = "local-rag-chat"
+"""The app's name as a model; its own chat model's name is taken, too."""
+ERROR_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class Message(BaseModel):
+    """One turn, its content as text or as parts of which the text is taken."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+
+    @property
+    def text(self) -> str:
+        """All text in it."""
+        if isinstance(self.content, list):
+            return "".join(str(part.get("text") or "") for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(BaseModel):
+    """What a stream has beside the text."""
+
+    include_usage: bool = False
+
+
+class Completion(BaseModel):
+    """A request; what is not named here is taken and has no effect, such as `temperature` and `tools`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = MODEL
+    messages: list[Message]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(1, ge=1, le=1)
+    scope: list[str] = Field([], description="Sources to answer from, as `/library` names them; an extension.")
+
+
+def openai_error(text: str, code: str, status: int, param: str | None = None) -> dict[str, Any]:
+    """An error in OpenAI's shape."""
+    kind = ERROR_TYPES.get(status, "server_error")
+    return {"error": {"message": text, "type": kind, "param": param, "code": code}}
+
+
+def _refusal(error: RagError) -> JSONResponse:
+    status = 400 if error.status == 422 else error.status
+    return JSONResponse(openai_error(str(error), error.code, error.status), status)
+
+
+def conversation_of(messages: Sequence[Message]) -> tuple[str, list[BaseMessage]]:
+    """The question and what was said before.
+
+    Raises:
+        QuestionError: the last message is not the person's.
+    """
+    turns = [message for message in messages if message.role in ("user", "assistant") and message.text.strip()]
+    if not turns or turns[-1].role != "user":
+        raise QuestionError("The last message has to be the user's question.")
+    earlier: list[BaseMessage] = [
+        HumanMessage(turn.text) if turn.role == "user" else AIMessage(turn.text) for turn in turns[:-1]
+    ]
+    return turns[-1].text, earlier
+
+
+def usage_of(update: Update, asked: Sequence[Message]) -> tuple[dict[str, int], str]:
+    """Tokens read and written, and who counted them: the `engine`; else they are an `estimate`."""
+    if update.usage is not None:
+        read, written = update.usage
+        who = "engine"
+    else:
+        texts = [message.text for message in asked] + [source.page_content for source in update.sources]
+        read, written = sum(count_tokens(text) for text in texts), update.timings.tokens
+        who = "estimate"
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}, who
+
+
+def build_openai_routes(assistant: Assistant) -> APIRouter:
+    """The routes, on the stream that every door reads."""
+    router = APIRouter(tags=["openai"])
+    began = int(time.time())
+
+    @router.get("/v1/models")
+    async def models(request: Request) -> dict[str, Any]:
+        """The app as a model, under its own name and its chat model's."""
+        names = [MODEL, assistant.names.chat]
+        owner = {"object": "model", "created": began, "owned_by": "local"}
+        return {"object": "list", "data": [{"id": name, **owner} for name in names]}
+
+    @router.post("/v1/chat/completions")
+    async def complete(request: Request) -> Response:
+        """Answer as OpenAI's chat completions do; see `local_rag` for the sources and timings."""
+        try:
+            given = Completion.model_validate_json(await request.body())
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"])) or None
+            text = f"The request does not fit: {first_error(error.errors())}."
+            return JSONResponse(openai_error(text, "bad_request", 422, place), 400)
+        own = given.model in ("", MODEL, assistant.names.chat)
+        if not own and not may_change(request.scope.get("visitor")):
+            text = f"There is no model {given.model}; there is {MODEL}."
+            return JSONResponse(openai_error(text, "model_not_found", 404, "model"), 404)
+        try:
+            assistant.rate.check(caller_of(request.scope))
+            question, history = conversation_of(given.messages)
+        except RagError as error:
+            return _refusal(error)
+        answer = _Answer(given, assistant)
+        updates = assistant.stream_answer(question, history, scope=given.scope, model="" if own else given.model)
+        connected = while_connected(request, updates)
+        if not given.stream:
+            return await answer.whole(connected)
+        first = await _begun(connected)
+        if isinstance(first, RagError):  # nothing is sent yet, so that it can have its own status
+            return _refusal(first)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(answer.events(first, connected), media_type="text/event-stream", headers=headers)
+
+    return router
+
+
+async def _begun(updates: AsyncGenerator[Update, None]) -> Update | RagError:
+    """The first update; the error if the question is refused at once."""
+    try:
+        return await anext(updates)
+    except RagError as error:
+        return error
+    except StopAsyncIteration:
+        return Update()
+
+
+class _Answer:
+    """One answer in OpenAI's words."""
+
+    def __init__(self, given: Completion, assistant: Assistant) -> None:
+        self._given = given
+        self._common = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": assistant.names.chat if given.model in ("", MODEL) else given.model,
+        }
+
+    def _extension(self, update: Update, counted: str) -> dict[str, Any]:
+        return {**told_of(update), "usage_by": counted}
+
+    async def whole(self, updates: AsyncGenerator[Update, None]) -> Response:
+        update, reason = Update(), "stop"
+        try:
+            async with aclosing(updates):
+                async for now in updates:
+                    update = now
+        except AnswerTooLong:
+            reason = "length"
+        except RagError as error:
+            return _refusal(error)
+        if update.phase != "done" and reason == "stop":
+            return Response(status_code=499)  # the client is gone; nobody reads this
+        usage, counted = usage_of(update, self._given.messages)
+        message = {"role": "assistant", "content": update.text, "refusal": None}
+        choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
+        told = {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage}
+        return JSONResponse({**told, "local_rag": self._extension(update, counted)})
+
+    async def events(self, first: Update, updates: AsyncGenerator[Update, None]) -> AsyncIterator[str]:
+        """The pieces as server-sent events; a comment where nothing came, so that the line stays open."""
+        update, reason = first, "stop"
+        yield self._piece({"role": "assistant", "content": ""})
+        try:
+            async with aclosing(updates):
+                async for update in updates:
+                    if update.new:
+                        yield self._piece({"content": update.new})
+                    elif update.phase != "done":
+                        yield f": {update.phase}\n\n"
+        except AnswerTooLong:
+            reason = "length"
+        except RagError as error:
+            yield _event(openai_error(str(error), error.code, error.status))
+            return
+        if update.phase != "done" and reason == "stop":
+            return
+        usage, counted = usage_of(update, self._given.messages)
+        yield self._piece({}, reason, {"local_rag": self._extension(update, counted)})
+        if self._given.stream_options and self._given.stream_options.include_usage:
+            yield _event({**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage})
+        yield "data: [DONE]\n\n"
+
+    def _piece(self, delta: Mapping[str, Any], reason: str | None = None, more: Mapping[str, Any] | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+        return _event({**self._common, "object": "chat.completion.chunk", "choices": [choice], **(more or {})})
+
+
+def _event(data: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -1,0 +1,79 @@
+"""Dockerfile and compose.yaml, as far as can be told without a container engine: linter, `compose config`, names."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rag.settings import Settings
+from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, is_whole
+from tests.conftest import ROOT, make_settings
+
+
+def compose() -> list[str]:
+    """The command of Docker Compose, which needs no engine to read a file."""
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    if shutil.which("docker") and not subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        return ["docker", "compose"]
+    pytest.skip("no Docker Compose: install your system's package `docker-compose`")
+
+
+def config(password: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAG_")}
+    environment |= {"RAG_PASSWORD": password} if password else {}
+    command = [*compose(), "-f", str(ROOT / "compose.yaml"), "config"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+def test_compose_takes_the_file_and_asks_for_a_password() -> None:
+    good = config("open sesame")
+    assert good.returncode == 0, good.stderr
+    for service in ("app", "ollama", "chroma"):
+        assert re.search(rf"^  {service}:$", good.stdout, re.M)
+    without = config(None)
+    assert without.returncode != 0
+    assert "RAG_PASSWORD" in without.stderr
+
+
+def test_the_linter_has_nothing_to_say_of_the_dockerfile() -> None:
+    program = Path(sys.executable).parent / "hadolint"
+    checked = subprocess.run([str(program), str(ROOT / "Dockerfile")], capture_output=True, text=True, timeout=60)
+    assert (checked.returncode, checked.stdout) == (0, ""), checked.stdout + checked.stderr
+
+
+def test_every_setting_that_they_name_is_one() -> None:
+    names = {f"RAG_{name.upper()}" for name in Settings.model_fields}
+    for file in ("Dockerfile", "compose.yaml"):
+        found = set(re.findall(r"RAG_[A-Z_]+", (ROOT / file).read_text(encoding="utf-8")))
+        assert found
+        assert found <= names, file
+
+
+def test_what_the_image_copies_is_all_that_the_app_needs(tmp_path: Path) -> None:
+    """The app's own files alone, as .dockerignore and COPY have them, import and tell their help."""
+    shutil.copy(ROOT / "app.py", tmp_path)
+    shutil.copytree(ROOT / "rag", tmp_path / "rag", ignore=shutil.ignore_patterns("__pycache__"))
+    told = subprocess.run(
+        [sys.executable, "app.py", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert told.returncode == 0, told.stderr
+    assert "--source" in told.stdout
+
+
+def test_the_step_that_bakes_the_weights_in(tmp_path: Path) -> None:
+    cache = make_settings(tmp_path).cache_dir
+    subprocess.run(
+        [sys.executable, "-m", "rag.weights"],
+        check=True,
+        cwd=ROOT,
+        timeout=200,
+        env={**os.environ, "RAG_CACHE_DIR": str(cache)},
+    )
+    assert all(is_whole(cache / item.file, item) for item in (SMOLLM2, MINILM, MINILM_TOKENIZER))

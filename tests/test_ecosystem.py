@@ -1,0 +1,222 @@
+"""Other people's clients on one start: OpenAI's, MCP's, Gradio's, the article's WebSocket; a saved conversation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio_client
+import httpx
+import openai
+import pytest
+from websockets.sync.client import connect
+
+from rag.export import conversation_as_markdown
+from tests.test_api import ANSWER, TEXT, Served, call_mcp, frames, serve
+
+QUESTION = "What is a plan?"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = serve(tmp_path_factory.mktemp("served"), mcp=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = serve(tmp_path_factory.mktemp("guarded"), password="open sesame", admin_password="boss")
+    yield made
+    made.close()
+
+
+def client_of(served: Served, key: str = "none") -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{served.url}v1", api_key=key, max_retries=0, timeout=60)
+
+
+async def test_every_client_gets_the_same_from_one_start(served: Served) -> None:
+    with client_of(served) as client:
+        messages: Any = [{"role": "user", "content": QUESTION}]
+        completion = client.chat.completions.create(model="local-rag-chat", messages=messages)
+    sources = completion.model_extra["local_rag"]["sources"]  # type: ignore[index]
+    assert completion.choices[0].message.content == "".join(ANSWER)
+    assert completion.choices[0].finish_reason == "stop"
+    assert sources[0]["title"] == "Notes"
+
+    over_mcp = await call_mcp(served, QUESTION)
+    assert (over_mcp["answer"], over_mcp["sources"]) == ("".join(ANSWER), sources)
+
+    gradio = gradio_client.Client(served.url, verbose=False, analytics_enabled=False)
+    assert gradio.predict(QUESTION, api_name="/chat") == "".join(ANSWER)
+    gradio.close()
+
+    with connect(served.socket_url) as socket:
+        socket.send(QUESTION)
+        got = frames(socket)
+    assert "".join(frame["message"] for frame in got) == "".join(ANSWER)
+    assert got[-1]["sources"] == sources
+
+
+def test_the_openai_client_streams_and_gets_usage_and_sources(served: Served) -> None:
+    messages: Any = [
+        {"role": "system", "content": "You are a pirate."},
+        {"role": "user", "content": "What is an agent?"},
+        {"role": "assistant", "content": "A program."},
+        {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
+    ]
+    with client_of(served) as client:
+        stream = client.chat.completions.create(
+            model="ollama:llama3",
+            messages=messages,
+            stream=True,
+            stream_options={"include_usage": True},
+            temperature=0.3,
+            seed=7,
+            top_p=0.9,
+            extra_body={"scope": ["notes.md"], "unheard_of": 1},
+        )
+        chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "".join(ANSWER)
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    told = next(chunk.model_extra["local_rag"] for chunk in chunks if "local_rag" in (chunk.model_extra or {}))
+    assert told["sources"][0]["title"] == "Notes"
+    assert told["timings"]["tokens"] == len(ANSWER)
+    asked = next(each for each in reversed(served.server.requests) if each.path == "/api/chat")
+    assert "pirate" not in json.dumps(asked.body)
+    assert "A program." in json.dumps(asked.body)
+    usage = chunks[-1].usage
+    assert usage
+    assert told["usage_by"] == "engine"  # as Ollama counted them
+    assert usage.completion_tokens == len(ANSWER)
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_models_are_listed(served: Served) -> None:
+    with client_of(served) as client:
+        assert [model.id for model in client.models.list()] == ["local-rag-chat", "ollama:llama3"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"messages": []}, "last message"),
+        ({"messages": [{"role": "assistant", "content": "Hello"}]}, "last message"),
+        ({"messages": [{"role": "user", "content": "x" * 9000}]}, "at most 8000"),
+        ({"messages": [{"role": "user", "content": QUESTION}], "n": 2}, "n: "),
+        ({"messages": [{"role": "king", "content": QUESTION}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": QUESTION}], "model": "gpt-7"}, "no chat model gpt-7"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_wrong_requests_get_openais_errors(served: Served, given: dict[str, Any], words: str, stream: bool) -> None:
+    with client_of(served) as client, pytest.raises(openai.APIError, match=words) as raised:
+        list(client.chat.completions.create(**{"model": "local-rag-chat", "stream": stream, **given}))
+    assert isinstance(raised.value.body, dict)
+    assert raised.value.body["type"] == "invalid_request_error"
+
+
+def test_an_engine_that_fails_is_openais_error(served: Served) -> None:
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    served.server.fail("error", status=500, text="out of memory")
+    with client_of(served) as client, pytest.raises(openai.InternalServerError, match="out of memory") as raised:
+        client.chat.completions.create(model="local-rag-chat", messages=messages)
+    assert raised.value.type == "server_error"
+    served.server.fail("error", after=2, text="out of memory")
+    got = ""
+    with client_of(served) as client, pytest.raises(openai.APIError, match="out of memory"):
+        for chunk in client.chat.completions.create(model="local-rag-chat", messages=messages, stream=True):
+            got += chunk.choices[0].delta.content or ""
+    assert got == "".join(ANSWER[:2])
+
+
+def test_an_answer_at_its_longest_has_that_finish_reason(served: Served) -> None:
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    served.server.fail("length", after=2)
+    with client_of(served) as client:
+        choice = client.chat.completions.create(model="local-rag-chat", messages=messages).choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("".join(ANSWER[:2]), "length")
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_an_openai_client_that_leaves_stops_the_model(served: Served, after: int) -> None:
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    before = len(served.server.requests)
+    with served.server.hold(after=after) as gate, client_of(served) as client:
+        stream = client.chat.completions.create(model="local-rag-chat", messages=messages, stream=True)
+        gate.wait()
+        stream.close()
+        served.server.wait_for(
+            lambda each: each in served.server.requests[before:] and each.finished == "client_gone", 10
+        )
+
+
+def test_the_password_is_the_api_key(guarded: Served) -> None:
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    with client_of(guarded, "open sesame") as client:
+        assert client.chat.completions.create(model="local-rag-chat", messages=messages).choices
+        with pytest.raises(openai.NotFoundError, match="There is no model gpt-7"):  # a visitor chooses no model
+            client.chat.completions.create(model="gpt-7", messages=messages)
+    with client_of(guarded, "wrong") as client, pytest.raises(openai.AuthenticationError, match="bearer") as raised:
+        client.models.list()
+    assert raised.value.type == "authentication_error"
+
+
+HISTORY: list[dict[str, Any]] = [
+    {"role": "user", "content": [{"type": "text", "text": "What is a plan?\nIn short."}]},
+    {"role": "assistant", "content": "A **list** of tasks."},
+    {
+        "role": "assistant",
+        "content": "<details><summary><b>1</b> Notes &#40;old&#41; › A <small>The first …</small></summary>"
+        "<blockquote>One &lt;b&gt;<br>two<br><br>three</blockquote>"
+        '<p><a href="https://example.com/a#b" target="_blank">https&#58;//example.com/a</a></p></details>'
+        "<details><summary><b>2</b> File</summary><blockquote>Four</blockquote><p>/tmp/f.md</p></details>",
+        "metadata": {"title": "Sources · 2 passages", "status": "done"},
+    },
+    {"role": "user", "content": "And?"},
+    {"role": "assistant", "content": "Ollama is gone", "metadata": {"title": "⚠ Not answered: gone"}},
+]
+
+
+def test_a_conversation_becomes_markdown_with_its_sources() -> None:
+    text = conversation_as_markdown(HISTORY)
+    assert re.match(r"# Conversation of \d{4}-\d\d-\d\d", text)
+    assert text.partition("\n\n")[2] == (
+        "## What is a plan? In short.\n\nA **list** of tasks.\n\n*Sources · 2 passages*\n\n"
+        "1. **Notes (old) › A**, <https://example.com/a#b>\n\n   > One <b>\n   > two\n   >\n   > three\n\n"
+        "2. **File**, `/tmp/f.md`\n\n   > Four\n\n## And?\n\n*⚠ Not answered: gone*\n"
+    )
+
+
+def test_the_page_saves_the_conversation(served: Served, tmp_path: Path) -> None:
+    browser = served.in_browser()
+
+    def ask_and_save() -> Path:
+        page = browser.page
+        page.get_by_label("Question").fill(QUESTION)
+        page.keyboard.press("Enter")
+        page.get_by_text("Sources ·").first.wait_for(timeout=30_000)
+        with page.expect_download(timeout=30_000) as saving:
+            page.locator("#save").click()
+        assert saving.value.suggested_filename == "conversation.md"
+        saving.value.save_as(tmp_path / "saved.md")
+        return tmp_path / "saved.md"
+
+    text = browser.do(ask_and_save).read_text(encoding="utf-8")
+    assert f"## {QUESTION}\n\n{''.join(ANSWER)}\n\n*Sources · " in text
+    assert TEXT.splitlines()[0] in text
+    assert "notes.md`" in text
+
+
+def test_metrics_are_told_in_the_form_of_prometheus(served: Served) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    httpx.get(f"{served.url}predict", params={"query": QUESTION}, timeout=30)
+    reply = httpx.get(f"{served.url}metrics", timeout=30)
+    families = {family.name: family for family in text_string_to_metric_families(reply.text)}
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert families["rag_ready"].samples[0].value == 1
+    assert families["rag_chunks"].samples[0].value >= 1
