@@ -32,6 +32,8 @@ RANK_CONSTANT = 10
 are by words, what one of them has first must not be lost among what all have in the middle."""
 JOINED_AMONG, JOINED_MOST = 8, 2
 """Chunks that follow each other among the first 8 are one passage, of at most two chunks."""
+FEWEST_FOR_ANOTHER = 3
+"""Passages from which on one may be given to another source."""
 ALIKE = 0.9
 """Share of words in common from which on two passages are the same."""
 
@@ -103,8 +105,11 @@ class HybridRetriever(BaseRetriever):
         by_words, by_windows = index.rankings(asked, CANDIDATES, scope)
         missing = [row for row in dict.fromkeys(by_words + by_windows) if row not in chunks]
         chunks |= {str(chunk.id): chunk for chunk in self.store.rows(missing, hidden)}
-        best = _fused(by_meaning, by_words, by_windows)
-        return _passages([chunks[row] for row in best if row in chunks], most)
+        best = [chunks[row] for row in _fused(by_meaning, by_words, by_windows) if row in chunks]
+        firsts = [
+            chunks[ranking[0]] for ranking in (by_meaning, by_words, by_windows) if ranking and ranking[0] in chunks
+        ]
+        return _with_another_source(_passages(best, most), firsts, most)
 
 
 class DenseRetriever(VectorStoreRetriever):
@@ -163,6 +168,15 @@ def _passages(chunks: Sequence[Document], most: int) -> list[Document]:
         else:
             found.append([chunk])
     return [_joined(group) for group in found]
+
+
+def _with_another_source(found: list[Document], firsts: Sequence[Document], most: int) -> list[Document]:
+    """Where all passages are of one source, the last gives way to what another source has first in some ranking."""
+    sources = {passage.metadata.get("source") for passage in found}
+    if len(found) < max(most, FEWEST_FOR_ANOTHER) or len(sources) > 1:
+        return found
+    others = [chunk for chunk in firsts if chunk.metadata.get("source") not in sources]
+    return [*found[:-1], others[0]] if others else found
 
 
 def _alike(words: set[str], others: set[str]) -> bool:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from rag.errors import EngineError
 from rag.loader import GUIDE_PATH
-from rag.retriever import HybridRetriever, build_retriever
+from rag.retriever import HybridRetriever, _with_another_source, build_retriever
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings, make_settings
 from tests.test_store import CHEESE, MOON, RIVER, Library, write
@@ -138,6 +138,37 @@ def test_what_says_the_same_again_is_left_out(library: Library, tmp_path: Path) 
     library.add(write(tmp_path / "c.md", CHEESE))
     found = find(library, "moon")
     assert [text[:8] for text in found] == ["The moon", "The chee"]
+
+
+def test_another_source_that_is_first_in_a_ranking_has_a_place(library: Library, tmp_path: Path) -> None:
+    parts = [
+        f"The moon in part {number} has an agent with a plan, a tool and a memory of {word}."
+        for number, word in enumerate(("granite", "marble", "basalt", "gneiss", "slate", "chalk"))
+    ]
+    library.add(write(tmp_path / "a.md", *parts))
+    library.add(
+        write(tmp_path / "b.md", "Zeppelins do not fly there; cheese is what they carry, and nothing else at all.")
+    )
+    retriever = HybridRetriever(store=library.store, k=4)
+    found = retriever.invoke("the moon has an agent with a plan, a tool and a memory; and zeppelins, zeppelins?")
+    assert len(found) == 4
+    assert {item.metadata["source"] for item in found} == {str(tmp_path / name) for name in ("a.md", "b.md")}
+    alone = retriever.invoke("the moon has an agent with a plan, a tool and a memory")
+    assert {item.metadata["source"] for item in alone} == {str(tmp_path / "a.md")}
+
+
+def test_the_last_place_goes_to_another_source_only_where_all_are_of_one() -> None:
+    def of(source: str, text: str) -> Document:
+        return Document(text, metadata={"source": source})
+
+    one = [of("a", str(number)) for number in range(4)]
+    other = of("b", "first by words")
+    assert _with_another_source(one, [one[2], other], 4) == [*one[:3], other]
+    assert _with_another_source(one, one[:2], 4) == one
+    mixed = [*one[:3], of("c", "x")]
+    assert _with_another_source(mixed, [other], 4) == mixed
+    assert _with_another_source(one[:3], [other], 4) == one[:3], "there was room: nothing else fits"
+    assert _with_another_source(one[:2], [other], 2) == one[:2], "too few to give one away"
 
 
 def test_neighbours_are_one_passage_that_stands_so_in_the_text(tmp_path: Path) -> None:
