@@ -14,12 +14,14 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import rag.guard
-from tests.browser import FLAGS, find_browser
 from tests.conftest import Pages, wait_until
 from tests.test_api import Served, serve
+from tests.test_browser import browser
+
+__all__ = ["browser"]  # a fixture
 
 RUN = "alert(1)"
 PAYLOADS = [
@@ -78,14 +80,6 @@ PAYLOADS = [
     "&lt;img src=x onerror={run}&gt; &#60;img src={canary}/ah.png&#62;",
     "{{{{7*7}}}} ${{{{7*7}}}} <%= 7*7 %> {{{{constructor.constructor('{run}')()}}}}",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
