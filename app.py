@@ -531,7 +531,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         css_paths=ASSETS / "page.css",
         app_kwargs=app_kwargs,
     )
-    gc.freeze()  # what is loaded by now stays: a full collection would stop every answer for some 0.2 s to look at it
+    gc.freeze()  # what is loaded by now stays: a full collection would stop every answer for 0.17 s to look at it
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)
     if settings.share:
