@@ -35,7 +35,7 @@ PHASES = {
 
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 """What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
-_MARK = re.compile(r' ?\[(?:\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?: "[^"\n]*")?\)')
+_MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?: "[^"\n]*")?\)')
 
 OPEN_QUOTE = """
 document.addEventListener('click', (event) => {
@@ -60,6 +60,11 @@ document.addEventListener('click', (event) => {
 });
 """
 """A click on a mark unfolds the passages and shows the words that support the sentence."""
+
+
+def with_plain_marks(text: str) -> str:
+    """An answer as the page shows it, its marks without their links: `[1]`, `[?]`."""
+    return _MARK.sub(r" [\1]", text)
 
 
 def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:

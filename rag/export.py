@@ -8,13 +8,14 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
+from rag.conversation import with_plain_marks
 from rag.loader import is_url
 
 
 def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
     """The chat's history, as Gradio keeps it, as a Markdown text.
 
-    Questions are headings, answers stand as they were written, and the notes under them (the passages, why an answer
+    Questions are headings, answers stand as they were written, with the numbers of their passages, and the notes under them (the passages, why an answer
     failed) are quoted.
     """
     parts = [f"# Conversation of {time.strftime('%Y-%m-%d %H:%M')}"]
@@ -26,7 +27,7 @@ def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
         elif turn.get("role") == "user":
             parts.append("## " + " ".join(text.split()))
         elif text:
-            parts.append(text)
+            parts.append(with_plain_marks(text))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -61,6 +62,8 @@ def _note(title: str, html: str) -> str:
 
 
 def _lines(quote: Any) -> list[str]:
+    for link in quote.find_all("a"):
+        link.decompose()  # it leads to the words on the live page
     for mark in quote.find_all("br"):
         mark.replace_with("\n")
     return str(quote.get_text()).strip().splitlines()

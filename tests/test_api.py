@@ -516,7 +516,9 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
         page.get_by_role("textbox", name="Question").press("Enter")
         note = page.locator("#conversation").get_by_text(re.compile("^(Sources ·|⚠)")).first
         note.wait_for(timeout=30_000)
-        text = page.locator("#conversation .bot.message").first.inner_text().partition("\n")[0].strip()
+        shown = page.locator("#conversation .bot.message").first
+        shown.evaluate("message => message.querySelectorAll('a[href^=\"#\"]').forEach(mark => mark.remove())")
+        text = shown.inner_text().partition("\n")[0].strip()
         if (told := note.inner_text()).startswith("⚠"):
             return {"error": told.partition(": ")[2]}
         note.click()

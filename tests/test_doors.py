@@ -39,11 +39,11 @@ def full(served: Served) -> Iterator[Served]:
         for thread in asking:
             thread.start()
         gate.wait(PLACES, timeout=30)
-        wait_until(lambda: served.assistant._line._inside == PLACES + QUEUE, 30)
+        wait_until(lambda: served.assistant.line._inside == PLACES + QUEUE, 30)
         yield served
     for thread in asking:
         thread.join(30)
-    wait_until(lambda: served.assistant._line._inside == 0, 30)
+    wait_until(lambda: served.assistant.line._inside == 0, 30)
 
 
 # -- the line ----------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_the_page_says_how_many_are_ahead_while_one_waits(served: Served) -> Non
         for thread in asking:
             thread.start()
         gate.wait(PLACES, timeout=30)
-        wait_until(lambda: len(served.assistant._line._waiting) == 1, 30)
+        wait_until(lambda: len(served.assistant.line._waiting) == 1, 30)
 
         def ask() -> None:
             page = browser.page
@@ -180,7 +180,7 @@ def test_idle_sockets_keep_nobody_out(served: Served, count: int) -> None:
         assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)
         assert by_socket(served, "What is a plan?")["answer"] == "".join(ANSWER)
     assert by_stream(served, "What is a plan?")["answer"] == "".join(ANSWER)
-    assert served.assistant._line._inside == 0
+    assert served.assistant.line._inside == 0
 
 
 def test_slow_loris_takes_no_place(served: Served) -> None:
@@ -193,7 +193,7 @@ def test_slow_loris_takes_no_place(served: Served) -> None:
                 line.sendall(head[place : place + 4])
             if place % 20 == 0:
                 assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)
-        assert served.assistant._line._inside == 0
+        assert served.assistant.line._inside == 0
 
 
 def test_slow_readers_hold_their_own_engine_back_and_nobody_else(served: Served) -> None:
@@ -212,9 +212,9 @@ def test_slow_readers_hold_their_own_engine_back_and_nobody_else(served: Served)
                 head = f"POST /stream HTTP/1.1\r\nHost: {address.host}:{address.port}\r\nContent-Type: application/json\r\n"
                 line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
                 lines.append(line)
-            wait_until(lambda: served.assistant._line._inside == PLACES, 30)
+            wait_until(lambda: served.assistant.line._inside == PLACES, 30)
             assert httpx.get(f"{served.url}health", timeout=30).status_code == 200
-        wait_until(lambda: served.assistant._line._inside == 0, 30)
+        wait_until(lambda: served.assistant.line._inside == 0, 30)
     finally:
         served.server.reply = before
     assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)

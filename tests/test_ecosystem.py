@@ -206,7 +206,7 @@ def test_the_page_saves_the_conversation(served: Served, tmp_path: Path) -> None
         return tmp_path / "saved.md"
 
     text = browser.do(ask_and_save).read_text(encoding="utf-8")
-    assert f"## {QUESTION}\n\n{''.join(ANSWER)}\n\n*Sources · " in text
+    assert f"## {QUESTION}\n\n{''.join(ANSWER)} [1]\n\n*Sources · " in text
     assert TEXT.splitlines()[0] in text
     assert "notes.md`" in text
 

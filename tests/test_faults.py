@@ -49,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 FAULTS = [
     # kind, tokens before it, more of it, code, words that name the cause and what to do
     ("error", 0, {"status": 500}, "engine_failed", "unexpectedly stopped"),
-    ("error", 0, {"status": 503, "text": "server busy, please try again"}, "engine_failed", "Ask again in a moment"),
+    ("error", 0, {"status": 503, "text": "server busy, please try again"}, "engine_busy", "Ask again in a moment"),
     ("html", 0, {}, "engine_failed", "not its protocol. Is another program there?"),
     ("malformed", 2, {}, "engine_failed", "not its protocol"),
     ("list", 2, {}, "engine_failed", "not its protocol"),
