@@ -15,8 +15,8 @@ from rag.loader import is_url
 def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
     """The chat's history, as Gradio keeps it, as a Markdown text.
 
-    Questions are headings, answers stand as they were written, with the numbers of their passages, and the notes under them (the passages, why an answer
-    failed) are quoted.
+    Questions are headings, answers stand as they were written, with the numbers of their passages, and the notes under
+    them (the passages, why an answer failed) are quoted.
     """
     parts = [f"# Conversation of {time.strftime('%Y-%m-%d %H:%M')}"]
     for turn in history:

@@ -173,7 +173,7 @@ def left(served: Served) -> dict[str, int]:
     """What is open in the app's process, which is this one."""
     gc.collect()
     tasks = [item for item in gc.get_objects() if isinstance(item, asyncio.Task) and not item.done()]
-    found = {"tasks": len(tasks), "streams": served.server.open_streams, "places": served.assistant._line._inside}
+    found = {"tasks": len(tasks), "streams": served.server.open_streams, "places": served.assistant.line._inside}
     if os.path.isdir("/proc/self/fd"):
         found["files"] = len(os.listdir("/proc/self/fd"))
     return found
@@ -193,7 +193,7 @@ def test_two_hundred_faulty_rounds_leave_nothing(served: Served, caplog: pytest.
             doors[number % len(doors)](served, "What is a plan?")
             fault.times = 0
         served.server.wait_until(lambda: served.server.open_streams == 0, 20)
-        wait_until(lambda: served.assistant._line._inside == 0, 20)
+        wait_until(lambda: served.assistant.line._inside == 0, 20)
 
     rounds(40)
     before = left(served)

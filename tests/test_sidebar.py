@@ -83,7 +83,7 @@ def ask(page: Page, question: str, nth: int) -> Any:
     """Ask, wait for the answer with its sources, and open them; the messages of that answer."""
     page.get_by_role("textbox", name="Question").fill(question)
     page.get_by_role("textbox", name="Question").press("Enter")
-    sources = page.get_by_text(re.compile(r"Sources · \d passage"))
+    sources = page.get_by_text(re.compile(r"(Sources ·|Not in the library · nearest) \d passage"))
     expect(sources).to_have_count(nth, timeout=30_000)
     sources.last.click()
     return page.locator("#conversation .bot").last
@@ -115,6 +115,7 @@ def test_a_url_and_a_pdf_are_added_asked_about_limited_to_and_removed(
     page.keyboard.press("Escape")
     answer = ask(page, "What pulls the sea on every shore?", 3)
     expect(page.get_by_text("only from 1 source")).to_have_count(1)
+    expect(answer).to_contain_text("nothing there answers")
     expect(answer).to_contain_text("Cheese book")
     expect(answer).not_to_contain_text("Moon facts")
     expect(answer).not_to_contain_text("guide")
