@@ -270,6 +270,7 @@ async def load(
     return ended, theirs
 
 
+@pytest.mark.soak
 async def test_a_killed_replica_ends_only_its_own_streams_and_the_other_finishes_its_work(
     team: Team, client: httpx.AsyncClient, pages: Pages
 ) -> None:
@@ -325,7 +326,7 @@ async def test_chats_while_sources_are_added_and_a_replica_is_killed(
     assert ended["lost"] == 0
     assert ended["answered"] + ended["error"] == chats
     assert theirs > 0
-    assert ended["answered"] >= chats * 0.7
+    assert ended["answered"] >= chats * 0.5
     other = team.replicas[1]
     wait_until(lambda: all(sources_of(other.url).get(source) == "ready" for source in sources), 120)
     if chats >= 200:
