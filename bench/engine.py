@@ -5,8 +5,8 @@ token. This one is lean, so that the programs under measure and not the engine a
 framing are Ollama's (docs/api.md; server/routes.go, streamResponse): NDJSON, each line flushed as an HTTP chunk of its
 own; a client that hangs up ends the work.
 
-A question that contains `stream 7, 200 tokens` is answered with `7:0 7:1 ... 7:199 `, so that the reader sees which
-token of which stream was lost, doubled or swapped.
+A question that contains `stream 7, 200 tokens` is answered with 200 words that spell the stream's number and theirs, in
+sentences, so that the reader sees which token of which stream was lost, doubled or swapped.
 """
 
 from __future__ import annotations
@@ -18,33 +18,50 @@ import re
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 DIMENSION = 1024
 """Of mxbai-embed-large."""
-VECTORS = 64
-"""Different vectors that texts are given; as many as a bag of texts needs to be told apart a little."""
+SYLLABLES = ("ba", "co", "di", "fu", "ga", "he", "jo", "ku", "la", "me", "ni", "po", "ra", "si", "to", "vu")
 ASKED = re.compile(rb"stream (\d+), (\d+) tokens")
+
+
+SENTENCE = 15
+"""Words."""
+
+
+def spelled(number: int) -> str:
+    """A number below 2 ** 20 as a word, each by another."""
+    return "".join(SYLLABLES[int(digit, 16)] for digit in f"{number * 2_654_435_761 % 2**20:05x}")
+
+
+def word(stream: int, number: int) -> str:
+    """Token `number` of a stream's answer, with the space behind it."""
+    first, last = not number % SENTENCE, number % SENTENCE == SENTENCE - 1
+    text = spelled(stream * 1024 + number)
+    return f"{text.capitalize() if first else text}{'. ' if last else ' '}"
 
 
 def numbered_answer(stream: int, tokens: int) -> str:
     """What the engine answers to `stream N, M tokens`."""
-    return "".join(f"{stream}:{number} " for number in range(tokens))
+    return "".join(word(stream, number) for number in range(tokens))
 
 
-def _vector(seed: int) -> str:
-    """A vector of length 1 as JSON, always the same for a seed."""
-    state = seed * 2_654_435_761 + 1
-    numbers = []
-    for _ in range(DIMENSION):
-        state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) & (2**64 - 1)
-        numbers.append((state >> 33) / 2**31 - 0.5)
-    length = sum(number * number for number in numbers) ** 0.5
-    return json.dumps([round(number / length, 8) for number in numbers])
+@lru_cache(4096)
+def vector(text: str) -> str:
+    """A vector of length 1 as JSON, always the same for a text: near to that of a text with the same words."""
+    counts = Counter(zlib.crc32(word) % DIMENSION for word in re.findall(rb"\w{3,}", text.lower().encode()))
+    length = sum(count * count for count in counts.values()) ** 0.5 or 1.0
+    numbers = ["0"] * DIMENSION
+    for place, count in counts.items():
+        numbers[place] = f"{count / length:.6f}"
+    return f"[{','.join(numbers)}]"
 
 
 class Engine:
@@ -52,7 +69,6 @@ class Engine:
 
     def __init__(self, tokens_per_second: float) -> None:
         self._pause = 1 / tokens_per_second if tokens_per_second else 0.0
-        self._vectors = [_vector(seed) for seed in range(VECTORS)]
 
     async def serve(self, port: int, told: Callable[[int], object]) -> None:
         """Serve on loopback until cancelled; `told` is called with the port."""
@@ -80,7 +96,7 @@ class Engine:
         if path == "/api/embed":
             asked = json.loads(body)
             texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
-            rows = ",".join(self._vectors[zlib.crc32(text.encode()) % VECTORS] for text in texts)
+            rows = ",".join(map(vector, texts))
             model = json.dumps(asked["model"])
             return "200 OK", f'{{"model":{model},"embeddings":[{rows}],"prompt_eval_count":{len(texts)}}}'.encode()
         if path in ("/api/tags", "/api/ps"):
@@ -124,7 +140,7 @@ class Engine:
                 await asyncio.sleep(begun + self._pause * (number + 1) - loop.time())
             else:
                 await asyncio.sleep(0)
-            message = f'"message":{{"role":"assistant","content":"{stream}:{number} "}},"done":false'
+            message = f'"message":{{"role":"assistant","content":"{word(stream, number)}"}},"done":false'
             _chunk(writer, f'{{"model":{model},"created_at":"{_now()}",{message}}}\n')
             await writer.drain()
         figures = f'"total_duration":{int((loop.time() - begun) * 1e9)},"load_duration":1,"prompt_eval_count":26'

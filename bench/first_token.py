@@ -18,6 +18,8 @@ from bench.article import PROMPT
 from bench.programs import ROOT
 
 QUESTIONS = ROOT / "tests" / "data" / "questions.jsonl"
+SOURCES = ("bundled:guide.md", str(ROOT / "README.md"), str(ROOT / "CHANGELOG.md"))
+"""What the questions are about."""
 
 
 async def _article(assistant: Any, question: str) -> tuple[float, float]:
@@ -79,7 +81,7 @@ def measure(count: int) -> dict[str, Any]:
     questions = load_questions(QUESTIONS)
     known = [each.question for each in questions if each.gold]
     with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder:
-        given: dict[str, Any] = {"data_dir": Path(folder), "sources": ("bundled:guide.md",)}
+        given: dict[str, Any] = {"data_dir": Path(folder), "sources": SOURCES}
         given["ollama_host"] = "127.0.0.1:9"
         assistant = Assistant(load_settings(**given))
         assistant.start()

@@ -20,6 +20,7 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from bench.engine import spelled
 from bench.ingest import resident
 from bench.programs import ROOT, environment
 
@@ -34,13 +35,7 @@ QUESTIONS = 60
 def words_of(rng: np.random.Generator, count: int, vocabulary: int) -> list[str]:
     """Words by Zipf's law, spelled in letters so that they are taken for words."""
     ranks = np.minimum(rng.zipf(1.25, count), vocabulary)
-    return [_spelled(int(rank)) for rank in ranks]
-
-
-def _spelled(number: int) -> str:
-    syllables = ("ba", "co", "di", "fu", "ga", "he", "jo", "ku", "la", "me", "ni", "po", "ra", "si", "to", "vu")
-    spelled = "".join(syllables[int(digit, 16)] for digit in f"{number * 2_654_435_761 % 2**20:05x}")
-    return spelled
+    return [spelled(int(rank)) for rank in ranks]
 
 
 class TopicVectors(Embeddings):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.embeddings import Embeddings
 
 from rag.errors import EngineError, TextTooLong
-from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, Progress, Weights, fetch_weights
+from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, Progress, Weights, fetch_weights, widened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +136,8 @@ def serve() -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    params.model.path = given["model"]
+    weights = Path(given["model"])
+    wide = widened(weights)
     params.model_alias = {given["alias"]}
     params.api_keys = [given["key"]]
     params.hostnames = ["127.0.0.1"]
@@ -149,7 +150,15 @@ def serve() -> None:
     params.cache_ram_mib = 256
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores()
     params.verbosity = 0
-    server = xllamacpp.Server(params)
+    params.model.path = str(wide)
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError:
+        if wide == weights:
+            raise
+        wide.unlink()  # whatever became of it: the next start makes it anew
+        params.model.path = str(weights)
+        server = xllamacpp.Server(params)
     sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")
     sys.stdout.flush()
     while sys.stdin.read(4096):

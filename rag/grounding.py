@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from urllib.parse import quote as percent_encoded
 
@@ -21,6 +21,7 @@ from rag.context import sentence_spans, sentence_vectors
 from rag.errors import RagError
 from rag.wording import (
     FEWEST_IN_CLAUSE,
+    Sightings,
     Statement,
     Word,
     capitalised,
@@ -28,6 +29,7 @@ from rag.wording import (
     has,
     matches,
     same,
+    sightings,
     statement,
     together,
     with_names,
@@ -40,6 +42,8 @@ LONGEST = 600
 """Characters up to which a sentence is compared by its vector; what is longer is no sentence."""
 LONGEST_READ = 2_000
 """Characters up to which a sentence is looked at at all."""
+KEPT_PASSAGES = 64
+"""Passages whose words are kept for the next answers from them: some 0.1 MB each."""
 LONGEST_FRAGMENT = 80
 FRAGMENT_WORDS = 6
 """Words at each end of a long quote that a browser looks for."""
@@ -207,26 +211,55 @@ def _bare(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class _Text:
+    """A passage's sentences and their words; `headed` are those of its title and section, `known` all of them, folded."""
+
+    units: list[_Unit]
+    found: list[list[Word]]
+    headed: list[Word]
+    known: frozenset[str]
+
+
+@lru_cache(KEPT_PASSAGES)
+def _text_of(text: str, heading: str) -> _Text:
+    units = [unit for unit in _units(text) if unit.kind != "rule" and unit.end - unit.start <= LONGEST_READ]
+    units = units[:MOST_SENTENCES]
+    found = [_words_at(text, unit) for unit in units]
+    headed = words(heading)
+    return _Text(units, found, headed, frozenset(word.folded for each in (*found, headed) for word in each))
+
+
+@lru_cache(KEPT_PASSAGES)
+def _said_in(
+    text: str, heading: str, names: frozenset[str]
+) -> tuple[list[Word], list[Statement], Sightings]:
+    """The heading's words, the sentences and where their words stand, where it is known which of them are names."""
+    taken = _text_of(text, heading)
+    said = [
+        statement(text[unit.start : unit.end], names, found, unit.start)
+        for unit, found in zip(taken.units, taken.found, strict=True)
+    ]
+    return with_names(taken.headed, names), said, sightings(said)
+
+
 class _Passage:
-    """A passage's sentences, taken apart; `headed` are the words of its title and section."""
+    """A passage's sentences, taken apart."""
 
     def __init__(self, number: int, document: Document) -> None:
         self.number = number
         self.text = document.page_content
-        heading = " ".join(str(document.metadata.get(key) or "") for key in ("title", "section"))
-        units = [unit for unit in _units(self.text) if unit.kind != "rule" and unit.end - unit.start <= LONGEST_READ]
-        self.units = units[:MOST_SENTENCES]
-        self.found = [_words_at(self.text, unit) for unit in self.units]
-        self.headed = words(heading)
+        self._heading = " ".join(str(document.metadata.get(key) or "") for key in ("title", "section"))
+        self._taken = _text_of(self.text, self._heading)
+        self.units = self._taken.units
+        self.found = self._taken.found
+        self.headed: list[Word] = []
         self.said: list[Statement] = []
+        self.seen: Sightings = {}
 
     def read(self, names: set[str]) -> None:
         """Take its sentences apart, now that it is known which words are names."""
-        self.headed = with_names(self.headed, names)
-        self.said = [
-            statement(self.text[unit.start : unit.end], names, found, unit.start)
-            for unit, found in zip(self.units, self.found, strict=True)
-        ]
+        self.headed, self.said, self.seen = _said_in(self.text, self._heading, self._taken.known & names)
 
     def embedded(self, first: int, last: int) -> str:
         """What is embedded for sentences of it: as `best_sentences` has it, so that it is known already."""
@@ -348,15 +381,16 @@ def _grounded(
 def _candidates(claim: Statement, read: Sequence[_Passage]) -> Iterator[_Candidate]:
     """The sentences that share enough words with the claim, and pairs of neighbours that share more than each."""
     for passage in read:
-        single: list[_Candidate] = []
-        for index, said in enumerate(passage.said):
-            candidate = _Candidate(passage, index, index, said, matches(claim, said))
-            single.append(candidate)
-            if passage.units[index].kind != "heading" and candidate.coverage >= FEWEST_WORDS:
-                yield candidate
-        for one, other in pairwise(single):
-            if "heading" in (passage.units[one.first].kind, passage.units[other.first].kind):
-                continue
+        single = {
+            index: _Candidate(passage, index, index, passage.said[index], found)
+            for index, found in matches(claim, passage.seen).items()
+        }
+        prose = {index for index in single if passage.units[index].kind != "heading"}
+        yield from (single[index] for index in sorted(prose) if single[index].coverage >= FEWEST_WORDS)
+        for index in sorted(prose):
+            if index + 1 not in prose:
+                continue  # two have no more than one of them
+            one, other = single[index], single[index + 1]
             found = [(word, left or right) for (word, left), (_, right) in zip(one.found, other.found, strict=True)]
             pair = _Candidate(passage, one.first, other.first, together(one.said, other.said), found)
             if pair.coverage > max(one.coverage, other.coverage):

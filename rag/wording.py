@@ -477,9 +477,39 @@ def has(word: Word, among: Sequence[Word]) -> bool:
     return any(same(word, other) for other in among)
 
 
-def matches(claim: Statement, source: Statement) -> list[tuple[Word, Word | None]]:
-    """Each content word of the claim with the first word of the source that is the same, if any."""
-    return [(word, next((other for other in source.words if same(word, other)), None)) for word in claim.content]
+Sightings = dict[str, list[tuple[int, Word]]]
+"""Where each form of a word stands: (number of the sentence, word), in order."""
+
+
+def _forms(word: Word) -> list[str]:
+    """Two words that are the `same` have one of these in common."""
+    if word.values:
+        return [f"={value}" for value in word.values]
+    return [word.stem[:5], f"+{_plural(word)}"] if word.name else [word.stem[:5]]
+
+
+def sightings(sentences: Sequence[Statement]) -> Sightings:
+    """The words of sentences, to be looked up by `matches`."""
+    found: Sightings = {}
+    for number, sentence in enumerate(sentences):
+        for word in sentence.words:
+            for form in _forms(word):
+                found.setdefault(form, []).append((number, word))
+    return found
+
+
+def matches(claim: Statement, seen: Sightings) -> dict[int, list[tuple[Word, Word | None]]]:
+    """Of each sentence with words of the claim: each content word of it with the first that is the same there, if any."""
+    found: dict[int, list[Word | None]] = {}
+    for place, word in enumerate(claim.content):
+        for form in _forms(word):
+            for number, other in seen.get(form, ()):
+                if same(word, other):
+                    row = found.setdefault(number, [None] * len(claim.content))
+                    known = row[place]
+                    if known is None or other.start < known.start:
+                        row[place] = other
+    return {number: list(zip(claim.content, row, strict=True)) for number, row in sorted(found.items())}
 
 
 def differences(claim: Statement, source: Statement) -> Iterator[str]:
