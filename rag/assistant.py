@@ -512,7 +512,7 @@ class Assistant:
         """What words follow-ups anew; none with an embedded model, which is too small for it."""
         return None if name.startswith("embedded:") else build_rewriter(model)
 
-    def _decide(self, given: dict[str, Any]) -> Course:
+    async def _decide(self, given: dict[str, Any]) -> Course:
         """Whether a question is answered from what was found, and what is said if not.
 
         Raises:
@@ -521,12 +521,12 @@ class Assistant:
         assert self._store is not None
         sources: list[Document] = given["sources"]
         looked = [item for item in self.sources if not given.get("scope") or item.source in given["scope"]]
-        verdict = self._judge_of(self._store)(given["asked"], sources, self._store.words())
+        verdict = await self._judge_of(self._store).tell(given["asked"], sources, self._store.words())
         log.debug("%s: %s", "speaks to the question" if verdict.answers else "does not", verdict.reason)
         if verdict.kind == "greeting":
             return Course([], tell_what_can_be_asked(looked))
         if verdict.kind == "library":
-            return Course(beginnings(self.folder, looked, self.settings.k) or sources)
+            return Course(await asyncio.to_thread(beginnings, self.folder, looked, self.settings.k) or sources)
         if verdict.answers:
             return Course(sources)
         chunks = sum(item.chunks for item in looked)
@@ -605,7 +605,7 @@ class Assistant:
         """Whether a question would be refused, given what was found for it."""
         if not self.settings.refuse:
             return False
-        course = await asyncio.to_thread(self._decide, {"question": asked, "asked": asked, "sources": sources})
+        course = await self._decide({"question": asked, "asked": asked, "sources": sources})
         return course.refused
 
     async def search(self, query: str, scope: Sequence[str] = ()) -> list[Document]:

@@ -20,7 +20,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from rag.context import count_tokens, pack
+from rag.context import count_tokens, have_vectors, pack, telling_sentences
 from rag.errors import (
     AnswerCutOff,
     AnswerTooLong,
@@ -65,7 +65,7 @@ class Course:
     refused: bool = False
 
 
-Decide = Callable[[dict[str, Any]], Course]
+Decide = Callable[[dict[str, Any]], Awaitable[Course]]
 """From `{"question", "asked", "sources", "scope"}` to how it is answered."""
 Phase = Literal["queued", "starting", "searching", "loading", "reading", "writing", "stalled", "done"]
 
@@ -150,14 +150,16 @@ def build_chain(
         given["sources"] = await retrieve(given, retriever)
         yield {"sources": given["sources"]}
         if decide is not None:
-            course = await asyncio.to_thread(decide, given)
+            course = await decide(given)
             if course.sources != given["sources"]:
                 given["sources"] = course.sources
                 yield {"sources": course.sources}
             if course.told:
                 yield {"refused": course.refused, "answer": course.told}
                 return
-        variables = await asyncio.to_thread(packed, given)
+        if sentences:
+            await have_vectors(embeddings, asked, telling_sentences(given["sources"]))
+        variables = packed(given)
         yield {"unread": variables.pop("unread")}
         answer = chat_model.astream(prompt.format_prompt(**variables))
         texts: list[str] = []

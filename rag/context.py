@@ -6,7 +6,7 @@ import math
 import re
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -16,9 +16,11 @@ from langchain_core.messages import BaseMessage
 if TYPE_CHECKING:
     import numpy as np
 
+    Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
 SENTENCES = 7
 SENTENCE_CHARACTERS = 750
-"""A 135M model on two cores reads some 400 tokens a second. Tried with 500 to 900: from 750 on, no more answers are in it."""
+"""A 135M model on two cores reads some 400 tokens a second. Tried from 500 to 900: beyond 750, no more answers are in."""
 SHORTEST_SENTENCE = 25
 CARRY = 0.4
 """Of a sentence's nearness to the question, what the next one gets: tried on the guide and a long article."""
@@ -89,11 +91,44 @@ def split_sentences(text: str) -> list[str]:
     return [" ".join(text[start:stop].split()) for start, stop in sentence_spans(text)]
 
 
-_kept: deque[tuple[Embeddings, OrderedDict[str, np.ndarray[Any, Any]]]] = deque(maxlen=2)
+_kept: deque[tuple[Embeddings, OrderedDict[str, Vectors]]] = deque(maxlen=2)
 _keeping = threading.Lock()
+_QUESTION = "\0"
+"""Before a question among the sentences: models may have an instruction for it, and so another vector."""
 
 
-def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _known(embeddings: Embeddings, texts: Iterable[str]) -> dict[str, Vectors]:
+    """The vectors that are remembered of these texts."""
+    with _keeping:
+        cache = next((cache for known, cache in _kept if known is embeddings), None)
+        if cache is None:
+            cache = OrderedDict()
+            _kept.append((embeddings, cache))
+        return {text: cache[text] for text in texts if text in cache}
+
+
+def _keep(embeddings: Embeddings, vectors: Mapping[str, Vectors]) -> None:
+    with _keeping:
+        cache = next((cache for known, cache in _kept if known is embeddings), None)
+        if cache is None:  # two others have come into use meanwhile
+            return
+        for text, vector in vectors.items():
+            cache[text] = vector
+            cache.move_to_end(text)
+        while len(cache) > KEPT_VECTORS:
+            cache.popitem(last=False)
+
+
+def _unit_vectors(texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> dict[str, Vectors]:
+    """Vectors at length 1, by their texts."""
+    import numpy as np
+
+    fresh = np.asarray(vectors, dtype=np.float32)
+    fresh /= np.maximum(np.linalg.norm(fresh, axis=1, keepdims=True), 1e-12)
+    return dict(zip(texts, fresh, strict=True))
+
+
+def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> Vectors:
     """One vector of length 1 a sentence; those of the last `KEPT_VECTORS` are remembered, as answers follow passages.
 
     Raises:
@@ -101,23 +136,47 @@ def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> np.nda
     """
     import numpy as np
 
-    with _keeping:
-        cache = next((cache for known, cache in _kept if known is embeddings), None)
-        if cache is None:
-            cache = OrderedDict()
-            _kept.append((embeddings, cache))
-        vectors = {sentence: cache[sentence] for sentence in sentences if sentence in cache}
+    vectors = _known(embeddings, sentences)
     if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in vectors]:
-        fresh = np.asarray(embeddings.embed_documents(missing), dtype=np.float32)
-        fresh /= np.maximum(np.linalg.norm(fresh, axis=1, keepdims=True), 1e-12)
-        vectors |= dict(zip(missing, fresh, strict=True))
-    with _keeping:
-        for sentence, vector in vectors.items():
-            cache[sentence] = vector
-            cache.move_to_end(sentence)
-        while len(cache) > KEPT_VECTORS:
-            cache.popitem(last=False)
+        vectors |= _unit_vectors(missing, embeddings.embed_documents(missing))
+    _keep(embeddings, vectors)
     return np.stack([vectors[sentence] for sentence in sentences])
+
+
+def question_vector(embeddings: Embeddings, question: str) -> Vectors:
+    """The vector of a question as the embeddings give it, remembered: who searches, judges and packs shares it.
+
+    Raises:
+        RagError: what the embeddings raise.
+    """
+    import numpy as np
+
+    key = _QUESTION + question
+    vector = _known(embeddings, [key]).get(key)
+    if vector is None:
+        vector = np.asarray(embeddings.embed_query(question), dtype=np.float32)
+        _keep(embeddings, {key: vector})
+    return vector
+
+
+async def have_vectors(embeddings: Embeddings, question: str, sentences: Sequence[str] = ()) -> Vectors:
+    """The question's vector, when those of the sentences, too, are remembered.
+
+    Nothing that needs them waits for the model then, and who is cancelled meanwhile hangs up on it.
+
+    Raises:
+        RagError: what the embeddings raise.
+    """
+    import numpy as np
+
+    key = _QUESTION + question
+    known = _known(embeddings, [key, *sentences])
+    if key not in known:
+        known[key] = np.asarray(await embeddings.aembed_query(question), dtype=np.float32)
+    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]:
+        known |= _unit_vectors(missing, await embeddings.aembed_documents(missing))
+    _keep(embeddings, known)
+    return known[key]
 
 
 def _says_something(sentence: str) -> bool:
@@ -125,6 +184,15 @@ def _says_something(sentence: str) -> bool:
     if len(sentence) < SHORTEST_SENTENCE or sentence.startswith("#"):
         return False
     return len(sentence) >= 60 or sentence.endswith((".", "!", "?", ":", ";", "”", '"'))
+
+
+def telling_sentences(sources: Sequence[Document]) -> list[str]:
+    """The sentences of the passages that say something, each once."""
+    found = dict.fromkeys(
+        sentence for source in sources for sentence in split_sentences(source.page_content) if _says_something(sentence)
+    )
+    # Passages overlap and begin anywhere: what is part of another sentence is half a sentence.
+    return [one for one in found if not any(one in other and one != other for other in found)]
 
 
 def best_sentences(
@@ -137,15 +205,11 @@ def best_sentences(
     """
     import numpy as np
 
-    found = dict.fromkeys(
-        sentence for source in sources for sentence in split_sentences(source.page_content) if _says_something(sentence)
-    )
-    # Passages overlap and begin anywhere: what is part of another sentence is half a sentence.
-    sentences = [one for one in found if not any(one in other and one != other for other in found)]
+    sentences = telling_sentences(sources)
     if not sentences or tokens <= 0:
         return _beginning("\n".join(source.page_content for source in sources), tokens)
     vectors = sentence_vectors(embeddings, sentences)
-    nearness = vectors @ np.array(embeddings.embed_query(question))
+    nearness = vectors @ question_vector(embeddings, question)
     nearness[1:] += CARRY * np.maximum(nearness[:-1], 0)  # what follows a near sentence often explains it
     chosen: list[int] = []
     room = SENTENCE_CHARACTERS

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from urllib.parse import quote as percent_encoded
 
 from langchain_core.documents import Document
@@ -213,7 +212,7 @@ def _bare(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Text:
-    """A passage's sentences and their words; `headed` are those of its title and section, `known` all of them, folded."""
+    """A passage's sentences and their words; `headed` are those of its title and section, `known` all, folded."""
 
     units: list[_Unit]
     found: list[list[Word]]
@@ -231,9 +230,7 @@ def _text_of(text: str, heading: str) -> _Text:
 
 
 @lru_cache(KEPT_PASSAGES)
-def _said_in(
-    text: str, heading: str, names: frozenset[str]
-) -> tuple[list[Word], list[Statement], Sightings]:
+def _said_in(text: str, heading: str, names: frozenset[str]) -> tuple[list[Word], list[Statement], Sightings]:
     """The heading's words, the sentences and where their words stand, where it is known which of them are names."""
     taken = _text_of(text, heading)
     said = [

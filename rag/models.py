@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from rag.errors import (
     TextTooLong,
     engine_error,
 )
-from rag.ollama_stream import read_parts
+from rag.ollama_stream import ask, like, read_parts
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -307,6 +307,19 @@ def _with_tag(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
+def _told_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set of options within options."""
+    return {
+        name: _told_of(value) if isinstance(value, dict) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _url(client: httpx.AsyncClient, path: str) -> str:
+    return f"{str(client.base_url).rstrip('/')}{path}"
+
+
 class FittedChatOllama(ChatOllama):
     """`ChatOllama` that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
 
@@ -340,14 +353,9 @@ class FittedChatOllama(ChatOllama):
     ) -> AsyncIterator[Mapping[str, Any] | str]:
         """What `ChatOllama` makes its chunks of: the parts of the reply, those that came together as one."""
         params = self._chat_params(messages, stop, **kwargs)
+        body = {name: value for name, value in params.items() if value is not None}
         client = self._async_client._client
-        parts = read_parts(
-            f"{str(client.base_url).rstrip('/')}/api/chat",
-            {name: value for name, value in params.items() if value is not None},
-            headers=dict(client.headers),
-            timeout=client.timeout,
-            trust_env=client.trust_env,
-        )
+        parts = read_parts(_url(client, "/api/chat"), body, **like(client))
         async with aclosing(parts) as stream:  # type: ignore[type-var]
             async for part in stream:
                 yield part
@@ -374,13 +382,23 @@ class InstructedOllamaEmbeddings(OllamaEmbeddings):
 
     async def aembed_query(self, text: str) -> list[float]:
         """The vector of a question. Who is cancelled meanwhile hangs up on Ollama, as a thread could not."""
+        return (await self._aembed([self.query_instruction + text]))[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """As `embed_documents`, for who may be cancelled."""
+        return await self._aembed([self.document_instruction + text for text in texts])
+
+    async def _aembed(self, texts: list[str]) -> list[list[float]]:
+        if not texts:
+            return []
         assert self._async_client is not None
-        texts = [self.query_instruction + text]
+        client = self._async_client._client
+        body = {"model": self.model, "input": texts, **_told_of(self._options)}
         try:
-            reply = await self._async_client.embed(self.model, texts, **self._options)
+            reply = await ask(_url(client, "/api/embed"), body, **like(client))
         except Exception as error:
             raise self._told(error) from error
-        return self._vectors(reply, texts)[0]
+        return self._vectors(reply.get("embeddings") or [], texts)
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
         if not texts:
@@ -390,7 +408,7 @@ class InstructedOllamaEmbeddings(OllamaEmbeddings):
             reply = self._client.embed(self.model, texts, **self._options)
         except Exception as error:
             raise self._told(error) from error
-        return self._vectors(reply, texts)
+        return self._vectors(reply.embeddings, texts)
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -401,10 +419,10 @@ class InstructedOllamaEmbeddings(OllamaEmbeddings):
             return TextTooLong(f"A text is longer than the window of {self.model}.")
         return engine_error(error, f"ollama:{self.model}", str(self.base_url))
 
-    def _vectors(self, reply: ollama.EmbedResponse, texts: list[str]) -> list[list[float]]:
-        if len(reply.embeddings) != len(texts):
-            raise EngineError(f"Ollama sent {len(reply.embeddings)} vectors for {len(texts)} texts. Try again.")
-        return [list(vector) for vector in reply.embeddings]
+    def _vectors(self, found: Sequence[Sequence[float]], texts: list[str]) -> list[list[float]]:
+        if len(found) != len(texts):
+            raise EngineError(f"Ollama sent {len(found)} vectors for {len(texts)} texts. Try again.")
+        return [list(vector) for vector in found]
 
 
 def build_embeddings(name: str, settings: Settings, progress: Progress | None = None) -> Embeddings:

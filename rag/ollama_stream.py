@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import httpx
 import ollama
+
+if TYPE_CHECKING:
+    import aiohttp
 
 GATHER_SECONDS = 0.04
 """After a part, for so long more is gathered for the next one; what a reader's eye takes for fluent."""
@@ -34,49 +38,68 @@ def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
-async def read_parts(
+def like(client: httpx.AsyncClient) -> dict[str, Any]:
+    """The headers, limits and use of proxies that a client of Ollama's package has."""
+    return {"headers": dict(client.headers), "timeout": client.timeout, "trust_env": client.trust_env}
+
+
+@asynccontextmanager
+async def _posted(
     url: str, body: Mapping[str, Any], *, headers: Mapping[str, str], timeout: httpx.Timeout, trust_env: bool
-) -> AsyncIterator[Part]:
+) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+    import aiohttp  # a quarter of a second
+
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+    async with aiohttp.ClientSession(timeout=limits, trust_env=trust_env, headers=headers) as session:
+        async with session.post(url, json=body, ssl=_certificates() if url.startswith("https:") else True) as reply:
+            if reply.status >= 400:
+                raise ollama.ResponseError(await reply.text(errors="replace"), reply.status)
+            yield reply
+
+
+async def ask(url: str, body: Mapping[str, Any], **like: Any) -> Part:
+    """The reply to `POST url`, decoded; who is cancelled meanwhile hangs up. Raises as `read_parts`."""
+    async with _posted(url, body, **like) as reply:
+        return _checked(json.loads(await reply.read()))
+
+
+async def read_parts(url: str, body: Mapping[str, Any], **like: Any) -> AsyncIterator[Part]:
     """The lines of the reply to `POST url`, decoded; of those that are only more text, the ones that came together.
 
     The first part is there as soon as the first token is; closing the iterator closes the connection, which ends
-    Ollama's work. What is not read waits in the socket, and a full one holds Ollama back.
+    Ollama's work. What is not read waits in the socket, and a full one holds Ollama back. `like` is a client's.
 
     Raises:
         ollama.ResponseError: Ollama says what is wrong, with a status or in a line.
         aiohttp.ClientError, TimeoutError: the connection failed.
         ValueError, AttributeError: that is not Ollama's protocol.
     """
-    import aiohttp  # a quarter of a second
+    import aiohttp
 
-    limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
     loop = asyncio.get_running_loop()
-    async with aiohttp.ClientSession(timeout=limits, trust_env=trust_env, headers=headers) as session:
-        async with session.post(url, json=body, ssl=_certificates() if url.startswith("https:") else True) as reply:
-            if reply.status >= 400:
-                raise ollama.ResponseError(await reply.text(errors="replace"), reply.status)
-            rest = b""
-            due = asyncio.Event()
-            reply.content.on_eof(due.set)  # who reads the last token waits for nothing more
-            try:
-                async for block in reply.content.iter_any():
-                    came = loop.time()
-                    *lines, rest = (rest + block).split(b"\n")
-                    for part in merged(map(json.loads, lines)):
-                        yield part
-                    if not reply.content.is_eof():
-                        due.clear()
-                        timer = loop.call_at(came + GATHER_SECONDS, due.set)
-                        await due.wait()
-                        timer.cancel()
-            except aiohttp.ClientError:
-                # What came while more was gathered: aiohttp has no other way to it once the connection has failed.
-                *lines, _ = (rest + b"".join(reply.content._buffer)).split(b"\n")
+    async with _posted(url, body, **like) as reply:
+        rest = b""
+        due = asyncio.Event()
+        reply.content.on_eof(due.set)  # who reads the last token waits for nothing more
+        try:
+            async for block in reply.content.iter_any():
+                came = loop.time()
+                *lines, rest = (rest + block).split(b"\n")
                 for part in merged(map(json.loads, lines)):
                     yield part
-                raise
-            if rest:
-                yield _checked(json.loads(rest))
+                if not reply.content.is_eof():
+                    due.clear()
+                    timer = loop.call_at(came + GATHER_SECONDS, due.set)
+                    await due.wait()
+                    timer.cancel()
+        except aiohttp.ClientError:
+            # What came while more was gathered: aiohttp has no other way to it once the connection has failed.
+            *lines, _ = (rest + b"".join(reply.content._buffer)).split(b"\n")
+            for part in merged(map(json.loads, lines)):
+                yield part
+            raise
+        if rest:
+            yield _checked(json.loads(rest))
 
 
 def merged(lines: Iterable[Part]) -> Iterator[Part]:

@@ -10,6 +10,7 @@ four weights (`relevance.json`) and tells how often they are right.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.context import sentence_vectors, split_sentences
+from rag.context import have_vectors, question_vector, sentence_vectors, split_sentences
 from rag.errors import engine_error
 from rag.lexical import FUNCTION_WORDS, LexicalIndex, rarity, stem, surfaces
 from rag.store import DataFolder, IndexedSource
@@ -158,23 +159,31 @@ class Judge:
         Raises:
             EngineError: the embedding model failed.
         """
-        if _GREETING.match(question.strip()):
-            return Verdict(True, 0.0, "nothing is asked", "greeting")
-        if asks_about_library(question):
-            return Verdict(True, 0.0, "the library itself is asked about", "library")
-        if not any(passage.page_content.strip() for passage in passages):
-            return Verdict(False, -math.inf, "nothing was found")
-        filled = [passage for passage in passages if passage.page_content.strip()]
-        for most in (1, len(filled)):  # what more passages add can only speak for them: mostly the first is enough
-            signals = self.signals(question, filled[:most], words)
-            score = weighed(signals)
-            if score >= 0:
+        if verdict := _at_once(question, passages):
+            return verdict
+        for some in _looks(passages):
+            verdict = _weighed(self.signals(question, some, words))
+            if verdict.answers:
                 break
-        told = (
-            f"nearest sentence {signals.nearness:.2f} (0 unrelated, 1 an answer), {signals.ahead:+.2f} ahead of chance,"
-            f" words {signals.covered:.0%} in one passage, {signals.unknown:.0%} nowhere"
-        )
-        return Verdict(score >= 0, score, told)
+        assert verdict
+        return verdict
+
+    async def tell(self, question: str, passages: Sequence[Document], words: LexicalIndex) -> Verdict:
+        """As a call; who is cancelled while the model embeds hangs up on it."""
+        if verdict := _at_once(question, passages):
+            return verdict
+        if self._scale is None:
+            await asyncio.to_thread(self.prepare)
+        for some in _looks(passages):
+            try:
+                await have_vectors(self._embeddings, words.corrected(question), _pieces_of(some))
+            except Exception as error:
+                raise engine_error(error, *self._engine) from error
+            verdict = _weighed(self.signals(question, some, words))
+            if verdict.answers:
+                break
+        assert verdict
+        return verdict
 
     def signals(self, question: str, passages: Sequence[Document], words: LexicalIndex) -> Signals:
         """What `bench/relevance.py` weighs."""
@@ -182,10 +191,9 @@ class Judge:
 
         scale = self._get_scale()
         asked = words.corrected(question)
-        sentences = list(dict.fromkeys(piece for passage in passages for piece in _pieces(passage.page_content)))
         try:
-            vector = _unit(self._embeddings.embed_query(asked))
-            nearest = float((sentence_vectors(self._embeddings, sentences) @ vector).max())
+            vector = _unit(question_vector(self._embeddings, asked))
+            nearest = float((sentence_vectors(self._embeddings, _pieces_of(passages)) @ vector).max())
         except Exception as error:
             raise engine_error(error, *self._engine) from error
         chance = float(np.sort(scale.sentences @ vector)[-NEAREST:].mean())
@@ -264,6 +272,32 @@ def weighed(signals: Signals) -> float:
     return weights["bias"] + sum(weights[name] * float(value) for name, value in vars(signals).items())
 
 
+def _at_once(question: str, passages: Sequence[Document]) -> Verdict | None:
+    """What can be told without a look at the passages' words."""
+    if _GREETING.match(question.strip()):
+        return Verdict(True, 0.0, "nothing is asked", "greeting")
+    if asks_about_library(question):
+        return Verdict(True, 0.0, "the library itself is asked about", "library")
+    if not any(passage.page_content.strip() for passage in passages):
+        return Verdict(False, -math.inf, "nothing was found")
+    return None
+
+
+def _looks(passages: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """The first passage, then all: what more of them add can only speak for them, and mostly the first is enough."""
+    filled = [passage for passage in passages if passage.page_content.strip()]
+    return filled[:1], filled
+
+
+def _weighed(signals: Signals) -> Verdict:
+    score = weighed(signals)
+    told = (
+        f"nearest sentence {signals.nearness:.2f} (0 unrelated, 1 an answer), {signals.ahead:+.2f} ahead of chance,"
+        f" words {signals.covered:.0%} in one passage, {signals.unknown:.0%} nowhere"
+    )
+    return Verdict(score >= 0, score, told)
+
+
 def asks_about_library(question: str) -> bool:
     """Whether it is no passage that is asked for, but what there is: "summarise this page", "what is this about?"."""
     return bool(_LIBRARY.match(" ".join(question.split())))
@@ -319,6 +353,10 @@ def _whole_words(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     return text[: most + 1].rpartition(" ")[0] or text[:most]
+
+
+def _pieces_of(passages: Sequence[Document]) -> list[str]:
+    return list(dict.fromkeys(piece for passage in passages for piece in _pieces(passage.page_content)))
 
 
 def _pieces(text: str) -> list[str]:

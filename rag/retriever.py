@@ -15,15 +15,14 @@ from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import ConfigDict
 
+from rag.context import have_vectors, question_vector
 from rag.errors import engine_error
 from rag.lexical import LexicalIndex
 from rag.settings import Settings
 from rag.store import Store
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Vector = np.ndarray[Any, np.dtype[np.float32]]
+    from rag.context import Vectors
 
 CANDIDATES = 50
 """Chunks that each side gives."""
@@ -69,12 +68,10 @@ class HybridRetriever(BaseRetriever):
         scope: Sequence[str] = (),
         k: int | None = None,
     ) -> list[Document]:
-        import numpy as np
-
         index = await run_in_executor(None, self.store.words)
-        asked = await run_in_executor(None, index.corrected, query)
+        asked = index.corrected(query)
         try:
-            vector: Vector = np.asarray(await self.store.embeddings.aembed_query(asked), dtype=np.float32)
+            vector = await have_vectors(self.store.embeddings, asked)
         except Exception as error:
             raise engine_error(error, *self.store.engine) from error
         most = self.k if k is None else k
@@ -82,11 +79,9 @@ class HybridRetriever(BaseRetriever):
             None, self.store.look, lambda hidden: self._find(index, asked, vector, most, scope, hidden)
         )
 
-    def _vector(self, text: str) -> Vector:
-        import numpy as np
-
+    def _vector(self, text: str) -> Vectors:
         try:
-            return np.asarray(self.store.embeddings.embed_query(text), dtype=np.float32)
+            return question_vector(self.store.embeddings, text)
         except Exception as error:
             raise engine_error(error, *self.store.engine) from error
 
@@ -94,7 +89,7 @@ class HybridRetriever(BaseRetriever):
         self,
         index: LexicalIndex,
         asked: str,
-        vector: Vector,
+        vector: Vectors,
         most: int,
         scope: Collection[str],
         hidden: Collection[str],

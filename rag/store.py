@@ -614,6 +614,8 @@ class Store:
 
     def words(self) -> LexicalIndex:
         """The words of what questions may see: read at the first call, from then on in step with every change."""
+        if self._words is not None:
+            return self._words  # without waiting for a change under way
         with self._changing:
             if self._words is None:
                 index = LexicalIndex()

@@ -499,7 +499,7 @@ def sightings(sentences: Sequence[Statement]) -> Sightings:
 
 
 def matches(claim: Statement, seen: Sightings) -> dict[int, list[tuple[Word, Word | None]]]:
-    """Of each sentence with words of the claim: each content word of it with the first that is the same there, if any."""
+    """Of each sentence with words of the claim: each content word with the first that is the same there, if any."""
     found: dict[int, list[Word | None]] = {}
     for place, word in enumerate(claim.content):
         for form in _forms(word):
