@@ -8,13 +8,12 @@ import json
 import threading
 import time
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from bench.engine import numbered_answer
 
 STREAM_SECONDS = 240.0
-ROUNDS = 1
-"""Questions of each reader: but for the first ones, a question is asked while others' answers stream."""
 
 
 @dataclass
@@ -36,24 +35,22 @@ def question_for(stream: int, tokens: int) -> str:
 
 
 async def read_sockets(url: str, streams: int, tokens: int) -> list[Reading]:
-    """`ROUNDS` questions, one after the other, on each of many WebSockets."""
+    """A question on each of many WebSockets, all at once."""
     import websockets
 
     address = url.replace("http://", "ws://") + "/chat"
     sockets = [await websockets.connect(address, proxy=None, ping_interval=None) for _ in range(streams)]
     began = time.monotonic()
 
-    async def read(place: int, number: int) -> Reading:
+    async def read(number: int) -> Reading:
         reading = Reading(number)
         expected = len(numbered_answer(number, tokens))
         reading.asked = time.monotonic() - began
-        await sockets[place].send(question_for(number, tokens))
+        await sockets[number].send(question_for(number, tokens))
         while len(reading.text) < expected:
-            frame = json.loads(await sockets[place].recv())
-            if frame.get("done") and "error" not in frame and not reading.text:
-                continue  # of the answer before
+            frame = json.loads(await sockets[number].recv())
             if "error" in frame or frame.get("done"):
-                reading.error = str(frame.get("error", "ended early"))
+                reading.error = str(frame.get("error", f"ended early: {reading.text[:200]}"))
                 break
             reading.updates += 1
             reading.text += frame["message"]
@@ -62,32 +59,25 @@ async def read_sockets(url: str, streams: int, tokens: int) -> list[Reading]:
         reading.ended = time.monotonic() - began
         return reading
 
-    async def talk(place: int) -> list[Reading]:
-        return [await read(place, place * ROUNDS + turn) for turn in range(ROUNDS)]
-
-    talks = await asyncio.wait_for(asyncio.gather(*map(talk, range(streams))), STREAM_SECONDS)
+    readings = await asyncio.wait_for(asyncio.gather(*map(read, range(streams))), STREAM_SECONDS)
     for socket in sockets:
         await socket.close()
-    return [reading for talked in talks for reading in talked]
+    return readings
 
 
 def read_jobs(url: str, streams: int, tokens: int) -> list[Reading]:
-    """`ROUNDS` questions, one after the other, through each of many `gradio_client`s, as of so many users."""
+    """A question through each of many `gradio_client`s, as of so many users, all at once."""
     from gradio_client import Client
 
     clients = [Client(url, verbose=False) for _ in range(streams)]
-    readings = [Reading(number) for number in range(streams * ROUNDS)]
+    readings = [Reading(number) for number in range(streams)]
     began = time.monotonic()
 
-    def talk(place: int) -> None:
-        for turn in range(ROUNDS):
-            read(place, place * ROUNDS + turn)
-
-    def read(place: int, number: int) -> None:
+    def read(number: int) -> None:
         reading = readings[number]
         reading.asked = time.monotonic() - began
         try:
-            for text in clients[place].submit(question_for(number, tokens), api_name="/chat"):
+            for text in clients[number].submit(question_for(number, tokens), api_name="/chat"):
                 reading.updates += 1
                 reading.text = text
                 if not reading.first:
@@ -96,7 +86,7 @@ def read_jobs(url: str, streams: int, tokens: int) -> list[Reading]:
             reading.error = f"{type(error).__name__}: {error}"
         reading.ended = time.monotonic() - began
 
-    threads = [threading.Thread(target=talk, args=(place,), daemon=True) for place in range(streams)]
+    threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(streams)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -120,6 +110,7 @@ def figures(readings: list[Reading], tokens: int) -> dict[str, Any]:
         "tokens_per_second": len(readings) * tokens / (ended - began),
         "first_token_median": waits[len(waits) // 2] if waits else None,
         "first_token_p99": waits[min(len(waits) - 1, int(len(waits) * 0.99))] if waits else None,
+        "stream_seconds": median(reading.ended - reading.first for reading in readings),
         "updates": sum(reading.updates for reading in readings),
         "wrong_tokens": sum(wrong_tokens(reading, tokens) for reading in readings),
         "seconds": ended - began,

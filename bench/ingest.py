@@ -8,30 +8,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from bench.programs import ROOT, environment, served_pages
+from bench.programs import in_own_process, resident, served_pages
 
 PAGE_CHARACTERS = 4000
 
 
-def resident(what: str) -> float | None:
-    """Megabytes of this process, now (`VmRSS`) or at most (`VmHWM`); None where the system does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
-
-
 def ingested(pages: int, sample: int) -> dict[str, Any]:
-    """Ingest pages, then ask for them again; the bare model embeds the first `sample` chunks before and after."""
+    """Ingest pages, then ask for them again; the bare model embeds the chunks of the first `sample` right after."""
     from rag.assistant import Assistant
     from rag.settings import load_settings
     from rag.splitter import embedded_text
@@ -46,6 +35,7 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
             asyncio.run(assistant.retriever(4))
             library, store = assistant.library, assistant._store
             assert library is not None and store is not None
+            assistant._judge_of(store).prepare()  # the start's own embedding is over then
             names = [f"{url}/{number}" for number in range(pages)]
             before, chunks_before = resident("VmRSS"), store.chunks
             began = time.monotonic()
@@ -54,14 +44,12 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
             first = time.monotonic() - began
             chunks = store.chunks - chunks_before
             peak = resident("VmHWM")
+            texts = [embedded_text(chunk) for name in names[:sample] for chunk in store.rows_of(name).current]
+            bare = _rate(store.embeddings, texts)
             began = time.monotonic()
             library.add(names, private=True)
             _wait(library)
             again = time.monotonic() - began
-            texts = [embedded_text(chunk) for name in names[:sample] for chunk in store.rows_of(name).current]
-            began = time.monotonic()
-            store.embeddings.embed_documents(texts)
-            bare = len(texts) / (time.monotonic() - began)
         finally:
             assistant.close()
         return {
@@ -77,6 +65,13 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
         }
 
 
+def _rate(embeddings: Any, texts: list[str]) -> float:
+    """Texts a second that the model embeds, all given at once."""
+    began = time.monotonic()
+    embeddings.embed_documents(texts)
+    return len(texts) / (time.monotonic() - began)
+
+
 def _wait(library: Any) -> None:
     pause = threading.Event()
     while library.busy:
@@ -85,14 +80,7 @@ def _wait(library: Any) -> None:
 
 def measure(sizes: list[int]) -> list[dict[str, Any]]:
     """A row for each number of pages."""
-    rows = []
-    for pages in sizes:
-        command = [sys.executable, "-m", "bench.ingest", str(pages)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-    return rows
+    return [in_own_process("-m", "bench.ingest", str(size)) for size in sizes]
 
 
 def main() -> None:

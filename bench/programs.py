@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import os
 import random
 import re
@@ -93,6 +94,25 @@ def environment(**more: str) -> dict[str, str]:
     """This process's environment without the app's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAG_") and name != "OLLAMA_HOST"}
     return {**kept, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **more}
+
+
+def resident(what: str) -> float | None:
+    """Megabytes of this process, now (`VmRSS`) or at most (`VmHWM`); None where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
+
+def in_own_process(*arguments: str) -> dict[str, Any]:
+    """What `python ARGUMENTS` prints last, as JSON."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 class Program:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,8 +19,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from bench.engine import spelled
-from bench.ingest import resident
-from bench.programs import ROOT, environment
+from bench.programs import in_own_process, resident
 
 DIMENSION = 384
 TOPICS = 1000
@@ -123,14 +120,7 @@ def searched(chunks: int) -> dict[str, Any]:
 
 def measure(sizes: list[int]) -> list[dict[str, Any]]:
     """A row for each number of chunks."""
-    rows = []
-    for chunks in sizes:
-        command = [sys.executable, "-m", "bench.retrieval", str(chunks)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-    return rows
+    return [in_own_process("-m", "bench.retrieval", str(size)) for size in sizes]
 
 
 def main() -> None:

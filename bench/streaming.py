@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from bench.clients import ROUNDS
 from bench.engine import EngineProcess
-from bench.programs import ROOT, Program, environment, served_pages
+from bench.programs import Program, in_own_process, served_pages
 
 PAGE_CHARACTERS = 8000
 PLACES = "128"
@@ -23,17 +19,13 @@ def read(door: str, program: Program, streams: int, tokens: int) -> dict[str, An
     """The figures of many streams at once, and what they cost the program."""
     program.forget_peak()
     before = program.cpu_seconds()
-    command = [sys.executable, "-m", "bench.clients", door, program.url, str(streams), str(tokens)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found = in_own_process("-m", "bench.clients", door, program.url, str(streams), str(tokens))
     if found["errors"]:
         raise RuntimeError(f"{door} on {program.url}: {found['errors'][:3]}")
     after = program.cpu_seconds()
     spent = None if before is None or after is None else after - before
     found |= {"streams": streams, "tokens": tokens, "memory_mb": program.peak_memory()}
-    found["cpu_per_1000"] = None if spent is None else spent / (streams * ROUNDS * tokens / 1000)
+    found["cpu_per_1000"] = None if spent is None else spent / (streams * tokens / 1000)
     return found
 
 

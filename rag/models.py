@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -442,6 +443,7 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
         return InstructedOllamaEmbeddings(
             model=model,
             base_url=settings.ollama_host,
+            keep_alive=_kept_alive(settings),
             client_kwargs=client_options(settings.ollama_host, 120.0),
             query_instruction=query,
             document_instruction=document,
@@ -516,8 +518,15 @@ def _ollama_chat(model: str, settings: Settings, window: int) -> BaseChatModel:
         num_predict=settings.max_tokens,
         window=window,
         answer_tokens=settings.max_tokens,
+        keep_alive=_kept_alive(settings),
         client_kwargs=client_options(settings.ollama_host, settings.first_token_timeout + 30),
     )
+
+
+def _kept_alive(settings: Settings) -> Any:
+    """As Ollama has it: a duration in words, or a number of seconds, of which any below 0 is for good."""
+    told = settings.keep_alive
+    return int(told) if re.fullmatch(r"-?\d+", told) else told
 
 
 def addresses_of(settings: Settings, provider: str) -> tuple[str, ...]:

@@ -123,6 +123,7 @@ class Settings(BaseSettings):
     rate_limit: int | None = Field(
         None, ge=0, description="Questions a minute from one address (0: any; default: 30 where others reach the app)"
     )
+    keep_alive: str = Field("30m", description="How long Ollama keeps a model loaded after a question (`-1`: for good)")
     first_token_timeout: float = Field(
         180.0, gt=0, description="Seconds to wait for the first token (model load included)"
     )

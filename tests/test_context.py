@@ -176,6 +176,9 @@ def test_history_is_the_latest_and_begins_with_the_person() -> None:
     assert trim_history(history, 2 * each) == history[2:]
     assert trim_history(history, 2 * each - 1) == trim_history(history, 0) == trim_history([], 99) == []
     assert trim_history([AIMessage("only")], 999) == []
+    long = history * 5
+    kept = [len(trim_history(long[:turns], 12 * each)) for turns in range(12, 21, 2)]
+    assert kept == [12, 10, 12, 10, 12]  # what it begins with changes at every second turn only
     assert trim_history([HumanMessage([{"type": "text", "text": "a" * 3000}])], 500) == []  # parts count too
 
 
