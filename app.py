@@ -40,6 +40,7 @@ from rag.library_routes import may_change as is_owner
 from rag.mcp_server import build_mcp_routes
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
 from rag.openai_api import build_openai_routes
+from rag.reopen import REMEMBER, Chat
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, short
 
@@ -182,7 +183,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         with gr.Row(elem_id="actions", visible=False) as actions:
             pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
             retry = gr.Button("Try again", size="sm", visible=False)
-        gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW + OPEN_QUOTE, padding=False)
+        gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW + OPEN_QUOTE + REMEMBER, padding=False)
         with gr.Row(elem_id="layout", scale=1):
             with gr.Column(elem_id="main", scale=1, min_width=0):
                 with gr.Row(elem_id="choices"):
@@ -217,7 +218,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     layout="bubble",
                 )
                 save = gr.Button("Save the conversation", size="sm", variant="secondary", elem_id="save")
-                face = gr.ChatInterface(
+                face = Chat(
                     respond,
                     chatbot=chatbot,
                     textbox=gr.Textbox(
@@ -238,13 +239,14 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     editable=True,
                     save_history=True,
                     flagging_mode="manual",
-                    flagging_dir=str(HERE / ".gradio" / "flagged"),
+                    flagging_dir=str(assistant.settings.data_dir / "flagged"),  # the app's own folder may be read-only
                     concurrency_limit=None,  # questions of all doors wait in one line, `rag.chain.Line`
                     show_progress="hidden",
                     api_visibility="private",
                 )
             sidebar = Sidebar(assistant, may_change)
         _keep_conversations(face, assistant.settings)
+        face.read_from_browser(page)
         written = gr.Textbox(visible="hidden")
         save.click(lambda history: conversation_as_markdown(history), face.chatbot, written, **QUIET).then(
             None, written, None, js=SAVE_FILE, **QUIET

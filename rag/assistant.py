@@ -38,7 +38,7 @@ from rag.chain import (
     stream_answer,
 )
 from rag.embedded import ChatEngine
-from rag.errors import NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.errors import NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, not_pulled
 from rag.followup import build_rewriter, standalone
 from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
@@ -438,6 +438,10 @@ class Assistant:
                 found.append(Model(name, use))
         return found
 
+    def chat_models(self) -> list[str]:
+        """The names of those that chat."""
+        return [model.name for model in self.models() if model.use == "chat"]
+
     def _note(self, text: str) -> None:
         log.warning("%s", text)
         self.notes.append(text)
@@ -549,14 +553,14 @@ class Assistant:
         """The chain with another chat model than the app's own, which is made ready if need be.
 
         Raises:
-            QuestionError: there is no such chat model here.
+            NoSuchModel: there is no such chat model here.
             EngineError: it cannot be had.
         """
         with self._choosing:
             if name not in self._others:
-                names = [model.name for model in self.models() if model.use == "chat"]
+                names = self.chat_models()
                 if name not in names:
-                    raise QuestionError(f"There is no chat model {name}; there is {', '.join(names)}.")
+                    raise NoSuchModel(f"There is no chat model {name}; there is {', '.join(names)}.")
                 engine = self._embedded_engine(name)
                 if engine:
                     engine.start(self._fetching("chat", name))

@@ -94,26 +94,27 @@ class ChatEngine:
                 text=True,
                 env={**os.environ, "PYTHONPATH": path},
             )
-        assert self._process.stdin and self._process.stdout
-        watchdog = threading.Timer(START_SECONDS, self._process.kill)
+        process = self._process  # which `close` forgets, at any moment
+        assert process.stdin and process.stdout
+        watchdog = threading.Timer(START_SECONDS, process.kill)
         watchdog.start()
         try:
-            self._process.stdin.write(json.dumps(given) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            process.stdin.write(json.dumps(given) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
         except OSError:
             line = ""
         finally:
             watchdog.cancel()
         if not line:
-            code = self._process.wait()
+            code = process.wait()
             raise EngineError(
                 f"The embedded chat model did not start (its process ended with {code}; see {noise.name}). "
                 "Ask again to start it anew, or choose another with --model."
             )
         self.url = json.loads(line)["url"]
         self._port = int(self.url.rsplit(":", 1)[1])
-        log.info("embedded chat model %s is up (process %s)", self.model, self._process.pid)
+        log.info("embedded chat model %s is up (process %s)", self.model, process.pid)
 
     def close(self) -> None:
         """End the child."""

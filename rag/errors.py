@@ -167,6 +167,12 @@ class QuestionError(RagError):
     status = 422
 
 
+class NoSuchModel(QuestionError):
+    """A chat model was asked for that is not here."""
+
+    code = "model_not_found"
+
+
 class Busy(RagError):
     """As many questions as allowed are being answered, and as many wait."""
 

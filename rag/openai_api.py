@@ -2,7 +2,8 @@
 
 The last message is the question and those before it the conversation. A client's system message is not given to the
 model: the app's own prompt tells it to answer from the passages. What the answer is drawn from is in the extension
-field `local_rag`, of the answer or of the last piece of a stream.
+field `local_rag`, of the answer or of the last piece of a stream. What would change the answer's form and is
+not to be had (several answers, forced tools, JSON, pictures in the question) is refused; the rest has no effect.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +25,7 @@ from rag.api import first_error, told_of, while_connected
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.context import count_tokens
-from rag.errors import AnswerTooLong, QuestionError, RagError
+from rag.errors import AnswerTooLong, NoSuchModel, QuestionError, RagError
 from rag.guard import caller_of
 from rag.library_routes import may_change
 
@@ -51,6 +53,12 @@ class Message(BaseModel):
             return "".join(str(part.get("text") or "") for part in self.content)
         return self.content or ""
 
+    @property
+    def unread(self) -> str:
+        """The type of the first part that is no text, such as `image_url`; "": there is none."""
+        parts = self.content if isinstance(self.content, list) else []
+        return next((str(part.get("type")) for part in parts if "text" not in part and "refusal" not in part), "")
+
 
 class StreamOptions(BaseModel):
     """What a stream has beside the text."""
@@ -67,7 +75,10 @@ class Completion(BaseModel):
     messages: list[Message]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: int | None = Field(1, ge=1, le=1)
+    n: int | None = 1
+    tool_choice: str | dict[str, Any] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
     scope: list[str] = Field([], description="Sources to answer from, as `/library` names them; an extension.")
 
 
@@ -78,19 +89,52 @@ def openai_error(text: str, code: str, status: int, param: str | None = None) ->
 
 
 def _refusal(error: RagError) -> JSONResponse:
-    status = 400 if error.status == 422 else error.status
-    return JSONResponse(openai_error(str(error), error.code, error.status), status)
+    status, param = 400 if error.status == 422 else error.status, None
+    if isinstance(error, NoSuchModel):
+        status, param = 404, "model"
+    elif isinstance(error, Unfit):
+        param = error.param
+    return JSONResponse(openai_error(str(error), error.code, error.status, param or None), status)
+
+
+class Unfit(QuestionError):
+    """The request asks for what cannot be had here; `param` names the field."""
+
+    code = "bad_request"
+
+    def __init__(self, text: str, param: str) -> None:
+        super().__init__(text)
+        self.param = param
+
+
+def check_wanted(given: Completion) -> None:
+    """See that the answer can have the form that is asked for.
+
+    Raises:
+        Unfit: it cannot; an answer of another form would only fail further on.
+    """
+    if given.n not in (None, 1):
+        raise Unfit("One answer is given to a question: n has to be 1.", "n")
+    for name in ("tool_choice", "function_call"):
+        if getattr(given, name) not in (None, "none", "auto"):
+            raise Unfit(f"No tools are called here, so {name} can only be none or auto.", name)
+    if (given.response_format or {}).get("type", "text") != "text":
+        raise Unfit("Answers are text: response_format can only be text.", "response_format")
+    if given.messages and given.messages[-1].unread:
+        place = f"messages.{len(given.messages) - 1}.content"
+        raise Unfit(f"The question has a part of type {given.messages[-1].unread}; only text is read.", place)
 
 
 def conversation_of(messages: Sequence[Message]) -> tuple[str, list[BaseMessage]]:
     """The question and what was said before.
 
     Raises:
-        QuestionError: the last message is not the person's.
+        QuestionError: the last message, but for instructions, is not the person's, or has no text.
     """
-    turns = [message for message in messages if message.role in ("user", "assistant") and message.text.strip()]
-    if not turns or turns[-1].role != "user":
-        raise QuestionError("The last message has to be the user's question.")
+    said = [message for message in messages if message.role not in ("system", "developer")]
+    turns = [message for message in said if message.role in ("user", "assistant") and message.text.strip()]
+    if not turns or turns[-1] is not said[-1] or turns[-1].role != "user":
+        raise Unfit("The last message has to be the user's question, with text in it.", "messages")
     earlier: list[BaseMessage] = [
         HumanMessage(turn.text) if turn.role == "user" else AIMessage(turn.text) for turn in turns[:-1]
     ]
@@ -121,20 +165,30 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         owner = {"object": "model", "created": began, "owned_by": "local"}
         return {"object": "list", "data": [{"id": name, **owner} for name in names]}
 
+    @router.get("/v1/models/{name:path}")
+    async def model(name: str) -> Response:
+        """One of them."""
+        if name not in (MODEL, assistant.names.chat):
+            return _refusal(NoSuchModel(f"There is no chat model {name}; there is {MODEL}."))
+        return JSONResponse({"id": name, "object": "model", "created": began, "owned_by": "local"})
+
     @router.post("/v1/chat/completions")
     async def complete(request: Request) -> Response:
         """Answer as OpenAI's chat completions do; see `local_rag` for the sources and timings."""
         try:
             given = Completion.model_validate_json(await request.body())
         except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"])) or None
-            text = f"The request does not fit: {first_error(error.errors())}."
-            return JSONResponse(openai_error(text, "bad_request", 422, place), 400)
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            what = first_error(error.errors()).removeprefix(": ")  # which the whole body is to name
+            return _refusal(Unfit(f"The request does not fit: {what}.", place))
         own = given.model in ("", MODEL, assistant.names.chat)
-        if not own and not may_change(request.scope.get("visitor")):
-            text = f"There is no model {given.model}; there is {MODEL}."
-            return JSONResponse(openai_error(text, "model_not_found", 404, "model"), 404)
         try:
+            if not own:  # known before a stream begins, which has status 200
+                owner = may_change(request.scope.get("visitor"))
+                here = [MODEL, *(await run_in_threadpool(assistant.chat_models) if owner else ())]
+                if given.model not in here:
+                    raise NoSuchModel(f"There is no chat model {given.model}; there is {', '.join(here)}.")
+            check_wanted(given)
             assistant.rate.check(caller_of(request.scope))
             question, history = conversation_of(given.messages)
         except RagError as error:
@@ -149,6 +203,12 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
             return _refusal(first)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(answer.events(first, connected), media_type="text/event-stream", headers=headers)
+
+    @router.api_route("/v1/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def nothing(rest: str, request: Request) -> Response:
+        """What else OpenAI has is not here, said in OpenAI's form."""
+        text = f"There is no {request.method} /v1/{rest} here; there is POST /v1/chat/completions and GET /v1/models."
+        return JSONResponse(openai_error(text, "not_found", 404), 404)
 
     return router
 

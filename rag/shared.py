@@ -41,7 +41,6 @@ from typing_extensions import override
 from rag.errors import RagError, StoreError, StoreUnreachable
 from rag.settings import Settings
 from rag.store import (
-    PAGE,
     Asked,
     DataFolder,
     Record,
@@ -65,6 +64,8 @@ CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 PIECE = 12_000
 """Characters of base64 in one row; Chroma Cloud takes 16 kB."""
 CLOUD = "trychroma.com"
+CLOUD_PAGE = 300
+"""Rows that Chroma Cloud takes or gives in one call (docs.trychroma.com/cloud/quotas-limits)."""
 
 KEPT_KINDS = ["record", "live", "wanted", "state"]
 """Rows that are never deleted, so that reading them page by page misses none."""
@@ -120,7 +121,7 @@ def connect(settings: Settings) -> ClientAPI:
 
     parts = urlsplit(url)
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    cloud = (parts.hostname or "").endswith(CLOUD)
+    cloud = on_cloud(url)
     given = chroma_settings()
     given.chroma_api_impl = "chromadb.api.fastapi.FastAPI"
     given.chroma_server_host = url.rstrip("/")
@@ -137,6 +138,11 @@ def connect(settings: Settings) -> ClientAPI:
         return BoundedClient(tenant, database, given)
     except Exception as error:
         raise _told(error, url) from error
+
+
+def on_cloud(url: str) -> bool:
+    """Whether an address is Chroma Cloud's."""
+    return (urlsplit(url).hostname or "").endswith(CLOUD)
 
 
 def _told(error: BaseException, url: str) -> RagError:
@@ -176,6 +182,8 @@ class SharedFolder(DataFolder):
         """Sources whose record or rows changed, in order: each index reads it from where it was."""
         self.elsewhere: frozenset[str] = frozenset()
         self._settings = settings
+        if on_cloud(self.url):
+            self.page = CLOUD_PAGE
         self._client: ClientAPI | None = None
         self._opened: Rows | None = None
         self._opening = threading.Lock()
@@ -253,23 +261,23 @@ class SharedFolder(DataFolder):
         include: Any = ["documents" if texts else "metadatas"]
         offset = 0
         while True:
-            part = None if ids is None else list(ids)[offset : offset + PAGE]
+            part = None if ids is None else list(ids)[offset : offset + self.page]
             if part == []:
                 return found
             try:
-                got: Any = self._rows.get(part, where, PAGE, 0 if part else offset, include=include)
+                got: Any = self._rows.get(part, where, self.page, 0 if part else offset, include=include)
             except Exception as error:
                 raise _told(error, self.url) from error
             found |= dict(zip(got["ids"], got[include[0]], strict=True))
-            offset += PAGE
-            if part is None and len(got["ids"]) < PAGE:
+            offset += self.page
+            if part is None and len(got["ids"]) < self.page:
                 return found
 
     def put(self, rows: Mapping[str, tuple[dict[str, Any], str]], *, add: bool = False) -> None:
-        """Write rows, (metadata, document) by id; at most `PAGE` at once are one write."""
+        """Write rows, (metadata, document) by id; at most `page` at once are one write."""
         names = list(rows)
-        for start in range(0, len(names), PAGE):
-            part = names[start : start + PAGE]
+        for start in range(0, len(names), self.page):
+            part = names[start : start + self.page]
             write = self._rows.add if add else self._rows.upsert
             try:
                 write(
@@ -283,9 +291,9 @@ class SharedFolder(DataFolder):
 
     def _drop(self, ids: Collection[str]) -> None:
         names = list(ids)
-        for start in range(0, len(names), PAGE):
+        for start in range(0, len(names), self.page):
             try:
-                self._rows.delete(names[start : start + PAGE])
+                self._rows.delete(names[start : start + self.page])
             except Exception as error:
                 raise _told(error, self.url) from error
 

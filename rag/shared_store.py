@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from rag.shared import SharedFolder, attempt, content_of, key_of, short_of
-from rag.store import PAGE, IndexedSource, Record, Store, collection_name
+from rag.store import IndexedSource, Record, Store, collection_name
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -163,7 +163,7 @@ class SharedStore(Store):
         part: list[str] = []
         chunks = 0
         for item in [*self._sources.values(), None]:
-            if part and (item is None or chunks + item.chunks > PAGE):
+            if part and (item is None or chunks + item.chunks > self.folder.page):
                 yield from super()._texts({"revision": {"$in": part}})
                 part, chunks = [], 0
             if item is not None:

@@ -142,6 +142,8 @@ class DataFolder:
     """
 
     shared = False
+    page = PAGE
+    """Rows in one call."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -460,11 +462,11 @@ class Store:
     def _rows(self, *, include: Sequence[str], where: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         offset = 0
         while True:
-            page = self._collection.get(where=where, include=list(include), limit=PAGE, offset=offset)  # type: ignore[arg-type]
+            page = self._collection.get(where=where, include=list(include), limit=self.folder.page, offset=offset)  # type: ignore[arg-type]
             yield from page["metadatas"] or []  # type: ignore[misc]
-            if len(page["ids"]) < PAGE:
+            if len(page["ids"]) < self.folder.page:
                 return
-            offset += PAGE
+            offset += self.folder.page
 
     @property
     def sources(self) -> list[IndexedSource]:
@@ -489,7 +491,7 @@ class Store:
                 got: Any = self._collection.get(
                     where={"source": source},
                     include=["metadatas", "embeddings", "documents"],
-                    limit=PAGE,
+                    limit=self.folder.page,
                     offset=offset,
                 )
             except BaseException as error:
@@ -498,8 +500,8 @@ class Store:
                 rows.vectors[str(row["digest"])] = vector
                 if indexed and row["revision"] == indexed.revision:
                     rows.current.append(Document(text, metadata=row))
-            offset += PAGE
-            if len(got["ids"]) < PAGE:
+            offset += self.folder.page
+            if len(got["ids"]) < self.folder.page:
                 return rows
 
     def missing(self) -> list[str]:
@@ -521,8 +523,8 @@ class Store:
         """Write rows of a hidden revision; the number in each chunk's metadata makes its id."""
         ids = [f"{revision}-{chunk.metadata['number']:06d}" for chunk in chunks]
         try:
-            for start in range(0, len(ids), PAGE):
-                part = slice(start, start + PAGE)
+            for start in range(0, len(ids), self.folder.page):
+                part = slice(start, start + self.folder.page)
                 self._collection.upsert(
                     ids=ids[part],
                     embeddings=[list(vector) for vector in vectors[part]],  # type: ignore[arg-type]
@@ -631,14 +633,14 @@ class Store:
         while True:
             try:
                 page: Any = self._collection.get(
-                    where=where, include=["metadatas", "documents"], limit=PAGE, offset=offset
+                    where=where, include=["metadatas", "documents"], limit=self.folder.page, offset=offset
                 )
             except BaseException as error:
                 raise _as_store_error(error) from error
             for row, metadata, text in zip(page["ids"], page["metadatas"], page["documents"], strict=True):
                 yield row, str(metadata["source"]), embedded_text(Document(text, metadata=metadata))
-            offset += PAGE
-            if len(page["ids"]) < PAGE:
+            offset += self.folder.page
+            if len(page["ids"]) < self.folder.page:
                 return
 
     def look(self, search: Callable[[frozenset[str]], Found]) -> Found:

@@ -38,12 +38,23 @@ class Nginx:
             text = text.replace(f"127.0.0.1:{old} ", f"127.0.0.1:{new} ")
         text, found = re.subn(r"listen 127\.0\.0\.1:8080;", f"listen 127.0.0.1:{port};", text)
         assert found == 1
+        told = "log_format told '$id $upstream_addr'; access_log told.log told;"
+        text, found = re.subn(r"access_log off;", told, text)
+        assert found == 1
         folder.mkdir(exist_ok=True)
+        self._told = folder / "told.log"
         (folder / "nginx.conf").write_text(text, encoding="utf-8")
         command = [find_nginx(), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
         checked = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=30)
         assert checked.returncode == 0, checked.stderr
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def asked(self) -> dict[str, list[int]]:
+        """The ports of the replicas that each request which has ended was given to in turn, by its X-Request-ID."""
+        lines = self._told.read_text(encoding="utf-8").splitlines()
+        return {
+            line.split()[0]: [int(port) for port in re.findall(r":(\d+)", line.partition(" ")[2])] for line in lines
+        }
 
     def stop(self) -> None:
         self._process.terminate()

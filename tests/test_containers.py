@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 from rag.settings import Settings
 from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, is_whole
-from tests.conftest import ROOT, make_settings
+from tests.conftest import ROOT, make_settings, wait_until
 
 
 def compose() -> list[str]:
@@ -65,6 +66,46 @@ def test_what_the_image_copies_is_all_that_the_app_needs(tmp_path: Path) -> None
     )
     assert told.returncode == 0, told.stderr
     assert "--source" in told.stdout
+
+
+def test_the_app_starts_in_a_folder_that_it_may_not_write_to(tmp_path: Path) -> None:
+    """As in the image, where the app's files are root's and the app runs as another user; and the health check."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    shutil.copy(ROOT / "app.py", folder)
+    shutil.copytree(ROOT / "rag", folder / "rag", ignore=shutil.ignore_patterns("__pycache__"))
+    for each in [folder, *folder.rglob("*")]:
+        each.chmod(0o555 if each.is_dir() else 0o444)
+    command = [sys.executable, "app.py", "--port", "0", "--source", "bundled:guide.md"]
+    if os.getuid() == 0:  # who may write anywhere, but for this
+        caps = "-dac_override,-dac_read_search"
+        command = ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", *command]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "RAG_DATA_DIR": str(tmp_path / "data"), "OLLAMA_HOST": "127.0.0.1:9"},
+        )
+    found = re.compile(r"is at (http://127\.0\.0\.1:\d+)/")
+    try:
+        wait_until(lambda: found.search(told(tmp_path)) or process.poll() is not None, 60)
+        match = found.search(told(tmp_path))
+        assert match, told(tmp_path)
+        check = re.search(r"CMD \[(\"python\".*)\]", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+        assert check
+        _, *arguments = json.loads(f"[{check[1]}]")
+        asked = [each.replace("http://127.0.0.1:7860", match[1]) for each in arguments]
+        assert asked != arguments
+        wait_until(lambda: not subprocess.run([sys.executable, *asked], capture_output=True).returncode, 60)
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def told(folder: Path) -> str:
+    return (folder / "log").read_text(encoding="utf-8")
 
 
 def test_the_step_that_bakes_the_weights_in(tmp_path: Path) -> None:

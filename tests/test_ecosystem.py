@@ -98,25 +98,100 @@ def test_the_openai_client_streams_and_gets_usage_and_sources(served: Served) ->
 def test_models_are_listed(served: Served) -> None:
     with client_of(served) as client:
         assert [model.id for model in client.models.list()] == ["local-rag-chat", "ollama:llama3"]
+        assert client.models.retrieve("ollama:llama3").id == "ollama:llama3"
+
+
+ASKED: dict[str, Any] = {"role": "user", "content": QUESTION}
+CALL: dict[str, Any] = {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+PICTURE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "words", "param"),
     [
-        ({"messages": []}, "last message"),
-        ({"messages": [{"role": "assistant", "content": "Hello"}]}, "last message"),
-        ({"messages": [{"role": "user", "content": "x" * 9000}]}, "at most 8000"),
-        ({"messages": [{"role": "user", "content": QUESTION}], "n": 2}, "n: "),
-        ({"messages": [{"role": "king", "content": QUESTION}]}, "messages.0.role"),
-        ({"messages": [{"role": "user", "content": QUESTION}], "model": "gpt-7"}, "no chat model gpt-7"),
+        ({"messages": []}, "last message", "messages"),
+        ({"messages": [{"role": "user", "content": " "}]}, "last message", "messages"),
+        ({"messages": [ASKED, {"role": "assistant", "content": "Hello"}]}, "last message", "messages"),
+        (
+            {
+                "messages": [
+                    ASKED,
+                    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+                    {"role": "tool", "tool_call_id": "a", "content": "42"},
+                ]
+            },
+            "last message",
+            "messages",
+        ),
+        ({"messages": [{"role": "user", "content": "x" * 9000}]}, "at most 8000", None),
+        ({"messages": [ASKED], "n": 2}, "n has to be 1", "n"),
+        ({"messages": [ASKED], "tools": [TOOL], "tool_choice": "required"}, "No tools are called", "tool_choice"),
+        ({"messages": [ASKED], "response_format": {"type": "json_object"}}, "only be text", "response_format"),
+        ({"messages": [{"role": "king", "content": QUESTION}]}, "messages.0.role", "messages.0.role"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION}, PICTURE]}]},
+            "part of type image_url",
+            "messages.0.content",
+        ),
+        ({"messages": [ASKED], "model": "gpt-7"}, "no chat model gpt-7", "model"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_wrong_requests_get_openais_errors(served: Served, given: dict[str, Any], words: str, stream: bool) -> None:
-    with client_of(served) as client, pytest.raises(openai.APIError, match=words) as raised:
+def test_wrong_requests_get_openais_errors(
+    served: Served, given: dict[str, Any], words: str, param: str | None, stream: bool
+) -> None:
+    kind = openai.NotFoundError if param == "model" else openai.BadRequestError
+    with client_of(served) as client, pytest.raises(kind, match=words) as raised:
         list(client.chat.completions.create(**{"model": "local-rag-chat", "stream": stream, **given}))
     assert isinstance(raised.value.body, dict)
     assert raised.value.body["type"] == "invalid_request_error"
+    assert raised.value.param == param
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_scope_that_is_not_there_is_openais_error(served: Served, stream: bool) -> None:
+    given: Any = {"messages": [ASKED], "stream": stream, "extra_body": {"scope": ["nowhere.md"]}}
+    with client_of(served) as client, pytest.raises(openai.APIError, match="not in the library") as raised:
+        list(client.chat.completions.create(model="local-rag-chat", **given))
+    assert raised.value.type == "invalid_request_error"
+
+
+@pytest.mark.parametrize("body", [b"no json", b"[1]", b"\xff"])
+def test_a_body_that_is_no_request_gets_openais_error(served: Served, body: bytes) -> None:
+    reply = httpx.post(f"{served.url}v1/chat/completions", content=body, timeout=30)
+    assert reply.status_code == 400
+    assert re.match(r"The request does not fit: \w", reply.json()["error"]["message"])
+
+
+def test_what_else_openai_has_is_said_not_to_be_here(served: Served) -> None:
+    with client_of(served) as client:
+        with pytest.raises(openai.NotFoundError, match="no POST /v1/embeddings here") as raised:
+            client.embeddings.create(model="local-rag-chat", input="plan")
+        assert raised.value.type == "invalid_request_error"
+        with pytest.raises(openai.NotFoundError, match="no chat model gpt-7") as raised:
+            client.models.retrieve("gpt-7")
+    assert raised.value.code == "model_not_found"
+
+
+def test_instructions_tools_and_earlier_pictures_are_taken(served: Served) -> None:
+    messages: Any = [
+        {"role": "user", "content": [{"type": "text", "text": "And this?"}, PICTURE]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "a", "content": "42"},
+        {"role": "assistant", "content": "A picture."},
+        ASKED,
+        {"role": "developer", "content": "Be brief."},
+    ]
+    tools: Any = [TOOL]
+    with client_of(served) as client:
+        completion = client.chat.completions.create(
+            model="local-rag-chat", messages=messages, tools=tools, tool_choice="auto", n=1
+        )
+    assert completion.choices[0].message.content == "".join(ANSWER)
+    assert completion.choices[0].message.tool_calls is None
+    told = next(each for each in reversed(served.server.requests) if each.path == "/api/chat").body["messages"]
+    assert [each["role"] for each in told] == ["system", "user", "assistant", "user"]
 
 
 def test_an_engine_that_fails_is_openais_error(served: Served) -> None:
@@ -158,7 +233,7 @@ def test_the_password_is_the_api_key(guarded: Served) -> None:
     messages: Any = [{"role": "user", "content": QUESTION}]
     with client_of(guarded, "open sesame") as client:
         assert client.chat.completions.create(model="local-rag-chat", messages=messages).choices
-        with pytest.raises(openai.NotFoundError, match="There is no model gpt-7"):  # a visitor chooses no model
+        with pytest.raises(openai.NotFoundError, match="no chat model gpt-7"):  # a visitor chooses no model
             client.chat.completions.create(model="gpt-7", messages=messages)
     with client_of(guarded, "wrong") as client, pytest.raises(openai.AuthenticationError, match="bearer") as raised:
         client.models.list()

@@ -136,6 +136,8 @@ def test_logs_figures_and_ids_of_one_start(
     assert value("rag_errors_total") == value("rag_questions_total") - 2 == 1
     assert value("rag_tokens_total") == 2 * len(ANSWER)
     assert value("rag_first_token_seconds_count") == 2
+    assert value("rag_answer_seconds_count") == 3
+    assert families["rag_tokens_per_second"].type == "histogram"
     assert value("rag_retrieval_seconds_count") == 3
     assert value("rag_queue_length") == value("rag_questions_answering") == 0
     assert value("rag_http_requests_total", route="/predict", status="200") == 1

@@ -23,7 +23,7 @@ from rag.ingest import Ingest
 from rag.settings import Settings
 from rag.shared import GRACE_SECONDS, SharedFolder, key_of
 from rag.shared_store import SharedStore
-from tests.chroma_server import ChromaServer
+from tests.chroma_server import ChromaServer, Quotas
 from tests.conftest import Pages, PaperEmbeddings, Script, ScriptedChat, free_port, make_settings, wait_until
 from tests.nginx import find_nginx
 
@@ -410,3 +410,34 @@ def test_a_frozen_server_is_not_waited_for_without_end(
     finally:
         app.assistant.close()
         server.stop()
+
+
+def test_chroma_clouds_limits_on_one_call_are_kept(
+    tmp_path: Path, chroma: ChromaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source of more chunks than one call may have, a long text and a file, through all that a replica does."""
+    monkeypatch.setattr("rag.shared.CLOUD", "127.0.0.1")  # where the limits are kept for this test
+    cloud = Quotas(chroma.url, "key")
+    given = {"chroma_url": cloud.url, "chroma_token": "key", "chunk_size": 100, "chunk_overlap": 0}
+    settings = make_settings(tmp_path, **given, chroma_tenant="default_tenant", chroma_database="default_database")
+    one, two = Replica(settings), Replica(settings)
+    text = "\n\n".join(
+        f"Of the moon, paragraph {number}, which the river {number * 7} runs under." for number in range(700)
+    )
+    (tmp_path / "long.md").write_text(text, encoding="utf-8")
+    source = one.folder.keep_file(tmp_path / "long.md", "long.md")
+    two.store.words()
+    assert one.add(Path(source)) > 2 * Quotas.rows
+    two.store.follow()
+    assert two.store.chunks == one.store.chunks
+    assert two.find("moon river", 50)[0].startswith("Of the moon")
+    assert len(two.store.words().rankings("paragraph 650", 10, ())[0]) == 10
+    assert two.folder.read(source)
+    two.store.remove(source)
+    one.store.follow()
+    assert one.store.chunks == 0
+    assert cloud.calls > 20
+    assert cloud.broken == []
+    for replica in (one, two):
+        replica.close()
+    cloud.close()
