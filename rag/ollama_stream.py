@@ -47,7 +47,7 @@ async def read_parts(
         aiohttp.ClientError, TimeoutError: the connection failed.
         ValueError, AttributeError: that is not Ollama's protocol.
     """
-    import aiohttp  # a quarter of a second
+    import aiohttp  # half a second: `rag.models` has it done before the first question
 
     limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
     loop = asyncio.get_running_loop()
