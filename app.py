@@ -54,6 +54,8 @@ EXAMPLES = [
 ]
 MOST_EVENTS = 1000
 """Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
+STREAMS_SECONDS = 2.0
+"""When the app ends, streams have so long to tell their readers; half a second is enough for those of answers."""
 VIEWS = (
     '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
     '<button role="tab" data-view="library">Library</button></div>'
@@ -461,7 +463,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             while True:
                 time.sleep(3600)
         finally:
-            page.close(verbose=False)
+            assistant.end_answers()
+            _end_serving(page)
     except KeyboardInterrupt:
         return 0
     except OSError as error:
@@ -540,6 +543,14 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     if password:
         log.info("User %s, password %s", settings.user, password)
     return page
+
+
+def _end_serving(page: gr.Blocks) -> None:
+    """End the page: its streams first. Gradio closes its queue at once, and streams then wait for what never comes."""
+    page.server_app.stop_event.set()  # those that tell whether a tab is open
+    page.server.should_exit = True
+    page.server.thread.join(STREAMS_SECONDS)
+    page.close(verbose=False)
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:
