@@ -554,9 +554,14 @@ def _end_serving(page: gr.Blocks) -> None:
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:
-    """A peer that sends broken frames is worth a line of the log and no traceback of the server's."""
+    """A peer that sends broken frames, or asks for an answer that is not there, is worth a line of the log alone.
+
+    For an unknown id, Gradio begins to send events before it looks, and Starlette has no other way out than an error.
+    """
     if record.getMessage().startswith("Invalid UTF-8"):
         record.exc_info = None
+    elif record.exc_info and "response already started" in str(record.exc_info[1]):
+        record.msg, record.args, record.exc_info = "A peer asked for an answer that is not there.", (), None
     return True
 
 

@@ -13,7 +13,7 @@ import random
 import sys
 import time
 from collections import Counter
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,7 +53,10 @@ sys.exit(app.main())
 def looked_at(app: RunningApp) -> dict[str, int]:
     """What is open in the app's process, and its memory in bytes."""
     folder = f"/proc/{app.process.pid}/fd"
-    kinds = Counter(os.readlink(f"{folder}/{name}").partition(":")[0] == "socket" for name in os.listdir(folder))
+    kinds: Counter[bool] = Counter()
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            kinds[os.readlink(f"{folder}/{name}").startswith("socket:")] += 1
     pages = int(Path(f"/proc/{app.process.pid}/statm").read_text().split()[1])
     assert app.process.stdin
     seen = len(app.output)

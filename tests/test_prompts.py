@@ -1,6 +1,6 @@
 """Hostile questions to the embedded engine, through the app: each has a clear end, and no process dies.
 
-The long run asks two hundred, drawn from one seed, through three doors; the short one every kind once.
+The long run asks two hundred, drawn from one seed, through three doors; the short one most kinds once.
 """
 
 # ruff: noqa: E501  # the tables
@@ -24,7 +24,7 @@ from tests.test_api import Served, frames
 from tests.test_injection import FENCES, MARKERS
 
 LONG = 200
-CLEAR = {"bad_question", "prompt_too_long", "cut_off"}
+CLEAR = {"bad_question", "prompt_too_long", "text_too_long", "cut_off"}
 """Codes of errors that say what is wrong with the question or its answer; the rest are answers."""
 
 
@@ -54,6 +54,9 @@ KINDS: dict[str, Any] = {
     "a long history": lambda rng: {"question": "And then?", "history": [{"role": role, "content": words(rng, 500)} for _ in range(rng.randrange(10, 40)) for role in ("user", "assistant")]},
     "a history of marks": lambda rng: {"question": "plan?", "history": [{"role": "user", "content": "".join(MARKERS)}, {"role": "assistant", "content": "\0\ud800" + "".join(FENCES)}]},
 }  # fmt: skip
+
+QUICK = [kind for kind in KINDS if "history" not in kind]
+"""Without those that fill the model's window, which it takes ten seconds to read."""
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +119,9 @@ def test_hostile_questions_to_the_embedded_engine(served: Served, count: int, ca
     rng = random.Random(16)
     seen: Counter[str] = Counter()
     for number in range(count):
-        kind = list(KINDS)[number % len(KINDS)]
+        kind = kinds[number % len(kinds)]
         given = KINDS[kind](rng)
-        got = DOORS[number // len(KINDS) % len(DOORS)](served, given)
+        got = DOORS[(number + number // len(kinds)) % len(DOORS)](served, given)
         if "error" in got:
             assert got["code"] in CLEAR, (kind, got)
             assert len(got["error"]) > 10 and "Traceback" not in got["error"], (kind, got)

@@ -92,7 +92,7 @@ def test_a_reader_that_stops_for_a_minute_is_let_go(
 ) -> None:
     """Slow tokens fill no buffer: its pongs are missed. Fast ones do: the next frame cannot be sent."""
     monkeypatch.setattr(served.server, "tokens_per_second", None if fast else RATE)
-    monkeypatch.setattr(served.server, "reply", lambda messages: ["x" * 20_000] * 20_000 if fast else numbered(510))
+    monkeypatch.setattr(served.server, "reply", lambda messages: ["x" * 200_000] * 500 if fast else numbered(510))
     before = len(served.server.requests)
     with stopped_reader(served):
         began = time.monotonic()
