@@ -449,16 +449,16 @@ def by_stream(served: Served, question: str) -> dict[str, Any]:
         assert reply.status_code in (422, 429)
         refused: dict[str, Any] = reply.json()
         return refused
-    return _added([json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: ")])
+    return added([json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: ")])
 
 
 def by_socket(served: Served, question: str) -> dict[str, Any]:
     with connect(served.socket_url) as ws:
         ws.send(question)
-        return _added(frames(ws))
+        return added(frames(ws))
 
 
-def _added(got: list[dict[str, Any]]) -> dict[str, Any]:
+def added(got: list[dict[str, Any]]) -> dict[str, Any]:
     return {**got[-1], "answer": "".join(frame.get("message", "") for frame in got)}
 
 
