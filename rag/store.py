@@ -71,7 +71,7 @@ is looked at in all rows."""
 LEAST_ASKED = 20
 """Rows that are asked for at least: in fewer of them it does not show that they all say the same."""
 SAME_TEXT = 5
-"""Rows of one text among those found, of any source; from more on, others are asked for beside them."""
+"""Rows of one text among those found, of any source; where there are more, others are asked for and go before them."""
 PAGE = 5000
 """Rows read or written in one call; Chroma's own limit is 5461."""
 
@@ -688,14 +688,14 @@ class Store:
         times = Counter(chunk.metadata.get("digest") for _, chunk in found)
         if often := sorted(str(digest) for digest, count in times.items() if digest and count > SAME_TEXT):
             kept: Counter[Any] = Counter()
-            others = ask({"digest": {"$nin": often}})
-            first = []
+            first, again = [], []
             for distance, chunk in found:
                 kept[chunk.metadata.get("digest")] += 1
-                if kept[chunk.metadata.get("digest")] <= SAME_TEXT:
-                    first.append((distance, chunk))
-            known = {chunk.id for _, chunk in first}
-            found = sorted([*first, *(one for one in others if one[1].id not in known)], key=lambda one: one[0])
+                few = kept[chunk.metadata.get("digest")] <= SAME_TEXT
+                (first if few else again).append((distance, chunk))
+            known = {chunk.id for _, chunk in found}
+            others = [one for one in ask({"digest": {"$nin": often}}) if one[1].id not in known]
+            found = [*sorted([*first, *others], key=lambda one: one[0]), *again]
         elif len(found) < min(most, there) and there <= PAGE and not more:
             found = self._one_by_one(vector, limits)
         return [chunk for _, chunk in found[:most]]
