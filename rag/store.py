@@ -688,7 +688,8 @@ class Store:
         times = Counter(chunk.metadata.get("digest") for _, chunk in found)
         if often := sorted(str(digest) for digest, count in times.items() if digest and count > SAME_TEXT):
             kept: Counter[Any] = Counter()
-            first, again = [], []
+            first: list[tuple[float, Document]] = []
+            again: list[tuple[float, Document]] = []
             for distance, chunk in found:
                 kept[chunk.metadata.get("digest")] += 1
                 few = kept[chunk.metadata.get("digest")] <= SAME_TEXT
