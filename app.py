@@ -55,8 +55,8 @@ EXAMPLES = [
 MOST_EVENTS = 1000
 """Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
 MOST_SESSIONS = 300
-"""Sessions whose state Gradio keeps, those used last. Each takes 0.13 MB, and a call of its API makes one; open pages use
-theirs every other second, and stay. Gradio's own bound is 10,000."""
+"""Sessions whose state Gradio keeps, those used last. Each takes 0.13 MB, and a call of its API makes one; open pages
+use theirs every other second, and stay. Gradio's own bound is 10,000."""
 STREAMS_SECONDS = 2.0
 """When the app ends, streams have so long to tell their readers; half a second is enough for those of answers."""
 VIEWS = (
