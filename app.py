@@ -55,6 +55,11 @@ EXAMPLES = [
 ]
 MOST_EVENTS = 1000
 """Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
+MOST_SESSIONS = 300
+"""Sessions whose state Gradio keeps, those used last. Each takes 0.13 MB, and a call of its API makes one; open pages
+use theirs every other second, and stay. Gradio's own bound is 10,000."""
+STREAMS_SECONDS = 2.0
+"""When the app ends, streams have so long to tell their readers; half a second is enough for those of answers."""
 VIEWS = (
     '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
     '<button role="tab" data-view="library">Library</button></div>'
@@ -463,7 +468,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             while True:
                 time.sleep(3600)
         finally:
-            page.close(verbose=False)
+            assistant.end_answers()
+            _end_serving(page)
     except KeyboardInterrupt:
         return 0
     except OSError as error:
@@ -522,6 +528,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         show_error=False,
         max_file_size=LARGEST_BODY,
         enable_monitoring=False,
+        state_session_capacity=MOST_SESSIONS,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
@@ -544,10 +551,23 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     return page
 
 
+def _end_serving(page: gr.Blocks) -> None:
+    """End the page: its streams first. Gradio closes its queue at once, and streams then wait for what never comes."""
+    page.server_app.stop_event.set()  # those that tell whether a tab is open
+    page.server.should_exit = True
+    page.server.thread.join(STREAMS_SECONDS)
+    page.close(verbose=False)
+
+
 def _in_one_line(record: logging.LogRecord) -> bool:
-    """A peer that sends broken frames is worth a line of the log and no traceback of the server's."""
+    """A peer that sends broken frames, or asks for an answer that is not there, is worth a line of the log alone.
+
+    For an unknown id, Gradio begins to send events before it looks, and Starlette has no other way out than an error.
+    """
     if record.getMessage().startswith("Invalid UTF-8"):
         record.exc_info = None
+    elif record.exc_info and "response already started" in str(record.exc_info[1]):
+        record.msg, record.args, record.exc_info = "A peer asked for an answer that is not there.", (), None
     return True
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -507,5 +508,6 @@ def _swagger_files() -> Path:
     return Path(fastapi_offline.__file__).parent / "static"
 
 
+@cache
 def _versions() -> dict[str, str]:
     return {"app": __version__, **{name: version(name) for name in ("gradio", "langchain-core", "chromadb", "ollama")}}

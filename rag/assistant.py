@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ from rag.chain import (
     stream_answer,
 )
 from rag.embedded import ChatEngine
-from rag.errors import NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.errors import Ending, NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, not_pulled
 from rag.followup import build_rewriter, standalone
 from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
@@ -112,6 +112,7 @@ class Assistant:
         self.rate = Rate(settings.questions_a_minute)
         self.line = Line(settings.concurrency, settings.queue_size)
         self.metrics = Metrics(self, text=settings.log_text)
+        self._ending = threading.Event()
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
@@ -172,8 +173,13 @@ class Assistant:
             thread.start()
             self._threads.append(thread)
 
+    def end_answers(self) -> None:
+        """Let whoever reads an answer know, within half a second, that there is no more of it: the app ends."""
+        self._ending.set()
+
     def close(self) -> None:
         """Stop what is under way and let go of models and files."""
+        self.end_answers()
         self._closing.set()
         if self.library:
             self.library.close()
@@ -598,7 +604,15 @@ class Assistant:
             engine=(name, self._address(name)),
             engine_phase=lambda: self._engine_phase(name),
         )
-        return self.metrics.watch(updates, question)
+        return self.metrics.watch(self._until_the_end(updates), question)
+
+    async def _until_the_end(self, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
+        """The updates, until the app ends: a server that goes down waits for its streams, and for no model."""
+        async with aclosing(updates):
+            async for update in updates:
+                yield update
+                if self._ending.is_set() and update.phase != "done":
+                    raise Ending("The app was ended meanwhile. Ask again once it runs.")
 
     async def asked(self, question: str, history: Sequence[BaseMessage]) -> str:
         """What a question is searched with, after what was said before."""

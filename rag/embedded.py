@@ -221,8 +221,18 @@ class MiniLMEmbeddings(Embeddings):
         return result
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a question; this model takes no instruction before it."""
-        return self.embed_documents([text])[0]
+        """The vector of a question; this model takes no instruction before it.
+
+        Raises:
+            TextTooLong: it is longer than the window.
+        """
+        try:
+            return self.embed_documents([text])[0]
+        except TextTooLong as error:
+            raise TextTooLong(
+                f"The question is too long to search with: it has {self.count_tokens(text)} tokens, and the embedding"
+                f" model reads {EMBEDDING_WINDOW}. Ask in fewer words."
+            ) from error
 
     def _run(self, batch: list[list[int]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         import numpy as np

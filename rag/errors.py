@@ -19,6 +19,7 @@ RagError                    every error this package raises on purpose; str(erro
 ├── NothingIndexed          there is nothing to retrieve from
 ├── QuestionError           the question is empty or too long
 ├── Busy                    as many questions as allowed are being answered already
+├── Ending                  the app is being ended
 └── TooMany                 one visitor asks more often than is allowed
 """
 
@@ -177,6 +178,13 @@ class Busy(RagError):
     """As many questions as allowed are being answered, and as many wait."""
 
     code = "busy"
+    status = 503
+
+
+class Ending(RagError):
+    """The app is being ended, and with it the answer."""
+
+    code = "ending"
     status = 503
 
 

@@ -22,6 +22,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import certifi
@@ -38,6 +39,8 @@ REDIRECTS = (301, 302, 303, 307, 308)
 LONGEST_URL = 8000
 LONGEST_HOST = 254  # with the final dot (RFC 1035, 2.3.4)
 MOST_GZIP_MEMBERS = 64
+PIECE = 2**18
+"""Bytes that are decompressed at once."""
 
 NOT_PUBLIC = [
     ipaddress.ip_network(network)
@@ -367,17 +370,32 @@ def _decode(body: bytes, headers: dict[str, str], limit: int) -> bytes:
     for _ in range(MOST_GZIP_MEMBERS):
         decoder = zlib.decompressobj(window)
         try:
-            decoded += decoder.decompress(body, limit + 1 - len(decoded))
+            body = _inflate(decoder, body, decoded, limit)
         except zlib.error:
             raise _Refused("the page is damaged: its compressed data cannot be read") from None
-        if len(decoded) > limit:
-            raise _Refused(_too_large(limit))
         if not decoder.eof:
             raise _Refused("the page was cut off before its end; try again")
-        body = decoder.unused_data
         if not body.startswith(b"\x1f\x8b"):  # not one more gzip member: padding, which browsers ignore too
             return bytes(decoded)
     raise _Refused("the page is damaged: its compressed data is in too many pieces")
+
+
+def _inflate(decoder: Any, body: bytes, decoded: bytearray, limit: int) -> bytes:
+    """Decompress into `decoded`, piece by piece: nothing is held twice. Returns what stands after the stream's end."""
+    for start in range(0, len(body), PIECE):
+        data = body[start : start + PIECE]
+        while True:
+            room = min(PIECE, limit + 1 - len(decoded))
+            piece = decoder.decompress(data, room)
+            decoded += piece
+            if len(decoded) > limit:
+                raise _Refused(_too_large(limit))
+            if decoder.eof:
+                return bytes(decoder.unused_data) + body[start + PIECE :]
+            data = decoder.unconsumed_tail
+            if not data and len(piece) < room:
+                break
+    return b""
 
 
 def _too_large(limit: int) -> str:

@@ -511,6 +511,8 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
 
 
 def _ollama_chat(model: str, settings: Settings, window: int) -> BaseChatModel:
+    import aiohttp  # noqa: F401  # for `read_parts`: else the first question would hold everybody up for its import
+
     return FittedChatOllama(
         model=model,
         base_url=settings.ollama_host,

@@ -47,7 +47,7 @@ def like(client: httpx.AsyncClient) -> dict[str, Any]:
 async def _posted(
     url: str, body: Mapping[str, Any], *, headers: Mapping[str, str], timeout: httpx.Timeout, trust_env: bool
 ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-    import aiohttp  # a quarter of a second
+    import aiohttp  # half a second: `rag.models` has it done before the first question
 
     limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
     async with aiohttp.ClientSession(timeout=limits, trust_env=trust_env, headers=headers) as session:

@@ -30,6 +30,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -67,6 +68,10 @@ NEAR = 200
 """Rows among which such a row has to be. One canary in five may be missed: the search is approximate, the more so where
 pages are alike, and an index built anew would be no better. A row that is not in the HNSW files has no vector, and that
 is looked at in all rows."""
+LEAST_ASKED = 20
+"""Rows that are asked for at least: in fewer of them it does not show that they all say the same."""
+SAME_TEXT = 5
+"""Rows of one text among those found, of any source; where there are more, others are asked for and go before them."""
 PAGE = 5000
 """Rows read or written in one call; Chroma's own limit is 5461."""
 
@@ -655,13 +660,64 @@ class Store:
         """The `most` chunks nearest to a vector, none of them `hidden`; of these sources only, if any is given."""
         limits: list[dict[str, Any]] = [{"revision": {"$nin": sorted(hidden)}}] if hidden else []
         limits += [{"source": {"$in": list(sources)}}] if sources else []
-        where: Any = {"$and": limits} if len(limits) > 1 else limits[0] if limits else None
-        include: Any = ["documents", "metadatas"]
+        there = sum(item.chunks for item in self.sources if not sources or item.source in sources)
         try:
-            got: Any = self._collection.query(query_embeddings=[vector], n_results=most, where=where, include=include)
+            return self._nearest(vector, most, limits, there)
         except BaseException as error:
             raise _as_store_error(error) from error
-        return _as_chunks(got["ids"][0], got["documents"][0], got["metadatas"][0])
+
+    def _nearest(
+        self, vector: Any, most: int, limits: list[dict[str, Any]], there: int = 0, **more: Any
+    ) -> list[Document]:
+        """The `most` chunks nearest to a vector within `limits`; `there` are as many chunks as that, where it is known.
+
+        Chroma's graph has two blind spots, which are looked into where they show. A thousand rows of one and the same
+        vector (one text again and again) are linked with each other alone, and who comes among them finds no way out:
+        where a text is found so often, others are asked for beside it. And where fewer rows come than there are, a
+        small number of them is looked at one by one.
+        """
+
+        def ask(*beside: dict[str, Any]) -> list[tuple[float, Document]]:
+            within = [*limits, *beside]
+            where: Any = {"$and": within} if len(within) > 1 else within[0] if within else None
+            include: Any = ["documents", "metadatas", "distances"]
+            count = max(most, LEAST_ASKED)
+            got: Any = self._collection.query(
+                query_embeddings=[vector], n_results=count, where=where, include=include, **more
+            )
+            chunks = _as_chunks(got["ids"][0], got["documents"][0], got["metadatas"][0])
+            return list(zip(got["distances"][0], chunks, strict=True))
+
+        found = ask()
+        times = Counter(chunk.metadata.get("digest") for _, chunk in found)
+        if often := sorted(str(digest) for digest, count in times.items() if digest and count > SAME_TEXT):
+            kept: Counter[Any] = Counter()
+            first: list[tuple[float, Document]] = []
+            again: list[tuple[float, Document]] = []
+            for distance, chunk in found:
+                kept[chunk.metadata.get("digest")] += 1
+                few = kept[chunk.metadata.get("digest")] <= SAME_TEXT
+                (first if few else again).append((distance, chunk))
+            known = {chunk.id for _, chunk in found}
+            others = [one for one in ask({"digest": {"$nin": often}}) if one[1].id not in known]
+            found = [*sorted([*first, *others], key=lambda one: one[0]), *again]
+        elif len(found) < min(most, there) and there <= PAGE and not more:
+            found = self._one_by_one(vector, limits)
+        return [chunk for _, chunk in found[:most]]
+
+    def _one_by_one(self, vector: Any, limits: list[dict[str, Any]]) -> list[tuple[float, Document]]:
+        """All rows within the limits with their cosine distances, nearest first."""
+        import numpy as np
+
+        where: Any = {"$and": limits} if len(limits) > 1 else limits[0] if limits else None
+        got: Any = self._collection.get(where=where, include=["documents", "metadatas", "embeddings"], limit=PAGE)
+        rows, asked = np.asarray(got["embeddings"], dtype=np.float32), np.asarray(vector, dtype=np.float32)
+        if not len(rows):
+            return []
+        lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(asked)
+        distances = 1 - rows @ asked / np.maximum(lengths, 1e-12)
+        chunks = _as_chunks(got["ids"], got["documents"], got["metadatas"])
+        return sorted(zip(distances.tolist(), chunks, strict=True), key=lambda one: one[0])
 
     def rows(self, ids: Sequence[str], hidden: Collection[str]) -> list[Document]:
         """The chunks with these ids that are there and not `hidden`."""
@@ -680,10 +736,10 @@ class Store:
         """The `most` chunks nearest to a vector that may be seen and fit LangChain's `filter`."""
         while True:
             hidden = self._hidden
-            shown: dict[str, Any] | None = {"revision": {"$nin": sorted(hidden)}} if hidden else None
-            both: Any = {"$and": [filter, shown]} if filter and shown else filter or shown
+            limits: list[dict[str, Any]] = [filter] if filter else []
+            limits += [{"revision": {"$nin": sorted(hidden)}}] if hidden else []
             try:
-                found = self.vector_store().similarity_search_by_vector(vector, most, both, **more)
+                found = self._nearest(vector, most, limits, 0 if filter else self.chunks, **more)
             except BaseException as error:
                 raise _as_store_error(error) from error
             if self._hidden is hidden:  # else a version took over in between, and its rows were left out

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,9 +187,16 @@ class AppStarter:
     def __init__(self) -> None:
         self._running: list[RunningApp] = []
 
-    def __call__(self, *flags: str, ready: bool = True, environment: dict[str, str] | None = None) -> RunningApp:
+    def __call__(
+        self,
+        *flags: str,
+        ready: bool = True,
+        environment: dict[str, str] | None = None,
+        program: tuple[str, ...] = (str(ROOT / "app.py"),),
+    ) -> RunningApp:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py"), "--port", "0", *flags],
+            [sys.executable, *program, "--port", "0", *flags],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -223,7 +231,9 @@ class AppStarter:
             if app.process.poll() is None:
                 app.process.kill()
             app.process.wait(30)
-            assert app.process.stdout
+            assert app.process.stdin and app.process.stdout
+            with suppress(OSError):  # what it did not read
+                app.process.stdin.close()
             app.process.stdout.close()
 
 

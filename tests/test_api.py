@@ -247,7 +247,7 @@ def test_a_reader_that_takes_nothing_is_let_go(served: Served, monkeypatch: pyte
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect((address.host, address.port or 80))
-        line.sendall(_handshake(f"{address.host}:{address.port}"))
+        line.sendall(handshake(f"{address.host}:{address.port}"))
         assert b" 101 " in line.recv(1000)  # a frame sent before this may be lost, and no client sends one
         question = b"What is a plan?"
         line.sendall(bytes([0x81, 0x80 | len(question)]) + b"\0\0\0\0" + question)
@@ -449,16 +449,16 @@ def by_stream(served: Served, question: str) -> dict[str, Any]:
         assert reply.status_code in (422, 429)
         refused: dict[str, Any] = reply.json()
         return refused
-    return _added([json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: ")])
+    return added([json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: ")])
 
 
 def by_socket(served: Served, question: str) -> dict[str, Any]:
     with connect(served.socket_url) as ws:
         ws.send(question)
-        return _added(frames(ws))
+        return added(frames(ws))
 
 
-def _added(got: list[dict[str, Any]]) -> dict[str, Any]:
+def added(got: list[dict[str, Any]]) -> dict[str, Any]:
     return {**got[-1], "answer": "".join(frame.get("message", "") for frame in got)}
 
 
@@ -782,7 +782,7 @@ def test_other_sites_cannot_open_the_socket(served: Served, origin: str) -> None
         assert frames(ws)[-1]["sources"]
 
 
-def _handshake(host: str) -> bytes:
+def handshake(host: str) -> bytes:
     upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
     return f"GET /chat HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode()
 
@@ -790,7 +790,7 @@ def _handshake(host: str) -> bytes:
 def test_a_name_that_points_here_cannot_open_the_socket(served: Served) -> None:
     address = httpx.URL(served.url)
     with socket.create_connection((address.host, address.port or 80), 10) as line:
-        line.sendall(_handshake("evil.example"))
+        line.sendall(handshake("evil.example"))
         assert b" 403 " in line.recv(1000)
 
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 import app as page
+from rag.store import DataFolder, check_index
 from tests.conftest import ROOT, AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 
@@ -135,15 +136,22 @@ def test_a_second_start_embeds_nothing_and_a_signal_ends_it_tidily(start_app: Ap
     assert "Traceback" not in "".join(first.output + second.output)
 
 
-def test_two_processes_do_not_share_a_folder(embedded: RunningApp, tmp_path: Path, start_app: AppStarter) -> None:
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.soak)])
+def test_two_processes_do_not_share_a_folder(tmp_path: Path, start_app: AppStarter, times: int) -> None:
     flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md")
     first = start_app(*flags)
-    second = run_app(*flags)
-    assert second.returncode == 1
-    assert f"process {first.process.pid}" in second.stderr
-    assert first.url in second.stderr
-    assert len(second.stderr.strip().splitlines()) == 1
-    assert first.health()["ready"] is True
+    chunks = first.health()["chunks"]
+    for _ in range(times):
+        second = run_app(*flags)
+        assert second.returncode == 1
+        assert f"process {first.process.pid}" in second.stderr
+        assert first.url in second.stderr
+        assert len(second.stderr.strip().splitlines()) == 1
+        assert first.health()["ready"] is True
+        assert httpx.get(f"{first.url}predict?query=What%20is%20ReAct", timeout=60).status_code == 200
+    assert first.health()["chunks"] == chunks
+    assert start_app.stop(first) == 0
+    assert check_index(DataFolder(tmp_path / "data")) == ""
 
 
 def run_app(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:

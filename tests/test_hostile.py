@@ -12,6 +12,7 @@ import io
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -32,7 +33,7 @@ from rag.loader import expand_source, load_source
 from rag.parser import Parser
 from rag.settings import Settings
 from rag.store import DataFolder
-from tests.conftest import Pages, make_settings
+from tests.conftest import ROOT, Pages, make_settings
 from tests.test_formats import BOOK, ENTITIES, bomb_of, slides, workbook, zipped
 from tests.test_loader import LETTER, altered, pdf, write_pdf
 
@@ -523,6 +524,53 @@ def test_a_compressed_answer_that_unfolds(layers: int, pages: Pages, settings: S
     coding = ", ".join(["gzip"] * layers)
     pages.pages["/x"] = (200, {"Content-Encoding": coding}, body)
     assert ("larger than 50 MiB" if layers == 1 else "not asked for") in outcome(f"{pages.url}/x", settings)
+
+
+WEIGHED = """
+import re, sys
+from pathlib import Path
+from tests.conftest import make_settings
+from tests.test_hostile import outcome
+
+def most():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+settings = make_settings(Path(sys.argv[1]))
+assert outcome(sys.argv[2] + "/page", settings) == ""
+for path in sys.argv[3:]:
+    before = most()
+    said = outcome(path, settings)
+    print(most() - before, said, flush=True)
+"""
+ROOM = 14 * 2**20
+"""Bytes beside what a page may have, 50 MiB: a growing array of bytes holds an eighth more."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_pages_without_end_take_no_more_memory_than_a_page_may_have(pages: Pages, tmp_path: Path) -> None:
+    """Looked at in a process of its own, whose memory is counted at its most."""
+    bomb = gzip.compress(b"<p>" + b"\0" * (300 * 2**20), 6)
+    pages.pages |= {"/page": "<p>A page.</p>", "/bomb": (200, {"Content-Encoding": "gzip"}, bomb)}
+    chunked = HTML + b"Transfer-Encoding: chunked\r\n\r\n"
+    endless = [
+        Slow(HTML + b"Content-Length: 1073741824\r\n\r\n", b"x" * 2**20, 0.0),
+        Slow(chunked, b"100000\r\n" + b"x" * 2**20 + b"\r\n", 0.0),
+        Slow(HTML, b"X-A: " + b"b" * 100_000 + b"\r\n", 0.0),
+    ]
+    try:
+        urls = [*(server.url for server in endless), f"{pages.url}/bomb"]
+        command = [sys.executable, "-c", WEIGHED, str(tmp_path), pages.url, *urls]
+        ended = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
+        )
+        assert ended.returncode == 0, ended.stderr
+        grown = [int(line.split()[0]) for line in ended.stdout.splitlines()]
+        print(f"\n{ended.stdout}")
+        assert len(grown) == len(urls) and max(grown) <= rag.loader.LARGEST_FILE + ROOM
+        assert all(len(line.split()) > 3 for line in ended.stdout.splitlines()), "each is refused in words"
+    finally:
+        for server in endless:
+            server.close()
 
 
 @pytest.mark.parametrize(

@@ -393,3 +393,32 @@ def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
                 assert len(set(found)) == 1, f"two versions at once: {source}"
         finally:
             library.close()
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_a_text_that_stands_there_a_thousand_times_hides_no_other(library: Library, tmp_path: Path, k: int) -> None:
+    """Rows of one vector are linked with each other alone in Chroma's graph, and shut out what was there before."""
+    library.add(write(tmp_path / "a.md", MOON))
+    library.add(write(tmp_path / "b.csv", "river,sea", *["The river runs to the sea." + "." * 60] * 1200))
+    assert library.store.chunks > 1000
+    assert library.find("moon", k)[0].startswith("The moon")
+    first, *_ = library.store.nearest(library.embeddings.embed_query("moon"), k, ())
+    assert first.page_content.startswith("The moon")
+    assert len(library.find("river", 50)) == 50 or k == 1
+
+
+def test_a_row_that_a_limited_search_misses_is_looked_at(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chroma's search is made to find nothing, as it may among rows that no question may see."""
+    library.add(write(tmp_path / "a.md", MOON, RIVER, CHEESE))
+    library.store.hide("0" * 20)
+    real = library.store._collection.query
+
+    def blind(**given: object) -> object:
+        got = real(**given)  # type: ignore[arg-type]
+        return {name: [each[0][:1]] if each else each for name, each in got.items() if name != "included"}
+
+    monkeypatch.setattr(library.store._collection, "query", blind)
+    first, *others = library.find("cheese", 3)
+    assert first.startswith("The cheese") and len(others) == 2

@@ -1,0 +1,87 @@
+"""One file of very many chunks: all of them are there, in batches; cancelled, it ends soon and leaves nothing half."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag.assistant import Assistant
+from rag.ingest import BATCH
+from rag.store import PAGE
+from tests.conftest import PaperEmbeddings, make_settings, wait_until
+
+LONG = 20_000
+SHORT = 6000
+"""More than Chroma takes in one call."""
+CANCEL_SECONDS = 2.0
+
+
+class Noticing(PaperEmbeddings):
+    """Embeddings that say when so many texts were embedded; how many they get at once is noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most, self.limit, self.reached = 0, 0, threading.Event()
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.most = max(self.most, len(texts))
+        vectors = super().embed_documents(texts)
+        if self.limit and len(self.embedded) >= self.limit:
+            self.reached.set()
+        return vectors
+
+
+@pytest.fixture
+def assistant(tmp_path: Path) -> Iterator[Assistant]:
+    settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=100, chunk_overlap=0)
+    made = Assistant(settings, embeddings=Noticing())
+    made.start(chat=False)
+    wait_until(lambda: made.library is not None, 30, lambda: str(made.status()))
+    yield made
+    made.close()
+
+
+def write(path: Path, parts: int, edition: str = "first") -> str:
+    line = f"The moon of the {edition} edition pulls the sea on every shore, in part"
+    path.write_text("\n\n".join(f"{line} {number:06}." for number in range(parts)), encoding="utf-8")
+    return str(path)
+
+
+def chunks(assistant: Assistant) -> dict[str, int]:
+    return {Path(item.source).name: item.chunks for item in assistant.sources}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("parts", [SHORT, pytest.param(LONG, marks=pytest.mark.soak)])
+def test_a_file_of_very_many_chunks(assistant: Assistant, tmp_path: Path, parts: int) -> None:
+    library, embeddings = assistant.library, assistant._embeddings
+    assert library and isinstance(embeddings, Noticing) and parts > PAGE
+    library.add([write(tmp_path / "small.md", 3)], private=True)
+    began = time.monotonic()
+    library.add([write(tmp_path / "large.md", parts)], private=True)
+    wait_until(lambda: not library.busy, 300, lambda: str(assistant.status()))
+    took = time.monotonic() - began
+    assert chunks(assistant) == {"small.md": 3, "large.md": parts}, library.entries()
+    assert assistant._store and assistant._store._collection.count() == parts + 3
+    assert len(embeddings.embedded) == parts + 3 and embeddings.most <= BATCH
+    rows = assistant._store.rows_of(str(tmp_path / "large.md")).current
+    assert [row.page_content[-7:-1] for row in rows] == [f"{number:06}" for number in range(parts)]
+    assert not assistant.failed
+
+    embeddings.limit, texts = len(embeddings.embedded) + parts // 2, len(embeddings.embedded)
+    library.add([write(tmp_path / "large.md", parts, "second"), write(tmp_path / "other.md", parts)], private=True)
+    assert embeddings.reached.wait(120)
+    stopping = time.monotonic()
+    library.cancel()
+    wait_until(lambda: not library.busy, 60)
+    stopped = time.monotonic() - stopping
+    more = len(embeddings.embedded) - texts
+    print(f"\n{parts} chunks in {took:.0f} s; cancelled after {more} more, which took {stopped:.2f} s")
+    assert stopped <= CANCEL_SECONDS
+    assert chunks(assistant) == {"small.md": 3, "large.md": parts}
+    found = assistant._store.vector_store().similarity_search("moon", 50)
+    assert len(found) == 50 and not any("second edition" in item.page_content for item in found)

@@ -1,0 +1,83 @@
+"""What the library does not answer, through the app: it says so, and no model is asked; the engine's record tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import app as page
+from bench.relevance import BUNDLED
+from rag.assistant import Assistant
+from tests.conftest import ROOT, make_settings, wait_until
+from tests.ollama_server import OllamaServer
+from tests.test_api import Served
+
+ASKED = 50
+ENOUGH = 45
+OWN_WORDS = ["I looked through", "nothing there answers"]
+
+
+def questions(kind: str) -> list[str]:
+    """Questions about other things than the documents, or (`near`) on their field and not answered by them."""
+    lines = (ROOT / "tests" / "data" / "relevance.jsonl").read_text(encoding="utf-8").splitlines()
+    cases: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    return [case["question"] for case in cases if case["kind"] == kind and not case.get("gold")][:ASKED]
+
+
+def serve(folder: Path, sources: tuple[str, ...]) -> Served:
+    server = OllamaServer(reply=lambda messages: ["An ", "invention."]).start()
+    given = {"model": "ollama:llama3", "embeddings": "embedded:all-minilm-l6-v2", "ollama_host": server.url}
+    assistant = Assistant(make_settings(folder, sources=sources, refuse=True, **given))
+    assistant.start()
+    blocks = page.serve(assistant)
+    wait_until(lambda: assistant._ingested and assistant._chain is not None, 90, lambda: str(assistant.status()))
+    return Served(str(blocks.local_url), server, assistant, blocks)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The documents of the project, which the questions were written for."""
+    made = serve(tmp_path_factory.mktemp("refusal"), tuple(str(path) for path in BUNDLED))
+    wait_until(lambda: made.assistant.ready, 90, lambda: str(made.assistant.status()))
+    yield made
+    made.close()
+
+
+def chats(served: Served) -> int:
+    return sum(record.path == "/api/chat" for record in served.server.requests)
+
+
+def ask_all(served: Served, asked: list[str]) -> list[dict[str, Any]]:
+    with httpx.Client(timeout=60) as client:
+        return [client.get(f"{served.url}predict", params={"query": each, "sources": "true"}).json() for each in asked]
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("kind", ["off-topic", pytest.param("near", marks=pytest.mark.soak)])
+def test_fifty_questions_that_the_library_does_not_answer(served: Served, kind: str) -> None:
+    """Of those on other things, 45 at least; of those on the same field fewer are told, and the figure is printed."""
+    asked, before = questions(kind), chats(served)
+    told = ask_all(served, asked)
+    refused = [answer for answer in told if answer["refused"]]
+    asked_of_model = chats(served) - before
+    print(f"\n{kind}: {len(refused)} of {len(asked)} are said to have no answer, {asked_of_model} went to the model")
+    assert all(words in answer["answer"] for answer in refused for words in OWN_WORDS)
+    assert asked_of_model == len(asked) - len(refused)
+    if kind == "off-topic":
+        assert len(asked) == ASKED and len(refused) >= ENOUGH
+
+
+def test_an_empty_library_answers_nothing_fifty_times_and_asks_no_model(tmp_path: Path) -> None:
+    made = serve(tmp_path, ())
+    try:
+        told = ask_all(made, questions("off-topic"))
+        assert [answer["code"] for answer in told] == ["nothing_indexed"] * ASKED
+        assert all("Nothing is indexed yet" in answer["error"] for answer in told)
+        assert chats(made) == 0
+    finally:
+        made.close()
