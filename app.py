@@ -244,7 +244,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     editable=True,
                     save_history=True,
                     flagging_mode="manual",
-                    flagging_dir=str(assistant.settings.data_dir / "flagged"),  # the app's own folder may be read-only
+                    flagging_dir=str(_feedback_folder(assistant.settings)),
                     concurrency_limit=None,  # questions of all doors wait in one line, `rag.chain.Line`
                     show_progress="hidden",
                     api_visibility="private",
@@ -352,6 +352,11 @@ def show_status(status: dict[str, Any]) -> str:
         lines.append('<p class="wait">Meanwhile answers come from the guide on LLM agents that comes with the app.</p>')
     lines += [f'<p class="warn">{html.escape(text)}</p>' for text in status["notes"]]
     return "".join(lines)
+
+
+def _feedback_folder(settings: Settings) -> Path:
+    """Beside the app; in the data folder where the app's own may not be written to, as in the image."""
+    return (HERE / ".gradio" if os.access(HERE / ".gradio", os.W_OK) else settings.data_dir) / "flagged"
 
 
 def _what_is_asked(settings: Settings) -> str:

@@ -365,6 +365,8 @@ class FittedChatOllama(ChatOllama):
 class InstructedOllamaEmbeddings(OllamaEmbeddings):
     """`OllamaEmbeddings` with the instructions of the model's card, that refuses what Ollama would cut in silence."""
 
+    keep_alive: Any = None
+    """A duration in words, too, which Ollama takes and langchain-ollama 1.1.0 does not."""
     query_instruction: str = ""
     document_instruction: str = ""
 

@@ -135,6 +135,13 @@ class Settings(BaseSettings):
     log_text: bool = Field(False, description="Let questions and answers into the log")
     root_path: str = Field("", description="Path under which a proxy serves the app, such as `/chat`")
 
+    @field_validator("keep_alive")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        if not re.fullmatch(r"-?\d+|-?(\d+(\.\d+)?(ns|us|ms|s|m|h))+", value):
+            raise ValueError("a duration such as 30m or 1h30m, or a number of seconds; -1 is for good")
+        return value
+
     @field_validator("sources", "page_classes", "allow_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -129,14 +129,17 @@ def widened(weights: Path) -> Path:
     written as fast as before, for half as much memory again. Eight bits hold what four did: nothing is lost.
     """
     wide = weights.with_name(weights.name.replace("Q4_1", "Q8_0"))
+    unfinished = wide.with_suffix(".unfinished")
     try:
         with FileLock(f"{wide}.lock"):
             if not wide.exists():
-                unfinished = wide.with_suffix(".unfinished")
-                _widen(weights, unfinished)
-                os.replace(unfinished, wide)
-    except Exception:
-        log.exception("making %s", wide)
+                try:
+                    _widen(weights, unfinished)
+                    os.replace(unfinished, wide)
+                finally:
+                    unfinished.unlink(missing_ok=True)
+    except Exception as error:  # no room, no right to write, not these weights: the app works without it
+        log.warning("%s could not be made (%s: %s)", wide, type(error).__name__, error)
         return weights
     return wide
 

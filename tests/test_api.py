@@ -30,7 +30,7 @@ from websockets.sync.client import ClientConnection, connect
 import app as page
 from rag.__main__ import main as command_line
 from rag.assistant import Assistant
-from tests.browser import PageInThread
+from tests.browser import PageInThread, begin_anew
 from tests.conftest import ROOT, PaperEmbeddings, make_settings, wait_until
 from tests.ollama_server import OllamaServer, Record
 
@@ -511,7 +511,7 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
 
     def ask() -> dict[str, Any]:
         page = browser.page
-        page.reload()
+        begin_anew(page)
         page.get_by_role("textbox", name="Question").fill(question)
         page.get_by_role("textbox", name="Question").press("Enter")
         note = page.locator("#conversation").get_by_text(re.compile("^(Sources ·|⚠)")).first

@@ -129,6 +129,8 @@ def test_a_second_start_embeds_nothing_and_a_signal_ends_it_tidily(start_app: Ap
         assert start_app.stop(first, signal.SIGTERM) == 0
         embeds = len([item for item in server.requests if item.path == "/api/embed"])
         assert embeds > 0
+        asked = [item.body for item in server.requests if item.path == "/api/embed"]
+        assert {body["keep_alive"] for body in asked} == {"30m"}
         second = start_app(*flags, environment={"OLLAMA_HOST": server.url})
         assert second.health()["chunks"] >= 12
         assert start_app.stop(second, signal.SIGINT) == 0

@@ -23,8 +23,10 @@ from typing import Any
 
 import pytest
 
+from rag.embedded import ChatEngine
 from rag.errors import EngineError
-from rag.weights import MINILM_TOKENIZER, Weights, fetch_weights, is_whole
+from rag.settings import load_settings
+from rag.weights import MINILM_TOKENIZER, SMOLLM2, Weights, fetch_weights, is_whole, widened
 from tests.conftest import ROOT
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -281,3 +283,26 @@ def test_killed_half_way(index: Index, folder: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
+
+
+def test_weights_that_cannot_be_widened_are_used_as_they_are(tmp_path: Path) -> None:
+    weights = tmp_path / "model.Q4_1.gguf"
+    weights.write_bytes(b"GGUF and nothing more")
+    assert widened(weights) == weights
+    assert [path.name for path in tmp_path.glob("*.gguf")] == ["model.Q4_1.gguf"]
+
+
+def test_a_damaged_wide_file_does_not_keep_the_engine_from_starting(tmp_path: Path) -> None:
+    """The child answers from the weights as they were fetched, and the damaged file is gone."""
+    folder = load_settings().cache_dir
+    weights = fetch_weights(SMOLLM2, folder)
+    (tmp_path / weights.name).symlink_to(weights)
+    wide = tmp_path / widened(weights).name
+    wide.write_bytes(widened(weights).read_bytes()[:1_000_000])
+    engine = ChatEngine("smollm2-135m-instruct", tmp_path)
+    try:
+        engine.start()
+        assert engine.running
+        assert not wide.exists()
+    finally:
+        engine.close()
