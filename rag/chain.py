@@ -149,6 +149,7 @@ def build_chain(
         yield {"asked": asked}
         given["sources"] = await retrieve(given, retriever)
         yield {"sources": given["sources"]}
+        await asyncio.sleep(0)  # they are shown now, and not with the first token
         if decide is not None:
             course = await decide(given)
             if course.sources != given["sources"]:

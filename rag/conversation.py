@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.api import link_of, quote_of
 from rag.chain import Update
-from rag.errors import RagError
+from rag.errors import QuestionError, RagError
 from rag.grounding import Sentence
 from rag.loader import GUIDE, is_url
 
@@ -72,8 +72,13 @@ def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
 
     Notes under an answer (sources, failures) carry a title in their metadata and are no part of the conversation, and
     neither are the marks in it.
+
+    Raises:
+        QuestionError: it is no list of turns.
     """
     messages: list[BaseMessage] = []
+    if not isinstance(history, (list, tuple)) or not all(isinstance(turn, dict) for turn in history):
+        raise QuestionError('The history does not fit: it is a list of turns, {"role", "content"} each.')
     for turn in history:
         content = turn.get("content")
         parts = content if isinstance(content, list) else [content]

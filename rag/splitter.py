@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,8 @@ from rag.loader import section_at
 from rag.settings import Settings
 from rag.store import Record
 
+MOST_COMPARED = 5_000_000
+"""Pairs of lines that are the same in an old and a new text, at most, for the two to be compared: seconds of work."""
 LONGEST_HEADING = 200
 """Characters of title and headings that are embedded with a chunk."""
 
@@ -69,10 +73,11 @@ def _kept(old_text: str, spans: list[tuple[int, int]], text: str) -> list[tuple[
     if not spans or old_text == text:
         return spans
     same = [(start, stop, move) for start, stop, move in _same_lines(old_text, text) if start < stop]
+    begins = [begin for begin, _, _ in same]
     found = []
     for start, stop in spans:
-        move = next((move for begin, end, move in same if begin <= start and stop <= end), None)
-        if move is not None:
+        _, end, move = same[bisect_right(begins, start) - 1] if begins and begins[0] <= start else (0, -1, 0)
+        if stop <= end:
             found.append((start + move, stop + move))
     return found
 
@@ -81,6 +86,7 @@ def _same_lines(old_text: str, text: str) -> list[tuple[int, int, int]]:
     """Stretches of lines that both texts have: where each begins and ends in the old one, and how far it moved.
 
     What both begin and end with is cut off first: comparing takes time with the square of the lines that are alike.
+    Where these are very many, nothing more is compared, and what has changed in between is embedded anew.
     """
     old_lines, lines = old_text.splitlines(keepends=True), text.splitlines(keepends=True)
     old_at, at = _starts(old_lines), _starts(lines)
@@ -89,11 +95,13 @@ def _same_lines(old_text: str, text: str) -> list[tuple[int, int, int]]:
     most -= head
     tail = next((number for number in range(most) if old_lines[-1 - number] != lines[-1 - number]), most)
     old_end, end = len(old_lines) - tail, len(lines) - tail
-    blocks = difflib.SequenceMatcher(None, old_lines[head:old_end], lines[head:end], autojunk=False)
     found = [(0, head, 0)]
-    found += [(head + block.a, head + block.a + block.size, head + block.b) for block in blocks.get_matching_blocks()]
+    before, after = Counter(filter(str.strip, old_lines[head:old_end])), Counter(filter(str.strip, lines[head:end]))
+    if sum(count * after[line] for line, count in before.items()) <= MOST_COMPARED:
+        blocks = difflib.SequenceMatcher(str.isspace, old_lines[head:old_end], lines[head:end], autojunk=False)
+        found += [(head + each.a, head + each.a + each.size, head + each.b) for each in blocks.get_matching_blocks()]
     found.append((old_end, len(old_lines), end))
-    return [(old_at[start], old_at[stop], at[there] - old_at[start]) for start, stop, there in found]
+    return sorted((old_at[start], old_at[stop], at[there] - old_at[start]) for start, stop, there in found)
 
 
 def _starts(lines: list[str]) -> list[int]:

@@ -109,7 +109,7 @@ async def ask_all(numbers: range, url: str, counts: Counter[str]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("questions", [150, pytest.param(LONG, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("questions", [60, pytest.param(LONG, marks=pytest.mark.soak)])
 def test_many_questions_leave_nothing_behind(start_app: AppStarter, tmp_path: Path, questions: int) -> None:
     (tmp_path / "notes.md").write_text("# Notes\n\nThe answer to each question is a row of numbers.", encoding="utf-8")
     with OllamaServer(reply=numbered) as server:

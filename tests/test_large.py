@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from langchain_core.documents import Document
 
 from rag.assistant import Assistant
 from rag.ingest import BATCH
-from rag.store import PAGE
+from rag.splitter import split_documents
+from rag.store import PAGE, Record
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 
 LONG = 20_000
@@ -56,7 +58,8 @@ def chunks(assistant: Assistant) -> dict[str, int]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("parts", [SHORT, pytest.param(LONG, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("parts", [SHORT, LONG])
 def test_a_file_of_very_many_chunks(assistant: Assistant, tmp_path: Path, parts: int) -> None:
     library, embeddings = assistant.library, assistant._embeddings
     assert library and isinstance(embeddings, Noticing) and parts > PAGE
@@ -85,3 +88,14 @@ def test_a_file_of_very_many_chunks(assistant: Assistant, tmp_path: Path, parts:
     assert chunks(assistant) == {"small.md": 3, "large.md": parts}
     found = assistant._store.vector_store().similarity_search("moon", 50)
     assert len(found) == 50 and not any("second edition" in item.page_content for item in found)
+
+
+@pytest.mark.timeout(60)  # it took many minutes
+def test_a_large_file_that_changed_everywhere_is_compared_soon(tmp_path: Path) -> None:
+    """Comparing takes time with the square of the lines that are alike: empty ones, the same row again and again."""
+    texts = ["\n\n".join(f"In {edition}, {number} |\n\n---" for number in range(10_000)) for edition in ("one", "two")]
+    old, new = (Record("large.md", "Large", [(text, {})]) for text in texts)
+    row = Document("In one, 0 |", metadata={"start_index": 0})
+    chunks = split_documents(new, make_settings(tmp_path), old, [row])
+    assert "In two, 9999 |" in chunks[-1].page_content
+    assert not any("In one" in chunk.page_content for chunk in chunks)
