@@ -322,8 +322,7 @@ def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
 
 def name_chat_models(assistant: Assistant) -> list[str]:
     """The chat models that a conversation can go on with, the app's own first."""
-    others = [model.name for model in assistant.models() if model.use == "chat"]
-    return [assistant.names.chat, *(name for name in others if name != assistant.names.chat)]
+    return [assistant.names.chat, *(name for name in assistant.chat_models() if name != assistant.names.chat)]
 
 
 def show_status(status: dict[str, Any]) -> str:

@@ -96,10 +96,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **more}
 
 
-def resident(what: str) -> float | None:
-    """Megabytes of this process, now (`VmRSS`) or at most (`VmHWM`); None where the system does not tell."""
+def resident(what: str, pid: int | str = "self") -> float | None:
+    """Megabytes of a process, now (`VmRSS`) or at most (`VmHWM`); None where the system does not tell."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return None
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
@@ -173,11 +173,7 @@ class Program:
 
     def peak_memory(self) -> float | None:
         """Megabytes that it had resident at most since `forget_peak`; None where the system does not tell."""
-        try:
-            told = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return None
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", told)[0]) / 1024
+        return resident("VmHWM", self.pid)
 
     def forget_peak(self) -> None:
         """Count the peak anew from here."""

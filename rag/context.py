@@ -99,21 +99,25 @@ _QUESTION = "\0"
 """Before a question among the sentences: models may have an instruction for it, and so another vector."""
 
 
+def _cache_of(embeddings: Embeddings) -> OrderedDict[str, Vectors]:
+    """The vectors of one model; to be called, read and written while `_keeping` is held."""
+    cache = next((cache for known, cache in _kept if known is embeddings), None)
+    if cache is None:
+        cache = OrderedDict()
+        _kept.append((embeddings, cache))
+    return cache
+
+
 def _known(embeddings: Embeddings, texts: Iterable[str]) -> dict[str, Vectors]:
     """The vectors that are remembered of these texts."""
     with _keeping:
-        cache = next((cache for known, cache in _kept if known is embeddings), None)
-        if cache is None:
-            cache = OrderedDict()
-            _kept.append((embeddings, cache))
+        cache = _cache_of(embeddings)
         return {text: cache[text] for text in texts if text in cache}
 
 
 def _keep(embeddings: Embeddings, vectors: Mapping[str, Vectors]) -> None:
     with _keeping:
-        cache = next((cache for known, cache in _kept if known is embeddings), None)
-        if cache is None:  # two others have come into use meanwhile
-            return
+        cache = _cache_of(embeddings)
         for text, vector in vectors.items():
             cache[text] = vector
             cache.move_to_end(text)
@@ -121,13 +125,13 @@ def _keep(embeddings: Embeddings, vectors: Mapping[str, Vectors]) -> None:
             cache.popitem(last=False)
 
 
-def _unit_vectors(texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> dict[str, Vectors]:
-    """Vectors at length 1, by their texts."""
+def at_length_one(vectors: Any) -> Vectors:
+    """A vector, or one a row, scaled to length 1."""
     import numpy as np
 
-    fresh = np.asarray(vectors, dtype=np.float32)
-    fresh /= np.maximum(np.linalg.norm(fresh, axis=1, keepdims=True), 1e-12)
-    return dict(zip(texts, fresh, strict=True))
+    array = np.asarray(vectors, dtype=np.float32)
+    scaled: Vectors = array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-12)
+    return scaled
 
 
 def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> Vectors:
@@ -140,7 +144,7 @@ def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> Vector
 
     vectors = _known(embeddings, sentences)
     if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in vectors]:
-        vectors |= _unit_vectors(missing, embeddings.embed_documents(missing))
+        vectors |= dict(zip(missing, at_length_one(embeddings.embed_documents(missing)), strict=True))
     _keep(embeddings, vectors)
     return np.stack([vectors[sentence] for sentence in sentences])
 
@@ -176,7 +180,7 @@ async def have_vectors(embeddings: Embeddings, question: str, sentences: Sequenc
     if key not in known:
         known[key] = np.asarray(await embeddings.aembed_query(question), dtype=np.float32)
     if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]:
-        known |= _unit_vectors(missing, await embeddings.aembed_documents(missing))
+        known |= dict(zip(missing, at_length_one(await embeddings.aembed_documents(missing)), strict=True))
     _keep(embeddings, known)
     return known[key]
 

@@ -353,8 +353,7 @@ class FittedChatOllama(ChatOllama):
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
     ) -> AsyncIterator[Mapping[str, Any] | str]:
         """What `ChatOllama` makes its chunks of: the parts of the reply, those that came together as one."""
-        params = self._chat_params(messages, stop, **kwargs)
-        body = {name: value for name, value in params.items() if value is not None}
+        body = _told_of(self._chat_params(messages, stop, **kwargs))
         client = self._async_client._client
         parts = read_parts(_url(client, "/api/chat"), body, **like(client))
         async with aclosing(parts) as stream:  # type: ignore[type-var]

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.context import have_vectors, question_vector, sentence_vectors, split_sentences
+from rag.context import at_length_one, have_vectors, question_vector, sentence_vectors, split_sentences
 from rag.errors import engine_error
 from rag.lexical import FUNCTION_WORDS, LexicalIndex, rarity, stem, surfaces
 from rag.store import DataFolder, IndexedSource
@@ -159,17 +159,10 @@ class Judge:
         Raises:
             EngineError: the embedding model failed.
         """
-        if verdict := _at_once(question, passages):
-            return verdict
-        for some in _looks(passages):
-            verdict = _weighed(self.signals(question, some, words))
-            if verdict.answers:
-                break
-        assert verdict
-        return verdict
+        return asyncio.run(self.tell(question, passages, words))
 
     async def tell(self, question: str, passages: Sequence[Document], words: LexicalIndex) -> Verdict:
-        """As a call; who is cancelled while the model embeds hangs up on it."""
+        """As a call, within an event loop; who is cancelled while the model embeds hangs up on it."""
         if verdict := _at_once(question, passages):
             return verdict
         if self._scale is None:
@@ -192,7 +185,7 @@ class Judge:
         scale = self._get_scale()
         asked = words.corrected(question)
         try:
-            vector = _unit(question_vector(self._embeddings, asked))
+            vector = at_length_one(question_vector(self._embeddings, asked))
             nearest = float((sentence_vectors(self._embeddings, _pieces_of(passages)) @ vector).max())
         except Exception as error:
             raise engine_error(error, *self._engine) from error
@@ -251,8 +244,8 @@ def measure(embeddings: Embeddings) -> Scale:
 
     pairs = [json.loads(line) for line in EVERYDAY_FILE.read_text(encoding="utf-8").splitlines()]
     sentences = [split_sentences(pair["passage"]) for pair in pairs]
-    questions = _unit([embeddings.embed_query(pair["question"]) for pair in pairs])
-    vectors = _unit(embeddings.embed_documents([sentence for group in sentences for sentence in group]))
+    questions = at_length_one([embeddings.embed_query(pair["question"]) for pair in pairs])
+    vectors = at_length_one(embeddings.embed_documents([sentence for group in sentences for sentence in group]))
     starts = np.cumsum([0, *map(len, sentences)])[:-1]
     nearest = np.maximum.reduceat(questions @ vectors.T, starts, axis=1)
     own = np.eye(len(pairs), dtype=bool)
@@ -365,15 +358,6 @@ def _pieces(text: str) -> list[str]:
         " ".join(text.split()) or "-"
     ]
     return [sentence[at : at + LONGEST] for sentence in sentences for at in range(0, len(sentence), LONGEST)]
-
-
-def _unit(vectors: Any) -> Array:
-    """Vectors at length 1."""
-    import numpy as np
-
-    array = np.asarray(vectors, dtype=np.float32)
-    scaled: Array = array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-12)
-    return scaled
 
 
 def _stems(passage: Document) -> set[str]:

@@ -660,16 +660,20 @@ class Store:
         """The `most` chunks nearest to a vector, none of them `hidden`; of these sources only, if any is given."""
         limits: list[dict[str, Any]] = [{"revision": {"$nin": sorted(hidden)}}] if hidden else []
         limits += [{"source": {"$in": list(sources)}}] if sources else []
-        there = sum(item.chunks for item in self.sources if not sources or item.source in sources)
         try:
-            return self._nearest(vector, most, limits, there)
+            return self._nearest(
+                vector,
+                most,
+                limits,
+                lambda: sum(item.chunks for item in self.sources if not sources or item.source in sources),
+            )
         except BaseException as error:
             raise _as_store_error(error) from error
 
     def _nearest(
-        self, vector: Any, most: int, limits: list[dict[str, Any]], there: int = 0, **more: Any
+        self, vector: Any, most: int, limits: list[dict[str, Any]], there: Callable[[], int], **more: Any
     ) -> list[Document]:
-        """The `most` chunks nearest to a vector within `limits`; `there` are as many chunks as that, where it is known.
+        """The `most` chunks nearest to a vector within `limits`; `there` counts the chunks that are, 0: not known.
 
         Chroma's graph has two blind spots, which are looked into where they show. A thousand rows of one and the same
         vector (one text again and again) are linked with each other alone, and who comes among them finds no way out:
@@ -678,8 +682,7 @@ class Store:
         """
 
         def ask(*beside: dict[str, Any]) -> list[tuple[float, Document]]:
-            within = [*limits, *beside]
-            where: Any = {"$and": within} if len(within) > 1 else within[0] if within else None
+            where = _all_of([*limits, *beside])
             include: Any = ["documents", "metadatas", "distances"]
             count = max(most, LEAST_ASKED)
             got: Any = self._collection.query(
@@ -701,7 +704,7 @@ class Store:
             known = {chunk.id for _, chunk in found}
             others = [one for one in ask({"digest": {"$nin": often}}) if one[1].id not in known]
             found = [*sorted([*first, *others], key=lambda one: one[0]), *again]
-        elif len(found) < min(most, there) and there <= PAGE and not more:
+        elif len(found) < most and not more and len(found) < there() <= self.folder.page:
             found = self._one_by_one(vector, limits)
         return [chunk for _, chunk in found[:most]]
 
@@ -709,8 +712,9 @@ class Store:
         """All rows within the limits with their cosine distances, nearest first."""
         import numpy as np
 
-        where: Any = {"$and": limits} if len(limits) > 1 else limits[0] if limits else None
-        got: Any = self._collection.get(where=where, include=["documents", "metadatas", "embeddings"], limit=PAGE)
+        got: Any = self._collection.get(
+            where=_all_of(limits), include=["documents", "metadatas", "embeddings"], limit=self.folder.page
+        )
         rows, asked = np.asarray(got["embeddings"], dtype=np.float32), np.asarray(vector, dtype=np.float32)
         if not len(rows):
             return []
@@ -739,7 +743,7 @@ class Store:
             limits: list[dict[str, Any]] = [filter] if filter else []
             limits += [{"revision": {"$nin": sorted(hidden)}}] if hidden else []
             try:
-                found = self._nearest(vector, most, limits, 0 if filter else self.chunks, **more)
+                found = self._nearest(vector, most, limits, lambda: 0 if filter else self.chunks, **more)
             except BaseException as error:
                 raise _as_store_error(error) from error
             if self._hidden is hidden:  # else a version took over in between, and its rows were left out
@@ -756,6 +760,11 @@ class Store:
             self._client.close()  # type: ignore[attr-defined,unused-ignore]
         except BaseException:
             log.exception("closing the vector store")
+
+
+def _all_of(limits: Sequence[dict[str, Any]]) -> Any:
+    """Chroma's filter for what is within all the limits; None where there is none."""
+    return {"$and": list(limits)} if len(limits) > 1 else limits[0] if limits else None
 
 
 def _as_chunks(ids: Any, texts: Any, metadatas: Any) -> list[Document]:

@@ -71,7 +71,11 @@ def serve(folder: Path, **given: Any) -> Served:
     server.start()
     defaults = {"model": "ollama:llama3", "embeddings": "openai:paper", "sources": (str(folder / "notes.md"),)}
     settings = make_settings(folder, **{**defaults, "ollama_host": server.url, **given})
-    assistant = Assistant(settings, embeddings=PaperEmbeddings())
+    return started(Assistant(settings, embeddings=PaperEmbeddings()), server)
+
+
+def started(assistant: Assistant, server: OllamaServer) -> Served:
+    """It served, once it answers."""
     assistant.start()
     blocks = page.serve(assistant)
     wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
@@ -403,11 +407,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         encoding="utf-8",
     )
     given = {"sources": (str(folder / "numbers.txt"),), "prompt_file": folder / "prompt.txt", "mcp": True}
-    assistant = Assistant(make_settings(folder, **given))
-    assistant.start()
-    blocks = page.serve(assistant)
-    wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
-    made = Served(str(blocks.local_url), OllamaServer(), assistant, blocks)
+    made = started(Assistant(make_settings(folder, **given)), OllamaServer())
     yield made
     made.close()
 

@@ -16,11 +16,10 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-import app as page
 from rag.assistant import Assistant
-from tests.conftest import make_settings, wait_until
+from tests.conftest import make_settings
 from tests.ollama_server import OllamaServer
-from tests.test_api import Served, added, frames
+from tests.test_api import Served, added, frames, started
 from tests.test_injection import FENCES, MARKERS
 
 LONG = 200
@@ -62,11 +61,7 @@ QUICK = ["NUL", "lone surrogates", "empty", "marks of a template", "a bad role",
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The embedded models; answers are short, as it is the prompts that matter."""
-    assistant = Assistant(make_settings(tmp_path_factory.mktemp("prompts"), max_tokens=16))
-    assistant.start()
-    blocks = page.serve(assistant)
-    wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
-    made = Served(str(blocks.local_url), OllamaServer(), assistant, blocks)
+    made = started(Assistant(make_settings(tmp_path_factory.mktemp("prompts"), max_tokens=16)), OllamaServer())
     yield made
     made.close()
 
