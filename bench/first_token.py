@@ -32,12 +32,16 @@ async def _article(assistant: Any, question: str) -> tuple[float, float]:
     found = await dense.ainvoke(question)
     context = "\n\n".join(document.page_content for document in found)
     first, tokens = 0.0, 0
-    async for piece in (PROMPT | model | StrOutputParser()).astream({"question": question, "context": context}):
-        if piece:
-            first = first or time.monotonic()
-            tokens += 1
-            if tokens == 40:
-                break
+    asked = {"question": question, "context": context}
+    async with aclosing(
+        (PROMPT | model | StrOutputParser()).astream(asked)
+    ) as pieces:  # what is left of it would go on
+        async for piece in pieces:
+            if piece:
+                first = first or time.monotonic()
+                tokens += 1
+                if tokens == 40:
+                    break
     return first - began, (tokens - 1) / (time.monotonic() - first) if tokens > 1 else 0.0
 
 

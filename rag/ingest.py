@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.errors import EngineError, SourceError, TextTooLong, engine_error
+from rag.errors import EngineError, RagError, SourceError, TextTooLong, engine_error
 from rag.fetch import Page
 from rag.loader import load_source
 from rag.settings import Settings
@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 """Called with the source, the chunks done and the chunks there are."""
+
+Vectors = dict[str, list[float]]
+"""Vectors by the digest of their chunk."""
+Embedded = tuple[Document, list[float], Document]
+"""A piece, its vector, and the chunk that it is a piece of: most often itself."""
 
 BATCH = 32
 """Chunks embedded in one request: progress and cancelling happen between two."""
@@ -69,8 +74,26 @@ class Ingest:
             private=named_at_start,
         )
 
-    def index(self, record: Record, progress: Progress) -> int:
+    def chunks_ahead(self, record: Record) -> list[Document]:
+        """The chunks of a source that is new; of any other it depends on what is indexed at its turn."""
+        if self.cancelled.is_set() or self.store.folder.read(record.source) is not None:
+            return []
+        return split_documents(record, self._settings, None, [])
+
+    def embed_ahead(self, chunks: Sequence[Document]) -> Vectors:
+        """The vectors of chunks, `BATCH` at most, computed while another source is written.
+
+        None where that fails: the source's own turn comes, and tells.
+        """
+        try:
+            return {piece.metadata["digest"]: vector for piece, vector, _ in self._embed(chunks)}
+        except RagError:
+            return {}
+
+    def index(self, record: Record, progress: Progress, ahead: Callable[[], Vectors] = dict) -> int:
         """Index what was loaded unless exactly this is indexed already. Returns the chunks embedded.
+
+        `ahead` gives vectors of it by digest, those of `embed_ahead`, as soon as there are any.
 
         Raises:
             EngineError: the embedding model failed; the next start finishes it. What was indexed before stays.
@@ -81,7 +104,7 @@ class Ingest:
             return 0
         self.store.folder.check_space()
         self.store.folder.write_unfinished(record)
-        return self._index(record, progress)
+        return self._index(record, progress, ahead())
 
     def missing(self) -> list[str]:
         """The sources whose records are whole and not in the index: those of another index."""
@@ -97,7 +120,7 @@ class Ingest:
         if record is None or self.store.has(record):
             return 0
         self.store.folder.check_space()
-        return self._index(record, progress, finish=False)
+        return self._index(record, progress, {}, finish=False)
 
     def unfinished(self) -> list[str]:
         """The sources that are loaded and not whole in the index: after a kill, a rebuild, an engine that failed."""
@@ -110,9 +133,9 @@ class Ingest:
             RagError: as `index`.
         """
         record = self.store.folder.read(source, unfinished=True)
-        return self._index(record, progress) if record else self.copy(source, progress)
+        return self._index(record, progress, {}) if record else self.copy(source, progress)
 
-    def _index(self, record: Record, progress: Progress, *, finish: bool = True) -> int:
+    def _index(self, record: Record, progress: Progress, ahead: Vectors, *, finish: bool = True) -> int:
         """Write a revision's rows, hidden, then let it take over. Returns the chunks embedded."""
         rows = self.store.rows_of(record.source)
         chunks = split_documents(record, self._settings, self.store.folder.read(record.source), rows.current)
@@ -129,7 +152,7 @@ class Ingest:
             vectors: dict[int, list[tuple[Document, Any]]]
             vectors = {id(chunk): [(chunk, rows.vectors.get(chunk.metadata["digest"]))] for chunk in batch}
             vectors |= {id(chunk): [] for chunk in fresh}
-            for piece, vector, chunk in self._embed(fresh) if fresh else ():
+            for piece, vector, chunk in _found(fresh, ahead) or self._embed(fresh):
                 vectors[id(chunk)].append((piece, vector))
                 rows.vectors[piece.metadata["digest"]] = vector
                 embedded += 1
@@ -145,8 +168,10 @@ class Ingest:
             self.store.discard(revision)
         return embedded
 
-    def _embed(self, chunks: Sequence[Document]) -> Iterator[tuple[Document, list[float], Document]]:
-        """(piece, vector, chunk it is of) in order; a chunk too long for the model comes in pieces, never cut."""
+    def _embed(self, chunks: Sequence[Document]) -> Iterator[Embedded]:
+        """A chunk too long for the model comes in pieces, never cut."""
+        if not chunks:
+            return
         try:
             vectors = self._embeddings.embed_documents([embedded_text(chunk) for chunk in chunks])
         except TextTooLong:
@@ -166,6 +191,14 @@ class Ingest:
                 f"{self.store.engine[0]} gave {len(vectors)} vectors for {len(chunks)} texts; nothing was stored."
             )
         yield from zip(chunks, vectors, chunks, strict=True)
+
+
+def _found(chunks: Sequence[Document], vectors: Vectors) -> list[Embedded]:
+    """The chunks with their vectors, if there is one for each of them."""
+    digests = [chunk.metadata["digest"] for chunk in chunks]
+    if not vectors.keys() >= set(digests):
+        return []
+    return [(chunk, vectors[digest], chunk) for chunk, digest in zip(chunks, digests, strict=True)]
 
 
 def _halves(chunk: Document) -> list[Document]:

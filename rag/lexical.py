@@ -30,6 +30,9 @@ Hit = tuple[str, float]
 WRITER_BYTES = 15_000_000
 """Of tantivy's buffer, the least it takes."""
 
+MOST_WAITING = 64
+"""Chunks that are not written yet, at most: what a question may have to do first."""
+
 WINDOW, STEP = 50, 25
 """Words of a window of a chunk, which are about three sentences, and words from one to the next."""
 WINDOWS_SEEN = 4
@@ -192,25 +195,39 @@ class _State:
 
 
 class LexicalIndex:
-    """BM25 over the chunks of all sources, and over windows of them. Every method may be called from any thread."""
+    """BM25 over the chunks of all sources, and over windows of them. Every method may be called from any thread.
+
+    To write a change costs as much for a few chunks as for many: small ones wait for the next question, or for more.
+    """
 
     def __init__(self) -> None:
         english_words()  # now, and not at the first question
         self._chunks, self._windows = _Part(), _Part()
         self._changing = threading.Lock()
-        self._state = _State(self._chunks.now(), self._windows.now())
+        self._waiting: dict[str, list[tuple[str, str]]] = {}
+        self._written = _State(self._chunks.now(), self._windows.now())
 
     def __len__(self) -> int:
         """Chunks that can be found."""
         return self._state.chunks.num_docs
 
+    @property
+    def _state(self) -> _State:
+        if self._waiting:
+            with self._changing:
+                self._write_waiting()
+        return self._written
+
     def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
         """A source is now these (row id, text), and what it was before is not found any more."""
-        self.fill([(row, source, text) for row, text in rows], gone=[source])
+        with self._changing:
+            self._waiting[source] = list(rows)
+            if sum(map(len, self._waiting.values())) >= MOST_WAITING:
+                self._write_waiting()
 
     def remove(self, source: str) -> None:
         """A source is not found any more."""
-        self.fill([], gone=[source])
+        self.replace(source, ())
 
     def fill(self, rows: Iterable[tuple[str, str, str]], gone: Collection[str] = ()) -> None:
         """Add (row id, source, text), of many sources at once; at the same moment, those `gone` are gone.
@@ -218,25 +235,35 @@ class LexicalIndex:
         The first of several lines of a text is its heading, which each of its windows has, too.
         """
         with self._changing:
-            writers = (self._chunks.writer, self._windows.writer)
-            try:
-                for source in gone:
-                    for writer in writers:
-                        writer.delete_documents_by_term("source", source)
-                for row, source, text in rows:
-                    first, line_break, rest = text.partition("\n")
-                    head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
-                    heading, stems = [stem(word) for word in head], [stem(word) for word in body]
-                    self._chunks.add(row, source, heading + stems, dict.fromkeys(head + body))
-                    for start in range(0, max(1, len(stems) - STEP), STEP):
-                        self._windows.add(row, source, heading + stems[start : start + WINDOW])
+            self._write_waiting()
+            self._write(rows, gone)
+
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            rows = ((row, source, text) for source, rows in self._waiting.items() for row, text in rows)
+            self._write(rows, self._waiting)
+            self._waiting = {}
+
+    def _write(self, rows: Iterable[tuple[str, str, str]], gone: Iterable[str]) -> None:
+        writers = (self._chunks.writer, self._windows.writer)
+        try:
+            for source in gone:
                 for writer in writers:
-                    writer.commit()
-            except BaseException:
-                for writer in writers:
-                    writer.rollback()
-                raise
-            self._state = _State(self._chunks.now(), self._windows.now())
+                    writer.delete_documents_by_term("source", source)
+            for row, source, text in rows:
+                first, line_break, rest = text.partition("\n")
+                head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
+                heading, stems = [stem(word) for word in head], [stem(word) for word in body]
+                self._chunks.add(row, source, heading + stems, dict.fromkeys(head + body))
+                for start in range(0, max(1, len(stems) - STEP), STEP):
+                    self._windows.add(row, source, heading + stems[start : start + WINDOW])
+            for writer in writers:
+                writer.commit()
+        except BaseException:
+            for writer in writers:
+                writer.rollback()
+            raise
+        self._written = _State(self._chunks.now(), self._windows.now())
 
     def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` row ids that match best, with their scores, best first; of the sources in `scope`, if any."""

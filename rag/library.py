@@ -1,7 +1,8 @@
 """The library: what the app knows, and the work of adding, refreshing and removing it.
 
-One thread works through what was asked for, source after source, and loads the next one while the current one is
-embedded. What waits or failed is remembered in the data folder, so that a restart goes on with it.
+One thread works through what was asked for, source after source. Meanwhile the next ones are loaded, and the beginning
+of each new one is embedded while the one before is written to the index. What waits or failed is remembered in the
+data folder, so that a restart goes on with it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from langchain_core.documents import Document
+
 from rag.backup import Backup
 from rag.crawl import find_pages
 from rag.errors import RagError, SourceError, SourceRefused, StoreError, StoreUnreachable, TextTooLong
 from rag.fetch import Page, normalised
-from rag.ingest import Cancelled, Ingest, Progress
+from rag.ingest import BATCH, Cancelled, Ingest, Progress, Vectors
 from rag.loader import GUIDE, expand_source, is_url
 from rag.settings import Settings
 from rag.shared import SharedFolder
@@ -30,6 +33,8 @@ from rag.store import DataFolder, Record
 log = logging.getLogger(__name__)
 
 State = Literal["waiting", "loading", "indexing", "ready", "failed"]
+AHEAD = 2
+"""Sources begun before the one at work is finished: one is loaded while one is embedded and one is written."""
 MOST_PAGES = 1000
 """Pages of one site that can be asked for at once."""
 
@@ -97,6 +102,24 @@ class Job:
     limit: int = 1
     page: Page | None = None
     loaded: bool = False
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A source as it is now, None where it is what is indexed; the first of its chunks, if it is new, of `total`."""
+
+    record: Record | None
+    chunks: Sequence[Document] = ()
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A job whose loading has begun, and after it the embedding of its first chunks."""
+
+    job: Job
+    loading: Future[Loaded]
+    embedding: Future[tuple[Ingest, Vectors]]
 
 
 class Library:
@@ -310,34 +333,39 @@ class Library:
         """
         self._ended = self._chunks = 0
         self._began = time.monotonic()
-        ahead: tuple[Job, Future[Record | None]] | None = None
-        loader = ThreadPoolExecutor(1, "rag-loader")
+        ahead: list[Coming] = []
+        loader = ThreadPoolExecutor(AHEAD, "rag-loader")
         try:
-            while job := self._next(ahead[0] if ahead else None):
+            while job := self._next(ahead):
                 self._tell(job.source, 0, 0)
-                loading = ahead[1] if ahead and ahead[0] is job else loader.submit(self._load, job)
-                ahead = self._do(job, loading, loader)
+                coming = next((one for one in ahead if one.job is job), None)
+                ahead = [one for one in ahead if one is not coming]
+                self._do(coming or self._begin(job, loader), ahead, loader)
         finally:
             loader.shutdown(wait=False, cancel_futures=True)
 
-    def _do(
-        self, job: Job, loading: Future[Record | None], loader: ThreadPoolExecutor
-    ) -> tuple[Job, Future[Record | None]] | None:
-        """Finish a job whose loading has begun, and begin to load the next one meanwhile."""
-        ahead = None
+    def _begin(self, job: Job, loader: ThreadPoolExecutor) -> Coming:
+        loading = loader.submit(self._load, job)
+        return Coming(job, loading, loader.submit(self._embed_ahead, loading))
+
+    def _do(self, coming: Coming, ahead: list[Coming], loader: ThreadPoolExecutor) -> None:
+        """Finish a job that has begun, and begin the next ones meanwhile."""
+        job = coming.job
         try:
-            record = loading.result()
+            loaded = coming.loading.result()
             if self._ingest.cancelled.is_set():
                 raise Cancelled
-            if following := self._peek():
-                ahead = (following, loader.submit(self._load, following))
+            while len(ahead) < AHEAD and (following := self._peek({one.job.source for one in ahead})):
+                ahead.append(self._begin(following, loader))
             embedded = None
             if job.loaded:
                 embedded = self._ingest.resume(job.source, self._note)
-            elif record is not None:
-                embedded = self._ingest.index(record, self._note)
+            elif loaded.record is not None:
+                if loaded.total:
+                    self._note(job.source, 0, loaded.total)
+                embedded = self._ingest.index(loaded.record, self._note, lambda: self._vectors(coming))
             self._folder.note_ended(job.source)
-            self.counts["unchanged" if embedded == 0 or (record is None and not job.loaded) else "indexed"] += 1
+            self.counts["unchanged" if embedded == 0 or (loaded.record is None and not job.loaded) else "indexed"] += 1
             self.embedded += embedded or 0
             if embedded is not None:
                 log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
@@ -366,7 +394,6 @@ class Library:
                 self._ended += 1
                 with suppress(StoreUnreachable):
                     self._remember()
-        return ahead
 
     def _put_back(self, job: Job) -> None:
         with self._lock:
@@ -375,16 +402,27 @@ class Library:
             else:
                 self._waiting = {job.source: job, **self._waiting}
 
-    def _load(self, job: Job) -> Record | None:
+    def _load(self, job: Job) -> Loaded:
         if job.loaded:
-            return None
+            return Loaded(None)
         if job.depth >= 0:
             self._find_pages(job)
-            return None
-        return self._ingest.load(job.source, named_at_start=job.private, page=job.page)
+            return Loaded(None)
+        record = self._ingest.load(job.source, named_at_start=job.private, page=job.page)
+        chunks = self._ingest.chunks_ahead(record) if record else []
+        return Loaded(record, chunks[:BATCH], len(chunks))
 
-    def _next(self, ahead: Job | None) -> Job | None:
-        """Take the next job that no other replica is at; the one loaded ahead where it is still wanted."""
+    def _embed_ahead(self, loading: Future[Loaded]) -> tuple[Ingest, Vectors]:
+        """Vectors of the first chunks of what is being loaded, and who gives them: another index has its own."""
+        ingest = self._ingest
+        return ingest, {} if loading.exception() else ingest.embed_ahead(loading.result().chunks)
+
+    def _vectors(self, coming: Coming) -> Vectors:
+        ingest, vectors = coming.embedding.result()
+        return vectors if ingest is self._ingest else {}
+
+    def _next(self, ahead: Sequence[Coming]) -> Job | None:
+        """Take the next job that no other replica is at; one that has begun where it is still wanted."""
         while job := self._pick(ahead):
             try:
                 if self._folder.take(job.source, waiting=not job.loaded):
@@ -399,25 +437,24 @@ class Library:
                 self._current = None
         return None
 
-    def _pick(self, ahead: Job | None) -> Job | None:
+    def _pick(self, ahead: Sequence[Coming]) -> Job | None:
         with self._lock:
             if self._closing:
                 raise Cancelled
             waiting = self._loaded or self._waiting
             source = next(iter(waiting), None)
-            if ahead is not None and waiting.get(ahead.source) is ahead:
-                source = ahead.source
+            source = next((one.job.source for one in ahead if waiting.get(one.job.source) is one.job), source)
             if source is None:
                 return None
             self._ingest.cancelled.clear()
             self._current = (source, "loading", 0, 0)
             return waiting.pop(source)
 
-    def _peek(self) -> Job | None:
+    def _peek(self, begun: set[str]) -> Job | None:
         with self._lock:
             if self._loaded:
                 return None
-            return next((job for job in self._waiting.values() if job.depth < 0), None)
+            return next((job for job in self._waiting.values() if job.depth < 0 and job.source not in begun), None)
 
     def _find_pages(self, job: Job) -> None:
         """Ask for the pages of a site; they are fetched already."""

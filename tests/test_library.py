@@ -98,10 +98,10 @@ def test_cancel_leaves_what_was_finished_and_what_was_there(assistant: Assistant
     assert library and isinstance(embeddings, Gated)
     pages.pages |= {"/a": f"<p>{MOON}</p>", "/b": f"<p>{MOON} halt</p>", "/c": f"<p>{RIVER}</p>"}
     library.add([f"{pages.url}/{name}" for name in "abc"], private=True)
-    assert embeddings.reached.wait(30)
+    assert embeddings.reached.wait(30)  # which may be while "a" is still being written
+    wait_until(lambda: (library.progress() or {"source": ""})["source"].endswith("/b"), 30)
     progress = library.progress()
-    assert progress and progress["source"].endswith("/b")
-    assert progress["sources_left"] == 2
+    assert progress and progress["sources_left"] == 2
     library.cancel()
     embeddings.gate.set()
     idle(assistant)
@@ -236,7 +236,7 @@ def test_what_is_cancelled_does_not_come_back_with_a_restart(tmp_path: Path, pag
     first = opened()
     assert first.library and isinstance(first._embeddings, Gated)
     first.library.add([f"{pages.url}/{name}" for name in "abc"], private=True)
-    assert first._embeddings.reached.wait(30)
+    wait_until(lambda: states(first).get("b") == "indexing" and first._embeddings.reached.is_set(), 30)  # type: ignore[union-attr]
     ended(first)
     second = opened()
     assert second.library and isinstance(second._embeddings, Gated)
