@@ -41,6 +41,7 @@ from rag.mcp_server import build_mcp_routes
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
 from rag.openai_api import build_openai_routes
 from rag.reopen import REMEMBER, Chat
+from rag.sessions import Sessions
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, short
 
@@ -544,6 +545,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         css_paths=ASSETS / "page.css",
         app_kwargs=app_kwargs,
     )
+    Sessions(page)
     gc.freeze()  # what is loaded by now stays: a full collection would stop every answer for 0.17 s to look at it
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)

@@ -7,6 +7,7 @@ import re
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -31,6 +32,8 @@ LEAVING = 4
 BYTES_PER_TOKEN = 3.0
 """UTF-8 bytes in a token, at least, for prose in the vocabularies of Llama 3 and SmolLM2 (English has about 4.2)."""
 
+KEPT_TEXTS = 256
+"""Passages whose sentences and words are kept."""
 KEPT_VECTORS = 4096
 """Sentences whose vectors are kept, for each embedding model in use: 6 MB for 384 numbers each."""
 
@@ -89,8 +92,13 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of `text`, white space folded."""
-    return [" ".join(text[start:stop].split()) for start, stop in sentence_spans(text)]
+    """The sentences of `text`, white space folded; remembered, as a passage is looked at three times for a question."""
+    return list(_sentences(text))
+
+
+@lru_cache(KEPT_TEXTS)
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(text[start:stop].split()) for start, stop in sentence_spans(text))
 
 
 _kept: deque[tuple[Embeddings, OrderedDict[str, Vectors]]] = deque(maxlen=2)

@@ -20,14 +20,14 @@ import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.context import at_length_one, have_vectors, question_vector, sentence_vectors, split_sentences
+from rag.context import KEPT_TEXTS, at_length_one, have_vectors, question_vector, sentence_vectors, split_sentences
 from rag.errors import engine_error
 from rag.lexical import FUNCTION_WORDS, LexicalIndex, rarity, stem, surfaces
 from rag.store import DataFolder, IndexedSource
@@ -360,10 +360,15 @@ def _pieces(text: str) -> list[str]:
     return [sentence[at : at + LONGEST] for sentence in sentences for at in range(0, len(sentence), LONGEST)]
 
 
-def _stems(passage: Document) -> set[str]:
+def _stems(passage: Document) -> frozenset[str]:
     """The words of a passage and of what stands over it."""
     heading = f"{passage.metadata.get('title') or ''} {passage.metadata.get('section') or ''}"
-    return {stem(word) for word in surfaces(f"{heading}\n{passage.page_content}")}
+    return _stems_in(f"{heading}\n{passage.page_content}")
+
+
+@lru_cache(KEPT_TEXTS)
+def _stems_in(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in surfaces(text))
 
 
 def _rarities(question: str, words: LexicalIndex) -> tuple[dict[str, float], set[str]]:
