@@ -11,7 +11,7 @@ What limits the filling is the graph of neighbours: one thread of the server put
 `perf` sees 80 % of it count distances, 4 numbers at a time (the server of the wheel knows SSE alone). Of 13 s for the
 first 10,000 chunks, texts take 3 and metadata 2; the app's client takes 0.3. Batches of 5,000, `add` in place of
 `upsert`, a threshold of 100,000 and `num_threads` changed nothing. Chroma's own graph (`--graph chroma`: 16
-neighbours, not 32) makes it cheaper; two writers (`--writers`) let the texts go on beside the graph.
+neighbours, not 32) makes it cheaper. `--writers` is how many batches are under way at once.
 """
 
 from __future__ import annotations
