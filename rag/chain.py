@@ -37,6 +37,8 @@ from rag.grounding import Sentence, ground
 PROMPT_FILE = Path(__file__).parent / "prompt.txt"
 TICK_SECONDS = 0.5
 """A generator that yields this often lets Gradio notice a closed tab before the first token."""
+CLOSING_SECONDS = 0.3
+"""What closing the connection to an engine takes, at most."""
 FLUSH_SECONDS = 0.04
 STALL_SECONDS = 10.0
 """Silence in the middle of an answer that is called a stall."""
@@ -453,11 +455,12 @@ async def _answer(
             yield now
         raise engine_error(error, *engine) from error
     finally:
-        reading.cancel()
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         # Not `gather`: where anyio cancels this task, it does so again at each await, and `gather` would hand that on
         # to `reading` while it closes its connection to the engine.
-        await asyncio.wait({reading})
+        while not reading.done():
+            reading.cancel()  # again where a library has lost it, as `asyncio.wait_for` can up to Python 3.11
+            await asyncio.wait({reading}, timeout=CLOSING_SECONDS)
         if asking is not None:
             asking.cancel()
     if not now.text.strip():

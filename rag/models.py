@@ -494,6 +494,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             max_completion_tokens=settings.max_tokens,
             max_retries=0,
             timeout=settings.first_token_timeout + 30,
+            stream_chunk_timeout=None,  # the chain has its own; this one loses who cancels, up to Python 3.11
             stream_usage=True,
             use_responses_api=False,
             stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
@@ -502,6 +503,8 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     from langchain.chat_models import init_chat_model
 
     options: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+    if provider == "openai":
+        options["stream_chunk_timeout"] = None
     if provider == "openai" and settings.base_url:
         options |= {**_openai_options(settings), "max_retries": 0, "use_responses_api": False}
     try:

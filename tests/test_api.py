@@ -434,6 +434,20 @@ def test_leaving_frees_the_embedded_models_slot(
     assert time.monotonic() - left < 3.0  # the engine itself looks up only between two batches of its prompt
 
 
+def test_leaving_at_the_first_token_frees_the_slot_every_time(counting: Served) -> None:
+    """A library that waits for one token with a limit may lose who cancels as that token comes."""
+    took = []
+    for _ in range(12):
+        wait_until(lambda: tokens_under_way(counting) < 0, 30)
+        leave = leave_predict(counting)
+        wait_until(lambda: tokens_under_way(counting) >= 0, 60)
+        leave()
+        left = time.monotonic()
+        wait_until(lambda: tokens_under_way(counting) < 0, 30)
+        took.append(time.monotonic() - left)
+    assert max(took) < 3.0, took
+
+
 # -- one pipeline, many doors ------------------------------------------------------------------------------------
 
 

@@ -407,11 +407,14 @@ def test_a_conversation_on_the_page_goes_on_where_its_replica_is_killed(team: Te
             assert browser.do(lambda: page.get_by_text(WHOLE.strip()).count()) == 1
         team.revive()
 
+        kept = browser.do(lambda: page.evaluate("JSON.stringify(localStorage)"))
         with team.ollama.hold(after=5) as gate:
             browser.do(lambda: page.locator('#conversation button[aria-label="Retry"]').click())
             gate.wait()
             on = seat()
         browser.do(lambda: answered(2))
+        # It is not in the saved conversation before the browser has it, a moment after its last word.
+        browser.do(lambda: page.wait_for_function("kept => JSON.stringify(localStorage) !== kept", arg=kept))
         saved = page.locator("table, .gallery, .dataset").get_by_text("What is an agent?")
         kill(on)
         browser.do(lambda: ask_as_a_person("What is task decomposition?"))
