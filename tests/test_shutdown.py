@@ -28,7 +28,8 @@ async def by_socket(app: RunningApp, begun: list[str]) -> None:
         await ws.send("What is a plan?")
         with contextlib.suppress(ConnectionClosed):
             while True:
-                begun.append(json.loads(await ws.recv())["message"])
+                frame = json.loads(await ws.recv())
+                begun.append(frame["message"] if "message" in frame else frame["error"])  # the word at the end
 
 
 async def by_http(app: RunningApp, begun: list[str]) -> None:
