@@ -32,10 +32,8 @@ async def _article(assistant: Any, question: str) -> tuple[float, float]:
     found = await dense.ainvoke(question)
     context = "\n\n".join(document.page_content for document in found)
     first, tokens = 0.0, 0
-    asked = {"question": question, "context": context}
-    async with aclosing(
-        (PROMPT | model | StrOutputParser()).astream(asked)
-    ) as pieces:  # what is left of it would go on
+    answer = (PROMPT | model | StrOutputParser()).astream({"question": question, "context": context})
+    async with aclosing(answer) as pieces:  # what is left of it would go on
         async for piece in pieces:
             if piece:
                 first = first or time.monotonic()

@@ -339,7 +339,8 @@ class Library:
             while job := self._next(ahead):
                 self._tell(job.source, 0, 0)
                 coming = next((one for one in ahead if one.job is job), None)
-                ahead = [one for one in ahead if one is not coming]
+                # What was asked for anew, removed or done elsewhere meanwhile would keep a place for good.
+                ahead = [one for one in ahead if self._waiting.get(one.job.source) is one.job]
                 self._do(coming or self._begin(job, loader), ahead, loader)
         finally:
             loader.shutdown(wait=False, cancel_futures=True)
