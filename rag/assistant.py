@@ -7,8 +7,10 @@ the store and ingests the sources. A page is served meanwhile; a question that c
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -61,6 +63,8 @@ PAGE_SECONDS = 10.0
 """The page is waited for no longer than that before models and index are brought up beside it."""
 FOLLOW_SECONDS = 1.0
 CLEAN_SECONDS = 10.0
+HEAPS = 2
+"""Heaps that glibc may open for the threads, in place of eight a core: what each keeps for later adds up."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ class Assistant:
             StoreError: the folder cannot be had.
         """
         self.folder.acquire()
+        _share_heaps()
         self._page = page
         self._alone = not (chat if sources is None else sources)
         targets = {"chat": self._bring_up_chat, "index": self._bring_up_index}
@@ -747,3 +752,12 @@ def _share(work: Work) -> str:
     if work.unit == "bytes":
         return f", {work.done / 1e6:.0f} of {work.total / 1e6:.0f} MB"
     return f", {work.done} of {work.total} {work.unit}"
+
+
+def _share_heaps() -> None:
+    """Let threads share `HEAPS` in glibc: an ingest of 500 pages left 180 MB freed and unused in theirs otherwise.
+
+    Source: mallopt(3). Elsewhere than in glibc, nothing is to be set.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(-8, HEAPS)  # M_ARENA_MAX

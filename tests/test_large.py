@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 
+from bench.ingest import measure
 from rag.assistant import Assistant
 from rag.ingest import BATCH
 from rag.splitter import split_documents
@@ -20,6 +21,8 @@ LONG = 20_000
 SHORT = 6000
 """More than Chroma takes in one call."""
 CANCEL_SECONDS = 2.0
+CHUNK_KB = 20
+"""Memory that one more chunk may take: its vector, its place in the graph, its words, and what Chroma keeps beside."""
 
 
 class Noticing(PaperEmbeddings):
@@ -99,3 +102,14 @@ def test_a_large_file_that_changed_everywhere_is_compared_soon(tmp_path: Path) -
     chunks = split_documents(new, make_settings(tmp_path), old, [row])
     assert "In two, 9999 |" in chunks[-1].page_content
     assert not any("In one" in chunk.page_content for chunk in chunks)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.soak
+def test_ten_times_as_many_pages_take_no_more_memory_than_their_index() -> None:
+    few, many = measure([50, 500])
+    assert not few["failed"] and not many["failed"]
+    assert many["chunks"] > 9 * few["chunks"] > 1000
+    grown = many["memory_peak_mb"] - few["memory_peak_mb"]
+    print(f"peak {few['memory_peak_mb']:.0f} and {many['memory_peak_mb']:.0f} MB")
+    assert grown * 1000 < CHUNK_KB * (many["chunks"] - few["chunks"])
