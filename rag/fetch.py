@@ -16,6 +16,7 @@ import queue
 import re
 import socket
 import ssl
+import tempfile
 import threading
 import time
 import unicodedata
@@ -41,6 +42,8 @@ LONGEST_HOST = 254  # with the final dot (RFC 1035, 2.3.4)
 MOST_GZIP_MEMBERS = 64
 PIECE = 2**18
 """Bytes that are decompressed at once."""
+HELD_BYTES = 4 * 2**20
+"""Bytes of a page that are held in memory while the rest is read."""
 
 NOT_PUBLIC = [
     ipaddress.ip_network(network)
@@ -342,19 +345,45 @@ def _read(response: httpcore.Response, headers: dict[str, str], limit: int) -> b
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise _Refused(_too_large(limit))
-    body = bytearray()
-    try:
-        for piece in response.iter_stream():
-            body += piece
-            if len(body) > limit:
-                raise _Refused(_too_large(limit))
-    except (httpcore.ProtocolError, httpcore.ReadError):
-        raise _Refused("the page was cut off before its end; try again") from None
-    return bytes(body)
+    with _Gathered(limit) as body:
+        try:
+            for piece in response.iter_stream():
+                body.add(piece)
+        except (httpcore.ProtocolError, httpcore.ReadError):
+            raise _Refused("the page was cut off before its end; try again") from None
+        return body.whole()
+
+
+class _Gathered:
+    """Bytes that come piece by piece, `limit` at most; on disk from `HELD_BYTES` on, as most that is so large is refused."""
+
+    def __init__(self, limit: int) -> None:
+        self.size = 0
+        self._limit = limit
+        self._file = tempfile.SpooledTemporaryFile(HELD_BYTES)
+
+    def __enter__(self) -> _Gathered:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise _Refused(_too_large(self._limit))
+        try:
+            self._file.write(piece)
+        except OSError as error:
+            raise _Refused(f"it cannot be kept on disk while it is read ({error.strerror})") from error
+
+    def whole(self) -> bytes:
+        self._file.seek(0)
+        return self._file.read()
 
 
 def _decode(body: bytes, headers: dict[str, str], limit: int) -> bytes:
-    """`body` without its Content-Encoding; never holds more than `limit` + 1 decoded bytes."""
+    """`body` without its Content-Encoding; never unfolds more than `limit` + 1 bytes."""
     coding = headers.get("content-encoding", "").strip().lower()
     if coding in ("", "identity"):
         return body
@@ -366,30 +395,28 @@ def _decode(body: bytes, headers: dict[str, str], limit: int) -> bytes:
         window = zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS
     else:
         raise _Refused("the server used a compression that was not asked for, so the page cannot be read")
-    decoded = bytearray()
-    for _ in range(MOST_GZIP_MEMBERS):
-        decoder = zlib.decompressobj(window)
-        try:
-            body = _inflate(decoder, body, decoded, limit)
-        except zlib.error:
-            raise _Refused("the page is damaged: its compressed data cannot be read") from None
-        if not decoder.eof:
-            raise _Refused("the page was cut off before its end; try again")
-        if not body.startswith(b"\x1f\x8b"):  # not one more gzip member: padding, which browsers ignore too
-            return bytes(decoded)
+    with _Gathered(limit) as decoded:
+        for _ in range(MOST_GZIP_MEMBERS):
+            decoder = zlib.decompressobj(window)
+            try:
+                body = _inflate(decoder, body, decoded, limit)
+            except zlib.error:
+                raise _Refused("the page is damaged: its compressed data cannot be read") from None
+            if not decoder.eof:
+                raise _Refused("the page was cut off before its end; try again")
+            if not body.startswith(b"\x1f\x8b"):  # not one more gzip member: padding, which browsers ignore too
+                return decoded.whole()
     raise _Refused("the page is damaged: its compressed data is in too many pieces")
 
 
-def _inflate(decoder: Any, body: bytes, decoded: bytearray, limit: int) -> bytes:
+def _inflate(decoder: Any, body: bytes, decoded: _Gathered, limit: int) -> bytes:
     """Decompress into `decoded`, piece by piece: nothing is held twice. Returns what stands after the stream's end."""
     for start in range(0, len(body), PIECE):
         data = body[start : start + PIECE]
         while True:
-            room = min(PIECE, limit + 1 - len(decoded))
+            room = min(PIECE, limit + 1 - decoded.size)
             piece = decoder.decompress(data, room)
-            decoded += piece
-            if len(decoded) > limit:
-                raise _Refused(_too_large(limit))
+            decoded.add(piece)
             if decoder.eof:
                 return bytes(decoder.unused_data) + body[start + PIECE :]
             data = decoder.unconsumed_tail

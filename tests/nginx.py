@@ -34,8 +34,8 @@ class Nginx:
         self.url = f"http://127.0.0.1:{port}/rag/"
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
         for old, new in zip(PORTS, replicas, strict=True):
-            assert text.count(f"127.0.0.1:{old} ") == 2
-            text = text.replace(f"127.0.0.1:{old} ", f"127.0.0.1:{new} ")
+            assert text.count(f":{old}") == 5
+            text = text.replace(f":{old}", f":{new}")
         text, found = re.subn(r"listen 127\.0\.0\.1:8080;", f"listen 127.0.0.1:{port};", text)
         assert found == 1
         told = "log_format told '$id $upstream_addr'; access_log told.log told;"

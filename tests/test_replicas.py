@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import signal
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +220,33 @@ def test_gradios_client_and_the_page_work_under_the_sub_path(team: Team) -> None
         assert "rag_seat" in {cookie["name"] for cookie in browser.do(ask)}
     finally:
         browser.close()
+
+
+def test_a_browser_stays_with_the_replica_that_answers_it_when_another_comes_back(team: Team) -> None:
+    """Gradio keeps steps of one click in the process: one that went to another replica would know nothing of them."""
+
+    def reached(browser: httpx.Client) -> int:
+        name = uuid.uuid4().hex
+        assert team.nginx and browser.get(team.url, headers={"X-Request-ID": name}).status_code == 200
+        wait_until(lambda: name in team.nginx.asked(), 10)  # type: ignore[union-attr]
+        return team.nginx.asked()[name][-1]
+
+    def anyone() -> int:
+        with httpx.Client(trust_env=False, timeout=20) as stranger:
+            return reached(stranger)
+
+    team.revive()
+    with httpx.Client(trust_env=False, timeout=20) as browser:
+        first = reached(browser)
+        assert {reached(browser) for _ in range(4)} == {first}
+        gone = team.replicas[team.ports.index(first)].process
+        gone.kill()
+        gone.wait(30)
+        other = reached(browser)
+        assert other != first
+        team.revive()
+        wait_until(lambda: anyone() == first, 30)
+        assert {reached(browser) for _ in range(6)} == {other}
 
 
 def add(url: str, *sources: str) -> None:
