@@ -355,7 +355,7 @@ def _read(response: httpcore.Response, headers: dict[str, str], limit: int) -> b
 
 
 class _Gathered:
-    """Bytes that come piece by piece, `limit` at most; on disk from `HELD_BYTES` on, as most that is so large is refused."""
+    """Bytes that come in pieces, `limit` at most; from `HELD_BYTES` on, they lie on disk: most of these are refused."""
 
     def __init__(self, limit: int) -> None:
         self.size = 0

@@ -313,7 +313,13 @@ def _ask_on_page(page: Any) -> None:
 
 def leave_page_by_stop(served: Served) -> Callable[[], None]:
     browser = served.in_browser()
-    browser.do(lambda: _ask_on_page(browser.page))
+
+    def ask() -> None:
+        begin_anew(browser.page)
+        browser.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        _ask_on_page(browser.page)
+
+    browser.do(ask)
     return lambda: browser.do(lambda: browser.page.locator("button.stop-button, .stop-button button").first.click())
 
 
