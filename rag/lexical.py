@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import Stemmer
 from rapidfuzz import process
@@ -121,6 +121,19 @@ def rarity(word: str) -> float:
 @cache
 def _most_often() -> int:
     return max(english_words().values())
+
+
+class Words(Protocol):
+    """What is asked about the words of a library, wherever they are counted."""
+
+    def corrected(self, question: str) -> str:
+        """The question without its slips."""
+
+    def has(self, word: str) -> bool:
+        """Whether some chunk has a word, as `surfaces` gives it, in any form of it."""
+
+    def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
+        """The `most` row ids that match best as wholes, and those that do by their best part."""
 
 
 class _Part:
@@ -267,13 +280,13 @@ class LexicalIndex:
 
     def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` row ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        return self._chunks.rank(self._state.chunks, _told(question), most, scope)
+        return self._chunks.rank(self._state.chunks, told(question), most, scope)
 
     def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
         """The `most` row ids that match best as wholes, and those that do by their best window."""
-        state, told = self._state, _told(question)
-        by_window = self._windows.rank(state.windows, told, WINDOWS_SEEN * most, scope)
-        rows = [row for row, _ in self._chunks.rank(state.chunks, told, most, scope)]
+        state, asked = self._state, told(question)
+        by_window = self._windows.rank(state.windows, asked, WINDOWS_SEEN * most, scope)
+        rows = [row for row, _ in self._chunks.rank(state.chunks, asked, most, scope)]
         return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
 
     def corrected(self, question: str) -> str:
@@ -305,7 +318,7 @@ class LexicalIndex:
         return int(searcher.search(self._chunks.has(stem(word)), 1).count)  # type: ignore[attr-defined]  # not in stubs
 
 
-def _told(question: str) -> Counter[str]:
+def told(question: str) -> Counter[str]:
     """The stems that tell what a question is about, and how often each is asked for."""
     asked = list(surfaces(question))
     return Counter(stem(word) for word in asked if word not in FUNCTION_WORDS) or Counter(map(stem, asked))

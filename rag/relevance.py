@@ -29,7 +29,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.context import KEPT_TEXTS, at_length_one, have_vectors, question_vector, sentence_vectors, split_sentences
 from rag.errors import engine_error
-from rag.lexical import FUNCTION_WORDS, LexicalIndex, rarity, stem, surfaces
+from rag.lexical import FUNCTION_WORDS, Words, rarity, stem, surfaces
 from rag.store import DataFolder, IndexedSource
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Judge:
         """
         self._get_scale()
 
-    def __call__(self, question: str, passages: Sequence[Document], words: LexicalIndex) -> Verdict:
+    def __call__(self, question: str, passages: Sequence[Document], words: Words) -> Verdict:
         """Whether the passages speak to the question; `words` are those of the library.
 
         Embeds the question and the passages' sentences. Give a follow-up as a question of its own.
@@ -161,7 +161,7 @@ class Judge:
         """
         return asyncio.run(self.tell(question, passages, words))
 
-    async def tell(self, question: str, passages: Sequence[Document], words: LexicalIndex) -> Verdict:
+    async def tell(self, question: str, passages: Sequence[Document], words: Words) -> Verdict:
         """As a call, within an event loop; who is cancelled while the model embeds hangs up on it."""
         if verdict := _at_once(question, passages):
             return verdict
@@ -178,7 +178,7 @@ class Judge:
         assert verdict
         return verdict
 
-    def signals(self, question: str, passages: Sequence[Document], words: LexicalIndex) -> Signals:
+    def signals(self, question: str, passages: Sequence[Document], words: Words) -> Signals:
         """What `bench/relevance.py` weighs."""
         import numpy as np
 
@@ -371,7 +371,7 @@ def _stems_in(text: str) -> frozenset[str]:
     return frozenset(stem(word) for word in surfaces(text))
 
 
-def _rarities(question: str, words: LexicalIndex) -> tuple[dict[str, float], set[str]]:
+def _rarities(question: str, words: Words) -> tuple[dict[str, float], set[str]]:
     """What each stem of the question weighs, 0 to 1; and those stems of which the library has no form."""
     asked = list(surfaces(question))
     asked = [word for word in asked if word not in FUNCTION_WORDS] or asked

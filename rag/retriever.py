@@ -17,7 +17,7 @@ from pydantic import ConfigDict
 
 from rag.context import have_vectors, question_vector
 from rag.errors import engine_error
-from rag.lexical import LexicalIndex
+from rag.lexical import Words
 from rag.settings import Settings
 from rag.store import Store
 
@@ -87,7 +87,7 @@ class HybridRetriever(BaseRetriever):
 
     def _find(
         self,
-        index: LexicalIndex,
+        index: Words,
         asked: str,
         vector: Vectors,
         most: int,

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from rag.lexical import Words
+from rag.server_words import KEY, SPARE, ServerWords, schema, sparse
 from rag.shared import SharedFolder, attempt, content_of, key_of, short_of
-from rag.store import IndexedSource, Record, Store, collection_name
+from rag.store import IndexedSource, Record, Store, as_store_error, collection_name
 
 if TYPE_CHECKING:
+    from chromadb import Search
     from chromadb.api import ClientAPI
     from langchain_core.documents import Document
-
-SPARE = 100
-"""Rows that are asked for beyond those wanted, as some may be of versions that do not answer."""
 
 
 class SharedStore(Store):
@@ -29,6 +29,7 @@ class SharedStore(Store):
         self._shown: set[str] = set()
         self._name = ""
         self._seen = 0
+        self._server_words: ServerWords | None = None
         super().__init__(folder, *args, **kwargs)
 
     @override
@@ -39,6 +40,40 @@ class SharedStore(Store):
     @override
     def close(self) -> None:
         """The connection is the folder's."""
+
+    @override
+    def _open(self, name: str) -> Any:
+        """With an index of words, where the server has such; it is another one, as every row has to have its words."""
+        from chromadb.errors import InvalidArgumentError
+
+        with_words = f"{name}-{KEY}"
+        try:
+            opened = self._client.get_or_create_collection(with_words, schema=schema(), embedding_function=None)
+        except InvalidArgumentError:  # "Sparse vector indexing is not enabled in local"
+            return super()._open(name)
+        if opened.schema is None or KEY not in opened.schema.keys:  # a server that knows nothing of schemas
+            return super()._open(name)
+        self._name = with_words
+        self._server_words = ServerWords(self._search, lambda row: row.rpartition("-")[0] in self._shown)
+        return opened
+
+    def _search(self, searches: list[Search]) -> list[list[str]]:
+        try:
+            found: list[list[str]] = self._collection.search(searches)["ids"]
+        except BaseException as error:
+            raise as_store_error(error) from error
+        return found
+
+    @override
+    def words(self) -> Words:
+        return self._server_words or super().words()
+
+    @override
+    def _row(self, chunk: Document, revision: str) -> dict[str, Any]:
+        from rag.splitter import embedded_text  # which needs `rag.store`
+
+        row = super()._row(chunk, revision)
+        return row | {KEY: sparse(embedded_text(chunk))} if self._server_words else row
 
     @override
     def _take_stock(self) -> tuple[dict[str, IndexedSource], frozenset[str]]:
@@ -111,6 +146,8 @@ class SharedStore(Store):
         self._sources |= fresh
         self._shown = {item.revision for item in self._sources.values()}
         self._hidden = (self._hidden | old_revisions) - self._shown
+        if self._server_words:
+            self._server_words.forget()
 
     @override
     def catch_up(self) -> None:

@@ -42,7 +42,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.errors import StoreError, StoreLocked, engine_error, store_error
-from rag.lexical import LexicalIndex
+from rag.lexical import LexicalIndex, Words
+from rag.server_words import KEY
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -431,21 +432,25 @@ class Store:
         self._words: LexicalIndex | None = None
         try:
             self._client = self._connect()
-            self._collection = self._client.get_or_create_collection(
-                collection_name(engine[0], digest, splitter),
-                embedding_function=None,
-                configuration={"hnsw": {"space": "cosine", "sync_threshold": SYNC_THRESHOLD, **GRAPH}},  # type: ignore[arg-type]
-            )
+            self._collection = self._open(collection_name(engine[0], digest, splitter))
             self._sources, self._hidden = self._take_stock()
         except BaseException as error:  # Chroma's own panics are no Exception
             if not folder.shared:
                 SharedSystemClient.clear_system_cache()  # or the next attempt would be given the broken client
-            raise _as_store_error(error) from error
+            raise as_store_error(error) from error
 
     def _connect(self) -> ClientAPI:
         import chromadb
 
         return chromadb.PersistentClient(str(self.folder.chroma), chroma_settings())
+
+    def _open(self, name: str) -> Any:
+        """The collection of this name, made at need."""
+        return self._client.get_or_create_collection(
+            name,
+            embedding_function=None,
+            configuration={"hnsw": {"space": "cosine", "sync_threshold": SYNC_THRESHOLD, **GRAPH}},  # type: ignore[arg-type]
+        )
 
     def _take_stock(self) -> tuple[dict[str, IndexedSource], frozenset[str]]:
         """What is whole in the index, source by source, and the revisions that no question may see."""
@@ -467,8 +472,8 @@ class Store:
     def _rows(self, *, include: Sequence[str], where: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         offset = 0
         while True:
-            page = self._collection.get(where=where, include=list(include), limit=self.folder.page, offset=offset)  # type: ignore[arg-type]
-            yield from page["metadatas"] or []  # type: ignore[misc]
+            page = self._collection.get(where=where, include=list(include), limit=self.folder.page, offset=offset)
+            yield from page["metadatas"] or []
             if len(page["ids"]) < self.folder.page:
                 return
             offset += self.folder.page
@@ -500,8 +505,9 @@ class Store:
                     offset=offset,
                 )
             except BaseException as error:
-                raise _as_store_error(error) from error
+                raise as_store_error(error) from error
             for text, row, vector in zip(got["documents"], got["metadatas"], got["embeddings"], strict=True):
+                row.pop(KEY, None)
                 rows.vectors[str(row["digest"])] = vector
                 if indexed and row["revision"] == indexed.revision:
                     rows.current.append(Document(text, metadata=row))
@@ -532,12 +538,16 @@ class Store:
                 part = slice(start, start + self.folder.page)
                 self._collection.upsert(
                     ids=ids[part],
-                    embeddings=[list(vector) for vector in vectors[part]],  # type: ignore[arg-type]
+                    embeddings=[list(vector) for vector in vectors[part]],
                     documents=[chunk.page_content for chunk in chunks[part]],
-                    metadatas=[{**chunk.metadata, "revision": revision} for chunk in chunks[part]],
+                    metadatas=[self._row(chunk, revision) for chunk in chunks[part]],
                 )
         except BaseException as error:
-            raise _as_store_error(error) from error
+            raise as_store_error(error) from error
+
+    def _row(self, chunk: Document, revision: str) -> dict[str, Any]:
+        """What a row keeps beside its text and vector."""
+        return {**chunk.metadata, "revision": revision}
 
     def swap(self, record: Record, chunks: int, *, finish: bool = True) -> bool:
         """A revision whose rows are all written takes over from the source's earlier one. False: it was removed.
@@ -604,7 +614,7 @@ class Store:
             with self._changing:
                 self._hidden -= {revision}
         except BaseException as error:
-            raise _as_store_error(error) from error
+            raise as_store_error(error) from error
 
     def trim(self, revision: str, chunks: int) -> None:
         """Delete the rows of a hidden revision beyond its chunks: an earlier attempt may have split it into more."""
@@ -612,14 +622,14 @@ class Store:
             beyond: Any = {"$and": [{"revision": revision}, {"number": {"$gte": chunks}}]}
             self._collection.delete(where=beyond)
         except BaseException as error:
-            raise _as_store_error(error) from error
+            raise as_store_error(error) from error
 
     def clean(self) -> None:
         """Delete all rows that no question may see. Only while nothing is being added."""
         for revision in sorted(self._hidden):
             self.discard(revision)
 
-    def words(self) -> LexicalIndex:
+    def words(self) -> Words:
         """The words of what questions may see: read at the first call, from then on in step with every change."""
         if self._words is not None:
             return self._words  # without waiting for a change under way
@@ -641,7 +651,7 @@ class Store:
                     where=where, include=["metadatas", "documents"], limit=self.folder.page, offset=offset
                 )
             except BaseException as error:
-                raise _as_store_error(error) from error
+                raise as_store_error(error) from error
             for row, metadata, text in zip(page["ids"], page["metadatas"], page["documents"], strict=True):
                 yield row, str(metadata["source"]), embedded_text(Document(text, metadata=metadata))
             offset += self.folder.page
@@ -668,7 +678,7 @@ class Store:
                 lambda: sum(item.chunks for item in self.sources if not sources or item.source in sources),
             )
         except BaseException as error:
-            raise _as_store_error(error) from error
+            raise as_store_error(error) from error
 
     def _nearest(
         self, vector: Any, most: int, limits: list[dict[str, Any]], there: Callable[[], int], **more: Any
@@ -730,7 +740,7 @@ class Store:
         try:
             got: Any = self._collection.get(list(ids), include=["documents", "metadatas"])
         except BaseException as error:
-            raise _as_store_error(error) from error
+            raise as_store_error(error) from error
         chunks = _as_chunks(got["ids"], got["documents"], got["metadatas"])
         return [chunk for chunk in chunks if chunk.metadata.get("revision") not in hidden]
 
@@ -745,7 +755,7 @@ class Store:
             try:
                 found = self._nearest(vector, most, limits, lambda: 0 if filter else self.chunks, **more)
             except BaseException as error:
-                raise _as_store_error(error) from error
+                raise as_store_error(error) from error
             if self._hidden is hidden:  # else a version took over in between, and its rows were left out
                 return found
 
@@ -768,6 +778,8 @@ def _all_of(limits: Sequence[dict[str, Any]]) -> Any:
 
 
 def _as_chunks(ids: Any, texts: Any, metadatas: Any) -> list[Document]:
+    for metadata in metadatas:
+        metadata.pop(KEY, None)
     return [
         Document(text, metadata=metadata, id=row) for row, text, metadata in zip(ids, texts, metadatas, strict=True)
     ]
@@ -797,7 +809,8 @@ def _visible_chroma() -> Any:
     return VisibleChroma
 
 
-def _as_store_error(error: BaseException) -> BaseException:
+def as_store_error(error: BaseException) -> BaseException:
+    """What Chroma raised, as an error of the store that says what to do."""
     if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
         return error
     return store_error(error)

@@ -20,10 +20,13 @@ from rag.assistant import Assistant
 from rag.errors import StoreError, StoreUnreachable
 from rag.indexes import Made
 from rag.ingest import Ingest
+from rag.lexical import LexicalIndex
+from rag.retriever import build_retriever
+from rag.server_words import KEY, ServerWords
 from rag.settings import Settings
 from rag.shared import GRACE_SECONDS, SharedFolder, key_of
 from rag.shared_store import SharedStore
-from tests.chroma_server import ChromaServer, Quotas
+from tests.chroma_server import ChromaServer, Cloud, Quotas
 from tests.conftest import Pages, PaperEmbeddings, Script, ScriptedChat, free_port, make_settings, wait_until
 from tests.nginx import find_nginx
 
@@ -441,3 +444,53 @@ def test_chroma_clouds_limits_on_one_call_are_kept(
     for replica in (one, two):
         replica.close()
     cloud.close()
+
+
+@pytest.fixture
+def cloud(chroma: ChromaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    monkeypatch.setattr("rag.shared.CLOUD", "127.0.0.1")  # where Chroma Cloud's limits are kept for this test
+    made = Cloud(chroma.url, "key")
+    yield made
+    made.close()
+
+
+def test_a_server_that_ranks_by_words_is_asked_for_it(tmp_path: Path, cloud: Cloud) -> None:
+    given = {"chroma_url": cloud.url, "chroma_token": "key", "chunk_size": 100, "chunk_overlap": 0}
+    settings = make_settings(tmp_path, **given, chroma_tenant="default_tenant", chroma_database="default_database")
+    one, two = Replica(settings), Replica(settings)
+    moon = write(tmp_path / "moon.md", *(f"The moon pulls the sea, in part {number}." for number in range(30)))
+    herd = write(tmp_path / "herd.md", "Zebras graze at night.", "A zebra has stripes, and a herd has many zebras.")
+    one.add(moon)
+    one.add(herd)
+    two.store.follow()
+    words = two.store.words()
+    assert isinstance(words, ServerWords) and two.store._words is None
+
+    first, by_part = words.rankings("Where do zebras graze?", 5)
+    assert by_part == []
+    assert two.store.rows(first[:1], ())[0].page_content.startswith("Zebras graze at night.")
+    assert words.rankings("Where do zebras graze?", 5, [str(moon)]) == ([], [])
+    assert len(words.rankings("What pulls the sea?", 5)[0]) == 5
+    before = cloud.searches
+    assert words.has("zebra") and words.has("grazing") and cloud.searches == before  # as the ranking asked for them
+    assert not words.has("unicorn") and cloud.searches == before + 1
+
+    found = build_retriever(two.store, settings, 3).invoke("Which animals have stripes?")
+    assert "stripes" in found[0].page_content and found[0].metadata["source"] == str(herd)
+    assert all(KEY not in item.metadata for item in found)
+
+    one.add(write(tmp_path / "horn.md", "A unicorn has a horn, and no zebra has."))
+    write(herd, "Zebras graze at night.", "Gnus have no stripes at all.")
+    assert one.add(herd) == 1  # the other chunk is as it was
+    two.store.follow()
+    assert words.has("unicorn")
+    assert len(two.store.rows(words.rankings("zebra", 9)[0], ())) == 2
+    two.store.remove(str(herd))
+    assert len(words.rankings("zebra", 9)[0]) == 1
+    assert cloud.broken == []
+    for replica in (one, two):
+        replica.close()
+
+
+def test_chroma_run_has_the_words_counted_in_the_process(replicas: list[Replica]) -> None:
+    assert isinstance(replicas[0].store.words(), LexicalIndex)
