@@ -24,6 +24,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field, ValidationError
 from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rag import __version__
@@ -259,6 +260,24 @@ async def while_connected(request: Request, updates: AsyncGenerator[Update, None
             yield update
 
 
+class BoundedStream(StreamingResponse):
+    """A stream that ends where its reader takes nothing for `SEND_SECONDS`, so that he holds no place at the model."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send piece by piece; whatever way this ends, so does what the pieces are made from."""
+
+        async def bounded(message: Message) -> None:
+            with anyio.fail_after(SEND_SECONDS):
+                await send(message)
+
+        pieces: Any = self.body_iterator
+        async with aclosing(pieces):
+            try:
+                await super().stream_response(bounded)
+            except TimeoutError:
+                log.info("a stream was ended: nothing of it was read for %.0f s", SEND_SECONDS)
+
+
 async def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
     """The answer to a request that does not fit, on Gradio's own routes: FastAPI's fails on bytes that are no text."""
     assert isinstance(error, RequestValidationError)
@@ -353,7 +372,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
                 failure = failure_of(error, update.text, sent=True)
                 yield f"event: error\ndata: {_json({**failure, 'done': True})}\n\n"
 
-        return StreamingResponse(
+        return BoundedStream(
             events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
 

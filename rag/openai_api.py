@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.api import first_error, told_of, while_connected
+from rag.api import BoundedStream, first_error, told_of, while_connected
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.context import count_tokens
@@ -202,7 +202,7 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         if isinstance(first, RagError):  # nothing is sent yet, so that it can have its own status
             return _refusal(first)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(answer.events(first, connected), media_type="text/event-stream", headers=headers)
+        return BoundedStream(answer.events(first, connected), media_type="text/event-stream", headers=headers)
 
     @router.api_route("/v1/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def nothing(rest: str, request: Request) -> Response:

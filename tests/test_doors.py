@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 import threading
@@ -197,8 +198,12 @@ def test_slow_loris_takes_no_place(served: Served) -> None:
         assert served.assistant.line._inside == 0
 
 
-def test_slow_readers_hold_their_own_engine_back_and_nobody_else(served: Served) -> None:
-    """As many as there are places read nothing of a long answer; when they are let go, their places are free."""
+@pytest.mark.parametrize("path", ["stream", "v1/chat/completions"])
+def test_slow_readers_hold_their_own_engine_back_and_nobody_else(
+    served: Served, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are places read nothing of a long answer: after a while their places are another's."""
+    monkeypatch.setattr("rag.api.SEND_SECONDS", 1.0)
     before = served.server.reply
     served.server.reply = lambda messages: ["x" * 20_000] * 100
     try:
@@ -209,16 +214,18 @@ def test_slow_readers_hold_their_own_engine_back_and_nobody_else(served: Served)
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 address = httpx.URL(served.url)
                 line.connect((address.host, address.port or 80))
-                body = b'{"question": "What is a plan?"}'
-                head = f"POST /stream HTTP/1.1\r\nHost: {address.host}:{address.port}\r\nContent-Type: application/json\r\n"
+                asked = {"question": "What is a plan?", "messages": [{"role": "user", "content": "What is a plan?"}]}
+                body = json.dumps({**asked, "model": "local-rag-chat", "stream": True}).encode()
+                head = f"POST /{path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\nContent-Type: application/json\r\n"
                 line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
                 lines.append(line)
             wait_until(lambda: served.assistant.line._inside == PLACES, 30)
             assert httpx.get(f"{served.url}health", timeout=30).status_code == 200
-        wait_until(lambda: served.assistant.line._inside == 0, 30)
+            served.server.reply = before
+            assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)
+            wait_until(lambda: served.assistant.line._inside == 0, 30)  # while they still hold their connections
     finally:
         served.server.reply = before
-    assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)
 
 
 @pytest.mark.parametrize("size", [8001, 100_000, 15 * 2**20])
