@@ -143,8 +143,8 @@ class Guard:
                 sent = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     sent[name] = value
-                if scope["path"].rstrip("/") == "/login" and message["status"] >= 400:
-                    self._note_wrong(_address(scope))
+                if _is_login(scope) and message["status"] < 400 and answer is None:
+                    self._forgive(_address(scope))
             await send(message)
 
         await (answer or self._app)(scope, counted, with_headers)
@@ -177,6 +177,8 @@ class Guard:
         trying = bool(given) or path.rstrip("/") == "/login"
         if trying and self._is_slowed(address):
             return _refused(429, "Too many wrong passwords. Try again in a minute.", {"Retry-After": "60"})
+        if _is_login(scope):
+            self._note_wrong(address)  # until it turns out to be right: many may come before the first is answered
         visitor = self._visitor(given) or _logged_in(scope, headers)
         scope["visitor"] = visitor
         if visitor:
@@ -215,6 +217,14 @@ class Guard:
         if len(self._wrong) > 10_000:
             self._wrong.clear()
         self._wrong.setdefault(address, deque(maxlen=WRONG_TRIES)).append(time.monotonic())
+
+    def _forgive(self, address: str) -> None:
+        if tries := self._wrong.get(address):
+            tries.pop()
+
+
+def _is_login(scope: Scope) -> bool:
+    return (scope["type"], scope.get("method"), scope["path"].rstrip("/")) == ("http", "POST", "/login")
 
 
 def _same(given: str, right: str) -> bool:
