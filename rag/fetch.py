@@ -44,6 +44,7 @@ PIECE = 2**18
 """Bytes that are decompressed at once."""
 HELD_BYTES = 4 * 2**20
 """Bytes of a page that are held in memory while the rest is read."""
+NO_ROOM = "there is no room for it in the folder for temporary files"
 
 NOT_PUBLIC = [
     ipaddress.ip_network(network)
@@ -366,7 +367,8 @@ class _Gathered:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # it writes what it still holds
+            self._file.close()
 
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
@@ -375,11 +377,14 @@ class _Gathered:
         try:
             self._file.write(piece)
         except OSError as error:
-            raise _Refused(f"it cannot be kept on disk while it is read ({error.strerror})") from error
+            raise _Refused(NO_ROOM) from error
 
     def whole(self) -> bytes:
-        self._file.seek(0)
-        return self._file.read()
+        try:
+            self._file.seek(0)
+            return self._file.read()
+        except OSError as error:
+            raise _Refused(NO_ROOM) from error
 
 
 def _decode(body: bytes, headers: dict[str, str], limit: int) -> bytes:

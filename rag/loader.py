@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from langchain_core.documents import Document
 
 from rag.errors import SourceError, SourceRefused
-from rag.fetch import Limits, Page, fetch_if_changed
+from rag.fetch import NO_ROOM, Limits, Page, fetch_if_changed
 from rag.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
 from rag.parser import PARSER
 from rag.settings import Settings
@@ -156,10 +156,11 @@ def _read_page(url: str, page: Page, settings: Settings) -> Loaded:
     if not ending:
         raise SourceError(url, f"its content type is {page.content_type}, which cannot be read; these can: {READABLE}")
     claimed = f"served as {page.content_type}" if page.content_type else "served without a content type"
-    handle, path = tempfile.mkstemp(prefix="rag-", suffix=ending)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(page.body)
+        path = _written(page.body, ending)
+    except OSError as error:
+        raise SourceError(url, NO_ROOM) from error
+    try:
         charset = page.charset or ""
         job = Job(path, url, ending, claimed, _last_part(url), charset, settings.page_classes)
         documents = PARSER.parse(job)
@@ -167,6 +168,18 @@ def _read_page(url: str, page: Page, settings: Settings) -> Loaded:
         Path(path).unlink(missing_ok=True)
     size, headers = len(page.body), page.headers
     return Loaded(documents, job.kind, size, headers.get("etag", ""), headers.get("last-modified", ""), page.url)
+
+
+def _written(body: bytes, ending: str) -> str:
+    """The path of a temporary file with `body`."""
+    handle, path = tempfile.mkstemp(prefix="rag-", suffix=ending)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(body)
+    except OSError:
+        Path(path).unlink(missing_ok=True)
+        raise
+    return path
 
 
 def _ending_of_page(content_type: str, body: bytes, name: str) -> str:

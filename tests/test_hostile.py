@@ -28,7 +28,7 @@ from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObjec
 
 import rag.loader
 from rag.errors import SourceError
-from rag.fetch import Limits
+from rag.fetch import NO_ROOM, Limits
 from rag.loader import expand_source, load_source
 from rag.parser import Parser
 from rag.settings import Settings
@@ -571,6 +571,36 @@ def test_pages_without_end_take_little_memory(pages: Pages, tmp_path: Path) -> N
     finally:
         for server in endless:
             server.close()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from tests.conftest import make_settings
+from tests.test_hostile import outcome
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+for url in sys.argv[2:]:
+    print(outcome(url, make_settings(Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as if a disk were full")
+def test_no_room_for_a_page_is_told(pages: Pages, tmp_path: Path) -> None:
+    """Neither while it is fetched, where it is large, nor for reading it."""
+    text = "<p>A page of many words.</p>" * 80_000
+    packed = (200, {"Content-Encoding": "gzip"}, gzip.compress(text.encode() * 4))
+    pages.pages |= {"/large": text * 4, "/packed": packed, "/small": text, "/fits": "<p>A page of few words.</p>"}
+    urls = [f"{pages.url}/{name}" for name in ("large", "packed", "small", "fits")]
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), *urls],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == [NO_ROOM] * 3 + [""]
 
 
 @pytest.mark.parametrize(
