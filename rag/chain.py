@@ -308,13 +308,18 @@ class Limits:
     idle: float
 
 
+def legible(text: str) -> str:
+    """`text` without what no model can read: NULs and lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
+
+
 def check_question(question: str, longest: int) -> str:
-    """The question without what no model can read (NULs, lone surrogates).
+    """The question, legible.
 
     Raises:
         QuestionError: nothing is left of it, or it has more than `longest` characters.
     """
-    question = question.replace("\0", "").encode("utf-8", "ignore").decode("utf-8").strip()
+    question = legible(question).strip()
     if not question:
         raise QuestionError("The question is empty.")
     if len(question) > longest:
@@ -387,7 +392,8 @@ async def _answer(
         nonlocal search_began, waiting_characters
         runnable = await chain()
         search_began = time.monotonic()
-        given = {"question": question, "history": list(history)}
+        turns = [turn.model_copy(update={"content": legible(str(turn.content))}) for turn in history]
+        given = {"question": question, "history": turns}
         async with aclosing(cast(AsyncGenerator[dict[str, Any], None], runnable.astream(given))) as stream:
             async for piece in stream:
                 pieces.append(piece)
