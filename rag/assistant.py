@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import os
 import sys
 import threading
 import time
@@ -759,5 +760,7 @@ def _share_heaps() -> None:
 
     Source: mallopt(3). Elsewhere than in glibc, nothing is to be set.
     """
+    if "MALLOC_ARENA_MAX" in os.environ:
+        return  # the operator's own
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(-8, HEAPS)  # M_ARENA_MAX

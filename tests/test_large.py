@@ -21,7 +21,7 @@ LONG = 20_000
 SHORT = 6000
 """More than Chroma takes in one call."""
 CANCEL_SECONDS = 2.0
-CHUNK_KB = 20
+CHUNK_KB = 40
 """Memory that one more chunk may take: its vector, its place in the graph, its words, and what Chroma keeps beside."""
 
 
