@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from rag.mcp_server import build_mcp_routes
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
 from rag.openai_api import build_openai_routes
 from rag.reopen import REMEMBER, Chat
-from rag.sessions import Sessions
+from rag.sessions import Readers, Sessions
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, short
 
@@ -54,6 +54,7 @@ EXAMPLES = [
     "How does an agent use tools?",
     "What are the limits of LLM agents?",
 ]
+MOST_FILES = 65_536
 MOST_EVENTS = 1000
 """Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
 MOST_SESSIONS = 300
@@ -97,8 +98,11 @@ class Page(gr.Blocks):
         super().validate_inputs(block_fn, inputs)
 
 
-def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
-    """The page over an assistant. `guarded`: visitors log in, and only the user `admin` may change anything."""
+def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False) -> gr.Blocks:
+    """The page over an assistant. `guarded`: visitors log in, and only the user `admin` may change anything.
+
+    `readers` tells which pages are there to read an answer.
+    """
 
     def may_change(request: gr.Request) -> bool:
         return is_owner(request.username if guarded else "local")
@@ -107,7 +111,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         message: str, history: list[dict[str, Any]], scope: list[str], model: str, request: gr.Request
     ) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
-        update = Update()
+        update, began = Update(), time.monotonic()
         request_id.set(request.headers.get("x-request-id", ""))
         model = model if may_change(request) else ""
         try:
@@ -115,6 +119,8 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             answer = assistant.stream_answer(message, as_messages(history), scope=scope, model=model)
             async with aclosing(answer) as updates:
                 async for update in updates:
+                    if readers.gone(request.session_hash, began):
+                        return
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
                     yield show_answer(update, message, scope, awaiting)
         except RagError as error:
@@ -462,6 +468,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
+    _allow_many_files()
     told = threading.Event()
     progress = threading.Thread(target=show_progress, args=(assistant, told), daemon=True)
     try:
@@ -486,6 +493,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         assistant.close()
 
 
+def _allow_many_files() -> None:
+    """As many as the system allows: each open page and socket is one, and the usual soft limit is 1,024 of them."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _end(number: int, frame: object) -> None:
     """On the first signal, end tidily; a second Ctrl-C ends at once. (An `Event` may not be set in a handler.)"""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -501,7 +521,8 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     credentials = {settings.user: password} if password else {}
     if password and settings.admin_password:
         credentials["admin"] = settings.admin_password
-    page = build_page(assistant, guarded=bool(password))
+    readers = Readers()
+    page = build_page(assistant, readers, guarded=bool(password))
     logging.getLogger("uvicorn.error").addFilter(_in_one_line)
     hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback and not password else None
     app_kwargs: dict[str, Any] = {
@@ -515,6 +536,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         "middleware": [
             Middleware(Observed, metrics=assistant.metrics),
             Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token),
+            Middleware(readers.middleware),
         ],
         "exception_handlers": {RequestValidationError: say_what_is_wrong},
     }

@@ -1,16 +1,24 @@
-"""Gradio's states of its sessions, without computing for each one anew what every component looks like.
+"""Gradio's sessions: their states, and whether somebody reads what is answered to them.
 
-Gradio 6.31 does that at the first question of each page or client, in the event loop, where everybody waits for it: for
-this page 9 ms in place of 0.2, and 170 kB a session.
+With states of its own, Gradio 6.31 computes for each session anew what every component looks like. It does so at the
+first question of each page or client, in the event loop, where everybody waits for it: for this page 9 ms in place of
+0.2, and 170 kB a session.
 """
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs
 
 from gradio.blocks import Blocks
 from gradio.state_holder import SessionState, StateHolder
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+UNREAD_SECONDS = 5.0
+"""A page opens its stream right after it has asked; slow networks have so long."""
 
 
 class Sessions(StateHolder):
@@ -34,3 +42,36 @@ class Sessions(StateHolder):
 
 def _copied(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "props": dict(config["props"])} if "props" in config else dict(config)
+
+
+class Readers:
+    """Which sessions have the stream open in which Gradio sends a page its answers.
+
+    Gradio ends an answer when that stream breaks. Who closes the tab before it was opened would have it written to its
+    end for nobody.
+    """
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def gone(self, session: str | None, since: float) -> bool:
+        """Whether nobody reads an answer to a session that began at `since`, in seconds of the monotonic clock."""
+        return not self._open[session or ""] and time.monotonic() - since > UNREAD_SECONDS
+
+    def middleware(self, app: ASGIApp) -> ASGIApp:
+        """Pure ASGI middleware that sees the streams come and go."""
+
+        async def seen(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or not scope["path"].endswith("/queue/data"):
+                await app(scope, receive, send)
+                return
+            session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+            self._open[session] += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._open[session] -= 1
+                if not self._open[session]:
+                    del self._open[session]
+
+        return seen

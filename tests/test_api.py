@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,7 +307,7 @@ def leave_gradio(served: Served) -> Callable[[], None]:
     return leave
 
 
-def _ask_on_page(page: Any) -> None:
+def ask_on_page(page: Any) -> None:
     page.get_by_role("textbox", name="Question").fill("What is a plan?")
     page.get_by_role("textbox", name="Question").press("Enter")
 
@@ -317,7 +318,7 @@ def leave_page_by_stop(served: Served) -> Callable[[], None]:
     def ask() -> None:
         begin_anew(browser.page)
         browser.page.locator("#status .strip.ok").wait_for(timeout=20_000)
-        _ask_on_page(browser.page)
+        ask_on_page(browser.page)
 
     browser.do(ask)
     return lambda: browser.do(lambda: browser.page.locator("button.stop-button, .stop-button button").first.click())
@@ -329,7 +330,8 @@ def leave_page_by_closing_its_tab(served: Served) -> Callable[[], None]:
     def open_tab() -> Any:
         tab = browser.page.context.new_page()
         tab.goto(served.url)
-        _ask_on_page(tab)
+        with tab.expect_response("**/queue/data**"):  # before, there is no stream that could break: see test_leaving.py
+            ask_on_page(tab)
         return tab
 
     tab = browser.do(open_tab)
@@ -788,6 +790,37 @@ def test_guessing_is_slowed(guarded: Served) -> None:
     assert statuses[:10] == [400] * 10
     assert statuses[10:] == [429] * 2
     assert httpx.get(f"{guarded.url}predict?query=x", headers=basic("rag", "no"), timeout=30).status_code == 429
+    guarded_forget(guarded)
+
+
+def test_guesses_that_come_together_are_slowed(guarded: Served) -> None:
+    """All have sent their heads before the first one gets its answer."""
+    guarded_forget(guarded)
+    address = httpx.URL(guarded.url)
+    body = b"username=rag&password=no"
+    head = f"POST /login HTTP/1.1\r\nHost: {address.host}:{address.port}\r\nContent-Length: {len(body)}\r\n"
+    head += "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n"
+    statuses: Counter[int] = Counter()
+    with contextlib.ExitStack() as stack:
+        lines = [
+            stack.enter_context(socket.create_connection((address.host, address.port or 80), 30)) for _ in range(40)
+        ]
+        for line in lines:
+            line.sendall(head.encode())
+        for line in lines:
+            line.sendall(body)
+        for line in lines:
+            statuses[int(line.recv(1000).split()[1])] += 1
+    assert statuses == {400: 10, 429: 30}
+    guarded_forget(guarded)
+
+
+def test_who_logs_in_is_not_slowed(guarded: Served) -> None:
+    guarded_forget(guarded)
+    right = {"username": "rag", "password": guarded.assistant.settings.password}
+    for _ in range(12):
+        assert httpx.post(f"{guarded.url}login", data=right, timeout=30).status_code == 200
+    assert httpx.post(f"{guarded.url}login", data={**right, "password": "no"}, timeout=30).status_code == 400
     guarded_forget(guarded)
 
 

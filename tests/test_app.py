@@ -156,6 +156,22 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, start_app: AppStart
     assert check_index(DataFolder(tmp_path / "data")) == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_open_pages_are_not_bounded_by_the_usual_limit_on_files(tmp_path: Path, start_app: AppStarter) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard > 1024
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))  # which the app inherits
+        app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", ready=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    limits = Path(f"/proc/{app.process.pid}/limits").read_text(encoding="utf-8")
+    found = re.search(r"Max open files +(\d+)", limits)
+    assert found and int(found[1]) == min(hard, page.MOST_FILES)
+
+
 def run_app(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", **environment}
     command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *flags]

@@ -25,7 +25,7 @@ from rag import context
 from rag.assistant import Assistant
 from tests.conftest import make_settings, wait_until
 from tests.ollama_server import LOADING, Gate, OllamaServer, Record
-from tests.test_api import ANSWER, LEAVING, TEXT, Served, counting, handshake, tokens_under_way
+from tests.test_api import ANSWER, LEAVING, TEXT, Served, ask_on_page, counting, handshake, tokens_under_way
 
 __all__ = ["counting"]  # a fixture
 
@@ -146,6 +146,33 @@ def test_leaving_stops_the_search_and_the_load(
     assert leave_once(served, door, moment) < SECONDS
     works(served)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_an_answer_that_no_page_reads_is_not_written_to_its_end(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a tab is closed between the question and the request that brings its answer."""
+    monkeypatch.setattr("rag.sessions.UNREAD_SECONDS", 1.0)
+    browser = served.in_browser()
+    before = len(served.server.requests)
+
+    def ask_only() -> Any:
+        tab = browser.page.context.new_page()
+        tab.goto(served.url)
+        tab.route("**/queue/data**", lambda route: route.abort())
+        ask_on_page(tab)
+        return tab
+
+    with served.server.hold(after=3) as gate:
+        tab = browser.do(ask_only)
+        gate.wait(timeout=30)
+
+        def gone(record: Record) -> bool:
+            return record in served.server.requests[before:] and record.finished == "client_gone"
+
+        served.server.wait_for(gone, timeout=10)
+    browser.do(lambda: tab.close())
+    works(served)
 
 
 @contextlib.contextmanager
