@@ -19,12 +19,17 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from rag.settings import Settings, load_settings
+
+uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn"]["propagate"] = (
+    True  # or `caplog` sees nothing of the server's errors
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 OF_THE_PERSON = ("OLLAMA_HOST", "OPENAI_API_KEY", "CHROMA_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID")

@@ -234,6 +234,7 @@ def paper(folder: Path, chunk: int) -> Settings:
 def changed(folder: Path, seed: int) -> None:
     """Add, refresh and remove without end; with another size of chunks than before, all of it is indexed anew first."""
     rng = random.Random(seed)
+    rag.store.SYNC_THRESHOLD = 10_000 if seed // 5 % 2 else 100  # the graph's files are written again and again
     library = Library(paper(folder, 100 + 20 * (seed // 5 % 2)))
     print("ready", flush=True)
     library.finish()

@@ -14,9 +14,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gradio as gr
 import gradio_client
 import httpx
 import pytest
+from starlette.routing import Route
 from websockets.sync.client import connect
 
 from tests.conftest import ROOT, wait_until
@@ -179,15 +181,31 @@ def left(served: Served) -> dict[str, int]:
     return found
 
 
+def test_what_the_server_fails_at_is_seen_by_these_tests(caplog: pytest.LogCaptureFixture) -> None:
+    """Else nothing below would be shown by a log without tracebacks: uvicorn keeps its log to itself by default."""
+
+    async def fail(_: Any) -> None:
+        raise ZeroDivisionError
+
+    with gr.Blocks() as page:
+        pass
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"routes": [Route("/fail", fail)]})
+    try:
+        assert httpx.get(f"{url}fail", timeout=30).status_code == 500
+    finally:
+        page.close(verbose=False)
+    assert [record for record in caplog.records if record.exc_info and record.exc_info[0] is ZeroDivisionError]
+
+
 @pytest.mark.timeout(240)
 def test_two_hundred_faulty_rounds_leave_nothing(served: Served, caplog: pytest.LogCaptureFixture) -> None:
-    doors: list[Door] = [by_predict, by_stream, by_socket, by_leaving_the_stream]
+    doors: list[Door] = [by_predict, by_stream, by_socket, by_leaving_the_stream, by_gradio_client]
     kinds = itertools.cycle(["error", "malformed", "reset", "cut", "no_done", "html", "length", "stall"])
 
     def rounds(count: int) -> None:
         for number in range(count):
             kind: Any = next(kinds)
-            if kind == "stall" and number % 40:  # each takes the limit for silence
+            if kind == "stall" and number % 40 != 7:  # each takes the limit for silence
                 kind = "error"
             fault = served.server.fail(kind, after=number % 3, times=1)
             doors[number % len(doors)](served, "What is a plan?")
