@@ -252,7 +252,7 @@ def failure_of(error: RagError, partial: str = "", *, sent: bool = False) -> dic
 
 
 async def while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
-    """The updates, as long as somebody is there: at most half a second after the client is gone, the model stops."""
+    """The updates, as long as somebody is there: a quarter of a second after the client is gone, the model stops."""
     async with aclosing(updates):
         async for update in updates:
             if await request.is_disconnected():

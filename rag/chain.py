@@ -35,8 +35,10 @@ from rag.followup import standalone
 from rag.grounding import Sentence, ground
 
 PROMPT_FILE = Path(__file__).parent / "prompt.txt"
-TICK_SECONDS = 0.5
-"""A generator that yields this often lets Gradio notice a closed tab before the first token."""
+TICK_SECONDS = 0.25
+"""Between two updates while the model is silent: who leaves, on the page too, is noticed within it."""
+SILENT_SECONDS = 0.5
+"""From then on without a token, the engine is asked whether it is loading."""
 CLOSING_SECONDS = 0.3
 """What closing the connection to an engine takes, at most."""
 FLUSH_SECONDS = 0.04
@@ -341,8 +343,8 @@ async def stream_answer(
     """Answer a question; every door of the app reads this stream.
 
     Yields at once what happens, the first token at once, then at most every 40 ms what has come since, and at least
-    twice a second while nothing comes. `chain` is awaited for the chain (it may have to be started), `engine` is the
-    chat model's name and address for messages, `engine_phase` tells, from a thread, whether the model is loading.
+    four times a second while nothing comes. `chain` is awaited for the chain (it may have to be started), `engine` is
+    the chat model's name and address for messages, `engine_phase` tells, from a thread, whether the model is loading.
 
     Raises:
         RagError: what happened and what to do; the text yielded so far stays valid.
@@ -443,7 +445,8 @@ async def _answer(
                 now = replace(now, phase="searching")
             if not taken:
                 now = _while_silent(now, moment - last_token, limits, engine)
-            if not taken and now.phase in ("reading", "loading") and engine_phase is not None:
+            silent = moment - last_token >= SILENT_SECONDS
+            if silent and now.phase in ("reading", "loading") and engine_phase is not None:
                 if asking is not None and asking.done():
                     now, asking = replace(now, phase=asking.result()), None
                 elif asking is None:  # its answer may take a while, and no token waits for it
