@@ -42,14 +42,22 @@ TURN = st.fixed_dictionaries(
 )
 QUESTION = st.fixed_dictionaries(
     {},
-    optional={"question": ODD_TEXT | JSON, "history": st.lists(TURN, max_size=3) | JSON, "scope": JSON, "more": JSON},
+    optional={
+        "question": ODD_TEXT | JSON,
+        "history": st.lists(TURN, max_size=3) | JSON,
+        "scope": JSON,
+        "more": JSON,
+        "messages": st.lists(TURN, max_size=3) | JSON,
+        "stream": st.booleans() | JSON,
+    },
 )
 NAMED = [
     ("POST", "stream"), ("POST", "library"), ("POST", "library/refresh"), ("POST", "library/restore"),
     ("POST", "library/index"), ("POST", "mcp"), ("POST", "gradio_api/call/chat"), ("POST", "gradio_api/queue/join"),
     ("POST", "gradio_api/upload"), ("POST", "login"), ("PUT", "predict"), ("DELETE", "library"), ("PATCH", "x/y"),
+    ("POST", "v1/chat/completions"), ("POST", "v1/models"),
 ]  # fmt: skip
-OURS = ("stream", "library", "predict", "login", "x/y", "health", "models")
+OURS = ("stream", "library", "predict", "login", "x/y", "health", "models", "v1")
 
 
 def some(count: int) -> Any:
