@@ -26,6 +26,8 @@ from websockets.sync.client import connect
 
 from tests.test_api import ANSWER, Served, by_predict, serve
 
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
+"""It warns of draws that use `random` themselves, and takes the app's other threads for them."""
 LONG = 10_000
 SHORT = 300
 ODD_TEXT = st.one_of(
