@@ -36,6 +36,8 @@ from tests.conftest import ROOT, PaperEmbeddings, make_settings, wait_until
 from tests.ollama_server import OllamaServer, Record
 
 TEXT = "An agent plans.\n\nA plan is a list of tasks.\n\nA tool is what an agent calls.\n\nMemory keeps what it saw."
+PATIENCE = 100.0
+"""Seconds that a door may take: a model may be loading for a minute."""
 ANSWER = ["An ", "agent ", "plans ", "its ", "tasks."]
 
 
@@ -102,7 +104,7 @@ def frames(socket_: ClientConnection) -> list[dict[str, Any]]:
     """The frames of one answer."""
     got: list[dict[str, Any]] = []
     while not got or not got[-1].get("done"):
-        got.append(json.loads(socket_.recv(timeout=30)))
+        got.append(json.loads(socket_.recv(timeout=PATIENCE)))
     return got
 
 
@@ -460,13 +462,13 @@ def test_leaving_at_the_first_token_frees_the_slot_every_time(counting: Served) 
 
 
 def by_predict(served: Served, question: str) -> dict[str, Any]:
-    reply = httpx.get(f"{served.url}predict", params={"query": question, "sources": "true"}, timeout=60)
+    reply = httpx.get(f"{served.url}predict", params={"query": question, "sources": "true"}, timeout=PATIENCE)
     data: dict[str, Any] = reply.json()
     return data
 
 
 def by_stream(served: Served, question: str) -> dict[str, Any]:
-    reply = httpx.post(f"{served.url}stream", json={"question": question}, timeout=60)
+    reply = httpx.post(f"{served.url}stream", json={"question": question}, timeout=PATIENCE)
     if reply.status_code != 200:
         assert reply.status_code in (422, 429)
         refused: dict[str, Any] = reply.json()
@@ -537,7 +539,7 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
         page.get_by_role("textbox", name="Question").fill(question)
         page.get_by_role("textbox", name="Question").press("Enter")
         note = page.locator("#conversation").get_by_text(re.compile("^(Sources ·|⚠)")).first
-        note.wait_for(timeout=30_000)
+        note.wait_for(timeout=PATIENCE * 1000)
         shown = page.locator("#conversation .bot.message").first
         shown.evaluate("message => message.querySelectorAll('a[href^=\"#\"]').forEach(mark => mark.remove())")
         text = shown.inner_text().partition("\n")[0].strip()

@@ -11,7 +11,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -28,6 +31,7 @@ from tests.test_api import (
     DOORS,
     Served,
     agree,
+    by_command_line,
     by_gradio_client,
     by_page,
     by_predict,
@@ -127,6 +131,26 @@ def test_a_slow_load_is_waited_for(served: Served, door: Door) -> None:
         gate.release()
         asking.join(30)
     assert got[0]["answer"] == "".join(ANSWER)
+
+
+@pytest.mark.soak
+def test_a_minute_of_loading_is_waited_for_at_every_door(tmp_path: Path) -> None:
+    """More ask than there are places: those in line wait as long."""
+    made = serve(tmp_path, mcp=True)
+    doors = [door for door in DOORS if door is not by_command_line]  # which is one thread's: it takes the output
+    try:
+        made.server._loaded.clear()
+        with ThreadPoolExecutor(len(doors)) as pool, made.server.hold(after=LOADING) as gate:
+            asked = {door.__name__: pool.submit(door, made, "What is a plan?") for door in doors}
+            gate.wait(timeout=60)
+            began = time.monotonic()
+            assert not wait(asked.values(), 60, FIRST_COMPLETED).done, "one did not wait"
+            gate.release()
+            got = {name: asking.result(60) for name, asking in asked.items()}
+        print(f"\nheld for {time.monotonic() - began:.0f} s: {', '.join(got)}")
+        assert {name: each.get("answer") for name, each in got.items()} == dict.fromkeys(asked, "".join(ANSWER))
+    finally:
+        made.close()
 
 
 def test_ollama_stopped_and_started_again(served: Served) -> None:
