@@ -8,7 +8,7 @@ again, and the conversation is opened where it was, with the question that was n
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -42,6 +42,8 @@ class Chat(gr.ChatInterface):
         for function in page.fns.values():
             if function.name in ("_submit_fn", "_pop_last_user_message") and function.inputs[:1] != [self.textbox]:
                 function.inputs = [self.chatbot if each is self.chatbot_state else each for each in function.inputs]
+            if function.outputs == [self.textbox] and function.name == "<lambda>":
+                function.fn = _hinting(function.fn, self.textbox.placeholder)
         asked = gr.Textbox(visible="hidden")
         page.load(
             reopen,
@@ -50,6 +52,9 @@ class Chat(gr.ChatInterface):
             js=RECALL,
             **QUIET,
         )
+
+    def _clear_and_save_textbox(self, message: Any) -> Any:
+        return gr.Textbox("", interactive=False), message
 
     async def _stream_fn(self, message: Any, history: list[Any], *args: Any) -> AsyncGenerator[Any, None]:
         """`history` ends with the question itself, which the page shows already."""
@@ -63,6 +68,11 @@ class Chat(gr.ChatInterface):
             places = [place for place, each in enumerate(saved_conversations or []) if each]
             index = next((place for place in places if _begins(told, said(saved_conversations[place]))), None)
         return super()._save_conversation(index, conversation, saved_conversations)
+
+
+def _hinting(change: Any, hint: Any) -> Callable[[], Any]:
+    """What Gradio does to the box for questions, with the hint in it that Gradio takes away for good."""
+    return lambda: {**change(), "placeholder": hint}
 
 
 def reopen(asked: str, saved: list[list[dict[str, Any]]] | None) -> Any:

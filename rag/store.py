@@ -507,6 +507,8 @@ class Store:
             except BaseException as error:
                 raise as_store_error(error) from error
             for text, row, vector in zip(got["documents"], got["metadatas"], got["embeddings"], strict=True):
+                if row is None:
+                    continue
                 row.pop(KEY, None)
                 rows.vectors[str(row["digest"])] = vector
                 if indexed and row["revision"] == indexed.revision:
@@ -653,6 +655,8 @@ class Store:
             except BaseException as error:
                 raise as_store_error(error) from error
             for row, metadata, text in zip(page["ids"], page["metadatas"], page["documents"], strict=True):
+                if metadata is None:  # just being deleted
+                    continue
                 yield row, str(metadata["source"]), embedded_text(Document(text, metadata=metadata))
             offset += self.folder.page
             if len(page["ids"]) < self.folder.page:
@@ -699,7 +703,7 @@ class Store:
                 query_embeddings=[vector], n_results=count, where=where, include=include, **more
             )
             chunks = _as_chunks(got["ids"][0], got["documents"][0], got["metadatas"][0])
-            return list(zip(got["distances"][0], chunks, strict=True))
+            return [one for one in zip(got["distances"][0], chunks, strict=True) if one[1].metadata]
 
         found = ask()
         times = Counter(chunk.metadata.get("digest") for _, chunk in found)
@@ -731,7 +735,8 @@ class Store:
         lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(asked)
         distances = 1 - rows @ asked / np.maximum(lengths, 1e-12)
         chunks = _as_chunks(got["ids"], got["documents"], got["metadatas"])
-        return sorted(zip(distances.tolist(), chunks, strict=True), key=lambda one: one[0])
+        found = [one for one in zip(distances.tolist(), chunks, strict=True) if one[1].metadata]
+        return sorted(found, key=lambda one: one[0])
 
     def rows(self, ids: Sequence[str], hidden: Collection[str]) -> list[Document]:
         """The chunks with these ids that are there and not `hidden`."""
@@ -742,7 +747,7 @@ class Store:
         except BaseException as error:
             raise as_store_error(error) from error
         chunks = _as_chunks(got["ids"], got["documents"], got["metadatas"])
-        return [chunk for chunk in chunks if chunk.metadata.get("revision") not in hidden]
+        return [chunk for chunk in chunks if chunk.metadata and chunk.metadata["revision"] not in hidden]
 
     def near_documents(
         self, vector: list[float], most: int, filter: dict[str, Any] | None, **more: Any
@@ -778,10 +783,10 @@ def _all_of(limits: Sequence[dict[str, Any]]) -> Any:
 
 
 def _as_chunks(ids: Any, texts: Any, metadatas: Any) -> list[Document]:
-    for metadata in metadatas:
-        metadata.pop(KEY, None)
+    """Rows as chunks; one that is just being deleted may come without text and metadata, and has none then."""
     return [
-        Document(text, metadata=metadata, id=row) for row, text, metadata in zip(ids, texts, metadatas, strict=True)
+        Document(text or "", metadata={key: value for key, value in (metadata or {}).items() if key != KEY}, id=row)
+        for row, text, metadata in zip(ids, texts, metadatas, strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -422,3 +423,46 @@ def test_a_row_that_a_limited_search_misses_is_looked_at(
     monkeypatch.setattr(library.store._collection, "query", blind)
     first, *others = library.find("cheese", 3)
     assert first.startswith("The cheese") and len(others) == 2
+
+
+class Deleting:
+    """A collection as Chroma answers while a row is being deleted: its id is there, its text and metadata are not."""
+
+    def __init__(self, collection: Any, row: str) -> None:
+        self._collection, self._row = collection, row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def get(self, *args: Any, **more: Any) -> Any:
+        return self._without(self._collection.get(*args, **more))
+
+    def query(self, **more: Any) -> Any:
+        return self._without(self._collection.query(**more))
+
+    def _without(self, got: Any) -> Any:
+        nested = bool(got["ids"]) and isinstance(got["ids"][0], list)
+        for name in ("documents", "metadatas"):
+            lists = zip(got["ids"], got[name] or [], strict=False) if nested else [(got["ids"], got[name] or [])]
+            for ids, values in lists:
+                for place, row in enumerate(ids[: len(values)]):
+                    if row == self._row:
+                        values[place] = None
+        return got
+
+
+def test_a_row_that_is_just_being_deleted_is_left_out(tmp_path: Path) -> None:
+    library = Library(make_settings(tmp_path))
+    for number in range(3):
+        path = tmp_path / f"{number}.md"
+        path.write_text(f"The moon {number} pulls the sea.", encoding="utf-8")
+        library.add(path)
+    store = library.store
+    rows = sorted(store._collection.get()["ids"])
+    store._collection = Deleting(store._collection, rows[0])
+    vector = library.embeddings.embed_query("moon")
+    assert len(store.nearest(vector, 3, ())) == 2
+    assert len(store.rows(rows, ())) == 2
+    assert len(store.words().rankings("moon", 5)[0]) == 2
+    assert sum(len(store.rows_of(str(tmp_path / f"{number}.md")).current) for number in range(3)) == 2
+    library.close()
