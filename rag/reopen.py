@@ -8,7 +8,8 @@ again, and the conversation is opened where it was, with the question that was n
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from inspect import isawaitable
 from typing import Any
 
 import gradio as gr
@@ -70,9 +71,15 @@ class Chat(gr.ChatInterface):
         return super()._save_conversation(index, conversation, saved_conversations)
 
 
-def _hinting(change: Any, hint: Any) -> Callable[[], Any]:
+def _hinting(change: Any, hint: Any) -> Callable[[], Awaitable[Any]]:
     """What Gradio does to the box for questions, with the hint in it that Gradio takes away for good."""
-    return lambda: {**change(), "placeholder": hint}
+
+    async def hinting() -> Any:
+        told = change()
+        told = await told if isawaitable(told) else told
+        return {**told, "placeholder": hint} if isinstance(told, dict) else told
+
+    return hinting
 
 
 def reopen(asked: str, saved: list[list[dict[str, Any]]] | None) -> Any:
