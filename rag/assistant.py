@@ -52,6 +52,7 @@ from rag.models import Model, build_chat_model, build_embeddings, choose_models,
 from rag.observe import Metrics
 from rag.relevance import Judge, beginnings, tell_nothing_found, tell_what_can_be_asked
 from rag.retriever import build_retriever
+from rag.server_words import ServerWords
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.shared import SharedFolder, open_folder
 from rag.store import IndexedSource, Store, check_index, set_aside
@@ -537,7 +538,10 @@ class Assistant:
         assert self._store is not None
         sources: list[Document] = given["sources"]
         looked = [item for item in self.sources if not given.get("scope") or item.source in given["scope"]]
-        verdict = await self._judge_of(self._store).tell(given["asked"], sources, self._store.words())
+        words = self._store.words()
+        if isinstance(words, ServerWords):
+            await asyncio.to_thread(words.learn, given["asked"])  # the judge asks for word by word, and waits for none
+        verdict = await self._judge_of(self._store).tell(given["asked"], sources, words)
         log.debug("%s: %s", "speaks to the question" if verdict.answers else "does not", verdict.reason)
         if verdict.kind == "greeting":
             return Course([], tell_what_can_be_asked(looked))

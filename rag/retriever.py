@@ -130,6 +130,8 @@ def build_retriever(store: Store, settings: Settings, k: int | None = None) -> B
     """The retriever that the settings name, for `k` passages (the settings' own number if not given)."""
     k = settings.k if k is None else k
     if settings.retriever == "dense":
+        if settings.refuse:
+            store.words()  # which tell whether passages speak to a question
         return DenseRetriever(vectorstore=store.vector_store(), search_kwargs={"k": k})
     store.words()  # read now, and not at the first question
     return HybridRetriever(store=store, k=k)

@@ -10,9 +10,10 @@ wholes, not in windows.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag.lexical import stem, surfaces, told
@@ -30,6 +31,10 @@ USUAL_WORDS = 160
 SPARE = 100
 """Rows that are asked for beyond those wanted, as some may be of versions that do not answer."""
 KEPT_WORDS = 10_000
+TOGETHER = 20
+"""Words that are asked for in one call."""
+FEW = 10
+"""Rows that are looked at for whether a word is there: some may be of versions that do not answer."""
 
 
 def sparse(text: str) -> SparseVector:
@@ -56,6 +61,8 @@ class ServerWords:
         self._search = search
         self._shown = shown
         self._known: dict[str, bool] = {}
+        self._changes = 0
+        self._changing = threading.Lock()
 
     def corrected(self, question: str) -> str:
         """The question as it is."""
@@ -63,29 +70,38 @@ class ServerWords:
 
     def has(self, word: str) -> bool:
         """Whether some chunk has a word, as `surfaces` gives it, in any form of it; asked with the ranking before."""
-        word = stem(word)
-        if word not in self._known:
-            self._ask([self._ranked([word], 1, ())], [word])
-        return self._known[word]
+        known, word = self._known, stem(word)
+        return known[word] if word in known else self._ask((), [word])[1][word]
+
+    def learn(self, question: str) -> None:
+        """Ask for all words of a question at once, so that `has` need not wait for the server."""
+        new = [word for word in told(question) if word not in self._known]
+        for start in range(0, len(new), TOGETHER):
+            self._ask((), new[start : start + TOGETHER])
 
     def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
         """The `most` row ids that match best as wholes; there is no ranking by windows."""
         asked = told(question)
-        new = [word for word in asked if word not in self._known]
-        searches = [self._ranked(asked, most + SPARE, scope), *(self._ranked([word], 1, ()) for word in new)]
-        found = self._ask(searches, new)[0] if asked else []
+        if not asked:
+            return [], []
+        new = [word for word in asked if word not in self._known][:TOGETHER]
+        (found,), _ = self._ask([self._ranked(asked, most + SPARE, scope)], new)
         return [row for row in found if self._shown(row)][:most], []
 
     def forget(self) -> None:
         """The library has changed: which words it has is asked again."""
-        self._known = {}
+        with self._changing:
+            self._known, self._changes = {}, self._changes + 1
 
-    def _ask(self, searches: list[Search], new: list[str]) -> list[list[str]]:
-        """Row ids of each search; the last ones tell whether there are the `new` words."""
-        found = self._search(searches)
-        kept = self._known if len(self._known) < KEPT_WORDS else {}
-        self._known = kept | {word: bool(rows) for word, rows in zip(new, found[len(found) - len(new) :], strict=True)}
-        return found
+    def _ask(self, searches: Sequence[Search], new: Sequence[str]) -> tuple[list[list[str]], dict[str, bool]]:
+        """Row ids of each search, and which of the `new` words there are."""
+        changes = self._changes
+        found = self._search([*searches, *(self._ranked([word], FEW, ()) for word in new)])
+        there = {word: any(map(self._shown, rows)) for word, rows in zip(new, found[len(searches) :], strict=True)}
+        with self._changing:
+            if changes == self._changes:  # else it may be of before
+                self._known = (self._known if len(self._known) < KEPT_WORDS else {}) | there
+        return found[: len(searches)], there
 
     def _ranked(self, words: Iterable[str], most: int, scope: Collection[str]) -> Search:
         from chromadb import K, Knn, Search

@@ -8,6 +8,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -487,6 +488,17 @@ def test_a_server_that_ranks_by_words_is_asked_for_it(tmp_path: Path, cloud: Clo
     assert len(two.store.rows(words.rankings("zebra", 9)[0], ())) == 2
     two.store.remove(str(herd))
     assert len(words.rankings("zebra", 9)[0]) == 1
+    assert not words.has("gnu")  # whose row may still be there
+
+    before = cloud.searches
+    words.learn(" ".join(f"word{number}" for number in range(50)) + " unicorn")
+    assert cloud.searches == before + 3
+    assert words.has("unicorn") and not words.has("word49") and cloud.searches == before + 3
+    with ThreadPoolExecutor(4) as pool:  # while the library changes
+        asked = [pool.submit(words.has, ("unicorn", "moon", "gnu")[number % 3]) for number in range(60)]
+        while not all(each.done() for each in asked):
+            words.forget()
+    assert [each.result() for each in asked] == [True, True, False] * 20
     assert cloud.broken == []
     for replica in (one, two):
         replica.close()
