@@ -223,7 +223,14 @@ def test_what_the_server_fails_at_is_seen_by_these_tests(caplog: pytest.LogCaptu
 
 @pytest.mark.timeout(240)
 def test_two_hundred_faulty_rounds_leave_nothing(served: Served, caplog: pytest.LogCaptureFixture) -> None:
-    doors: list[Door] = [by_predict, by_stream, by_socket, by_leaving_the_stream, by_gradio_client]
+    client = gradio_client.Client(served.url, verbose=False, analytics_enabled=False)
+
+    def by_one_client(_: Served, question: str) -> dict[str, Any]:
+        with contextlib.suppress(gradio_client.exceptions.AppError):
+            client.predict(question, api_name="/chat")
+        return {}
+
+    doors: list[Door] = [by_predict, by_stream, by_socket, by_leaving_the_stream, by_one_client]
     kinds = itertools.cycle(["error", "malformed", "reset", "cut", "no_done", "html", "length", "stall"])
 
     def rounds(count: int) -> None:
@@ -244,5 +251,6 @@ def test_two_hundred_faulty_rounds_leave_nothing(served: Served, caplog: pytest.
     after = left(served)
     print(json.dumps({"before": before, "after": after}))
     assert all(after[name] <= count + 5 for name, count in before.items()), (before, after)
+    client.close()
     assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)
     assert not [record for record in caplog.records if record.exc_info], "a traceback is in the log"

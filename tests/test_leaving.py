@@ -7,6 +7,7 @@ twenty rounds of every combination of door and moment, on Ollama's wire and on t
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 import socket
@@ -148,8 +149,14 @@ def works(served: Served) -> None:
     assert httpx.get(f"{served.url}predict?query=plan", timeout=30).json() == "".join(ANSWER)
 
 
-@pytest.mark.parametrize("moment", [searching, loading])
-@pytest.mark.parametrize("door", ALL_LEAVING)
+def early() -> Iterator[Any]:
+    """Doors and moments: every one in the long run, every second one in the short."""
+    for number, (door, moment) in enumerate(itertools.product(ALL_LEAVING, [searching, loading])):
+        marks = [pytest.mark.soak] if number % 4 in (1, 2) else []
+        yield pytest.param(door, moment, id=f"{door.__name__} {moment.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize(("door", "moment"), list(early()))
 def test_leaving_stops_the_search_and_the_load(
     served: Served, door: Door, moment: Moment, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -222,6 +222,7 @@ def test_gradios_client_and_the_page_work_under_the_sub_path(team: Team) -> None
         browser.close()
 
 
+@pytest.mark.soak
 def test_a_browser_stays_with_the_replica_that_answers_it_when_another_comes_back(team: Team) -> None:
     """Gradio keeps steps of one click in the process: one that went to another replica would know nothing of them."""
 
