@@ -11,7 +11,7 @@ from typing_extensions import override
 from rag.lexical import Words
 from rag.server_words import KEY, SPARE, ServerWords, schema, sparse
 from rag.shared import SharedFolder, attempt, content_of, key_of, short_of
-from rag.store import IndexedSource, Record, Store, as_store_error, collection_name
+from rag.store import IndexedSource, Record, Store, as_store_error
 
 if TYPE_CHECKING:
     from chromadb import Search
@@ -34,7 +34,6 @@ class SharedStore(Store):
 
     @override
     def _connect(self) -> ClientAPI:
-        self._name = collection_name(self.engine[0], self.digest, self.splitter)
         return self.folder.client
 
     @override
@@ -46,6 +45,7 @@ class SharedStore(Store):
         """With an index of words, where the server has such; it is another one, as every row has to have its words."""
         from chromadb.errors import InvalidArgumentError
 
+        self._name = name
         with_words = f"{name}-{KEY}"
         try:
             opened = self._client.get_or_create_collection(with_words, schema=schema(), embedding_function=None)
