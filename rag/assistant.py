@@ -317,6 +317,8 @@ class Assistant:
             self.work["index"] = Work("checking the index")
             self._let_page_first()
             self._check_index()
+            for note in self.folder.set_states_aside():
+                self._note(note)
             if note := self.indexes.start(self.names.embeddings):
                 self._note(note)
             assert self.indexes.active is not None

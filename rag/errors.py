@@ -36,6 +36,8 @@ PULL_SIZES = {"llama3": "4.7 GB", "llama3.1": "4.9 GB", "llama3.2": "2.0 GB", "m
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 """The disk is full, the file too large for it, the quota used up."""
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""The disk is there to be read, or the folder belongs to somebody else."""
 
 
 class RagError(Exception):
@@ -292,7 +294,17 @@ def store_error(error: BaseException) -> RagError:
         return error
     if isinstance(error, OSError) and error.errno in FULL:
         return StoreError("The disk is full: nothing more can be stored. Free some space and try again.")
+    if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename:
+        return StoreError(
+            f"{error.filename} cannot be written to ({error.strerror}). Give the app the right to, or choose another"
+            " data folder with --data-dir."
+        )
     text = " ".join(str(error).split())[:300] or type(error).__name__
+    if "readonly database" in text:
+        return StoreError(
+            f"The index cannot be written to ({text}). Give the app the right to, or choose another data folder with"
+            " --data-dir."
+        )
     if "disk I/O error" in text or "disk is full" in text:
         return StoreError(f"The disk refused a write ({text}). Is it full? Free some space and try again.")
     if "compaction" in text or "apply logs" in text:

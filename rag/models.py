@@ -485,7 +485,8 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
 
         from rag.embedded import CONTEXT_WINDOW
 
-        assert engine is not None and engine.running
+        if engine is None or not engine.running:
+            raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
         return ChatOpenAI(
             model=model,
             base_url=f"{engine.url}/v1",

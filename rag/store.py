@@ -18,6 +18,7 @@ and deleting it is when a source is gone, for every index.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -63,6 +64,11 @@ LEAST_FREE_DISK = 200 * 2**20
 KEPT = "files"
 LONGEST_NAME = 200
 """Bytes of a file's name; file systems take 255."""
+STATES = {
+    "library": "what had been asked for and was not there yet is to be added again",
+    "index": "the embedding model of the settings answers",
+}
+"""The small states that tell what nothing else does, and what follows where one is damaged."""
 CANARIES = 300
 """Rows that are searched for by their own vector at start, beside one of every source."""
 NEAR = 200
@@ -169,6 +175,9 @@ class DataFolder:
         """
         try:
             self._texts.mkdir(parents=True, exist_ok=True)
+            for path in (self._texts, self.chroma, *self.chroma.glob("*")):
+                if path.exists() and not os.access(path, os.W_OK):  # or the index would seem to be damaged
+                    raise OSError(errno.EACCES, f"no right to write to {path}")
             self._lock.acquire(timeout=0)
         except Timeout:
             pid, url, token = self._holder()
@@ -229,10 +238,32 @@ class DataFolder:
     def remembered(self, name: str) -> dict[str, Any]:
         """What `remember` kept; empty where there is none, or it is damaged."""
         try:
-            data = json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
-            return data if isinstance(data, dict) else {}
-        except (OSError, ValueError):
+            return self._state(name)
+        except (OSError, ValueError, RecursionError):
             return {}
+
+    def _state(self, name: str) -> dict[str, Any]:
+        data = json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError("not an object")
+        return data
+
+    def set_states_aside(self) -> list[str]:
+        """Move the small states away that cannot be read. Returns what to tell of each."""
+        told = []
+        for name, lost in STATES.items():
+            try:
+                self._state(name)
+            except OSError:
+                continue
+            except (ValueError, RecursionError) as error:
+                path, kept = self.path / f"{name}.json", self.path / f"{name}.damaged"
+                try:
+                    os.replace(path, kept)
+                except OSError as failed:
+                    raise store_error(failed) from failed
+                told.append(f"The file {path.name} was damaged ({error}) and is kept as {kept}; {lost}.")
+        return told
 
     def note_closed(self) -> None:
         """Leave word that the index was closed as it should be, with its files as they are now."""
@@ -399,7 +430,7 @@ def _read_record(path: Path) -> Record | None:
         return Record(**{**data, "documents": documents})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         log.warning("the text file %s cannot be read (%s); its source is to be loaded again", path, error)
         return None
 
@@ -911,5 +942,8 @@ def set_aside(folder: DataFolder) -> Path:
     while target.exists():
         count += 1
         target = target.with_name(f"{target.name}-{count}")
-    os.replace(folder.chroma, target)
+    try:
+        os.replace(folder.chroma, target)
+    except OSError as error:
+        raise store_error(error) from error
     return target

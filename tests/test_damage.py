@@ -16,13 +16,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 import rag.store
 from rag.assistant import Assistant
 from rag.errors import StoreError
 from rag.settings import Settings
-from tests.conftest import ROOT, Pages, make_settings, wait_until
+from tests.conftest import ROOT, AppStarter, Pages, make_settings, wait_until
 from tests.test_library import run
 from tests.test_store import Library
 
@@ -115,7 +116,9 @@ def test_a_damaged_index_is_found_set_aside_and_built_again(
         again.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"wanted": 5, "removed": 5, "answers": 5}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"wanted": 5, "removed": 5, "answers": 5}']
+)
 def test_damaged_small_files_stop_nothing(tmp_path: Path, content: bytes) -> None:
     settings = make_settings(tmp_path)
     settings.data_dir.mkdir()
@@ -126,6 +129,12 @@ def test_damaged_small_files_stop_nothing(tmp_path: Path, content: bytes) -> Non
     try:
         wait_until(lambda: bool(assistant.sources) or assistant.problems, 60, lambda: str(assistant.status()))
         assert assistant.sources and not assistant.problems
+        damaged = () if content.startswith(b'{"') else ("library", "index")
+        for name in damaged:
+            kept = settings.data_dir / f"{name}.damaged"
+            assert kept.read_bytes() == content
+            assert any(f"{name}.json was damaged" in note and str(kept) in note for note in assistant.notes)
+        assert len(assistant.notes) == len(damaged)
     finally:
         assistant.close()
 
@@ -214,6 +223,74 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path, 
         Assistant(settings).start()
     assert str(place) in str(refused.value) and "--data-dir" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && shift && exec "$@"'
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a folder read-only")
+@pytest.mark.parametrize("which", [".", "chroma", "texts"])
+def test_a_library_on_a_disk_to_be_read_is_refused_and_not_taken_for_damaged(tmp_path: Path, which: str) -> None:
+    """As on a medium that is protected, or where somebody else started the app before."""
+    (tmp_path / "moon.md").write_text("# Moon\n\nThe moon pulls the sea.")
+    assert run(tmp_path, "ingest", "moon.md").returncode == 0
+    place = tmp_path / "data" / which
+    before = sorted(path.name for path in (tmp_path / "data").rglob("*"))
+    spaces = ["unshare", *(["--mount"] if os.geteuid() == 0 else ["--map-root-user", "--mount"])]
+    if subprocess.run([*spaces, "true"], capture_output=True).returncode:
+        pytest.skip("no right to mount here")
+    command = [*spaces, "sh", "-c", READ_ONLY, str(place), "-", sys.executable, "-m", "rag"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAG_DATA_DIR": str(tmp_path / "data")}
+    for arguments in (["ask", "What pulls the sea?"], ["ingest", "moon.md"], ["sources"])[: 1 + 2 * (which == ".")]:
+        ended = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
+        assert str(place.resolve()) in ended.stderr and "cannot be written to" in ended.stderr
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == before
+    assert "Moon" in run(tmp_path, "sources").stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process that runs")
+def test_a_disk_that_refuses_under_a_running_app_is_told_at_once_and_taken_up_again(
+    start_app: AppStarter, tmp_path: Path
+) -> None:
+    """No file of the app may be written to for a while: no hang, what was there answers, and no restart is needed."""
+    import resource
+
+    (tmp_path / "moon.md").write_text("# Moon\n\nThe moon pulls the sea twice a day.")
+    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "moon.md")
+    wait_until(lambda: app.health()["sources"] == 1, 60)
+    token = json.loads((tmp_path / "data" / "holder.json").read_text())["token"]
+    with httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as owner:
+
+        def added(name: str) -> dict[str, str]:
+            (tmp_path / name).write_text(f"# {name}\n\nThe river of {name} runs to the sea.")
+            reply = owner.post("/library", json={"sources": [str(tmp_path / name)]})
+            if reply.status_code != 202:
+                return {"state": "refused", "reason": reply.json()["error"]}
+            wait_until(lambda: not owner.get("/library").json()["busy"], 10)
+            (entry,) = (each for each in owner.get("/library").json()["sources"] if each["source"].endswith(name))
+            return dict(entry)
+
+        assert added("before.md")["state"] == "ready"
+        _, hard = resource.prlimit(app.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(app.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            for number in range(5):
+                told = added(f"during{number}.md")
+                assert told["state"] != "ready" and re.search("[Ff]ree some space", told["reason"]), told
+                reply = owner.get("/predict", params={"query": "What pulls the sea?"})
+                assert reply.status_code == 200 and reply.json(), reply.text
+        finally:
+            resource.prlimit(app.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        wait_until(lambda: added("after.md")["state"] == "ready", 30)
+        owner.post("/library/refresh")
+        wait_until(lambda: not owner.get("/library").json()["busy"], 30)
+        states = {
+            entry["source"].rpartition("/")[2]: entry["state"] for entry in owner.get("/library").json()["sources"]
+        }
+    assert states["moon.md"] == states["before.md"] == states["after.md"] == "ready", states
+    assert start_app.stop(app) == 0
+    assert "Traceback" not in "".join(app.output), "".join(app.output)[-3000:]
 
 
 # -- kill -9, in every kind of change ------------------------------------------------------------------------------
