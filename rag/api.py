@@ -151,6 +151,27 @@ class Failure(BaseModel):
     partial: str = Field("", description="That part, where it was not sent before.")
 
 
+FAILURES = {
+    403: "Not for this visitor.",
+    404: "There is no such thing.",
+    409: "Nothing is indexed that could answer.",
+    422: "The request does not fit: something is missing, empty or too long.",
+    429: "More questions a minute than one visitor may ask.",
+    502: "A source or the engine failed; what had come of an answer is in `partial`.",
+    503: "It cannot be done now; the text says what to do.",
+    504: "The engine was silent for too long.",
+}
+ANSWERING = (409, 422, 429, 502, 503, 504)
+"""Statuses of a question that is not answered."""
+
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"description": "Pieces.", "content": {"text/event-stream": {}}}}
+
+
+def failures(*statuses: int, model: type[BaseModel] = Failure) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI tells of statuses that mean a failure."""
+    return {status: {"model": model, "description": FAILURES.get(status, FAILURES[422])} for status in statuses}
+
+
 def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:
     """Earlier turns as messages for the chat model; none of them is ever a system message."""
     return [HumanMessage(turn.content) if turn.role == "user" else AIMessage(turn.content) for turn in history]
@@ -261,7 +282,9 @@ async def while_connected(request: Request, updates: AsyncGenerator[Update, None
 
 
 class BoundedStream(StreamingResponse):
-    """A stream that ends where its reader takes nothing for `SEND_SECONDS`, so that he holds no place at the model."""
+    """Events, ended where their reader takes nothing for `SEND_SECONDS`, so that he holds no place at the model."""
+
+    media_type = "text/event-stream"
 
     async def stream_response(self, send: Send) -> None:
         """Send piece by piece; whatever way this ends, so does what the pieces are made from."""
@@ -310,13 +333,8 @@ def first_error(errors: Sequence[Any]) -> str:
 def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
     """The routes. `bare_health`: strangers reach the app, so `/health` tells them nothing but that it is alive."""
     router = APIRouter(tags=["answers"], route_class=PlainRoute)
-    failures: dict[int | str, dict[str, Any]] = {
-        422: {"model": Failure, "description": "The question is missing, empty or too long."},
-        429: {"model": Failure, "description": "More questions a minute than one visitor may ask."},
-        503: {"model": Failure, "description": "The engine cannot answer now; the text says what to do."},
-    }
 
-    @router.get("/predict", response_model=str | Answer, responses=failures)
+    @router.get("/predict", response_model=str | Answer, responses=failures(*ANSWERING))
     async def predict(
         request: Request,
         query: Annotated[str, Query(description="The question.")] = "",
@@ -344,7 +362,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             return JSONResponse(update.text)
         return JSONResponse({"answer": update.text, "model": assistant.names.chat, **told_of(update)})
 
-    @router.post("/stream", responses={200: {"content": {"text/event-stream": {}}}, **failures})
+    @router.post("/stream", response_class=Response, responses={**EVENTS, **failures(*ANSWERING)})
     async def stream(request: Request, question: Question) -> Response:
         """The answer as server-sent events: `data: {"message": piece}`, then one `event: done` or `event: error`.
 
@@ -372,11 +390,9 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
                 failure = failure_of(error, update.text, sent=True)
                 yield f"event: error\ndata: {_json({**failure, 'done': True})}\n\n"
 
-        return BoundedStream(
-            events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
+        return BoundedStream(events(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
-    @router.get("/health", tags=["state"])
+    @router.get("/health", tags=["state"], responses={503: {"description": "A question would not be answered now."}})
     async def health(request: Request) -> JSONResponse:
         """Whether the app is alive, and (200, else 503) whether a question would be answered now.
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
-from rag.api import PlainRoute, failure_of
+from rag.api import PlainRoute, failure_of, failures
 from rag.assistant import Assistant
 from rag.backup import Backup
 from rag.errors import NothingIndexed, RagError, SourceRefused
@@ -69,7 +69,7 @@ def may_change(visitor: object) -> bool:
 
 def build_library_routes(assistant: Assistant) -> APIRouter:
     """The routes. Errors come as everywhere: `{"error", "code"}`."""
-    router = APIRouter(tags=["library"], route_class=PlainRoute)
+    router = APIRouter(tags=["library"], route_class=PlainRoute, responses=failures(403, 409, 422, 502, 503, 504))
 
     def library() -> Library:
         if assistant.library is None:

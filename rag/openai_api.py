@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.api import BoundedStream, first_error, told_of, while_connected
+from rag.api import BoundedStream, failures, first_error, told_of, while_connected
 from rag.assistant import Assistant
 from rag.chain import Update
 from rag.context import count_tokens
@@ -97,6 +97,12 @@ def _refusal(error: RagError) -> JSONResponse:
     return JSONResponse(openai_error(str(error), error.code, error.status, param or None), status)
 
 
+class OpenAIFailure(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: dict[str, Any] = Field(description="`message`, `type`, `param` and `code`.")
+
+
 class Unfit(QuestionError):
     """The request asks for what cannot be had here; `param` names the field."""
 
@@ -165,14 +171,20 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         owner = {"object": "model", "created": began, "owned_by": "local"}
         return {"object": "list", "data": [{"id": name, **owner} for name in names]}
 
-    @router.get("/v1/models/{name:path}")
+    @router.get("/v1/models/{name:path}", responses=failures(404, model=OpenAIFailure))
     async def model(name: str) -> Response:
         """One of them."""
         if name not in (MODEL, assistant.names.chat):
             return _refusal(NoSuchModel(f"There is no chat model {name}; there is {MODEL}."))
         return JSONResponse({"id": name, "object": "model", "created": began, "owned_by": "local"})
 
-    @router.post("/v1/chat/completions")
+    @router.post(
+        "/v1/chat/completions",
+        responses={
+            200: {"content": {"text/event-stream": {}}},
+            **failures(400, 404, 409, 429, 502, 503, 504, model=OpenAIFailure),
+        },
+    )
     async def complete(request: Request) -> Response:
         """Answer as OpenAI's chat completions do; see `local_rag` for the sources and timings."""
         try:
@@ -202,7 +214,7 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         if isinstance(first, RagError):  # nothing is sent yet, so that it can have its own status
             return _refusal(first)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return BoundedStream(answer.events(first, connected), media_type="text/event-stream", headers=headers)
+        return BoundedStream(answer.events(first, connected), headers=headers)
 
     @router.api_route("/v1/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def nothing(rest: str, request: Request) -> Response:

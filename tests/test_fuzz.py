@@ -59,7 +59,7 @@ NAMED = [
     ("POST", "gradio_api/upload"), ("POST", "login"), ("PUT", "predict"), ("DELETE", "library"), ("PATCH", "x/y"),
     ("POST", "v1/chat/completions"), ("POST", "v1/models"),
 ]  # fmt: skip
-OURS = ("stream", "library", "predict", "login", "x/y", "health", "models", "v1")
+OURS = ("stream", "library", "predict", "login", "x/y", "health", "models", "metrics", "v1")
 
 
 def some(count: int) -> Any:
@@ -70,6 +70,13 @@ def some(count: int) -> Any:
         phases=[Phase.generate],
     )  # fmt: skip
 
+
+SHAPES = [
+    schemathesis.checks.response_schema_conformance,
+    schemathesis.checks.content_type_conformance,
+    schemathesis.checks.status_code_conformance,
+]
+"""What is looked at in a reply: its body, its type and its status are those that the document names."""
 
 LENGTHS = pytest.mark.parametrize(
     "count", [SHORT, pytest.param(LONG, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
@@ -202,6 +209,8 @@ def test_the_routes_keep_what_openapi_says(served: Served, count: int) -> None:
             reply = case.call(timeout=60)
             asked[f"{case.method} {case.path} {reply.status_code}"] += 1
             assert reply.status_code < 500 or (reply.status_code == 503 and case.path == "/health"), reply.text
+            if not case.path.startswith("/login"):  # Gradio's own
+                case.validate_response(reply, checks=SHAPES)
 
         sent()
     print(json.dumps(asked, indent=1))
