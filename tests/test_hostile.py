@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
+import random
+import re
 import socket
 import subprocess
 import sys
@@ -18,10 +21,13 @@ import threading
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
@@ -29,11 +35,12 @@ from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObjec
 import rag.loader
 from rag.errors import SourceError
 from rag.fetch import NO_ROOM, Limits
-from rag.loader import expand_source, load_source
+from rag.loader import FILE_TYPES, expand_source, load_source
 from rag.parser import Parser
 from rag.settings import Settings
 from rag.store import DataFolder
-from tests.conftest import ROOT, Pages, make_settings
+from tests.browser import PageInThread
+from tests.conftest import ROOT, AppStarter, Pages, RunningApp, make_settings, wait_until
 from tests.test_formats import BOOK, ENTITIES, bomb_of, slides, workbook, zipped
 from tests.test_loader import LETTER, altered, pdf, write_pdf
 
@@ -647,3 +654,101 @@ def test_a_notebook_of_odd_cells_is_refused_or_read(tmp_path: Path, settings: Se
     for cells in (None, 5, "x", [None], [{}], [{"cell_type": 5, "source": 5}], [{"cell_type": "code", "source": [5]}]):
         (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
         assert outcome(tmp_path / "a.ipynb", settings)
+
+
+# -- given on the page -------------------------------------------------------------------------------------------
+
+SHORT_OF_TIME = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import rag.loader
+from rag.parser import Parser
+rag.loader.PARSER = Parser(seconds={SECONDS}, megabytes={MEGABYTES})
+import app
+sys.exit(app.main())
+"""
+UPLOADS = int(os.environ.get("ODD_UPLOADS", "200"))
+GROWTH = 200 * 2**20
+"""Bytes by which the app's memory may be larger at its most than before."""
+
+
+def odd_files(canary: str) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes: the hostile files, odd names, and whole files of which some bytes are others."""
+    for number, (_, name, made, _) in enumerate(HOSTILE_FILES):
+        yield f"{number:03}{name}", made if isinstance(made, bytes) else made(canary)
+    for name in (
+        "x" * 300 + ".md",
+        "ü" * 200 + ".md",
+        "$(id).md",
+        "con.md",
+        "-rf.md",
+        "a.exe",
+        "b.mp3",
+        ".env",
+        "💬.md",
+    ):
+        yield name, b"A text of few words."
+    for name in ("empty.md", "empty.pdf", "empty.docx", "empty.xlsx", "empty.epub", "empty.html"):
+        yield name, b""
+    rng = random.Random(6)
+    whole = [("docx", LETTER), ("pptx", slides()), ("xlsx", workbook()), ("epub", zipped(BOOK)), ("pdf", pdf("Text."))]
+    for number in itertools.count():
+        kind, data = whole[number % len(whole)]
+        changed = bytearray(data)
+        for _ in range(rng.choice([1, 10, 200])):
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
+        yield f"changed{number}.{kind}", bytes(changed[: rng.choice([len(changed), rng.randrange(len(changed))])])
+
+
+def resident(app: RunningApp, what: str) -> int:
+    """Bytes of memory now (VmRSS) or at its most (VmHWM)."""
+    told = Path(f"/proc/{app.process.pid}/status").read_text()
+    return int(re.search(rf"{what}:\s+(\d+)", told)[1]) * 1024  # type: ignore[index]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_two_hundred_odd_uploads_on_the_page(start_app: AppStarter, canary: Pages, tmp_path: Path) -> None:
+    """Through a browser: each is read or refused in words, the app answers meanwhile and its memory is bounded."""
+    (tmp_path / "moon.md").write_text("# Moon\n\nThe moon pulls the sea.")
+    flags = ("--data-dir", str(tmp_path / "data"), "--source", str(tmp_path / "moon.md"))
+    app = start_app(*flags, program=("-c", SHORT_OF_TIME))
+    wait_until(lambda: app.health()["sources"] == 1, 60)
+    httpx.get(f"{app.url}predict?query=What+pulls+the+sea", timeout=60).raise_for_status()
+    files = list(itertools.islice(odd_files(f"{canary.url}/canary"), UPLOADS))
+    taken = sum(Path(name).suffix in FILE_TYPES and not name.startswith(".") for name, _ in files)
+    before = resident(app, "VmRSS")
+    browser = PageInThread(app.url)
+
+    def library() -> dict[str, Any]:
+        return dict(httpx.get(f"{app.url}library", timeout=10).json())
+
+    def give(some: list[tuple[str, bytes]]) -> None:
+        given: Any = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in some]
+        with browser.page.expect_response("**/gradio_api/upload**", timeout=60_000) as sent:
+            browser.page.locator("#files input[type=file]").set_input_files(given)
+        assert sent.value.status == 200
+        browser.page.locator("#files input[type=file]").wait_for(state="attached", timeout=60_000)
+
+    try:
+        known = 1
+        for number in range(0, UPLOADS, 4):
+            some = files[number : number + 4]
+            browser.do(partial(give, some))
+            known += sum(Path(name).suffix in FILE_TYPES and not name.startswith(".") for name, _ in some)
+            wait_until(lambda: len(library()["sources"]) >= known, 60, lambda: f"{known}: {library()}"[:3000])  # noqa: B023
+            reply = httpx.get(f"{app.url}predict?query=What+pulls+the+sea", timeout=60)
+            assert reply.status_code == 200 and reply.json(), reply.text
+        wait_until(lambda: not library()["busy"], 300)
+    finally:
+        browser.close()
+    entries = library()["sources"]
+    states = Counter(entry["state"] for entry in entries)
+    grown = resident(app, "VmHWM") - before
+    print(f"\n{len(files)} uploads, {taken} to be read: {dict(states)}; {grown / 2**20:.0f} MB more at the most")
+    assert len(entries) == taken + 1 and set(states) == {"ready", "failed"}
+    assert all(10 < len(entry["reason"]) < 400 for entry in entries if entry["state"] == "failed")
+    assert grown <= GROWTH
+    assert start_app.stop(app) == 0
+    assert "Traceback" not in "".join(app.output), "".join(app.output)[-3000:]
