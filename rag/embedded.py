@@ -180,8 +180,11 @@ class MiniLMEmbeddings(Embeddings):
     window = EMBEDDING_WINDOW
 
     def __init__(self, cache_dir: Path, progress: Progress | None = None) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; from 1.29 it reports home
         import onnxruntime
         from tokenizers import Tokenizer
+
+        onnxruntime.disable_telemetry_events()  # Windows looks at this alone
 
         model = fetch_weights(MINILM, cache_dir, progress)
         self._tokenizer = Tokenizer.from_file(str(fetch_weights(MINILM_TOKENIZER, cache_dir, progress)))

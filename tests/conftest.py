@@ -198,9 +198,10 @@ class AppStarter:
         ready: bool = True,
         environment: dict[str, str] | None = None,
         program: tuple[str, ...] = (str(ROOT / "app.py"),),
+        under: tuple[str, ...] = (),
     ) -> RunningApp:
         process = subprocess.Popen(
-            [sys.executable, *program, "--port", "0", *flags],
+            [*under, sys.executable, *program, "--port", "0", *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,14 +1,19 @@
 """Nothing leaves unasked: every connection and every look-up of a name, of the app and its children, from start to stop.
 
 An audit hook, which Python runs in each process of the app, notes what is connected to and which names are asked for.
-It sees what Python does, not what native code would do by itself.
+What native code does by itself, it does not see: where there is strace, that notes the system calls of all processes.
 """
 
 # ruff: noqa: E501
 from __future__ import annotations
 
+import ipaddress
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from rag.embedded import MiniLMEmbeddings
+from rag.settings import Settings
 from tests.conftest import ROOT, AppStarter, Pages, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
 
@@ -39,6 +46,31 @@ sys.addaudithook(note)
 """
 
 
+STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o")
+"""Notes what is sent where, of a program and its children, which is started as without it."""
+ADDRESS = re.compile(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"')
+
+
+def strace_works(folder: Path) -> bool:
+    """Whether system calls can be watched here."""
+    if not shutil.which("strace"):
+        return False
+    return subprocess.run([*STRACE, str(folder / "tried"), "true"], capture_output=True).returncode == 0
+
+
+def called(path: Path) -> set[str]:
+    """The addresses that system calls named."""
+    return {first or second for first, second in ADDRESS.findall(path.read_text(errors="replace"))}
+
+
+def test_the_watch_on_system_calls_sees_what_the_hook_does_not(tmp_path: Path) -> None:
+    if not strace_works(tmp_path):
+        pytest.skip("no strace, or no right to use it")
+    code = "import socket, _socket; _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM).connect(('127.1.2.3', 9))"
+    subprocess.run([*STRACE, str(tmp_path / "calls"), sys.executable, "-c", code], check=True)
+    assert called(tmp_path / "calls") == {"127.1.2.3"}
+
+
 def noted(path: Path) -> list[tuple[str, Any]]:
     return [tuple(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -58,8 +90,10 @@ def fonts_and_scripts_are_its_own(app: RunningApp) -> None:
 
 @pytest.mark.parametrize("engine", ["ollama", "embedded"])
 def test_start_ingest_chat_and_stop_contact_the_engine_and_the_sources_alone(
-    start_app: AppStarter, pages: Pages, tmp_path: Path, engine: str
+    start_app: AppStarter, pages: Pages, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("CI", "GITHUB_ACTIONS", "TF_BUILD", "ORT_DISABLE_TELEMETRY"):  # some are silent there alone
+        monkeypatch.delenv(name, raising=False)
     (tmp_path / "hook").mkdir()
     (tmp_path / "hook" / "sitecustomize.py").write_text(HOOK)
     pages.pages["/moon"] = "<title>Moon</title><p>The moon pulls the sea twice a day on every shore.</p>"
@@ -69,7 +103,9 @@ def test_start_ingest_chat_and_stop_contact_the_engine_and_the_sources_alone(
         environment = {"PYTHONPATH": str(tmp_path / "hook"), "NOTED": str(log), "OLLAMA_HOST": ollama}
         environment |= {"RAG_MCP": "true"}
         flags = ("--data-dir", str(tmp_path / "data"), "--source", f"{pages.url}/moon")
-        app = start_app(*flags, environment=environment)
+        watched = strace_works(tmp_path)
+        under = (*STRACE, str(tmp_path / "calls")) if watched else ()
+        app = start_app(*flags, environment=environment, under=under)
         assert httpx.get(f"{app.url}predict?query=What+pulls+the+sea", timeout=120).status_code == 200
         client = gradio_client.Client(app.url, verbose=False, analytics_enabled=False)
         assert client.predict("What pulls the sea?", api_name="/chat")
@@ -102,16 +138,23 @@ def test_start_ingest_chat_and_stop_contact_the_engine_and_the_sources_alone(
     assert any(address[1] == httpx.URL(pages.url).port for address in contacted), "the hook saw no connection"
     assert {address[0] for address in contacted if isinstance(address, tuple)} <= {"127.0.0.1", "::1"}
     assert all(re.fullmatch(r"127\.0\.0\.1|::1|localhost|0\.0\.0\.0", name) for name in names), names
+    if watched:
+        calls = called(tmp_path / "calls")
+        print(json.dumps({"system calls name": sorted(calls)}))
+        assert calls and all(ipaddress.ip_address(address).is_loopback for address in calls - {"0.0.0.0", "::"}), calls
     if engine == "ollama":  # the embedded engine listens on a port of its own
         assert {address[1] for address in contacted if isinstance(address, tuple)} <= allowed
     unix = [address for address in contacted if not isinstance(address, tuple)]
     assert not [address for address in unix if not str(address).startswith(("/", "\0", "b"))], unix
 
 
-def test_the_libraries_that_report_home_are_told_not_to() -> None:
-    """What was found in them: Gradio's analytics by its variable, Chroma's by its setting."""
+def test_the_libraries_that_report_home_are_told_not_to(settings: Settings) -> None:
+    """What was found in them: Gradio's and ONNX Runtime's by their variables, Chroma's by its setting."""
     text = (ROOT / "app.py").read_text(encoding="utf-8")
     assert text.index('"GRADIO_ANALYTICS_ENABLED", "False"') < text.index("import gradio")
+    assert os.environ.pop("ORT_DISABLE_TELEMETRY", "") in ("", "1")
+    MiniLMEmbeddings(settings.cache_dir)
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
     from rag.store import chroma_settings
 
     assert chroma_settings().anonymized_telemetry is False
