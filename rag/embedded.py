@@ -35,8 +35,9 @@ CHAT_WEIGHTS: dict[str, Weights] = {"smollm2-135m-instruct": SMOLLM2}
 CONTEXT_WINDOW = 4096
 """Tokens a prompt and its answer may have; all slots share twice as much."""
 SLOTS = 4
-BATCH = 128
-"""Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed in half a second."""
+BATCH = 64
+"""Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed in half a second, on
+two cores that a browser uses, too. With twice as many a prompt is read 8 % faster."""
 START_SECONDS = 60.0
 EMBEDDING_WINDOW = 512
 """Tokens that the position embeddings of all-MiniLM-L6-v2 reach (config.json of the model)."""

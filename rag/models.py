@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -489,6 +491,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
         return ChatOpenAI(
             model=model,
+            http_async_client=_dropping_client(),
             base_url=f"{engine.url}/v1",
             api_key=engine.key,  # type: ignore[arg-type]
             temperature=settings.temperature,
@@ -499,7 +502,9 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             stream_usage=True,
             use_responses_api=False,
             stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
-            extra_body={"repeat_penalty": 1.05, "cache_prompt": True},
+            # So that it writes something after each batch of the prompt, and notices then who has gone: its own look at
+            # the connection comes once a second, and not at all while it reads.
+            extra_body={"repeat_penalty": 1.05, "cache_prompt": True, "return_progress": True},
         ), CONTEXT_WINDOW
     from langchain.chat_models import init_chat_model
 
@@ -513,6 +518,16 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     except Exception as error:
         raise _provider_error("RAG_MODEL", name, error) from error
     return chat_model, min(_window_of(chat_model, model, settings), settings.max_context)
+
+
+def _dropping_client() -> httpx.AsyncClient:
+    """A client whose connections are reset when they are let go, so that the engine's next write to one fails.
+
+    After an ordinary end (FIN) the first write still goes through, and only the second one tells.
+    """
+    reset = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport = httpx.AsyncHTTPTransport(socket_options=[reset], limits=httpx.Limits(max_keepalive_connections=0))
+    return httpx.AsyncClient(transport=transport)
 
 
 def _ollama_chat(model: str, settings: Settings, window: int) -> BaseChatModel:

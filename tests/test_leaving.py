@@ -362,6 +362,24 @@ def has_written(served: Served, tokens: int) -> bool:
     return tokens_under_way(served) >= tokens
 
 
+def test_who_leaves_while_a_long_prompt_is_read_is_noticed(counting: Served) -> None:
+    """Reading it takes ten seconds; the engine's own look at its connections does not come before the end of that."""
+    wait_until(lambda: tokens_under_way(counting) < 0, 30)
+    rng = random.Random(5)
+    told = [" ".join(str(rng.randrange(10**6)) for _ in range(150)) for _ in range(8)]
+    history = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 4, told, strict=True)]
+    body = json.dumps({"question": "What is a plan?", "history": history})
+    head = "POST /stream HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: "
+    leave = _reset(counting, f"{head}{len(body)}\r\n\r\n{body}".encode())
+    wait_until(lambda: tokens_under_way(counting) >= 0, 60)
+    leave()
+    left = time.monotonic()
+    wait_until(lambda: tokens_under_way(counting) < 0, 30)
+    took = time.monotonic() - left
+    print(f"\n{took:.2f} s")
+    assert took < 2 * SECONDS
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("door", LEAVING)
