@@ -250,6 +250,14 @@ def start_app() -> Iterator[AppStarter]:
     starter.close()
 
 
+@pytest.fixture(scope="module")
+def start_shared_app() -> Iterator[AppStarter]:
+    """As `start_app`, for one that the tests of a file share."""
+    starter = AppStarter()
+    yield starter
+    starter.close()
+
+
 def wait_until(condition: Callable[[], Any], seconds: float, told: Callable[[], str] = lambda: "") -> None:
     """Poll what only polling can tell (another process's state), up to a limit."""
     pause = threading.Event()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,21 +23,29 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def server() -> Iterator[OllamaServer]:
-    with OllamaServer(reply=lambda messages: WORDS) as server:
+@pytest.fixture(scope="module")
+def engine() -> Iterator[OllamaServer]:
+    with OllamaServer() as server:
         yield server
 
 
 @pytest.fixture
-def app(start_app: AppStarter, server: OllamaServer, tmp_path: Path) -> RunningApp:
-    return start_app(
-        "--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", environment={"OLLAMA_HOST": server.url}
-    )
+def server(engine: OllamaServer) -> OllamaServer:
+    """The engine of all tests here, as before the first question."""
+    engine.reply = lambda messages: WORDS
+    engine.requests.clear()
+    return engine
+
+
+@pytest.fixture(scope="module")
+def app(start_shared_app: AppStarter, engine: OllamaServer, tmp_path_factory: pytest.TempPathFactory) -> RunningApp:
+    data = tmp_path_factory.mktemp("browser") / "data"
+    environment = {"OLLAMA_HOST": engine.url}
+    return start_shared_app("--data-dir", str(data), "--source", "bundled:guide.md", environment=environment)
 
 
 @pytest.fixture
-def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
+def page(browser: Browser, app: RunningApp, server: OllamaServer) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     problems: list[str] = []

@@ -222,7 +222,8 @@ def test_what_the_server_fails_at_is_seen_by_these_tests(caplog: pytest.LogCaptu
 
 
 @pytest.mark.timeout(240)
-def test_two_hundred_faulty_rounds_leave_nothing(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.soak)])
+def test_many_faulty_rounds_leave_nothing(served: Served, caplog: pytest.LogCaptureFixture, count: int) -> None:
     client = gradio_client.Client(served.url, verbose=False, analytics_enabled=False)
 
     def by_one_client(_: Served, question: str) -> dict[str, Any]:
@@ -233,8 +234,8 @@ def test_two_hundred_faulty_rounds_leave_nothing(served: Served, caplog: pytest.
     doors: list[Door] = [by_predict, by_stream, by_socket, by_leaving_the_stream, by_one_client]
     kinds = itertools.cycle(["error", "malformed", "reset", "cut", "no_done", "html", "length", "stall"])
 
-    def rounds(count: int) -> None:
-        for number in range(count):
+    def rounds(times: int) -> None:
+        for number in range(times):
             kind: Any = next(kinds)
             if kind == "stall" and number % 40 != 7:  # each takes the limit for silence
                 kind = "error"
@@ -246,7 +247,7 @@ def test_two_hundred_faulty_rounds_leave_nothing(served: Served, caplog: pytest.
 
     rounds(40)
     before = left(served)
-    rounds(200)
+    rounds(count)
     wait_until(lambda: all(left(served)[name] <= count + 5 for name, count in before.items()), 20)
     after = left(served)
     print(json.dumps({"before": before, "after": after}))

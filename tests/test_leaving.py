@@ -253,13 +253,14 @@ def works(served: Served) -> None:
 
 
 def first_token(served: Served) -> float:
-    """Seconds until somebody else has the first token of an answer."""
-    began = time.monotonic()
+    """Seconds until somebody else has the first token of an answer, which is then read to its end."""
+    began, came = time.monotonic(), 0.0
     with httpx.stream("POST", f"{served.url}stream", json={"question": "What is an agent?"}, timeout=30) as reply:
         for line in reply.iter_lines():
-            if line.startswith('data: {"message": "'):
-                return time.monotonic() - began
-    raise AssertionError("no token came")
+            if line.startswith('data: {"message": "') and not came:
+                came = time.monotonic() - began
+    assert came, "no token came"
+    return came
 
 
 def early() -> Iterator[Any]:

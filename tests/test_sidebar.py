@@ -31,14 +31,21 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def server() -> Iterator[OllamaServer]:
+@pytest.fixture(scope="module")
+def engine() -> Iterator[OllamaServer]:
     with OllamaServer(
         reply=quoting,
         models={"llama3": ModelSpec(8192), "qwen3": ModelSpec(32_768), "mxbai-embed-large": MXBAI},
         pullable={"tiny": Pullable(ModelSpec(2048))},
     ) as server:
         yield server
+
+
+@pytest.fixture
+def server(engine: OllamaServer) -> OllamaServer:
+    """The engine of all tests here; its requests are those of one test."""
+    engine.requests.clear()
+    return engine
 
 
 def quoting(messages: list[dict[str, Any]]) -> list[str]:
@@ -48,17 +55,22 @@ def quoting(messages: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-@pytest.fixture
-def app(start_app: AppStarter, server: OllamaServer, tmp_path: Path) -> RunningApp:
-    return start_app(
-        *("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md"),
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sidebar") / "data"
+
+
+@pytest.fixture(scope="module")
+def app(start_shared_app: AppStarter, engine: OllamaServer, data: Path) -> RunningApp:
+    return start_shared_app(
+        *("--data-dir", str(data), "--source", "bundled:guide.md"),
         *("--model", "ollama:llama3", "--embeddings", "embedded:all-minilm-l6-v2"),
-        environment={"OLLAMA_HOST": server.url, "RAG_ALLOW_HOSTS": "127.0.0.1"},
+        environment={"OLLAMA_HOST": engine.url, "RAG_ALLOW_HOSTS": "127.0.0.1"},
     )
 
 
 @pytest.fixture
-def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
+def page(browser: Browser, app: RunningApp, server: OllamaServer) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     problems: list[str] = []
@@ -94,7 +106,7 @@ def titles(app: RunningApp) -> list[str]:
 
 
 def test_a_url_and_a_pdf_are_added_asked_about_limited_to_and_removed(
-    page: Page, app: RunningApp, pages: Pages, tmp_path: Path
+    page: Page, app: RunningApp, pages: Pages, tmp_path: Path, data: Path
 ) -> None:
     pages.pages["/moon"] = f"<title>Moon facts</title><p>{MOON}</p>"
     add_url(page, f"{pages.url}/moon", f"{pages.url}/moon#again")
@@ -102,7 +114,7 @@ def test_a_url_and_a_pdf_are_added_asked_about_limited_to_and_removed(
     (tmp_path / "cheese.pdf").write_bytes(pdf(CHEESE, title="Cheese book"))
     page.locator("#files input[type=file]").set_input_files(tmp_path / "cheese.pdf")
     expect(row(page, "Cheese book")).to_contain_text("PDF", timeout=30_000)
-    kept = next((tmp_path / "data" / "files").glob("*/cheese.pdf"))
+    kept = next((data / "files").glob("*/cheese.pdf"))
     assert titles(app) == ["A short guide to LLM agents", "Cheese book", "Moon facts"]
 
     expect(ask(page, "What pulls the sea on every shore?", 1)).to_contain_text("moon")
