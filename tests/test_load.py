@@ -28,8 +28,6 @@ RATE = 20.0
 """Tokens a second of each answer, as far as the machine keeps up."""
 TOKENS = 120
 CANCELLED = 0.1
-MARGIN = 40 * 2**20
-"""Bytes by which memory may differ beside the tenth: what 200 answers in the air take."""
 
 
 def numbered(messages: list[dict[str, Any]]) -> list[str]:
@@ -175,11 +173,19 @@ def test_two_hundred_chats_for_a_minute(start_app: AppStarter, pages: Pages, tmp
         plateau = [size for moment, size in seen if 15 < moment - began < 25]
         final = [size for moment, size in seen if moment > end - 10]
         first, last = sum(plateau) / len(plateau), sum(final) / len(final)
-        print(json.dumps({**counts, "changes": changes, "wrong": len(wrong), "MB at 15-25 s": round(first / 1e6),
-                          "MB in the last 10 s": round(last / 1e6), "files before": files,
-                          "files after": len(os.listdir(f"/proc/{pid}/fd"))}))  # fmt: skip
+        told = {
+            **counts,
+            "tokens a second": round(counts["tokens"] / counts["seconds"]),
+            "changes": changes,
+            "wrong": len(wrong),
+            "MB at 15-25 s": round(first / 1e6),
+            "MB in the last 10 s": round(last / 1e6),
+            "files before": files,
+            "files after": len(os.listdir(f"/proc/{pid}/fd")),
+        }
+        print(json.dumps(told))
         assert not wrong, wrong[:5]
         assert counts["whole"] >= CHATS and counts["left"] > 0 and changes > 0
-        assert last < first * 1.1 + MARGIN
+        assert last < first * 1.1
         assert start_app.stop(app) == 0
         assert "Traceback" not in "".join(app.output), "".join(app.output)[-3000:]
