@@ -81,6 +81,24 @@ def test_the_files_that_the_readme_names_are_there() -> None:
         assert (ROOT / name).exists(), name
 
 
+def test_the_tests_that_the_page_on_reliability_names_are_there() -> None:
+    """Each of the plan's scenarios has its row, its tests are where they are said to be, and long where they say so."""
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [row.split("|") for row in re.findall(r"^\|.*\|$", text, re.M) if "test_" in row]
+    named = {row[1].strip() for row in rows} - {""}
+    assert named == {f"R{number}" for number in range(1, 17)} | {f"S{number}" for number in range(1, 11)}
+    for row in rows:
+        file = ""
+        for given, name, starred in re.findall(r"`(?:(test_\w+\.py)::)?(test_\w+)`(\*?)", row[3]):
+            file = given or file
+            code = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            found = re.search(rf"((?:^@.*\n|^ .*\n|^\).*\n|^\]\)?\n)*)^(?:async )?def {name}\(", code, re.M)
+            assert found, f"{file} has no {name}"
+            assert bool(starred) <= (
+                "soak" in found[1] or "pytestmark = [pytest.mark.soak" in code or "LENGTHS" in found[1]
+            ), name
+
+
 def test_the_lock_fits_the_requirements() -> None:
     """`make lock` was run after the last change of the requirements: `make setup` installs the lock."""
     from packaging.requirements import Requirement
