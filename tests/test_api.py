@@ -325,6 +325,7 @@ def leave_page_by_stop(served: Served) -> Callable[[], None]:
 
     browser.do(ask)
     stop = browser.page.locator("button.stop-button, .stop-button button").first
+    browser.do(lambda: stop.wait_for(timeout=20_000))  # nobody can press it before it is there
     # At once: Playwright's own click waits until nothing moves, and what is written moves the page.
     return lambda: browser.do(lambda: stop.dispatch_event("click"))
 
