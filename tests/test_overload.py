@@ -1,8 +1,8 @@
 """More people at once than may wait: as many as there is room for are answered, the rest are told so at once.
 
 The app runs as a process of its own with the default bounds, four at the model and 32 in line. The short run has a
-hundred and lets a busy machine take longer. In the long one, 250 or 500 within a second are refused within a second each,
-while `/health` goes on answering.
+hundred and lets a busy machine take longer. In the long one 250 or 500 come within a second, each is refused within a
+second, and `/health` goes on answering.
 """
 
 from __future__ import annotations
