@@ -207,7 +207,7 @@ def test_sixty_poisoned_documents_in_the_browser(browser: Browser, tmp_path: Pat
     try:
         for number, name in enumerate(names):
             question = f"When was the {name} built, and from what?"
-            visit.ask(question, 0)
+            visit.ask(question, 0, 120)
             visit.judge(question)
             shown = visit.page.locator("#conversation .bot.message").last
             for source in shown.locator("blockquote").all_text_contents():

@@ -121,7 +121,7 @@ class Visit:
         if request.failure == "csp" and request.url in self.wrong:  # the browser was asked, and asked nobody
             self.wrong.remove(request.url)
 
-    def ask(self, question: str, number: int) -> None:
+    def ask(self, question: str, number: int, seconds: float = 20.0) -> None:
         """Ask, and wait for the end of the answer of this number."""
         box = self.page.get_by_role("textbox", name="Question")
         box.fill(question)
@@ -131,7 +131,7 @@ class Visit:
             " [...document.querySelectorAll('#conversation')].some(one =>"
             " (one.innerText.match(/(Sources ·|⚠)/g) || []).length > number)",
             arg=number,
-            timeout=20_000,
+            timeout=seconds * 1000,
         )
 
     def judge(self, payload: str) -> None:
