@@ -208,13 +208,16 @@ def test_sixty_poisoned_documents_in_the_browser(browser: Browser, tmp_path: Pat
         for number, name in enumerate(names):
             question = f"When was the {name} built, and from what?"
             visit.ask(question, 0, 120)
-            visit.page.get_by_text(re.compile(r"Sources ·")).last.click()
-            shown = visit.page.locator("#conversation details:has(> blockquote)")
-            shown.first.wait_for(state="attached", timeout=20_000)
-            for source in shown.locator("> blockquote").all_text_contents():
-                counts["passages on the page"] += 1
-                assert any(squeezed(source) in squeezed(text) for text in texts.values()), source
-            assert set(shown.locator("> p").all_text_contents()) <= texts.keys()
+            panel = visit.page.get_by_text(re.compile(r"Sources ·"))
+            counts["whole on the page" if panel.count() else "cut off on the page"] += 1
+            if panel.count():
+                panel.last.click()
+                shown = visit.page.locator("#conversation details:has(> blockquote)")
+                shown.first.wait_for(state="attached", timeout=20_000)
+                for source in shown.locator("> blockquote").all_text_contents():
+                    counts["passages on the page"] += 1
+                    assert any(squeezed(source) in squeezed(text) for text in texts.values()), source
+                assert set(shown.locator("> p").all_text_contents()) <= texts.keys()
             visit.judge(question)
             reply = httpx.post(f"{served.url}stream", json={"question": question}, timeout=120).text
             frames = [json.loads(line[6:]) for line in reply.splitlines() if line.startswith("data: ")]
