@@ -155,6 +155,7 @@ FAILURES = {
     403: "Not for this visitor.",
     404: "There is no such thing.",
     409: "Nothing is indexed that could answer.",
+    413: "The request is too large.",
     422: "The request does not fit: something is missing, empty or too long.",
     429: "More questions a minute than one visitor may ask.",
     502: "A source or the engine failed; what had come of an answer is in `partial`.",
@@ -362,7 +363,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             return JSONResponse(update.text)
         return JSONResponse({"answer": update.text, "model": assistant.names.chat, **told_of(update)})
 
-    @router.post("/stream", response_class=Response, responses={**EVENTS, **failures(*ANSWERING)})
+    @router.post("/stream", response_class=Response, responses={**EVENTS, **failures(422, 429)})
     async def stream(request: Request, question: Question) -> Response:
         """The answer as server-sent events: `data: {"message": piece}`, then one `event: done` or `event: error`.
 

@@ -492,6 +492,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
         return ChatOpenAI(
             model=model,
             http_async_client=_dropping_client(),
+            openai_proxy=None,  # the person's OPENAI_PROXY is not for this machine, and not to be had beside a client
             base_url=f"{engine.url}/v1",
             api_key=engine.key,  # type: ignore[arg-type]
             temperature=settings.temperature,

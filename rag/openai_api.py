@@ -20,6 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
 
 from rag.api import BoundedStream, failures, first_error, told_of, while_connected
 from rag.assistant import Assistant
@@ -182,13 +183,16 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         "/v1/chat/completions",
         responses={
             200: {"content": {"text/event-stream": {}}},
-            **failures(400, 404, 409, 429, 502, 503, 504, model=OpenAIFailure),
+            **failures(400, 404, 409, 413, 429, 502, 503, 504, model=OpenAIFailure),
         },
     )
     async def complete(request: Request) -> Response:
         """Answer as OpenAI's chat completions do; see `local_rag` for the sources and timings."""
         try:
             given = Completion.model_validate_json(await request.body())
+        except ClientDisconnect:  # it has gone, or sends more than is taken
+            text = "The request is too large, or was not sent to its end."
+            return JSONResponse(openai_error(text, "too_large", 413), 413)
         except ValidationError as error:
             place = ".".join(map(str, error.errors()[0]["loc"]))
             what = first_error(error.errors()).removeprefix(": ")  # which the whole body is to name

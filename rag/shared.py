@@ -466,6 +466,10 @@ class SharedFolder(DataFolder):
         data = json.loads(row["data"]) if row else {}
         return data if isinstance(data, dict) else {}
 
+    @override
+    def set_states_aside(self) -> list[str]:
+        return []  # they are rows on the server, whole or not there
+
     # -- records -------------------------------------------------------------------------------------------------
 
     @override

@@ -175,10 +175,11 @@ class DataFolder:
         """
         try:
             self._texts.mkdir(parents=True, exist_ok=True)
-            for path in (self._texts, self.chroma, *self.chroma.glob("*")):
-                if path.exists() and not os.access(path, os.W_OK):  # or the index would seem to be damaged
-                    raise OSError(errno.EACCES, f"no right to write to {path}")
             self._lock.acquire(timeout=0)
+            for path in (self._texts, self.chroma, self.chroma / "chroma.sqlite3", *self.chroma.glob("*-*-*-*-*")):
+                if path.exists() and not os.access(path, os.W_OK):  # or the index would seem to be damaged
+                    self._lock.release()
+                    raise OSError(errno.EACCES, f"no right to write to {path}")
         except Timeout:
             pid, url, token = self._holder()
             who = f"process {pid}{f', {url}' if url else ''}" if pid else "another process"
@@ -254,10 +255,14 @@ class DataFolder:
         for name, lost in STATES.items():
             try:
                 self._state(name)
-            except OSError:
+            except FileNotFoundError:
                 continue
+            except OSError as error:  # it may be sound: nothing is to be written over it
+                raise store_error(error) from error
             except (ValueError, RecursionError) as error:
                 path, kept = self.path / f"{name}.json", self.path / f"{name}.damaged"
+                while kept.exists():
+                    kept = kept.with_name(f"{kept.name}+")
                 try:
                     os.replace(path, kept)
                 except OSError as failed:
@@ -329,7 +334,7 @@ class DataFolder:
         sources = {self._file(source).name: source for source in named}
         moved = []
         for path in sorted(self._texts.glob("*.json")):
-            if _read_record(path) is None and path.exists():
+            if _read_record(path) is None and os.access(path, os.R_OK):
                 target = path.with_suffix(".damaged")
                 try:
                     os.replace(path, target)

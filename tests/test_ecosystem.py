@@ -295,3 +295,12 @@ def test_metrics_are_told_in_the_form_of_prometheus(served: Served) -> None:
     assert reply.headers["content-type"].startswith("text/plain")
     assert families["rag_ready"].samples[0].value == 1
     assert families["rag_chunks"].samples[0].value >= 1
+
+
+def test_a_body_without_a_length_that_is_too_large_is_refused_in_openais_words(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    pieces = (b" " * 2**20 for _ in range(30))
+    reply = httpx.post(f"{served.url}v1/chat/completions", content=pieces, timeout=60)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (413, "too_large")
+    assert not [record for record in caplog.records if record.exc_info]

@@ -140,6 +140,7 @@ def test_start_ingest_chat_and_stop_contact_the_engine_and_the_sources_alone(
     assert all(re.fullmatch(r"127\.0\.0\.1|::1|localhost|0\.0\.0\.0", name) for name in names), names
     if watched:
         calls = called(tmp_path / "calls")
+        assert "htons(53)" not in (tmp_path / "calls").read_text(errors="replace"), "a name was looked up"
         print(json.dumps({"system calls name": sorted(calls)}))
         assert calls and all(ipaddress.ip_address(address).is_loopback for address in calls - {"0.0.0.0", "::"}), calls
     if engine == "ollama":  # the embedded engine listens on a port of its own
