@@ -152,6 +152,7 @@ class Failure(BaseModel):
 
 
 FAILURES = {
+    400: "The request does not fit: something is missing, empty or too long.",
     403: "Not for this visitor.",
     404: "There is no such thing.",
     409: "Nothing is indexed that could answer.",
@@ -170,7 +171,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {200: {"description": "Pieces.", "cont
 
 def failures(*statuses: int, model: type[BaseModel] = Failure) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI tells of statuses that mean a failure."""
-    return {status: {"model": model, "description": FAILURES.get(status, FAILURES[422])} for status in statuses}
+    return {status: {"model": model, "description": FAILURES[status]} for status in statuses}
 
 
 def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:

@@ -41,7 +41,7 @@ from rag.chain import (
     stream_answer,
 )
 from rag.embedded import ChatEngine
-from rag.errors import Ending, NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, StoreError, not_pulled
+from rag.errors import Ending, NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, not_pulled
 from rag.followup import build_rewriter, standalone
 from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
@@ -390,8 +390,6 @@ class Assistant:
 
         if not wrong:
             checking.join()
-        if wrong and any(told in wrong[0] for told in ("readonly database", "ermission denied")):
-            raise StoreError(f"The index cannot be opened ({wrong[0]}). Give the app the right to read and write it.")
         self._checked = True
         if wrong and wrong[0]:
             kept = set_aside(self.folder)

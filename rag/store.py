@@ -176,8 +176,9 @@ class DataFolder:
         try:
             self._texts.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-            for path in (self._texts, self.chroma, self.chroma / "chroma.sqlite3", *self.chroma.glob("*-*-*-*-*")):
-                if path.exists() and not os.access(path, os.W_OK):  # or the index would seem to be damaged
+            index = (self.chroma / "chroma.sqlite3", *self.chroma.glob("*-*-*-*-*"), *self.chroma.glob("*-*-*-*-*/*"))
+            for path in (self._texts, self.chroma, *index):
+                if path.exists() and not os.access(path, os.R_OK | os.W_OK):  # or the index would seem to be damaged
                     self._lock.release()
                     raise OSError(errno.EACCES, f"no right to write to {path}")
         except Timeout:
