@@ -38,6 +38,11 @@ SLOTS = 4
 BATCH = 64
 """Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed in half a second, on
 two cores that a browser uses, too. With twice as many a prompt is read 8 % faster."""
+SPINS = "1000"
+"""Turns (some 50 microseconds) that one thread of the chat engine waits for another before it sleeps. By itself OpenMP
+waits thousands of times longer, on a core that the other one needs where a browser has the rest: beside a page that
+draws, a token then takes .3 s in place of .02, and whoever leaves is noticed that much later. Alone on the machine, a
+prompt is read 5 % and an answer written 15 % faster without."""
 START_SECONDS = 60.0
 EMBEDDING_WINDOW = 512
 """Tokens that the position embeddings of all-MiniLM-L6-v2 reach (config.json of the model)."""
@@ -96,7 +101,7 @@ class ChatEngine:
                 stdout=subprocess.PIPE,
                 stderr=noise,
                 text=True,
-                env={**os.environ, "PYTHONPATH": path},
+                env={"GOMP_SPINCOUNT": SPINS, **os.environ, "PYTHONPATH": path},
             )
         process = self._process  # which `close` forgets, at any moment
         assert process.stdin and process.stdout
