@@ -380,8 +380,8 @@ class Assistant:
         if isinstance(self.folder, SharedFolder):
             self.folder.poll()
             wrong.append("")  # the server's own business
-        elif self.folder.was_closed():
-            wrong.append("")  # it is as it was left
+        elif (changed := self.folder.changed_since_closed()) is not None:
+            wrong.append(changed)  # mostly: it is as it was left
         else:
             checking.start()
         with suppress(RagError):  # another one may be the one that answers; who needs it will tell

@@ -276,14 +276,27 @@ class DataFolder:
         with suppress(StoreError):  # without it the next start looks at all of the index
             self.remember("closed", {"files": self._index_files()})
 
-    def was_closed(self) -> bool:
-        """Whether the index is as it was left by `note_closed`; that holds for one opening."""
-        files = self.remembered("closed").get("files")
+    def changed_since_closed(self) -> str | None:
+        """What became of the index since `note_closed`, told for one opening.
+
+        "": nothing; None: it was not closed, or has changed, and is to be looked at. Else how it is damaged:
+        whoever opens it properly takes `closed.json` away, so a vector file that lost bytes lost them otherwise.
+        """
+        closed = self.remembered("closed").get("files")
         try:
             (self.path / "closed.json").unlink(missing_ok=True)
         except OSError as error:
             raise store_error(error) from error
-        return bool(files) and files == self._index_files()
+        now = self._index_files()
+        if closed == now or not now:  # with none of its files left it is built again, and there is nothing to set aside
+            return "" if now else None
+        sizes = {name: size for name, size, _ in now}
+        with suppress(TypeError, ValueError):  # it is no list of files
+            for name, size, _ in closed or ():
+                if len(Path(name).parts) > 1 and sizes.get(name, 0) < size:
+                    left = f"has {sizes[name]} bytes" if name in sizes else "is missing"
+                    return f"{name} {left}, and had {size} when it was closed"
+        return None
 
     def _index_files(self) -> list[list[Any]]:
         """Name, bytes and time of change of each of the index's files."""
@@ -879,6 +892,9 @@ def check_index(folder: DataFolder) -> str:
     """
     if not folder.chroma.exists():
         return ""
+    database = folder.chroma / "chroma.sqlite3"
+    if database.exists() and not database.stat().st_size and next(folder.records(), None):
+        return "its database file is empty"  # to Chroma that is a new one
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-c", "from rag.store import check; check()", str(folder.chroma)]

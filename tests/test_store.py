@@ -32,7 +32,8 @@ class Library:
         self.embeddings = embeddings or PaperEmbeddings()
         self.folder = DataFolder(settings.data_dir)
         self.folder.acquire()
-        self.damage = check_index(self.folder)
+        changed = self.folder.changed_since_closed()
+        self.damage = check_index(self.folder) if changed is None else changed
         if self.damage:
             set_aside(self.folder)
         self.store = Store(self.folder, self.embeddings, ENGINE, (settings.chunk_size, settings.chunk_overlap))
@@ -57,6 +58,7 @@ class Library:
 
     def close(self) -> None:
         self.store.close()
+        self.folder.note_closed()
         self.folder.release()
 
 
