@@ -153,25 +153,29 @@ class Failure(BaseModel):
 
 FAILURES = {
     400: "The request does not fit: something is missing, empty or too long.",
-    403: "Not for this visitor.",
+    401: "No credentials, or wrong ones, where the app asks for them.",
+    403: "Not for this visitor, or for a page of another site.",
     404: "There is no such thing.",
     409: "Nothing is indexed that could answer.",
     413: "The request is too large.",
+    421: "The app is not called by this name.",
     422: "The request does not fit: something is missing, empty or too long.",
-    429: "More questions a minute than one visitor may ask.",
+    429: "More questions a minute than one visitor may ask, or more wrong passwords.",
     502: "A source or the engine failed; what had come of an answer is in `partial`.",
     503: "It cannot be done now; the text says what to do.",
     504: "The engine was silent for too long.",
 }
-ANSWERING = (409, 422, 429, 502, 503, 504)
+GUARDED = (401, 403, 413, 421, 429)
+"""Statuses with which a request ends in front of every route but the public ones: see `rag.guard`."""
+ANSWERING = (409, 422, 502, 503, 504)
 """Statuses of a question that is not answered."""
 
 EVENTS: dict[int | str, dict[str, Any]] = {200: {"description": "Pieces.", "content": {"text/event-stream": {}}}}
 
 
 def failures(*statuses: int, model: type[BaseModel] = Failure) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI tells of statuses that mean a failure."""
-    return {status: {"model": model, "description": FAILURES[status]} for status in statuses}
+    """What OpenAPI tells of statuses that mean a failure: those of a route, and those in front of it."""
+    return {status: {"model": model, "description": FAILURES[status]} for status in sorted({*statuses, *GUARDED})}
 
 
 def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:
@@ -364,7 +368,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             return JSONResponse(update.text)
         return JSONResponse({"answer": update.text, "model": assistant.names.chat, **told_of(update)})
 
-    @router.post("/stream", response_class=Response, responses={**EVENTS, **failures(422, 429)})
+    @router.post("/stream", response_class=Response, responses={**EVENTS, **failures(422)})
     async def stream(request: Request, question: Question) -> Response:
         """The answer as server-sent events: `data: {"message": piece}`, then one `event: done` or `event: error`.
 
@@ -407,7 +411,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             shown |= {**status, "versions": _versions()}
         return JSONResponse(shown, 200 if status["ready"] or bare_health else 503)
 
-    @router.get("/metrics", tags=["state"], response_class=PlainTextResponse)
+    @router.get("/metrics", tags=["state"], response_class=PlainTextResponse, responses=failures())
     async def metrics() -> Response:
         """The app's figures for Prometheus."""
         return Response(generate_latest(assistant.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -35,9 +35,9 @@ CHAT_WEIGHTS: dict[str, Weights] = {"smollm2-135m-instruct": SMOLLM2}
 CONTEXT_WINDOW = 4096
 """Tokens a prompt and its answer may have; all slots share twice as much."""
 SLOTS = 4
-BATCH = 64
-"""Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed in half a second, on
-two cores that a browser uses, too. With twice as many a prompt is read 8 % faster."""
+BATCH = 48
+"""Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed after one or two of
+them, within .6 s on two cores that a browser uses, too. With 64 it is .9 s, and a prompt is read 12 % faster."""
 SPINS = "1000"
 """Turns (some 50 microseconds) that one thread of the chat engine waits for another before it sleeps. By itself OpenMP
 waits thousands of times longer, on a core that the other one needs where a browser has the rest: beside a page that

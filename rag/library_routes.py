@@ -69,7 +69,7 @@ def may_change(visitor: object) -> bool:
 
 def build_library_routes(assistant: Assistant) -> APIRouter:
     """The routes. Errors come as everywhere: `{"error", "code"}`."""
-    router = APIRouter(tags=["library"], route_class=PlainRoute, responses=failures(403, 409, 422, 502, 503, 504))
+    router = APIRouter(tags=["library"], route_class=PlainRoute, responses=failures(409, 422, 502, 503, 504))
 
     def library() -> Library:
         if assistant.library is None:

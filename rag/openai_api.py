@@ -165,7 +165,7 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
     router = APIRouter(tags=["openai"])
     began = int(time.time())
 
-    @router.get("/v1/models")
+    @router.get("/v1/models", responses=failures(model=OpenAIFailure))
     async def models(request: Request) -> dict[str, Any]:
         """The app as a model, under its own name and its chat model's."""
         names = [MODEL, assistant.names.chat]
@@ -183,7 +183,7 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         "/v1/chat/completions",
         responses={
             200: {"content": {"text/event-stream": {}}},
-            **failures(400, 404, 409, 413, 429, 502, 503, 504, model=OpenAIFailure),
+            **failures(400, 404, 409, 502, 503, 504, model=OpenAIFailure),
         },
     )
     async def complete(request: Request) -> Response:

@@ -673,6 +673,10 @@ def test_health_tells_engines_and_versions_and_a_lost_embedding_model(served: Se
     wait_until(lambda: served.assistant.ready, 30)
 
 
+OURS = ("/predict", "/stream", "/library", "/models", "/metrics", "/v1/")
+"""Routes of the app, not of Gradio, that a guard stands in front of."""
+
+
 def test_openapi_describes_every_route_of_ours_and_its_page_needs_no_other_host(served: Served) -> None:
     told = httpx.get(f"{served.url}openapi.json", timeout=30).json()
     assert {"/predict", "/stream", "/health"} <= told["paths"].keys()
@@ -681,6 +685,13 @@ def test_openapi_describes_every_route_of_ours_and_its_page_needs_no_other_host(
         (method,) = told["paths"][path].values()
         assert statuses <= method["responses"].keys()
         assert method["description"]
+    ours = {path: each for path, each in told["paths"].items() if path.startswith(OURS)}
+    assert len(ours) >= 12
+    for path, each in ours.items():
+        for method in each.values():
+            assert {"401", "403", "413", "421", "429"} <= method["responses"].keys(), (
+                f"{path}: what stands in front of it"
+            )
     docs = httpx.get(f"{served.url}docs", timeout=30).text
     files = re.findall(r'(?:src|href)="([^"]+)"', docs)
     assert files
