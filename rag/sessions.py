@@ -7,15 +7,18 @@ first question of each page or client, in the event loop, where everybody waits 
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections import Counter
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
 from gradio.blocks import Blocks
 from gradio.state_holder import SessionState, StateHolder
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNREAD_SECONDS = 5.0
 """A page opens its stream right after it has asked; slow networks have so long."""
@@ -59,9 +62,12 @@ class Readers:
         return not self._open[session or ""] and time.monotonic() - since > UNREAD_SECONDS
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        """Pure ASGI middleware that sees the streams come and go."""
+        """Pure ASGI middleware that sees the streams come and go, and what is stopped."""
 
         async def seen(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].endswith("/gradio_api/cancel"):
+                await app(scope, await _naming_the_event(receive), send)
+                return
             if scope["type"] != "http" or not scope["path"].endswith("/queue/data"):
                 await app(scope, receive, send)
                 return
@@ -75,3 +81,29 @@ class Readers:
                     del self._open[session]
 
         return seen
+
+
+async def _naming_the_event(receive: Receive) -> Receive:
+    """What a page sends at Stop, with the event's id where the page has not learned it yet.
+
+    Gradio gives it in its reply to the question; who stops before that would stop nothing.
+    """
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":  # it went away
+            break
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    with suppress(ValueError, RecursionError):
+        told = json.loads(body)
+        if isinstance(told, dict) and not told.get("event_id"):
+            wanted = f"{told.get('session_hash')}_{told.get('fn_index')}"
+            names = [task.get_name().partition("<gradio-sep>") for task in asyncio.all_tasks()]
+            events = [event for name, _, event in names if event and name == wanted]
+            body = json.dumps({**told, "event_id": events[0]}).encode() if events else body
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return again

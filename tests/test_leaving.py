@@ -308,6 +308,37 @@ def test_an_answer_that_no_page_reads_is_not_written_to_its_end(
     works(served)
 
 
+def test_stop_pressed_before_the_page_has_its_questions_number(served: Served) -> None:
+    """Gradio's page then tells the app to cancel no event, and opens no stream that could break."""
+    browser = served.in_browser()
+    before = len(served.server.requests)
+    held: list[Any] = []
+
+    def ask() -> Any:
+        tab = browser.page.context.new_page()
+        tab.goto(served.url)
+        tab.route("**/queue/join**", lambda route: held.append((route, route.fetch())))
+        ask_on_page(tab)
+        return tab
+
+    with served.server.hold(after=3) as gate:
+        tab = browser.do(ask)
+        browser.do(lambda: tab.locator("button.stop-button, .stop-button button").first.wait_for(timeout=20_000))
+        gate.wait(timeout=30)
+        left = time.monotonic()
+        browser.do(lambda: tab.locator("button.stop-button, .stop-button button").first.dispatch_event("click"))
+
+        def gone(record: Record) -> bool:
+            return record in served.server.requests[before:] and record.finished == "client_gone"
+
+        record = served.server.wait_for(gone, timeout=15)
+    assert record.ended is not None
+    assert record.ended - left < SECONDS
+    browser.do(lambda: [route.fulfill(response=reply) for route, reply in held])
+    browser.do(lambda: tab.close())
+    works(served)
+
+
 @contextlib.contextmanager
 def embedding_again(server: OllamaServer) -> Iterator[Gate]:
     """What is embedded for a question after its first vector: the sentences that are looked at before the model is."""
