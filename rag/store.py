@@ -293,7 +293,8 @@ class DataFolder:
         sizes = {name: size for name, size, _ in now}
         with suppress(TypeError, ValueError):  # it is no list of files
             for name, size, _ in closed or ():
-                if len(Path(name).parts) > 1 and sizes.get(name, 0) < size:
+                vectors = (self.chroma / name).parent  # a folder that is gone as a whole may be that of a removed index
+                if vectors != self.chroma and vectors.exists() and sizes.get(name, 0) < size:
                     left = f"has {sizes[name]} bytes" if name in sizes else "is missing"
                     return f"{name} {left}, and had {size} when it was closed"
         return None
