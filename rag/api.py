@@ -166,7 +166,7 @@ FAILURES = {
     504: "The engine was silent for too long.",
 }
 GUARDED = (401, 403, 413, 421, 429)
-"""Statuses with which a request ends in front of every route but the public ones: see `rag.guard`."""
+"""Statuses with which a request ends in front of every route, but 401 and 403 of the public ones: see `rag.guard`."""
 ANSWERING = (409, 422, 502, 503, 504)
 """Statuses of a question that is not answered."""
 
@@ -176,6 +176,12 @@ EVENTS: dict[int | str, dict[str, Any]] = {200: {"description": "Pieces.", "cont
 def failures(*statuses: int, model: type[BaseModel] = Failure) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI tells of statuses that mean a failure: those of a route, and those in front of it."""
     return {status: {"model": model, "description": FAILURES[status]} for status in sorted({*statuses, *GUARDED})}
+
+
+def as_json(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """The same for a route whose own replies are no JSON."""
+    shape = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
+    return {status: {"description": told["description"], "content": shape} for status, told in responses.items()}
 
 
 def messages_of(history: Sequence[Turn]) -> list[BaseMessage]:
@@ -398,7 +404,11 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
 
         return BoundedStream(events(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
-    @router.get("/health", tags=["state"], responses={503: {"description": "A question would not be answered now."}})
+    in_front = {status: told for status, told in failures(503).items() if status not in (401, 403)}
+
+    @router.get(
+        "/health", tags=["state"], responses={**in_front, 503: {"description": "A question would not be answered now."}}
+    )
     async def health(request: Request) -> JSONResponse:
         """Whether the app is alive, and (200, else 503) whether a question would be answered now.
 
@@ -411,7 +421,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
             shown |= {**status, "versions": _versions()}
         return JSONResponse(shown, 200 if status["ready"] or bare_health else 503)
 
-    @router.get("/metrics", tags=["state"], response_class=PlainTextResponse, responses=failures())
+    @router.get("/metrics", tags=["state"], response_class=PlainTextResponse, responses=as_json(failures()))
     async def metrics() -> Response:
         """The app's figures for Prometheus."""
         return Response(generate_latest(assistant.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -339,7 +339,7 @@ def doctor(settings: Settings) -> int:
             free = shutil.disk_usage(settings.data_dir).free
             space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
             tell(free >= LEAST_FREE_DISK, space, "free some space")
-            wrong = check_index(folder)
+            wrong = folder.lost_bytes() or check_index(folder)
             tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is built again from the texts")
         finally:
             folder.release()

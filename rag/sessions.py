@@ -22,6 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNREAD_SECONDS = 5.0
 """A page opens its stream right after it has asked; slow networks have so long."""
+CANCEL_BYTES = 4096
+"""A request to cancel names a session, a function and an event."""
 
 
 class Sessions(StateHolder):
@@ -86,24 +88,32 @@ class Readers:
 async def _naming_the_event(receive: Receive) -> Receive:
     """What a page sends at Stop, with the event's id where the page has not learned it yet.
 
-    Gradio gives it in its reply to the question; who stops before that would stop nothing.
+    Gradio gives it in its reply to the question; who stops before that, and after the question has begun, would stop
+    nothing. Where a session has more than one event of the same function under way, none is guessed.
     """
-    body, more = b"", True
-    while more:
+    messages: list[Message] = []
+    body, size = [], 0
+    while True:
         message = await receive()
+        messages.append(message)
         if message["type"] != "http.request":  # it went away
             break
-        body, more = body + message.get("body", b""), message.get("more_body", False)
+        body.append(message.get("body", b""))
+        size += len(body[-1])
+        if not message.get("more_body", False) or size > CANCEL_BYTES:
+            break
     with suppress(ValueError, RecursionError):
-        told = json.loads(body)
+        told = json.loads(b"".join(body)) if size <= CANCEL_BYTES else None
         if isinstance(told, dict) and not told.get("event_id"):
             wanted = f"{told.get('session_hash')}_{told.get('fn_index')}"
             names = [task.get_name().partition("<gradio-sep>") for task in asyncio.all_tasks()]
-            events = [event for name, _, event in names if event and name == wanted]
-            body = json.dumps({**told, "event_id": events[0]}).encode() if events else body
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+            events = {event for name, _, event in names if event and name == wanted}
+            if len(events) == 1:
+                named = json.dumps({**told, "event_id": events.pop()}).encode()
+                messages = [{"type": "http.request", "body": named, "more_body": False}]
+    messages.reverse()
 
     async def again() -> Message:
-        return pending.pop() if pending else await receive()
+        return messages.pop() if messages else await receive()
 
     return again

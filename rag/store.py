@@ -69,6 +69,8 @@ STATES = {
     "index": "the embedding model of the settings answers",
 }
 """The small states that tell what nothing else does, and what follows where one is damaged."""
+VECTOR_FILES = ("data_level0.bin", "header.bin", "length.bin", "link_lists.bin", "index_metadata.pickle")
+"""What Chroma keeps an index's vectors in, in a folder each."""
 CANARIES = 300
 """Rows that are searched for by their own vector at start, beside one of every source."""
 NEAR = 200
@@ -276,28 +278,31 @@ class DataFolder:
         with suppress(StoreError):  # without it the next start looks at all of the index
             self.remember("closed", {"files": self._index_files()})
 
+    def lost_bytes(self) -> str:
+        """How the index is damaged, told by what `note_closed` left; "": that does not show.
+
+        Whoever opens it properly takes `closed.json` away, so a vector file that lost bytes lost them otherwise.
+        """
+        now = {name: size for name, size, _ in self._index_files()}
+        with suppress(TypeError, ValueError):  # it is no list of files
+            for name, size, _ in self.remembered("closed").get("files") or ():
+                path = self.chroma / name
+                if path.name in VECTOR_FILES and path.parent.exists() and now.get(name, 0) < size:
+                    left = f"has {now[name]} bytes" if name in now else "is missing"
+                    return f"{name} {left}, and had {size} when it was closed"
+        return ""
+
     def changed_since_closed(self) -> str | None:
         """What became of the index since `note_closed`, told for one opening.
 
-        "": nothing; None: it was not closed, or has changed, and is to be looked at. Else how it is damaged:
-        whoever opens it properly takes `closed.json` away, so a vector file that lost bytes lost them otherwise.
+        "": nothing; None: it was not closed, or has changed, and is to be looked at. Else how it is damaged.
         """
-        closed = self.remembered("closed").get("files")
+        closed, lost = self.remembered("closed").get("files"), self.lost_bytes()
         try:
             (self.path / "closed.json").unlink(missing_ok=True)
         except OSError as error:
             raise store_error(error) from error
-        now = self._index_files()
-        if closed == now or not now:  # with none of its files left it is built again, and there is nothing to set aside
-            return "" if now else None
-        sizes = {name: size for name, size, _ in now}
-        with suppress(TypeError, ValueError):  # it is no list of files
-            for name, size, _ in closed or ():
-                vectors = (self.chroma / name).parent  # a folder that is gone as a whole may be that of a removed index
-                if vectors != self.chroma and vectors.exists() and sizes.get(name, 0) < size:
-                    left = f"has {sizes[name]} bytes" if name in sizes else "is missing"
-                    return f"{name} {left}, and had {size} when it was closed"
-        return None
+        return "" if closed and closed == self._index_files() else lost or None
 
     def _index_files(self) -> list[list[Any]]:
         """Name, bytes and time of change of each of the index's files."""
@@ -894,7 +899,7 @@ def check_index(folder: DataFolder) -> str:
     if not folder.chroma.exists():
         return ""
     database = folder.chroma / "chroma.sqlite3"
-    if database.exists() and not database.stat().st_size and next(folder.records(), None):
+    if database.exists() and not database.stat().st_size and len(list(folder.chroma.iterdir())) > 1:
         return "its database file is empty"  # to Chroma that is a new one
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

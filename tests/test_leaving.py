@@ -309,7 +309,7 @@ def test_an_answer_that_no_page_reads_is_not_written_to_its_end(
 
 
 def test_stop_pressed_before_the_page_has_its_questions_number(served: Served) -> None:
-    """Gradio's page then tells the app to cancel no event, and opens no stream that could break."""
+    """Gradio's page then tells the app to cancel no event, and has opened no stream that could break."""
     browser = served.in_browser()
     before = len(served.server.requests)
     held: list[Any] = []
@@ -334,6 +334,8 @@ def test_stop_pressed_before_the_page_has_its_questions_number(served: Served) -
         record = served.server.wait_for(gone, timeout=15)
     assert record.ended is not None
     assert record.ended - left < SECONDS
+    asked = {"session_hash": "another", "fn_index": 2, "event_id": None}
+    assert httpx.post(f"{served.url}gradio_api/cancel", json=asked, timeout=30).status_code == 422
     browser.do(lambda: [route.fulfill(response=reply) for route, reply in held])
     browser.do(lambda: tab.close())
     works(served)
@@ -456,7 +458,7 @@ def test_twenty_rounds_at_each_moment_on_the_embedded_engine(
 ) -> None:
     """While it loads its model, reads a prompt that is new to it, is not asked yet, or writes: its slot is free."""
     took: dict[str, list[float]] = {}
-    leaver = ThreadPoolExecutor(1)
+    leaver, left_loading = ThreadPoolExecutor(1), 0
     engine = counting.assistant._engine
     assert engine is not None
     for begin in EMBEDDED * ROUNDS:
@@ -465,6 +467,7 @@ def test_twenty_rounds_at_each_moment_on_the_embedded_engine(
         leave = door(counting)
         wait_until(has_come, 60)
         was_loading = not engine.running
+        left_loading += was_loading
         left = time.monotonic()
         leaving = leaver.submit(leave)
         wait_until(partial(is_free, counting), 15)
@@ -478,4 +481,5 @@ def test_twenty_rounds_at_each_moment_on_the_embedded_engine(
     told = {moment: f"median {sorted(each)[ROUNDS // 2]:.2f}, max {max(each):.2f}" for moment, each in took.items()}
     print(f"\n{door.__name__}: {ROUNDS} each, seconds: {told}")
     assert max(map(max, took.values())) < SECONDS, took
+    assert left_loading, "no one left while it loaded"
     assert not [record for record in caplog.records if record.exc_info]
