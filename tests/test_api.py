@@ -689,9 +689,9 @@ def test_openapi_describes_every_route_of_ours_and_its_page_needs_no_other_host(
     assert len(ours) >= 12
     for path, each in ours.items():
         for method in each.values():
-            assert {"401", "403", "413", "421", "429"} <= method["responses"].keys(), (
-                f"{path}: what stands in front of it"
-            )
+            for status in ("401", "403", "413", "421", "429"):
+                assert method["responses"][status]["content"].keys() == {"application/json"}, f"{path} {status}"
+    assert {"413", "421", "429", "503"} <= told["paths"]["/health"]["get"]["responses"].keys()
     docs = httpx.get(f"{served.url}docs", timeout=30).text
     files = re.findall(r'(?:src|href)="([^"]+)"', docs)
     assert files
