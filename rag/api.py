@@ -404,7 +404,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
 
         return BoundedStream(events(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
-    in_front = {status: told for status, told in failures(503).items() if status not in (401, 403)}
+    in_front = {status: told for status, told in failures().items() if status not in (401, 403)}
 
     @router.get(
         "/health", tags=["state"], responses={**in_front, 503: {"description": "A question would not be answered now."}}

@@ -283,12 +283,15 @@ class DataFolder:
 
         Whoever opens it properly takes `closed.json` away, so a vector file that lost bytes lost them otherwise.
         """
-        now = {name: size for name, size, _ in self._index_files()}
+        return self._lost(self.remembered("closed").get("files"), self._index_files())
+
+    def _lost(self, closed: Any, now: list[list[Any]]) -> str:
+        sizes = {name: size for name, size, _ in now}
         with suppress(TypeError, ValueError):  # it is no list of files
-            for name, size, _ in self.remembered("closed").get("files") or ():
+            for name, size, _ in closed or ():
                 path = self.chroma / name
-                if path.name in VECTOR_FILES and path.parent.exists() and now.get(name, 0) < size:
-                    left = f"has {now[name]} bytes" if name in now else "is missing"
+                if path.name in VECTOR_FILES and path.parent.exists() and sizes.get(name, 0) < size:
+                    left = f"has {sizes[name]} bytes" if name in sizes else "is missing"
                     return f"{name} {left}, and had {size} when it was closed"
         return ""
 
@@ -297,12 +300,12 @@ class DataFolder:
 
         "": nothing; None: it was not closed, or has changed, and is to be looked at. Else how it is damaged.
         """
-        closed, lost = self.remembered("closed").get("files"), self.lost_bytes()
+        closed, now = self.remembered("closed").get("files"), self._index_files()
         try:
             (self.path / "closed.json").unlink(missing_ok=True)
         except OSError as error:
             raise store_error(error) from error
-        return "" if closed and closed == self._index_files() else lost or None
+        return "" if closed and closed == now else self._lost(closed, now) or None
 
     def _index_files(self) -> list[list[Any]]:
         """Name, bytes and time of change of each of the index's files."""

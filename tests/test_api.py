@@ -303,7 +303,7 @@ def leave_gradio(served: Served) -> Callable[[], None]:
     job = client.submit("What is a plan?", api_name="/chat")
 
     def leave() -> None:
-        wait_until(lambda: job.communicator.event_id, 10)  # before, its `cancel` tells the app nothing
+        wait_until(lambda: job.communicator.event_id, 10)  # before, its `cancel` is not always heard
         job.cancel()
         client.close()
 

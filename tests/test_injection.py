@@ -218,8 +218,7 @@ def test_sixty_poisoned_documents_in_the_browser(browser: Browser, tmp_path: Pat
                     counts["passages on the page"] += 1
                     said, origin = (block.locator(f"> {part}").text_content() or "" for part in ("blockquote", "p"))
                     assert squeezed(said) in squeezed(texts[origin]), said
-                for mark in shown.locator("mark").all_text_contents():
-                    counts["marks on the page"] += bool(mark)
+                counts["marks on the page"] += shown.locator("mark").count()
             visit.judge(question)
             reply = httpx.post(f"{served.url}stream", json={"question": question}, timeout=120).text
             frames = [json.loads(line[6:]) for line in reply.splitlines() if line.startswith("data: ")]
