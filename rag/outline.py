@@ -29,6 +29,9 @@ _BLOCK_TAGS = frozenset(_BLOCKS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _NOISE_TAGS = frozenset(["script", "style", "template", "noscript", "svg", "iframe", "button", "head", "title"])
 _FRAME_TAGS = frozenset(["nav", "header", "footer", "aside"])
+_BESIDE_TAGS = _FRAME_TAGS - {"header"}
+_ENOUGH = 2000
+"""Characters of prose that make a main content, even where the rest of the page, as its comments, has far more."""
 _CONTAINERS = ("section", "article", "div", "header", "hgroup")
 _NEAR = 4
 """Levels above a heading at which an element may lend it its id."""
@@ -139,21 +142,27 @@ def _is_underlined(lines: list[str], number: int, first: int) -> bool:
 
 
 def mark_page(soup: BeautifulSoup, classes: tuple[str, ...]) -> tuple[str, Marks]:
-    """The elements of `classes`, else the page's main content, with its blocks' edges and its headings marked."""
-    walk = _Walk()
-    if classes:
-        walk.read(soup, wanted=lambda tag: not set(tag.get_attribute_list("class")).isdisjoint(classes))
-    for name, role in (("article", None), ("main", None), (True, "main")):
-        if walk.has_text:
-            break
-        found = soup.find(name, attrs={"role": role} if role else {})
-        if isinstance(found, Tag) and not any(map(_is_hidden, found.parents)) and not _is_hidden(found):
-            walk = _Walk()
-            walk.read(found)
-    if not walk.has_text:
+    """A page's main content, with its blocks' edges and its headings marked.
+
+    It is what has one of `classes`, or all its articles but those in an aside, or its <main>, or else its body without
+    what frames it: the first of them with `_ENOUGH` prose or a quarter of the body's. Prose is text outside headings
+    and links; so a title with date and author, a list of linked titles, or teasers beside the text are no content.
+    """
+    page = _Walk()
+    page.read(soup.body or soup, without=_FRAME_TAGS)
+    beside = _BESIDE_TAGS if page.has_text else frozenset[str]()
+    choices: list[tuple[Callable[[Tag], bool], frozenset[str]]] = [
+        (lambda tag: not set(tag.get_attribute_list("class")).isdisjoint(classes), frozenset()),
+        (lambda tag: tag.name == "article", beside),
+        (lambda tag: tag.name == "main", frozenset()),
+        (lambda tag: tag.get("role") == "main", frozenset()),
+    ]
+    for wanted, without in choices:
         walk = _Walk()
-        walk.read(soup.body or soup, without=_FRAME_TAGS)
-    return "".join(walk.pieces), walk.marks
+        walk.read(soup, wanted, without)
+        if walk.prose and walk.prose >= min(page.prose / 4, _ENOUGH):
+            return "".join(walk.pieces), walk.marks
+    return "".join(page.pieces), page.marks
 
 
 def mark_html(tag: Tag, *, gap: str = "") -> tuple[str, Marks]:
@@ -181,6 +190,7 @@ class _Walk:
         self.pieces: list[str] = []
         self.marks: Marks = []
         self.has_text = False
+        self.prose = 0  # characters outside headings and links
         self._gap = gap
         self._pending: tuple[int, str] | None = None
         self._claimed: set[int] = set()
@@ -192,9 +202,11 @@ class _Walk:
         without: frozenset[str] = frozenset(),
         headings: bool = True,
     ) -> None:
-        """Add the visible text below `root`; with `wanted`, only that inside elements it accepts."""
+        """Add the visible text below `root` that is not in tags `without`; with `wanted`, all of what it accepts."""
         skipped = _NOISE_TAGS | without
+        skipped_inside = skipped if wanted is None else _NOISE_TAGS
         inside = int(wanted is None)
+        links = 0
         stack = [(root, iter(root.contents), False)]
         while stack:
             tag, children, opened = stack[-1]
@@ -206,10 +218,11 @@ class _Walk:
                 if tag.name in _HEADINGS:
                     self._pending = None
                 inside -= opened
+                links -= _is_link(tag)
             elif not isinstance(child, Tag):
                 if inside and type(child) in (NavigableString, CData):
-                    self._add(str(child))
-            elif child.name not in skipped and not _is_hidden(child):
+                    self._add(str(child), prose=not links)
+            elif child.name not in (skipped_inside if inside else skipped) and not _is_hidden(child):
                 opens = not inside and wanted is not None and wanted(child)
                 inside += opens
                 if inside and (opens or child.name in _BLOCK_TAGS):
@@ -220,13 +233,15 @@ class _Walk:
                         continue
                 elif not headings and _is_permalink(child):
                     continue
+                links += _is_link(child)
                 stack.append((child, iter(child.contents), opens))
 
-    def _add(self, text: str) -> None:
+    def _add(self, text: str, *, prose: bool = False) -> None:
         text = plain(text)
         seen = text.lstrip()
         if seen:
             self.has_text = True
+            self.prose += len(seen.rstrip()) if prose else 0
             if self._pending:
                 self.marks.append(self._pending)
                 self._pending = None
@@ -287,6 +302,10 @@ def _is_hidden(tag: Tag) -> bool:
         or str(attributes.get("aria-hidden", "")).strip().lower() == "true"
         or "display:none" in style
     )
+
+
+def _is_link(tag: Tag) -> bool:
+    return tag.name == "a" and "href" in tag.attrs
 
 
 def _is_permalink(tag: Tag) -> bool:

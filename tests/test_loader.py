@@ -108,7 +108,7 @@ def test_classes_of_ones_own_or_none(read: Reader, tmp_path: Path) -> None:
     ],
 )
 def test_main_content_where_there_are_no_such_classes(read: Reader, before: str, after: str) -> None:
-    assert read(f"<body><nav>Menu</nav><p>Aside</p>{before}<h1>Real</h1>{after}<footer>End</footer>") == "Real"
+    assert read(f"<body><nav>Menu</nav><p>Aside</p>{before}<h1>Real</h1>Too{after}<footer>End</footer>") == "Real\nToo"
 
 
 def test_empty_main_content_is_passed_over(read: Reader) -> None:

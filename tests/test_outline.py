@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 
 from rag.loader import load_source, section_at
 from rag.settings import Settings
+from tests.conftest import make_settings
 
 
 class Sections:
@@ -133,6 +134,80 @@ def test_headings_in_the_classes_of_a_page(sections: Sections) -> None:
     assert sections(page) == [("A", "a")]
 
 
+PROSE = "Rangers counted the otters of this river, and found more of them than a year ago. " * 5
+HEADER = "<header class=post-header><h1 class=post-title>Otters</h1><p>June 23, by <a href=/ida>Ida</a>, 4 min</header>"
+CARDS = "<article><h3><a href=/{0}>Card {0}</a></h3><p>Just in.</article>"
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        (f"<h1 class=post-title>Otters</h1><p>{PROSE}", "Otters\nPROSE"),
+        (f"<nav>Menu</nav><div class=post-title>Otters</div><p>{PROSE}<footer>End</footer>", "Otters\nPROSE"),
+        (f"<p>Menu</p><article>{HEADER}<p>{PROSE}</article>", "Otters\nJune 23, by Ida, 4 min\nPROSE"),
+        (f"<p>Menu</p><main><h2 class=post-title><a href=a>A</a></h2><p>{PROSE}</main>", "A\nPROSE"),
+        ("<h2 class=post-title><a href=a>A</a></h2><a href=a>About otters</a>", "A\nAbout otters"),
+        (f"<p>Menu</p><article>{PROSE}</article><p>x<h3 class=post-title>Related</h3>", "PROSE"),
+        (
+            f"<p>Menu</p><article>{HEADER}<p class=post-content>{PROSE}</article>",
+            "Otters\nJune 23, by Ida, 4 min\nPROSE",
+        ),
+        (f"<h1>Site</h1>{HEADER}<p class=post-content>{PROSE}", "Otters\nJune 23, by Ida, 4 min\nPROSE"),
+    ],
+    ids=["title", "title, no heading", "header", "linked title", "links", "title elsewhere", "whole", "no article"],
+)
+def test_a_class_counts_where_it_has_the_body(sections: Sections, page: str, expected: str) -> None:
+    sections(f"<title>T</title><body>{page}")
+    assert sections.document.page_content == expected.replace("PROSE", PROSE.strip())
+
+
+def test_a_list_of_linked_titles_is_read_with_what_is_said_of_them(sections: Sections) -> None:
+    posts = [f"<h2 class=post-title id=p{i}><a href=/{i}>Post {i}</a></h2><p>About {i}." for i in range(3)]
+    assert sections("<title>T</title><nav>Menu</nav>" + "".join(posts)) == [(f"Post {i}", f"p{i}") for i in range(3)]
+    assert sections.document.page_content == "\n".join(f"Post {i}\nAbout {i}." for i in range(3))
+
+
+def test_a_class_of_ones_own_counts_on_a_short_page(tmp_path: Path) -> None:
+    sections = Sections(tmp_path, make_settings(tmp_path, page_classes=("entry",)))
+    sections("<title>T</title><h1>Site</h1><p>Welcome, stranger.</p><div class=entry>A short note.</div><p>Bye.")
+    assert sections.document.page_content == "A short note."
+
+
+def test_a_long_body_counts_however_much_is_said_below_it(sections: Sections) -> None:
+    for body in (f"<p class=post-content>{PROSE * 5}</p>", f"<article>{PROSE * 5}</article>"):
+        sections(f"<title>T</title><h1>Site</h1>{body}<div>{PROSE * 50}")
+        assert sections.document.page_content == (PROSE * 5).strip()
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        (
+            "<main><h1>News</h1><article><h2>A</h2>One.</article><p>Menu<article><h2>B</h2>Two.</article></main>",
+            "A\nOne.\nB\nTwo.",
+        ),
+        ("<article>One.<article>Inner.</article>More.</article>no<article>Two.</article>", "One.\nInner.\nMore.\nTwo."),
+        ("<article>One.</article><article hidden>no</article><div hidden><article>no</article></div>", "One."),
+        ("<article><header>One</header><aside>Aside.</aside></article>no", "One\nAside."),
+        ("<article>One.</article><aside><article>no</article></aside><nav><article>no</article></nav>", "One."),
+        ("<nav>Menu<article>One.</article>", "One."),
+    ],
+    ids=["several", "nested", "hidden", "whole", "aside", "in a nav that nothing closes"],
+)
+def test_all_articles_are_read(sections: Sections, page: str, expected: str) -> None:
+    sections(f"<title>T</title><body>{page}")
+    assert sections.document.page_content == expected
+
+
+@pytest.mark.parametrize("tag", ["main", "div role=main", "div class=story"])
+def test_teasers_beside_the_text_are_not_all_of_it(sections: Sections, tag: str) -> None:
+    cards = "".join(map(CARDS.format, range(5)))
+    for page in (f"<{tag}><h1>Otters</h1><p>{PROSE}</p>{cards}", f"{cards}<{tag}><h1>Otters</h1><p>{PROSE}</p>"):
+        sections(f"<title>T</title><body><nav>Menu</nav>{page}")
+        assert f"Otters\n{PROSE.strip()}" in sections.document.page_content
+        assert "Menu" not in sections.document.page_content
+
+
 MARKDOWN = """---
 title: x
 ---
@@ -196,8 +271,10 @@ def test_long_lines_of_markdown(sections: Sections, line: str) -> None:
         "<table><tr><td>" * 5_000 + "x",
         "<h2>" + "<span>" * 10_000 + "x",
         "<a name=x></a>" * 10_000 + "<h2>x</h2>" * 10_000,
+        "<article>x" * 10_000,
+        "<article>x</article>" * 10_000,
     ],
-    ids=["nested", "unclosed", "headings", "in headings", "tables", "spans", "anchors"],
+    ids=["nested", "unclosed", "headings", "in headings", "tables", "spans", "anchors", "in articles", "articles"],
 )
 def test_deep_pages(sections: Sections, page: str) -> None:
     sections(page)
