@@ -6,8 +6,9 @@ import math
 import re
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -68,6 +69,9 @@ def disarm(text: str) -> str:
     return _FENCE.sub("-", text)
 
 
+_TABLE_RULE = re.compile(r"[-=:|+\s]+")
+"""The line between the names of a table's columns and its rows."""
+_BULLET = re.compile(r"^[-*+•]\s+")
 _HARMLESS = str.maketrans("<>[]", "‹›()")
 
 
@@ -193,36 +197,71 @@ async def have_vectors(embeddings: Embeddings, question: str, sentences: Sequenc
     return known[key]
 
 
-def _says_something(sentence: str) -> bool:
-    """Whether it is more than a heading, a caption's stub or a bare reference."""
+def _is_short(sentence: str) -> bool:
+    """Whether it is a row, a list item, a `key: value` or a heading, which says little without its neighbours."""
     if len(sentence) < SHORTEST_SENTENCE or sentence.startswith("#"):
-        return False
-    return len(sentence) >= 60 or sentence.endswith((".", "!", "?", ":", ";", "”", '"'))
+        return True
+    return len(sentence) < 60 and not sentence.endswith((".", "!", "?", ":", ";", "”", '"', "。", "！", "？"))
 
 
-def telling_sentences(sources: Sequence[Document]) -> list[str]:
-    """The sentences of the passages that say something, each once."""
-    found = dict.fromkeys(
-        sentence for source in sources for sentence in split_sentences(source.page_content) if _says_something(sentence)
-    )
+def telling_sentences(sources: Sequence[Document]) -> dict[str, str]:
+    """What can be read of the passages in pieces, each once, and as what each is embedded.
+
+    These are sentences, and short lines: rows of a table as `column: value`, list items, `key: value`. A short line is
+    embedded with the heading above it, and left out where it stands alone and is no more than a heading or a stub.
+    """
+    found: dict[str, str] = {}
+    for source in sources:
+        for piece, embedded in _pieces_of(split_sentences(source.page_content)):
+            found.setdefault(piece, embedded)
     # Passages overlap and begin anywhere: what is part of another sentence is half a sentence.
-    return [one for one in found if not any(one in other and one != other for other in found)]
+    return {one: found[one] for one in found if not any(one in other and one != other for other in found)}
+
+
+def _pieces_of(sentences: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The sentences and short lines of one passage, each with what is embedded for it."""
+    heading = ""
+    columns: list[str] = []
+    for number, sentence in enumerate(sentences):
+        following = sentences[number + 1] if number + 1 < len(sentences) else ""
+        if sentence.startswith("#"):
+            heading, columns = sentence.strip("# "), []
+        elif _TABLE_RULE.fullmatch(sentence):
+            continue
+        elif "|" in following and _TABLE_RULE.fullmatch(following):
+            columns = _cells(sentence)
+        elif not _is_short(sentence):
+            yield sentence, sentence
+        else:
+            cells = _cells(sentence) if columns and "|" in sentence else []
+            line = _BULLET.sub("", sentence)
+            if cells:
+                line = ", ".join(f"{name}: {cell}" for name, cell in zip_longest(columns, cells, fillvalue="") if cell)
+            beside = [sentences[number - 1] if number else "", following]
+            in_company = any(_is_short(other) and not other.startswith("#") for other in beside if other)
+            if line and (in_company or line != sentence or re.search(r"\d|:\s", line)):
+                yield line, f"{heading}: {line}" if heading else line
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("| ").split("|")]
 
 
 def best_sentences(
     question: str, sources: Sequence[Document], embeddings: Embeddings, tokens: int = SENTENCE_CHARACTERS
 ) -> str:
-    """The sentences of the passages that are nearest to the question, in reading order, within 750 characters.
+    """The sentences and short lines of the passages that are nearest to the question, in reading order.
 
-    Small models answer from these where four whole passages would take seconds to read and lead them astray. `tokens`
-    is what there is room for.
+    They have 750 characters together at most. Small models answer from these where four whole passages would take
+    seconds to read and lead them astray. `tokens` is what there is room for.
     """
     import numpy as np
 
-    sentences = telling_sentences(sources)
+    told = telling_sentences(sources)
+    sentences = list(told)
     if not sentences or tokens <= 0:
         return _beginning("\n".join(source.page_content for source in sources), tokens)
-    vectors = sentence_vectors(embeddings, sentences)
+    vectors = sentence_vectors(embeddings, list(told.values()))
     nearness = vectors @ question_vector(embeddings, question)
     nearness[1:] += CARRY * np.maximum(nearness[:-1], 0)  # what follows a near sentence often explains it
     chosen: list[int] = []

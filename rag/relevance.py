@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -296,9 +297,12 @@ def asks_about_library(question: str) -> bool:
     return bool(_LIBRARY.match(" ".join(question.split())))
 
 
-def beginnings(folder: DataFolder, sources: Sequence[IndexedSource], most: int) -> list[Document]:
-    """What the first `most` sources begin with: what is read where the library itself is asked about."""
-    found = []
+def beginnings(folder: DataFolder, sources: Sequence[IndexedSource], most: int) -> tuple[list[Document], str]:
+    """The beginnings of the first `most` sources, which are read where the library itself is asked about.
+
+    The second part says what was read of how many: "from the beginnings of 2 sources".
+    """
+    found, cut = [], False
     for source in sources[:most]:
         record = folder.read(source.source)
         if record is not None and record.documents:
@@ -307,7 +311,12 @@ def beginnings(folder: DataFolder, sources: Sequence[IndexedSource], most: int) 
             metadata = {name: value for name, value in data.items() if name != "sections"}
             metadata |= {"source": source.source, "title": source.title, "start_index": start}
             found.append(Document(_whole_words(text[start:], BEGINNING), metadata=metadata))
-    return found
+            cut |= len(record.documents) > 1 or len(text[start:]) > BEGINNING
+    if not found:
+        return [], ""
+    more = f", {len(sources) - len(found)} more were not read" if len(sources) > len(found) else ""
+    what = f"the beginning{'s' * (len(found) != 1)} of" if cut else "all of"
+    return found, f"from {what} {_many(len(found), 'source')}{more}"
 
 
 def tell_nothing_found(question: str, looked: Sequence[IndexedSource], chunks: int, nearest: Sequence[Document]) -> str:
@@ -353,10 +362,15 @@ def _pieces_of(passages: Sequence[Document]) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The sentences of a passage, in pieces that any embedding model takes; the whole where none is long enough."""
-    sentences = [sentence for sentence in split_sentences(text) if len(sentence) >= SHORTEST] or [
-        " ".join(text.split()) or "-"
-    ]
+    """The sentences of a passage, in pieces that any embedding model takes; the whole where none is long enough.
+
+    Short lines that stand together are one sentence: alone, each says too little.
+    """
+    sentences: list[str] = []
+    for short, group in groupby(split_sentences(text), lambda sentence: len(sentence) < SHORTEST):
+        lines = list(group)
+        sentences += [" ".join(lines)] if short else lines
+    sentences = [sentence for sentence in sentences if len(sentence) >= SHORTEST] or [" ".join(text.split()) or "-"]
     return [sentence[at : at + LONGEST] for sentence in sentences for at in range(0, len(sentence), LONGEST)]
 
 

@@ -19,6 +19,7 @@ from rag.context import (
     count_tokens,
     pack,
     split_sentences,
+    telling_sentences,
     trim_history,
     whole_passages,
 )
@@ -111,9 +112,31 @@ def test_what_follows_a_near_sentence_goes_before_what_does_not() -> None:
 
 
 def test_headings_and_stubs_are_left_out() -> None:
-    text = f"# Agent memory plan tool task\nMemory\nFig. 1. Agent\nTable of agent memory and plan\n{ANSWER}"
+    text = f"# Agent memory plan tool task\nMemory\n{ANSWER}\nTable of agent memory and plan\n{ANSWER}\n# Memory"
     assert best_sentences("agent memory", documents(text), PaperEmbeddings()) == ANSWER
     assert best_sentences("agent memory", documents("Memory", "Plan"), PaperEmbeddings()) == "Memory\nPlan"
+
+
+def test_short_lines_are_read_with_what_they_stand_under() -> None:
+    told = telling_sentences(
+        documents(
+            "# Campsite\n\n## Prices\n\n| Pitch | Price per night |\n|---|---:|\n| Tent | 19 euros |\n"
+            "| Van | 34 euros |\n\n## Opening\n\n- Shop: 9 to 18\n- Pool: 10 to 19\n\n## Contact\n\n"
+            f"warden: Greta Moll\n\n## Rules\n\nNo fires.\nDogs on a leash.\n\n{ANSWER}\n\n记忆。\n计划。"
+        )
+    )
+    assert told == {
+        "Pitch: Tent, Price per night: 19 euros": "Prices: Pitch: Tent, Price per night: 19 euros",
+        "Pitch: Van, Price per night: 34 euros": "Prices: Pitch: Van, Price per night: 34 euros",
+        "Shop: 9 to 18": "Opening: Shop: 9 to 18",
+        "Pool: 10 to 19": "Opening: Pool: 10 to 19",
+        "warden: Greta Moll": "Contact: warden: Greta Moll",
+        "No fires.": "Rules: No fires.",
+        "Dogs on a leash.": "Rules: Dogs on a leash.",
+        ANSWER: ANSWER,
+        "记忆。": "Rules: 记忆。",
+        "计划。": "Rules: 计划。",
+    }
 
 
 def test_limits_hold() -> None:

@@ -225,7 +225,8 @@ def test_an_engine_that_fails_says_so_and_is_asked_again() -> None:
 
 
 def test_what_sources_begin_with(store: Store) -> None:
-    (start,) = beginnings(store.folder, store.sources, 3)
+    (start,), coverage = beginnings(store.folder, store.sources, 3)
+    assert coverage == "from the beginning of 1 source"
     text = store.folder.read(str(GUIDE_PATH)).documents[0][0]  # type: ignore[union-attr]
     at = start.metadata["start_index"]
     assert text[at : at + len(start.page_content)] == start.page_content
