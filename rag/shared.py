@@ -578,8 +578,8 @@ class SharedFolder(DataFolder):
     # -- copies of files -----------------------------------------------------------------------------------------
 
     @override
-    def keep_file(self, path: Path, name: str) -> str:
-        source = super().keep_file(path, name)
+    def keep_file(self, path: Path, name: str, replacing: str = "") -> str:
+        source = super().keep_file(path, name, replacing)
         pieces = self._write_pieces(f"bytes-{key_of(source)}", Path(source).read_bytes())
         self.put({f"file-{key_of(source)}": ({"kind": "file", "source": source, "pieces": pieces}, "")})
         return source

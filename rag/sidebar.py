@@ -152,25 +152,37 @@ class Sidebar:
     def _keep(self, paths: list[str] | str | None, request: gr.Request) -> None:
         """Keep what was uploaded in the data folder, and index it."""
         library = self._library(request)
-        refused = []
+        given = [Path(path) for path in ([paths] if isinstance(paths, str) else paths or [])]
+        given = [path for path in given if not path.name.startswith(".")]
+        refused = [path.name for path in given if path.suffix.lower() not in FILE_TYPES]
+        readable = [path for path in given if path.name not in refused]
+        old = self._to_replace([path.name for path in readable], library)
         kept = []
-        for path in [paths] if isinstance(paths, str) else paths or []:
-            name = Path(path).name
-            if name.startswith("."):
-                continue
-            if Path(name).suffix.lower() not in FILE_TYPES:
-                refused.append(name)
-                continue
+        for path in readable:
             try:
-                kept.append(self._assistant.folder.keep_file(Path(path), name))
+                kept.append(self._assistant.folder.keep_file(path, path.name, old.get(path.name, "")))
             except RagError as error:
                 raise gr.Error(str(error), print_exception=False) from error
             finally:
-                Path(path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
         if kept:
             library.add(kept, private=True)
+        if old:
+            gr.Info(f"{_first(list(old))} will take the place of the version that is there.")
         if refused:
-            gr.Warning(f"Nothing here can read {', '.join(refused[:5])}{' …' if len(refused) > 5 else ''}.")
+            gr.Warning(f"Nothing here can read {_first(refused)}.")
+
+    def _to_replace(self, names: Sequence[str], library: Library) -> dict[str, str]:
+        """The uploaded file that each name stands for, where it is one and the name is given once.
+
+        Of several files with one name, from several folders, nobody can tell which is meant: they stay beside the new.
+        """
+        folder = self._assistant.folder
+        known: dict[str, list[str]] = {}
+        for entry in library.entries():
+            if folder.keeps(entry.source):
+                known.setdefault(Path(entry.source).name, []).append(entry.source)
+        return {name: known[name][0] for name in names if names.count(name) == 1 and len(known.get(name, [])) == 1}
 
     def _act(self, click: gr.EventData, request: gr.Request) -> None:
         library = self._library(request)
@@ -259,6 +271,10 @@ class Sidebar:
             "models": gr.Accordion(visible=owner),
         }
         return [value if now[key] != seen.get(key) else gr.skip() for key, value in made.items()] + [now]
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + " …" * (len(names) > 5)
 
 
 def show_head(entries: Sequence[Entry], owner: bool, embeddings: str) -> str:

@@ -417,10 +417,11 @@ class DataFolder:
         except OSError as error:
             raise store_error(error) from error
 
-    def keep_file(self, path: Path, name: str) -> str:
+    def keep_file(self, path: Path, name: str, replacing: str = "") -> str:
         """Copy a file into the folder, which makes it a source that is always there. Returns where it is.
 
-        One of the same name and content is the same source.
+        One of the same name and content is the same source. `replacing`: a copy in the folder whose place it takes; the
+        source stays the same, and has new content.
 
         Raises:
             StoreError: it cannot be stored.
@@ -437,6 +438,7 @@ class DataFolder:
                     digest.update(block)
                     part.write(block)
             target = self.path / KEPT / digest.hexdigest()[:16] / plain.encode("utf-8", "replace").decode()
+            target = Path(replacing) if replacing else target
             target.parent.mkdir(exist_ok=True)
             os.replace(part.name, target)
         except OSError as error:

@@ -144,6 +144,43 @@ def test_a_url_and_a_pdf_are_added_asked_about_limited_to_and_removed(
     expect(page.locator("#conversation")).to_contain_text("not in the library", timeout=20_000)
 
 
+def test_a_file_that_is_given_again_takes_the_place_of_its_old_version(
+    page: Page, app: RunningApp, tmp_path: Path
+) -> None:
+    def give(*paths: Path) -> None:
+        page.locator("#files input[type=file]").set_input_files(paths)
+
+    def told(name: str) -> list[str]:
+        """The texts that answers are drawn from, of the sources that end with a name."""
+        sources = [each["source"] for each in httpx.get(f"{app.url}library", timeout=10).json()["sources"]]
+        sources = [source for source in sources if source.endswith(name)]
+        query = {"query": "What does a day of cheese cost?", "sources": "true"}
+        replies = [httpx.get(f"{app.url}predict", params={**query, "scope": each}, timeout=30) for each in sources]
+        found = [reply.json().get("sources") for reply in replies]
+        return sorted(passages[0]["text"].split("costs ")[1] for passages in found if passages)
+
+    prices = tmp_path / "prices.md"
+    for price in ("11", "18"):
+        prices.write_text(f"# Fair\n\nA day at the cheese fair costs {price} francs.", encoding="utf-8")
+        give(prices)
+        wait_until(lambda price=price: told("prices.md") == [f"{price} francs."], 30)  # type: ignore[misc]
+    expect(page.get_by_text("prices.md will take the place of the version that is there")).to_be_visible()
+
+    query = {"query": "Summarise this", "sources": "true", "scope": "prices.md"}
+    read = httpx.get(f"{app.url}predict", params=query, timeout=30).json()
+    assert (read["coverage"], len(read["sources"])) == ("from all of 1 source", 1)
+
+    both = [tmp_path / "a" / "README.md", tmp_path / "b" / "README.md"]
+    for number, path in enumerate(both):
+        path.parent.mkdir()
+        path.write_text(f"# Market\n\nA day at the cheese market costs {number} crowns.", encoding="utf-8")
+    give(*both)
+    wait_until(lambda: told("README.md") == ["0 crowns.", "1 crowns."], 30)
+    both[0].write_text("# Market\n\nA day at the cheese market costs 5 crowns.", encoding="utf-8")
+    give(both[0])  # nobody can tell which of the two is meant
+    wait_until(lambda: told("README.md") == ["0 crowns.", "1 crowns.", "5 crowns."], 30)
+
+
 def test_what_fails_says_why_and_is_tried_again(page: Page, pages: Pages, tmp_path: Path) -> None:
     add_url(page, f"{pages.url}/gone", "http://10.0.0.1/secret")
     expect(row(page, "/gone")).to_contain_text("404", timeout=30_000)
