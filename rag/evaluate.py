@@ -2,8 +2,8 @@
 
 A file of questions has one JSON object a line: `question`; optional `history` (as at `/stream`), `gold` (substrings,
 one of which the right passage has; none: the library cannot answer), `answer_contains` (groups of alternative words,
-one of each group is in the answer) and `kind` (figures are also given for each). Texts are compared without regard to
-white space, and answers to case.
+one of each group is in the answer) and `kind` (figures are also given for each). Other fields are ignored. Texts are
+compared without regard to white space, and answers to case.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Progress = Callable[[], object]
 class Question(BaseModel):
     """A line of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     question: str = Field(min_length=1)
     history: list[Turn] = []

@@ -71,7 +71,6 @@ def test_reports_stand_side_by_side() -> None:
     ("line", "told"),
     [
         ('{"question": "a"}\n{"question": ""}', "line 2: question"),
-        ('{"question": "a", "golden": []}', "golden"),
         ("[]", "line 1"),
         ("{", "line 1"),
         ('{"question": "a", "history": [{"role": "system", "content": "x"}]}', "history.0.role"),
@@ -83,6 +82,12 @@ def test_a_line_that_is_wrong_is_named(tmp_path: Path, line: str, told: str) -> 
     path.write_text(line, encoding="utf-8")
     with pytest.raises(QuestionError, match=told):
         load_questions(path)
+
+
+def test_fields_of_other_programs_are_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"id": 7, "question": "What?", "gold": ["x"], "source": {"page": 3}}', encoding="utf-8")
+    assert [(item.question, item.gold) for item in load_questions(path)] == [("What?", ["x"])]
 
 
 def test_a_file_that_is_missing_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
