@@ -131,6 +131,7 @@ class Told(BaseModel):
     timings: Times
     asked: str = Field(description="What was searched for: a follow-up in full words, else the question.")
     refused: bool = Field(description="Nothing found speaks to the question, and no model was asked.")
+    coverage: str = Field(description="What of the library was read, where that is not the passages found; else empty.")
     unread: int = Field(description="Passages that did not fit the model's window.")
     grounding: list[Grounded] | None = Field(description="The answer's sentences; null: it could not be told.")
 
@@ -269,6 +270,7 @@ def told_of(update: Update) -> dict[str, Any]:
         "timings": timings_of(update.timings),
         "asked": update.asked,
         "refused": update.refused,
+        "coverage": update.coverage,
         "unread": update.unread,
         "grounding": None if (found := grounding_of(update)) is None else [each.model_dump() for each in found],
     }

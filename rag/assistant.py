@@ -95,7 +95,7 @@ class Assistant:
         self.folder = open_folder(settings)
         self.work: dict[str, Work] = {}
         self.problems: dict[str, RagError] = {}
-        self.notes: list[str] = []
+        self.notes: list[str] = list(self.names.notes)
         self.missing: list[str] = []
         self._given_chat = chat_model
         self._given_embeddings = embeddings
@@ -548,7 +548,8 @@ class Assistant:
         if verdict.kind == "greeting":
             return Course([], tell_what_can_be_asked(looked))
         if verdict.kind == "library":
-            return Course(await asyncio.to_thread(beginnings, self.folder, looked, self.settings.k) or sources)
+            found, coverage = await asyncio.to_thread(beginnings, self.folder, looked, self.settings.k)
+            return Course(found or sources, coverage=coverage)
         if verdict.answers:
             return Course(sources)
         chunks = sum(item.chunks for item in looked)

@@ -33,6 +33,7 @@ from rag.errors import (
 )
 from rag.followup import standalone
 from rag.grounding import Sentence, ground
+from rag.thinking import ThinkingFilter, without_thinking
 
 PROMPT_FILE = Path(__file__).parent / "prompt.txt"
 TICK_SECONDS = 0.25
@@ -48,8 +49,13 @@ MOST_WAITING = 65_536
 """Characters that wait for a slow reader; then the engine has to wait, too."""
 RETRIEVAL_SECONDS = 60.0
 QUEUE_SECONDS = 120.0
-TOLD = frozenset({"asked", "unread", "refused", "grounding", "usage"})
-"""What an update has of the chain's own, under the same names."""
+SHARED_FIELDS = frozenset({"asked", "unread", "refused", "grounding", "usage", "coverage"})
+"""Fields that a piece of the chain's stream and an `Update` have in common."""
+TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
+THOUGHT_TOO_LONG = (
+    "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
+    " answers without thinking."
+)
 WHOLE = ("stop", "end_turn", "STOP", "stop_sequence")
 """What engines call an answer that the model itself ended (Ollama and OpenAI, Anthropic, Google)."""
 
@@ -62,16 +68,20 @@ Rewriter = Runnable[dict[str, Any], str]
 
 @dataclass(frozen=True)
 class Course:
-    """How a question is answered: from these passages; or, where something is `told`, with that and by no model."""
+    """Answer from `sources`, or reply with the fixed text `told` without asking the model.
+
+    `coverage` says what of the library was read, where that is not the passages found.
+    """
 
     sources: list[Document]
     told: str = ""
     refused: bool = False
+    coverage: str = ""
 
 
 Decide = Callable[[dict[str, Any]], Awaitable[Course]]
 """From `{"question", "asked", "sources", "scope"}` to how it is answered."""
-Phase = Literal["queued", "starting", "searching", "loading", "reading", "writing", "stalled", "done"]
+Phase = Literal["queued", "starting", "searching", "loading", "reading", "thinking", "writing", "stalled", "done"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,8 @@ class Update:
     passages did not fit the model's window. `refused`: nothing that was found speaks to the question, and no model was
     asked. `grounding`, at the end, has the answer's sentences with what supports each; None: it could not be told.
     `ahead`: while it is queued, the questions that are answered or wait before it. `usage` are the tokens read and
-    written by the engine's own count, at the end, where it tells.
+    written by the engine's own count, at the end, where it tells. `coverage` says what of the library was read, where
+    that is not the passages found: "from the beginnings of 2 sources".
     """
 
     phase: Phase = "queued"
@@ -112,6 +123,7 @@ class Update:
     asked: str = ""
     unread: int = 0
     refused: bool = False
+    coverage: str = ""
     grounding: tuple[Sentence, ...] | None = None
 
 
@@ -139,9 +151,10 @@ def build_chain(
 ) -> Chain:
     """The chain from `{"question", "history", "scope"}`.
 
-    Its stream gives `asked`, then `sources` whole, then `answer` in pieces, and at the end `grounding`; `unread` and
-    `refused` where there is cause, and `tokens` and `usage` where the engine counts them: what it sends together is
-    one piece. `window` and `max_tokens` are tokens: what prompt and answer may have together, and the answer alone.
+    Its stream gives `asked`, then `sources` whole, then `answer` in pieces, and at the end `grounding`; `unread`,
+    `refused` and `coverage` where there is cause, `thinking` while the model thinks, and `tokens` and `usage` where the
+    engine counts them: what it sends together is one piece. `window` and `max_tokens` are tokens: what prompt and
+    answer may have together, and the answer alone.
     `rewriter` words a follow-up anew, `decide` says whether the model is asked at all.
     """
     own_words = sum(count_tokens(str(message)) for message in prompt.messages)
@@ -159,24 +172,44 @@ def build_chain(
             if course.sources != given["sources"]:
                 given["sources"] = course.sources
                 yield {"sources": course.sources}
+            if course.coverage:
+                yield {"coverage": course.coverage}
             if course.told:
                 yield {"refused": course.refused, "answer": course.told}
                 return
         if sentences:
-            await have_vectors(embeddings, asked, telling_sentences(given["sources"]))
+            await have_vectors(embeddings, asked, list(telling_sentences(given["sources"]).values()))
         variables = packed(given)
         yield {"unread": variables.pop("unread")}
         answer = chat_model.astream(prompt.format_prompt(**variables))
         texts: list[str] = []
-        read = written = 0
-        async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], whole_answer(answer))) as stream:
-            async for message in stream:
-                if usage := message.usage_metadata:
-                    read, written = usage["input_tokens"], written + usage["output_tokens"]
-                texts.append(message.text)
-                yield {"answer": message.text}
+        thinking, thought = ThinkingFilter(), False
+        read = written = pieces = 0
+        try:
+            async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], whole_answer(answer))) as stream:
+                async for message in stream:
+                    if usage := message.usage_metadata:
+                        read, written = usage["input_tokens"], written + usage["output_tokens"]
+                    text = thinking.feed(message.text)
+                    if thinking.thinking or message.additional_kwargs.get("reasoning_content"):
+                        thought = True
+                        yield {"thinking": True}
+                    if text:
+                        texts.append(text)
+                        pieces += 1
+                    yield {"answer": text}
+                    if pieces > max_tokens:  # the engine has been given more than that, for its thinking
+                        raise AnswerTooLong(TOO_LONG)
+        except AnswerTooLong as error:
+            if thought and not texts:
+                raise AnswerTooLong(THOUGHT_TOO_LONG) from error
+            raise
+        if rest := thinking.rest():
+            texts.append(rest)
+            yield {"answer": rest}
         if written:
-            yield {"tokens": written, "usage": (read, written)}
+            # The engine's count has the thinking in it, which is no part of the answer's speed.
+            yield {"usage": (read, written)} if thought else {"tokens": written, "usage": (read, written)}
         yield {"grounding": await asyncio.to_thread(_grounded, "".join(texts), given["sources"], embeddings, asked)}
 
     return Answering(answered)
@@ -247,7 +280,7 @@ async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[Base
             reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
             yield piece
     if reason in ("length", "max_tokens", "MAX_TOKENS"):
-        raise AnswerTooLong("The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS.")
+        raise AnswerTooLong(TOO_LONG)
     if reason not in WHOLE:
         raise AnswerCutOff(
             "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
@@ -313,6 +346,12 @@ class Limits:
 def legible(text: str) -> str:
     """`text` without what no model can read: NULs and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
+
+
+def _legible_turn(turn: BaseMessage) -> BaseMessage:
+    """A turn of the history as the model may read it; what a model thought is none of it."""
+    text = legible(str(turn.content))
+    return turn.model_copy(update={"content": without_thinking(text) if turn.type == "ai" else text})
 
 
 def check_question(question: str, longest: int) -> str:
@@ -394,7 +433,7 @@ async def _answer(
         nonlocal search_began, waiting_characters
         runnable = await chain()
         search_began = time.monotonic()
-        turns = [turn.model_copy(update={"content": legible(str(turn.content))}) for turn in history]
+        turns = [_legible_turn(turn) for turn in history]
         given = {"question": question, "history": turns}
         async with aclosing(cast(AsyncGenerator[dict[str, Any], None], runnable.astream(given))) as stream:
             async for piece in stream:
@@ -425,11 +464,14 @@ async def _answer(
             moment = time.monotonic()
             now = replace(now, new="", timings=replace(now.timings, total=moment - began))
             for piece in taken:
-                now = replace(now, **{name: piece[name] for name in TOLD & piece.keys()})
+                now = replace(now, **{name: piece[name] for name in SHARED_FIELDS & piece.keys()})
                 if "sources" in piece:
                     last_token = moment
                     timings = replace(now.timings, retrieval=moment - search_began)
                     now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
+                if "thinking" in piece:
+                    last_token = moment
+                    now = replace(now, phase="thinking")
                 if "answer" in piece:
                     last_token = moment
                     now = _with_token(now, piece["answer"], moment - began)

@@ -22,6 +22,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from rag.context import split_sentences
 from rag.lexical import FUNCTION_WORDS, fold, rarity
+from rag.thinking import without_thinking
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +252,7 @@ def cleaned(reply: str) -> str:
 
     None is: nothing, more than `LONGEST` characters, an apology, or a statement in place of a question.
     """
-    lines = [line.strip("* ") for line in reply.splitlines() if line.strip("* ")]
+    lines = [line.strip("* ") for line in without_thinking(reply).splitlines() if line.strip("* ")]
     lines = [line for line in lines if not _LABEL.fullmatch(line)]
     line = _LABEL.sub("", lines[0]).strip() if lines else ""
     line = line.strip("\"'“”„«»*` ")

@@ -7,9 +7,10 @@ import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +19,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings
+from pydantic import PrivateAttr
 from typing_extensions import override
 
 from rag.context import count_tokens
@@ -42,6 +44,8 @@ EMBEDDED_DEFAULTS = ("embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v
 
 PROBE_SECONDS = 1.5
 SMALLEST_NUM_CTX = 4096
+THINKING_TOKENS = 4096
+"""Tokens that a model which thinks may use for it, beside those of its answer."""
 UNKNOWN_WINDOW = 4096
 """Assumed of an OpenAI-compatible server that does not tell its window: what the smallest common models have."""
 
@@ -61,11 +65,12 @@ INSTRUCTIONS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class ModelNames:
-    """The models in use, as `provider:model`, and whether Ollama answered when they were chosen."""
+    """The models in use, as `provider:model`, whether Ollama answered when they were chosen, and what to say of it."""
 
     chat: str
     embeddings: str
     ollama_answered: bool
+    notes: tuple[str, ...] = ()
 
     def on_ollama(self) -> list[str]:
         """The names, without the provider, of those that Ollama runs."""
@@ -83,6 +88,14 @@ class Model:
     details: str = ""
 
 
+class Shown(NamedTuple):
+    """What Ollama tells of a model: what it is for, tokens in its window (0: not told), and whether it can think."""
+
+    use: str
+    window: int
+    thinks: bool
+
+
 def embedded_models() -> list[Model]:
     """The models that need no Ollama."""
     from rag.embedded import CONTEXT_WINDOW, EMBEDDING_WINDOW
@@ -96,24 +109,80 @@ def embedded_models() -> list[Model]:
 
 
 def choose_models(settings: Settings) -> ModelNames:
-    """What was named, else Ollama's defaults if Ollama answers, else the embedded ones.
+    """The models of the settings; for `auto`, what this machine and its Ollama have.
+
+    Of Ollama's chat models `auto` takes llama3 where it is pulled, else the largest that fits half of the memory; of
+    its embedding models mxbai-embed-large, else the first that is known. Where Ollama has none, or does not answer, it
+    is the embedded one. With `--pull`, Ollama's defaults are taken, and pulled.
 
     Raises:
         SettingsError: an embedded model was named that there is not.
     """
-    answered = False
+    answered, installed, notes = False, [], []
     if "auto" in (settings.model, settings.embeddings):
-        answered = open_ollama(settings).answers()
-    chat, embeddings = OLLAMA_DEFAULTS if answered else EMBEDDED_DEFAULTS
-    chat = chat if settings.model == "auto" else settings.model
-    embeddings = embeddings if settings.embeddings == "auto" else settings.embeddings
+        engine = open_ollama(settings)
+        answered = engine.answers()
+        with suppress(EngineError):  # it went away meanwhile: as if it had not answered
+            installed = engine.models() if answered else []
+    chat, embeddings = settings.model, settings.embeddings
+    if chat == "auto":
+        chat, note = _choose(installed, "chat", answered, settings)
+        notes += note
+    if embeddings == "auto":
+        embeddings, note = _choose(installed, "embeddings", answered, settings)
+        notes += note
     for variable, name, known in (
         ("RAG_MODEL", chat, EMBEDDED_DEFAULTS[:1]),
         ("RAG_EMBEDDINGS", embeddings, EMBEDDED_DEFAULTS[1:]),
     ):
         if name.startswith("embedded:") and name not in known:
             raise SettingsError(f"{variable}: there is no {name}; there is {', '.join(known)}.")
-    return ModelNames(chat, embeddings, answered)
+    return ModelNames(chat, embeddings, answered, tuple(notes))
+
+
+def _choose(installed: Sequence[Model], use: str, answered: bool, settings: Settings) -> tuple[str, list[str]]:
+    """The model that `auto` stands for, and what to say where it is not Ollama's default."""
+    place = 0 if use == "chat" else 1
+    default, embedded = OLLAMA_DEFAULTS[place], EMBEDDED_DEFAULTS[place]
+    if not answered:
+        return embedded, []
+    wanted = _with_tag(default.partition(":")[2])
+    if settings.pull or any(_with_tag(model.name.partition(":")[2]) == wanted for model in installed):
+        return default, []
+    called = "chat model" if use == "chat" else "embedding model"
+    there = [model for model in installed if model.use == use and not _is_remote(model)]
+    fit = [model for model in there if model.size <= memory() / 2]
+    if fit:
+        chosen = max(fit, key=lambda model: model.size) if use == "chat" else min(fit, key=_order_of_embeddings)
+        return chosen.name, []
+    large = f" that fits half of this machine's memory ({memory() / 2e9:.0f} GB)" if there else ""
+    advice = f"ollama pull {default.partition(':')[2]}"
+    return embedded, [
+        f"Ollama at {settings.ollama_host} has no {called}{large}, so the small embedded one is used. For better"
+        f" answers: {advice}, then start the app again."
+    ]
+
+
+def _is_remote(model: Model) -> bool:
+    """Whether Ollama only passes questions on to its maker's servers: nothing is sent there unasked."""
+    return model.name.endswith(("-cloud", ":cloud"))
+
+
+def _order_of_embeddings(model: Model) -> tuple[int, int]:
+    known = list(INSTRUCTIONS)
+    name = _base_name(model.name.partition(":")[2])
+    return known.index(name) if name in known else len(known), model.size
+
+
+def memory() -> int:
+    """Bytes of memory in this machine, or of what its container may use."""
+    import psutil
+
+    total = psutil.virtual_memory().total
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            return int(min(total, int(Path(limit).read_text(encoding="ascii"))))
+    return int(total)
 
 
 def open_ollama(settings: Settings) -> Ollama:
@@ -131,7 +200,7 @@ class Ollama:
         self.host = settings.ollama_host
         self._quick = ollama.Client(host=self.host, **client_options(self.host, PROBE_SECONDS))
         self._slow = ollama.Client(host=self.host, **client_options(self.host, 120.0))
-        self._shown: dict[str, tuple[str, int]] = {}
+        self._shown: dict[str, Shown] = {}
 
     def answers(self) -> bool:
         """Whether an Ollama answers at the address, within about a second."""
@@ -159,22 +228,24 @@ class Ollama:
             name, digest = item.model or "", item.digest or ""
             if digest not in self._shown:
                 self._shown[digest] = self._show(name)
-            use, window = self._shown[digest]
+            use, window, _ = self._shown[digest]
             details = item.details
             told = ", ".join(filter(None, (details.parameter_size, details.quantization_level))) if details else ""
             models.append(Model(f"ollama:{name.removesuffix(':latest')}", use, item.size or 0, window, told))
         return sorted(models, key=lambda model: (model.use, model.name))
 
-    def _show(self, name: str) -> tuple[str, int]:
-        """What a model is for, and tokens in its window. An Ollama before 0.6 does not tell what for."""
+    def _show(self, name: str) -> Shown:
+        """What `/api/show` tells of a model. An Ollama before 0.6 does not tell what it is for."""
         try:
             told = self._slow.show(name)
         except Exception as error:
             raise engine_error(error, f"ollama:{name}", self.host) from error
         abilities = told.capabilities
-        known = name.partition(":")[0].rpartition("/")[2] in INSTRUCTIONS or "embed" in name
+        known = _base_name(name) in INSTRUCTIONS or "embed" in name
         embeds = "embedding" in abilities if abilities else known
-        return "embeddings" if embeds else "chat", _window(told.modelinfo or {})
+        answers = "completion" in abilities if abilities else not known
+        use = "embeddings" if embeds else "chat" if answers else "other"
+        return Shown(use, _window(told.modelinfo or {}), "thinking" in (abilities or ()))
 
     def missing(self, names: list[str]) -> list[str]:
         """Which of `names` are not pulled."""
@@ -188,11 +259,11 @@ class Ollama:
 
     def window(self, name: str) -> int:
         """Tokens in the model's context window (`/api/show`, `model_info`, `*.context_length`)."""
-        try:
-            info = self._slow.show(name).modelinfo or {}
-        except Exception as error:
-            raise engine_error(error, f"ollama:{name}", self.host) from error
-        return _window(info) or UNKNOWN_WINDOW
+        return self._show(name).window or UNKNOWN_WINDOW
+
+    def thinks(self, name: str) -> bool:
+        """Whether the model can think before it answers; some do so even if they are told not to."""
+        return self._show(name).thinks
 
     def is_loaded(self, name: str) -> bool:
         """Whether the model is in memory (`/api/ps`)."""
@@ -269,6 +340,10 @@ class Ollamas(Ollama):
         return min(each.window(name) for each, _ in self._there())
 
     @override
+    def thinks(self, name: str) -> bool:
+        return any(each.thinks(name) for each, _ in self._there())
+
+    @override
     def is_loaded(self, name: str) -> bool:
         return any(each.is_loaded(name) for each in self._each)
 
@@ -307,7 +382,14 @@ def _window(info: Mapping[str, Any]) -> int:
 
 
 def _with_tag(name: str) -> str:
+    """One name of all those that Ollama takes for a model: `Llama3`, `library/llama3` and `llama3` are the same."""
+    name = name.strip().casefold().removeprefix("registry.ollama.ai/").removeprefix("library/")
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _base_name(name: str) -> str:
+    """The model's name without registry, owner and tag: `mxbai-embed-large`."""
+    return _with_tag(name).rpartition("/")[2].partition(":")[0]
 
 
 def _told_of(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -323,14 +405,23 @@ def _url(client: httpx.AsyncClient, path: str) -> str:
     return f"{str(client.base_url).rstrip('/')}{path}"
 
 
+CUT_OFF = {"done": True, "done_reason": "length"}
+"""What Ollama says at the end of an answer that is cut off at its longest."""
+
+
 class FittedChatOllama(ChatOllama):
     """`ChatOllama` that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
 
-    `num_ctx` grows in powers of two from 4096 to `window` and never shrinks, as each change reloads the model.
+    `num_ctx` grows in powers of two from 4096 to `window` and never shrinks, as each change reloads the model. A model
+    is told not to think; one that `can_think` may do so all the same, and has room for it beside `answer_tokens`.
     """
 
     window: int
     answer_tokens: int
+    can_think: bool = False
+    reasoning: bool | str | None = True
+    """So that thinking is told apart from the answer; what is asked of the model is in `_chat_params`."""
+    _has_thought: bool = PrivateAttr(False)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop, **kwargs)
@@ -339,17 +430,24 @@ class FittedChatOllama(ChatOllama):
         return params
 
     def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        need = sum(count_tokens(message.text) + 8 for message in messages) + self.answer_tokens
+        prompt = sum(count_tokens(message.text) + 8 for message in messages)
+        need = prompt + self.answer_tokens
         if need > self.window:
             raise PromptTooLong(
                 f"The question needs about {need} tokens with its answer, and {self.model} is used with {self.window}."
                 " Ask a shorter question, or raise RAG_MAX_CONTEXT if the model can do more."
             )
+        wanted = min(need + THINKING_TOKENS * self._has_thought, self.window)
         num_ctx = self.num_ctx or SMALLEST_NUM_CTX
-        while num_ctx < need:
+        while num_ctx < wanted:
             num_ctx *= 2
         self.num_ctx = min(num_ctx, self.window)
-        return super()._chat_params(messages, stop, **kwargs)
+        params = super()._chat_params(messages, stop, **kwargs)
+        params["think"] = False
+        if self.can_think and self.num_predict is not None:
+            room = max(self.num_predict, self.num_ctx - prompt)
+            params["options"]["num_predict"] = min(self.num_predict + THINKING_TOKENS, room)
+        return params
 
     async def _acreate_chat_stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
@@ -358,9 +456,15 @@ class FittedChatOllama(ChatOllama):
         body = _told_of(self._chat_params(messages, stop, **kwargs))
         client = self._async_client._client
         parts = read_parts(_url(client, "/api/chat"), body, **like(client))
+        written = 0
         async with aclosing(parts) as stream:  # type: ignore[type-var]
             async for part in stream:
+                self._has_thought |= bool((part.get("message") or {}).get("thinking"))
+                written += part.pop("tokens", 0)
                 yield part
+                if self.can_think and self.num_predict is not None and written > self.num_predict:
+                    yield {**part, "message": {"role": "assistant", "content": ""}, **CUT_OFF}
+                    return
 
 
 class InstructedOllamaEmbeddings(OllamaEmbeddings):
@@ -442,7 +546,7 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
         balance = Balance(name, addresses_of(settings, provider))
         return BalancedEmbeddings([build_embeddings(name, place) for place in places], balance)
     if provider == "ollama":
-        query, document = INSTRUCTIONS.get(model.partition(":")[0].rpartition("/")[2], ("", ""))
+        query, document = INSTRUCTIONS.get(_base_name(model), ("", ""))
         return InstructedOllamaEmbeddings(
             model=model,
             base_url=settings.ollama_host,
@@ -480,8 +584,9 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     if len(places) > 1:
         return _balanced_chat(name, settings, places)
     if provider == "ollama":
-        window = min(Ollama(settings).window(model), settings.max_context)
-        return _ollama_chat(model, settings, window), window
+        there = Ollama(settings)
+        window = min(there.window(model), settings.max_context)
+        return _ollama_chat(model, settings, window, there.thinks(model)), window
     if provider == "embedded":
         from langchain_openai import ChatOpenAI
 
@@ -518,7 +623,12 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
         chat_model = init_chat_model(model, model_provider=provider, **options)
     except Exception as error:
         raise _provider_error("RAG_MODEL", name, error) from error
-    return chat_model, min(_window_of(chat_model, model, settings), settings.max_context)
+    window = min(_window_of(chat_model, model, settings), settings.max_context)
+    if provider == "openai":  # models behind this API may think, and their thinking counts as output
+        room = min(THINKING_TOKENS, window // 4)
+        chat_model = chat_model.model_copy(update={"max_tokens": settings.max_tokens + room})
+        window -= room
+    return chat_model, window
 
 
 def _dropping_client() -> httpx.AsyncClient:
@@ -531,7 +641,7 @@ def _dropping_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport)
 
 
-def _ollama_chat(model: str, settings: Settings, window: int) -> BaseChatModel:
+def _ollama_chat(model: str, settings: Settings, window: int, can_think: bool) -> BaseChatModel:
     import aiohttp  # noqa: F401  # for `read_parts`: else the first question would hold everybody up for its import
 
     return FittedChatOllama(
@@ -541,6 +651,7 @@ def _ollama_chat(model: str, settings: Settings, window: int) -> BaseChatModel:
         num_predict=settings.max_tokens,
         window=window,
         answer_tokens=settings.max_tokens,
+        can_think=can_think,
         keep_alive=_kept_alive(settings),
         client_kwargs=client_options(settings.ollama_host, settings.first_token_timeout + 30),
     )
@@ -560,10 +671,16 @@ def addresses_of(settings: Settings, provider: str) -> tuple[str, ...]:
 def _balanced_chat(name: str, settings: Settings, places: list[Settings]) -> tuple[BaseChatModel, int]:
     """One chat model at several addresses; one that is not there now is taken in by the window of the others."""
     provider, _, model = name.partition(":")
-    window = min(open_ollama(settings).window(model), settings.max_context) if provider == "ollama" else 0
+    window, can_think = 0, False
+    if provider == "ollama":
+        there = open_ollama(settings)
+        window, can_think = min(there.window(model), settings.max_context), there.thinks(model)
     models, windows = [], []
     for place in places:
-        chat_model, own = build_chat_model(name, place) if not window else (_ollama_chat(model, place, window), window)
+        if window:
+            chat_model, own = _ollama_chat(model, place, window, can_think), window
+        else:
+            chat_model, own = build_chat_model(name, place)
         models.append(chat_model)
         windows.append(own)
     patience = settings.first_token_timeout / len(places)

@@ -105,6 +105,8 @@ async def read_parts(url: str, body: Mapping[str, Any], **like: Any) -> AsyncIte
 def merged(lines: Iterable[Part]) -> Iterator[Part]:
     """The same parts, with those that are only more text put together; a fault comes after what was there before it.
 
+    `tokens` in such a part counts the lines that had a piece of the answer, thinking not among them.
+
     Raises:
         ollama.ResponseError: a line tells of an error.
     """
@@ -117,10 +119,13 @@ def merged(lines: Iterable[Part]) -> Iterator[Part]:
                     yield held
                     held = None
                 yield part
-            elif held is None:
-                held = part
+                continue
+            more = part.get("message", {})
+            if held is None:
+                held = {**part, "tokens": int(bool(more.get("content")))}
             else:
-                message, more = held["message"], part["message"]
+                message = held["message"]
+                held["tokens"] += bool(more.get("content"))
                 for name in ("content", "thinking"):
                     if text := more.get(name):
                         message[name] = (message.get(name) or "") + text

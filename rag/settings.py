@@ -41,9 +41,13 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    model: str = Field("auto", description="Chat model as `provider:model`; `auto`: Ollama's llama3 or embedded")
+    model: str = Field(
+        "auto",
+        description="Chat model as `provider:model`; `auto`: Ollama's llama3 or another, else embedded",
+    )
     embeddings: str = Field(
-        "auto", description="Embeddings as `provider:model`; `auto`: Ollama's mxbai-embed-large or embedded"
+        "auto",
+        description="Embeddings as `provider:model`; `auto`: Ollama's mxbai-embed-large or another, else embedded",
     )
     base_url: str | None = Field(
         None, description="Address of an OpenAI-compatible server, for `openai:NAME`; several with commas"
@@ -58,7 +62,8 @@ class Settings(BaseSettings):
         (DEFAULT_SOURCE,), description="URLs, files and folders to load at start, separated by commas"
     )
     page_classes: Words = Field(
-        ("post-content", "post-title", "post-header"), description="HTML classes to read of a web page"
+        ("post-content", "post-title", "post-header"),
+        description="HTML classes of a web page's text; where they have little of it, its main content is read",
     )
     allow_hosts: Words = Field((), description="Private hosts or networks that sources added later may come from")
     chunk_size: int = Field(1000, ge=100, le=20_000, description="Characters in a chunk, at most")

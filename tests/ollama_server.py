@@ -84,6 +84,7 @@ class ModelSpec:
     architecture: str = "llama"
     parameter_size: str = "8.0B"
     quantization: str = "Q4_0"
+    thinks: Literal["never", "unless told not to", "always"] = "never"
 
     @property
     def details(self) -> dict[str, Any]:
@@ -465,6 +466,7 @@ class OllamaServer:
     pullable: dict[str, Pullable] = field(default_factory=PULLABLE.copy)  # what /api/pull can bring
     # messages, as far as they fit num_ctx -> text, to be sent in words, or the tokens; called in the loop
     reply: Callable[[Messages], str | list[str]] = extractive_reply
+    thoughts: list[str] = field(default_factory=lambda: ["The notes ", "say it."])  # tokens, of models that think
     # The only waits: what a real engine would take. None: as fast as it can
     tokens_per_second: float | None = None
     load_seconds: float = 0.0  # before the first use of a model, or of another num_ctx
@@ -717,6 +719,7 @@ class OllamaServer:
         info = {"general.architecture": arch, f"{arch}.context_length": spec.context_length}
         info[f"{arch}.embedding_length"] = spec.embedding_length or 4096  # chat models have one too
         can = ["embedding" if spec.embedding_length else "completion"]
+        can += ["thinking"] if spec.thinks != "never" else []
         shown = {"modelfile": f"# FROM {name}\n", "template": "{{ .Prompt }}", "details": spec.details}
         shown |= {"model_info": info, "capabilities": can, "modified_at": self._modified_at(name)}
         await exchange.reply(200, shown)
@@ -798,32 +801,35 @@ class OllamaServer:
             {**m, "role": str(m.get("role") or "").lower(), "content": m.get("content") or ""}
             for m in body.get("messages", [])
         ]
-        await self._run(exchange, body, messages, lambda t: {"message": {"role": "assistant", "content": t}})
+        await self._run(
+            exchange, body, messages, lambda t, name: {"message": {"role": "assistant", "content": "", name: t}}
+        )
 
     async def _generate(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         messages = [{"role": role, "content": body.get(key, "")} for role, key in _GENERATE if body.get(key)]
         messages = messages if body.get("prompt") else []
-        await self._run(exchange, body, messages, lambda text: {"response": text})
+        names = {"content": "response", "thinking": "thinking"}
+        await self._run(exchange, body, messages, lambda text, name: {"response": "", names[name]: text})
 
     async def _run(
         self,
         exchange: _Exchange,
         body: dict[str, Any],
         messages: Messages,
-        content: Callable[[str], dict[str, Any]],
+        content: Callable[[str, str], dict[str, Any]],
     ) -> None:
         """What chat and generate share. Without messages: load the model, or unload it with keep_alive 0."""
         begin = time.monotonic_ns()
         name, spec = self._model(body)
 
-        def line(text: str, done_reason: str = "", **more: Any) -> dict[str, Any]:
-            head = {"model": body["model"], "created_at": _time(), **content(text), "done": bool(done_reason)}
+        def line(text: str, done_reason: str = "", kind: str = "content", **more: Any) -> dict[str, Any]:
+            head = {"model": body["model"], "created_at": _time(), **content(text, kind), "done": bool(done_reason)}
             return head | ({"done_reason": done_reason} if done_reason else {}) | more
 
         if not messages and not _keep_alive(body):
             self._loaded.pop(name, None)
             return await exchange.reply(200, line("", "unload"))
-        if body.get("think"):
+        if body.get("think") and spec.thinks == "never":
             raise _Refused(400, f'"{body["model"]}" does not support thinking')
         if spec.embedding_length:
             raise _Refused(400, f'"{body["model"]}" does not support {exchange.record.path[5:]}')
@@ -839,6 +845,9 @@ class OllamaServer:
                 read, due = time.monotonic_ns(), time.monotonic()
                 reply = self.reply(prompt)
                 tokens = re.findall(r"\s*\S+|\s+$", reply) if isinstance(reply, str) else reply
+                told_not_to = body.get("think") is False and spec.thinks != "always"
+                thoughts = [] if spec.thinks == "never" or told_not_to else self.thoughts
+                tokens = [*thoughts, *tokens]
                 limit = _number(body.get("options", {}), "num_predict", -1)
                 for number, token in enumerate(tokens):
                     if number == limit:
@@ -847,7 +856,7 @@ class OllamaServer:
                         break
                     due += 1 / self.tokens_per_second if self.tokens_per_second else 0
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
-                    await exchange.token(line(token))
+                    await exchange.token(line(token, kind="thinking" if number < len(thoughts) else "content"))
                 else:
                     await exchange.reach(len(tokens), last=True)
                 if not exchange.ended:
@@ -855,7 +864,7 @@ class OllamaServer:
                     figures = {"total_duration": end - begin, "load_duration": load_duration}
                     figures |= {"prompt_eval_count": count, "prompt_eval_duration": read - loaded}
                     figures |= {"eval_count": sent, "eval_duration": end - read}
-                    whole = "" if exchange.streaming else "".join(tokens[:sent])
+                    whole = "" if exchange.streaming else "".join(tokens[len(thoughts) : sent])
                     await exchange.end(line(whole, exchange.done_reason, **figures))
 
 

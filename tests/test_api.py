@@ -584,6 +584,27 @@ def test_every_door_gives_the_same_answer_and_sources(
 
 
 @pytest.mark.parametrize("door", DOORS)
+def test_no_door_shows_what_the_model_thinks(served: Served, door: Callable[[Served, str], dict[str, Any]]) -> None:
+    plain = by_predict(served, "What is a plan?")
+    served.server.reply = lambda messages: ["<th", "ink>", "An agent ", "calls.", "</thi", "nk>", "\n\n", *ANSWER]
+    try:
+        agree(door(served, "What is a plan?"), plain)
+    finally:
+        served.server.reply = lambda messages: ANSWER
+
+
+def test_what_a_model_thought_is_no_part_of_the_history(served: Served) -> None:
+    history = [
+        {"role": "user", "content": "What is a plan?"},
+        {"role": "assistant", "content": "<think>Hm.</think>A plan."},
+    ]
+    reply = httpx.post(f"{served.url}stream", json={"question": "And a tool?", "history": history}, timeout=PATIENCE)
+    assert reply.status_code == 200
+    sent = json.dumps([record.body for record in served.server.requests if record.path == "/api/chat"][-1])
+    assert "A plan." in sent and "think>" not in sent
+
+
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(
     ("fault", "code"),
     [("error", "engine_failed"), ("cut", "engine_failed"), ("no_done", "cut_off"), ("length", "cut_off")],

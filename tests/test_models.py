@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 
 from rag.assistant import Assistant
 from rag.chain import Update
-from rag.errors import EngineError, EngineUnreachable, ModelMissing, TextTooLong
-from rag.models import Ollama, choose_models
+from rag.errors import AnswerTooLong, EngineError, EngineUnreachable, ModelMissing, TextTooLong
+from rag.models import OLLAMA_DEFAULTS, Ollama, choose_models
 from tests.conftest import make_settings, wait_until
-from tests.ollama_server import OllamaServer, Pullable
+from tests.ollama_server import LLAMA3, MXBAI, ModelSpec, OllamaServer, Pullable
 
 INSTRUCTION = "Represent this sentence for searching relevant passages: "
 
@@ -44,6 +45,81 @@ def test_ollama_is_chosen_when_it_answers(server: OllamaServer, tmp_path: Path) 
     assert (names.chat, names.embeddings) == ("ollama:llama3", "ollama:mxbai-embed-large")
     names = choose_models(make_settings(tmp_path))
     assert (names.chat, names.embeddings) == ("embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2")
+
+
+GB = 10**9
+QWEN3 = ModelSpec(40_960, size=2_620_788_260, parameter_size="4.0B", thinks="unless told not to")
+NOMIC = ModelSpec(2048, 768, 274_302_450, "nomic-bert", "137M", "F16")
+LARGE = ModelSpec(8192, size=400 * GB)
+
+
+@pytest.mark.parametrize(
+    ("installed", "chat", "embeddings", "said"),
+    [
+        ({}, "embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2", ["llama3", "mxbai-embed-large"]),
+        ({"nomic-embed-text": NOMIC}, "embedded:smollm2-135m-instruct", "ollama:nomic-embed-text", ["llama3"]),
+        ({"qwen3:4b": QWEN3}, "ollama:qwen3:4b", "embedded:all-minilm-l6-v2", ["mxbai-embed-large"]),
+        ({"library/Llama3": LLAMA3, "qwen3:4b": QWEN3}, "ollama:llama3", "embedded:all-minilm-l6-v2", ["mxbai"]),
+        (
+            {"a:1b": ModelSpec(8192, size=GB), "b:3b": ModelSpec(8192, size=3 * GB), "c:400b": LARGE, "n": NOMIC},
+            "ollama:b:3b",
+            "ollama:n",
+            [],
+        ),
+        ({"c:400b": LARGE, "d:cloud": ModelSpec(8192, size=384), "mxbai-embed-large": MXBAI},
+         "embedded:smollm2-135m-instruct", "ollama:mxbai-embed-large", ["fits half", "llama3"]),
+    ],
+    ids=["nothing", "an embedding model", "a thinking model", "llama3 by another name", "several", "too large or far"],
+)  # fmt: skip
+def test_auto_takes_what_is_there(
+    server: OllamaServer, tmp_path: Path, installed: dict[str, ModelSpec], chat: str, embeddings: str, said: list[str]
+) -> None:
+    server.models = installed
+    names = choose_models(make_settings(tmp_path, ollama_host=server.url))
+    assert (names.chat, names.embeddings) == (chat, embeddings)
+    assert len(names.notes) == (chat.startswith("embedded:")) + embeddings.startswith("embedded:")
+    for word in said:
+        assert word in " ".join(names.notes)
+    pulling = choose_models(make_settings(tmp_path, ollama_host=server.url, pull=True))
+    assert (pulling.chat, pulling.embeddings) == OLLAMA_DEFAULTS
+
+
+def test_names_that_ollama_takes_are_the_same_model(server: OllamaServer, tmp_path: Path) -> None:
+    ollama = Ollama(make_settings(tmp_path, ollama_host=server.url))
+    names = ["llama3", "Llama3", "library/llama3", "registry.ollama.ai/library/llama3:latest", "llama3:latest"]
+    assert ollama.missing([*names, "llama3:70b", "me/llama3"]) == ["llama3:70b", "me/llama3"]
+    assert {ollama.digest(f"ollama:{name}") for name in names} == {ollama.digest("ollama:llama3")} != {""}
+
+
+@pytest.mark.parametrize("thinks", ["unless told not to", "always"])
+def test_a_model_that_thinks_answers(server: OllamaServer, tmp_path: Path, thinks: Any) -> None:
+    server.models["llama3"] = replace(LLAMA3, thinks=thinks)
+    server.thoughts = ["hm "] * 900
+    assistant = start(tmp_path, server, max_tokens=16)
+    phases: dict[str, None] = {}
+
+    async def watch() -> Update:
+        update = Update()
+        async for update in assistant.stream_answer("What is task decomposition?"):
+            phases[update.phase] = None
+        return update
+
+    try:
+        update = asyncio.run(watch())
+        assert update.text == "A plan."
+        assert ("thinking" in phases) == (thinks == "always")
+        chat = next(item for item in server.requests if item.path == "/api/chat")
+        assert chat.body["think"] is False
+        server.reply = lambda messages: ["word "] * 40  # the answer alone is held against RAG_MAX_TOKENS
+        with pytest.raises(AnswerTooLong, match="RAG_MAX_TOKENS"):
+            asyncio.run(ask(assistant))
+        server.thoughts = ["hm "] * 20_000
+        if thinks == "always":
+            with pytest.raises(AnswerTooLong, match="room for thinking"):
+                asyncio.run(ask(assistant))
+    finally:
+        assistant.close()
+    assert not any(item.truncated for item in server.requests)
 
 
 def test_what_goes_over_the_wire(server: OllamaServer, tmp_path: Path) -> None:
@@ -86,7 +162,7 @@ def test_a_model_named_is_waited_for_and_heals(tmp_path: Path) -> None:
 def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaServer, tmp_path: Path) -> None:
     spec = server.models.pop("llama3")
     server.pullable = {"llama3": Pullable(spec, steps=3)}
-    assistant = start(tmp_path, server)
+    assistant = start(tmp_path, server, model="ollama:llama3")
     try:
         wait_until(lambda: "chat" in assistant.problems and assistant.sources, 30)
         with pytest.raises(ModelMissing, match=r"llama3 \(4\.7 GB\).*ollama pull llama3"):
