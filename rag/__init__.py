@@ -6,4 +6,4 @@
 `rag.assistant.Assistant` brings both up from `rag.settings.Settings`; `app.py` is its page.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.1.1"
