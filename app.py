@@ -29,7 +29,6 @@ from tqdm import tqdm
 
 from rag.api import DESCRIPTION, build_routes, say_what_is_wrong, told_of
 from rag.assistant import Assistant
-from rag.chain import Update
 from rag.conversation import OPEN_QUOTE, as_messages, mark_stopped, show_answer, show_failure
 from rag.errors import RagError
 from rag.export import conversation_as_markdown
@@ -44,6 +43,7 @@ from rag.reopen import REMEMBER, Chat
 from rag.sessions import Readers, Sessions
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, short
+from rag.update import Update
 
 TITLE = "Local RAG chat"
 HERE = Path(__file__).resolve().parent
@@ -107,6 +107,9 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
     def may_change(request: gr.Request) -> bool:
         return is_owner(request.username if guarded else "local")
 
+    def caller(request: gr.Request | None) -> str:
+        return request.client.host if request and request.client else ""
+
     async def respond(
         message: str, history: list[dict[str, Any]], scope: list[str], model: str, request: gr.Request
     ) -> AsyncIterator[list[gr.ChatMessage]]:
@@ -115,9 +118,8 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
         request_id.set(request.headers.get("x-request-id", ""))
         model = model if may_change(request) else ""
         try:
-            assistant.rate.check(request.client.host if request.client else "")
-            answer = assistant.stream_answer(message, as_messages(history), scope=scope, model=model)
-            async with aclosing(answer) as updates:
+            given = {"question": message, "history": as_messages(history), "scope": scope, "model": model}
+            async with aclosing(assistant.chain.astream({**given, "caller": caller(request)})) as updates:
                 async for update in updates:
                     if readers.gone(request.session_hash, began):
                         return
@@ -140,9 +142,8 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
             scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
         try:
-            assistant.rate.check(request.client.host if request and request.client else "")
-            answer = assistant.stream_answer(message, as_messages(history or []), scope=scope or ())
-            async with aclosing(answer) as updates:
+            given = {"question": message, "history": as_messages(history or []), "scope": scope}
+            async with aclosing(assistant.chain.astream({**given, "caller": caller(request)})) as updates:
                 async for update in updates:
                     if update.new:
                         yield update.text
@@ -178,11 +179,9 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
             history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
             scope: sources to answer from, as `/library` names them; all of them if there is none.
         """
-        update = Update()
         try:
-            assistant.rate.check(request.client.host if request and request.client else "")
-            async for now in assistant.stream_answer(message, as_messages(history or []), scope=scope or ()):
-                update = now
+            given = {"question": message, "history": as_messages(history or []), "scope": scope}
+            update = await assistant.chain.ainvoke({**given, "caller": caller(request)})
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
         return {"answer": update.text, "model": assistant.names.chat, **told_of(update)}
@@ -252,7 +251,7 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
                     save_history=True,
                     flagging_mode="manual",
                     flagging_dir=str(_feedback_folder(assistant.settings)),
-                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.chain.Line`
+                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.answers.Line`
                     show_progress="hidden",
                     api_visibility="private",
                 )

@@ -46,7 +46,7 @@ async def _article(assistant: Any, question: str) -> tuple[float, float]:
 async def _ours(assistant: Any, question: str) -> tuple[float, float]:
     first, tokens = 0.0, 0
     began = time.monotonic()
-    async with aclosing(assistant.stream_answer(question)) as updates:
+    async with aclosing(assistant.chain.astream({"question": question})) as updates:
         async for update in updates:
             if update.new and not first:
                 first = time.monotonic()

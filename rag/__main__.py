@@ -212,7 +212,7 @@ async def _ask(settings: Settings, question: str, only: list[str], as_json: bool
         return await _ask_app(error.url, error.token, question, only, as_json)
     text = ""
     try:
-        async with aclosing(assistant.stream_answer(question, scope=only)) as updates:
+        async with aclosing(assistant.chain.astream({"question": question, "scope": only})) as updates:
             async for update in updates:
                 text = update.text
                 if not as_json:

@@ -28,12 +28,13 @@ from starlette.types import Message, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rag import __version__
+from rag.answers import collect
 from rag.assistant import Assistant
-from rag.chain import Timings, Update, check_question
 from rag.errors import Busy, QuestionError, RagError
 from rag.grounding import text_fragment
 from rag.guard import caller_of
 from rag.loader import is_url
+from rag.update import Timings, Update
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,10 @@ class Question(BaseModel):
     scope: list[str] = Field(
         [], description="Sources to answer from, as `/library` names them or by what a name ends with; empty: all."
     )
+
+    def given(self) -> dict[str, Any]:
+        """The input of the chain."""
+        return {"question": self.question, "history": messages_of(self.history), "scope": self.scope}
 
 
 class Source(BaseModel):
@@ -295,6 +300,15 @@ async def while_connected(request: Request, updates: AsyncGenerator[Update, None
             yield update
 
 
+async def begun(updates: AsyncGenerator[Update, None]) -> Update:
+    """The first update, before anything is sent; an empty one where the client is gone already.
+
+    Raises:
+        RagError: the question is refused at once.
+    """
+    return await anext(updates, Update())
+
+
 class BoundedStream(StreamingResponse):
     """Events, ended where their reader takes nothing for `SEND_SECONDS`, so that he holds no place at the model."""
 
@@ -361,13 +375,9 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         """
         if not query.strip():
             return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
-        update = Update()
-        try:
-            assistant.rate.check(caller_of(request.scope))
-            async with aclosing(while_connected(request, assistant.stream_answer(query, scope=scope))) as updates:
-                async for now in updates:
-                    update = now
-        except RagError as error:
+        given = {"question": query, "scope": scope, "caller": caller_of(request.scope)}
+        update, error = await collect(while_connected(request, assistant.chain.astream(given)))
+        if error:
             return JSONResponse(failure_of(error, update.text), error.status)
         if update.phase != "done":
             return Response(status_code=499)  # the client is gone; nobody reads this
@@ -382,17 +392,17 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
 
         `done` carries the sources and timings; comments keep the line open while the model is silent.
         """
+        given = {**question.given(), "caller": caller_of(request.scope)}
+        connected = while_connected(request, assistant.chain.astream(given))
         try:
-            check_question(question.question, assistant.settings.max_question)
-            assistant.rate.check(caller_of(request.scope))
-        except RagError as error:
+            first = await begun(connected)
+        except RagError as error:  # nothing is sent yet, so that it can have its own status
             return JSONResponse(failure_of(error), error.status)
-        updates = assistant.stream_answer(question.question, messages_of(question.history), scope=question.scope)
 
         async def events() -> AsyncIterator[str]:
-            update = Update()
+            update = first
             try:
-                async with aclosing(while_connected(request, updates)) as connected:
+                async with aclosing(connected):
                     async for update in connected:
                         if update.new:
                             yield f"data: {_json({'message': update.new})}\n\n"
@@ -507,13 +517,10 @@ class ChatSocket:
             except asyncio.TimeoutError:
                 await self._socket.close(1001, "idle")
                 return
-            updates = self._assistant.stream_answer(
-                question.question, messages_of(question.history), scope=question.scope
-            )
+            given = {**question.given(), "caller": caller_of(self._socket.scope)}
             update = Update()
             try:
-                self._assistant.rate.check(caller_of(self._socket.scope))
-                async with aclosing(updates):
+                async with aclosing(self._assistant.chain.astream(given)) as updates:
                     async for update in updates:
                         if update.new:
                             await self._send({"message": update.new})

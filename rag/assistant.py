@@ -14,8 +14,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,24 +24,11 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnablePassthrough
 
-from rag.chain import (
-    Chain,
-    Course,
-    Limits,
-    Line,
-    Phase,
-    Rewriter,
-    Update,
-    build_chain,
-    build_prompt,
-    check_question,
-    retrieve,
-    stream_answer,
-)
+from rag.answers import Answers, Engine, Limits, Line, check_question
+from rag.chain import Course, RagChain, Rewriter, build_prompt, retrieve
 from rag.embedded import ChatEngine
-from rag.errors import Ending, NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.errors import NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, not_pulled
 from rag.followup import build_rewriter, standalone
 from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
@@ -56,6 +43,7 @@ from rag.server_words import ServerWords
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.shared import SharedFolder, open_folder
 from rag.store import IndexedSource, Store, check_index, set_aside
+from rag.update import Phase
 
 log = logging.getLogger(__name__)
 
@@ -110,15 +98,24 @@ class Assistant:
         self.indexes = Indexes(self.folder, settings, self._build_embeddings, self._address)
         self.library: Library | None = None
         self._checked = self._cleaned = self._alone = False
-        self._chain: Chain | None = None
+        self._chain: RagChain | None = None
         self._retriever: BaseRetriever | None = None
         self._judge: tuple[Store, Judge] | None = None
         self._judging = threading.Lock()
         self._ingested = False
-        self.rate = Rate(settings.questions_a_minute)
         self.line = Line(settings.concurrency, settings.queue_size)
         self.metrics = Metrics(self, text=settings.log_text)
         self._ending = threading.Event()
+        self.chain = Answers(
+            self._ready_chain,
+            self._engine_of,
+            line=self.line,
+            limits=Limits(settings.first_token_timeout, settings.idle_timeout),
+            rate=Rate(settings.questions_a_minute),
+            metrics=self.metrics,
+            max_question=settings.max_question,
+            ending=self._ending,
+        )
         self._closing = threading.Event()
         self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
@@ -511,10 +508,10 @@ class Assistant:
             self._chain = self._chain_of(self.names.chat, *self._chat)
             gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
 
-    def _chain_of(self, name: str, model: BaseChatModel, window: int) -> Chain:
+    def _chain_of(self, name: str, model: BaseChatModel, window: int) -> RagChain:
         assert self._retriever is not None and self._embeddings is not None
         how = self.settings.context
-        return build_chain(
+        return RagChain(
             self._retriever,
             self._prompt,
             model,
@@ -568,7 +565,7 @@ class Assistant:
             with suppress(RagError):  # the question that needs it tries again, and tells
                 self._judge_of(self._store).prepare()
 
-    def _chain_with(self, name: str) -> Chain:
+    def _chain_with(self, name: str) -> RagChain:
         """The chain with another chat model than the app's own, which is made ready if need be.
 
         Raises:
@@ -598,34 +595,10 @@ class Assistant:
 
     # -- answering -----------------------------------------------------------------------------------------------
 
-    def stream_answer(
-        self, question: str, history: Sequence[BaseMessage] = (), *, scope: Sequence[str] = (), model: str = ""
-    ) -> AsyncGenerator[Update, None]:
-        """Answer a question, as `rag.chain.stream_answer` describes.
-
-        `scope`: sources that the answer is to be drawn from, as they are called or by what a name ends with; else all.
-        `model`: a chat model, `provider:model`, in place of the app's own.
-        """
+    def _engine_of(self, model: str) -> Engine:
+        """The chat model of that name, or the app's own for ""."""
         name = model or self.names.chat
-        updates = stream_answer(
-            lambda: self._ready_chain(scope, name),
-            question,
-            history,
-            line=self.line,
-            limits=Limits(self.settings.first_token_timeout, self.settings.idle_timeout),
-            max_question=self.settings.max_question,
-            engine=(name, self._address(name)),
-            engine_phase=lambda: self._engine_phase(name),
-        )
-        return self.metrics.watch(self._until_the_end(updates), question)
-
-    async def _until_the_end(self, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
-        """The updates, until the app ends: a server that goes down waits for its streams, and for no model."""
-        async with aclosing(updates):
-            async for update in updates:
-                yield update
-                if self._ending.is_set() and update.phase != "done":
-                    raise Ending("The app was ended meanwhile. Ask again once it runs.")
+        return Engine(name, self._address(name), lambda: self._engine_phase(name))
 
     async def asked(self, question: str, history: Sequence[BaseMessage]) -> str:
         """What a question is searched with, after what was said before."""
@@ -639,14 +612,16 @@ class Assistant:
         course = await self._decide({"question": asked, "asked": asked, "sources": sources})
         return course.refused
 
-    async def search(self, query: str, scope: Sequence[str] = ()) -> list[Document]:
-        """The passages nearest to a query, of all sources or of those in `scope`.
+    async def search(self, query: str, scope: Sequence[str] = (), caller: str | None = None) -> list[Document]:
+        """The passages nearest to a query, of all sources or of those in `scope`. `caller`: as `Answers` has it.
 
         Raises:
             RagError: there is nothing to search, or the search failed; says what to do.
         """
+        if caller is not None:
+            self.chain.rate.check(caller)
         query = check_question(query, self.settings.max_question)
-        await self._ready_chain()
+        await self._ready_chain((), "")
         assert self._retriever is not None
         return await retrieve({"asked": query, "scope": self._in_scope(scope)}, self._retriever)
 
@@ -689,8 +664,8 @@ class Assistant:
         provider, _, model = name.partition(":")
         return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
 
-    async def _ready_chain(self, scope: Sequence[str] = (), name: str = "") -> Chain:
-        """The chain, waited for while the app starts; limited to sources, and with another chat model, if asked for.
+    async def _ready_chain(self, scope: Sequence[str], name: str) -> tuple[RagChain, list[str]]:
+        """The chain, waited for while the app starts, with another chat model if asked for; and the sources meant.
 
         Raises:
             RagError: it cannot be had; says what to do.
@@ -711,7 +686,7 @@ class Assistant:
                 await asyncio.to_thread(self.check_chat)
             assert self._chain is not None
             chain = self._chain
-        return RunnablePassthrough.assign(scope=lambda _: sources) | chain if sources else chain
+        return chain, sources
 
     def _need_chunks(self) -> None:
         if not self._has_chunks():

@@ -17,10 +17,10 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.api import link_of, quote_of
-from rag.chain import Update
 from rag.errors import QuestionError, RagError
 from rag.grounding import Sentence
 from rag.loader import GUIDE, is_url
+from rag.update import Update
 
 PHASES = {
     "queued": "Waiting for a place in line",
@@ -28,6 +28,7 @@ PHASES = {
     "searching": "Searching the passages",
     "loading": "The model is loading",
     "reading": "The model is reading the passages",
+    "thinking": "The model is thinking",
     "writing": "Writing",
     "stalled": "Stalled: the model sends nothing",
     "done": "Sources",
@@ -105,6 +106,8 @@ def show_answer(
         words.append(f"{update.ahead} ahead of you")
     if update.sources:
         words.append(f"{'nearest ' * update.refused}{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
+    if update.coverage:
+        words.append(update.coverage)
     if update.unread:
         words.append(f"{update.unread} of them did not fit the model's window")
     if scope:

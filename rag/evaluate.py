@@ -13,7 +13,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -22,9 +21,9 @@ from typing import Any
 from langchain_core.retrievers import BaseRetriever
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from rag.answers import collect
 from rag.api import Turn, messages_of
 from rag.assistant import Assistant
-from rag.chain import Update
 from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
 
@@ -172,13 +171,7 @@ async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Questio
     if not answers:
         refused = await assistant.refuses(asked, passages[: assistant.settings.k])
         return Outcome(question, rank, retrieval, refused=refused)
-    update, failure = Update(), ""
-    try:
-        async with aclosing(assistant.stream_answer(question.question, history)) as updates:
-            async for now in updates:
-                update = now
-    except RagError as error:
-        failure = str(error)
+    update, failure = await collect(assistant.chain.astream({"question": question.question, "history": history}))
     claims = [sentence for sentence in update.grounding or () if sentence.claims]
     return Outcome(
         question,
@@ -189,7 +182,7 @@ async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Questio
         refused=update.refused,
         first_token=update.timings.first_token,
         tokens_per_second=update.timings.tokens_per_second,
-        error=failure,
+        error=str(failure or ""),
     )
 
 

@@ -6,14 +6,13 @@ Needs the package `mcp`, which is optional (`pip install mcp`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute
 
 from rag.api import Turn, messages_of, sources_of, told_of
 from rag.assistant import Assistant
-from rag.chain import Update
 from rag.errors import RagError, SettingsError
 from rag.guard import CALLER
 
@@ -49,13 +48,9 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
             history: Earlier turns of the conversation, oldest first, where the question is a follow-up.
             scope: Sources to answer from, as the tool `sources` names them; all of them if it is left out.
         """
-        update = Update()
+        given = {"question": question, "history": messages_of(history or []), "scope": scope, "caller": CALLER.get()}
         try:
-            assistant.rate.check(CALLER.get())
-            answer = assistant.stream_answer(question, messages_of(history or []), scope=scope or ())
-            async with aclosing(answer) as updates:
-                async for now in updates:
-                    update = now
+            update = await assistant.chain.ainvoke(given)
         except RagError as error:
             raise ToolError(f"{error.code}: {error}") from error
         return {"answer": update.text, "model": assistant.names.chat, **told_of(update)}
@@ -69,8 +64,7 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
             scope: Sources to search, as the tool `sources` names them; all of them if it is left out.
         """
         try:
-            assistant.rate.check(CALLER.get())
-            return {"passages": sources_of(await assistant.search(query, scope or ()))}
+            return {"passages": sources_of(await assistant.search(query, scope or (), CALLER.get()))}
         except RagError as error:
             raise ToolError(f"{error.code}: {error}") from error
 

@@ -22,13 +22,14 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
-from rag.api import BoundedStream, failures, first_error, told_of, while_connected
+from rag.answers import collect
+from rag.api import BoundedStream, begun, failures, first_error, told_of, while_connected
 from rag.assistant import Assistant
-from rag.chain import Update
 from rag.context import count_tokens
 from rag.errors import AnswerTooLong, NoSuchModel, QuestionError, RagError
 from rag.guard import caller_of
 from rag.library_routes import may_change
+from rag.update import Update
 
 MODEL = "local-rag-chat"
 """The app's name as a model; its own chat model's name is taken, too."""
@@ -205,18 +206,19 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
                 if given.model not in here:
                     raise NoSuchModel(f"There is no chat model {given.model}; there is {', '.join(here)}.")
             check_wanted(given)
-            assistant.rate.check(caller_of(request.scope))
             question, history = conversation_of(given.messages)
         except RagError as error:
             return _refusal(error)
         answer = _Answer(given, assistant)
-        updates = assistant.stream_answer(question, history, scope=given.scope, model="" if own else given.model)
+        asked = {"question": question, "history": history, "scope": given.scope, "model": "" if own else given.model}
+        updates = assistant.chain.astream({**asked, "caller": caller_of(request.scope)})
         connected = while_connected(request, updates)
         if not given.stream:
             return await answer.whole(connected)
-        first = await _begun(connected)
-        if isinstance(first, RagError):  # nothing is sent yet, so that it can have its own status
-            return _refusal(first)
+        try:
+            first = await begun(connected)
+        except RagError as error:  # nothing is sent yet, so that it can have its own status
+            return _refusal(error)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return BoundedStream(answer.events(first, connected), headers=headers)
 
@@ -227,16 +229,6 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         return JSONResponse(openai_error(text, "not_found", 404), 404)
 
     return router
-
-
-async def _begun(updates: AsyncGenerator[Update, None]) -> Update | RagError:
-    """The first update; the error if the question is refused at once."""
-    try:
-        return await anext(updates)
-    except RagError as error:
-        return error
-    except StopAsyncIteration:
-        return Update()
 
 
 class _Answer:
@@ -254,14 +246,9 @@ class _Answer:
         return {**told_of(update), "usage_by": counted}
 
     async def whole(self, updates: AsyncGenerator[Update, None]) -> Response:
-        update, reason = Update(), "stop"
-        try:
-            async with aclosing(updates):
-                async for now in updates:
-                    update = now
-        except AnswerTooLong:
-            reason = "length"
-        except RagError as error:
+        update, error = await collect(updates)
+        reason = "length" if isinstance(error, AnswerTooLong) else "stop"
+        if error and reason == "stop":
             return _refusal(error)
         if update.phase != "done" and reason == "stop":
             return Response(status_code=499)  # the client is gone; nobody reads this

@@ -12,8 +12,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from rag.assistant import Assistant
-from rag.chain import Update
 from rag.errors import AnswerCutOff, Busy, EngineError, EngineStalled, EngineUnreachable, QuestionError, RagError
+from rag.update import Update
 from tests.conftest import PaperEmbeddings, Script, ScriptedChat, make_settings
 
 
@@ -28,7 +28,7 @@ class Scene:
         self.assistant.start()
 
     async def ask(self, question: str = "How does an agent plan?", history: tuple = ()) -> list[Update]:
-        return [update async for update in self.assistant.stream_answer(question, history)]
+        return [update async for update in self.assistant.chain.astream({"question": question, "history": history})]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_tokens_arrive_in_order_after_the_sources(scene: Scene) -> None:
 def test_the_first_token_does_not_wait_for_the_second(scene: Scene) -> None:
     async def scenario() -> None:
         gate = scene.script.gates[1] = asyncio.Event()
-        async with aclosing(scene.assistant.stream_answer("agent plan")) as updates:
+        async with aclosing(scene.assistant.chain.astream({"question": "agent plan"})) as updates:
             async for update in updates:
                 if update.new:
                     assert update.new == "An "
@@ -70,7 +70,7 @@ def test_it_ticks_while_the_model_is_silent(scene: Scene) -> None:
     async def scenario() -> int:
         gate = scene.script.gates[0] = asyncio.Event()
         ticks = 0
-        async for update in scene.assistant.stream_answer("agent plan"):
+        async for update in scene.assistant.chain.astream({"question": "agent plan"}):
             if update.phase == "reading":
                 ticks += 1
             if ticks == 3:
@@ -84,14 +84,14 @@ def test_it_ticks_while_the_model_is_silent(scene: Scene) -> None:
 def test_closing_the_stream_stops_the_model(scene: Scene, gate: int) -> None:
     async def scenario() -> None:
         scene.script.gates[gate] = asyncio.Event()
-        async with aclosing(scene.assistant.stream_answer("agent plan")) as updates:
+        async with aclosing(scene.assistant.chain.astream({"question": "agent plan"})) as updates:
             async for update in updates:
                 if scene.script.asked and (gate == 0 or update.text):
                     break
         await asyncio.wait_for(scene.script.ended.wait(), 1)
         assert scene.script.sent <= gate, "the model wrote nothing more"
         scene.script.gates.clear()
-        again = [update async for update in scene.assistant.stream_answer("agent plan")]
+        again = [update async for update in scene.assistant.chain.astream({"question": "agent plan"})]
         assert again[-1].phase == "done"
 
     asyncio.run(scenario())
@@ -111,7 +111,7 @@ def test_what_came_before_a_fault_stays(scene: Scene, error: Exception, kind: ty
         scene.script.error, scene.script.error_after = error, 2
         text = ""
         with pytest.raises(kind) as caught:
-            async for update in scene.assistant.stream_answer("agent plan"):
+            async for update in scene.assistant.chain.astream({"question": "agent plan"}):
                 text = update.text
         assert text == "An agent "
         assert words in str(caught.value)
@@ -154,7 +154,7 @@ def test_silence_in_the_middle_ends_at_its_limit(tmp_path: Path) -> None:
 
         async def scenario() -> None:
             nonlocal text
-            async for update in scene.assistant.stream_answer("agent plan"):
+            async for update in scene.assistant.chain.astream({"question": "agent plan"}):
                 text = update.text
 
         with pytest.raises(EngineStalled, match="in the middle of the answer"):

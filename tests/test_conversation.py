@@ -107,6 +107,8 @@ def test_the_note_counts_what_is_supported_and_says_what_was_searched_for() -> N
     ("given", "words"),
     [
         ({"refused": True}, "Not in the library · nearest 2 passages"),
+        ({"coverage": "from the beginnings of 2 sources"}, "Sources · 2 passages · from the beginnings of 2 sources"),
+        ({"phase": "thinking", "timings": Timings(total=12.2)}, "The model is thinking · 2 passages · 12 s"),
         ({"unread": 1}, "1 of them did not fit the model's window"),
         ({"phase": "starting"}, "loading llama3"),
         ({"timings": Timings(first_token=0.5, total=1.5, tokens=11)}, "10 tokens a second"),

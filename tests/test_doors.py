@@ -110,9 +110,9 @@ def test_a_burst_of_questions_is_served_to_the_bound_and_the_rest_refused(served
 @pytest.fixture
 def slow(served: Served) -> Iterator[Served]:
     """One question a minute."""
-    before, served.assistant.rate = served.assistant.rate, Rate(1)
+    before, served.assistant.chain.rate = served.assistant.chain.rate, Rate(1)
     yield served
-    served.assistant.rate = before
+    served.assistant.chain.rate = before
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -43,7 +43,7 @@ def assistant(pair: list[OllamaServer], tmp_path: Path) -> Iterator[Assistant]:
 
 async def ask(assistant: Assistant) -> str:
     text = ""
-    async for update in assistant.stream_answer("What plans?"):
+    async for update in assistant.chain.astream({"question": "What plans?"}):
         text = update.text
     return text
 

@@ -24,10 +24,11 @@ from playwright.sync_api import Browser
 
 from rag.api import told_of
 from rag.assistant import Assistant
-from rag.chain import PROMPT_FILE, Update
+from rag.chain import PROMPT_FILE
 from rag.context import disarm, pack
 from rag.errors import AnswerCutOff
 from rag.loader import GUIDE_PATH
+from rag.update import Update
 from tests.conftest import Pages, PaperEmbeddings, make_settings, wait_until
 from tests.ollama_server import OllamaServer
 from tests.test_api import started
@@ -108,7 +109,7 @@ ORDERS = [
 async def asked(assistant: Assistant, question: str) -> Update:
     update = Update()
     with contextlib.suppress(AnswerCutOff):  # a small model that was led astray may go on and on
-        async for now in assistant.stream_answer(question):
+        async for now in assistant.chain.astream({"question": question}):
             update = now
     return update
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from rag.assistant import Assistant
-from rag.chain import Update
 from rag.errors import AnswerTooLong, EngineError, EngineUnreachable, ModelMissing, TextTooLong
 from rag.models import OLLAMA_DEFAULTS, Ollama, choose_models
+from rag.update import Update
 from tests.conftest import make_settings, wait_until
 from tests.ollama_server import LLAMA3, MXBAI, ModelSpec, OllamaServer, Pullable
 
@@ -35,7 +35,7 @@ def start(folder: Path, server: OllamaServer, **given: Any) -> Assistant:
 
 async def ask(assistant: Assistant, question: str = "What is task decomposition?") -> Update:
     update = Update()
-    async for update in assistant.stream_answer(question):  # noqa: B007
+    async for update in assistant.chain.astream({"question": question}):  # noqa: B007
         pass
     return update
 
@@ -100,7 +100,7 @@ def test_a_model_that_thinks_answers(server: OllamaServer, tmp_path: Path, think
 
     async def watch() -> Update:
         update = Update()
-        async for update in assistant.stream_answer("What is task decomposition?"):
+        async for update in assistant.chain.astream({"question": "What is task decomposition?"}):
             phases[update.phase] = None
         return update
 

@@ -117,11 +117,11 @@ def test_an_answer_draws_on_nothing_but_its_scope(
 
 async def test_another_chat_model_answers_and_one_that_is_not_there_is_named(served: Served) -> None:
     served.server.models["qwen3"] = ModelSpec(32_768)
-    async for _ in served.assistant.stream_answer("What is a plan?", model="ollama:qwen3"):
+    async for _ in served.assistant.chain.astream({"question": "What is a plan?", "model": "ollama:qwen3"}):
         pass
     assert [item for item in served.server.requests if item.path == "/api/chat"][-1].body["model"] == "qwen3"
     with pytest.raises(QuestionError, match=r"There is no chat model ollama:nothing; there is .*ollama:qwen3"):
-        async for _ in served.assistant.stream_answer("What is a plan?", model="ollama:nothing"):
+        async for _ in served.assistant.chain.astream({"question": "What is a plan?", "model": "ollama:nothing"}):
             pass
 
 

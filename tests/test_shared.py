@@ -260,7 +260,7 @@ class App:
     def ask(self, question: str) -> str:
         async def read() -> str:
             text = ""
-            async for update in self.assistant.stream_answer(question):
+            async for update in self.assistant.chain.astream({"question": question}):
                 text = update.text
             return text
 
