@@ -8,13 +8,14 @@ from __future__ import annotations
 import html
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from markdown_it import MarkdownIt
 
 from rag.api import link_of, quote_of
 from rag.errors import QuestionError, RagError
@@ -37,6 +38,21 @@ PHASES = {
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 """What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
 _MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?: "[^"\n]*")?\)')
+_FORGED = re.compile(r"#(?:(?:quote|none)-)+")
+
+_BLOCKS = MarkdownIt("commonmark", {"inline_definitions": True}).enable("table")
+_BLOCKS.core.ruler.enableOnly(["normalize", "block"])
+_WITHOUT_MARKS = frozenset(("fence", "code_block", "table_open", "html_block", "definition"))
+"""Blocks that a mark would break, or be text in."""
+_FORMULA = re.compile(r"\$\$[\s\S]+?\$\$|(?<!\\)\\\[(?:(?!(?<!\\)\\\[|\n[ \t]*\n)[\s\S])+?\\\]")
+_INLINE = re.compile(
+    r"(?P<whole>\\\((?:(?!\\\()[\s\S])+?\\\)|(?<!`)(?P<ticks>`+)(?!`)[\s\S]{1,2000}?(?<!`)(?P=ticks)(?!`)"
+    r"|<!--(?:(?!<!--)[\s\S])*?-->|</?[A-Za-z][^<>]*>)"
+    r"|(?P<open>\[)"
+    r"|\](?P<link>\((?:[^()\\]|\\.|\([^()]{0,300}\)){0,1000}\)|\[[^\[\]]{0,300}\])?"
+    r"|\\[^\w\s]|`+"
+)
+_ADDRESS = re.compile(r"(?:https?|ftp)://|\bwww\.", re.I)
 
 OPEN_QUOTE = """
 document.addEventListener('click', (event) => {
@@ -139,12 +155,16 @@ def _asked(update: Update, question: str) -> str:
 
 def show_text(update: Update, name: str) -> str:
     """The answer's text, and behind each sentence a mark: the passage that supports it, or that there is none."""
+    claims = [(number, sentence) for number, sentence in enumerate(update.grounding or ()) if sentence.claims]
+    places = places_without_marks(update.text) if claims else []
     shown, end = "", 0
-    for number, sentence in enumerate(update.grounding or ()):
-        if not sentence.claims:
+    for number, sentence in claims:
+        place = _place_of_mark(update.text, sentence.end, places)
+        if place is None:
             continue
-        shown += _unforged(update.text[end : sentence.end])
-        end = sentence.end
+        shown += _unforged(update.text[end : max(end, place)])
+        end = max(end, place)
+        shown += " " * _is_joined(update.text, end, places)
         if sentence.passage is not None:
             title = f"Passage {sentence.passage} says so. Open it."
             shown += f'[{sentence.passage}]({SUPPORTED}{name}-{number} "{title}")'
@@ -155,9 +175,72 @@ def show_text(update: Update, name: str) -> str:
     return shown + _unforged(update.text[end:])
 
 
+class Place(NamedTuple):
+    """A part of an answer that a mark in it would break; `block`: one right behind it would, too."""
+
+    start: int
+    end: int
+    block: bool
+
+
+def places_without_marks(text: str) -> list[Place]:
+    """Code, formulas, tables, HTML and links of an answer, as the page takes them: blocks first.
+
+    The page takes formulas out before it reads the Markdown, and so does this: what is in them is no Markdown.
+    """
+    formulas = [Place(*found.span(), True) for found in _FORMULA.finditer(text)]
+    text = _FORMULA.sub(lambda found: "x" * len(found[0]), text)
+    lines = [0, *(found.end() for found in re.finditer(r"\r\n?|\n", text)), len(text)]
+    known: dict[str, Any] = {}
+    blocks: list[Place] = []
+    inline: list[Place] = []
+    for token in _BLOCKS.parse(text, known):
+        if not token.map:
+            continue
+        start, end = lines[token.map[0]], lines[min(token.map[1], len(lines) - 1)]
+        if token.type in _WITHOUT_MARKS:
+            blocks.append(Place(start, start + len(text[start:end].rstrip()), True))
+        elif token.type == "inline" and not (blocks and start < blocks[-1].end):
+            inline += _inline_places(text, start, end, bool(known.get("references")))
+    return [*formulas, *blocks, *inline]
+
+
+def _inline_places(text: str, start: int, end: int, references: bool) -> Iterator[Place]:
+    """Code, formulas, tags and links within a paragraph; `references`: `[text]` alone may be a link."""
+    opened: list[int] = []
+    for found in _INLINE.finditer(text, start, end):
+        if found["whole"]:
+            yield Place(*found.span(), False)
+        elif found["open"]:
+            opened.append(found.start())
+        elif found[0][0] == "]" and opened:
+            place = opened.pop()
+            if found["link"] or references:
+                yield Place(place, found.end(), False)
+
+
+def _place_of_mark(text: str, place: int, places: Sequence[Place]) -> int | None:
+    """Where the mark of a sentence that ends at `place` stands: there, or behind what it would break in that line."""
+    while found := next((each for each in places if each.start < place < each.end + each.block), None):
+        if found.block or "\n" in text[place : found.end]:
+            return None
+        place = found.end
+    return place
+
+
+def _is_joined(text: str, place: int, places: Sequence[Place]) -> bool:
+    """Whether a mark right at `place` would be an image, escaped, a reference or part of a bare address."""
+    if text.endswith(("!", "\\", "]"), 0, place):
+        return True
+    word = re.split(r"[\s<]", text[text.rfind("\n", 0, place) + 1 : place])[-1]
+    address = _ADDRESS.search(word)
+    start = place - len(word) + address.start() if address else place
+    return bool(address) and not any(each.start <= start < each.end <= place for each in places)
+
+
 def _unforged(text: str) -> str:
     """A model's text, in which no link looks like a mark."""
-    return text.replace(SUPPORTED, "#").replace(UNSUPPORTED, "#")
+    return _FORGED.sub("#", text)
 
 
 def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import re
+import time
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
-from rag.chain import Timings, Update
 from rag.conversation import as_messages, plain, show_answer, show_failure, show_passages, show_text
 from rag.errors import EngineUnreachable
 from rag.grounding import Sentence
+from rag.update import Timings, Update
 
 PASSAGE = "Agents plan. They split a task into steps. Cheese is not on the moon."
 SOURCES = (
@@ -66,6 +67,115 @@ def test_a_model_cannot_write_a_mark() -> None:
     shown = show_text(Update("done", forged), "ab12")
     assert "#quote-" not in shown and "#none-" not in shown
     assert "#quote-" not in show_failure(Update("writing", forged), EngineUnreachable("gone"))[0].content
+    for nested in ("#none-quote-ab12-0", "#quote-none-quote-ab12-0", "##quote-quote-ab12-0"):
+        assert not re.search("#(quote|none)-", show_text(Update("done", f"[1]({nested})"), "ab12"))
+
+
+def places(text: str) -> tuple[str, str]:
+    """The text where each "¦" is the end of a sentence, as it is shown, its marks as "¦"; and as it is read back."""
+    pieces = text.split("¦")
+    ends = [sum(map(len, pieces[: number + 1])) for number in range(len(pieces) - 1)]
+    grounding = tuple(Sentence(0, end, number % 2 or None, None) for number, end in enumerate(ends))
+    shown = show_text(Update("done", "".join(pieces), grounding=grounding), "ab12")
+    read = as_messages([{"role": "assistant", "content": shown}])
+    return re.sub(r'\[[?\d]\]\(#(?:quote|none)-ab12-\d+ "[^"\n]*"\)', "¦", shown), str(read[0].content)
+
+
+BLOCKS = {
+    "a fence": "```python\nx = 1.¦\n# A comment.¦\n```¦",
+    "a fence of tildes": "~~~\nA line.¦\n```\n~~~¦",
+    "a longer fence": "````md\n```\nA line.¦\n```¦\n````¦",
+    "an indented fence": "   ```\n   A line.¦\n   ```¦",
+    "a fence in a list": "1. Do\n\n   ```sh\n   run.¦\n   ```¦\n2. done",
+    "a fence in a list in a list": "- a\n  - ```sh\n    run.¦\n    ```¦",
+    "a fence in a quotation": "> ```\n> A line.¦\n> ```¦",
+    "a fence that is not closed": "```\nA line.¦\n\nAnother.¦",
+    "a fence that the text before does not open": "Text `` ` ``\n```\nA line.¦\n```¦",
+    "indented code": "So:\n\n    A line.¦\n\n    Another.¦",
+    "a formula": "$$\nA = b. C¦\n$$¦",
+    "a formula in a line": "$$A = b. C¦$$¦",
+    "a formula behind words": "The area is $$A.¦ B$$¦",
+    "a formula with a list's mark": "$$\na\n+ b.¦\n\n- c\n$$¦",
+    "a formula in brackets": "\\[\nA = b. C¦ \\\\[4pt]\n+ d\n\\]¦",
+    "a table": "| Ticket¦ | Price |\n|---|:-:|¦\n| Day | 18 francs.¦ |¦\n| Season | 240.¦ |",
+    "a table without its outer bars": "Ticket | Price¦\n--- | ---\nDay. | 18 francs¦\nWhat follows.¦",
+    "a table behind a line": "So it is:\n| a |\n|---|\n| It is.¦ |",
+    "a table in a list": "- | a | b |\n  |---|---|\n  | It is.¦ | 2¦ |",
+    "a block of HTML": "<details>\n<summary>More. Or¦ less.</summary>\n<p>It is.¦</p>¦\n</details>",
+    "a definition": "See [it].\n\n[it]: https://x.example/a \"The guide.¦ It is.\"¦",
+    "lines that end otherwise": "One\r\n\r\n```\r\nA line.¦\r\n```¦\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())
+def test_no_mark_stands_in_a_block_that_it_would_break(block: str) -> None:
+    plain = block.replace("¦", "")
+    assert places(f"Before.¦\n\n{block}\n")[0] == f"Before.¦\n\n{plain}\n"
+    assert places(f"{block}\n")[1] == f"{plain}\n"
+    if "not closed" not in block and "Another" not in block:
+        assert places(f"{block}\n\nAfter.¦")[0] == f"{plain}\n\nAfter.¦"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Call `a.¦ B` now.¦", "Call `a. B`¦ now.¦"),
+        ("Call ``a.¦ ` B``.¦", "Call ``a. ` B``¦.¦"),
+        ("Call `a. B`¦", "Call `a. B`¦"),
+        ("Call `a.¦ B.¦ C`.¦", "Call `a. B. C`¦¦.¦"),
+        ("A ` stands alone.¦ It does.¦", "A ` stands alone.¦ It does.¦"),
+        ("A \\`tick.¦ It\\` is.¦", "A \\`tick.¦ It\\` is.¦"),
+        ("Call `a.¦\nB` now.¦", "Call `a.\nB` now.¦"),
+        ("It is \\(a.¦ B\\) so.¦", "It is \\(a. B\\)¦ so.¦"),
+        ("The area is $$A$$.¦ It is.¦", "The area is $$A$$.¦ It is.¦"),
+        ("It costs $18.¦ Or $240.¦", "It costs $18.¦ Or $240.¦"),
+        ("See [a.¦ B](https://x.y/a.¦(b)?c. \"D.¦\") so.¦", "See [a. B](https://x.y/a.(b)?c. \"D.\")¦¦¦ so.¦"),
+        ("See [a [b.¦] `]` c](x) now.¦", "See [a [b.] `]` c](x)¦ now.¦"),
+        ("See ![a.¦ B](x.png).¦", "See ![a. B](x.png)¦.¦"),
+        ("See [a.¦ B][it].¦\n\n[it]: x", "See [a. B][it] ¦.¦\n\n[it]: x"),
+        ("See [a.¦ B] and so.¦\n\n[a. b]: x", "See [a. B] ¦ and so.¦\n\n[a. b]: x"),
+        ("Note [so it is.¦ It is] this.¦", "Note [so it is.¦ It is] this.¦"),
+        ("See [`a.¦ B` c](x).¦", "See [`a. B` c](x)¦.¦"),
+        ("Put <a title='b.¦ c'> here.¦", "Put <a title='b. c'>¦ here.¦"),
+        ("Put <!-- b.¦ c --> here.¦", "Put <!-- b. c -->¦ here.¦"),
+        ("It is 3 < 4.¦ And 5 > 4.¦", "It is 3 < 4.¦ And 5 > 4.¦"),
+        ("See https://x.example/a.¦ So.¦", "See https://x.example/a. ¦ So.¦"),
+        ("See (www.x.example)¦", "See (www.x.example) ¦"),
+        ("See [it](https://x.example).¦", "See [it](https://x.example).¦"),
+        ("See <https://x.example>.¦", "See <https://x.example>.¦"),
+        ("It is!¦ So it is \\¦", "It is! ¦ So it is \\ ¦"),
+        ("It costs 18 francs [1]¦", "It costs 18 francs [1] ¦"),
+        ("- It is.¦\n- [x] So `it. is`.¦\n\n> Quoted.¦", "- It is.¦\n- [x] So `it. is`.¦\n\n> Quoted.¦"),
+        ("It | is.¦\nSo | it is.¦", "It | is.¦\nSo | it is.¦"),
+    ],
+)  # fmt: skip
+def test_a_mark_stands_behind_what_it_would_break_in_a_line(text: str, shown: str) -> None:
+    assert places(text) == (shown, text.replace("¦", ""))
+
+
+def test_what_is_supported_is_counted_where_no_mark_stands() -> None:
+    text = "```\nA task is split.\n```\n\n| a |\n|---|\n| 12 |"
+    grounding = (Sentence(0, 24, 2, (0, 5)), Sentence(26, len(text) - 2))
+    answer, note = show_answer(Update("done", text, sources=SOURCES, grounding=grounding), "How?")
+    assert answer.content == text
+    assert "1 of 2 sentences supported" in note.metadata["title"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(piece * 10_000 for piece in ("```", "``` `` ` ", "[", "[a](", "[a](b", "<a ", "<!--", "> ", "- ")),
+        *(piece * 10_000 for piece in ("$$ ", "\\[", "\\(")),
+        "http://" * 4_000,
+        "| a " * 8_000 + "\n" + "|---" * 8_000 + "\n" + "| b\n" * 2_000,
+        "`a. b` [c](d) " * 2_000,
+    ],
+)  # fmt: skip
+def test_places_are_found_in_bounded_time(text: str) -> None:
+    grounding = tuple(Sentence(0, end) for end in range(1, len(text), len(text) // 400))
+    started = time.process_time()
+    show_text(Update("done", text, grounding=grounding), "ab12")
+    assert time.process_time() - started < 5
 
 
 def test_a_mark_says_why_in_words_that_cannot_break_it() -> None:

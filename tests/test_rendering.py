@@ -258,3 +258,58 @@ def test_without_the_guards_they_succeed(
     finally:
         visit.close()
         served.close()
+
+
+STRUCTURED = """So it is planned. An agent plans!
+
+```python
+# An agent plans.
+def plan(task):
+    return task + "A plan is a list of tasks."
+```
+
+A plan is a list of tasks.
+
+| Part | What it is |
+|---|---|
+| Plan | A plan is a list of tasks. |
+| Tool | A tool is what an agent calls. |
+
+$$
+a = b. C
++ d
+$$
+
+Call `plan. It` so; see https://x.example/plan. A tool is what an agent calls.
+"""
+
+
+def test_marks_leave_code_tables_and_formulas_whole(browser: Browser, served: Served) -> None:
+    """A mark stands behind prose that a passage supports, and nowhere where it would be read as code or markup."""
+    served.server.reply = lambda _: [STRUCTURED[at : at + 7] for at in range(0, len(STRUCTURED), 7)]
+    visit = Visit(browser, served.url)
+    try:
+        visit.ask("What is a plan?", 0)
+        answer = visit.page.locator("#conversation .bot.message .md").first
+        answer.locator(".katex-display").wait_for(timeout=20_000)
+        blocks = answer.locator("pre")
+        assert blocks.count() == 1
+        code = STRUCTURED.split("```")[1].removeprefix("python\n")
+        assert blocks.inner_text().strip() == code.strip()
+        rows = answer.locator("tr").all_inner_texts()
+        assert [re.split(r"\s*\t\s*", row.strip()) for row in rows] == [
+            ["Part", "What it is"],
+            ["Plan", "A plan is a list of tasks."],
+            ["Tool", "A tool is what an agent calls."],
+        ]
+        assert answer.locator(".katex-display").count() == 1
+        assert answer.locator("pre a, code a, table a, .katex a, a a, img").count() == 0
+        marked = answer.locator('p:has-text("A plan is a list of tasks.") > a[href^="#quote-"]')
+        assert marked.all_inner_texts() == ["1"]
+        first, *_, last = answer.locator("p").all()
+        assert first.locator("a").count() == 2
+        assert last.locator('a[href^="#quote-"]').last.inner_text() == "1"
+        assert last.locator('a[href^="https:"]').get_attribute("href") == "https://x.example/plan"
+        assert not re.search(r"#quote|#none|\[[\d?]\]|```", answer.inner_text())
+    finally:
+        visit.close()
