@@ -184,7 +184,7 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
             update = await assistant.chain.ainvoke({**given, "caller": caller(request)})
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
-        return {"answer": update.text, "model": assistant.names.chat, **told_of(update)}
+        return {"answer": update.text, "model": assistant.models.names.chat, **told_of(update)}
 
     page: Page
     with Page(
@@ -209,8 +209,8 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
                         min_width=200,
                     )
                     model = gr.Dropdown(
-                        [assistant.names.chat],
-                        value=assistant.names.chat,
+                        [assistant.models.names.chat],
+                        value=assistant.models.names.chat,
                         allow_custom_value=True,
                         label="Chat model",
                         elem_id="chat-model",
@@ -328,7 +328,8 @@ def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
 
 def name_chat_models(assistant: Assistant) -> list[str]:
     """The chat models that a conversation can go on with, the app's own first."""
-    return [assistant.names.chat, *(name for name in assistant.chat_models() if name != assistant.names.chat)]
+    own = assistant.models.names.chat
+    return [own, *(name for name in assistant.models.chat_names() if name != own)]
 
 
 def show_status(status: dict[str, Any]) -> str:
@@ -395,7 +396,7 @@ def _keep_conversations(face: gr.ChatInterface, settings: Settings) -> None:
 def _pull_missing(assistant: Assistant) -> None:
     try:
         for model in assistant.status()["missing"]:
-            for _ in assistant.pull(model):
+            for _ in assistant.models.pull(model):
                 pass
     except RagError as error:
         raise gr.Error(str(error), print_exception=False) from error

@@ -26,7 +26,7 @@ async def _article(assistant: Any, question: str) -> tuple[float, float]:
     """Seconds to the first token, and tokens a second after it, with the article's retrieval and prompt."""
     from langchain_core.output_parsers import StrOutputParser
 
-    model, _ = assistant._chat
+    model, _ = assistant.models.chat
     dense = assistant._store.vector_store().as_retriever()
     began = time.monotonic()
     found = await dense.ainvoke(question)

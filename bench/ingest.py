@@ -35,7 +35,7 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
             asyncio.run(assistant.retriever(4))
             library, store = assistant.library, assistant._store
             assert library is not None and store is not None
-            assistant._judge_of(store).prepare()  # the start's own embedding is over then
+            assistant._prepare_refusal()  # the start's own embedding is over then
             names = [f"{url}/{number}" for number in range(pages)]
             before, chunks_before = resident("VmRSS"), store.chunks
             began = time.monotonic()

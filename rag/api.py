@@ -384,7 +384,7 @@ def build_routes(assistant: Assistant, *, bare_health: bool) -> APIRouter:
         whole = sources or VERSIONED in request.headers.get("accept", "").replace(" ", "")
         if not whole:
             return JSONResponse(update.text)
-        return JSONResponse({"answer": update.text, "model": assistant.names.chat, **told_of(update)})
+        return JSONResponse({"answer": update.text, "model": assistant.models.names.chat, **told_of(update)})
 
     @router.post("/stream", response_class=Response, responses={**EVENTS, **failures(422)})
     async def stream(request: Request, question: Question) -> Response:

@@ -14,9 +14,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.documents import Document
@@ -25,25 +24,22 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
 
-from rag.answers import Answers, Engine, Limits, Line, check_question
-from rag.chain import Course, RagChain, Rewriter, build_prompt, retrieve
-from rag.embedded import ChatEngine
-from rag.errors import NoSuchModel, NothingIndexed, QuestionError, RagError, SourceError, not_pulled
+from rag.answers import Answers, Limits, Line, check_question
+from rag.chain import RagChain, Rewriter, build_prompt, retrieve
+from rag.errors import NothingIndexed, QuestionError, RagError, SourceError
 from rag.followup import build_rewriter, standalone
 from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
 from rag.library import Library, find_named
 from rag.loader import GUIDE, is_url
-from rag.models import Model, build_chat_model, build_embeddings, choose_models, embedded_models, open_ollama
+from rag.models_in_use import ModelsInUse, Work
 from rag.observe import Metrics
-from rag.relevance import Judge, beginnings, tell_nothing_found, tell_what_can_be_asked
+from rag.refusal import Refusal
 from rag.retriever import build_retriever
-from rag.server_words import ServerWords
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.shared import SharedFolder, open_folder
 from rag.store import IndexedSource, Store, check_index, set_aside
-from rag.update import Phase
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +51,6 @@ FOLLOW_SECONDS = 1.0
 CLEAN_SECONDS = 10.0
 HEAPS = 2
 """Heaps that glibc may open for the threads, in place of eight a core: what each keeps for later adds up."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """Something long under way: `done` of `total` in `unit` (0: not known)."""
-
-    label: str
-    done: int = 0
-    total: int = 0
-    unit: str = ""
 
 
 class Assistant:
@@ -79,36 +65,26 @@ class Assistant:
     ) -> None:
         """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
         self.settings = settings
-        self.names = choose_models(settings)
-        self.folder = open_folder(settings)
+        self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self.work: dict[str, Work] = {}
+        self.models = ModelsInUse(settings, self.work, self._wake_all, chat_model=chat_model, embeddings=embeddings)
+        self.folder = open_folder(settings)
         self.problems: dict[str, RagError] = {}
-        self.notes: list[str] = list(self.names.notes)
-        self.missing: list[str] = []
-        self._given_chat = chat_model
-        self._given_embeddings = embeddings
+        self.notes: list[str] = list(self.models.names.notes)
         self._prompt = build_prompt(settings.prompt_file)
-        self._ollama = open_ollama(settings)
-        self._engine = self._embedded_engine(self.names.chat)
-        self._chat: tuple[BaseChatModel, int] | None = None
-        self._others: dict[str, tuple[BaseChatModel, int, ChatEngine | None]] = {}
-        self._made_embeddings: dict[str, Embeddings] = {}
-        self._choosing = threading.Lock()
-        self._check_providers()
-        self.indexes = Indexes(self.folder, settings, self._build_embeddings, self._address)
+        self.indexes = Indexes(self.folder, settings, self.models.embeddings, self.models.address)
         self.library: Library | None = None
         self._checked = self._cleaned = self._alone = False
         self._chain: RagChain | None = None
         self._retriever: BaseRetriever | None = None
-        self._judge: tuple[Store, Judge] | None = None
-        self._judging = threading.Lock()
+        self._refusal: Refusal | None = None
         self._ingested = False
         self.line = Line(settings.concurrency, settings.queue_size)
         self.metrics = Metrics(self, text=settings.log_text)
         self._ending = threading.Event()
         self.chain = Answers(
             self._ready_chain,
-            self._engine_of,
+            self.models.engine_of,
             line=self.line,
             limits=Limits(settings.first_token_timeout, settings.idle_timeout),
             rate=Rate(settings.questions_a_minute),
@@ -117,15 +93,8 @@ class Assistant:
             ending=self._ending,
         )
         self._closing = threading.Event()
-        self._wake = {"chat": threading.Event(), "index": threading.Event()}
         self._threads: list[threading.Thread] = []
         self._page: threading.Event | None = None
-
-    def _embedded_engine(self, name: str) -> ChatEngine | None:
-        provider, _, model = name.partition(":")
-        if provider != "embedded" or self._given_chat is not None:
-            return None
-        return ChatEngine(model, self.settings.cache_dir)
 
     @property
     def _store(self) -> Store | None:
@@ -138,19 +107,7 @@ class Assistant:
     @property
     def embeddings(self) -> str:
         """The embedding model, `provider:model`, of the index that answers."""
-        return self.indexes.active.made.embeddings if self.indexes.active else self.names.embeddings
-
-    def _check_providers(self) -> None:
-        """Build at once what LangChain's own packages provide: a wrong name or a missing package stops the start.
-
-        Raises:
-            SettingsError: it cannot be used; one line that says why.
-        """
-        local = ("ollama", "embedded")
-        if self._given_chat is None and self.names.chat.partition(":")[0] not in local:
-            self._chat = build_chat_model(self.names.chat, self.settings)
-        if self._given_embeddings is None and self.names.embeddings.partition(":")[0] not in local:
-            self._given_embeddings = build_embeddings(self.names.embeddings, self.settings)
+        return self.indexes.active.made.embeddings if self.indexes.active else self.models.names.embeddings
 
     def start(self, *, chat: bool = True, sources: bool | None = None, page: threading.Event | None = None) -> None:
         """Take the data folder and begin to work; returns at once. `chat`: with a chat model, not the library alone.
@@ -188,11 +145,8 @@ class Assistant:
         if self.library:
             self.library.close()
         self.indexes.end()
-        for event in self._wake.values():
-            event.set()
-        for engine in (self._engine, *(other[2] for other in list(self._others.values()))):
-            if engine:
-                engine.close()
+        self._wake_all()
+        self.models.close()
         for thread in self._threads:
             thread.join(10)
         opened = self.indexes.active is not None
@@ -225,19 +179,14 @@ class Assistant:
             self._wake[name].clear()
 
     def _bring_up_chat(self) -> None:
-        if self._chat is None:
-            self.work["chat"] = Work(f"loading {self.names.chat}")
-            self._need_pulled(self.names.chat)
-            if self._engine:
-                self._engine.start(self._fetching("chat", self.names.chat))
+        if self.models.chat is None:
+            self.work["chat"] = Work(f"loading {self.models.names.chat}")
+            self.models.start_chat()
             self._let_page_first()
-            model = self._given_chat
-            window = self.settings.max_context
-            if model is None:
-                model, window = build_chat_model(self.names.chat, self.settings, self._engine)
-            self._chat = (model, window)
+            _, window = self.models.build_chat()
+            log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, window)
+        if self._chain is None:
             self._link()
-            log.info("chat model %s is ready (%s tokens of context)", self.names.chat, window)
         self.check_chat()
         self._check_embeddings()
 
@@ -251,10 +200,8 @@ class Assistant:
         Raises:
             EngineError: it cannot; says what to do.
         """
-        if self._engine and not self._engine.running and not self._closing.is_set():
-            self._engine.start()
-        if self._given_chat is None:
-            self._need_pulled(self.names.chat)
+        if not self._closing.is_set():
+            self.models.check_chat()
         self.problems.pop("chat", None)
 
     def _check_embeddings(self) -> None:
@@ -262,52 +209,10 @@ class Assistant:
         if self._embeddings is None:
             return  # the other thread is at it
         try:
-            self._need_pulled(self.embeddings)
+            self.models.need_pulled(self.embeddings)
             self.problems.pop("embeddings", None)
         except RagError as error:
             self.problems["embeddings"] = error
-
-    def _need_pulled(self, name: str) -> None:
-        provider, _, model = name.partition(":")
-        if provider != "ollama":
-            return
-        missing = self._ollama.missing([model])
-        if not missing:
-            if model in self.missing:
-                self.missing.remove(model)
-            return
-        if model not in self.missing:
-            self.missing.append(model)
-            if self.settings.pull:
-                for _ in self.pull(model):
-                    pass
-                return
-        raise not_pulled(model, self.settings.ollama_host)
-
-    def pull(self, model: str) -> Iterator[Work]:
-        """Pull a model into Ollama; yields how far it is.
-
-        Raises:
-            EngineError: it could not be pulled.
-        """
-        key = f"pull {model}"
-        try:
-            for status, done, total in self._ollama.pull(model):
-                self.work[key] = Work(f"pulling {model}: {status}", done, total, "bytes")
-                yield self.work[key]
-        finally:
-            self.work.pop(key, None)
-        if model in self.missing:
-            self.missing.remove(model)
-        for event in self._wake.values():
-            event.set()
-
-    def _fetching(self, key: str, name: str) -> Callable[[int, int], None]:
-        def progress(done: int, total: int) -> None:
-            loading = Work(f"loading {name}")
-            self.work[key] = loading if done == total else Work(f"downloading {name}", done, total, "bytes")
-
-        return progress
 
     def _bring_up_index(self) -> None:
         if self._store is None:
@@ -316,7 +221,7 @@ class Assistant:
             self._check_index()
             for note in self.folder.set_states_aside():
                 self._note(note)
-            if note := self.indexes.start(self.names.embeddings):
+            if note := self.indexes.start(self.models.names.embeddings):
                 self._note(note)
             assert self.indexes.active is not None
             self.library = Library(self.indexes.active.ingest, self.settings, self._wake["index"].set, self._indexing)
@@ -334,7 +239,7 @@ class Assistant:
             self._ingested = True
         self.work.pop("index", None)
         self.problems.pop("index", None)
-        self._prepare_judge()
+        self._prepare_refusal()
         self.indexes.make_offer()
         try:
             while self.indexes.wanted:
@@ -382,7 +287,7 @@ class Assistant:
         else:
             checking.start()
         with suppress(RagError):  # another one may be the one that answers; who needs it will tell
-            self._build_embeddings(self.names.embeddings)
+            self.models.embeddings(self.models.names.embeddings)
         import chromadb  # noqa: F401  # a second's work while the child checks; after numpy, not beside it
 
         if not wrong:
@@ -391,19 +296,6 @@ class Assistant:
         if wrong and wrong[0]:
             kept = set_aside(self.folder)
             self._note(f"The index was damaged ({wrong[0]}). It is built again from the texts; see {kept}.")
-
-    def _build_embeddings(self, name: str) -> tuple[Embeddings, str]:
-        """The embeddings called `provider:model`, and the digest of their weights.
-
-        Raises:
-            EngineError: they cannot be had; says what to do.
-        """
-        if self._given_embeddings is not None and name == self.names.embeddings:
-            return self._given_embeddings, ""
-        self._need_pulled(name)
-        if name not in self._made_embeddings:
-            self._made_embeddings[name] = build_embeddings(name, self.settings, self._fetching("index", name))
-        return self._made_embeddings[name], self._ollama.digest(name)
 
     def _indexing(self, source: str, done: int, total: int) -> None:
         self.work["index"] = Work(f"{'indexing' if total else 'loading'} {source}", done, total, "chunks")
@@ -429,30 +321,10 @@ class Assistant:
         return self.indexes.estimate(self._made_with(embeddings))
 
     def _made_with(self, embeddings: str) -> Made:
-        names = [model.name for model in self.models() if model.use == "embeddings"]
+        names = [model.name for model in self.models.listed() if model.use == "embeddings"]
         if embeddings not in names:
             raise QuestionError(f"There is no embedding model {embeddings}; there is {', '.join(names)}.")
         return self.indexes.made_with(embeddings)
-
-    def models(self) -> list[Model]:
-        """Every model that there is: Ollama's, the embedded ones, and those in use.
-
-        One of another provider that is in use is among them, with nothing known of it.
-        """
-        try:
-            found = self._ollama.models()
-        except RagError:
-            found = []
-        found += embedded_models()
-        known = {model.name for model in found}
-        for name, use in ((self.names.chat, "chat"), (self.names.embeddings, "embeddings")):
-            if name not in known and name.removesuffix(":latest") not in known:
-                found.append(Model(name, use))
-        return found
-
-    def chat_models(self) -> list[str]:
-        """The names of those that chat."""
-        return [model.name for model in self.models() if model.use == "chat"]
 
     def _note(self, text: str) -> None:
         log.warning("%s", text)
@@ -496,6 +368,9 @@ class Assistant:
         """Try again now what failed: the models, the sources."""
         if self.library:
             self.library.refresh(list(self.library.failed))
+        self._wake_all()
+
+    def _wake_all(self) -> None:
         for event in self._wake.values():
             event.set()
 
@@ -504,8 +379,10 @@ class Assistant:
         if self._store is None or self._alone:
             return
         self._retriever = build_retriever(self._store, self.settings)
-        if self._chat is not None:
-            self._chain = self._chain_of(self.names.chat, *self._chat)
+        if self.settings.refuse and (self._refusal is None or self._refusal.store is not self._store):
+            self._refusal = Refusal(self._store, self.folder, self.settings.k)
+        if self.models.chat is not None:
+            self._chain = self._chain_of(self.models.names.chat, *self.models.chat)
             gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
 
     def _chain_of(self, name: str, model: BaseChatModel, window: int) -> RagChain:
@@ -520,7 +397,7 @@ class Assistant:
             window=window,
             max_tokens=self.settings.max_tokens,
             rewriter=self._rewriter(name, model),
-            decide=self._decide if self.settings.refuse else None,
+            decide=self._refusal,
         )
 
     @staticmethod
@@ -528,88 +405,25 @@ class Assistant:
         """What words follow-ups anew; none with an embedded model, which is too small for it."""
         return None if name.startswith("embedded:") else build_rewriter(model)
 
-    async def _decide(self, given: dict[str, Any]) -> Course:
-        """Whether a question is answered from what was found, and what is said if not.
-
-        Raises:
-            EngineError: the embedding model failed.
-        """
-        assert self._store is not None
-        sources: list[Document] = given["sources"]
-        looked = [item for item in self.sources if not given.get("scope") or item.source in given["scope"]]
-        words = self._store.words()
-        if isinstance(words, ServerWords):
-            await asyncio.to_thread(words.learn, given["asked"])  # the judge asks for word by word, and waits for none
-        verdict = await self._judge_of(self._store).tell(given["asked"], sources, words)
-        log.debug("%s: %s", "speaks to the question" if verdict.answers else "does not", verdict.reason)
-        if verdict.kind == "greeting":
-            return Course([], tell_what_can_be_asked(looked))
-        if verdict.kind == "library":
-            found, coverage = await asyncio.to_thread(beginnings, self.folder, looked, self.settings.k)
-            return Course(found or sources, coverage=coverage)
-        if verdict.answers:
-            return Course(sources)
-        chunks = sum(item.chunks for item in looked)
-        return Course(sources, tell_nothing_found(given["question"], looked, chunks, sources), refused=True)
-
-    def _judge_of(self, store: Store) -> Judge:
-        """What tells whether passages of an index speak to a question."""
-        with self._judging:
-            if self._judge is None or self._judge[0] is not store:
-                self._judge = (store, Judge(store.embeddings, store.engine, store.digest, self.folder.path))
-            return self._judge[1]
-
-    def _prepare_judge(self) -> None:
+    def _prepare_refusal(self) -> None:
         """Measure the embedding model's scale now, so that no question waits for it."""
-        if self.settings.refuse and self._store is not None and self._store.chunks and not self._alone:
+        if self._refusal is not None and self._store is not None and self._store.chunks:
             with suppress(RagError):  # the question that needs it tries again, and tells
-                self._judge_of(self._store).prepare()
-
-    def _chain_with(self, name: str) -> RagChain:
-        """The chain with another chat model than the app's own, which is made ready if need be.
-
-        Raises:
-            NoSuchModel: there is no such chat model here.
-            EngineError: it cannot be had.
-        """
-        with self._choosing:
-            if name not in self._others:
-                names = self.chat_models()
-                if name not in names:
-                    raise NoSuchModel(f"There is no chat model {name}; there is {', '.join(names)}.")
-                engine = self._embedded_engine(name)
-                if engine:
-                    engine.start(self._fetching("chat", name))
-                self._others[name] = (*build_chat_model(name, self.settings, engine), engine)
-            model, window, engine = self._others[name]
-            if engine and not engine.running:
-                engine.start()
-        self._need_pulled(name)
-        return self._chain_of(name, model, window)
-
-    def _address(self, name: str) -> str:
-        provider = name.partition(":")[0]
-        if provider == "ollama":
-            return self.settings.ollama_host
-        return "this machine" if provider == "embedded" else self.settings.base_url or f"{provider}'s own address"
+                self._refusal.prepare()
 
     # -- answering -----------------------------------------------------------------------------------------------
 
-    def _engine_of(self, model: str) -> Engine:
-        """The chat model of that name, or the app's own for ""."""
-        name = model or self.names.chat
-        return Engine(name, self._address(name), lambda: self._engine_phase(name))
-
     async def asked(self, question: str, history: Sequence[BaseMessage]) -> str:
         """What a question is searched with, after what was said before."""
-        rewriter = self._rewriter(self.names.chat, self._chat[0]) if self._chat else None
+        own = self.models.chat
+        rewriter = self._rewriter(self.models.names.chat, own[0]) if own else None
         return await standalone(question, history, rewriter)
 
     async def refuses(self, asked: str, sources: list[Document]) -> bool:
         """Whether a question would be refused, given what was found for it."""
-        if not self.settings.refuse:
+        if self._refusal is None:
             return False
-        course = await self._decide({"question": asked, "asked": asked, "sources": sources})
+        course = await self._refusal({"question": asked, "asked": asked, "sources": sources})
         return course.refused
 
     async def search(self, query: str, scope: Sequence[str] = (), caller: str | None = None) -> list[Document]:
@@ -660,17 +474,13 @@ class Assistant:
         """Why sources could not be loaded."""
         return dict(self.library.failed) if self.library else {}
 
-    def _engine_phase(self, name: str) -> Phase:
-        provider, _, model = name.partition(":")
-        return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
-
     async def _ready_chain(self, scope: Sequence[str], name: str) -> tuple[RagChain, list[str]]:
         """The chain, waited for while the app starts, with another chat model if asked for; and the sources meant.
 
         Raises:
             RagError: it cannot be had; says what to do.
         """
-        other = bool(name) and name != self.names.chat
+        other = bool(name) and name != self.models.names.chat
         while (self._chain is None and not other) or not self._has_chunks():
             problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
             if problem:
@@ -680,9 +490,10 @@ class Assistant:
             await asyncio.sleep(POLL_SECONDS)
         sources = self._in_scope(scope)
         if other:
-            chain = await asyncio.to_thread(self._chain_with, name)
+            chain = self._chain_of(name, *await asyncio.to_thread(self.models.other_chat, name))
         else:
-            if "chat" in self.problems or (self._engine and not self._engine.running):
+            engine = self.models.engine
+            if "chat" in self.problems or (engine and not engine.running):
                 await asyncio.to_thread(self.check_chat)
             assert self._chain is not None
             chain = self._chain
@@ -705,7 +516,8 @@ class Assistant:
 
     def _engine_state(self, name: str, part: str, built: object) -> dict[str, Any]:
         """What runs a model, where, and whether it could be reached at the last look (every 3 s)."""
-        return {"model": name, "address": self._address(name), "reachable": bool(built) and part not in self.problems}
+        reachable = bool(built) and part not in self.problems
+        return {"model": name, "address": self.models.address(name), "reachable": reachable}
 
     def status(self) -> dict[str, Any]:
         """The app's state for people and programs: the same facts on the page and at `/health`."""
@@ -714,13 +526,13 @@ class Assistant:
             "ready": self.ready,
             "awaiting": [work.label + _share(work) for work in list(self.work.values())],
             "problems": {name: str(error) for name, error in list(self.problems.items())},
-            "models": {"chat": self.names.chat, "embeddings": self.embeddings},
+            "models": {"chat": self.models.names.chat, "embeddings": self.embeddings},
             "engines": {
-                "chat": self._engine_state(self.names.chat, "chat", self._chat),
+                "chat": self._engine_state(self.models.names.chat, "chat", self.models.chat),
                 "embeddings": self._engine_state(self.embeddings, "embeddings", self._embeddings),
             },
             "index": self.indexes.status(),
-            "missing": list(self.missing),
+            "missing": list(self.models.missing),
             "sources": len(sources),
             "chunks": sum(item.chunks for item in sources),
             "failed": self.failed,

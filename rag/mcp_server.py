@@ -53,7 +53,7 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
             update = await assistant.chain.ainvoke(given)
         except RagError as error:
             raise ToolError(f"{error.code}: {error}") from error
-        return {"answer": update.text, "model": assistant.names.chat, **told_of(update)}
+        return {"answer": update.text, "model": assistant.models.names.chat, **told_of(update)}
 
     @server.tool()
     async def search(query: str, scope: list[str] | None = None) -> dict[str, Any]:

@@ -169,14 +169,14 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
     @router.get("/v1/models", responses=failures(model=OpenAIFailure))
     async def models(request: Request) -> dict[str, Any]:
         """The app as a model, under its own name and its chat model's."""
-        names = [MODEL, assistant.names.chat]
+        names = [MODEL, assistant.models.names.chat]
         owner = {"object": "model", "created": began, "owned_by": "local"}
         return {"object": "list", "data": [{"id": name, **owner} for name in names]}
 
     @router.get("/v1/models/{name:path}", responses=failures(404, model=OpenAIFailure))
     async def model(name: str) -> Response:
         """One of them."""
-        if name not in (MODEL, assistant.names.chat):
+        if name not in (MODEL, assistant.models.names.chat):
             return _refusal(NoSuchModel(f"There is no chat model {name}; there is {MODEL}."))
         return JSONResponse({"id": name, "object": "model", "created": began, "owned_by": "local"})
 
@@ -198,11 +198,11 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
             place = ".".join(map(str, error.errors()[0]["loc"]))
             what = first_error(error.errors()).removeprefix(": ")  # which the whole body is to name
             return _refusal(Unfit(f"The request does not fit: {what}.", place))
-        own = given.model in ("", MODEL, assistant.names.chat)
+        own = given.model in ("", MODEL, assistant.models.names.chat)
         try:
             if not own:  # known before a stream begins, which has status 200
                 owner = may_change(request.scope.get("visitor"))
-                here = [MODEL, *(await run_in_threadpool(assistant.chat_models) if owner else ())]
+                here = [MODEL, *(await run_in_threadpool(assistant.models.chat_names) if owner else ())]
                 if given.model not in here:
                     raise NoSuchModel(f"There is no chat model {given.model}; there is {', '.join(here)}.")
             check_wanted(given)
@@ -239,7 +239,7 @@ class _Answer:
         self._common = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
-            "model": assistant.names.chat if given.model in ("", MODEL) else given.model,
+            "model": assistant.models.names.chat if given.model in ("", MODEL) else given.model,
         }
 
     def _extension(self, update: Update, counted: str) -> dict[str, Any]:

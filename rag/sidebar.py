@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from rag.assistant import Assistant, Work
+from rag.assistant import Assistant
 from rag.errors import RagError
 from rag.formats import FILE_TYPES
 from rag.indexes import told_seconds
@@ -21,6 +21,7 @@ from rag.library import MOST_PAGES, Entry, Library, counted, told_size
 from rag.library_routes import REFUSED
 from rag.loader import GUIDE, is_url
 from rag.models import Model
+from rag.models_in_use import Work
 
 MOST_ROWS = 300
 """Sources that are listed at once; the filter finds the others."""
@@ -206,7 +207,7 @@ class Sidebar:
 
     def _show_models(self, request: gr.Request) -> tuple[str, Any]:
         self._check(request)
-        models = self._assistant.models()
+        models = self._assistant.models.listed()
         names = [model.name for model in models if model.use == "embeddings"]
         return show_models(models), gr.Dropdown(names, value=self._assistant.embeddings)
 
@@ -235,7 +236,7 @@ class Sidebar:
         self._check(request)
         name = name.strip()
         try:
-            for _ in self._assistant.pull(name):
+            for _ in self._assistant.models.pull(name):
                 pass
         except RagError as error:
             raise gr.Error(str(error), print_exception=False) from error

@@ -431,7 +431,7 @@ POLLER = httpx.Client(timeout=30)  # a new one each time would cost more than wh
 
 def tokens_under_way(served: Served) -> int:
     """Tokens that the embedded model has written of the answer it is at; -1 where all its slots are free."""
-    engine = served.assistant._engine
+    engine = served.assistant.models.engine
     assert engine is not None
     slots = POLLER.get(f"{engine.url}/slots", headers={"Authorization": f"Bearer {engine.key}"}).json()
     return max((slot["next_token"][0]["n_decoded"] for slot in slots if slot["is_processing"]), default=-1)

@@ -357,7 +357,7 @@ def test_leaving_stops_what_is_embedded_beside_the_question(tmp_path: Path) -> N
     made = serve(tmp_path, refuse=True)
     try:
         assert made.assistant._store
-        made.assistant._judge_of(made.assistant._store).prepare()
+        made.assistant._prepare_refusal()
         forget_vectors()
         before = len(made.server.requests)
         with embedding_again(made.server) as gate:
@@ -419,13 +419,13 @@ def test_who_leaves_while_a_long_prompt_is_read_is_noticed(counting: Served) -> 
 
 def is_free(served: Served) -> bool:
     """Nobody's question is at work: not in the app, and in no slot of the embedded engine."""
-    engine = served.assistant._engine
+    engine = served.assistant.models.engine
     assert engine is not None
     return served.assistant.line.inside == 0 and (not engine.running or tokens_under_way(served) < 0)
 
 
 def begin_loading(served: Served) -> Callable[[], bool]:
-    engine = served.assistant._engine
+    engine = served.assistant.models.engine
     assert engine is not None and engine._process is not None
     gone = engine._process
     gone.kill()
@@ -459,7 +459,7 @@ def test_twenty_rounds_at_each_moment_on_the_embedded_engine(
     """While it loads its model, reads a prompt that is new to it, is not asked yet, or writes: its slot is free."""
     took: dict[str, list[float]] = {}
     leaver, left_loading = ThreadPoolExecutor(1), 0
-    engine = counting.assistant._engine
+    engine = counting.assistant.models.engine
     assert engine is not None
     for begin in EMBEDDED * ROUNDS:
         wait_until(partial(is_free, counting), 30)

@@ -168,7 +168,7 @@ def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaSer
         with pytest.raises(ModelMissing, match=r"llama3 \(4\.7 GB\).*ollama pull llama3"):
             asyncio.run(ask(assistant))
         assert not [item for item in server.requests if item.path == "/api/pull"]
-        assert [work for work in assistant.pull("llama3") if work.total]
+        assert [work for work in assistant.models.pull("llama3") if work.total]
         wait_until(lambda: assistant.ready, 30, lambda: str(assistant.status()))
         assert asyncio.run(ask(assistant)).text == "A plan."
     finally:
@@ -204,7 +204,7 @@ def test_the_embedded_chat_model_is_guarded_and_comes_back(tmp_path: Path) -> No
     assistant.start()
     try:
         wait_until(lambda: assistant.ready, 120, lambda: str(assistant.status()))
-        engine = assistant._engine
+        engine = assistant.models.engine
         assert engine and engine._process
         origin = {"Origin": "https://evil.example"}
         assert httpx.post(f"{engine.url}/v1/chat/completions", json={}, headers=origin).status_code == 401

@@ -108,7 +108,7 @@ DOORS = [by_stream, by_socket, by_gradio]
 def test_hostile_questions_to_the_embedded_engine(
     served: Served, count: int, kinds: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine = served.assistant._engine
+    engine = served.assistant.models.engine
     assert engine is not None and engine._process is not None
     process = engine._process.pid
     rng = random.Random(16)

@@ -233,7 +233,7 @@ def test_the_embedded_engine_answers_no_page_of_another_site(tmp_path: Path) -> 
     assistant = Assistant(make_settings(tmp_path))
     assistant.start()
     try:
-        engine = assistant._engine
+        engine = assistant.models.engine
         wait_until(lambda: engine is not None and engine.running, 90)
         assert engine is not None
         body = {"messages": [{"role": "user", "content": "hi"}], "prompt": "hi", "content": "hi", "input": "hi"}
