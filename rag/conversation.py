@@ -84,6 +84,12 @@ def with_plain_marks(text: str) -> str:
     return _MARK.sub(r" [\1]", text)
 
 
+def text_of(content: Any) -> str:
+    """The text of a message of Gradio's: clients send a string, the browser sends a list of parts."""
+    parts = content if isinstance(content, list) else [content]
+    return "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts if part)
+
+
 def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
     """Gradio's history as messages for the model; text comes as a string from clients and as parts from the browser.
 
@@ -97,9 +103,7 @@ def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
     if not isinstance(history, (list, tuple)) or not all(isinstance(turn, dict) for turn in history):
         raise QuestionError('The history does not fit: it is a list of turns, {"role", "content"} each.')
     for turn in history:
-        content = turn.get("content")
-        parts = content if isinstance(content, list) else [content]
-        text = "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts if part)
+        text = text_of(turn.get("content"))
         if not text.strip() or (turn.get("metadata") or {}).get("title"):
             continue
         messages.append(HumanMessage(text) if turn.get("role") == "user" else AIMessage(_MARK.sub("", text)))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
 
+from rag.child import child_command
 from rag.errors import EngineError, TextTooLong
 from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, Progress, Weights, fetch_weights, widened
 
@@ -90,18 +91,17 @@ class ChatEngine:
             self._launch(weights)
 
     def _launch(self, weights: Path) -> None:
-        root = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        command, environment = child_command("serve()", "rag.embedded")
         given = {"model": str(weights), "alias": self.model, "key": self.key, "port": self._port}
         noise = (self._cache_dir / "chat-engine.log").open("w", encoding="utf-8", errors="replace")
         with noise:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from rag.embedded import serve; serve()"],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=noise,
                 text=True,
-                env={"GOMP_SPINCOUNT": SPINS, **os.environ, "PYTHONPATH": path},
+                env={"GOMP_SPINCOUNT": SPINS, **environment},
             )
         process = self._process  # which `close` forgets, at any moment
         assert process.stdin and process.stdout

@@ -8,7 +8,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
-from rag.conversation import with_plain_marks
+from rag.conversation import text_of, with_plain_marks
 from rag.loader import is_url
 
 
@@ -20,7 +20,7 @@ def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
     """
     parts = [f"# Conversation of {time.strftime('%Y-%m-%d %H:%M')}"]
     for turn in history:
-        text = _text(turn.get("content")).strip()
+        text = text_of(turn.get("content")).strip()
         title = str((turn.get("metadata") or {}).get("title") or "")
         if title:
             parts.append(_note(title, text))
@@ -29,12 +29,6 @@ def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
         elif text:
             parts.append(with_plain_marks(text))
     return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def _text(content: Any) -> str:
-    """Content comes as a string, or as parts."""
-    parts = content if isinstance(content, list) else [content]
-    return "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts if part)
 
 
 def _note(title: str, html: str) -> str:

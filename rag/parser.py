@@ -16,11 +16,11 @@ import subprocess
 import sys
 import threading
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from langchain_core.documents import Document
 
+from rag.child import child_command
 from rag.errors import SourceError
 
 if TYPE_CHECKING:
@@ -102,14 +102,13 @@ class Parser:
                         pipe.close()
 
     def _launch(self) -> None:
-        root = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        command, environment = child_command(f"serve({self._megabytes})", "rag.parser")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from rag.parser import serve; serve({self._megabytes})"],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
+            env={**environment, "PYTHONWARNINGS": "ignore"},
         )
         atexit.unregister(self.close)
         atexit.register(self.close)

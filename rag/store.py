@@ -42,6 +42,7 @@ from filelock import FileLock, Timeout
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from rag.child import child_command
 from rag.errors import StoreError, StoreLocked, engine_error, store_error
 from rag.lexical import LexicalIndex, Words
 from rag.server_words import KEY
@@ -906,13 +907,11 @@ def check_index(folder: DataFolder) -> str:
     database = folder.chroma / "chroma.sqlite3"
     if database.exists() and not database.stat().st_size and len(list(folder.chroma.iterdir())) > 1:
         return "its database file is empty"  # to Chroma that is a new one
-    root = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-c", "from rag.store import check; check()", str(folder.chroma)]
+    command, environment = child_command("check()", "rag.store", str(folder.chroma))
     try:
         child = subprocess.run(
             command,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
