@@ -24,12 +24,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this ap
 import gradio as gr
 import gradio.components.api_component  # it parses its source on import, which Python 3.11 cannot do beside threads
 from fastapi.exceptions import RequestValidationError
+from gradio.flagging import ChatCSVLogger
 from starlette.middleware import Middleware
 from tqdm import tqdm
 
 from rag.api import DESCRIPTION, build_routes, say_what_is_wrong, told_of
 from rag.assistant import Assistant
-from rag.conversation import OPEN_QUOTE, as_messages, mark_stopped, show_answer, show_failure
+from rag.conversation import OPEN_QUOTE, as_messages, show_answer, show_failure
 from rag.errors import RagError
 from rag.export import conversation_as_markdown
 from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
@@ -39,8 +40,6 @@ from rag.library_routes import may_change as is_owner
 from rag.mcp_server import build_mcp_routes
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
 from rag.openai_api import build_openai_routes
-from rag.reopen import REMEMBER, Chat
-from rag.sessions import Readers, Sessions
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 from rag.sidebar import QUIET, Sidebar, short
 from rag.update import Update
@@ -60,8 +59,11 @@ MOST_EVENTS = 1000
 MOST_SESSIONS = 300
 """Sessions whose state Gradio keeps, those used last. Each takes 0.13 MB, and a call of its API makes one; open pages
 use theirs every other second, and stay. Gradio's own bound is 10,000."""
-STREAMS_SECONDS = 2.0
-"""When the app ends, streams have so long to tell their readers; half a second is enough for those of answers."""
+ANSWERS_SECONDS = 2.0
+"""When the app ends, answers under way have this long to stop; half a second is enough, unless the machine is busy."""
+LAST_WORD_SECONDS = 0.2
+"""Time for Gradio to send an answer's last update to its reader, once the answer has stopped."""
+QUESTION_HINT = "Ask a question …"
 VIEWS = (
     '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
     '<button role="tab" data-view="library">Library</button></div>'
@@ -85,24 +87,35 @@ SAVE_FILE = """
 }
 """
 
+MARK_STOPPED = """
+(messages) => [messages.map((message, place) => {
+  const note = message.metadata;
+  if (place < messages.length - 2 || note?.status !== 'pending') return message;
+  return {...message, metadata: {...note, title: `Stopped · ${note.title}`, status: 'done'}};
+})]
+"""
+"""After Stop, the note under the answer says that the answer was stopped. The browser writes that, not the server: as
+soon as Stop is pressed, Gradio copies and saves what is shown."""
+
 log = logging.getLogger("rag.page")
 
 
 class Page(gr.Blocks):
-    """Blocks whose API may be called with the question alone, as a curl line does: history is optional."""
+    """Blocks whose API can be called with the question alone.
+
+    Gradio takes the defaults of `gr.api` functions from their signatures for gradio_client only. `POST
+    /gradio_api/call/chat` takes a list of inputs, and Gradio refuses a list that is too short.
+    """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Fill up what was left out, then check as Gradio does."""
+        """Add None for each input that was left out, then check as Gradio does."""
         if block_fn.api_name in ("chat", "predict", "answer"):
             inputs += [None] * (len(block_fn.inputs) - len(inputs))
         super().validate_inputs(block_fn, inputs)
 
 
-def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False) -> gr.Blocks:
-    """The page over an assistant. `guarded`: visitors log in, and only the user `admin` may change anything.
-
-    `readers` tells which pages are there to read an answer.
-    """
+def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
+    """The page over an assistant. `guarded`: visitors log in, and only the user `admin` may change anything."""
 
     def may_change(request: gr.Request) -> bool:
         return is_owner(request.username if guarded else "local")
@@ -114,15 +127,13 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
         message: str, history: list[dict[str, Any]], scope: list[str], model: str, request: gr.Request
     ) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
-        update, began = Update(), time.monotonic()
+        update = Update()
         request_id.set(request.headers.get("x-request-id", ""))
         model = model if may_change(request) else ""
         try:
             given = {"question": message, "history": as_messages(history), "scope": scope, "model": model}
             async with aclosing(assistant.chain.astream({**given, "caller": caller(request)})) as updates:
                 async for update in updates:
-                    if readers.gone(request.session_hash, began):
-                        return
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
                     yield show_answer(update, message, scope, awaiting)
         except RagError as error:
@@ -194,7 +205,7 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
         with gr.Row(elem_id="actions", visible=False) as actions:
             pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
             retry = gr.Button("Try again", size="sm", visible=False)
-        gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW + OPEN_QUOTE + REMEMBER, padding=False)
+        gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW + OPEN_QUOTE, padding=False)
         with gr.Row(elem_id="layout", scale=1):
             with gr.Column(elem_id="main", scale=1, min_width=0):
                 with gr.Row(elem_id="choices"):
@@ -229,11 +240,11 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
                     layout="bubble",
                 )
                 save = gr.Button("Save the conversation", size="sm", variant="secondary", elem_id="save")
-                face = Chat(
+                face = gr.ChatInterface(
                     respond,
                     chatbot=chatbot,
                     textbox=gr.Textbox(
-                        placeholder="Ask a question …",
+                        placeholder=QUESTION_HINT,
                         show_label=False,
                         label="Question",
                         max_length=assistant.settings.max_question,
@@ -249,21 +260,26 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
                     cache_examples=False,
                     editable=True,
                     save_history=True,
-                    flagging_mode="manual",
-                    flagging_dir=str(_feedback_folder(assistant.settings)),
+                    flagging_mode="never",  # its listener would be public: see `_keep_feedback`
                     concurrency_limit=None,  # questions of all doors wait in one line, `rag.answers.Line`
                     show_progress="hidden",
                     api_visibility="private",
                 )
             sidebar = Sidebar(assistant, may_change)
         _keep_conversations(face, assistant.settings)
-        face.read_from_browser(page)
+        _keep_feedback(chatbot, assistant.settings)
         written = gr.Textbox(visible="hidden")
         save.click(lambda history: conversation_as_markdown(history), face.chatbot, written, **QUIET).then(
             None, written, None, js=SAVE_FILE, **QUIET
         )
-        face.textbox.stop(
-            mark_stopped, face.chatbot, [face.chatbot, face.chatbot_state], queue=False, api_visibility="private"
+        face.textbox.stop(None, chatbot, chatbot, js=MARK_STOPPED, **QUIET)
+        # Gradio takes the hint out of the box at each question, and does not put it back.
+        gr.on(
+            [face.saved_conversations.change, face.textbox.stop],
+            lambda: gr.Textbox(placeholder=QUESTION_HINT),
+            None,
+            face.textbox,
+            **QUIET,
         )
         gr.api(chat, api_name="chat", concurrency_limit=None)  # type: ignore[attr-defined]
         gr.api(predict, api_name="predict", concurrency_limit=None)  # type: ignore[attr-defined]
@@ -308,9 +324,6 @@ def build_page(assistant: Assistant, readers: Readers, *, guarded: bool = False)
 
         pull.click(pull_missing, None, None, api_visibility="private", concurrency_limit=1)
         retry.click(try_again, None, None, **QUIET)
-    for function in page.fns.values():
-        if function.api_name == "flag":  # the thumbs under an answer: the page's own business
-            function.api_visibility = "private"
     page.queue(max_size=MOST_EVENTS, default_concurrency_limit=8, api_open=False)
     return page
 
@@ -371,10 +384,20 @@ def _what_is_asked(settings: Settings) -> str:
     return f"Answers come from {', '.join(settings.sources[:3])}{' …' if len(settings.sources) > 3 else ''}."
 
 
+def _keep_feedback(chatbot: gr.Chatbot, settings: Settings) -> None:
+    """Write each thumb under an answer to `log.csv` in the feedback folder."""
+    logger = ChatCSVLogger()  # type: ignore[no-untyped-call]
+    logger.setup(str(_feedback_folder(settings)))
+    chatbot.like(logger.flag, chatbot, None, api_visibility="private")
+
+
 def _keep_conversations(face: gr.ChatInterface, settings: Settings) -> None:
     """Let saved conversations outlive a restart: by default Gradio makes a new key for them at each start.
 
     Replicas on one Chroma server have the same key, whichever of them a browser comes to.
+
+    `gr.ChatInterface` has no argument for either value; its maintainers advise to set `secret` on the component
+    (https://github.com/gradio-app/gradio/issues/10559).
     """
     face.saved_conversations.storage_key = "local-rag-chat"
     if settings.chroma_url:
@@ -480,8 +503,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             while True:
                 time.sleep(3600)
         finally:
-            assistant.end_answers()
-            _end_serving(page)
+            _end_serving(assistant, page)
     except KeyboardInterrupt:
         return 0
     except OSError as error:
@@ -521,8 +543,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     credentials = {settings.user: password} if password else {}
     if password and settings.admin_password:
         credentials["admin"] = settings.admin_password
-    readers = Readers()
-    page = build_page(assistant, readers, guarded=bool(password))
+    page = build_page(assistant, guarded=bool(password))
     logging.getLogger("uvicorn.error").addFilter(_in_one_line)
     hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback and not password else None
     app_kwargs: dict[str, Any] = {
@@ -536,7 +557,6 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         "middleware": [
             Middleware(Observed, metrics=assistant.metrics),
             Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token),
-            Middleware(readers.middleware),
         ],
         "exception_handlers": {RequestValidationError: say_what_is_wrong},
     }
@@ -567,7 +587,6 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         css_paths=ASSETS / "page.css",
         app_kwargs=app_kwargs,
     )
-    Sessions(page)
     gc.freeze()  # what is loaded by now stays: a full collection would stop every answer for 0.17 s to look at it
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)
@@ -579,11 +598,13 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     return page
 
 
-def _end_serving(page: gr.Blocks) -> None:
-    """End the page: its streams first. Gradio closes its queue at once, and streams then wait for what never comes."""
-    page.server_app.stop_event.set()  # those that tell whether a tab is open
-    page.server.should_exit = True
-    page.server.thread.join(STREAMS_SECONDS)
+def _end_serving(assistant: Assistant, page: gr.Blocks) -> None:
+    """End the answers, then the page. A Gradio stream that is open when the page closes never ends by itself."""
+    assistant.end_answers()
+    latest = time.monotonic() + ANSWERS_SECONDS
+    while assistant.line.inside and time.monotonic() < latest:
+        time.sleep(0.05)
+    time.sleep(LAST_WORD_SECONDS)
     page.close(verbose=False)
 
 

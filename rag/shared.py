@@ -110,12 +110,17 @@ def connect(settings: Settings) -> ClientAPI:
                 ) from error
 
     class BoundedClient(Client):
-        """Its first call, which its constructor makes, goes through the bounded session already."""
+        """Its first call, which its constructor makes, goes through the bounded session already.
+
+        Chroma makes its HTTP session without limits of time and has no setting for them
+        (https://github.com/chroma-core/chroma/issues/5805), so a server that hangs would hang the app.
+        """
 
         def get_user_identity(self) -> Any:
-            old = self._server._session  # type: ignore[attr-defined]
+            old = self._server._session  # type: ignore[attr-defined]  # noqa: SLF001
             timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-            self._server._session = Session(timeout=timeout, headers=old.headers, trust_env=not local)  # type: ignore[attr-defined]
+            session = Session(timeout=timeout, headers=old.headers, trust_env=not local)
+            self._server._session = session  # type: ignore[attr-defined]  # noqa: SLF001
             old.close()
             return super().get_user_identity()
 
@@ -226,7 +231,8 @@ class SharedFolder(DataFolder):
                 self.give_back(source)
         if self._client is not None:
             with suppress(Exception):
-                self._client._server._session.close()  # type: ignore[attr-defined]  # Chroma's own close leaves it open
+                # Chroma's own close leaves its HTTP session open.
+                self._client._server._session.close()  # type: ignore[attr-defined]  # noqa: SLF001
                 self._client.close()  # type: ignore[attr-defined,unused-ignore]
 
     @override

@@ -187,9 +187,9 @@ class Sidebar:
 
     def _act(self, click: gr.EventData, request: gr.Request) -> None:
         library = self._library(request)
-        source = str(click._data.get("source", ""))
+        source = str(getattr(click, "source", ""))
         try:
-            match click._data.get("action"):
+            match getattr(click, "action", ""):
                 case "refresh":
                     library.refresh([source])
                 case "refresh all":

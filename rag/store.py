@@ -828,7 +828,7 @@ class Store:
 
     def vector_store(self) -> Chroma:
         """LangChain's `Chroma` over this index, that sees only what is whole."""
-        chroma: Chroma = _visible_chroma()(self)
+        chroma: Chroma = _visible_chroma()(self, self._client, self._collection.name)
         return chroma
 
     def close(self) -> None:
@@ -859,8 +859,8 @@ def _visible_chroma() -> Any:
     class VisibleChroma(Chroma):
         """`Chroma` whose searches leave hidden revisions out, and whose errors say what failed."""
 
-        def __init__(self, store: Store) -> None:
-            super().__init__(store._collection.name, store.embeddings, client=store._client)
+        def __init__(self, store: Store, client: Any, name: str) -> None:
+            super().__init__(name, store.embeddings, client=client)
             self._store = store
 
         def similarity_search(

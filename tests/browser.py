@@ -38,12 +38,6 @@ def find_browser() -> str:
     return path
 
 
-def begin_anew(page: Any) -> None:
-    """Load the page again without the conversation that it would open again."""
-    page.evaluate("document.querySelector('#conversation').remove()")
-    page.reload()
-
-
 T = TypeVar("T")
 
 

@@ -31,7 +31,7 @@ from websockets.sync.client import ClientConnection, connect
 import app as page
 from rag.__main__ import main as command_line
 from rag.assistant import Assistant
-from tests.browser import PageInThread, begin_anew
+from tests.browser import PageInThread
 from tests.conftest import ROOT, PaperEmbeddings, make_settings, wait_until
 from tests.ollama_server import OllamaServer, Record
 
@@ -319,9 +319,10 @@ def leave_page_by_stop(served: Served) -> Callable[[], None]:
     browser = served.in_browser()
 
     def ask() -> None:
-        begin_anew(browser.page)
+        browser.page.reload()
         browser.page.locator("#status .strip.ok").wait_for(timeout=20_000)
-        ask_on_page(browser.page)
+        with browser.page.expect_response("**/queue/data**"):  # before, the page does not know what it would stop
+            ask_on_page(browser.page)
 
     browser.do(ask)
     stop = browser.page.locator("button.stop-button, .stop-button button").first
@@ -336,7 +337,7 @@ def leave_page_by_closing_its_tab(served: Served) -> Callable[[], None]:
     def open_tab() -> Any:
         tab = browser.page.context.new_page()
         tab.goto(served.url)
-        with tab.expect_response("**/queue/data**"):  # before, there is no stream that could break: see test_leaving.py
+        with tab.expect_response("**/queue/data**"):  # before, there is no stream that could break
             ask_on_page(tab)
         return tab
 
@@ -542,7 +543,7 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
 
     def ask() -> dict[str, Any]:
         page = browser.page
-        begin_anew(page)
+        page.reload()
         page.get_by_role("textbox", name="Question").fill(question)
         page.get_by_role("textbox", name="Question").press("Enter")
         note = page.locator("#conversation").get_by_text(re.compile("^(Sources ·|⚠)")).first

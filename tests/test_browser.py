@@ -87,6 +87,20 @@ def test_a_question_is_typed_the_text_grows_and_stop_stops_it(page: Page, server
         late.release()
     expect(page.locator("#conversation")).to_contain_text("Stopped")
     expect(page.locator("#conversation")).not_to_contain_text("word50")
+    saved = page.locator("table, .gallery, .dataset").get_by_text("What is task decomposition?")
+    expect(saved.first).to_be_visible()
+    kept = page.evaluate("JSON.stringify(localStorage)")
+    server.reply = lambda messages: ["Plans ", "are ", "steps."]
+    ask(page, "And what is a plan?")
+    expect(page.get_by_text("Sources · 4 passages")).to_have_count(1, timeout=20_000)
+    expect(page.locator("#conversation")).to_contain_text("Stopped")
+    told = [item for item in server.requests if item.path == "/api/chat"][-1].body["messages"]
+    assert told[1]["content"] == "What is task decomposition?" and "word49" in told[2]["content"]
+    page.wait_for_function("kept => JSON.stringify(localStorage) !== kept", arg=kept)
+    page.reload()
+    saved.first.click()
+    expect(page.locator("#conversation")).to_contain_text("Plans are steps.", timeout=20_000)
+    expect(page.locator("#conversation")).to_contain_text("Stopped")
 
 
 def test_an_answer_shows_its_sources_and_a_second_question_follows(page: Page, server: OllamaServer) -> None:
@@ -100,6 +114,7 @@ def test_an_answer_shows_its_sources_and_a_second_question_follows(page: Page, s
     expect(page.locator("#conversation blockquote").first).to_contain_text("task", ignore_case=True)
     ask(page, "And why?")
     expect(page.get_by_text("Sources · 4 passages")).to_have_count(2, timeout=20_000)
+    expect(page.get_by_role("textbox", name="Question")).to_have_attribute("placeholder", "Ask a question …")
     told = [item for item in server.requests if item.path == "/api/chat"][-1].body["messages"]
     assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
     assert told[2]["content"] == "Plans are steps."

@@ -19,7 +19,6 @@ from websockets.sync.client import connect
 
 from rag.errors import TooMany
 from rag.guard import Rate
-from tests.browser import begin_anew
 from tests.conftest import wait_until
 from tests.test_api import ANSWER, DOORS, Served, by_predict, by_socket, by_stream, frames, serve
 
@@ -72,7 +71,7 @@ def test_the_page_says_how_many_are_ahead_while_one_waits(served: Served) -> Non
 
         def ask() -> None:
             page = browser.page
-            begin_anew(page)
+            page.reload()
             page.get_by_role("textbox", name="Question").fill("What is a plan?")
             page.get_by_role("textbox", name="Question").press("Enter")
             note = page.locator("#conversation").get_by_text(f"Waiting for a place in line · {PLACES + 1} ahead of you")

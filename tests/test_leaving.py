@@ -28,7 +28,7 @@ import pytest
 import app as page
 from rag import context
 from rag.assistant import Assistant
-from tests.browser import PageInThread, begin_anew
+from tests.browser import PageInThread
 from tests.conftest import make_settings, wait_until
 from tests.ollama_server import LOADING, Gate, OllamaServer, Record
 from tests.test_api import (
@@ -131,7 +131,7 @@ def reset_page(served: Served) -> Callable[[], None]:
     cable, browser = CABLES[served.url]
 
     def ask() -> None:
-        begin_anew(browser.page)
+        browser.page.reload()
         browser.page.locator("#status .strip.ok").wait_for(timeout=20_000)
         with browser.page.expect_response("**/queue/data**"):
             ask_on_page(browser.page)
@@ -278,67 +278,6 @@ def test_leaving_stops_the_search_and_the_load(
     assert leave_once(served, door, moment) < SECONDS
     works(served)
     assert not [record for record in caplog.records if record.exc_info]
-
-
-def test_an_answer_that_no_page_reads_is_not_written_to_its_end(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where a tab is closed between the question and the request that brings its answer."""
-    monkeypatch.setattr("rag.sessions.UNREAD_SECONDS", 1.0)
-    browser = served.in_browser()
-    before = len(served.server.requests)
-
-    def ask_only() -> Any:
-        tab = browser.page.context.new_page()
-        tab.goto(served.url)
-        tab.route("**/queue/data**", lambda route: route.abort())
-        ask_on_page(tab)
-        return tab
-
-    with served.server.hold(after=3) as gate:
-        tab = browser.do(ask_only)
-        gate.wait(timeout=30)
-
-        def gone(record: Record) -> bool:
-            return record in served.server.requests[before:] and record.finished == "client_gone"
-
-        served.server.wait_for(gone, timeout=10)
-    browser.do(lambda: tab.close())
-    works(served)
-
-
-def test_stop_pressed_before_the_page_has_its_questions_number(served: Served) -> None:
-    """Gradio's page then tells the app to cancel no event, and has opened no stream that could break."""
-    browser = served.in_browser()
-    before = len(served.server.requests)
-    held: list[Any] = []
-
-    def ask() -> Any:
-        tab = browser.page.context.new_page()
-        tab.goto(served.url)
-        tab.route("**/queue/join**", lambda route: held.append((route, route.fetch())))
-        ask_on_page(tab)
-        return tab
-
-    with served.server.hold(after=3) as gate:
-        tab = browser.do(ask)
-        stop = tab.locator("button.stop-button, .stop-button button").first
-        browser.do(lambda: stop.wait_for(timeout=20_000))
-        gate.wait(timeout=30)
-        left = time.monotonic()
-        browser.do(lambda: stop.dispatch_event("click"))
-
-        def gone(record: Record) -> bool:
-            return record in served.server.requests[before:] and record.finished == "client_gone"
-
-        record = served.server.wait_for(gone, timeout=15)
-    assert record.ended is not None
-    assert record.ended - left < SECONDS
-    asked = {"session_hash": "another", "fn_index": 2, "event_id": None}
-    assert httpx.post(f"{served.url}gradio_api/cancel", json=asked, timeout=30).status_code == 422
-    browser.do(lambda: [route.fulfill(response=reply) for route, reply in held])
-    browser.do(lambda: tab.close())
-    works(served)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import gradio_client
 import httpx
 import openai
 import pytest
-from playwright.sync_api import TimeoutError as NotInTime
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -384,74 +382,3 @@ async def test_chats_while_sources_are_added_and_a_replica_is_killed(
     if chats >= 200:
         await asyncio.to_thread(team.revive)
         assert all(sources_of(team.replicas[0].url).get(source) == "ready" for source in sources)
-
-
-@pytest.mark.soak
-def test_a_conversation_on_the_page_goes_on_where_its_replica_is_killed(team: Team) -> None:
-    """Once amid an answer and once between two; the model is given what was said, and it is one saved conversation."""
-    team.revive()
-    team.ollama.tokens_per_second = 200
-    browser = PageInThread(team.url)
-    page = browser.page
-
-    def ask(question: str) -> None:
-        page.get_by_role("textbox", name="Question").fill(question)
-        page.keyboard.press("Enter")
-
-    def answered(many: int) -> None:
-        page.get_by_text("Sources ·").nth(many - 1).wait_for(timeout=30_000)
-        page.locator('#conversation button[aria-label="Retry"]').wait_for(timeout=30_000)
-        page.locator('textarea[data-testid="textbox"]:enabled').first.wait_for(timeout=30_000)
-
-    def ask_as_a_person(question: str) -> None:
-        """Where the page is being loaded again just then (its clock was asking, too), it is asked once more."""
-        for _ in range(3):
-            with suppress(NotInTime):
-                page.locator('textarea[data-testid="textbox"]:enabled').first.wait_for(timeout=20_000)
-                if page.locator("#conversation .user.message").get_by_text(question).count():
-                    page.locator('#conversation button[aria-label="Retry"]').click(timeout=5_000)
-                else:
-                    ask(question)
-                page.get_by_text("Sources ·").nth(2).wait_for(timeout=15_000)
-                return
-
-    def seat() -> RunningApp:
-        found = [replica for replica in team.replicas if replica.process.poll() is None and answering(replica)]
-        assert len(found) == 1
-        return found[0]
-
-    def kill(replica: RunningApp) -> None:
-        replica.process.send_signal(signal.SIGKILL)
-        replica.process.wait(30)
-
-    try:
-        browser.do(lambda: ask("What is an agent?"))
-        browser.do(lambda: answered(1))
-        with team.ollama.hold(after=5) as gate:
-            browser.do(lambda: ask("How does an agent use tools?"))
-            gate.wait()
-            kill(seat())
-            lost = page.get_by_text("Not answered: The connection to the app was lost")
-            browser.do(lambda: lost.wait_for(timeout=30_000))
-            assert browser.do(lambda: page.get_by_text(WHOLE.strip()).count()) == 1
-        team.revive()
-
-        kept = browser.do(lambda: page.evaluate("JSON.stringify(localStorage)"))
-        with team.ollama.hold(after=5) as gate:
-            browser.do(lambda: page.locator('#conversation button[aria-label="Retry"]').click())
-            gate.wait()
-            on = seat()
-        browser.do(lambda: answered(2))
-        # It is not in the saved conversation before the browser has it, a moment after its last word.
-        browser.do(lambda: page.wait_for_function("kept => JSON.stringify(localStorage) !== kept", arg=kept))
-        saved = page.locator("table, .gallery, .dataset").get_by_text("What is an agent?")
-        kill(on)
-        browser.do(lambda: ask_as_a_person("What is task decomposition?"))
-        browser.do(lambda: answered(3))
-        told = [each for each in team.ollama.requests if each.path == "/api/chat"][-1].body["messages"]
-        asked = [each["content"] for each in told if each["role"] == "user"]
-        assert asked[:2] == ["What is an agent?", "How does an agent use tools?"]
-        assert "What is task decomposition?" in asked[2]
-        assert browser.do(saved.count) == 1
-    finally:
-        browser.close()
