@@ -24,10 +24,10 @@ from rag.errors import (
     StoreError,
     engine_error,
 )
-from rag.guard import Rate
-from rag.observe import Metrics
+from rag.models_in_use import Engine, EnginePhase
+from rag.rate import Rate
 from rag.thinking import without_thinking
-from rag.update import Phase, Timings, Update
+from rag.update import Timings, Update
 
 TICK_SECONDS = 0.25
 """Longest pause between two updates; Stop or a closed tab is noticed within it."""
@@ -102,20 +102,10 @@ class Limits:
     idle: float
 
 
-@dataclass(frozen=True)
-class Engine:
-    """The chat model that answers: `provider:model`, where it is, and what it does while it is silent.
-
-    `phase` may ask the engine over the network, so it is called in a thread.
-    """
-
-    name: str
-    address: str
-    phase: Callable[[], Phase]
-
-
 Ready = Callable[[Sequence[str], str], Awaitable[tuple[RagChain, list[str]]]]
 """From (scope, model) to the chain, once it is up, and the sources that the scope names."""
+Watch = Callable[[AsyncGenerator[Update, None], str], AsyncGenerator[Update, None]]
+"""Passes the updates of an answer to a question on, and takes its figures."""
 
 
 def legible(text: str) -> str:
@@ -156,17 +146,20 @@ class Answers(Runnable[dict[str, Any], Update]):
         line: Line,
         limits: Limits,
         rate: Rate,
-        metrics: Metrics,
+        watch: Watch,
         max_question: int,
         ending: threading.Event,
     ) -> None:
-        """`max_question` is in characters; `ending` is set when the app goes down."""
+        """`watch` takes the figures of each answer, `max_question` is in characters.
+
+        `ending` is set when the app goes down.
+        """
         self.line = line
         self.rate = rate
         self._ready = ready
         self._engine = engine
         self._limits = limits
-        self._metrics = metrics
+        self._watch = watch
         self._max_question = max_question
         self._ending = ending
 
@@ -181,7 +174,7 @@ class Answers(Runnable[dict[str, Any], Update]):
         if (caller := input.get("caller")) is not None:
             self.rate.check(caller)
         question = input["question"]
-        async with aclosing(self._metrics.watch(self._in_line(input), question)) as updates:
+        async with aclosing(self._watch(self._in_line(input), question)) as updates:
             async for update in updates:
                 yield update
                 if self._ending.is_set() and update.phase != "done":
@@ -266,7 +259,7 @@ class _Answer:
         self._now = Update(phase="starting")
         self._search_began = 0.0
         self._last_piece = began
-        self._asking: asyncio.Future[Phase] | None = None
+        self._asking: asyncio.Future[EnginePhase] | None = None
 
     async def _read(self) -> None:
         async with aclosing(self._pieces) as stream:

@@ -28,13 +28,13 @@ from rag.answers import Answers, Limits, Line, check_question
 from rag.chain import RagChain, Rewriter, build_prompt, retrieve
 from rag.errors import NothingIndexed, QuestionError, RagError, SourceError
 from rag.followup import build_rewriter, standalone
-from rag.guard import Rate
 from rag.indexes import Indexes, Made, Offer
 from rag.ingest import Cancelled
 from rag.library import Library, find_named
 from rag.loader import GUIDE, is_url
 from rag.models_in_use import ModelsInUse, Work
 from rag.observe import Metrics
+from rag.rate import Rate
 from rag.refusal import Refusal
 from rag.retriever import build_retriever
 from rag.settings import DEFAULT_SOURCE, Settings
@@ -88,7 +88,7 @@ class Assistant:
             line=self.line,
             limits=Limits(settings.first_token_timeout, settings.idle_timeout),
             rate=Rate(settings.questions_a_minute),
-            metrics=self.metrics,
+            watch=self.metrics.watch,
             max_question=settings.max_question,
             ending=self._ending,
         )

@@ -18,11 +18,13 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from rag.context import count_tokens, have_vectors, pack, telling_sentences
+from rag.context import pack, telling_sentences
 from rag.errors import AnswerCutOff, AnswerTooLong
 from rag.followup import standalone
 from rag.grounding import Sentence, ground
+from rag.sentences import count_tokens
 from rag.thinking import ThinkingFilter
+from rag.vectors import have_vectors
 
 PROMPT_FILE = Path(__file__).parent / "prompt.txt"
 SHARED_FIELDS = frozenset({"asked", "unread", "refused", "grounding", "usage", "coverage"})

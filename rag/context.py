@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import BaseMessage
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    Vectors = np.ndarray[Any, np.dtype[np.float32]]
+from rag.sentences import BYTES_PER_TOKEN, count_tokens, split_sentences
+from rag.vectors import question_vector, sentence_vectors
 
 SENTENCES = 7
 SENTENCE_CHARACTERS = 750
@@ -30,26 +24,6 @@ HISTORY_SHARE = 0.25
 """Of the tokens left for passages and history, what earlier turns may take."""
 LEAVING = 4
 """Messages that leave a long history together."""
-BYTES_PER_TOKEN = 3.0
-"""UTF-8 bytes in a token, at least, for prose in the vocabularies of Llama 3 and SmolLM2 (English has about 4.2)."""
-
-KEPT_TEXTS = 256
-"""Passages whose sentences and words are kept."""
-KEPT_VECTORS = 4096
-"""Sentences whose vectors are kept, for each embedding model in use: 6 MB for 384 numbers each."""
-
-_CLOSING = r"""["'”»)\]*_`]*"""
-_SENTENCE_END = re.compile(
-    rf"""(?<=[.!?])(?<!\b[A-Z]\.)({_CLOSING}(?:\[\^?\d[\d,;–^ -]*\])*)\s+(?=["'“«(\[*_`]*[A-Z0-9À-Þ])"""
-    rf"|(?<=[。！？])({_CLOSING}[」』”’）]*)"
-    r"|()\n"
-)
-_ABBREVIATION = re.compile(
-    r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Fig|Eq|Dr|Mr|Ms|No|pp|Nr|bzw|ca|z\.\s?B|d\.\s?h)\.(?=\s)"
-    r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
-    r"|^[ \t]*\d\d?\d?\.(?= )",
-    re.M,
-)
 
 
 _MARKERS = re.compile(
@@ -73,128 +47,6 @@ _TABLE_RULE = re.compile(r"[-=:|+\s]+")
 """The line between the names of a table's columns and its rows."""
 _BULLET = re.compile(r"^[-*+•]\s+")
 _HARMLESS = str.maketrans("<>[]", "‹›()")
-
-
-def count_tokens(text: str) -> int:
-    """Tokens that `text` takes at most: an estimate from its bytes, as Ollama has no tokenizer to ask."""
-    return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
-
-
-def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Where the sentences of `text` begin and end. A line break ends one: the loader leaves one between blocks."""
-    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(".", "\ue000"), text)
-    spans = []
-    start = 0
-    for found in [*_SENTENCE_END.finditer(shielded), None]:
-        stop = found.end(found.lastindex or 0) if found else len(text)
-        sentence = text[start:stop]
-        if inner := sentence.strip():
-            begin = start + sentence.index(inner)
-            spans.append((begin, begin + len(inner)))
-        start = found.end() if found else stop
-    return spans
-
-
-def split_sentences(text: str) -> list[str]:
-    """The sentences of `text`, white space folded; remembered, as a passage is looked at three times for a question."""
-    return list(_sentences(text))
-
-
-@lru_cache(KEPT_TEXTS)
-def _sentences(text: str) -> tuple[str, ...]:
-    return tuple(" ".join(text[start:stop].split()) for start, stop in sentence_spans(text))
-
-
-_kept: deque[tuple[Embeddings, OrderedDict[str, Vectors]]] = deque(maxlen=2)
-_keeping = threading.Lock()
-_QUESTION = "\0"
-"""Before a question among the sentences: models may have an instruction for it, and so another vector."""
-
-
-def _cache_of(embeddings: Embeddings) -> OrderedDict[str, Vectors]:
-    """The vectors of one model; to be called, read and written while `_keeping` is held."""
-    cache = next((cache for known, cache in _kept if known is embeddings), None)
-    if cache is None:
-        cache = OrderedDict()
-        _kept.append((embeddings, cache))
-    return cache
-
-
-def _known(embeddings: Embeddings, texts: Iterable[str]) -> dict[str, Vectors]:
-    """The vectors that are remembered of these texts."""
-    with _keeping:
-        cache = _cache_of(embeddings)
-        return {text: cache[text] for text in texts if text in cache}
-
-
-def _keep(embeddings: Embeddings, vectors: Mapping[str, Vectors]) -> None:
-    with _keeping:
-        cache = _cache_of(embeddings)
-        for text, vector in vectors.items():
-            cache[text] = vector
-            cache.move_to_end(text)
-        while len(cache) > KEPT_VECTORS:
-            cache.popitem(last=False)
-
-
-def at_length_one(vectors: Any) -> Vectors:
-    """A vector, or one a row, scaled to length 1."""
-    import numpy as np
-
-    array = np.asarray(vectors, dtype=np.float32)
-    scaled: Vectors = array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-12)
-    return scaled
-
-
-def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> Vectors:
-    """One vector of length 1 a sentence; those of the last `KEPT_VECTORS` are remembered, as answers follow passages.
-
-    Raises:
-        RagError: what the embeddings raise.
-    """
-    import numpy as np
-
-    vectors = _known(embeddings, sentences)
-    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in vectors]:
-        vectors |= dict(zip(missing, at_length_one(embeddings.embed_documents(missing)), strict=True))
-    _keep(embeddings, vectors)
-    return np.stack([vectors[sentence] for sentence in sentences])
-
-
-def question_vector(embeddings: Embeddings, question: str) -> Vectors:
-    """The vector of a question as the embeddings give it, remembered: who searches, judges and packs shares it.
-
-    Raises:
-        RagError: what the embeddings raise.
-    """
-    import numpy as np
-
-    key = _QUESTION + question
-    vector = _known(embeddings, [key]).get(key)
-    if vector is None:
-        vector = np.asarray(embeddings.embed_query(question), dtype=np.float32)
-        _keep(embeddings, {key: vector})
-    return vector
-
-
-async def have_vectors(embeddings: Embeddings, question: str, sentences: Sequence[str] = ()) -> Vectors:
-    """The question's vector, when those of the sentences, too, are remembered.
-
-    Nothing that needs them waits for the model then, and who is cancelled meanwhile hangs up on it.
-
-    Raises:
-        RagError: what the embeddings raise.
-    """
-    import numpy as np
-
-    key = _QUESTION + question
-    known = _known(embeddings, [key, *sentences])
-    if key not in known:
-        known[key] = np.asarray(await embeddings.aembed_query(question), dtype=np.float32)
-    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]:
-        known |= dict(zip(missing, at_length_one(await embeddings.aembed_documents(missing)), strict=True))
-    _keep(embeddings, known)
-    return known[key]
 
 
 def _is_short(sentence: str) -> bool:

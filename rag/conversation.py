@@ -255,15 +255,6 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     return [gr.ChatMessage(content=f"{_unforged(update.text)} …"), note] if update.text else [note]
 
 
-def mark_stopped(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """After Stop: the note under the answer no longer says that something is under way."""
-    for message in messages[-2:]:
-        metadata = message.get("metadata") or {}
-        if metadata.get("status") == "pending":
-            message["metadata"] = {**metadata, "title": f"Stopped · {metadata['title']}", "status": "done"}
-    return messages, messages
-
-
 def show_passages(sources: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:
     """The passages as folded blocks: title, place, text with the words that support a sentence, link or path."""
     blocks = []

@@ -20,8 +20,8 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
-from rag.context import split_sentences
-from rag.lexical import FUNCTION_WORDS, fold, rarity
+from rag.language import FUNCTION_WORDS, fold, rarity
+from rag.sentences import split_sentences
 from rag.thinking import without_thinking
 
 log = logging.getLogger(__name__)

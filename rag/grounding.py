@@ -16,8 +16,9 @@ from urllib.parse import quote as percent_encoded
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.context import sentence_spans, sentence_vectors
 from rag.errors import RagError
+from rag.sentences import sentence_spans
+from rag.vectors import sentence_vectors
 from rag.wording import (
     FEWEST_IN_CLAUSE,
     Sightings,

@@ -17,8 +17,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rag.errors import TooMany
-
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 LARGEST_BODY = 25 * 2**20
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -58,37 +56,11 @@ LOGIN_PAGE = (Path(__file__).parent / "assets" / "login.html").read_bytes()
 
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 """Who calls, for those who do not get the request: see `caller_of`."""
-MOST_CALLERS = 10_000
 
 
 def caller_of(scope: Scope) -> str:
     """Whose questions are counted together: those of an address; "" for the owner's own commands."""
     return "" if scope.get("visitor") == "owner" else _address(scope)
-
-
-class Rate:
-    """Counts the questions of each caller in the last minute; 0 allowed: any number."""
-
-    def __init__(self, allowed: int) -> None:
-        self._allowed = allowed
-        self._asked: dict[str, deque[float]] = {}
-
-    def check(self, caller: str) -> None:
-        """Count a question.
-
-        Raises:
-            TooMany: it is one too many; says when the next may come.
-        """
-        if not self._allowed or not caller:
-            return
-        now = time.monotonic()
-        if len(self._asked) > MOST_CALLERS:
-            self._asked = {name: times for name, times in self._asked.items() if times[-1] > now - 60}
-        asked = self._asked.setdefault(caller, deque(maxlen=self._allowed))
-        if len(asked) == self._allowed and asked[0] > now - 60:
-            wait = max(1, round(asked[0] + 60 - now))
-            raise TooMany(f"At most {self._allowed} questions a minute are taken. Ask again in {wait} seconds.")
-        asked.append(now)
 
 
 class Guard:

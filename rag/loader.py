@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from langchain_core.documents import Document
@@ -19,9 +19,6 @@ from rag.fetch import NO_ROOM, Limits, Page, fetch_if_changed
 from rag.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
 from rag.parser import PARSER
 from rag.settings import Settings
-
-if TYPE_CHECKING:
-    from rag.store import Record
 
 GUIDE = "bundled:guide.md"
 """The guide on LLM agents that comes with the project, as a source."""
@@ -71,6 +68,25 @@ class Loaded:
     found_at: str = ""
 
 
+class Known(Protocol):
+    """What a server said of a source when it was fetched, and the address it was found at."""
+
+    @property
+    def etag(self) -> str:
+        """The server's `ETag`, or ""."""
+        ...
+
+    @property
+    def last_modified(self) -> str:
+        """The server's `Last-Modified`, or ""."""
+        ...
+
+    @property
+    def found_at(self) -> str:
+        """The address after redirects, or ""."""
+        ...
+
+
 def is_url(source: str) -> bool:
     """Whether `source` is an address on the web and not a path."""
     return bool(re.match(r"(?i)[a-z][a-z0-9+.-]*://", source))
@@ -112,7 +128,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def load_source(
-    source: str, settings: Settings, *, named_at_start: bool, known: Record | None = None, page: Page | None = None
+    source: str, settings: Settings, *, named_at_start: bool, known: Known | None = None, page: Page | None = None
 ) -> Loaded | None:
     """The documents of one source: one for a page or a file, one a page for a PDF, one a slide for a slide show.
 

@@ -22,7 +22,6 @@ from langchain_ollama import ChatOllama, OllamaEmbeddings
 from pydantic import PrivateAttr
 from typing_extensions import override
 
-from rag.context import count_tokens
 from rag.engines import Balance, BalancedChat, BalancedEmbeddings
 from rag.errors import (
     EngineError,
@@ -33,6 +32,7 @@ from rag.errors import (
     engine_error,
 )
 from rag.ollama_stream import ask, like, read_parts
+from rag.sentences import count_tokens
 from rag.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag.answers import Engine
 from rag.embedded import ChatEngine
 from rag.errors import NoSuchModel, RagError, not_pulled
 from rag.models import Model, build_chat_model, build_embeddings, choose_models, embedded_models, open_ollama
 from rag.settings import Settings
-from rag.update import Phase
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,21 @@ class Work:
     done: int = 0
     total: int = 0
     unit: str = ""
+
+
+EnginePhase = Literal["loading", "reading"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The chat model that answers: `provider:model`, where it is, and what it does while it is silent.
+
+    `phase` may ask the engine over the network, so it is called in a thread.
+    """
+
+    name: str
+    address: str
+    phase: Callable[[], EnginePhase]
 
 
 class ModelsInUse:
@@ -213,7 +227,7 @@ class ModelsInUse:
         name = name or self.names.chat
         return Engine(name, self.address(name), lambda: self._phase(name))
 
-    def _phase(self, name: str) -> Phase:
+    def _phase(self, name: str) -> EnginePhase:
         provider, _, model = name.partition(":")
         return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
 

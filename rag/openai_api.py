@@ -25,10 +25,10 @@ from starlette.requests import ClientDisconnect
 from rag.answers import collect
 from rag.api import BoundedStream, begun, failures, first_error, told_of, while_connected
 from rag.assistant import Assistant
-from rag.context import count_tokens
 from rag.errors import AnswerTooLong, NoSuchModel, QuestionError, RagError
 from rag.guard import caller_of
 from rag.library_routes import may_change
+from rag.sentences import count_tokens
 from rag.update import Update
 
 MODEL = "local-rag-chat"

@@ -28,10 +28,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.context import KEPT_TEXTS, at_length_one, have_vectors, question_vector, sentence_vectors, split_sentences
 from rag.errors import engine_error
-from rag.lexical import FUNCTION_WORDS, Words, rarity, stem, surfaces
+from rag.language import FUNCTION_WORDS, rarity, stem, surfaces
+from rag.lexical import Words
+from rag.sentences import KEPT_TEXTS, split_sentences
 from rag.store import DataFolder, IndexedSource
+from rag.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
 if TYPE_CHECKING:
     import numpy as np

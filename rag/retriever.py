@@ -15,14 +15,14 @@ from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import ConfigDict
 
-from rag.context import have_vectors, question_vector
 from rag.errors import engine_error
 from rag.lexical import Words
 from rag.settings import Settings
 from rag.store import Store
+from rag.vectors import have_vectors, question_vector
 
 if TYPE_CHECKING:
-    from rag.context import Vectors
+    from rag.vectors import Vectors
 
 CANDIDATES = 50
 """Chunks that each side gives."""

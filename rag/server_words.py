@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rag.lexical import stem, surfaces, told
+from rag.language import stem, surfaces
+from rag.lexical import told
 
 if TYPE_CHECKING:
     from chromadb import Schema, Search

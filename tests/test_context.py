@@ -16,13 +16,12 @@ from rag.context import (
     SENTENCE_CHARACTERS,
     SENTENCES,
     best_sentences,
-    count_tokens,
     pack,
-    split_sentences,
     telling_sentences,
     trim_history,
     whole_passages,
 )
+from rag.sentences import count_tokens, split_sentences
 from tests.conftest import PaperEmbeddings
 
 WORDS = ["memory", "plan", "tool", "task", "agent", "cheese", "the", "of", "3.14", "e.g.", "Dr.", "naïve"]

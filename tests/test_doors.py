@@ -18,7 +18,7 @@ import pytest
 from websockets.sync.client import connect
 
 from rag.errors import TooMany
-from rag.guard import Rate
+from rag.rate import Rate
 from tests.conftest import wait_until
 from tests.test_api import ANSWER, DOORS, Served, by_predict, by_socket, by_stream, frames, serve
 

@@ -15,10 +15,10 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.context import sentence_spans, split_sentences
 from rag.embedded import MiniLMEmbeddings
 from rag.errors import EngineError
 from rag.grounding import Sentence, ground, marked, text_fragment
+from rag.sentences import sentence_spans, split_sentences
 from rag.settings import load_settings
 from rag.wording import words
 from tests.conftest import ROOT, PaperEmbeddings

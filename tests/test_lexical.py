@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rag.lexical import LexicalIndex, stem, surfaces
+from rag.language import stem, surfaces
+from rag.lexical import LexicalIndex
 
 K1, B = 1.2, 0.75  # BM25's usual constants
 

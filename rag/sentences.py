@@ -1,0 +1,55 @@
+"""Text in sentences, and how many tokens it takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import lru_cache
+
+BYTES_PER_TOKEN = 3.0
+"""UTF-8 bytes in a token, at least, for prose in the vocabularies of Llama 3 and SmolLM2 (English has about 4.2)."""
+KEPT_TEXTS = 256
+"""Passages whose sentences and words are kept."""
+
+_CLOSING = r"""["'”»)\]*_`]*"""
+_SENTENCE_END = re.compile(
+    rf"""(?<=[.!?])(?<!\b[A-Z]\.)({_CLOSING}(?:\[\^?\d[\d,;–^ -]*\])*)\s+(?=["'“«(\[*_`]*[A-Z0-9À-Þ])"""
+    rf"|(?<=[。！？])({_CLOSING}[」』”’）]*)"
+    r"|()\n"
+)
+_ABBREVIATION = re.compile(
+    r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Fig|Eq|Dr|Mr|Ms|No|pp|Nr|bzw|ca|z\.\s?B|d\.\s?h)\.(?=\s)"
+    r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
+    r"|^[ \t]*\d\d?\d?\.(?= )",
+    re.M,
+)
+
+
+def count_tokens(text: str) -> int:
+    """Tokens that `text` takes at most: an estimate from its bytes, as Ollama has no tokenizer to ask."""
+    return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of `text` begin and end. A line break ends one: the loader leaves one between blocks."""
+    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(".", "\ue000"), text)
+    spans = []
+    start = 0
+    for found in [*_SENTENCE_END.finditer(shielded), None]:
+        stop = found.end(found.lastindex or 0) if found else len(text)
+        sentence = text[start:stop]
+        if inner := sentence.strip():
+            begin = start + sentence.index(inner)
+            spans.append((begin, begin + len(inner)))
+        start = found.end() if found else stop
+    return spans
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of `text`, white space folded; remembered, as a passage is looked at three times for a question."""
+    return list(_sentences(text))
+
+
+@lru_cache(KEPT_TEXTS)
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(text[start:stop].split()) for start, stop in sentence_spans(text))

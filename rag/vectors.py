@@ -1,0 +1,109 @@
+"""Vectors of sentences and questions, remembered: who searches, judges, packs and grounds an answer shares them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.embeddings import Embeddings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+KEPT_VECTORS = 4096
+"""Sentences whose vectors are kept, for each embedding model in use: 6 MB for 384 numbers each."""
+
+_kept: deque[tuple[Embeddings, OrderedDict[str, Vectors]]] = deque(maxlen=2)
+_keeping = threading.Lock()
+_QUESTION = "\0"
+"""Before a question among the sentences: models may have an instruction for it, and so another vector."""
+
+
+def _cache_of(embeddings: Embeddings) -> OrderedDict[str, Vectors]:
+    """The vectors of one model; to be called, read and written while `_keeping` is held."""
+    cache = next((cache for known, cache in _kept if known is embeddings), None)
+    if cache is None:
+        cache = OrderedDict()
+        _kept.append((embeddings, cache))
+    return cache
+
+
+def _known(embeddings: Embeddings, texts: Iterable[str]) -> dict[str, Vectors]:
+    """The vectors that are remembered of these texts."""
+    with _keeping:
+        cache = _cache_of(embeddings)
+        return {text: cache[text] for text in texts if text in cache}
+
+
+def _keep(embeddings: Embeddings, vectors: Mapping[str, Vectors]) -> None:
+    with _keeping:
+        cache = _cache_of(embeddings)
+        for text, vector in vectors.items():
+            cache[text] = vector
+            cache.move_to_end(text)
+        while len(cache) > KEPT_VECTORS:
+            cache.popitem(last=False)
+
+
+def at_length_one(vectors: Any) -> Vectors:
+    """A vector, or one a row, scaled to length 1."""
+    import numpy as np
+
+    array = np.asarray(vectors, dtype=np.float32)
+    scaled: Vectors = array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-12)
+    return scaled
+
+
+def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> Vectors:
+    """One vector of length 1 a sentence; those of the last `KEPT_VECTORS` are remembered, as answers follow passages.
+
+    Raises:
+        RagError: what the embeddings raise.
+    """
+    import numpy as np
+
+    vectors = _known(embeddings, sentences)
+    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in vectors]:
+        vectors |= dict(zip(missing, at_length_one(embeddings.embed_documents(missing)), strict=True))
+    _keep(embeddings, vectors)
+    return np.stack([vectors[sentence] for sentence in sentences])
+
+
+def question_vector(embeddings: Embeddings, question: str) -> Vectors:
+    """The vector of a question as the embeddings give it, remembered: who searches, judges and packs shares it.
+
+    Raises:
+        RagError: what the embeddings raise.
+    """
+    import numpy as np
+
+    key = _QUESTION + question
+    vector = _known(embeddings, [key]).get(key)
+    if vector is None:
+        vector = np.asarray(embeddings.embed_query(question), dtype=np.float32)
+        _keep(embeddings, {key: vector})
+    return vector
+
+
+async def have_vectors(embeddings: Embeddings, question: str, sentences: Sequence[str] = ()) -> Vectors:
+    """The question's vector, when those of the sentences, too, are remembered.
+
+    Nothing that needs them waits for the model then, and who is cancelled meanwhile hangs up on it.
+
+    Raises:
+        RagError: what the embeddings raise.
+    """
+    import numpy as np
+
+    key = _QUESTION + question
+    known = _known(embeddings, [key, *sentences])
+    if key not in known:
+        known[key] = np.asarray(await embeddings.aembed_query(question), dtype=np.float32)
+    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]:
+        known |= dict(zip(missing, at_length_one(await embeddings.aembed_documents(missing)), strict=True))
+    _keep(embeddings, known)
+    return known[key]
