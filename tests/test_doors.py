@@ -21,7 +21,8 @@ from rag.errors import TooMany
 from rag.guard import Rate
 from tests.browser import begin_anew
 from tests.conftest import wait_until
-from tests.test_api import ANSWER, DOORS, Served, by_predict, by_socket, by_stream, frames, serve
+from tests.doors import DOORS, by_predict, by_socket, by_stream
+from tests.serving import ANSWER, Served, frames, serve
 
 PLACES, QUEUE = 2, 3
 
