@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WORKERS ?= 3
 
 TOOLS := .tools/bin
 COMPILE := pip compile requirements.txt --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate
@@ -12,8 +13,13 @@ COMPILE := pip compile requirements.txt --universal --python-version 3.10 --gene
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
-test: setup browser nginx  ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+# Two phases: many tests at once, then those marked `alone`. Pytest's exit code 5 says that a phase had no test to run
+# (as with ARGS="tests/test_x.py"); 2 to 4 that it was interrupted or could not run: the second phase is not tried then.
+test: setup browser nginx  ## all tests; some of them: ARGS="tests/test_x.py"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not soak and not alone" $(ARGS); many=$$?; \
+	case $$many in 0|1|5) ;; *) exit $$many;; esac; \
+	$(BIN)/python -m pytest -m "alone and not soak" $(ARGS); alone=$$?; \
+	case "$$many $$alone" in "0 0"|"0 5"|"5 0") ;; *) exit 1;; esac
 
 soak: setup browser nginx  ## the long runs: load, kills, faults, replicas and leaving in many rounds (an hour)
 	$(BIN)/python -m pytest -m soak --timeout 1800 -s $(ARGS)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
@@ -29,13 +32,20 @@ def find_browser() -> str:
     for name in NAMES:
         if found := shutil.which(name):
             return found
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     if not Path(path).exists():
         raise FileNotFoundError("no Chromium: run `make browser`, or install your system's package `chromium`")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the tests of a file."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        yield browser
+        browser.close()
 
 
 T = TypeVar("T")
@@ -50,8 +60,6 @@ class PageInThread:
         self.do(lambda: self._open(url))
 
     def _open(self, url: str) -> None:
-        from playwright.sync_api import sync_playwright
-
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
         self.page = self._browser.new_context().new_page()

@@ -18,8 +18,8 @@ import pytest
 from rag.backup import Backup, write_backup
 from rag.errors import StoreError
 from rag.store import DataFolder
+from tests.commands import MOON, RIVER, run
 from tests.conftest import AppStarter, Pages
-from tests.test_library import MOON, RIVER, run
 
 Members = dict[str, Any]
 

@@ -23,9 +23,9 @@ import rag.store
 from rag.assistant import Assistant
 from rag.errors import StoreError
 from rag.settings import Settings
+from tests.commands import run
 from tests.conftest import ROOT, AppStarter, Pages, make_settings, wait_until
-from tests.test_library import run
-from tests.test_store import Library
+from tests.stores import Library
 
 ROWS = 150
 HNSW = ("data_level0.bin", "header.bin", "length.bin", "link_lists.bin", "index_metadata.pickle")
@@ -165,7 +165,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from tests.conftest import make_settings
-from tests.test_store import Library
+from tests.stores import Library
 folder = Path(sys.argv[1])
 library = Library(make_settings(folder, chunk_size=100, chunk_overlap=20))
 library.add(folder / "small.md")

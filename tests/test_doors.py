@@ -20,7 +20,8 @@ from websockets.sync.client import connect
 from rag.errors import TooMany
 from rag.rate import Rate
 from tests.conftest import wait_until
-from tests.test_api import ANSWER, DOORS, Served, by_predict, by_socket, by_stream, frames, serve
+from tests.doors import DOORS, by_predict, by_socket, by_stream
+from tests.serving import ANSWER, Served, frames, serve
 
 PLACES, QUEUE = 2, 3
 

@@ -15,7 +15,8 @@ import pytest
 from websockets.sync.client import connect
 
 from rag.export import conversation_as_markdown
-from tests.test_api import ANSWER, TEXT, Served, call_mcp, frames, serve
+from tests.doors import call_mcp
+from tests.serving import ANSWER, TEXT, Served, frames, serve
 
 QUESTION = "What is a plan?"
 

@@ -20,8 +20,8 @@ from typing import Any, cast
 import pytest
 
 from tests.conftest import ROOT, AppStarter, RunningApp, wait_until
+from tests.crowds import DOORS, expected, numbered
 from tests.ollama_server import OllamaServer
-from tests.test_load import DOORS, expected, numbered
 
 LONG = int(os.environ.get("ENDURANCE_QUESTIONS", "10000"))
 ABANDONED = 0.3

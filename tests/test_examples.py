@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.test_api import ANSWER, Served, serve
+from tests.serving import ANSWER, Served, serve
 
 EXAMPLES = ROOT / "examples"
 QUESTION = "What is a plan?"

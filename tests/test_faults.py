@@ -25,21 +25,9 @@ from starlette.routing import Route
 from websockets.sync.client import connect
 
 from tests.conftest import ROOT, wait_until
+from tests.doors import DOORS, agree, by_command_line, by_gradio_client, by_page, by_predict, by_socket, by_stream
 from tests.ollama_server import LOADING
-from tests.test_api import (
-    ANSWER,
-    DOORS,
-    Served,
-    agree,
-    by_command_line,
-    by_gradio_client,
-    by_page,
-    by_predict,
-    by_socket,
-    by_stream,
-    frames,
-    serve,
-)
+from tests.serving import ANSWER, Served, frames, serve
 
 Door = Callable[[Served, str], dict[str, Any]]
 HALF = "".join(ANSWER[:2])

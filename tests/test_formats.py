@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import docx
-import openpyxl
 import pytest
 from langchain_core.documents import Document
-from pptx import Presentation
-from pptx.util import Inches
 
 from rag import formats
 from rag.loader import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, load_source, section_at
 from rag.settings import Settings
 from tests.conftest import Pages
-from tests.test_loader import LETTER, altered, load, pdf, reason, write_pdf
-from tests.test_outline import check
+from tests.files import (
+    BOOK,
+    ENTITIES,
+    LETTER,
+    altered,
+    bomb_of,
+    check,
+    load,
+    pdf,
+    reason,
+    saved,
+    slides,
+    workbook,
+    write_pdf,
+    zipped,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-
-
-def saved(book: Any) -> bytes:
-    held = io.BytesIO()
-    book.save(held)
-    return held.getvalue()
 
 
 def word() -> bytes:
@@ -40,55 +42,6 @@ def word() -> bytes:
     document.add_heading("Three", 1)
     return saved(document)
 
-
-def slides() -> bytes:
-    show = Presentation()
-    first = show.slides.add_slide(show.slide_layouts[1])
-    first.shapes.title.text = "Opening\vwords"
-    first.placeholders[1].text = "A point\nAnother"
-    first.notes_slide.notes_text_frame.text = "Say hello"
-    show.slides.add_slide(show.slide_layouts[6])  # blank
-    third = show.slides.add_slide(show.slide_layouts[6])
-    table = third.shapes.add_table(1, 2, Inches(1), Inches(1), Inches(4), Inches(1)).table
-    table.cell(0, 0).text, table.cell(0, 1).text = "left", "right"
-    group = third.shapes.add_group_shape()
-    group.shapes.add_textbox(0, 0, 100, 100).text_frame.text = "grouped"
-    return saved(show)
-
-
-def workbook() -> bytes:
-    book = openpyxl.Workbook()
-    book.active.title = "People"
-    book.active.append(["Name", "Age", None])
-    book.active.append(["Jörg", 41.5, None])
-    book.create_sheet("Empty")
-    book.create_sheet("Far")["XFD1048576"] = "corner"
-    return saved(book)
-
-
-def zipped(members: dict[str, str | bytes]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return held.getvalue()
-
-
-BOOK: dict[str, str | bytes] = {
-    "mimetype": "application/epub+zip",
-    "META-INF/container.xml": '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
-    '<rootfile full-path="OPS/a.opf"/></rootfiles></container>',
-    "OPS/a.opf": '<package xmlns="http://www.idpf.org/2007/opf"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
-    '<dc:title>The Book</dc:title></metadata><manifest><item id="nav" href="nav.xhtml" properties="nav"/>'
-    '<item id="two" href="text/two.xhtml"/><item id="one" href="text/o%20ne.xhtml"/><item id="three" href="3.xhtml"/>'
-    '</manifest><spine><itemref idref="nav"/><itemref idref="one"/><itemref idref="two"/><itemref idref="three"/>'
-    "</spine></package>",
-    "OPS/nav.xhtml": "<html><body>Contents</body></html>",
-    "OPS/text/o ne.xhtml": "<?xml version='1.0'?><!DOCTYPE html><html><head><title>x</title></head><body>"
-    "<h1 id='c1'>One</h1><p>First.</p><h2>Part</h2><p>Second.</p></body></html>",
-    "OPS/text/two.xhtml": "<html><body><p>No heading.</p></body></html>",
-    "OPS/3.xhtml": "<html><body><h1>Three</h1><p>Größe.</p></body></html>",
-}
 
 NOTEBOOK = json.dumps(
     {
@@ -287,11 +240,6 @@ def test_refusals_of_pdf_differ(tmp_path: Path, settings: Settings) -> None:
     assert len(set(said)) == 4
 
 
-ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
-    f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefgh", "bcdefghi", strict=True)
-)
-
-
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize(
     ("name", "data", "member"),
@@ -311,10 +259,6 @@ def test_entity_bomb_in_a_book(tmp_path: Path, settings: Settings) -> None:
     assert "damaged" in reason(put(tmp_path, "a.epub", bomb), settings)
     chapter = zipped({**BOOK, "OPS/3.xhtml": f"{ENTITIES}]><body>&i;</body>"})
     assert len(one(put(tmp_path, "b.epub", chapter), settings)[0].page_content) < 2000
-
-
-def bomb_of(data: bytes, member: str) -> bytes:
-    return altered(data, member, b"\0" * (formats.MOST_INFLATED + 1))
 
 
 def test_zip_bombs(tmp_path: Path, settings: Settings) -> None:

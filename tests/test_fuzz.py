@@ -25,7 +25,8 @@ from schemathesis.generation import GenerationMode
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from tests.test_api import ANSWER, Served, by_predict, serve
+from tests.doors import by_predict
+from tests.serving import ANSWER, Served, serve
 
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 """It warns of draws that use `random` themselves, and takes the app's other threads for them."""

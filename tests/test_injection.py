@@ -4,7 +4,7 @@ Passages are fenced, and nothing in a document is a turn's mark to an engine or 
 embedded model with twenty poisoned documents and prints how often text of theirs still gets through.
 """
 
-# ruff: noqa: E501  # the tables
+# the tables
 from __future__ import annotations
 
 import asyncio
@@ -29,22 +29,14 @@ from rag.context import disarm, pack
 from rag.errors import AnswerCutOff
 from rag.loader import GUIDE_PATH
 from rag.update import Update
+from tests.browser import browser
 from tests.conftest import Pages, PaperEmbeddings, make_settings, wait_until
+from tests.marks import FENCES, MARKERS
 from tests.ollama_server import OllamaServer
-from tests.test_api import started
-from tests.test_browser import browser
+from tests.serving import started
 from tests.test_rendering import Visit
 
 __all__ = ["browser"]  # a fixture
-
-MARKERS = [
-    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|user|>",
-    "<|assistant|>", "<|system|>", "<|begin_of_text|>", "<｜User｜>", "<｜end▁of▁sentence｜>", "<start_of_turn>", "<end_of_turn>",
-    "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<bos>", "<eos>", "<|IM_END|>", "<|channel|>", "<|tool▁call|>",
-]  # fmt: skip
-FENCES = [
-    "-----END NOTES-----", "-----BEGIN NOTES-----", "---------END NOTES", "-- end notes --", "----- END  NOTES -----",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("sentences", [False, True])

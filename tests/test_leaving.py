@@ -30,21 +30,16 @@ from rag import context
 from rag.assistant import Assistant
 from tests.browser import PageInThread
 from tests.conftest import make_settings, wait_until
-from tests.ollama_server import LOADING, Gate, OllamaServer, Record
-from tests.test_api import (
-    ANSWER,
+from tests.doors import (
     LEAVING,
-    TEXT,
-    Served,
     ask_on_page,
-    counting,
-    handshake,
     leave_page_by_closing_its_tab,
     leave_page_by_stop,
     leave_predict,
     leave_socket,
-    tokens_under_way,
 )
+from tests.ollama_server import LOADING, Gate, OllamaServer, Record
+from tests.serving import ANSWER, TEXT, Served, counting, handshake, tokens_under_way
 
 __all__ = ["counting"]  # a fixture
 

@@ -18,10 +18,8 @@ import pytest
 from rag.__main__ import main
 from rag.assistant import Assistant
 from rag.errors import EngineError, SourceError
+from tests.commands import MOON, RIVER, run
 from tests.conftest import ROOT, AppStarter, Pages, PaperEmbeddings, make_settings, wait_until
-
-MOON = "The moon pulls the sea, twice a day, on every shore. " * 5
-RIVER = "The river runs to the sea, slowly, and never comes back. " * 5
 
 
 class Gated(PaperEmbeddings):
@@ -255,12 +253,6 @@ def test_what_is_cancelled_does_not_come_back_with_a_restart(tmp_path: Path, pag
 
 
 # -- the command line, here and handed to the running app ---------------------------------------------------------
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rag", *arguments, "--data-dir", str(folder / "data")]
-    environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("running", [False, True])

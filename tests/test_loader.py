@@ -7,38 +7,16 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import docx
 import pytest
 from langchain_core.documents import Document
-from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from rag.errors import SourceError
 from rag.loader import FILE_TYPES, GUIDE, LARGEST_FILE, expand_source, is_url, load_source
 from rag.settings import Settings
 from tests.conftest import Pages, make_settings
+from tests.files import LETTER, altered, load, pdf, reason, word, write_pdf
 
 PLAIN = {"Content-Type": "text/plain"}
-
-
-def load(source: str | Path, settings: Settings) -> Document:
-    """The one document of a source, checked for what the vector store would choke on."""
-    (document,) = load_source(str(source), settings, named_at_start=True).documents
-    assert document.metadata["source"] == str(source)
-    for text in (document.page_content, document.metadata["title"]):
-        assert text == text.strip() and text and "\0" not in text and "\x1e" not in text
-        text.encode("utf-8")
-    return document
-
-
-def reason(source: str | Path, settings: Settings, *, named_at_start: bool = True) -> str:
-    """Why a source is refused: one short line for a person."""
-    with pytest.raises(SourceError) as caught:
-        load_source(str(source), settings, named_at_start=named_at_start)
-    assert caught.value.source == str(source)
-    said = caught.value.reason
-    assert 0 < len(said) < 250 and len(said.splitlines()) == 1
-    return said
 
 
 class Reader:
@@ -278,48 +256,6 @@ def test_urls_that_lead_nowhere(url: str, settings: Settings) -> None:
 # Files
 
 
-def pdf(*texts: str | None, title: str = "", to_unicode: bytes = b"") -> bytes:
-    """A PDF, one page a text; None: a page without any."""
-    held = io.BytesIO()
-    write_pdf(*texts, title=title, to_unicode=to_unicode).write(held)
-    return held.getvalue()
-
-
-def write_pdf(*texts: str | None, title: str = "", to_unicode: bytes = b"") -> PdfWriter:
-    writer = PdfWriter()
-    for text in texts:
-        page = writer.add_blank_page(300, 300)
-        if text is None:
-            continue
-        font = DictionaryObject(
-            {NameObject("/Type"): NameObject("/Font"), NameObject("/Subtype"): NameObject("/Type1")}
-        )
-        font[NameObject("/BaseFont")] = NameObject("/Helvetica")
-        if to_unicode:
-            table = DecodedStreamObject()
-            table.set_data(to_unicode)
-            font[NameObject("/ToUnicode")] = writer._add_object(table)
-        fonts = DictionaryObject({NameObject("/F1"): font})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        stream = DecodedStreamObject()
-        stream.set_data(f"BT /F1 12 Tf 10 100 Td ({text}) Tj ET".encode("latin-1"))
-        page[NameObject("/Contents")] = writer._add_object(stream)
-    if title:
-        writer.add_metadata({"/Title": title})
-    return writer
-
-
-def word(*paragraphs: str) -> bytes:
-    document = docx.Document()
-    for paragraph in paragraphs:
-        document.add_paragraph(paragraph)
-    table = document.add_table(1, 2)
-    table.cell(0, 0).text, table.cell(0, 1).text = "left", "right"
-    held = io.BytesIO()
-    document.save(held)
-    return held.getvalue()
-
-
 @pytest.mark.parametrize(
     ("name", "data", "text", "title"),
     [
@@ -426,18 +362,6 @@ def test_word(tmp_path: Path, settings: Settings) -> None:
     assert document.metadata["title"] == "My letter"
 
 
-def altered(data: bytes, member: str, content: bytes | None) -> bytes:
-    """A Word file with one member changed or left out."""
-    held = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            if name != member:
-                new.writestr(name, old.read(name))
-            elif content is not None:
-                new.writestr(name, content)
-    return held.getvalue()
-
-
 def corrupted(data: bytes, at: int, by: bytes) -> bytes:
     """The same with bytes of its main member overwritten, `at` from its header, or, if negative, in the directory."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -445,9 +369,6 @@ def corrupted(data: bytes, at: int, by: bytes) -> bytes:
     if at < 0:  # an entry of the directory has the name 46 bytes from its start
         start = data.rindex(b"word/document.xml") - 46 - at
     return data[:start] + by + data[start + len(by) :]
-
-
-LETTER = word("A letter.")
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from langchain_core.documents import Document
@@ -12,6 +10,7 @@ from langchain_core.documents import Document
 from rag.loader import load_source, section_at
 from rag.settings import Settings
 from tests.conftest import make_settings
+from tests.files import check
 
 
 class Sections:
@@ -28,23 +27,6 @@ class Sections:
         check(self.document)
         sections = self.document.metadata["sections"]
         return [(" > ".join(path), anchor) for _, path, anchor in sections]
-
-
-def check(document: Document) -> None:
-    """What holds for the sections of every document."""
-    sections: list[Any] = document.metadata["sections"]
-    assert json.loads(json.dumps(sections)) == sections
-    starts = [start for start, _, _ in sections]
-    assert starts == sorted(set(starts))
-    assert "\x02" not in document.page_content and "\x1e" not in document.page_content
-    for start, path, anchor in sections:
-        assert type(start) is int and all(type(item) is str for item in (*path, anchor))
-        if path:
-            assert document.page_content[start:].lstrip("#").lstrip(" ").startswith(path[-1])
-            assert path[-1] == path[-1].strip() and "\n" not in path[-1]
-        assert section_at(document.metadata, start) == (" > ".join(path), anchor)
-    if sections and starts[0] > 0:
-        assert section_at(document.metadata, starts[0] - 1) == ("", "")
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ async def crowd(app: RunningApp, count: int, told: list[Told], clients: list[gra
     pool.shutdown()
 
 
+@pytest.mark.alone("the seconds until a refusal, with a hundred asking at once")
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("count", "refused_within", "health_within"),

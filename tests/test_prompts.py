@@ -18,9 +18,10 @@ from websockets.sync.client import connect
 
 from rag.assistant import Assistant
 from tests.conftest import make_settings
+from tests.doors import added
+from tests.marks import FENCES, MARKERS
 from tests.ollama_server import OllamaServer
-from tests.test_api import Served, added, frames, started
-from tests.test_injection import FENCES, MARKERS
+from tests.serving import Served, frames, started
 
 LONG = 200
 CLEAR = {"bad_question", "prompt_too_long", "text_too_long", "cut_off"}

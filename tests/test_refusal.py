@@ -15,7 +15,7 @@ from bench.relevance import BUNDLED
 from rag.assistant import Assistant
 from tests.conftest import ROOT, make_settings, wait_until
 from tests.ollama_server import OllamaServer
-from tests.test_api import Served
+from tests.serving import Served
 
 ASKED = 50
 ENOUGH = 45

@@ -17,9 +17,9 @@ import pytest
 from playwright.sync_api import Browser
 
 import rag.guard
+from tests.browser import browser
 from tests.conftest import Pages, wait_until
-from tests.test_api import Served, serve
-from tests.test_browser import browser
+from tests.serving import Served, serve
 
 __all__ = ["browser"]  # a fixture
 

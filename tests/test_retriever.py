@@ -18,7 +18,7 @@ from rag.loader import GUIDE_PATH
 from rag.retriever import HybridRetriever, _with_another_source, build_retriever
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings, make_settings
-from tests.test_store import CHEESE, MOON, RIVER, Library, write
+from tests.stores import CHEESE, MOON, RIVER, Library, write
 
 
 @pytest.fixture

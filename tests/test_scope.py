@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from rag.errors import QuestionError
 from tests.conftest import ROOT
 from tests.ollama_server import ModelSpec
-from tests.test_api import Served, frames, serve
+from tests.serving import Served, frames, serve
 
 TEXTS = {"tides": "An agent plans for the moon. " * 8, "cellar": "An agent plans for the cheese. " * 8}
 Found = set[str]

@@ -15,9 +15,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from rag.store import DataFolder, check_index
+from tests.commands import run
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
-from tests.test_library import run
 
 STREAMS = 20
 END_SECONDS = 5.0
@@ -58,6 +58,7 @@ async def by_predict(app: RunningApp, begun: list[str]) -> None:
             await client.get(f"{app.url}predict", params={"query": "What is a plan?"})
 
 
+@pytest.mark.alone("the seconds until it has ended, with twenty streams open")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "number",

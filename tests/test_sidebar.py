@@ -16,8 +16,8 @@ from rag.library import Entry
 from rag.sidebar import show_rows
 from tests.browser import FLAGS, find_browser
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
+from tests.files import pdf
 from tests.ollama_server import MXBAI, ModelSpec, OllamaServer, Pullable
-from tests.test_loader import pdf
 
 MOON = "The moon pulls the sea twice a day on every shore of the bay. " * 4
 CHEESE = "A wheel of cheese from the valley ripens for fourteen months in the cellar. " * 3

@@ -15,8 +15,9 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.conftest import wait_until
+from tests.doors import by_socket
 from tests.ollama_server import Record
-from tests.test_api import ANSWER, Served, by_socket, frames, handshake, serve
+from tests.serving import ANSWER, Served, frames, handshake, serve
 
 LONG_SECONDS = 90.0
 PING_LIMIT = 45.0

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 import app as page
 from rag.assistant import Assistant
 from tests.conftest import make_settings, wait_until
-from tests.test_api import ANSWER, Served, basic, frames, serve
+from tests.serving import ANSWER, Served, basic, frames, serve
 
 SECRET = "Is the merger with Zorbax on the fourth of May?"
 

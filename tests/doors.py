@@ -1,0 +1,248 @@
+"""Every way to ask the app, and every way to leave it in the middle of an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import gradio_client
+import httpx
+from websockets.sync.client import connect
+
+from rag.__main__ import main as command_line
+from tests.conftest import ROOT, wait_until
+from tests.serving import (
+    PATIENCE,
+    Served,
+    frames,
+)
+
+
+def leave_predict(served: Served) -> Callable[[], None]:
+    return _leave_http(served, "GET /predict?query=What+is+a+plan HTTP/1.1", b"")
+
+
+def leave_stream(served: Served) -> Callable[[], None]:
+    return _leave_http(served, "POST /stream HTTP/1.1", json.dumps({"question": "What is a plan?"}).encode())
+
+
+def _leave_http(served: Served, first: str, body: bytes) -> Callable[[], None]:
+    address = httpx.URL(served.url)
+    line = socket.create_connection((address.host, address.port or 80), 10)
+    head = f"{first}\r\nHost: {address.host}:{address.port}\r\nContent-Type: application/json\r\n"
+    line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return line.close
+
+
+def leave_socket(served: Served) -> Callable[[], None]:
+    stack = contextlib.ExitStack()
+    stack.enter_context(connect(served.socket_url, close_timeout=1)).send("What is a plan?")
+    return stack.close
+
+
+def leave_gradio(served: Served) -> Callable[[], None]:
+    client = gradio_client.Client(served.url, verbose=False, analytics_enabled=False)
+    job = client.submit("What is a plan?", api_name="/chat")
+
+    def leave() -> None:
+        wait_until(lambda: job.communicator.event_id, 10)  # before, its `cancel` is not always heard
+        job.cancel()
+        client.close()
+
+    return leave
+
+
+def ask_on_page(page: Any) -> None:
+    page.get_by_role("textbox", name="Question").fill("What is a plan?")
+    page.get_by_role("textbox", name="Question").press("Enter")
+
+
+def leave_page_by_stop(served: Served) -> Callable[[], None]:
+    browser = served.in_browser()
+
+    def ask() -> None:
+        browser.page.reload()
+        browser.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        with browser.page.expect_response("**/queue/data**"):  # before, the page does not know what it would stop
+            ask_on_page(browser.page)
+
+    browser.do(ask)
+    stop = browser.page.locator("button.stop-button, .stop-button button").first
+    browser.do(lambda: stop.wait_for(timeout=20_000))  # nobody can press it before it is there
+    # At once: Playwright's own click waits until nothing moves, and what is written moves the page.
+    return lambda: browser.do(lambda: stop.dispatch_event("click"))
+
+
+def leave_page_by_closing_its_tab(served: Served) -> Callable[[], None]:
+    browser = served.in_browser()
+
+    def open_tab() -> Any:
+        tab = browser.page.context.new_page()
+        tab.goto(served.url)
+        with tab.expect_response("**/queue/data**"):  # before, there is no stream that could break
+            ask_on_page(tab)
+        return tab
+
+    tab = browser.do(open_tab)
+    return lambda: browser.do(lambda: tab.close())
+
+
+def leave_command_line(served: Served) -> Callable[[], None]:
+    folder = str(served.assistant.settings.data_dir)
+    command = [sys.executable, "-m", "rag", "ask", "What is a plan?", "--data-dir", folder]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def leave() -> None:
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in told
+
+    return leave
+
+
+def leave_mcp(served: Served) -> Callable[[], None]:
+    loop = asyncio.new_event_loop()
+    call = loop.create_task(call_mcp(served, "What is a plan?"))
+
+    def run() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(call)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def leave() -> None:
+        loop.call_soon_threadsafe(call.cancel)
+        thread.join(30)
+        loop.close()
+
+    return leave
+
+
+LEAVING = [
+    leave_predict,
+    leave_stream,
+    leave_socket,
+    leave_gradio,
+    leave_page_by_stop,
+    leave_page_by_closing_its_tab,
+    leave_command_line,
+    leave_mcp,
+]
+
+
+def by_predict(served: Served, question: str) -> dict[str, Any]:
+    reply = httpx.get(f"{served.url}predict", params={"query": question, "sources": "true"}, timeout=PATIENCE)
+    data: dict[str, Any] = reply.json()
+    return data
+
+
+def by_stream(served: Served, question: str) -> dict[str, Any]:
+    reply = httpx.post(f"{served.url}stream", json={"question": question}, timeout=PATIENCE)
+    if reply.status_code != 200:
+        assert reply.status_code in (422, 429)
+        refused: dict[str, Any] = reply.json()
+        return refused
+    return added([json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: ")])
+
+
+def by_socket(served: Served, question: str) -> dict[str, Any]:
+    with connect(served.socket_url) as ws:
+        ws.send(question)
+        return added(frames(ws))
+
+
+def added(got: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**got[-1], "answer": "".join(frame.get("message", "") for frame in got)}
+
+
+def by_mcp(served: Served, question: str) -> dict[str, Any]:
+    return asyncio.run(call_mcp(served, question))
+
+
+async def call_mcp(served: Served, question: str) -> dict[str, Any]:
+    from mcp.client.session import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with streamable_http_client(f"{served.url}mcp") as streams, ClientSession(*streams[:2]) as session:
+        await session.initialize()
+        result = await session.call_tool("ask", {"question": question})
+        if result.is_error:
+            text = result.content[0].text  # type: ignore[union-attr]
+            code, _, told = text.partition("ask: ")[2].partition(": ")
+            return {"error": told, "code": code}
+        return dict(result.structured_content or {})
+
+
+def by_command_line(served: Served, question: str) -> dict[str, Any]:
+    """The command finds the lock taken and lets the running app answer."""
+    import io
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command_line(["ask", question, "--json", "--data-dir", str(served.assistant.settings.data_dir)])
+    told: dict[str, Any] = json.loads((out.getvalue() or err.getvalue()).strip().splitlines()[-1])
+    assert (code == 0) == ("answer" in told)
+    return told
+
+
+def by_gradio_client(served: Served, question: str) -> dict[str, Any]:
+    """Gradio's two names; they give the answer's text alone."""
+    client = gradio_client.Client(served.url, verbose=False, analytics_enabled=False)
+    got: dict[str, Any]
+    try:
+        got = {"answer": client.predict(question, api_name="/chat")}
+        assert client.predict(question, api_name="/predict") == got["answer"]
+    except gradio_client.exceptions.AppError as error:
+        got = {"error": error.message, "code": error.title}
+    client.close()
+    return got
+
+
+def by_page(served: Served, question: str) -> dict[str, Any]:
+    """The page in a browser: what a person sees of the answer, of its passages, of an error."""
+    browser = served.in_browser()
+
+    def ask() -> dict[str, Any]:
+        page = browser.page
+        page.reload()
+        page.get_by_role("textbox", name="Question").fill(question)
+        page.get_by_role("textbox", name="Question").press("Enter")
+        note = page.locator("#conversation").get_by_text(re.compile("^(Sources ·|⚠)")).first
+        note.wait_for(timeout=PATIENCE * 1000)
+        shown = page.locator("#conversation .bot.message").first
+        shown.evaluate("message => message.querySelectorAll('a[href^=\"#\"]').forEach(mark => mark.remove())")
+        text = shown.inner_text().partition("\n")[0].strip()
+        if (told := note.inner_text()).startswith("⚠"):
+            return {"error": told.partition(": ")[2]}
+        note.click()
+        passages = page.locator("#conversation blockquote")
+        return {"answer": text, "passages": ["".join(passage.split()) for passage in passages.all_text_contents()]}
+
+    return browser.do(ask)
+
+
+DOORS = [by_predict, by_stream, by_socket, by_mcp, by_command_line, by_gradio_client, by_page]
+
+
+def agree(got: dict[str, Any], plain: dict[str, Any]) -> None:
+    """What a door gives is what `/predict` gives, as far as the door shows it."""
+    if "error" in plain:
+        assert got["error"] == plain["error"]
+        assert got.get("code", plain["code"]) == plain["code"]
+        return
+    assert got["answer"] == plain["answer"]
+    if "passages" in got:
+        assert got["passages"] == ["".join(source["text"].split()) for source in plain["sources"]]
+    else:
+        assert got.get("sources", plain["sources"]) == plain["sources"]

@@ -1,0 +1,185 @@
+"""Files of every format, whole and altered, and how a test loads them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import docx
+import openpyxl
+import pytest
+from langchain_core.documents import Document
+from pptx import Presentation
+from pptx.util import Inches
+from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+from rag import formats
+from rag.errors import SourceError
+from rag.loader import (
+    load_source,
+    section_at,
+)
+from rag.settings import Settings
+
+
+def load(source: str | Path, settings: Settings) -> Document:
+    """The one document of a source, checked for what the vector store would choke on."""
+    (document,) = load_source(str(source), settings, named_at_start=True).documents
+    assert document.metadata["source"] == str(source)
+    for text in (document.page_content, document.metadata["title"]):
+        assert text == text.strip() and text and "\0" not in text and "\x1e" not in text
+        text.encode("utf-8")
+    return document
+
+
+def reason(source: str | Path, settings: Settings, *, named_at_start: bool = True) -> str:
+    """Why a source is refused: one short line for a person."""
+    with pytest.raises(SourceError) as caught:
+        load_source(str(source), settings, named_at_start=named_at_start)
+    assert caught.value.source == str(source)
+    said = caught.value.reason
+    assert 0 < len(said) < 250 and len(said.splitlines()) == 1
+    return said
+
+
+def pdf(*texts: str | None, title: str = "", to_unicode: bytes = b"") -> bytes:
+    """A PDF, one page a text; None: a page without any."""
+    held = io.BytesIO()
+    write_pdf(*texts, title=title, to_unicode=to_unicode).write(held)
+    return held.getvalue()
+
+
+def write_pdf(*texts: str | None, title: str = "", to_unicode: bytes = b"") -> PdfWriter:
+    writer = PdfWriter()
+    for text in texts:
+        page = writer.add_blank_page(300, 300)
+        if text is None:
+            continue
+        font = DictionaryObject(
+            {NameObject("/Type"): NameObject("/Font"), NameObject("/Subtype"): NameObject("/Type1")}
+        )
+        font[NameObject("/BaseFont")] = NameObject("/Helvetica")
+        if to_unicode:
+            table = DecodedStreamObject()
+            table.set_data(to_unicode)
+            font[NameObject("/ToUnicode")] = writer._add_object(table)
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        stream = DecodedStreamObject()
+        stream.set_data(f"BT /F1 12 Tf 10 100 Td ({text}) Tj ET".encode("latin-1"))
+        page[NameObject("/Contents")] = writer._add_object(stream)
+    if title:
+        writer.add_metadata({"/Title": title})
+    return writer
+
+
+def word(*paragraphs: str) -> bytes:
+    document = docx.Document()
+    for paragraph in paragraphs:
+        document.add_paragraph(paragraph)
+    table = document.add_table(1, 2)
+    table.cell(0, 0).text, table.cell(0, 1).text = "left", "right"
+    held = io.BytesIO()
+    document.save(held)
+    return held.getvalue()
+
+
+def altered(data: bytes, member: str, content: bytes | None) -> bytes:
+    """A Word file with one member changed or left out."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            if name != member:
+                new.writestr(name, old.read(name))
+            elif content is not None:
+                new.writestr(name, content)
+    return held.getvalue()
+
+
+LETTER = word("A letter.")
+
+
+def saved(book: Any) -> bytes:
+    held = io.BytesIO()
+    book.save(held)
+    return held.getvalue()
+
+
+def slides() -> bytes:
+    show = Presentation()
+    first = show.slides.add_slide(show.slide_layouts[1])
+    first.shapes.title.text = "Opening\vwords"
+    first.placeholders[1].text = "A point\nAnother"
+    first.notes_slide.notes_text_frame.text = "Say hello"
+    show.slides.add_slide(show.slide_layouts[6])  # blank
+    third = show.slides.add_slide(show.slide_layouts[6])
+    table = third.shapes.add_table(1, 2, Inches(1), Inches(1), Inches(4), Inches(1)).table
+    table.cell(0, 0).text, table.cell(0, 1).text = "left", "right"
+    group = third.shapes.add_group_shape()
+    group.shapes.add_textbox(0, 0, 100, 100).text_frame.text = "grouped"
+    return saved(show)
+
+
+def workbook() -> bytes:
+    book = openpyxl.Workbook()
+    book.active.title = "People"
+    book.active.append(["Name", "Age", None])
+    book.active.append(["Jörg", 41.5, None])
+    book.create_sheet("Empty")
+    book.create_sheet("Far")["XFD1048576"] = "corner"
+    return saved(book)
+
+
+def zipped(members: dict[str, str | bytes]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return held.getvalue()
+
+
+BOOK: dict[str, str | bytes] = {
+    "mimetype": "application/epub+zip",
+    "META-INF/container.xml": '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+    '<rootfile full-path="OPS/a.opf"/></rootfiles></container>',
+    "OPS/a.opf": '<package xmlns="http://www.idpf.org/2007/opf"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
+    '<dc:title>The Book</dc:title></metadata><manifest><item id="nav" href="nav.xhtml" properties="nav"/>'
+    '<item id="two" href="text/two.xhtml"/><item id="one" href="text/o%20ne.xhtml"/><item id="three" href="3.xhtml"/>'
+    '</manifest><spine><itemref idref="nav"/><itemref idref="one"/><itemref idref="two"/><itemref idref="three"/>'
+    "</spine></package>",
+    "OPS/nav.xhtml": "<html><body>Contents</body></html>",
+    "OPS/text/o ne.xhtml": "<?xml version='1.0'?><!DOCTYPE html><html><head><title>x</title></head><body>"
+    "<h1 id='c1'>One</h1><p>First.</p><h2>Part</h2><p>Second.</p></body></html>",
+    "OPS/text/two.xhtml": "<html><body><p>No heading.</p></body></html>",
+    "OPS/3.xhtml": "<html><body><h1>Three</h1><p>Größe.</p></body></html>",
+}
+
+
+ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
+    f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+def bomb_of(data: bytes, member: str) -> bytes:
+    return altered(data, member, b"\0" * (formats.MOST_INFLATED + 1))
+
+
+def check(document: Document) -> None:
+    """What holds for the sections of every document."""
+    sections: list[Any] = document.metadata["sections"]
+    assert json.loads(json.dumps(sections)) == sections
+    starts = [start for start, _, _ in sections]
+    assert starts == sorted(set(starts))
+    assert "\x02" not in document.page_content and "\x1e" not in document.page_content
+    for start, path, anchor in sections:
+        assert type(start) is int and all(type(item) is str for item in (*path, anchor))
+        if path:
+            assert document.page_content[start:].lstrip("#").lstrip(" ").startswith(path[-1])
+            assert path[-1] == path[-1].strip() and "\n" not in path[-1]
+        assert section_at(document.metadata, start) == (" > ".join(path), anchor)
+    if sections and starts[0] > 0:
+        assert section_at(document.metadata, starts[0] - 1) == ("", "")

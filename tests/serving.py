@@ -1,0 +1,114 @@
+"""The page and routes, served in the test's own process."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+from websockets.sync.client import ClientConnection
+
+import app as page
+from rag.assistant import Assistant
+from tests.browser import PageInThread
+from tests.conftest import PaperEmbeddings, make_settings, wait_until
+from tests.ollama_server import OllamaServer
+
+TEXT = "An agent plans.\n\nA plan is a list of tasks.\n\nA tool is what an agent calls.\n\nMemory keeps what it saw."
+PATIENCE = 100.0
+"""Seconds that a door may take: a model may be loading for a minute."""
+ANSWER = ["An ", "agent ", "plans ", "its ", "tasks."]
+
+
+@dataclass
+class Served:
+    """The page and routes, served in this process, with an Ollama on loopback."""
+
+    url: str
+    server: OllamaServer
+    assistant: Assistant
+    page: gr.Blocks
+    browser: PageInThread | None = None
+
+    @property
+    def socket_url(self) -> str:
+        return self.url.replace("http", "ws") + "chat"
+
+    def in_browser(self) -> PageInThread:
+        """The page in a real browser, opened at first use."""
+        self.browser = self.browser or PageInThread(self.url)
+        return self.browser
+
+    def close(self) -> None:
+        if self.browser:
+            self.browser.close()
+        self.page.close(verbose=False)
+        self.assistant.close()
+        self.server.stop()
+
+
+def serve(folder: Path, **given: Any) -> Served:
+    (folder / "notes.md").write_text(f"# Notes\n\n{TEXT}", encoding="utf-8")
+    server = OllamaServer(reply=lambda messages: ANSWER)
+    server.start()
+    defaults = {"model": "ollama:llama3", "embeddings": "openai:paper", "sources": (str(folder / "notes.md"),)}
+    settings = make_settings(folder, **{**defaults, "ollama_host": server.url, **given})
+    return started(Assistant(settings, embeddings=PaperEmbeddings()), server)
+
+
+def started(assistant: Assistant, server: OllamaServer) -> Served:
+    """It served, once it answers."""
+    assistant.start()
+    blocks = page.serve(assistant)
+    wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
+    return Served(str(blocks.local_url), server, assistant, blocks)
+
+
+def frames(socket_: ClientConnection) -> list[dict[str, Any]]:
+    """The frames of one answer."""
+    got: list[dict[str, Any]] = []
+    while not got or not got[-1].get("done"):
+        got.append(json.loads(socket_.recv(timeout=PATIENCE)))
+    return got
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The embedded chat model, told to do something long."""
+    folder = tmp_path_factory.mktemp("counting")
+    numbers = "one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen, "
+    (folder / "numbers.txt").write_text(f"A plan is to count: {numbers * 8}", encoding="utf-8")
+    (folder / "prompt.txt").write_text(
+        f"You count in words and never stop.\n---\n{{context}}\n{{question}}\nCount to five hundred: {numbers}",
+        encoding="utf-8",
+    )
+    given = {"sources": (str(folder / "numbers.txt"),), "prompt_file": folder / "prompt.txt", "mcp": True}
+    made = started(Assistant(make_settings(folder, **given)), OllamaServer())
+    yield made
+    made.close()
+
+
+POLLER = httpx.Client(timeout=30)  # a new one each time would cost more than what is looked at
+
+
+def tokens_under_way(served: Served) -> int:
+    """Tokens that the embedded model has written of the answer it is at; -1 where all its slots are free."""
+    engine = served.assistant.models.engine
+    assert engine is not None
+    slots = POLLER.get(f"{engine.url}/slots", headers={"Authorization": f"Bearer {engine.key}"}).json()
+    return max((slot["next_token"][0]["n_decoded"] for slot in slots if slot["is_processing"]), default=-1)
+
+
+def basic(user: str, word: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{word}".encode()).decode()}
+
+
+def handshake(host: str) -> bytes:
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+    return f"GET /chat HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode()
