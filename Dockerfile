@@ -15,7 +15,7 @@ ARG WEIGHTS=embedded
 COPY rag /app/rag
 RUN mkdir -p /cache \
     && if [ "$WEIGHTS" = embedded ]; then \
-        RAG_CACHE_DIR=/cache /venv/bin/python -m rag.weights; \
+        RAG_CACHE_DIR=/cache /venv/bin/python -m rag.models.weights; \
     fi
 
 FROM python:3.12-slim

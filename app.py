@@ -28,21 +28,21 @@ from gradio.flagging import ChatCSVLogger
 from starlette.middleware import Middleware
 from tqdm import tqdm
 
-from rag.api import DESCRIPTION, build_routes, say_what_is_wrong, told_of
+from rag.answers.update import Update
 from rag.assistant import Assistant
-from rag.conversation import OPEN_QUOTE, as_messages, show_answer, show_failure
+from rag.doors.guard import LARGEST_BODY, LOCAL_NAMES, Guard
+from rag.doors.http import DESCRIPTION, build_routes, say_what_is_wrong, told_of
+from rag.doors.library import REFUSED, build_library_routes
+from rag.doors.library import may_change as is_owner
+from rag.doors.mcp import build_mcp_routes
+from rag.doors.openai import build_openai_routes
 from rag.errors import RagError
-from rag.export import conversation_as_markdown
-from rag.guard import LARGEST_BODY, LOCAL_NAMES, Guard
-from rag.library import counted
-from rag.library_routes import REFUSED, build_library_routes
-from rag.library_routes import may_change as is_owner
-from rag.mcp_server import build_mcp_routes
+from rag.library.work import counted
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
-from rag.openai_api import build_openai_routes
+from rag.page.conversation import OPEN_QUOTE, as_messages, show_answer, show_failure
+from rag.page.export import conversation_as_markdown
+from rag.page.sidebar import QUIET, Sidebar, short
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
-from rag.sidebar import QUIET, Sidebar, short
-from rag.update import Update
 
 TITLE = "Local RAG chat"
 HERE = Path(__file__).resolve().parent
@@ -261,7 +261,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     editable=True,
                     save_history=True,
                     flagging_mode="never",  # its listener would be public: see `_keep_feedback`
-                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.answers.Line`
+                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.answers.stream.Line`
                     show_progress="hidden",
                     api_visibility="private",
                 )

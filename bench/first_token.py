@@ -77,7 +77,7 @@ async def _asked(assistant: Any, questions: list[str]) -> dict[str, Any]:
 def measure(count: int) -> dict[str, Any]:
     """Medians over `count` questions, and what both retrievers find."""
     from rag.assistant import Assistant
-    from rag.evaluate import evaluate, figures, load_questions
+    from rag.doors.evaluate import evaluate, figures, load_questions
     from rag.settings import load_settings
 
     questions = load_questions(QUESTIONS)

@@ -16,11 +16,11 @@ from pathlib import Path
 from langchain_core.messages import BaseMessage
 
 from bench.relevance import BUNDLED, DATA, library
-from rag.api import messages_of
-from rag.embedded import MiniLMEmbeddings
-from rag.evaluate import Question, load_questions, rank_of
-from rag.followup import combine, depends
-from rag.retriever import HybridRetriever
+from rag.answers.followup import combine, depends
+from rag.answers.retriever import HybridRetriever
+from rag.doors.evaluate import Question, load_questions, rank_of
+from rag.doors.http import messages_of
+from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 
 

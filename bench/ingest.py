@@ -22,8 +22,8 @@ PAGE_CHARACTERS = 4000
 def ingested(pages: int, sample: int) -> dict[str, Any]:
     """Ingest pages, then ask for them again; the bare model embeds the chunks of the first `sample` right after."""
     from rag.assistant import Assistant
+    from rag.library.splitter import embedded_text
     from rag.settings import load_settings
-    from rag.splitter import embedded_text
 
     with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder, served_pages(PAGE_CHARACTERS) as url:
         settings = load_settings(

@@ -24,13 +24,13 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.embedded import MiniLMEmbeddings
-from rag.evaluate import Question, folded, load_questions
-from rag.ingest import Ingest
-from rag.relevance import WEIGHTS_FILE, Judge, Signals, load_weights
-from rag.retriever import HybridRetriever
+from rag.answers.relevance import WEIGHTS_FILE, Judge, Signals, load_weights
+from rag.answers.retriever import HybridRetriever
+from rag.doors.evaluate import Question, folded, load_questions
+from rag.library.ingest import Ingest
+from rag.library.store import DataFolder, Store
+from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
-from rag.store import DataFolder, Store
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"

@@ -59,9 +59,9 @@ class TopicVectors(Embeddings):
 
 def searched(chunks: int) -> dict[str, Any]:
     """Fill a store, then ask."""
-    from rag.retriever import build_retriever
+    from rag.answers.retriever import build_retriever
+    from rag.library.store import DataFolder, Record, Store
     from rag.settings import load_settings
-    from rag.store import DataFolder, Record, Store
 
     rng = np.random.default_rng(1)
     vectors = TopicVectors(2)

@@ -36,10 +36,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.programs import free_port
-from rag.lexical import LexicalIndex
+from rag.library.shared import connect
+from rag.library.store import GRAPH, SYNC_THRESHOLD
+from rag.library.words import LexicalIndex
 from rag.settings import load_settings
-from rag.shared import connect
-from rag.store import GRAPH, SYNC_THRESHOLD
 
 SIZES = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 BATCH = 1000

@@ -1,9 +1,13 @@
-"""A RAG chat in a handful of files.
+"""A RAG chat in a handful of rooms; each imports downwards only.
 
-    question -> retriever -> sources -> prompt -> chat model -> tokens    rag/chain.py, rag/retriever.py, rag/context.py
-    source -> loader -> splitter -> embeddings -> vector store            rag/ingest.py, rag/loader.py, rag/store.py
+    page, doors          what is seen, and the other ways to ask
+    assistant            brings everything up and says how it is
+    answers, library     a question becomes an answer; documents become an index
+    sources, models, grounding
+    text, child, errors, settings
 
-`rag.assistant.Assistant` brings both up from `rag.settings.Settings`; `app.py` is its page.
+A question: app.py -> answers/stream.py -> answers/chain.py -> answers/retriever.py and the chat model.
+A source: library/work.py -> sources/loader.py -> library/ingest.py -> library/store.py.
 """
 
 __version__ = "0.1.1"

@@ -16,15 +16,15 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
-from rag import commands
-from rag.api import done_frame, failure_of
 from rag.assistant import Assistant
+from rag.doors import cli as commands
+from rag.doors.evaluate import as_json, evaluate, load_questions, report, settings_of, table
+from rag.doors.http import done_frame, failure_of
 from rag.errors import EngineUnreachable, RagError, StoreLocked
-from rag.evaluate import as_json, evaluate, load_questions, report, settings_of, table
-from rag.formats import READABLE
-from rag.library import find_named
-from rag.loader import is_url
+from rag.library.work import find_named
 from rag.settings import Settings, load_settings
+from rag.sources.formats import READABLE
+from rag.sources.loader import is_url
 
 EPILOG = """\
 exit codes: 0 done; 1 failed, with a line that says why; 2 a wrong command line; 130 after Ctrl-C
@@ -310,7 +310,7 @@ def _evaluate(settings: Settings, given: dict[str, Any], own: dict[str, Any]) ->
 
 
 def _serve_mcp(settings: Settings) -> int:
-    from rag.mcp_server import build_mcp_server
+    from rag.doors.mcp import build_mcp_server
 
     assistant = Assistant(settings)
     server = build_mcp_server(assistant)

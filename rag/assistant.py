@@ -24,22 +24,22 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.retrievers import BaseRetriever
 
-from rag.answers import Answers, Limits, Line, check_question
-from rag.chain import RagChain, Rewriter, build_prompt, retrieve
+from rag.answers.chain import RagChain, Rewriter, build_prompt, retrieve
+from rag.answers.followup import build_rewriter, standalone
+from rag.answers.rate import Rate
+from rag.answers.refusal import Refusal
+from rag.answers.retriever import build_retriever
+from rag.answers.stream import Answers, Limits, Line, check_question
 from rag.errors import NothingIndexed, QuestionError, RagError, SourceError
-from rag.followup import build_rewriter, standalone
-from rag.indexes import Indexes, Made, Offer
-from rag.ingest import Cancelled
-from rag.library import Library, find_named
-from rag.loader import GUIDE, is_url
-from rag.models_in_use import ModelsInUse, Work
+from rag.library.indexes import Indexes, Made, Offer
+from rag.library.ingest import Cancelled
+from rag.library.shared import SharedFolder, open_folder
+from rag.library.store import IndexedSource, Store, check_index, set_aside
+from rag.library.work import Library, find_named
+from rag.models.in_use import ModelsInUse, Work
 from rag.observe import Metrics
-from rag.rate import Rate
-from rag.refusal import Refusal
-from rag.retriever import build_retriever
 from rag.settings import DEFAULT_SOURCE, Settings
-from rag.shared import SharedFolder, open_folder
-from rag.store import IndexedSource, Store, check_index, set_aside
+from rag.sources.loader import GUIDE, is_url
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
+from rag.answers.update import Update
 from rag.errors import RagError, SettingsError
-from rag.update import Update
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

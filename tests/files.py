@@ -17,13 +17,13 @@ from pptx.util import Inches
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
-from rag import formats
 from rag.errors import SourceError
-from rag.loader import (
+from rag.settings import Settings
+from rag.sources import formats
+from rag.sources.loader import (
     load_source,
     section_at,
 )
-from rag.settings import Settings
 
 
 def load(source: str | Path, settings: Settings) -> Document:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag.ingest import Ingest
+from rag.library.ingest import Ingest
+from rag.library.store import DataFolder, Store, check_index, set_aside
 from rag.settings import Settings
-from rag.store import DataFolder, Store, check_index, set_aside
 from tests.conftest import PaperEmbeddings
 
 ENGINE = ("openai:paper", "nowhere")

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 import app as page
-from rag.store import DataFolder, check_index
+from rag.library.store import DataFolder, check_index
 from tests.conftest import ROOT, AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 

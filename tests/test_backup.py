@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from rag.backup import Backup, write_backup
 from rag.errors import StoreError
-from rag.store import DataFolder
+from rag.library.backup import Backup, write_backup
+from rag.library.store import DataFolder
 from tests.commands import MOON, RIVER, run
 from tests.conftest import AppStarter, Pages
 
@@ -77,7 +77,7 @@ def good(tmp_path: Path) -> Path:
     folder.acquire()
     (tmp_path / "notes.md").write_text("text")
     kept = folder.keep_file(tmp_path / "notes.md", "notes.md")
-    from rag.store import Record
+    from rag.library.store import Record
 
     for source in (kept, "https://example.com/a"):
         folder.keep(Record(source, "A title", [("Some text.", {"source": source})]))

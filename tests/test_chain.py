@@ -11,9 +11,9 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
+from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.errors import AnswerCutOff, Busy, EngineError, EngineStalled, EngineUnreachable, QuestionError, RagError
-from rag.update import Update
 from tests.conftest import PaperEmbeddings, Script, ScriptedChat, make_settings
 
 

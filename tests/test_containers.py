@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from rag.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, is_whole
 from rag.settings import Settings
-from rag.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, is_whole
 from tests.conftest import ROOT, make_settings, wait_until
 
 
@@ -111,7 +111,7 @@ def told(folder: Path) -> str:
 def test_the_step_that_bakes_the_weights_in(tmp_path: Path) -> None:
     cache = make_settings(tmp_path).cache_dir
     subprocess.run(
-        [sys.executable, "-m", "rag.weights"],
+        [sys.executable, "-m", "rag.models.weights"],
         check=True,
         cwd=ROOT,
         timeout=200,

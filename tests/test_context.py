@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from rag.context import (
+from rag.answers.context import (
     SENTENCE_CHARACTERS,
     SENTENCES,
     best_sentences,
@@ -21,7 +21,7 @@ from rag.context import (
     trim_history,
     whole_passages,
 )
-from rag.sentences import count_tokens, split_sentences
+from rag.text.sentences import count_tokens, split_sentences
 from tests.conftest import PaperEmbeddings
 
 WORDS = ["memory", "plan", "tool", "task", "agent", "cheese", "the", "of", "3.14", "e.g.", "Dr.", "naïve"]

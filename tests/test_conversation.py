@@ -10,10 +10,10 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
-from rag.conversation import as_messages, plain, show_answer, show_failure, show_passages, show_text
+from rag.answers.update import Timings, Update
 from rag.errors import EngineUnreachable
-from rag.grounding import Sentence
-from rag.update import Timings, Update
+from rag.grounding.ground import Sentence
+from rag.page.conversation import as_messages, plain, show_answer, show_failure, show_passages, show_text
 
 PASSAGE = "Agents plan. They split a task into steps. Cheese is not on the moon."
 SOURCES = (

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from rag import crawl
-from rag.crawl import LIMITS, LONGEST_LINK, MOST_IN_VAIN, find_pages
 from rag.errors import SourceError
-from rag.fetch import USER_AGENT
+from rag.sources import crawl
+from rag.sources.crawl import LIMITS, LONGEST_LINK, MOST_IN_VAIN, find_pages
+from rag.sources.fetch import USER_AGENT
 from tests.conftest import Pages
 
 XML = {"Content-Type": "application/xml"}

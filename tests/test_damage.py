@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-import rag.store
+import rag.library.store
 from rag.assistant import Assistant
 from rag.errors import StoreError
 from rag.settings import Settings
@@ -72,7 +72,7 @@ SHORT = {("header.bin", cut), ("link_lists.bin", cut), ("data_level0.bin", delet
 @pytest.fixture
 def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A library whose vectors are in files of the graph, as those of 10,000 rows are."""
-    monkeypatch.setattr(rag.store, "SYNC_THRESHOLD", 100)
+    monkeypatch.setattr(rag.library.store, "SYNC_THRESHOLD", 100)
     settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
     library = Library(settings)
     for name in ("a", "b"):
@@ -315,7 +315,7 @@ def paper(folder: Path, chunk: int) -> Settings:
 def changed(folder: Path, seed: int) -> None:
     """Add, refresh and remove without end; with another size of chunks than before, all of it is indexed anew first."""
     rng = random.Random(seed)
-    rag.store.SYNC_THRESHOLD = 10_000 if seed // 5 % 2 else 100  # the graph's files are written again and again
+    rag.library.store.SYNC_THRESHOLD = 10_000 if seed // 5 % 2 else 100  # the graph's files are written again and again
     library = Library(paper(folder, 100 + 20 * (seed // 5 % 2)))
     print("ready", flush=True)
     library.finish()

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from rag.answers.rate import Rate
 from rag.errors import TooMany
-from rag.rate import Rate
 from tests.conftest import wait_until
 from tests.doors import DOORS, by_predict, by_socket, by_stream
 from tests.serving import ANSWER, Served, frames, serve
@@ -203,7 +203,7 @@ def test_slow_readers_hold_their_own_engine_back_and_nobody_else(
     served: Served, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many as there are places read nothing of a long answer: after a while their places are another's."""
-    monkeypatch.setattr("rag.api.SEND_SECONDS", 1.0)
+    monkeypatch.setattr("rag.doors.http.SEND_SECONDS", 1.0)
     before = served.server.reply
     served.server.reply = lambda messages: ["x" * 20_000] * 100
     try:

@@ -14,7 +14,7 @@ import openai
 import pytest
 from websockets.sync.client import connect
 
-from rag.export import conversation_as_markdown
+from rag.page.export import conversation_as_markdown
 from tests.doors import call_mcp
 from tests.serving import ANSWER, TEXT, Served, frames, serve
 

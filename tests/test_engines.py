@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rag.assistant import Assistant
-from rag.embedded import ChatEngine
-from rag.engines import Balance, BalancedEmbeddings
 from rag.errors import EngineBusy, EngineError, EngineStalled, EngineUnreachable, RagError, TextTooLong, engine_error
-from rag.models import build_chat_model, open_ollama
+from rag.models.choose import build_chat_model, open_ollama
+from rag.models.embedded import ChatEngine
+from rag.models.engines import Balance, BalancedEmbeddings
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings, free_port, make_settings, wait_until
 from tests.ollama_server import ModelSpec, OllamaServer, Record

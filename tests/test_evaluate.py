@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rag.__main__ import main
+from rag.doors.evaluate import Outcome, Question, has_words, load_questions, rank_of, report, settings_of, table
 from rag.errors import QuestionError, SettingsError
-from rag.evaluate import Outcome, Question, has_words, load_questions, rank_of, report, settings_of, table
 from tests.conftest import ROOT
 
 BUNDLED = ROOT / "tests" / "data" / "questions.jsonl"

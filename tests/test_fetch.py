@@ -23,9 +23,9 @@ from typing import Any
 import httpcore
 import pytest
 
-from rag import fetch as fetch_module
 from rag.errors import SourceError
-from rag.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed, is_public, normalised
+from rag.sources import fetch as fetch_module
+from rag.sources.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed, is_public, normalised
 
 PUBLIC = "1.2.3.4"  # stands for a public server; connections to it end at a stand-in on loopback
 HTML = b"<html><title>A page</title><p>Gr\xc3\xbc\xc3\x9fe</p></html>"
@@ -42,7 +42,7 @@ class Wire:
         self.stand_ins: dict[str, int] = {}
         self.looked_up: list[str] = []
         self.connected: list[tuple[str, int]] = []
-        self.seconds_to_connect = 0.0  # only the clock of rag.fetch notices
+        self.seconds_to_connect = 0.0  # only the clock of rag.sources.fetch notices
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,11 @@ from typing_extensions import override
 
 from bench.followup import after_all, after_the_last, bare, hits, rewritten_by_hand
 from bench.relevance import BUNDLED, DATA, library
-from rag.api import messages_of
-from rag.embedded import MiniLMEmbeddings
-from rag.evaluate import load_questions
-from rag.followup import LONGEST, build_rewriter, cleaned, combine, depends, standalone
-from rag.retriever import HybridRetriever
+from rag.answers.followup import LONGEST, build_rewriter, cleaned, combine, depends, standalone
+from rag.answers.retriever import HybridRetriever
+from rag.doors.evaluate import load_questions
+from rag.doors.http import messages_of
+from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 from tests.conftest import Script, ScriptedChat
 

@@ -9,9 +9,9 @@ import docx
 import pytest
 from langchain_core.documents import Document
 
-from rag import formats
-from rag.loader import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, load_source, section_at
 from rag.settings import Settings
+from rag.sources import formats
+from rag.sources.loader import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, load_source, section_at
 from tests.conftest import Pages
 from tests.files import (
     BOOK,

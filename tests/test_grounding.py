@@ -15,12 +15,12 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.embedded import MiniLMEmbeddings
 from rag.errors import EngineError
-from rag.grounding import Sentence, ground, marked, text_fragment
-from rag.sentences import sentence_spans, split_sentences
+from rag.grounding.ground import Sentence, ground, marked, text_fragment
+from rag.grounding.wording import words
+from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
-from rag.wording import words
+from rag.text.sentences import sentence_spans, split_sentences
 from tests.conftest import ROOT, PaperEmbeddings
 
 DATA = ROOT / "tests" / "data"

@@ -32,13 +32,13 @@ import pytest
 from pypdf import PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
 
-import rag.loader
+import rag.sources.loader
 from rag.errors import SourceError
-from rag.fetch import NO_ROOM, Limits
-from rag.loader import FILE_TYPES, expand_source, load_source
-from rag.parser import Parser
+from rag.library.store import DataFolder
 from rag.settings import Settings
-from rag.store import DataFolder
+from rag.sources.fetch import NO_ROOM, Limits
+from rag.sources.loader import FILE_TYPES, expand_source, load_source
+from rag.sources.reader import Parser
 from tests.browser import PageInThread
 from tests.conftest import ROOT, AppStarter, Pages, RunningApp, make_settings, wait_until
 from tests.files import BOOK, ENTITIES, LETTER, altered, bomb_of, pdf, slides, workbook, write_pdf, zipped
@@ -61,7 +61,7 @@ def parser() -> Iterator[Parser]:
 
 @pytest.fixture(autouse=True)
 def _bounded(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rag.loader, "PARSER", parser)
+    monkeypatch.setattr(rag.sources.loader, "PARSER", parser)
 
 
 @pytest.fixture
@@ -508,12 +508,14 @@ HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 def test_a_server_that_does_not_end(
     head: bytes, piece: bytes, pause: float, said: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rag.loader, "FETCH_LIMITS", Limits(connect=2, read=2, total=2, bytes=rag.loader.LARGEST_FILE))
+    monkeypatch.setattr(
+        rag.sources.loader, "FETCH_LIMITS", Limits(connect=2, read=2, total=2, bytes=rag.sources.loader.LARGEST_FILE)
+    )
     server = Slow(head, piece, pause)
     try:
         told = outcome(server.url, settings)
         assert told and said in told, told
-        assert server.sent < 2 * rag.loader.LARGEST_FILE
+        assert server.sent < 2 * rag.sources.loader.LARGEST_FILE
     finally:
         server.close()
 
@@ -568,7 +570,7 @@ def test_pages_without_end_take_little_memory(pages: Pages, tmp_path: Path) -> N
         assert ended.returncode == 0, ended.stderr
         grown = [int(line.split()[0]) for line in ended.stdout.splitlines()]
         print(f"\n{ended.stdout}")
-        assert len(grown) == len(urls) and max(grown) <= MOST_GROWN < rag.loader.LARGEST_FILE
+        assert len(grown) == len(urls) and max(grown) <= MOST_GROWN < rag.sources.loader.LARGEST_FILE
         assert all(len(line.split()) > 3 for line in ended.stdout.splitlines()), "each is refused in words"
     finally:
         for server in endless:
@@ -656,9 +658,9 @@ def test_a_notebook_of_odd_cells_is_refused_or_read(tmp_path: Path, settings: Se
 SHORT_OF_TIME = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-import rag.loader
-from rag.parser import Parser
-rag.loader.PARSER = Parser(seconds={SECONDS}, megabytes={MEGABYTES})
+import rag.sources.loader
+from rag.sources.reader import Parser
+rag.sources.loader.PARSER = Parser(seconds={SECONDS}, megabytes={MEGABYTES})
 import app
 sys.exit(app.main())
 """

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from rag import commands, indexes
 from rag.assistant import Assistant
+from rag.doors import cli as commands
 from rag.errors import QuestionError
+from rag.library import indexes
 from rag.settings import Settings
 from tests.conftest import Script, ScriptedChat, make_settings, wait_until
 from tests.ollama_server import MXBAI, ModelSpec, OllamaServer

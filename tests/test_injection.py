@@ -22,13 +22,13 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 from playwright.sync_api import Browser
 
-from rag.api import told_of
+from rag.answers.chain import PROMPT_FILE
+from rag.answers.context import disarm, pack
+from rag.answers.update import Update
 from rag.assistant import Assistant
-from rag.chain import PROMPT_FILE
-from rag.context import disarm, pack
+from rag.doors.http import told_of
 from rag.errors import AnswerCutOff
-from rag.loader import GUIDE_PATH
-from rag.update import Update
+from rag.sources.loader import GUIDE_PATH
 from tests.browser import browser
 from tests.conftest import Pages, PaperEmbeddings, make_settings, wait_until
 from tests.marks import FENCES, MARKERS

@@ -12,9 +12,9 @@ from langchain_core.documents import Document
 
 from bench.ingest import measure
 from rag.assistant import Assistant
-from rag.ingest import BATCH
-from rag.splitter import split_documents
-from rag.store import PAGE, Record
+from rag.library.ingest import BATCH
+from rag.library.splitter import split_documents
+from rag.library.store import PAGE, Record
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 
 LONG = 20_000

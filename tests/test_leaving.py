@@ -26,7 +26,7 @@ import httpx
 import pytest
 
 import app as page
-from rag import context
+from rag.answers import context
 from rag.assistant import Assistant
 from tests.browser import PageInThread
 from tests.conftest import make_settings, wait_until

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rag.language import stem, surfaces
-from rag.lexical import LexicalIndex
+from rag.library.words import LexicalIndex
+from rag.text.language import stem, surfaces
 
 K1, B = 1.2, 0.75  # BM25's usual constants
 

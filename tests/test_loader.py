@@ -11,8 +11,8 @@ import pytest
 from langchain_core.documents import Document
 
 from rag.errors import SourceError
-from rag.loader import FILE_TYPES, GUIDE, LARGEST_FILE, expand_source, is_url, load_source
 from rag.settings import Settings
+from rag.sources.loader import FILE_TYPES, GUIDE, LARGEST_FILE, expand_source, is_url, load_source
 from tests.conftest import Pages, make_settings
 from tests.files import LETTER, altered, load, pdf, reason, word, write_pdf
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 
-from rag.loader import load_source, section_at
 from rag.settings import Settings
+from rag.sources.loader import load_source, section_at
 from tests.conftest import make_settings
 from tests.files import check
 

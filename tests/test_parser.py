@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import rag.parser
+import rag.sources.reader
 from rag.errors import SourceError
-from rag.formats import Job
-from rag.parser import Parser
+from rag.sources.formats import Job
+from rag.sources.reader import Parser
 from tests.conftest import ROOT, wait_until
 
 ENDLESS = b"<![endif>" * 1_250_000
@@ -134,7 +134,7 @@ def test_it_ends_when_idle(tmp_path: Path) -> None:
 
 
 def test_it_is_renewed_after_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rag.parser, "JOBS", 2)
+    monkeypatch.setattr(rag.sources.reader, "JOBS", 2)
     parser = Parser()
     pids = []
     for _ in range(4):
@@ -150,8 +150,8 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     given = job(tmp_path, ENDLESS)
     lines = [
         "import os, sys, threading",
-        "from rag.formats import Job",
-        "from rag.parser import Parser",
+        "from rag.sources.formats import Job",
+        "from rag.sources.reader import Parser",
         "parser = Parser()",
         f"threading.Thread(target=parser.parse, args=({given!r},), daemon=True).start()",
         "while parser.pid is None: pass",

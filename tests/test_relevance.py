@@ -11,14 +11,14 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
-from rag.embedded import MiniLMEmbeddings
+from rag.answers.relevance import Judge, asks_about_library, beginnings, measure, tell_nothing_found
+from rag.answers.retriever import HybridRetriever
 from rag.errors import EngineError
-from rag.lexical import LexicalIndex
-from rag.loader import GUIDE_PATH
-from rag.relevance import Judge, asks_about_library, beginnings, measure, tell_nothing_found
-from rag.retriever import HybridRetriever
+from rag.library.store import IndexedSource, Store
+from rag.library.words import LexicalIndex
+from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
-from rag.store import IndexedSource, Store
+from rag.sources.loader import GUIDE_PATH
 from tests.conftest import PaperEmbeddings
 
 ENGINE = ("openai:paper", "nowhere")

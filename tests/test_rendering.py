@@ -16,7 +16,7 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Browser
 
-import rag.guard
+import rag.doors.guard
 from tests.browser import browser
 from tests.conftest import Pages, wait_until
 from tests.serving import Served, serve
@@ -235,7 +235,7 @@ def test_without_the_guards_they_succeed(
     browser: Browser, tmp_path: Path, canary: Pages, monkeypatch: pytest.MonkeyPatch, guards: str
 ) -> None:
     """That the tests above can fail: without the header, images are fetched; without both guards, scripts run, too."""
-    monkeypatch.delitem(rag.guard.HEADERS, "Content-Security-Policy")
+    monkeypatch.delitem(rag.doors.guard.HEADERS, "Content-Security-Policy")
     if guards == "none":
         chatbot = gr.Chatbot
 

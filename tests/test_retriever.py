@@ -13,10 +13,10 @@ from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 from typing_extensions import override
 
+from rag.answers.retriever import HybridRetriever, _with_another_source, build_retriever
 from rag.errors import EngineError
-from rag.loader import GUIDE_PATH
-from rag.retriever import HybridRetriever, _with_another_source, build_retriever
 from rag.settings import Settings
+from rag.sources.loader import GUIDE_PATH
 from tests.conftest import PaperEmbeddings, make_settings
 from tests.stores import CHEESE, MOON, RIVER, Library, write
 

@@ -17,16 +17,16 @@ import pytest
 from langchain_core.documents import Document
 
 from rag.__main__ import main as command_line
+from rag.answers.retriever import build_retriever
 from rag.assistant import Assistant
 from rag.errors import StoreError, StoreUnreachable
-from rag.indexes import Made
-from rag.ingest import Ingest
-from rag.lexical import LexicalIndex
-from rag.retriever import build_retriever
-from rag.server_words import KEY, ServerWords
+from rag.library.indexes import Made
+from rag.library.ingest import Ingest
+from rag.library.server_words import KEY, ServerWords
+from rag.library.shared import GRACE_SECONDS, SharedFolder, key_of
+from rag.library.shared_store import SharedStore
+from rag.library.words import LexicalIndex
 from rag.settings import Settings
-from rag.shared import GRACE_SECONDS, SharedFolder, key_of
-from rag.shared_store import SharedStore
 from tests.chroma_server import ChromaServer, Cloud, Quotas
 from tests.conftest import Pages, PaperEmbeddings, Script, ScriptedChat, free_port, make_settings, wait_until
 from tests.nginx import find_nginx
@@ -157,7 +157,7 @@ def test_rows_that_do_not_answer_are_deleted(
     two.store.follow()
     two.store.clean()
     assert two.store._collection.count() == 5  # others may not have heard of the change yet
-    monkeypatch.setattr("rag.shared.GRACE_SECONDS", -1.0)
+    monkeypatch.setattr("rag.library.shared.GRACE_SECONDS", -1.0)
     two.store.clean()
     assert two.store._collection.count() == 2
     assert two.folder.attempts(two.store._name) == ([], set())
@@ -192,12 +192,12 @@ def test_a_turn_that_ended_is_taken_over_and_the_late_one_spoils_nothing(
 ) -> None:
     one, two = replicas
     page = write(tmp_path / "page.md", MOON, RIVER)
-    monkeypatch.setattr("rag.shared.LEASE_SECONDS", 0.0)  # as if it had been frozen for long
+    monkeypatch.setattr("rag.library.shared.LEASE_SECONDS", 0.0)  # as if it had been frozen for long
     assert one.folder.take(str(page), waiting=False)
     record = one.ingest.load(str(page), named_at_start=True)
     assert record
     one.folder.write_unfinished(record)
-    monkeypatch.setattr("rag.shared.LEASE_SECONDS", 15.0)
+    monkeypatch.setattr("rag.library.shared.LEASE_SECONDS", 15.0)
     assert two.folder.take(str(page), waiting=False)
     assert two.ingest.resume(str(page), lambda *_: None) == 2  # from the text that the other one loaded
     with pytest.raises(StoreUnreachable, match="another replica"):
@@ -396,7 +396,7 @@ def test_the_server_goes_away_and_comes_back(tmp_path: Path, pages: Pages) -> No
 def test_a_frozen_server_is_not_waited_for_without_end(
     tmp_path: Path, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag.shared.ANSWER_SECONDS", 1.5)
+    monkeypatch.setattr("rag.library.shared.ANSWER_SECONDS", 1.5)
     server = ChromaServer(tmp_path / "chroma").start()
     app = App(make_settings(tmp_path / "a", sources=(), chroma_url=server.url))
     pages.pages["/a"] = f"<title>A</title><div class=post-content><p>{MOON}</p></div>"
@@ -420,7 +420,7 @@ def test_chroma_clouds_limits_on_one_call_are_kept(
     tmp_path: Path, chroma: ChromaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source of more chunks than one call may have, a long text and a file, through all that a replica does."""
-    monkeypatch.setattr("rag.shared.CLOUD", "127.0.0.1")  # where the limits are kept for this test
+    monkeypatch.setattr("rag.library.shared.CLOUD", "127.0.0.1")  # where the limits are kept for this test
     cloud = Quotas(chroma.url, "key")
     given = {"chroma_url": cloud.url, "chroma_token": "key", "chunk_size": 100, "chunk_overlap": 0}
     settings = make_settings(tmp_path, **given, chroma_tenant="default_tenant", chroma_database="default_database")
@@ -449,7 +449,7 @@ def test_chroma_clouds_limits_on_one_call_are_kept(
 
 @pytest.fixture
 def cloud(chroma: ChromaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setattr("rag.shared.CLOUD", "127.0.0.1")  # where Chroma Cloud's limits are kept for this test
+    monkeypatch.setattr("rag.library.shared.CLOUD", "127.0.0.1")  # where Chroma Cloud's limits are kept for this test
     made = Cloud(chroma.url, "key")
     yield made
     made.close()

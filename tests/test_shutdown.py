@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from rag.store import DataFolder, check_index
+from rag.library.store import DataFolder, check_index
 from tests.commands import run
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from rag.library import Entry
-from rag.sidebar import show_rows
+from rag.library.work import Entry
+from rag.page.sidebar import show_rows
 from tests.browser import FLAGS, find_browser
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
 from tests.files import pdf

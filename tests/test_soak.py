@@ -28,7 +28,7 @@ import pytest
 from spellchecker import SpellChecker
 
 from rag.assistant import Assistant
-from rag.embedded import MiniLMEmbeddings
+from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings, wait_until
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from rag.errors import EngineError, StoreLocked, TextTooLong
-from rag.library import Library as RealLibrary
+from rag.library.store import DataFolder, Store, check_index, chroma_settings, collection_name
+from rag.library.work import Library as RealLibrary
 from rag.settings import Settings
-from rag.store import DataFolder, Store, check_index, chroma_settings, collection_name
 from tests.conftest import ROOT, make_settings
 from tests.stores import CHEESE, ENGINE, MOON, RIVER, Library, write
 
@@ -197,7 +197,7 @@ def test_vectors_that_are_gone_are_damage(small: Settings) -> None:
 
 
 def test_a_second_process_is_refused_by_name(library: Library, small: Settings) -> None:
-    code = "from pathlib import Path; from rag.store import DataFolder; "
+    code = "from pathlib import Path; from rag.library.store import DataFolder; "
     code += f"DataFolder(Path({str(small.data_dir)!r})).acquire()"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert StoreLocked.__name__ in ended.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.thinking import ThinkingFilter, without_thinking
+from rag.answers.thinking import ThinkingFilter, without_thinking
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from typing import Any
 
 import pytest
 
-from rag.embedded import ChatEngine
 from rag.errors import EngineError
+from rag.models.embedded import ChatEngine
+from rag.models.weights import MINILM_TOKENIZER, SMOLLM2, Weights, fetch_weights, is_whole, widened
 from rag.settings import load_settings
-from rag.weights import MINILM_TOKENIZER, SMOLLM2, Weights, fetch_weights, is_whole, widened
 from tests.conftest import ROOT
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -260,7 +260,7 @@ def test_two_at_once_fetch_once(index: Index, folder: Path) -> None:
 
 def test_killed_half_way(index: Index, folder: Path) -> None:
     index.stalls = 1
-    code = "import json, pathlib, sys; from rag.weights import *; a = sys.argv"
+    code = "import json, pathlib, sys; from rag.models.weights import *; a = sys.argv"
     code += "; fetch_weights(Weights(**json.loads(a[1])), pathlib.Path(a[2]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, json.dumps(asdict(WEIGHTS)), str(folder)],

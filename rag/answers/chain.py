@@ -1,0 +1,241 @@
+"""Question -> sources -> prompt -> chat model -> tokens: the chain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from rag.answers.context import pack, telling_sentences
+from rag.answers.followup import standalone
+from rag.answers.thinking import ThinkingFilter
+from rag.errors import AnswerCutOff, AnswerTooLong
+from rag.grounding.ground import Sentence, ground
+from rag.text.sentences import count_tokens
+from rag.text.vectors import have_vectors
+
+PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
+SHARED_FIELDS = frozenset({"asked", "unread", "refused", "grounding", "usage", "coverage"})
+"""Fields that a piece of the chain's stream and an `Update` have in common."""
+TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
+THOUGHT_TOO_LONG = (
+    "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
+    " answers without thinking."
+)
+COMPLETE = ("stop", "end_turn", "STOP", "stop_sequence")
+"""How engines say that the model itself ended its answer (Ollama and OpenAI, Anthropic, Google)."""
+CUT_OFF = ("length", "max_tokens", "MAX_TOKENS")
+"""How engines say that the answer reached its longest."""
+
+log = logging.getLogger(__name__)
+
+Rewriter = Runnable[dict[str, Any], str]
+"""From `{"question", "history"}` to the question in full words."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Answer from `sources`, or reply with the fixed text `told` without asking the model.
+
+    `coverage` says what of the library was read, where that is not the passages found.
+    """
+
+    sources: list[Document]
+    told: str = ""
+    refused: bool = False
+    coverage: str = ""
+
+
+Decide = Callable[[dict[str, Any]], Awaitable[Course]]
+"""From `{"question", "asked", "sources", "scope"}` to how the question is answered."""
+
+
+def build_prompt(path: Path | None = None) -> ChatPromptTemplate:
+    """The prompt from a file: what stands before a line `---` is the system's part, the rest the person's turn."""
+    text = (path or PROMPT_FILE).read_text(encoding="utf-8")
+    system, separator, human = text.partition("\n---\n")
+    if not separator:
+        system, human = "", text
+    parts: list[Any] = [("system", system.strip())] if system.strip() else []
+    return ChatPromptTemplate.from_messages([*parts, MessagesPlaceholder("history"), ("human", human.strip())])
+
+
+class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
+    """From `{"question", "history", "scope"}` to an answer in pieces.
+
+    A generator in place of a sequence of `assign`, prompt, model and parsers: each of these makes a task and adds up
+    what has come for every piece, which took most of the time that a token cost (bench/README.md). And a second
+    `assign` runs its part in a task that nothing ends when the reader goes away before the first token (langchain-core
+    1.7.2), so that the model would work on for nobody.
+    """
+
+    def __init__(
+        self,
+        retriever: BaseRetriever,
+        prompt: ChatPromptTemplate,
+        chat_model: BaseChatModel,
+        *,
+        embeddings: Embeddings,
+        sentences: bool,
+        window: int,
+        max_tokens: int,
+        rewriter: Rewriter | None = None,
+        decide: Decide | None = None,
+    ) -> None:
+        """Put the chain together.
+
+        Args:
+            retriever: finds the passages.
+            prompt: has the variables `question`, `context` and `history`.
+            chat_model: writes the answer.
+            embeddings: rank sentences for the context and for the grounding.
+            sentences: the model reads the best sentences of the passages, not whole passages.
+            window: tokens that prompt and answer may have together.
+            max_tokens: tokens of the answer alone.
+            rewriter: puts a follow-up into full words; without one, earlier words are added to it.
+            decide: says whether the model is asked at all; without it, it always is.
+        """
+        self._retriever = retriever
+        self._prompt = prompt
+        self._chat_model = chat_model
+        self._embeddings = embeddings
+        self._sentences = sentences
+        self._window = window
+        self._max_tokens = max_tokens
+        self._reserved = max_tokens + sum(count_tokens(str(message)) for message in prompt.messages)
+        self._rewriter = rewriter
+        self._decide = decide
+
+    async def astream(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The answer in pieces.
+
+        First comes `asked`, then `sources` whole, then `answer` piece by piece, at the end `grounding`; `unread`,
+        `refused` and `coverage` where there is cause, `thinking` while the model thinks, and `tokens` and `usage` where
+        the engine counts them.
+
+        Raises:
+            AnswerCutOff: the engine did not end the answer as complete.
+        """
+        asked = await standalone(input["question"], input.get("history") or (), self._rewriter)
+        given = {**input, "asked": asked}
+        yield {"asked": asked}
+        given["sources"] = await retrieve(given, self._retriever)
+        yield {"sources": given["sources"]}
+        await asyncio.sleep(0)  # they are shown now, and not with the first token
+        if self._decide is not None:
+            course = await self._decide(given)
+            if course.sources != given["sources"]:
+                given["sources"] = course.sources
+                yield {"sources": course.sources}
+            if course.coverage:
+                yield {"coverage": course.coverage}
+            if course.told:
+                yield {"refused": course.refused, "answer": course.told}
+                return
+        texts: list[str] = []
+        async with aclosing(self._write(given)) as pieces:
+            async for piece in pieces:
+                texts.append(piece.get("answer", ""))
+                yield piece
+        yield {"grounding": await asyncio.to_thread(self._ground, "".join(texts), given["sources"], asked)}
+
+    async def ainvoke(
+        self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """All pieces put together. Raises as `astream`."""
+        whole: dict[str, Any] = {"answer": ""}
+        async for piece in self.astream(input):
+            whole |= {**piece, "answer": whole["answer"] + piece.get("answer", "")}
+        return whole
+
+    def invoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:
+        """As `ainvoke`; not from within an event loop."""
+        return asyncio.run(self.ainvoke(input, config))
+
+    async def _write(self, given: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """What the chat model writes, its thinking left out."""
+        if self._sentences:
+            pieces = telling_sentences(given["sources"])
+            await have_vectors(self._embeddings, given["asked"], list(pieces.values()))
+        variables = pack(
+            given,
+            embeddings=self._embeddings,
+            sentences=self._sentences,
+            window=self._window,
+            reserved=self._reserved,
+        )
+        yield {"unread": variables.pop("unread")}
+        thinking, thought = ThinkingFilter(), False
+        read = written = shown = 0
+        answer = whole_answer(self._chat_model.astream(self._prompt.format_prompt(**variables)))
+        try:
+            async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], answer)) as messages:
+                async for message in messages:
+                    if usage := message.usage_metadata:
+                        read, written = usage["input_tokens"], written + usage["output_tokens"]
+                    text = thinking.feed(message.text)
+                    if thinking.thinking or message.additional_kwargs.get("reasoning_content"):
+                        thought = True
+                        yield {"thinking": True}
+                    shown += bool(text)
+                    yield {"answer": text}
+                    if shown > self._max_tokens:  # the engine has been given more than that, for its thinking
+                        raise AnswerTooLong(TOO_LONG)
+        except AnswerTooLong as error:
+            if thought and not shown:
+                raise AnswerTooLong(THOUGHT_TOO_LONG) from error
+            raise
+        if rest := thinking.rest():
+            yield {"answer": rest}
+        if written:
+            # The engine's count has the thinking in it, which is no part of the answer's speed.
+            yield {"usage": (read, written)} if thought else {"tokens": written, "usage": (read, written)}
+
+    def _ground(self, text: str, sources: Sequence[Document], asked: str) -> tuple[Sentence, ...] | None:
+        """The answer's sentences with what supports each; an answer is none the worse where that cannot be told."""
+        try:
+            return tuple(ground(text, sources, self._embeddings, asked))
+        except Exception:
+            log.exception("matching the answer with its passages")
+            return None
+
+
+async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:
+    """The passages for `asked`: from the sources in `scope` alone, where there are any in it."""
+    scope = list(given.get("scope") or ())
+    limits: dict[str, Any] = {"scope": scope} if scope else {}
+    return await retriever.ainvoke(given["asked"], **limits)
+
+
+async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMessage]:
+    """Pass the model's pieces on; at the end, refuse to call complete what the model did not end itself.
+
+    Raises:
+        AnswerCutOff: the stream ended without a reason, or because the answer grew too long.
+    """
+    reason = ""
+    async with aclosing(cast(AsyncGenerator[BaseMessage, None], pieces)) as messages:
+        async for piece in messages:
+            found = piece.response_metadata
+            reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
+            yield piece
+    if reason in CUT_OFF:
+        raise AnswerTooLong(TOO_LONG)
+    if reason not in COMPLETE:
+        raise AnswerCutOff(
+            "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
+        )

@@ -1,0 +1,209 @@
+"""Question -> passages: the chunks nearest by meaning, the best by words as wholes and in part, fused by rank.
+
+What each step brings was measured on questions of seven kinds (see the README); what brought nothing is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import run_in_executor
+from langchain_core.vectorstores import VectorStoreRetriever
+from pydantic import ConfigDict
+
+from rag.errors import engine_error
+from rag.library.store import Store
+from rag.library.words import Words
+from rag.settings import Settings
+from rag.text.vectors import have_vectors, question_vector
+
+if TYPE_CHECKING:
+    from rag.text.vectors import Vectors
+
+CANDIDATES = 50
+"""Chunks that each side gives."""
+RANK_CONSTANT = 10
+"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009, who took 60): with three rankings of which two
+are by words, what one of them has first must not be lost among what all have in the middle."""
+JOINED_AMONG, JOINED_MOST = 8, 2
+"""Chunks that follow each other among the first 8 are one passage, of at most two chunks."""
+FEWEST_FOR_ANOTHER = 3
+"""Passages from which on one may be given to another source."""
+ALIKE = 0.9
+"""Share of words in common from which on two passages are the same."""
+
+
+class HybridRetriever(BaseRetriever):
+    """Dense and lexical search over what the store shows."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    store: Store
+    k: int = 4
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        scope: Sequence[str] = (),
+        k: int | None = None,
+    ) -> list[Document]:
+        """The `k` best passages, best first. `scope`: of these sources only, if any is given."""
+        index = self.store.words()
+        asked = index.corrected(query)
+        vector = self._vector(asked)
+        most = self.k if k is None else k
+        return self.store.look(lambda hidden: self._find(index, asked, vector, most, scope, hidden))
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        scope: Sequence[str] = (),
+        k: int | None = None,
+    ) -> list[Document]:
+        index = await run_in_executor(None, self.store.words)
+        asked = index.corrected(query)
+        try:
+            vector = await have_vectors(self.store.embeddings, asked)
+        except Exception as error:
+            raise engine_error(error, *self.store.engine) from error
+        most = self.k if k is None else k
+        return await run_in_executor(
+            None, self.store.look, lambda hidden: self._find(index, asked, vector, most, scope, hidden)
+        )
+
+    def _vector(self, text: str) -> Vectors:
+        try:
+            return question_vector(self.store.embeddings, text)
+        except Exception as error:
+            raise engine_error(error, *self.store.engine) from error
+
+    def _find(
+        self,
+        index: Words,
+        asked: str,
+        vector: Vectors,
+        most: int,
+        scope: Collection[str],
+        hidden: Collection[str],
+    ) -> list[Document]:
+        """The passages, none of which is of a revision in `hidden`."""
+        chunks = {str(chunk.id): chunk for chunk in self.store.nearest(vector, CANDIDATES, hidden, scope)}
+        by_meaning = list(chunks)
+        by_words, by_windows = index.rankings(asked, CANDIDATES, scope)
+        missing = [row for row in dict.fromkeys(by_words + by_windows) if row not in chunks]
+        chunks |= {str(chunk.id): chunk for chunk in self.store.rows(missing, hidden)}
+        best = [chunks[row] for row in _fused(by_meaning, by_words, by_windows) if row in chunks]
+        firsts = [
+            chunks[ranking[0]] for ranking in (by_meaning, by_words, by_windows) if ranking and ranking[0] in chunks
+        ]
+        return _with_another_source(_passages(best, most), firsts, most)
+
+
+class DenseRetriever(VectorStoreRetriever):
+    """The plain retriever: the chunks that are nearest by meaning."""
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, scope: Sequence[str] = (), **more: Any
+    ) -> list[Document]:
+        """The nearest chunks. `scope`: of these sources only, if any is given."""
+        return super()._get_relevant_documents(query, run_manager=run_manager, **_only(scope), **more)
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, scope: Sequence[str] = (), **more: Any
+    ) -> list[Document]:
+        return await super()._aget_relevant_documents(query, run_manager=run_manager, **_only(scope), **more)
+
+
+def _only(scope: Sequence[str]) -> dict[str, Any]:
+    return {"filter": {"source": {"$in": list(scope)}}} if scope else {}
+
+
+def build_retriever(store: Store, settings: Settings, k: int | None = None) -> BaseRetriever:
+    """The retriever that the settings name, for `k` passages (the settings' own number if not given)."""
+    k = settings.k if k is None else k
+    if settings.retriever == "dense":
+        if settings.refuse:
+            store.words()  # which tell whether passages speak to a question
+        return DenseRetriever(vectorstore=store.vector_store(), search_kwargs={"k": k})
+    store.words()  # read now, and not at the first question
+    return HybridRetriever(store=store, k=k)
+
+
+def _fused(*rankings: Sequence[str]) -> list[str]:
+    """Reciprocal rank fusion, best first."""
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for place, row in enumerate(ranking, start=1):
+            scores[row] = scores.get(row, 0.0) + 1 / (RANK_CONSTANT + place)
+    return sorted(scores, key=lambda row: -scores[row])
+
+
+def _passages(chunks: Sequence[Document], most: int) -> list[Document]:
+    """The first `most` passages: without what says the same again, and with neighbours as one."""
+    found: list[list[Document]] = []
+    bags: list[set[str]] = []
+    for place, chunk in enumerate(chunks):
+        bag = set(chunk.page_content.split())
+        if any(_alike(bag, other) for other in bags):
+            continue
+        beside = place < JOINED_AMONG and _beside(chunk, (group for group in found if len(group) < JOINED_MOST))
+        if not beside and len(found) == most:
+            if place >= JOINED_AMONG:
+                break
+            continue
+        bags.append(bag)
+        if beside:
+            beside.append(chunk)
+        else:
+            found.append([chunk])
+    return [_joined(group) for group in found]
+
+
+def _with_another_source(found: list[Document], firsts: Sequence[Document], most: int) -> list[Document]:
+    """Where all passages are of one source, the last gives way to what another source has first in some ranking."""
+    sources = {passage.metadata.get("source") for passage in found}
+    if len(found) < max(most, FEWEST_FOR_ANOTHER) or len(sources) > 1:
+        return found
+    others = [chunk for chunk in firsts if chunk.metadata.get("source") not in sources]
+    return [*found[:-1], others[0]] if others else found
+
+
+def _alike(words: set[str], others: set[str]) -> bool:
+    return len(words & others) >= ALIKE * len(words | others)
+
+
+def _beside(chunk: Document, groups: Iterable[list[Document]]) -> list[Document] | None:
+    """The group with a chunk that this one overlaps or touches in the same document."""
+    return next((group for group in groups if any(_touch(chunk, other) for other in group)), None)
+
+
+def _touch(chunk: Document, other: Document) -> bool:
+    one, two = sorted((chunk, other), key=_start)
+    if any(one.metadata.get(name) != two.metadata.get(name) for name in ("source", "revision", "page")):
+        return False
+    shared = _start(one) + len(one.page_content) - _start(two)
+    return (
+        0 <= shared <= len(two.page_content)
+        and one.page_content[len(one.page_content) - shared :] == (two.page_content[:shared])
+    )
+
+
+def _start(chunk: Document) -> int:
+    return int(chunk.metadata.get("start_index", 0))
+
+
+def _joined(group: list[Document]) -> Document:
+    """The chunks of a group as one, that says where it begins."""
+    first, *others = sorted(group, key=_start)
+    text = first.page_content
+    for chunk in others:
+        text += chunk.page_content[_start(first) + len(text) - _start(chunk) :]
+    return Document(text, metadata=first.metadata, id=first.id) if others else first

@@ -1,0 +1,355 @@
+"""The library from the terminal: ingest, sources, refresh, remove, backup, restore, doctor.
+
+Each command opens the data folder itself, or, while the app runs, hands its work to the app.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import httpx
+from tqdm import tqdm
+from typing_extensions import override
+
+from rag.assistant import Assistant
+from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
+from rag.library.backup import Backup, write_backup
+from rag.library.shared import SharedFolder, open_folder
+from rag.library.store import LEAST_FREE_DISK, check_index
+from rag.library.work import Library, counted, find_named, told_size
+from rag.models.choose import choose_models, open_ollama
+from rag.models.embedded import CHAT_WEIGHTS
+from rag.models.weights import MINILM, MINILM_TOKENIZER, is_whole
+from rag.settings import Settings
+
+POLL_SECONDS = 0.2
+
+
+class Handle(Protocol):
+    """The library, here or in the running app; `look` gives what `GET /library` does."""
+
+    def look(self) -> dict[str, Any]:
+        """Sources, and what is under way."""
+
+    def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        """Ask for sources."""
+
+    def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        """Ask whether sources have changed."""
+
+    def remove(self, sources: Sequence[str]) -> None:
+        """Forget sources."""
+
+    def restore(self, file: Path) -> list[str]:
+        """Bring back the sources of a backup."""
+
+    def cancel(self) -> None:
+        """Stop what is under way."""
+
+    def estimate(self, embeddings: str) -> str:
+        """What it costs to move the library to another embedding model."""
+
+    def reindex(self, embeddings: str) -> None:
+        """Move it there."""
+
+    def index(self) -> dict[str, Any]:
+        """The index that answers, and the one that is being built."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Here(Handle):
+    """The library in this process, without a chat model."""
+
+    def __init__(self, settings: Settings, *, whole: bool) -> None:
+        """`whole`: it is no use without an index that answers."""
+        self._assistant = Assistant(settings)
+        self._assistant.start(chat=False)
+        pause = threading.Event()
+        while self._assistant.library is None:
+            if problem := self._assistant.problems.get("index"):
+                if not whole:
+                    break
+                self.close()
+                raise problem
+            pause.wait(0.05)
+        for note in self._assistant.notes:
+            print(note, file=sys.stderr)
+
+    @property
+    def _library(self) -> Library:
+        if problem := self._assistant.problems.get("index"):
+            raise problem
+        assert self._assistant.library is not None
+        return self._assistant.library
+
+    @override
+    def look(self) -> dict[str, Any]:
+        return self._library.look()
+
+    @override
+    def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        return self._library.add(sources, private=True, depth=depth, limit=limit)
+
+    @override
+    def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        return self._library.refresh(sources)
+
+    @override
+    def remove(self, sources: Sequence[str]) -> None:
+        self._library.remove(sources)
+
+    @override
+    def restore(self, file: Path) -> list[str]:
+        return self._library.restore(Backup(file))
+
+    @override
+    def cancel(self) -> None:
+        self._library.cancel()
+
+    @override
+    def estimate(self, embeddings: str) -> str:
+        return str(self._assistant.estimate(embeddings))
+
+    @override
+    def reindex(self, embeddings: str) -> None:
+        self._assistant.reindex(embeddings)
+
+    @override
+    def index(self) -> dict[str, Any]:
+        return self._assistant.indexes.status()
+
+    @override
+    def close(self) -> None:
+        self._assistant.close()
+
+
+class Running(Handle):
+    """The library of the running app, over its routes."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        headers = {"Authorization": f"Bearer {token}"}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
+
+    def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        try:
+            reply = self._client.request(method, path, **given)
+            data: dict[str, Any] = reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise EngineUnreachable(
+                f"The app at {self._url} holds the data folder and does not answer. Restart it."
+            ) from error
+        if reply.status_code >= 400:
+            raise StoreError(str(data.get("error") or data))
+        return data
+
+    @override
+    def look(self) -> dict[str, Any]:
+        return self._call("GET", "library")
+
+    @override
+    def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        given = {"sources": list(sources), "depth": depth, "limit": limit}
+        return list(self._call("POST", "library", json=given)["asked"])
+
+    @override
+    def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        return list(self._call("POST", "library/refresh", json={"sources": sources})["asked"])
+
+    @override
+    def remove(self, sources: Sequence[str]) -> None:
+        self._call("DELETE", f"library?{urlencode([('source', source) for source in sources])}")
+
+    @override
+    def restore(self, file: Path) -> list[str]:
+        return list(self._call("POST", "library/restore", json={"file": str(file)})["asked"])
+
+    @override
+    def cancel(self) -> None:
+        self._call("POST", "library/cancel")
+
+    @override
+    def estimate(self, embeddings: str) -> str:
+        return str(self._call("GET", f"library/index?{urlencode({'embeddings': embeddings})}")["told"])
+
+    @override
+    def reindex(self, embeddings: str) -> None:
+        self._call("POST", "library/index", json={"embeddings": embeddings})
+
+    @override
+    def index(self) -> dict[str, Any]:
+        return self._call("GET", "library/index")
+
+    @override
+    def close(self) -> None:
+        self._client.close()
+
+
+def open_library(settings: Settings, *, whole: bool = True) -> Handle:
+    """The library, in this process or in the app that holds the data folder.
+
+    Raises:
+        RagError: it cannot be had; says what to do.
+    """
+    try:
+        return Here(settings, whole=whole)
+    except StoreLocked as error:
+        if not error.url:
+            raise
+        return Running(error.url, error.token)
+
+
+def show_sources(handle: Handle, as_json: bool) -> int:
+    """Print every source."""
+    sources = handle.look()["sources"]
+    if as_json:
+        print(json.dumps(sources, ensure_ascii=False))
+        return 0
+    if not sources:
+        print("The library is empty. Add something: python -m rag ingest URL_OR_PATH")
+    for entry in sources:
+        print(f"{entry['state']:8} {entry['source']}")
+        facts = [entry["title"] if entry["title"] != entry["source"] else "", entry["kind"]]
+        if entry["indexed_at"]:
+            facts += [counted(entry["chunks"], "chunk"), told_size(entry["size"])]
+            facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["indexed_at"])))
+        print(f"         {'  '.join(filter(None, [*facts, entry['reason']]))}".rstrip())
+    if ready := [entry for entry in sources if entry["indexed_at"]]:
+        told = f"{counted(len(ready), 'source')}, {counted(sum(entry['chunks'] for entry in ready), 'chunk')}"
+        print(f"{told}, indexed with {ready[0]['embeddings']}")
+    return 0
+
+
+def remove(handle: Handle, sources: Sequence[str]) -> int:
+    """Forget sources, as they are named in the list or by what a name ends with."""
+    known = [entry["source"] for entry in handle.look()["sources"]]
+    names = find_named(sources, known)
+    handle.remove(names)
+    print("\n".join(f"removed  {name}" for name in names))
+    return 0
+
+
+def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
+    """Ask for work and show how it goes on. Returns 1 where a source failed; Ctrl-C stops what is under way."""
+    before = {entry["source"] for entry in handle.look()["sources"]}
+    asked = ask()
+    pause = threading.Event()
+    bar = tqdm(unit=" chunks", leave=False, disable=not sys.stderr.isatty())
+    try:
+        while (now := handle.look())["busy"]:
+            if progress := now["progress"]:
+                left = f", {progress['seconds_left']} s left" if progress["seconds_left"] is not None else ""
+                bar.total = progress["total"] or None
+                bar.n = progress["done"]
+                bar.set_description(
+                    f"{progress['source'][-60:]} ({progress['sources_left']} to do{left})", refresh=True
+                )
+            pause.wait(POLL_SECONDS)
+    except KeyboardInterrupt:
+        handle.cancel()
+        raise
+    finally:
+        bar.close()
+    code = 0
+    for entry in now["sources"]:
+        if entry["source"] in asked or entry["source"] not in before:
+            failed = entry["state"] == "failed"
+            code |= failed
+            told = entry["reason"] if failed else f"{entry['title']}, {counted(entry['chunks'], 'chunk')}"
+            print(f"{entry['state']:8} {entry['source']}: {told}", file=sys.stderr if failed else sys.stdout)
+    return int(code)
+
+
+def backup(settings: Settings, target: Path) -> int:
+    """Write the library to a file, whether the app runs or not."""
+    count = write_backup(open_folder(settings), target)
+    size = target.stat().st_size
+    print(f"{count} sources are in {target} ({size / 1e6:.1f} MB). Bring them back: python -m rag restore {target}")
+    return 0
+
+
+def reindex(handle: Handle, settings: Settings, agreed: bool) -> int:
+    """Move the library to the embedding model of the settings; says what it costs and asks, unless it is `agreed`."""
+    name = choose_models(settings).embeddings
+    told = handle.estimate(name)
+    print(f"To answer from an index of {name}, {told}. The old index is kept.")
+    if not agreed and input("Build it? [y/N] ").strip().lower() not in ("y", "yes"):
+        return 1
+    handle.reindex(name)
+    pause = threading.Event()
+    bar = tqdm(unit=" chunks", leave=False, disable=not sys.stderr.isatty())
+    try:
+        while not (now := handle.index())["answers"] or now["building"]:
+            if now["problem"]:
+                raise StoreError(now["problem"])
+            if now["building"]:
+                bar.total, bar.n = now["building"]["total"] or None, now["building"]["done"]
+                bar.refresh()
+            pause.wait(POLL_SECONDS)
+    finally:
+        bar.close()
+    print(f"The library is indexed with {now['answers']['embeddings']} now.")
+    return 0
+
+
+def doctor(settings: Settings) -> int:
+    """Check what the app needs, and say what to do. Returns 1 where it would not answer."""
+    well = True
+
+    def tell(good: bool, what: str, advice: str = "") -> None:
+        nonlocal well
+        well &= good
+        print(f"{'ok' if good else '!!'}  {what}{'' if good or not advice else f'  -> {advice}'}")
+
+    names = choose_models(settings)
+    ollama, wanted = open_ollama(settings), names.on_ollama()
+    if ollama.answers():
+        tell(True, f"Ollama answers at {settings.ollama_host}")
+        for model in wanted:
+            size = PULL_SIZES.get(model.partition(":")[0], "its size")
+            tell(not ollama.missing([model]), f"model {model} in Ollama", f"ollama pull {model} ({size})")
+    elif wanted:
+        tell(False, f"Ollama at {settings.ollama_host} does not answer", "ollama serve, or set OLLAMA_HOST")
+    else:
+        print(f"--  Ollama at {settings.ollama_host} does not answer; the embedded models do the work")
+    print(f"--  chat model {names.chat}, embeddings {names.embeddings}")
+    weights = [CHAT_WEIGHTS[name.partition(":")[2]] for name in (names.chat,) if name.startswith("embedded:")]
+    weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
+    for item in weights:
+        here = is_whole(settings.cache_dir / item.file, item)
+        print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
+    folder = open_folder(settings)
+    try:
+        folder.acquire()
+        try:
+            if isinstance(folder, SharedFolder):
+                folder.poll()
+                tell(True, f"the Chroma server at {folder.url} answers")
+                return _end(well)
+            free = shutil.disk_usage(settings.data_dir).free
+            space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
+            tell(free >= LEAST_FREE_DISK, space, "free some space")
+            wrong = folder.lost_bytes() or check_index(folder)
+            tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is built again from the texts")
+        finally:
+            folder.release()
+    except StoreLocked as error:
+        print(f"--  the app is running at {error.url or 'an address not known yet'}")
+    except RagError as error:
+        tell(False, str(error))
+    return _end(well)
+
+
+def _end(well: bool) -> int:
+    print("All is well." if well else "Something is to be done.")
+    return 0 if well else 1

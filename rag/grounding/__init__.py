@@ -1,0 +1,1 @@
+"""An answer's sentences get their sources; `ground` is the door."""

@@ -1,0 +1,1 @@
+"""A name, `provider:model`, becomes a chat model or embeddings."""

@@ -1,0 +1,722 @@
+"""Chat model and embeddings from `provider:model`; the one place that knows Ollama."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+import ollama
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.messages import BaseMessage
+from langchain_ollama import ChatOllama, OllamaEmbeddings
+from pydantic import PrivateAttr
+from typing_extensions import override
+
+from rag.errors import (
+    EngineError,
+    PromptTooLong,
+    RagError,
+    SettingsError,
+    TextTooLong,
+    engine_error,
+)
+from rag.models.engines import Balance, BalancedChat, BalancedEmbeddings
+from rag.models.ollama_stream import ask, like, read_parts
+from rag.settings import Settings
+from rag.text.sentences import count_tokens
+
+if TYPE_CHECKING:
+    from rag.models.embedded import ChatEngine
+    from rag.models.weights import Progress
+
+OLLAMA_DEFAULTS = ("ollama:llama3", "ollama:mxbai-embed-large")
+EMBEDDED_DEFAULTS = ("embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2")
+
+PROBE_SECONDS = 1.5
+SMALLEST_NUM_CTX = 4096
+THINKING_TOKENS = 4096
+"""Tokens that a model which thinks may use for it, beside those of its answer."""
+UNKNOWN_WINDOW = 4096
+"""Assumed of an OpenAI-compatible server that does not tell its window: what the smallest common models have."""
+
+INSTRUCTIONS: dict[str, tuple[str, str]] = {
+    "mxbai-embed-large": ("Represent this sentence for searching relevant passages: ", ""),
+    "snowflake-arctic-embed": ("Represent this sentence for searching relevant passages: ", ""),
+    "bge-large": ("Represent this sentence for searching relevant passages: ", ""),
+    "nomic-embed-text": ("search_query: ", "search_document: "),
+    "embeddinggemma": ("task: search result | query: ", "title: none | text: "),
+    "qwen3-embedding": (
+        "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
+        "",
+    ),
+}
+"""What the models' cards ask for before a question and before a text."""
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """The models in use, as `provider:model`, whether Ollama answered when they were chosen, and what to say of it."""
+
+    chat: str
+    embeddings: str
+    ollama_answered: bool
+    notes: tuple[str, ...] = ()
+
+    def on_ollama(self) -> list[str]:
+        """The names, without the provider, of those that Ollama runs."""
+        return [name.partition(":")[2] for name in (self.chat, self.embeddings) if name.startswith("ollama:")]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be chosen, `provider:model`; `size` is bytes, `window` tokens (0: not known)."""
+
+    name: str
+    use: str
+    size: int = 0
+    window: int = 0
+    details: str = ""
+
+
+class Shown(NamedTuple):
+    """What Ollama tells of a model: what it is for, tokens in its window (0: not told), and whether it can think."""
+
+    use: str
+    window: int
+    thinks: bool
+
+
+def embedded_models() -> list[Model]:
+    """The models that need no Ollama."""
+    from rag.models.embedded import CONTEXT_WINDOW, EMBEDDING_WINDOW
+    from rag.models.weights import MINILM, SMOLLM2
+
+    chat, embeddings = EMBEDDED_DEFAULTS
+    return [
+        Model(chat, "chat", SMOLLM2.size, CONTEXT_WINDOW, "135M, Q4_1"),
+        Model(embeddings, "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8"),
+    ]
+
+
+def choose_models(settings: Settings) -> ModelNames:
+    """The models of the settings; for `auto`, what this machine and its Ollama have.
+
+    Of Ollama's chat models `auto` takes llama3 where it is pulled, else the largest that fits half of the memory; of
+    its embedding models mxbai-embed-large, else the first that is known. Where Ollama has none, or does not answer, it
+    is the embedded one. With `--pull`, Ollama's defaults are taken, and pulled.
+
+    Raises:
+        SettingsError: an embedded model was named that there is not.
+    """
+    answered, installed, notes = False, [], []
+    if "auto" in (settings.model, settings.embeddings):
+        engine = open_ollama(settings)
+        answered = engine.answers()
+        with suppress(EngineError):  # it went away meanwhile: as if it had not answered
+            installed = engine.models() if answered else []
+    chat, embeddings = settings.model, settings.embeddings
+    if chat == "auto":
+        chat, note = _choose(installed, "chat", answered, settings)
+        notes += note
+    if embeddings == "auto":
+        embeddings, note = _choose(installed, "embeddings", answered, settings)
+        notes += note
+    for variable, name, known in (
+        ("RAG_MODEL", chat, EMBEDDED_DEFAULTS[:1]),
+        ("RAG_EMBEDDINGS", embeddings, EMBEDDED_DEFAULTS[1:]),
+    ):
+        if name.startswith("embedded:") and name not in known:
+            raise SettingsError(f"{variable}: there is no {name}; there is {', '.join(known)}.")
+    return ModelNames(chat, embeddings, answered, tuple(notes))
+
+
+def _choose(installed: Sequence[Model], use: str, answered: bool, settings: Settings) -> tuple[str, list[str]]:
+    """The model that `auto` stands for, and what to say where it is not Ollama's default."""
+    place = 0 if use == "chat" else 1
+    default, embedded = OLLAMA_DEFAULTS[place], EMBEDDED_DEFAULTS[place]
+    if not answered:
+        return embedded, []
+    wanted = _with_tag(default.partition(":")[2])
+    if settings.pull or any(_with_tag(model.name.partition(":")[2]) == wanted for model in installed):
+        return default, []
+    called = "chat model" if use == "chat" else "embedding model"
+    there = [model for model in installed if model.use == use and not _is_remote(model)]
+    fit = [model for model in there if model.size <= memory() / 2]
+    if fit:
+        chosen = max(fit, key=lambda model: model.size) if use == "chat" else min(fit, key=_order_of_embeddings)
+        return chosen.name, []
+    large = f" that fits half of this machine's memory ({memory() / 2e9:.0f} GB)" if there else ""
+    advice = f"ollama pull {default.partition(':')[2]}"
+    return embedded, [
+        f"Ollama at {settings.ollama_host} has no {called}{large}, so the small embedded one is used. For better"
+        f" answers: {advice}, then start the app again."
+    ]
+
+
+def _is_remote(model: Model) -> bool:
+    """Whether Ollama only passes questions on to its maker's servers: nothing is sent there unasked."""
+    return model.name.endswith(("-cloud", ":cloud"))
+
+
+def _order_of_embeddings(model: Model) -> tuple[int, int]:
+    known = list(INSTRUCTIONS)
+    name = _base_name(model.name.partition(":")[2])
+    return known.index(name) if name in known else len(known), model.size
+
+
+def memory() -> int:
+    """Bytes of memory in this machine, or of what its container may use."""
+    import psutil
+
+    total = psutil.virtual_memory().total
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            return int(min(total, int(Path(limit).read_text(encoding="ascii"))))
+    return int(total)
+
+
+def open_ollama(settings: Settings) -> Ollama:
+    """The Ollama of the settings, or all of them as one."""
+    return Ollamas(settings) if len(settings.ollama_hosts) > 1 else Ollama(settings)
+
+
+class Ollama:
+    """What the app asks Ollama besides chat and embeddings: is it there, what does it have, pull.
+
+    Every method raises an `EngineError` that says what to do.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.host = settings.ollama_host
+        self._quick = ollama.Client(host=self.host, **client_options(self.host, PROBE_SECONDS))
+        self._slow = ollama.Client(host=self.host, **client_options(self.host, 120.0))
+        self._shown: dict[str, Shown] = {}
+
+    def answers(self) -> bool:
+        """Whether an Ollama answers at the address, within about a second."""
+        try:
+            self._quick.list()
+        except Exception:
+            return False
+        return True
+
+    def _pulled(self) -> dict[str, str]:
+        """The models it has, with the digests of their weights."""
+        try:
+            return {_with_tag(model.model or ""): model.digest or "" for model in self._quick.list().models}
+        except Exception as error:
+            raise engine_error(error, "ollama", self.host) from error
+
+    def models(self) -> list[Model]:
+        """The models it has, with what `/api/tags` and `/api/show` tell of them."""
+        try:
+            found = self._quick.list().models
+        except Exception as error:
+            raise engine_error(error, "ollama", self.host) from error
+        models = []
+        for item in found:
+            name, digest = item.model or "", item.digest or ""
+            if digest not in self._shown:
+                self._shown[digest] = self._show(name)
+            use, window, _ = self._shown[digest]
+            details = item.details
+            told = ", ".join(filter(None, (details.parameter_size, details.quantization_level))) if details else ""
+            models.append(Model(f"ollama:{name.removesuffix(':latest')}", use, item.size or 0, window, told))
+        return sorted(models, key=lambda model: (model.use, model.name))
+
+    def _show(self, name: str) -> Shown:
+        """What `/api/show` tells of a model. An Ollama before 0.6 does not tell what it is for."""
+        try:
+            told = self._slow.show(name)
+        except Exception as error:
+            raise engine_error(error, f"ollama:{name}", self.host) from error
+        abilities = told.capabilities
+        known = _base_name(name) in INSTRUCTIONS or "embed" in name
+        embeds = "embedding" in abilities if abilities else known
+        answers = "completion" in abilities if abilities else not known
+        use = "embeddings" if embeds else "chat" if answers else "other"
+        return Shown(use, _window(told.modelinfo or {}), "thinking" in (abilities or ()))
+
+    def missing(self, names: list[str]) -> list[str]:
+        """Which of `names` are not pulled."""
+        have = self._pulled()
+        return [name for name in names if _with_tag(name) not in have]
+
+    def digest(self, name: str) -> str:
+        """The digest of the weights of `provider:model`; "" where another than Ollama runs it."""
+        provider, _, model = name.partition(":")
+        return self._pulled().get(_with_tag(model), "") if provider == "ollama" else ""
+
+    def window(self, name: str) -> int:
+        """Tokens in the model's context window (`/api/show`, `model_info`, `*.context_length`)."""
+        return self._show(name).window or UNKNOWN_WINDOW
+
+    def thinks(self, name: str) -> bool:
+        """Whether the model can think before it answers; some do so even if they are told not to."""
+        return self._show(name).thinks
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether the model is in memory (`/api/ps`)."""
+        try:
+            return any(_with_tag(model.model or "") == _with_tag(name) for model in self._quick.ps().models)
+        except httpx.TimeoutException:
+            return False  # Ollama answers this only once a load under way is through
+        except Exception:
+            return True  # not worth a word: the chat request itself will tell
+
+    def pull(self, name: str) -> Iterator[tuple[str, int, int]]:
+        """Pull a model; yields (what is done, bytes so far, bytes in all), 0 in all where there are none."""
+        last = ""
+        try:
+            for step in self._slow.pull(name, stream=True):
+                last = step.status or ""
+                yield last, step.completed or 0, step.total or 0
+        except Exception as error:
+            raise engine_error(error, f"ollama:{name}", self.host) from error
+        if last != "success":
+            raise EngineError(f"Pulling {name} ended early (last word: {last or 'none'}). Pull again: it resumes.")
+
+
+class Ollamas(Ollama):
+    """Several Ollamas that are to have the same models; those that do not answer are left out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.host = settings.ollama_host
+        self._each = [Ollama(one) for one in each_address(settings, "ollama")]
+
+    def _there(self) -> list[tuple[Ollama, dict[str, str]]]:
+        """Those that answer, with what they have.
+
+        Raises:
+            EngineError: none does.
+        """
+        found, errors = [], []
+        for ollama_ in self._each:
+            try:
+                found.append((ollama_, ollama_._pulled()))
+            except RagError as error:
+                errors.append(error)
+        if not found:
+            raise errors[0]
+        return found
+
+    @override
+    def answers(self) -> bool:
+        return any(each.answers() for each in self._each)
+
+    @override
+    def models(self) -> list[Model]:
+        return self._there()[0][0].models()
+
+    @override
+    def missing(self, names: list[str]) -> list[str]:
+        have = [pulled for _, pulled in self._there()]
+        return [name for name in names if any(_with_tag(name) not in pulled for pulled in have)]
+
+    @override
+    def digest(self, name: str) -> str:
+        provider, _, model = name.partition(":")
+        if provider != "ollama":
+            return ""
+        found = {pulled[_with_tag(model)] for _, pulled in self._there() if _with_tag(model) in pulled}
+        if len(found) > 1:
+            raise EngineError(
+                f"The Ollamas at {self.host} have different weights of {model}. Pull it anew on each of them."
+            )
+        return next(iter(found), "")
+
+    @override
+    def window(self, name: str) -> int:
+        return min(each.window(name) for each, _ in self._there())
+
+    @override
+    def thinks(self, name: str) -> bool:
+        return any(each.thinks(name) for each, _ in self._there())
+
+    @override
+    def is_loaded(self, name: str) -> bool:
+        return any(each.is_loaded(name) for each in self._each)
+
+    @override
+    def pull(self, name: str) -> Iterator[tuple[str, int, int]]:
+        for each, pulled in self._there():
+            if _with_tag(name) not in pulled:
+                yield from each.pull(name)
+
+
+def each_address(settings: Settings, provider: str) -> list[Settings]:
+    """The settings once for each address of a provider's engine."""
+    if provider == "ollama":
+        return [settings.model_copy(update={"ollama_host": host}) for host in settings.ollama_hosts]
+    if provider == "openai" and settings.base_urls:
+        return [settings.model_copy(update={"base_url": url}) for url in settings.base_urls]
+    return [settings]
+
+
+def client_options(host: str, read_seconds: float) -> dict[str, Any]:
+    """httpx options for an engine's client: limits on every wait, and no proxy on the way to this machine."""
+    hostname = urlsplit(host).hostname or ""
+    try:
+        local = ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        local = hostname == "localhost"
+    connect = min(5.0, read_seconds)
+    timeout = httpx.Timeout(connect=connect, read=read_seconds, write=30.0, pool=30.0)
+    return {"timeout": timeout, "trust_env": not local}
+
+
+def _window(info: Mapping[str, Any]) -> int:
+    """Tokens of context in `model_info`; 0 where it does not tell."""
+    lengths = [value for key, value in info.items() if key.endswith(".context_length")]
+    return int(lengths[0]) if lengths else 0
+
+
+def _with_tag(name: str) -> str:
+    """One name of all those that Ollama takes for a model: `Llama3`, `library/llama3` and `llama3` are the same."""
+    name = name.strip().casefold().removeprefix("registry.ollama.ai/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _base_name(name: str) -> str:
+    """The model's name without registry, owner and tag: `mxbai-embed-large`."""
+    return _with_tag(name).rpartition("/")[2].partition(":")[0]
+
+
+def _told_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set of options within options."""
+    return {
+        name: _told_of(value) if isinstance(value, dict) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _url(client: httpx.AsyncClient, path: str) -> str:
+    return f"{str(client.base_url).rstrip('/')}{path}"
+
+
+CUT_OFF = {"done": True, "done_reason": "length"}
+"""What Ollama says at the end of an answer that is cut off at its longest."""
+
+
+class FittedChatOllama(ChatOllama):
+    """`ChatOllama` that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
+
+    `num_ctx` grows in powers of two from 4096 to `window` and never shrinks, as each change reloads the model. A model
+    is told not to think; one that `can_think` may do so all the same, and has room for it beside `answer_tokens`.
+    """
+
+    window: int
+    answer_tokens: int
+    can_think: bool = False
+    reasoning: bool | str | None = True
+    """So that thinking is told apart from the answer; what is asked of the model is in `_chat_params`."""
+    _has_thought: bool = PrivateAttr(False)
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop, **kwargs)
+        if model := kwargs.get("model"):  # `ChatOllama` tells its tracer its own name (langchain-ollama 1.1.0)
+            params["ls_model_name"] = model
+        return params
+
+    def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        prompt = sum(count_tokens(message.text) + 8 for message in messages)
+        need = prompt + self.answer_tokens
+        if need > self.window:
+            raise PromptTooLong(
+                f"The question needs about {need} tokens with its answer, and {self.model} is used with {self.window}."
+                " Ask a shorter question, or raise RAG_MAX_CONTEXT if the model can do more."
+            )
+        wanted = min(need + THINKING_TOKENS * self._has_thought, self.window)
+        num_ctx = self.num_ctx or SMALLEST_NUM_CTX
+        while num_ctx < wanted:
+            num_ctx *= 2
+        self.num_ctx = min(num_ctx, self.window)
+        params = super()._chat_params(messages, stop, **kwargs)
+        params["think"] = False
+        if self.can_think and self.num_predict is not None:
+            room = max(self.num_predict, self.num_ctx - prompt)
+            params["options"]["num_predict"] = min(self.num_predict + THINKING_TOKENS, room)
+        return params
+
+    async def _acreate_chat_stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
+    ) -> AsyncIterator[Mapping[str, Any] | str]:
+        """What `ChatOllama` makes its chunks of: the parts of the reply, those that came together as one."""
+        body = _told_of(self._chat_params(messages, stop, **kwargs))
+        client = self._async_client._client
+        parts = read_parts(_url(client, "/api/chat"), body, **like(client))
+        written = 0
+        async with aclosing(parts) as stream:  # type: ignore[type-var]
+            async for part in stream:
+                self._has_thought |= bool((part.get("message") or {}).get("thinking"))
+                written += part.pop("tokens", 0)
+                yield part
+                if self.can_think and self.num_predict is not None and written > self.num_predict:
+                    yield {**part, "message": {"role": "assistant", "content": ""}, **CUT_OFF}
+                    return
+
+
+class InstructedOllamaEmbeddings(OllamaEmbeddings):
+    """`OllamaEmbeddings` with the instructions of the model's card, that refuses what Ollama would cut in silence."""
+
+    keep_alive: Any = None
+    """A duration in words, too, which Ollama takes and langchain-ollama 1.1.0 does not."""
+    query_instruction: str = ""
+    document_instruction: str = ""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text.
+
+        Raises:
+            TextTooLong: a text is longer than the model's window.
+            EngineError: Ollama failed.
+        """
+        return self._embed([self.document_instruction + text for text in texts])
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a question."""
+        return self._embed([self.query_instruction + text])[0]
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """The vector of a question. Who is cancelled meanwhile hangs up on Ollama, as a thread could not."""
+        return (await self._aembed([self.query_instruction + text]))[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """As `embed_documents`, for who may be cancelled."""
+        return await self._aembed([self.document_instruction + text for text in texts])
+
+    async def _aembed(self, texts: list[str]) -> list[list[float]]:
+        if not texts:
+            return []
+        assert self._async_client is not None
+        client = self._async_client._client
+        body = {"model": self.model, "input": texts, **_told_of(self._options)}
+        try:
+            reply = await ask(_url(client, "/api/embed"), body, **like(client))
+        except Exception as error:
+            raise self._told(error) from error
+        return self._vectors(reply.get("embeddings") or [], texts)
+
+    def _embed(self, texts: list[str]) -> list[list[float]]:
+        if not texts:
+            return []
+        assert self._client is not None
+        try:
+            reply = self._client.embed(self.model, texts, **self._options)
+        except Exception as error:
+            raise self._told(error) from error
+        return self._vectors(reply.embeddings, texts)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"truncate": False, "options": self._default_params, "keep_alive": self.keep_alive}
+
+    def _told(self, error: Exception) -> RagError:
+        if isinstance(error, ollama.ResponseError) and "exceed" in error.error and "length" in error.error:
+            return TextTooLong(f"A text is longer than the window of {self.model}.")
+        return engine_error(error, f"ollama:{self.model}", str(self.base_url))
+
+    def _vectors(self, found: Sequence[Sequence[float]], texts: list[str]) -> list[list[float]]:
+        if len(found) != len(texts):
+            raise EngineError(f"Ollama sent {len(found)} vectors for {len(texts)} texts. Try again.")
+        return [list(vector) for vector in found]
+
+
+def build_embeddings(name: str, settings: Settings, progress: Progress | None = None) -> Embeddings:
+    """The embeddings called `provider:model`.
+
+    Raises:
+        SettingsError: there is no such provider, or its package is not installed.
+        EngineError: the engine cannot be had now.
+    """
+    provider, _, model = name.partition(":")
+    places = each_address(settings, provider)
+    if len(places) > 1:
+        balance = Balance(name, addresses_of(settings, provider))
+        return BalancedEmbeddings([build_embeddings(name, place) for place in places], balance)
+    if provider == "ollama":
+        query, document = INSTRUCTIONS.get(_base_name(model), ("", ""))
+        return InstructedOllamaEmbeddings(
+            model=model,
+            base_url=settings.ollama_host,
+            keep_alive=_kept_alive(settings),
+            client_kwargs=client_options(settings.ollama_host, 120.0),
+            query_instruction=query,
+            document_instruction=document,
+        )
+    if provider == "embedded":
+        from rag.models.embedded import MiniLMEmbeddings
+
+        return MiniLMEmbeddings(settings.cache_dir, progress)
+    from langchain.embeddings import init_embeddings
+
+    options: dict[str, Any] = {}
+    if provider == "openai" and settings.base_url:
+        options = {**_openai_options(settings), "check_embedding_ctx_length": False}
+    try:
+        return init_embeddings(model, provider=provider, **options)
+    except Exception as error:
+        raise _provider_error("RAG_EMBEDDINGS", name, error) from error
+
+
+def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = None) -> tuple[BaseChatModel, int]:
+    """The chat model called `provider:model`, and the tokens that its prompt and answer may have together.
+
+    `engine` is the running child process of an embedded model.
+
+    Raises:
+        SettingsError: there is no such provider, or its package is not installed.
+        EngineError: the engine cannot be had now.
+    """
+    provider, _, model = name.partition(":")
+    places = each_address(settings, provider)
+    if len(places) > 1:
+        return _balanced_chat(name, settings, places)
+    if provider == "ollama":
+        there = Ollama(settings)
+        window = min(there.window(model), settings.max_context)
+        return _ollama_chat(model, settings, window, there.thinks(model)), window
+    if provider == "embedded":
+        from langchain_openai import ChatOpenAI
+
+        from rag.models.embedded import CONTEXT_WINDOW
+
+        if engine is None or not engine.running:
+            raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
+        return ChatOpenAI(
+            model=model,
+            http_async_client=_dropping_client(),
+            openai_proxy=None,  # the person's OPENAI_PROXY is not for this machine, and not to be had beside a client
+            base_url=f"{engine.url}/v1",
+            api_key=engine.key,  # type: ignore[arg-type]
+            temperature=settings.temperature,
+            max_completion_tokens=settings.max_tokens,
+            max_retries=0,
+            timeout=settings.first_token_timeout + 30,
+            stream_chunk_timeout=None,  # the chain has its own; this one loses who cancels, up to Python 3.11
+            stream_usage=True,
+            use_responses_api=False,
+            stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
+            # So that it writes something after each batch of the prompt, and notices then who has gone: its own look at
+            # the connection comes once a second, and not at all while it reads.
+            extra_body={"repeat_penalty": 1.05, "cache_prompt": True, "return_progress": True},
+        ), CONTEXT_WINDOW
+    from langchain.chat_models import init_chat_model
+
+    options: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+    if provider == "openai":
+        options["stream_chunk_timeout"] = None
+    if provider == "openai" and settings.base_url:
+        options |= {**_openai_options(settings), "max_retries": 0, "use_responses_api": False}
+    try:
+        chat_model = init_chat_model(model, model_provider=provider, **options)
+    except Exception as error:
+        raise _provider_error("RAG_MODEL", name, error) from error
+    window = min(_window_of(chat_model, model, settings), settings.max_context)
+    if provider == "openai":  # models behind this API may think, and their thinking counts as output
+        room = min(THINKING_TOKENS, window // 4)
+        chat_model = chat_model.model_copy(update={"max_tokens": settings.max_tokens + room})
+        window -= room
+    return chat_model, window
+
+
+def _dropping_client() -> httpx.AsyncClient:
+    """A client whose connections are reset when they are let go, so that the engine's next write to one fails.
+
+    After an ordinary end (FIN) the first write still goes through, and only the second one tells.
+    """
+    reset = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport = httpx.AsyncHTTPTransport(socket_options=[reset], limits=httpx.Limits(max_keepalive_connections=0))
+    return httpx.AsyncClient(transport=transport)
+
+
+def _ollama_chat(model: str, settings: Settings, window: int, can_think: bool) -> BaseChatModel:
+    import aiohttp  # noqa: F401  # for `read_parts`: else the first question would hold everybody up for its import
+
+    return FittedChatOllama(
+        model=model,
+        base_url=settings.ollama_host,
+        temperature=settings.temperature,
+        num_predict=settings.max_tokens,
+        window=window,
+        answer_tokens=settings.max_tokens,
+        can_think=can_think,
+        keep_alive=_kept_alive(settings),
+        client_kwargs=client_options(settings.ollama_host, settings.first_token_timeout + 30),
+    )
+
+
+def _kept_alive(settings: Settings) -> Any:
+    """As Ollama has it: a duration in words, or a number of seconds, of which any below 0 is for good."""
+    told = settings.keep_alive
+    return int(told) if re.fullmatch(r"-?\d+", told) else told
+
+
+def addresses_of(settings: Settings, provider: str) -> tuple[str, ...]:
+    """Where a provider's engine is, if the settings say so."""
+    return settings.ollama_hosts if provider == "ollama" else settings.base_urls
+
+
+def _balanced_chat(name: str, settings: Settings, places: list[Settings]) -> tuple[BaseChatModel, int]:
+    """One chat model at several addresses; one that is not there now is taken in by the window of the others."""
+    provider, _, model = name.partition(":")
+    window, can_think = 0, False
+    if provider == "ollama":
+        there = open_ollama(settings)
+        window, can_think = min(there.window(model), settings.max_context), there.thinks(model)
+    models, windows = [], []
+    for place in places:
+        if window:
+            chat_model, own = _ollama_chat(model, place, window, can_think), window
+        else:
+            chat_model, own = build_chat_model(name, place)
+        models.append(chat_model)
+        windows.append(own)
+    patience = settings.first_token_timeout / len(places)
+    balance = Balance(name, addresses_of(settings, provider))
+    return BalancedChat(models=models, balance=balance, patience=patience), min(windows)
+
+
+def _openai_options(settings: Settings) -> dict[str, Any]:
+    import os
+
+    return {"base_url": settings.base_url, "api_key": os.environ.get("OPENAI_API_KEY") or "not-needed"}
+
+
+def _window_of(chat_model: BaseChatModel, model: str, settings: Settings) -> int:
+    """Tokens of context: from LangChain's model profile, else from `/models` of an OpenAI-compatible server."""
+    profile = getattr(chat_model, "profile", None) or {}
+    if window := profile.get("max_input_tokens"):
+        return int(window)
+    if settings.base_url:
+        options = _openai_options(settings)
+        try:
+            reply = httpx.get(
+                f"{settings.base_url.rstrip('/')}/models",
+                headers={"Authorization": f"Bearer {options['api_key']}"},
+                **client_options(settings.base_url, 5.0),
+            )
+            for entry in reply.json().get("data", []):
+                meta = entry.get("meta") or {}
+                window = entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx_train")
+                if window and entry.get("id") == model:
+                    return int(window)
+        except (httpx.HTTPError, ValueError, AttributeError):
+            pass  # the server does not tell; the first question will show whether it is there
+    return UNKNOWN_WINDOW
+
+
+def _provider_error(variable: str, name: str, error: Exception) -> Exception:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return SettingsError(f"{variable}: {name} cannot be used: {lines[0] if lines else type(error).__name__}")

@@ -1,0 +1,238 @@
+"""The models that the app uses: made ready, watched, pulled where they are missing, and listed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+
+from rag.errors import NoSuchModel, RagError, not_pulled
+from rag.models.choose import Model, build_chat_model, build_embeddings, choose_models, embedded_models, open_ollama
+from rag.models.embedded import ChatEngine
+from rag.settings import Settings
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something long under way: `done` of `total` in `unit` (0: not known)."""
+
+    label: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+
+EnginePhase = Literal["loading", "reading"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The chat model that answers: `provider:model`, where it is, and what it does while it is silent.
+
+    `phase` may ask the engine over the network, so it is called in a thread.
+    """
+
+    name: str
+    address: str
+    phase: Callable[[], EnginePhase]
+
+
+class ModelsInUse:
+    """The chat model and the embedding model of the settings, and others that a conversation goes on with."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        work: dict[str, Work],
+        pulled: Callable[[], None],
+        *,
+        chat_model: BaseChatModel | None = None,
+        embeddings: Embeddings | None = None,
+    ) -> None:
+        """What takes long is noted in `work`; `pulled` is called when a model has been pulled.
+
+        A `chat_model` or `embeddings` given here is used as it is, under the name in the settings.
+
+        Raises:
+            SettingsError: a model of LangChain's own packages cannot be used; one line that says why.
+        """
+        self.names = choose_models(settings)
+        self.missing: list[str] = []
+        self._settings = settings
+        self._work = work
+        self._pulled = pulled
+        self._given_embeddings = embeddings
+        self._ollama = open_ollama(settings)
+        self.engine = self._embedded_engine(self.names.chat) if chat_model is None else None
+        self.chat: tuple[BaseChatModel, int] | None = None
+        """The app's own chat model, once it is ready, and the tokens that prompt and answer may have together."""
+        self._given_chat = chat_model
+        self._others: dict[str, tuple[BaseChatModel, int, ChatEngine | None]] = {}
+        self._made_embeddings: dict[str, Embeddings] = {}
+        self._choosing = threading.Lock()
+        local = ("ollama", "embedded")
+        # What LangChain's own packages provide is built at once: a wrong name or a missing package stops the start.
+        if chat_model is None and self.names.chat.partition(":")[0] not in local:
+            self.chat = build_chat_model(self.names.chat, settings)
+        if embeddings is None and self.names.embeddings.partition(":")[0] not in local:
+            self._given_embeddings = build_embeddings(self.names.embeddings, settings)
+
+    def _embedded_engine(self, name: str) -> ChatEngine | None:
+        provider, _, model = name.partition(":")
+        return ChatEngine(model, self._settings.cache_dir) if provider == "embedded" else None
+
+    def start_chat(self) -> None:
+        """Start what the app's own chat model needs: its child process, or a pull.
+
+        Raises:
+            EngineError: it cannot be had; says what to do.
+        """
+        self.need_pulled(self.names.chat)
+        if self.engine:
+            self.engine.start(self.fetching("chat", self.names.chat))
+
+    def build_chat(self) -> tuple[BaseChatModel, int]:
+        """The app's own chat model, ready from now on. Raises as `start_chat`."""
+        if self._given_chat is not None:
+            self.chat = (self._given_chat, self._settings.max_context)
+        else:
+            self.chat = build_chat_model(self.names.chat, self._settings, self.engine)
+        return self.chat
+
+    def check_chat(self) -> None:
+        """See whether the app's own chat model can be asked now, and start an embedded one again.
+
+        Raises as `start_chat`.
+        """
+        if self.engine and not self.engine.running:
+            self.engine.start()
+        if self._given_chat is None:
+            self.need_pulled(self.names.chat)
+
+    def other_chat(self, name: str) -> tuple[BaseChatModel, int]:
+        """Another chat model than the app's own, made ready if need be, and its tokens.
+
+        Raises:
+            NoSuchModel: there is no such chat model here.
+            EngineError: it cannot be had.
+        """
+        with self._choosing:
+            if name not in self._others:
+                names = self.chat_names()
+                if name not in names:
+                    raise NoSuchModel(f"There is no chat model {name}; there is {', '.join(names)}.")
+                engine = self._embedded_engine(name)
+                if engine:
+                    engine.start(self.fetching("chat", name))
+                self._others[name] = (*build_chat_model(name, self._settings, engine), engine)
+            model, window, engine = self._others[name]
+            if engine and not engine.running:
+                engine.start()
+        self.need_pulled(name)
+        return model, window
+
+    def embeddings(self, name: str) -> tuple[Embeddings, str]:
+        """The embeddings called `provider:model`, and the digest of their weights.
+
+        Raises:
+            EngineError: they cannot be had; says what to do.
+        """
+        if self._given_embeddings is not None and name == self.names.embeddings:
+            return self._given_embeddings, ""
+        self.need_pulled(name)
+        if name not in self._made_embeddings:
+            self._made_embeddings[name] = build_embeddings(name, self._settings, self.fetching("index", name))
+        return self._made_embeddings[name], self._ollama.digest(name)
+
+    def need_pulled(self, name: str) -> None:
+        """See that Ollama has a model that it is to run, and pull it where the settings say so.
+
+        Raises:
+            EngineError: it is missing, or Ollama cannot be reached.
+        """
+        provider, _, model = name.partition(":")
+        if provider != "ollama":
+            return
+        if not self._ollama.missing([model]):
+            if model in self.missing:
+                self.missing.remove(model)
+            return
+        if model not in self.missing:
+            self.missing.append(model)
+            if self._settings.pull:
+                for _ in self.pull(model):
+                    pass
+                return
+        raise not_pulled(model, self._settings.ollama_host)
+
+    def pull(self, model: str) -> Iterator[Work]:
+        """Pull a model into Ollama; yields how far it is.
+
+        Raises:
+            EngineError: it could not be pulled.
+        """
+        key = f"pull {model}"
+        try:
+            for status, done, total in self._ollama.pull(model):
+                self._work[key] = Work(f"pulling {model}: {status}", done, total, "bytes")
+                yield self._work[key]
+        finally:
+            self._work.pop(key, None)
+        if model in self.missing:
+            self.missing.remove(model)
+        self._pulled()
+
+    def fetching(self, key: str, name: str) -> Callable[[int, int], None]:
+        """A callback for (bytes, bytes in all) that notes under `key` how far the download of a model is."""
+
+        def progress(done: int, total: int) -> None:
+            loading = Work(f"loading {name}")
+            self._work[key] = loading if done == total else Work(f"downloading {name}", done, total, "bytes")
+
+        return progress
+
+    def listed(self) -> list[Model]:
+        """Every model that there is: Ollama's, the embedded ones, and those in use.
+
+        One of another provider that is in use is among them, with nothing known of it.
+        """
+        try:
+            found = self._ollama.models()
+        except RagError:
+            found = []
+        found += embedded_models()
+        known = {model.name for model in found}
+        for name, use in ((self.names.chat, "chat"), (self.names.embeddings, "embeddings")):
+            if name not in known and name.removesuffix(":latest") not in known:
+                found.append(Model(name, use))
+        return found
+
+    def chat_names(self) -> list[str]:
+        """The names of the models that chat."""
+        return [model.name for model in self.listed() if model.use == "chat"]
+
+    def address(self, name: str) -> str:
+        """Where a model runs, for messages."""
+        provider = name.partition(":")[0]
+        if provider == "ollama":
+            return self._settings.ollama_host
+        return "this machine" if provider == "embedded" else self._settings.base_url or f"{provider}'s own address"
+
+    def engine_of(self, name: str) -> Engine:
+        """The engine of the chat model of that name, or of the app's own for ""."""
+        name = name or self.names.chat
+        return Engine(name, self.address(name), lambda: self._phase(name))
+
+    def _phase(self, name: str) -> EnginePhase:
+        provider, _, model = name.partition(":")
+        return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
+
+    def close(self) -> None:
+        """End the child processes of embedded chat models."""
+        for engine in (self.engine, *(other[2] for other in list(self._others.values()))):
+            if engine:
+                engine.close()

@@ -1,0 +1,237 @@
+"""Source -> documents: what a source stands for, how it is fetched, and by which reader it is read."""
+
+from __future__ import annotations
+
+import bisect
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from langchain_core.documents import Document
+
+from rag.errors import SourceError, SourceRefused
+from rag.settings import Settings
+from rag.sources.fetch import NO_ROOM, Limits, Page, fetch_if_changed
+from rag.sources.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
+from rag.sources.reader import PARSER
+
+GUIDE = "bundled:guide.md"
+"""The guide on LLM agents that comes with the project, as a source."""
+GUIDE_PATH = Path(__file__).parent.parent / "guide.md"
+
+FETCH_LIMITS = Limits(total=60.0, bytes=LARGEST_FILE)
+"""Documents on the web are larger than pages: room for them, and time."""
+
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+CONTENT_TYPES = {
+    "text/html": ".html",
+    "application/xhtml+xml": ".html",
+    "application/pdf": ".pdf",
+    "application/x-pdf": ".pdf",
+    "text/markdown": ".md",
+    "text/x-markdown": ".md",
+    "text/csv": ".csv",
+    "application/csv": ".csv",
+    f"{_OFFICE}.wordprocessingml.document": ".docx",
+    f"{_OFFICE}.presentationml.presentation": ".pptx",
+    f"{_OFFICE}.spreadsheetml.sheet": ".xlsx",
+    "text/tab-separated-values": ".tsv",
+    "application/epub+zip": ".epub",
+    "application/x-ipynb+json": ".ipynb",
+    "text/xml": ".xml",
+    "application/xml": ".xml",
+    "application/yaml": ".yaml",
+    "application/toml": ".toml",
+    "text/x-python": ".py",
+    "text/javascript": ".js",
+    "application/javascript": ".js",
+    "text/x-rst": ".rst",
+}
+"""Ending of the files that are served as this."""
+UNNAMED_TYPES = ("", "application/octet-stream", "binary/octet-stream", "application/force-download")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A source as read. `size` is in bytes; `etag` and `last_modified` are the server's words, where it was fetched."""
+
+    documents: list[Document]
+    kind: str
+    size: int
+    etag: str = ""
+    last_modified: str = ""
+    found_at: str = ""
+
+
+class Known(Protocol):
+    """What a server said of a source when it was fetched, and the address it was found at."""
+
+    @property
+    def etag(self) -> str:
+        """The server's `ETag`, or ""."""
+        ...
+
+    @property
+    def last_modified(self) -> str:
+        """The server's `Last-Modified`, or ""."""
+        ...
+
+    @property
+    def found_at(self) -> str:
+        """The address after redirects, or ""."""
+        ...
+
+
+def is_url(source: str) -> bool:
+    """Whether `source` is an address on the web and not a path."""
+    return bool(re.match(r"(?i)[a-z][a-z0-9+.-]*://", source))
+
+
+def expand_source(source: str) -> list[str]:
+    """The single sources that `source` stands for: itself, or the readable files of a folder and its folders.
+
+    Paths become absolute, so that a file is the same source wherever the app is started.
+
+    Raises:
+        SourceError: there is no such file or folder, or the folder has nothing readable.
+    """
+    if is_url(source) or source == GUIDE:
+        return [source]
+    try:
+        path = Path(source).expanduser().absolute()
+        if path.is_dir():
+            files = sorted(str(file) for file in _files_below(path))
+            if not files:
+                raise SourceRefused(source, f"the folder has no file of a readable type: {READABLE}")
+            return files
+        if path.exists():
+            return [str(path)]
+    except (OSError, RuntimeError, ValueError):  # a name too long, of no known user, with a NUL, a link to itself
+        pass
+    raise SourceRefused(source, "there is no such file or folder")
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    root = folder.resolve()
+    for path in folder.rglob("*"):
+        if path.suffix.lower() not in FILE_TYPES or not path.is_file():  # a link to itself is no file either
+            continue
+        inside = path.resolve().is_relative_to(root)  # a link may not lead out of the folder
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if inside and not hidden:
+            yield path
+
+
+def load_source(
+    source: str, settings: Settings, *, named_at_start: bool, known: Known | None = None, page: Page | None = None
+) -> Loaded | None:
+    """The documents of one source: one for a page or a file, one a page for a PDF, one a slide for a slide show.
+
+    Each has `source`, `title`, `sections` (see `section_at`) and, for pages and slides, `page` (from 1) in its
+    metadata. A source named at start may be on this machine or network; others only on public addresses and those of
+    RAG_ALLOW_HOSTS. `known` is what is indexed of it: None comes back where the server says that it has not changed.
+    `page` is given where it has been fetched already.
+
+    Raises:
+        SourceError: it cannot be read or has no text; says why.
+    """
+    if not is_url(source):
+        return _load_file(source, settings)
+    if page is None:
+        page = fetch_if_changed(
+            source,
+            etag=known.etag if known else "",
+            last_modified=known.last_modified if known else "",
+            found_at=known.found_at if known else "",
+            allow_private=named_at_start,
+            allow_hosts=settings.allow_hosts,
+            limits=FETCH_LIMITS,
+        )
+    return _read_page(source, page, settings) if page else None
+
+
+def section_at(metadata: Mapping[str, Any], start: int) -> tuple[str, str]:
+    """The section ("A > B") and the anchor at a character of a document; both may be "".
+
+    `sections` in a document's metadata is a list of [start, headings from outermost to innermost, anchor], by start.
+    """
+    sections = metadata.get("sections") or []
+    number = bisect.bisect_right(sections, start, key=lambda item: item[0]) - 1
+    if number < 0:
+        return "", ""
+    return " > ".join(sections[number][1]), str(sections[number][2])
+
+
+def _read_page(url: str, page: Page, settings: Settings) -> Loaded:
+    ending = _ending_of_page(page.content_type, page.body, _last_part(url))
+    if not ending:
+        raise SourceError(url, f"its content type is {page.content_type}, which cannot be read; these can: {READABLE}")
+    claimed = f"served as {page.content_type}" if page.content_type else "served without a content type"
+    try:
+        path = _written(page.body, ending)
+    except OSError as error:
+        raise SourceError(url, NO_ROOM) from error
+    try:
+        charset = page.charset or ""
+        job = Job(path, url, ending, claimed, _last_part(url), charset, settings.page_classes)
+        documents = PARSER.parse(job)
+    finally:
+        Path(path).unlink(missing_ok=True)
+    size, headers = len(page.body), page.headers
+    return Loaded(documents, job.kind, size, headers.get("etag", ""), headers.get("last-modified", ""), page.url)
+
+
+def _written(body: bytes, ending: str) -> str:
+    """The path of a temporary file with `body`."""
+    handle, path = tempfile.mkstemp(prefix="rag-", suffix=ending)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(body)
+    except OSError:
+        Path(path).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _ending_of_page(content_type: str, body: bytes, name: str) -> str:
+    """The ending of the files that are read like this page; "" if none is."""
+    by_name = Path(name).suffix.lower()
+    if content_type in UNNAMED_TYPES:
+        if body[:1024].lstrip().startswith(b"%PDF-"):
+            return ".pdf"
+        if body.startswith(b"PK\x03\x04") and by_name in ZIPPED:
+            return by_name
+        return "" if content_type else ".html"
+    if content_type == "text/plain":  # as code hosts serve all text
+        return by_name if FILE_TYPES.get(by_name) in ("Markdown", "code", "notebook", "sheet", "text") else ".txt"
+    return CONTENT_TYPES.get(content_type, "")
+
+
+def _last_part(source: str) -> str:
+    path = urlsplit(source).path if is_url(source) else source.replace("\\", "/")
+    return unquote(path.rstrip("/").rpartition("/")[2]) or source
+
+
+def _load_file(source: str, settings: Settings) -> Loaded:
+    path = GUIDE_PATH if source == GUIDE else Path(source)
+    ending = path.suffix.lower()
+    if ending not in FILE_TYPES:
+        raise SourceError(source, f"files of type {ending or 'without a name'} cannot be read; these can: {READABLE}")
+    try:
+        size = path.stat().st_size
+        if not path.is_file():  # a pipe would never end
+            raise SourceError(source, "the file cannot be read (it is a folder or a device)")
+    except OSError as error:
+        raise SourceError(source, f"the file cannot be read ({error.strerror or error})") from error
+    largest = LARGEST_CONTAINER if ending == ".pdf" or ending in ZIPPED else LARGEST_FILE
+    if size == 0:
+        raise SourceError(source, "the file is empty")
+    if size > largest:
+        raise SourceError(source, f"the file has {size / 2**20:.0f} MiB; at most {largest >> 20} MiB are read")
+    job = Job(str(path.absolute()), source, ending, f"named {ending}", _last_part(str(path)), "", settings.page_classes)
+    return Loaded(PARSER.parse(job), job.kind, size)

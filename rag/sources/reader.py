@@ -1,0 +1,212 @@
+"""The reader: files are parsed in a child process that can be killed, as libraries hang, swell and crash on some.
+
+One child reads one file at a time: a line of JSON in, a line of JSON out. It is started at need and again after a kill,
+ends when idle, and ends with its parent, however that ends, because it reads a pipe that the parent holds open.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from langchain_core.documents import Document
+
+from rag.child import child_command
+from rag.errors import SourceError
+
+if TYPE_CHECKING:
+    from rag.sources.formats import Job
+
+SECONDS = 120.0
+"""Time that one file may take, the start of the child included."""
+MEGABYTES = 1536
+"""MiB of address space that the child may have, where the system can bound it (Linux)."""
+IDLE_SECONDS = 60.0
+MEMORY_CODE = 77
+"""The exit code of a child that ran out of memory."""
+JOBS = 200
+"""Files that a child reads before it ends, to give back the memory that it did not."""
+
+
+class Parser:
+    """The child process and the way to it. Threads may share one: their files are read one after the other."""
+
+    def __init__(
+        self, seconds: float = SECONDS, megabytes: int = MEGABYTES, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self._seconds = seconds
+        self._megabytes = megabytes
+        self._idle_seconds = idle_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._broken_off: subprocess.Popen[bytes] | None = None
+        self._one_at_a_time = threading.RLock()
+        self._idle: threading.Timer | None = None
+        self._jobs = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def parse(self, job: Job) -> list[Document]:
+        """The documents of a file.
+
+        Raises:
+            SourceError: it cannot be read, takes too much time or memory, or ends the child.
+        """
+        with self._one_at_a_time:
+            if self._idle:
+                self._idle.cancel()
+            if self.pid is None or self._jobs >= JOBS:
+                self._end()
+                self._launch()
+            self._jobs += 1
+            try:
+                answer = self._ask(job)
+            finally:
+                self._idle = threading.Timer(self._idle_seconds, self._end_if_idle)
+                self._idle.daemon = True
+                self._idle.start()
+        if "error" in answer:
+            raise SourceError(job.source, answer["error"])
+        return [Document(page_content=text, metadata=metadata) for text, metadata in answer["documents"]]
+
+    def close(self) -> None:
+        """End the child, and with it what it reads; the next file starts another."""
+        process = self._process
+        if process is not None:
+            self._broken_off = process
+            process.kill()  # whoever waits for its answer lets go of the lock then
+            with self._one_at_a_time:
+                self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        self._jobs = 0
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # a job that could not be sent whole
+                    if pipe:
+                        pipe.close()
+
+    def _launch(self) -> None:
+        command, environment = child_command(f"serve({self._megabytes})", "rag.sources.reader")
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**environment, "PYTHONWARNINGS": "ignore"},
+        )
+        atexit.unregister(self.close)
+        atexit.register(self.close)
+
+    def _ask(self, job: Job) -> dict[str, Any]:
+        """The child's answer, or what its silence means."""
+        process = self._process
+        assert process is not None and process.stdin and process.stdout
+        too_slow = threading.Event()
+
+        def give_up() -> None:
+            too_slow.set()
+            process.kill()
+
+        watchdog = threading.Timer(self._seconds, give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except (OSError, ValueError):  # ValueError: closed meanwhile
+            line = b""
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+        if line.endswith(b"\n") and not too_slow.is_set():
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        code = process.wait()  # its end of the pipe is closed: it has ended
+        self._end()
+        if too_slow.is_set():
+            return {"error": f"reading it took more than {self._seconds:g} seconds; split it, or save it anew"}
+        if self._broken_off is process:
+            return {"error": "reading it was broken off"}
+        if code == MEMORY_CODE:
+            return {"error": _too_much_memory(self._megabytes)}
+        return {"error": f"it ended the reader ({_signal_name(code)}); the file is damaged, or needs too much memory"}
+
+    def _end_if_idle(self) -> None:
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                if threading.current_thread() is self._idle:  # no job came in between
+                    self._end()
+            finally:
+                self._one_at_a_time.release()
+
+
+def _signal_name(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"exit code {code}"
+
+
+def _too_much_memory(megabytes: int) -> str:
+    return f"reading it needs more memory than {megabytes} MiB; split it"
+
+
+def serve(megabytes: int) -> None:
+    """The child: read a file for each line of JSON, until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches it too; its parent ends it
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints may not get between the answers
+    sys.stdout = sys.stderr
+    _bound_memory(megabytes)
+    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
+
+    from rag.sources.formats import Job, Unreadable, read
+
+    while True:
+        job = json.loads(jobs.get())
+        try:
+            documents = read(Job(**{**job, "page_classes": tuple(job["page_classes"])}))
+            answer = {"documents": [(item.page_content, item.metadata) for item in documents]}
+            line = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+        except Unreadable as error:
+            line = json.dumps({"error": str(error)}).encode()
+        except MemoryError:
+            os._exit(MEMORY_CODE)  # what is left may be too little to say more
+        answers.write(line + b"\n")
+        answers.flush()
+
+
+def _listen(stdin: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
+    """Pass the jobs on; at their end the parent is gone, and nothing is worth a tidy end."""
+    for line in stdin:
+        jobs.put(line)
+    os._exit(0)
+
+
+def _bound_memory(megabytes: int) -> None:
+    if sys.platform == "linux":  # macOS takes the call and does nothing, Windows has none
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+
+PARSER = Parser()
+"""The one that `rag.sources.loader` uses; it starts no process before the first file."""

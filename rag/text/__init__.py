@@ -1,0 +1,1 @@
+"""Text itself: its sentences, its words, and vectors of its sentences."""
