@@ -49,13 +49,11 @@ class Settings(BaseSettings):
         "auto",
         description="Embeddings as `provider:model`; `auto`: Ollama's mxbai-embed-large or another, else embedded",
     )
-    base_url: str | None = Field(
-        None, description="Address of an OpenAI-compatible server, for `openai:NAME`; several with commas"
-    )
+    base_url: str | None = Field(None, description="Address of an OpenAI-compatible server, for `openai:NAME`")
     ollama_host: str = Field(
         "",
         validation_alias=AliasChoices("RAG_OLLAMA_HOST", "OLLAMA_HOST"),
-        description="Ollama's address, in any form Ollama takes (`OLLAMA_HOST` is honoured too); several with commas",
+        description="Ollama's address, in any form Ollama takes (`OLLAMA_HOST` is honoured too)",
     )
     pull: bool = Field(False, description="Pull missing Ollama models at start")
     sources: Words = Field(
@@ -183,13 +181,14 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not `provider:model`, such as ollama:llama3")
         return value
 
-    @field_validator("base_url")
+    @field_validator("base_url", "ollama_host")
     @classmethod
-    def _http_addresses(cls, value: str | None) -> str | None:
-        each = [cls._http_address(part.strip()) for part in (value or "").split(",")]
-        return ",".join(filter(None, each)) or None
+    def _one_engine(cls, value: str | None) -> str | None:
+        if "," in (value or ""):
+            raise ValueError("is one address; put several engines behind a proxy, as docs/scale.md shows")
+        return value
 
-    @field_validator("chroma_url")
+    @field_validator("base_url", "chroma_url")
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
         try:
@@ -212,7 +211,7 @@ class Settings(BaseSettings):
     @field_validator("ollama_host")
     @classmethod
     def _ollama_address(cls, value: str) -> str:
-        return ",".join(parse_ollama_host(each) for each in value.split(","))
+        return parse_ollama_host(value)
 
     @field_validator("prompt_file")
     @classmethod
@@ -257,16 +256,6 @@ class Settings(BaseSettings):
         if self.rate_limit is not None:
             return self.rate_limit
         return 0 if self.on_loopback else QUESTIONS_A_MINUTE
-
-    @property
-    def ollama_hosts(self) -> tuple[str, ...]:
-        """Ollama's addresses."""
-        return tuple(self.ollama_host.split(","))
-
-    @property
-    def base_urls(self) -> tuple[str, ...]:
-        """The OpenAI-compatible server's addresses."""
-        return tuple((self.base_url or "").split(",")) if self.base_url else ()
 
     @property
     def on_loopback(self) -> bool:

@@ -25,7 +25,7 @@ from rag.library.backup import Backup, write_backup
 from rag.library.shared import SharedFolder, open_folder
 from rag.library.store import LEAST_FREE_DISK, check_index
 from rag.library.work import Library, counted, find_named, told_size
-from rag.models.choose import choose_models, open_ollama
+from rag.models.choose import Ollama, choose_models
 from rag.models.embedded import CHAT_WEIGHTS
 from rag.models.weights import MINILM, MINILM_TOKENIZER, is_whole
 from rag.settings import Settings
@@ -312,7 +312,7 @@ def doctor(settings: Settings) -> int:
         print(f"{'ok' if good else '!!'}  {what}{'' if good or not advice else f'  -> {advice}'}")
 
     names = choose_models(settings)
-    ollama, wanted = open_ollama(settings), names.on_ollama()
+    ollama, wanted = Ollama(settings), names.on_ollama()
     if ollama.answers():
         tell(True, f"Ollama answers at {settings.ollama_host}")
         for model in wanted:
@@ -323,6 +323,8 @@ def doctor(settings: Settings) -> int:
     else:
         print(f"--  Ollama at {settings.ollama_host} does not answer; the embedded models do the work")
     print(f"--  chat model {names.chat}, embeddings {names.embeddings}")
+    for note in names.notes:
+        print(f"--  {note}")
     weights = [CHAT_WEIGHTS[name.partition(":")[2]] for name in (names.chat,) if name.startswith("embedded:")]
     weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
     for item in weights:

@@ -20,7 +20,6 @@ from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from pydantic import PrivateAttr
-from typing_extensions import override
 
 from rag.errors import (
     EngineError,
@@ -30,7 +29,6 @@ from rag.errors import (
     TextTooLong,
     engine_error,
 )
-from rag.models.engines import Balance, BalancedChat, BalancedEmbeddings
 from rag.models.ollama_stream import ask, like, read_parts
 from rag.settings import Settings
 from rag.text.sentences import count_tokens
@@ -120,7 +118,7 @@ def choose_models(settings: Settings) -> ModelNames:
     """
     answered, installed, notes = False, [], []
     if "auto" in (settings.model, settings.embeddings):
-        engine = open_ollama(settings)
+        engine = Ollama(settings)
         answered = engine.answers()
         with suppress(EngineError):  # it went away meanwhile: as if it had not answered
             installed = engine.models() if answered else []
@@ -183,11 +181,6 @@ def memory() -> int:
         with suppress(OSError, ValueError):
             return int(min(total, int(Path(limit).read_text(encoding="ascii"))))
     return int(total)
-
-
-def open_ollama(settings: Settings) -> Ollama:
-    """The Ollama of the settings, or all of them as one."""
-    return Ollamas(settings) if len(settings.ollama_hosts) > 1 else Ollama(settings)
 
 
 class Ollama:
@@ -285,82 +278,6 @@ class Ollama:
             raise engine_error(error, f"ollama:{name}", self.host) from error
         if last != "success":
             raise EngineError(f"Pulling {name} ended early (last word: {last or 'none'}). Pull again: it resumes.")
-
-
-class Ollamas(Ollama):
-    """Several Ollamas that are to have the same models; those that do not answer are left out."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.host = settings.ollama_host
-        self._each = [Ollama(one) for one in each_address(settings, "ollama")]
-
-    def _there(self) -> list[tuple[Ollama, dict[str, str]]]:
-        """Those that answer, with what they have.
-
-        Raises:
-            EngineError: none does.
-        """
-        found, errors = [], []
-        for ollama_ in self._each:
-            try:
-                found.append((ollama_, ollama_._pulled()))
-            except RagError as error:
-                errors.append(error)
-        if not found:
-            raise errors[0]
-        return found
-
-    @override
-    def answers(self) -> bool:
-        return any(each.answers() for each in self._each)
-
-    @override
-    def models(self) -> list[Model]:
-        return self._there()[0][0].models()
-
-    @override
-    def missing(self, names: list[str]) -> list[str]:
-        have = [pulled for _, pulled in self._there()]
-        return [name for name in names if any(_with_tag(name) not in pulled for pulled in have)]
-
-    @override
-    def digest(self, name: str) -> str:
-        provider, _, model = name.partition(":")
-        if provider != "ollama":
-            return ""
-        found = {pulled[_with_tag(model)] for _, pulled in self._there() if _with_tag(model) in pulled}
-        if len(found) > 1:
-            raise EngineError(
-                f"The Ollamas at {self.host} have different weights of {model}. Pull it anew on each of them."
-            )
-        return next(iter(found), "")
-
-    @override
-    def window(self, name: str) -> int:
-        return min(each.window(name) for each, _ in self._there())
-
-    @override
-    def thinks(self, name: str) -> bool:
-        return any(each.thinks(name) for each, _ in self._there())
-
-    @override
-    def is_loaded(self, name: str) -> bool:
-        return any(each.is_loaded(name) for each in self._each)
-
-    @override
-    def pull(self, name: str) -> Iterator[tuple[str, int, int]]:
-        for each, pulled in self._there():
-            if _with_tag(name) not in pulled:
-                yield from each.pull(name)
-
-
-def each_address(settings: Settings, provider: str) -> list[Settings]:
-    """The settings once for each address of a provider's engine."""
-    if provider == "ollama":
-        return [settings.model_copy(update={"ollama_host": host}) for host in settings.ollama_hosts]
-    if provider == "openai" and settings.base_urls:
-        return [settings.model_copy(update={"base_url": url}) for url in settings.base_urls]
-    return [settings]
 
 
 def client_options(host: str, read_seconds: float) -> dict[str, Any]:
@@ -541,10 +458,6 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
         EngineError: the engine cannot be had now.
     """
     provider, _, model = name.partition(":")
-    places = each_address(settings, provider)
-    if len(places) > 1:
-        balance = Balance(name, addresses_of(settings, provider))
-        return BalancedEmbeddings([build_embeddings(name, place) for place in places], balance)
     if provider == "ollama":
         query, document = INSTRUCTIONS.get(_base_name(model), ("", ""))
         return InstructedOllamaEmbeddings(
@@ -580,9 +493,6 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
         EngineError: the engine cannot be had now.
     """
     provider, _, model = name.partition(":")
-    places = each_address(settings, provider)
-    if len(places) > 1:
-        return _balanced_chat(name, settings, places)
     if provider == "ollama":
         there = Ollama(settings)
         window = min(there.window(model), settings.max_context)
@@ -661,31 +571,6 @@ def _kept_alive(settings: Settings) -> Any:
     """As Ollama has it: a duration in words, or a number of seconds, of which any below 0 is for good."""
     told = settings.keep_alive
     return int(told) if re.fullmatch(r"-?\d+", told) else told
-
-
-def addresses_of(settings: Settings, provider: str) -> tuple[str, ...]:
-    """Where a provider's engine is, if the settings say so."""
-    return settings.ollama_hosts if provider == "ollama" else settings.base_urls
-
-
-def _balanced_chat(name: str, settings: Settings, places: list[Settings]) -> tuple[BaseChatModel, int]:
-    """One chat model at several addresses; one that is not there now is taken in by the window of the others."""
-    provider, _, model = name.partition(":")
-    window, can_think = 0, False
-    if provider == "ollama":
-        there = open_ollama(settings)
-        window, can_think = min(there.window(model), settings.max_context), there.thinks(model)
-    models, windows = [], []
-    for place in places:
-        if window:
-            chat_model, own = _ollama_chat(model, place, window, can_think), window
-        else:
-            chat_model, own = build_chat_model(name, place)
-        models.append(chat_model)
-        windows.append(own)
-    patience = settings.first_token_timeout / len(places)
-    balance = Balance(name, addresses_of(settings, provider))
-    return BalancedChat(models=models, balance=balance, patience=patience), min(windows)
 
 
 def _openai_options(settings: Settings) -> dict[str, Any]:

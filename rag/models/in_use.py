@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from rag.errors import NoSuchModel, RagError, not_pulled
-from rag.models.choose import Model, build_chat_model, build_embeddings, choose_models, embedded_models, open_ollama
+from rag.models.choose import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
 from rag.settings import Settings
 
@@ -66,7 +66,7 @@ class ModelsInUse:
         self._work = work
         self._pulled = pulled
         self._given_embeddings = embeddings
-        self._ollama = open_ollama(settings)
+        self._ollama = Ollama(settings)
         self.engine = self._embedded_engine(self.names.chat) if chat_model is None else None
         self.chat: tuple[BaseChatModel, int] | None = None
         """The app's own chat model, once it is ready, and the tokens that prompt and answer may have together."""
