@@ -14,7 +14,8 @@ import pytest
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.errors import AnswerTooLong, EngineError, EngineUnreachable, ModelMissing, TextTooLong
-from rag.models.choose import OLLAMA_DEFAULTS, Ollama, choose_models
+from rag.models.choose import OLLAMA_DEFAULTS, choose_models
+from rag.models.ollama import Ollama
 from tests.conftest import make_settings, wait_until
 from tests.ollama_server import LLAMA3, MXBAI, ModelSpec, OllamaServer, Pullable
 

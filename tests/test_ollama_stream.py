@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from rag.errors import EngineError, EngineStalled, EngineUnreachable, ModelMissing, RagError, engine_error
-from rag.models.choose import FittedChatOllama, client_options
+from rag.models.ollama import FittedChatOllama, client_options
 from rag.models.ollama_stream import merged
 from tests.conftest import wait_until
 from tests.ollama_server import OllamaServer

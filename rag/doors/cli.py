@@ -25,8 +25,9 @@ from rag.library.backup import Backup, write_backup
 from rag.library.shared import SharedFolder, open_folder
 from rag.library.store import LEAST_FREE_DISK, check_index
 from rag.library.work import Library, counted, find_named, told_size
-from rag.models.choose import Ollama, choose_models
+from rag.models.choose import choose_models
 from rag.models.embedded import CHAT_WEIGHTS
+from rag.models.ollama import Ollama
 from rag.models.weights import MINILM, MINILM_TOKENIZER, is_whole
 from rag.settings import Settings
 

@@ -11,8 +11,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from rag.errors import NoSuchModel, RagError, not_pulled
-from rag.models.choose import Model, Ollama, build_chat_model, build_embeddings, choose_models, embedded_models
+from rag.models.choose import build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
+from rag.models.ollama import Model, Ollama
 from rag.settings import Settings
 
 

@@ -18,8 +18,8 @@ from rag.doors.library import REFUSED
 from rag.errors import RagError
 from rag.library.indexes import told_seconds
 from rag.library.work import MOST_PAGES, Entry, Library, counted, told_size
-from rag.models.choose import Model
 from rag.models.in_use import Work
+from rag.models.ollama import Model
 from rag.sources.formats import FILE_TYPES
 from rag.sources.loader import GUIDE, is_url
 
