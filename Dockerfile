@@ -3,11 +3,9 @@ FROM python:3.12-slim AS packages
 
 WORKDIR /app
 COPY requirements.txt .
-# What stands under "The tests" is not needed to run it, but for the MCP server's package.
-RUN sed '/^# The tests/,$d' requirements.txt > app.txt \
-    && grep '^mcp' requirements.txt >> app.txt \
-    && python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --only-binary=:all: -r app.txt
+# With the extra `mcp` of pyproject.toml, so that RAG_MCP works in the image.
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --only-binary=:all: -r requirements.txt "mcp>=2.3,<3"
 
 FROM packages AS weights
 # `embedded` bakes the weights of the embedded models in (120 MB); `none` leaves them to be mounted at /cache.

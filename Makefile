@@ -3,47 +3,51 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
 WORKERS ?= 3
 
 TOOLS := .tools/bin
-COMPILE := pip compile requirements.txt --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate
+COMPILE := pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: run test soak lint format bench setup lock audit browser nginx clean
+.PHONY: run dev test soak lint format bench setup lock audit browser nginx clean
 
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
 # Two phases: many tests at once, then those marked `alone`. Pytest's exit code 5 says that a phase had no test to run
 # (as with ARGS="tests/test_x.py"); 2 to 4 that it was interrupted or could not run: the second phase is not tried then.
-test: setup browser nginx  ## all tests; some of them: ARGS="tests/test_x.py"
+test: dev browser nginx  ## all tests; some of them: ARGS="tests/test_x.py"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not soak and not alone" $(ARGS); many=$$?; \
 	case $$many in 0|1|5) ;; *) exit $$many;; esac; \
 	$(BIN)/python -m pytest -m "alone and not soak" $(ARGS); alone=$$?; \
 	case "$$many $$alone" in "0 0"|"0 5"|"5 0") ;; *) exit 1;; esac
 
-soak: setup browser nginx  ## the long runs: load, kills, faults, replicas and leaving in many rounds (an hour)
+soak: dev browser nginx  ## the long runs: load, kills, faults, replicas and leaving in many rounds (an hour)
 	$(BIN)/python -m pytest -m soak --timeout 1800 -s $(ARGS)
 
-lint: setup  ## formatting, lint, types
+lint: dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 
-format: setup
+format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## what it costs, beside the article's program: ARGS="ws start --quick"; see bench/README.md
+bench: dev  ## what it costs, beside the article's program: ARGS="ws start --quick"; see bench/README.md
 	$(BIN)/python -m bench $(ARGS)
 
-setup: $(READY)  ## the virtual environment
+setup: $(READY)  ## the virtual environment with what the app needs
 
-lock: .tools/.ready  ## requirements.lock from requirements.txt: one version and its hashes for each system
-	$(TOOLS)/uv $(COMPILE) --custom-compile-command "make lock" --quiet -o requirements.lock
+dev: $(DEV)  ## and with what tests and checks need
+
+lock: .tools/.ready  ## the locks from the requirements: one version and its hashes for each system
+	$(TOOLS)/uv $(COMPILE) requirements-dev.txt -o requirements-dev.lock
+	$(TOOLS)/uv $(COMPILE) requirements.txt -c requirements-dev.lock -o requirements.lock
 
 audit: .tools/.ready  ## known vulnerabilities of the locked packages
-	@$(TOOLS)/python .ci/audit.py $(TOOLS)/pip-audit requirements.lock
+	@$(TOOLS)/python .ci/audit.py $(TOOLS)/pip-audit requirements-dev.lock
 
 .tools/.ready:
 	$(PYTHON) -m venv .tools
@@ -57,12 +61,16 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes -r requirements.lock
 	@touch $(READY)
 
-browser: setup  ## a Chromium for the browser tests
+$(DEV): $(READY) requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes -r requirements-dev.lock
+	@touch $(DEV)
+
+browser: dev  ## a Chromium for the browser tests
 	@$(BIN)/python -c 'from tests.browser import find_browser; find_browser()' 2>/dev/null \
 		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) \
 		|| $(BIN)/python -m playwright install chromium
 
-nginx: setup  ## an nginx for the tests of replicas
+nginx: dev  ## an nginx for the tests of replicas
 	@$(BIN)/python -c 'from tests.nginx import find_nginx; find_nginx()' 2>/dev/null \
 		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light) \
 		|| (echo "The tests of replicas need nginx: install your system's package nginx-light" && exit 1)
