@@ -96,6 +96,8 @@ MARK_STOPPED = """
 """
 """After Stop, the note under the answer says that the answer was stopped. The browser writes that, not the server: as
 soon as Stop is pressed, Gradio copies and saves what is shown."""
+SETTLE = "() => new Promise((done) => setTimeout(done, 600))"
+"""An update that was on its way when Stop was pressed may write over the mark: it is set again once that has come."""
 
 log = logging.getLogger("rag.page")
 
@@ -272,7 +274,9 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         save.click(lambda history: conversation_as_markdown(history), face.chatbot, written, **QUIET).then(
             None, written, None, js=SAVE_FILE, **QUIET
         )
-        face.textbox.stop(None, chatbot, chatbot, js=MARK_STOPPED, **QUIET)
+        face.textbox.stop(None, chatbot, chatbot, js=MARK_STOPPED, **QUIET).then(
+            None, None, None, js=SETTLE, **QUIET
+        ).then(None, chatbot, chatbot, js=MARK_STOPPED, **QUIET)
         # Gradio takes the hint out of the box at each question, and does not put it back.
         gr.on(
             [face.saved_conversations.change, face.textbox.stop],
