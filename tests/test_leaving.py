@@ -26,8 +26,8 @@ import httpx
 import pytest
 
 import app as page
-from rag.answers import context
 from rag.assistant import Assistant
+from rag.text import vectors
 from tests.browser import PageInThread
 from tests.conftest import make_settings, wait_until
 from tests.doors import (
@@ -171,7 +171,7 @@ ALL_LEAVING = [*LEAVING, reset_predict, reset_stream, reset_socket, reset_page]
 
 def forget_vectors() -> None:
     """The app remembers a question's vector: here each asking is to be embedded."""
-    context._kept.clear()
+    vectors._kept.clear()
 
 
 def searching(server: OllamaServer) -> Gate:
