@@ -138,6 +138,24 @@ def test_short_lines_are_read_with_what_they_stand_under() -> None:
     }
 
 
+def test_cells_stay_under_their_column_and_short_lines_are_all_kept() -> None:
+    told = telling_sentences(
+        documents(
+            "| | Free | Pro |\n|---|---|---|\n| Storage | 5 GB | 50 GB |\n| Price | | 9 EUR |\n\n"
+            f"{ANSWER}\n\ncat a.txt | grep b\nls | wc\n\n# Ports\n\n- Port 80\n- Port 8080"
+        )
+    )
+    assert list(told) == [
+        "Storage, Free: 5 GB, Pro: 50 GB",
+        "Price, Pro: 9 EUR",
+        ANSWER,
+        "cat a.txt | grep b",
+        "ls | wc",
+        "Port 80",
+        "Port 8080",
+    ]
+
+
 def test_limits_hold() -> None:
     draw = random.Random(2)
     for _ in range(100):

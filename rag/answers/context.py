@@ -63,19 +63,29 @@ def telling_sentences(sources: Sequence[Document]) -> dict[str, str]:
     embedded with the heading above it, and left out where it stands alone and is no more than a heading or a stub.
     """
     found: dict[str, str] = {}
+    lines: set[str] = set()
     for source in sources:
-        for piece, embedded in _pieces_of(split_sentences(source.page_content)):
+        for piece, embedded, is_line in _pieces_of(split_sentences(source.page_content)):
             found.setdefault(piece, embedded)
-    # Passages overlap and begin anywhere: what is part of another sentence is half a sentence.
-    return {one: found[one] for one in found if not any(one in other and one != other for other in found)}
+            if is_line:
+                lines.add(piece)
+    # Passages overlap and begin anywhere: what is part of another sentence is half a sentence. A line that is part of
+    # another line is none: "Port 80" beside "Port 8080".
+    return {
+        one: found[one]
+        for one in found
+        if not any(one in other and one != other and not (one in lines and other in lines) for other in found)
+    }
 
 
-def _pieces_of(sentences: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The sentences and short lines of one passage, each with what is embedded for it."""
+def _pieces_of(sentences: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """The sentences and short lines of one passage: each, what is embedded for it, and whether it is a short line."""
     heading = ""
     columns: list[str] = []
     for number, sentence in enumerate(sentences):
         following = sentences[number + 1] if number + 1 < len(sentences) else ""
+        if "|" not in sentence:
+            columns = []  # the table ends here
         if sentence.startswith("#"):
             heading, columns = sentence.strip("# "), []
         elif _TABLE_RULE.fullmatch(sentence):
@@ -83,20 +93,21 @@ def _pieces_of(sentences: Sequence[str]) -> Iterator[tuple[str, str]]:
         elif "|" in following and _TABLE_RULE.fullmatch(following):
             columns = _cells(sentence)
         elif not _is_short(sentence):
-            yield sentence, sentence
+            yield sentence, sentence, False
         else:
             cells = _cells(sentence) if columns and "|" in sentence else []
             line = _BULLET.sub("", sentence)
             if cells:
-                line = ", ".join(f"{name}: {cell}" for name, cell in zip_longest(columns, cells, fillvalue="") if cell)
+                named = zip_longest(columns, cells, fillvalue="")
+                line = ", ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
             beside = [sentences[number - 1] if number else "", following]
             in_company = any(_is_short(other) and not other.startswith("#") for other in beside if other)
             if line and (in_company or line != sentence or re.search(r"\d|:\s", line)):
-                yield line, f"{heading}: {line}" if heading else line
+                yield line, f"{heading}: {line}" if heading else line, True
 
 
 def _cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip("| ").split("|")]
+    return [cell.strip() for cell in row.strip().removeprefix("|").removesuffix("|").split("|")]
 
 
 def best_sentences(
