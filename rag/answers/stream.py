@@ -173,12 +173,9 @@ class Answers(Runnable[dict[str, Any], Update]):
         """
         if (caller := input.get("caller")) is not None:
             self.rate.check(caller)
-        question = input["question"]
-        async with aclosing(self._watch(self._in_line(input), question)) as updates:
+        async with aclosing(self._watch(self._until_the_end(input), input["question"])) as updates:
             async for update in updates:
                 yield update
-                if self._ending.is_set() and update.phase != "done":
-                    raise Ending("The app was ended meanwhile. Ask again once it runs.")
 
     async def ainvoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any) -> Update:
         """The last update: the whole answer. Raises as `astream`."""
@@ -191,9 +188,19 @@ class Answers(Runnable[dict[str, Any], Update]):
         """As `ainvoke`; not from within an event loop."""
         return asyncio.run(self.ainvoke(input))
 
+    async def _until_the_end(self, given: dict[str, Any]) -> AsyncGenerator[Update, None]:
+        """The updates, until the app ends: a server that goes down waits for its streams, and for no model."""
+        async with aclosing(self._in_line(given)) as updates:
+            async for update in updates:
+                yield update
+                if self._ending.is_set() and update.phase != "done":
+                    raise Ending("The app was ended meanwhile. Ask again once it runs.")
+
     async def _in_line(self, given: dict[str, Any]) -> AsyncGenerator[Update, None]:
         """Wait for a place in line, then answer."""
         question = check_question(given["question"], self._max_question)
+        model = given.get("model") or ""
+        scope, turns = given.get("scope") or (), [_legible_turn(turn) for turn in given.get("history") or ()]
         began = time.monotonic()
         yield Update()
         who = object()
@@ -209,8 +216,6 @@ class Answers(Runnable[dict[str, Any], Update]):
             if not entering.cancel() and not entering.cancelled() and entering.exception() is None:
                 self.line.leave()
             raise
-        model = given.get("model") or ""
-        scope, turns = given.get("scope") or (), [_legible_turn(turn) for turn in given.get("history") or ()]
 
         async def pieces() -> AsyncGenerator[dict[str, Any], None]:
             chain, sources = await self._ready(scope, model)
