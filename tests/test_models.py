@@ -85,6 +85,12 @@ def test_auto_takes_what_is_there(
     assert (pulling.chat, pulling.embeddings) == OLLAMA_DEFAULTS
 
 
+def test_a_model_that_cannot_be_shown_hides_no_other(server: OllamaServer, tmp_path: Path) -> None:
+    server.fail("error", path="/api/show", status=500, times=1)
+    names = choose_models(make_settings(tmp_path, ollama_host=server.url))
+    assert (names.chat, names.embeddings, names.notes) == (*OLLAMA_DEFAULTS, ())
+
+
 def test_names_that_ollama_takes_are_the_same_model(server: OllamaServer, tmp_path: Path) -> None:
     ollama = Ollama(make_settings(tmp_path, ollama_host=server.url))
     names = ["llama3", "Llama3", "library/llama3", "registry.ollama.ai/library/llama3:latest", "llama3:latest"]

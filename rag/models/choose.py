@@ -230,6 +230,8 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     window = min(_window_of(chat_model, model, settings), settings.max_context)
     if provider == "openai":  # models behind this API may think, and their thinking counts as output
         room = min(THINKING_TOKENS, window // 4)
+        if most := (getattr(chat_model, "profile", None) or {}).get("max_output_tokens"):
+            room = max(0, min(room, most - settings.max_tokens))
         chat_model = chat_model.model_copy(update={"max_tokens": settings.max_tokens + room})
         window -= room
     return chat_model, window

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,8 +29,7 @@ from rag.models.ollama_stream import ask, like, read_parts
 from rag.settings import Settings
 from rag.text.sentences import count_tokens
 
-if TYPE_CHECKING:
-    pass
+log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 1.5
 SMALLEST_NUM_CTX = 4096
@@ -108,8 +108,11 @@ class Ollama:
         for item in found:
             name, digest = item.model or "", item.digest or ""
             if digest not in self._shown:
-                self._shown[digest] = self._show(name)
-            use, window, _ = self._shown[digest]
+                try:
+                    self._shown[digest] = self._show(name)
+                except EngineError as error:  # a damaged model does not hide the others
+                    log.warning("%s", error)
+            use, window, _ = self._shown.get(digest) or Shown(_use_by_name(name), 0, False)
             details = item.details
             told = ", ".join(filter(None, (details.parameter_size, details.quantization_level))) if details else ""
             models.append(Model(f"ollama:{name.removesuffix(':latest')}", use, item.size or 0, window, told))
@@ -122,10 +125,9 @@ class Ollama:
         except Exception as error:
             raise engine_error(error, f"ollama:{name}", self.host) from error
         abilities = told.capabilities
-        known = base_name(name) in INSTRUCTIONS or "embed" in name
-        embeds = "embedding" in abilities if abilities else known
-        answers = "completion" in abilities if abilities else not known
-        use = "embeddings" if embeds else "chat" if answers else "other"
+        use = _use_by_name(name)
+        if abilities:
+            use = "embeddings" if "embedding" in abilities else "chat" if "completion" in abilities else "other"
         return Shown(use, _window(told.modelinfo or {}), "thinking" in (abilities or ()))
 
     def missing(self, names: list[str]) -> list[str]:
@@ -166,6 +168,10 @@ class Ollama:
             raise engine_error(error, f"ollama:{name}", self.host) from error
         if last != "success":
             raise EngineError(f"Pulling {name} ended early (last word: {last or 'none'}). Pull again: it resumes.")
+
+
+def _use_by_name(name: str) -> str:
+    return "embeddings" if base_name(name) in INSTRUCTIONS or "embed" in name else "chat"
 
 
 def client_options(host: str, read_seconds: float) -> dict[str, Any]:
