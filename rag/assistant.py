@@ -78,6 +78,7 @@ class Assistant:
         self._chain: RagChain | None = None
         self._retriever: BaseRetriever | None = None
         self._refusal: Refusal | None = None
+        self._linking = threading.Lock()
         self._ingested = False
         self.line = Line(settings.concurrency, settings.queue_size)
         self.metrics = Metrics(self, text=settings.log_text)
@@ -376,6 +377,10 @@ class Assistant:
 
     def _link(self) -> None:
         """Build the retriever once the store is there, and the chain once the chat model is, too."""
+        with self._linking:
+            self._link_now()
+
+    def _link_now(self) -> None:
         if self._store is None or self._alone:
             return
         self._retriever = build_retriever(self._store, self.settings)

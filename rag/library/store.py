@@ -440,6 +440,8 @@ class DataFolder:
                     part.write(block)
             target = self.path / KEPT / digest.hexdigest()[:16] / plain.encode("utf-8", "replace").decode()
             target = Path(replacing) if replacing else target
+            if not replacing and target.exists() and target.read_bytes() != Path(part.name).read_bytes():
+                target = target.parent.with_name(f"{digest.hexdigest()[:16]}-{secrets.token_hex(4)}") / target.name
             target.parent.mkdir(exist_ok=True)
             os.replace(part.name, target)
         except OSError as error:
