@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-import httpx
 import ollama
 import pytest
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
+from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from rag.errors import EngineError, EngineStalled, EngineUnreachable, ModelMissing, RagError, engine_error
-from rag.models.ollama import FittedChatOllama, client_options
+from rag.models.ollama import OllamaChat, OllamaEmbeddings
 from rag.models.ollama_stream import merged
 from tests.conftest import wait_until
-from tests.ollama_server import OllamaServer
+from tests.ollama_server import LLAMA3, OllamaServer
 
 TOKENS = [f"{number} " for number in range(1000)]
 
@@ -29,11 +31,8 @@ def server() -> Iterator[OllamaServer]:
         yield made
 
 
-def model_on(url: str, read_seconds: float = 30.0, **given: Any) -> FittedChatOllama:
-    options = client_options(url, read_seconds)
-    return FittedChatOllama(
-        model="llama3", base_url=url, window=8192, answer_tokens=100, client_kwargs=options, **given
-    )
+def model_on(url: str, read_seconds: float = 30.0, **given: Any) -> OllamaChat:
+    return OllamaChat(model="llama3", base_url=url, window=8192, answer_tokens=100, read_seconds=read_seconds, **given)
 
 
 def line(content: str, done: bool = False, **more: Any) -> dict[str, Any]:
@@ -181,13 +180,125 @@ def test_nobody_there() -> None:
     assert isinstance(engine_error(caught.value, "ollama:llama3", "http://127.0.0.1:9"), EngineUnreachable)
 
 
-class TestStandard(ChatModelUnitTests):
-    """LangChain's own suite for chat models."""
+def test_a_broken_connection_loses_nothing_that_came_before(server: OllamaServer) -> None:
+    """The reader is slow, and the connection breaks while it does something else."""
+
+    async def read() -> str:
+        text = ""
+        try:
+            async with aclosing(model_on(server.url).astream("hello")) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    text += piece.text
+                    await asyncio.sleep(0.2)
+        except Exception as error:
+            assert isinstance(engine_error(error, "ollama:llama3", server.url), EngineError)
+            return text
+        raise AssertionError("no fault")
+
+    server.fail("cut", after=300)
+    assert asyncio.run(read()) == "".join(TOKENS[:300])
+
+
+def test_without_asyncio_it_is_the_same(server: OllamaServer) -> None:
+    pieces = list(model_on(server.url).stream("hello"))
+    assert "".join(piece.text for piece in pieces) == "".join(TOKENS)
+    whole = sum(pieces[1:], pieces[0])
+    assert whole.response_metadata["done_reason"] == "stop"
+    assert whole.usage_metadata and whole.usage_metadata["output_tokens"] == len(TOKENS)
+    answer = model_on(server.url).invoke("hello")
+    assert (answer.text, answer.response_metadata["done_reason"]) == ("".join(TOKENS), "stop")
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_thinking_is_told_apart_and_not_counted(server: OllamaServer, way: str) -> None:
+    server.models["llama3"] = replace(LLAMA3, thinks="always")
+    server.thoughts = ["hm "] * 50
+    model = model_on(server.url, num_predict=20, can_think=True)
+
+    async def read() -> list[AIMessageChunk]:
+        return [piece async for piece in model.astream("hello")]
+
+    pieces = asyncio.run(read()) if way == "astream" else list(model.stream("hello"))
+    whole = sum(pieces[1:], pieces[0])
+    assert whole.additional_kwargs["reasoning_content"] == "hm " * 50
+    assert whole.text.startswith("".join(TOKENS[:21]))  # cut off once it is longer than `num_predict`
+    assert whole.response_metadata["done_reason"] == "length"
+    assert server.requests[-1].body["think"] is False
+
+
+def test_a_key_for_ollama_is_sent(server: OllamaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", "secret")
+    embeddings = OllamaEmbeddings("mxbai-embed-large", server.url)
+    asyncio.run(embeddings.aembed_query("text"))
+    embeddings.embed_query("text")
+    asyncio.run(model_on(server.url).ainvoke("hello"))
+    assert [record.headers["authorization"] for record in server.requests] == ["Bearer secret"] * 3
+
+
+def test_both_ways_of_embedding_ask_the_same(server: OllamaServer) -> None:
+    embeddings = OllamaEmbeddings("mxbai-embed-large", server.url, keep_alive="30m")
+    question = embeddings.embed_query("a plan")
+    assert asyncio.run(embeddings.aembed_query("a plan")) == question
+    text = embeddings.embed_documents(["a plan"])
+    assert asyncio.run(embeddings.aembed_documents(["a plan"])) == text != [question]
+    one, two, three, four = [record.body for record in server.requests]
+    for body in (one, three):
+        body.pop("options", None)
+    assert (one, three) == (two, four)
+    assert two["keep_alive"] == "30m" and two["truncate"] is False
+
+
+CHAT = {"model": "llama3", "base_url": "http://127.0.0.1:9", "window": 8192, "answer_tokens": 100}
+
+
+class TestChatUnit(ChatModelUnitTests):
+    """LangChain's own suite for chat models, without an engine."""
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
-        return FittedChatOllama
+        return OllamaChat
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "llama3", "window": 8192, "answer_tokens": 100, "client_kwargs": {"timeout": httpx.Timeout(5)}}
+        return CHAT
+
+
+class TestChat(ChatModelIntegrationTests):
+    """LangChain's own suite for chat models, over the wire."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, server: OllamaServer) -> None:
+        self.url = server.url
+        server.models["other"] = LLAMA3
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return OllamaChat
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**CHAT, "base_url": getattr(self, "url", CHAT["base_url"])}
+
+    @property
+    def supports_model_override(self) -> bool:
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "other"
+
+
+class TestEmbeddings(EmbeddingsIntegrationTests):
+    """LangChain's own suite for embeddings, over the wire."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, server: OllamaServer) -> None:
+        self.url = server.url
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return OllamaEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        return {"model": "mxbai-embed-large", "base_url": self.url}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 from collections.abc import Sequence
@@ -22,15 +23,14 @@ from rag.models.ollama import (
     INSTRUCTIONS,
     THINKING_TOKENS,
     UNKNOWN_WINDOW,
-    InstructedOllamaEmbeddings,
     Model,
     Ollama,
+    OllamaChat,
+    OllamaEmbeddings,
     base_name,
-    build_ollama_chat,
-    client_options,
-    full_name,
-    kept_alive,
+    with_tag,
 )
+from rag.models.ollama_stream import client_options
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def _choose(installed: Sequence[Model], use: str, answered: bool, settings: Sett
     default, embedded = OLLAMA_DEFAULTS[place], EMBEDDED_DEFAULTS[place]
     if not answered:
         return embedded, []
-    wanted = full_name(default.partition(":")[2])
-    if settings.pull or any(full_name(model.name.partition(":")[2]) == wanted for model in installed):
+    wanted = with_tag(default.partition(":")[2])
+    if settings.pull or any(with_tag(model.name.partition(":")[2]) == wanted for model in installed):
         return default, []
     called = "chat model" if use == "chat" else "embedding model"
     there = [model for model in installed if model.use == use and not _is_remote(model)]
@@ -153,15 +153,7 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
     """
     provider, _, model = name.partition(":")
     if provider == "ollama":
-        query, document = INSTRUCTIONS.get(base_name(model), ("", ""))
-        return InstructedOllamaEmbeddings(
-            model=model,
-            base_url=settings.ollama_host,
-            keep_alive=kept_alive(settings),
-            client_kwargs=client_options(settings.ollama_host, 120.0),
-            query_instruction=query,
-            document_instruction=document,
-        )
+        return OllamaEmbeddings(model, settings.ollama_host, keep_alive=_kept_alive(settings))
     if provider == "embedded":
         from rag.models.embedded import MiniLMEmbeddings
 
@@ -188,9 +180,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     """
     provider, _, model = name.partition(":")
     if provider == "ollama":
-        there = Ollama(settings)
-        window = min(there.window(model), settings.max_context)
-        return build_ollama_chat(model, settings, window, there.thinks(model)), window
+        return _ollama_chat(model, settings)
     if provider == "embedded":
         from langchain_openai import ChatOpenAI
 
@@ -245,6 +235,30 @@ def _dropping_client() -> httpx.AsyncClient:
     reset = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport = httpx.AsyncHTTPTransport(socket_options=[reset], limits=httpx.Limits(max_keepalive_connections=0))
     return httpx.AsyncClient(transport=transport)
+
+
+def _ollama_chat(model: str, settings: Settings) -> tuple[BaseChatModel, int]:
+    import aiohttp  # noqa: F401  # for else the first question would wait for its import
+
+    there = Ollama(settings)
+    window = min(there.window(model), settings.max_context)
+    return OllamaChat(
+        model=model,
+        base_url=settings.ollama_host,
+        temperature=settings.temperature,
+        num_predict=settings.max_tokens,
+        window=window,
+        answer_tokens=settings.max_tokens,
+        can_think=there.thinks(model),
+        keep_alive=_kept_alive(settings),
+        read_seconds=settings.first_token_timeout + 30,
+    ), window
+
+
+def _kept_alive(settings: Settings) -> int | str:
+    """As Ollama has it: a duration in words, or a number of seconds, of which any below 0 is for good."""
+    told = settings.keep_alive
+    return int(told) if re.fullmatch(r"-?\d+", told) else told
 
 
 def _openai_options(settings: Settings) -> dict[str, Any]:

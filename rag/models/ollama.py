@@ -1,31 +1,26 @@
-"""Ollama: what the app asks it, and its chat models and embeddings; the one place that knows its protocol."""
+"""All that knows Ollama: what it has, its chat models and its embeddings, over its public HTTP API."""
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx
 import ollama
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel, LangSmithParams
-from langchain_core.messages import BaseMessage
-from langchain_ollama import ChatOllama, OllamaEmbeddings
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_openai_messages
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
+from typing_extensions import override
 
-from rag.errors import (
-    EngineError,
-    PromptTooLong,
-    RagError,
-    TextTooLong,
-    engine_error,
-)
-from rag.models.ollama_stream import ask, like, read_parts
+from rag.errors import EngineError, PromptTooLong, RagError, TextTooLong, engine_error
+from rag.models.ollama_stream import Part, ask, client_options, connection, merged, read_parts
 from rag.settings import Settings
 from rag.text.sentences import count_tokens
 
@@ -94,7 +89,7 @@ class Ollama:
     def _pulled(self) -> dict[str, str]:
         """The models it has, with the digests of their weights."""
         try:
-            return {full_name(model.model or ""): model.digest or "" for model in self._quick.list().models}
+            return {with_tag(model.model or ""): model.digest or "" for model in self._quick.list().models}
         except Exception as error:
             raise engine_error(error, "ollama", self.host) from error
 
@@ -133,12 +128,12 @@ class Ollama:
     def missing(self, names: list[str]) -> list[str]:
         """Which of `names` are not pulled."""
         have = self._pulled()
-        return [name for name in names if full_name(name) not in have]
+        return [name for name in names if with_tag(name) not in have]
 
     def digest(self, name: str) -> str:
         """The digest of the weights of `provider:model`; "" where another than Ollama runs it."""
         provider, _, model = name.partition(":")
-        return self._pulled().get(full_name(model), "") if provider == "ollama" else ""
+        return self._pulled().get(with_tag(model), "") if provider == "ollama" else ""
 
     def window(self, name: str) -> int:
         """Tokens in the model's context window (`/api/show`, `model_info`, `*.context_length`)."""
@@ -151,7 +146,7 @@ class Ollama:
     def is_loaded(self, name: str) -> bool:
         """Whether the model is in memory (`/api/ps`)."""
         try:
-            return any(full_name(model.model or "") == full_name(name) for model in self._quick.ps().models)
+            return any(with_tag(model.model or "") == with_tag(name) for model in self._quick.ps().models)
         except httpx.TimeoutException:
             return False  # Ollama answers this only once a load under way is through
         except Exception:
@@ -174,25 +169,13 @@ def _use_by_name(name: str) -> str:
     return "embeddings" if base_name(name) in INSTRUCTIONS or "embed" in name else "chat"
 
 
-def client_options(host: str, read_seconds: float) -> dict[str, Any]:
-    """httpx options for an engine's client: limits on every wait, and no proxy on the way to this machine."""
-    hostname = urlsplit(host).hostname or ""
-    try:
-        local = ipaddress.ip_address(hostname).is_loopback
-    except ValueError:
-        local = hostname == "localhost"
-    connect = min(5.0, read_seconds)
-    timeout = httpx.Timeout(connect=connect, read=read_seconds, write=30.0, pool=30.0)
-    return {"timeout": timeout, "trust_env": not local}
-
-
 def _window(info: Mapping[str, Any]) -> int:
     """Tokens of context in `model_info`; 0 where it does not tell."""
     lengths = [value for key, value in info.items() if key.endswith(".context_length")]
     return int(lengths[0]) if lengths else 0
 
 
-def full_name(name: str) -> str:
+def with_tag(name: str) -> str:
     """One name of all those that Ollama takes for a model: `Llama3`, `library/llama3` and `llama3` are the same."""
     name = name.strip().casefold().removeprefix("registry.ollama.ai/").removeprefix("library/")
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
@@ -200,47 +183,67 @@ def full_name(name: str) -> str:
 
 def base_name(name: str) -> str:
     """The model's name without registry, owner and tag: `mxbai-embed-large`."""
-    return full_name(name).rpartition("/")[2].partition(":")[0]
-
-
-def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is set of options within options."""
-    return {
-        name: _without_none(value) if isinstance(value, dict) else value
-        for name, value in given.items()
-        if value is not None
-    }
-
-
-def _url(client: httpx.AsyncClient, path: str) -> str:
-    return f"{str(client.base_url).rstrip('/')}{path}"
+    return with_tag(name).rpartition("/")[2].partition(":")[0]
 
 
 CUT_OFF = {"done": True, "done_reason": "length"}
 """What Ollama says at the end of an answer that is cut off at its longest."""
 
 
-class FittedChatOllama(ChatOllama):
-    """`ChatOllama` that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
+class OllamaChat(BaseChatModel):
+    """A chat model of Ollama that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
 
     `num_ctx` grows in powers of two from 4096 to `window` and never shrinks, as each change reloads the model. A model
     is told not to think; one that `can_think` may do so all the same, and has room for it beside `answer_tokens`.
+    Thinking is in a piece's `additional_kwargs["reasoning_content"]`. Text only: no tools, no images.
     """
 
+    model: str
+    base_url: str
     window: int
+    """Tokens that the prompt and the answer may have together."""
     answer_tokens: int
+    """Tokens kept free for the answer when `num_ctx` is chosen."""
     can_think: bool = False
-    reasoning: bool | str | None = True
-    """So that thinking is told apart from the answer; what is asked of the model is in `_chat_params`."""
+    temperature: float | None = None
+    num_predict: int | None = None
+    """Tokens in an answer, at most; thinking is not counted."""
+    num_ctx: int | None = None
+    keep_alive: int | str | None = None
+    read_seconds: float = 210.0
+    """Longest silence of Ollama before the connection is given up."""
     _has_thought: bool = PrivateAttr(False)
 
+    @property
+    @override
+    def _llm_type(self) -> str:
+        return "chat-ollama"
+
+    @property
+    @override
+    def _identifying_params(self) -> dict[str, Any]:
+        names = ("model", "base_url", "temperature", "num_predict", "num_ctx")
+        return {name: getattr(self, name) for name in names}
+
+    @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop, **kwargs)
-        if model := kwargs.get("model"):  # `ChatOllama` tells its tracer its own name (langchain-ollama 1.1.0)
-            params["ls_model_name"] = model
+        params = LangSmithParams(
+            ls_provider="ollama", ls_model_type="chat", ls_model_name=kwargs.get("model") or self.model
+        )
+        if self.temperature is not None:
+            params["ls_temperature"] = self.temperature
+        if self.num_predict is not None:
+            params["ls_max_tokens"] = self.num_predict
+        if stop:
+            params["ls_stop"] = stop
         return params
 
-    def _chat_params(self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+    def _request(self, messages: list[BaseMessage], stop: list[str] | None, model: str | None = None) -> dict[str, Any]:
+        """The body of `POST /api/chat`; grows `num_ctx` where the prompt needs it.
+
+        Raises:
+            PromptTooLong: the prompt and its answer do not fit `window`.
+        """
         prompt = sum(count_tokens(message.text) + 8 for message in messages)
         need = prompt + self.answer_tokens
         if need > self.window:
@@ -253,39 +256,101 @@ class FittedChatOllama(ChatOllama):
         while num_ctx < wanted:
             num_ctx *= 2
         self.num_ctx = min(num_ctx, self.window)
-        params = super()._chat_params(messages, stop, **kwargs)
-        params["think"] = False
-        if self.can_think and self.num_predict is not None:
-            room = max(self.num_predict, self.num_ctx - prompt)
-            params["options"]["num_predict"] = min(self.num_predict + THINKING_TOKENS, room)
-        return params
+        predict = self.num_predict
+        if self.can_think and predict is not None:
+            predict = min(predict + THINKING_TOKENS, max(predict, self.num_ctx - prompt))
+        options = {"temperature": self.temperature, "num_ctx": self.num_ctx, "num_predict": predict, "stop": stop}
+        body = {
+            "model": model or self.model,
+            "messages": convert_to_openai_messages(messages, text_format="string"),
+            "think": False,
+            "options": {name: value for name, value in options.items() if value is not None},
+        }
+        return body if self.keep_alive is None else {**body, "keep_alive": self.keep_alive}
 
-    async def _acreate_chat_stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
-    ) -> AsyncIterator[Mapping[str, Any] | str]:
-        """What `ChatOllama` makes its chunks of: the parts of the reply, those that came together as one."""
-        body = _without_none(self._chat_params(messages, stop, **kwargs))
-        client = self._async_client._client
-        parts = read_parts(_url(client, "/api/chat"), body, **like(client))
+    def _chunk(self, part: Part) -> ChatGenerationChunk:
+        thinking = (part.get("message") or {}).get("thinking")
+        self._has_thought |= bool(thinking)
+        return as_chunk(part)
+
+    def _is_over(self, written: int) -> bool:
+        """Whether an answer of `written` tokens has to be cut off, since Ollama was given more for thinking."""
+        return self.can_think and self.num_predict is not None and written > self.num_predict
+
+    @override
+    async def _astream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        body = {**self._request(messages, stop, kwargs.get("model")), "stream": True}
         written = 0
-        async with aclosing(parts) as stream:  # type: ignore[type-var]
+        parts = read_parts(f"{self.base_url}/api/chat", body, **connection(self.base_url, self.read_seconds))
+        async with aclosing(parts) as stream:
             async for part in stream:
-                self._has_thought |= bool((part.get("message") or {}).get("thinking"))
                 written += part.pop("tokens", 0)
-                yield part
-                if self.can_think and self.num_predict is not None and written > self.num_predict:
-                    yield {**part, "message": {"role": "assistant", "content": ""}, **CUT_OFF}
+                yield self._chunk(part)
+                if self._is_over(written):
+                    yield as_chunk({**part, "message": {}, **CUT_OFF})
                     return
 
+    @override
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        body = self._request(messages, stop, kwargs.get("model"))
+        written = 0
+        with ollama.Client(self.base_url, **client_options(self.base_url, self.read_seconds)) as client:
+            for line in client.chat(**body, stream=True):
+                for part in merged([line.model_dump(exclude_none=True)]):
+                    written += part.pop("tokens", 0)
+                    yield self._chunk(part)
+                    if self._is_over(written):
+                        yield as_chunk({**part, "message": {}, **CUT_OFF})
+                        return
 
-class InstructedOllamaEmbeddings(OllamaEmbeddings):
-    """`OllamaEmbeddings` with the instructions of the model's card, that refuses what Ollama would cut in silence."""
+    @override
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, **kwargs))
 
-    keep_alive: Any = None
-    """A duration in words, too, which Ollama takes and langchain-ollama 1.1.0 does not."""
-    query_instruction: str = ""
-    document_instruction: str = ""
+    @override
+    async def _agenerate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
 
+
+def as_chunk(part: Part) -> ChatGenerationChunk:
+    """A part of Ollama's reply as LangChain has it; the last one has the reason of the end and the usage."""
+    message = part.get("message") or {}
+    thinking = message.get("thinking")
+    chunk = AIMessageChunk(
+        content=message.get("content") or "", additional_kwargs={"reasoning_content": thinking} if thinking else {}
+    )
+    if not part.get("done"):
+        return ChatGenerationChunk(message=chunk)
+    read, written = part.get("prompt_eval_count"), part.get("eval_count")
+    if read is not None and written is not None:
+        chunk.usage_metadata = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+    told = {name: value for name, value in part.items() if name != "message"}
+    told |= {"model_name": part.get("model"), "model_provider": "ollama"}
+    return ChatGenerationChunk(message=chunk, generation_info=told)
+
+
+class OllamaEmbeddings(Embeddings):
+    """Embeddings of Ollama with the instructions of the model's card; a text that is too long is refused, not cut."""
+
+    def __init__(
+        self, model: str, base_url: str, keep_alive: int | str | None = None, read_seconds: float = 120.0
+    ) -> None:
+        self.model = model
+        self._url = base_url
+        self._query, self._document = INSTRUCTIONS.get(base_name(model), ("", ""))
+        self._keep_alive = keep_alive
+        self._read_seconds = read_seconds
+        self._client = ollama.Client(base_url, **client_options(base_url, read_seconds))
+
+    @override
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector a text.
 
@@ -293,75 +358,50 @@ class InstructedOllamaEmbeddings(OllamaEmbeddings):
             TextTooLong: a text is longer than the model's window.
             EngineError: Ollama failed.
         """
-        return self._embed([self.document_instruction + text for text in texts])
+        return self._embed([self._document + text for text in texts])
 
+    @override
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a question."""
-        return self._embed([self.query_instruction + text])[0]
+        """The vector of a question; raises as `embed_documents`."""
+        return self._embed([self._query + text])[0]
 
-    async def aembed_query(self, text: str) -> list[float]:
-        """The vector of a question. Who is cancelled meanwhile hangs up on Ollama, as a thread could not."""
-        return (await self._aembed([self.query_instruction + text]))[0]
-
+    @override
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """As `embed_documents`, for who may be cancelled."""
-        return await self._aembed([self.document_instruction + text for text in texts])
+        """As `embed_documents`; a cancelled call closes its connection, which a thread could not."""
+        return await self._aembed([self._document + text for text in texts])
 
-    async def _aembed(self, texts: list[str]) -> list[list[float]]:
-        if not texts:
-            return []
-        assert self._async_client is not None
-        client = self._async_client._client
-        body = {"model": self.model, "input": texts, **_without_none(self._options)}
-        try:
-            reply = await ask(_url(client, "/api/embed"), body, **like(client))
-        except Exception as error:
-            raise self._told(error) from error
-        return self._vectors(reply.get("embeddings") or [], texts)
+    @override
+    async def aembed_query(self, text: str) -> list[float]:
+        """As `embed_query`; a cancelled call closes its connection, which a thread could not."""
+        return (await self._aembed([self._query + text]))[0]
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
         if not texts:
             return []
-        assert self._client is not None
         try:
-            reply = self._client.embed(self.model, texts, **self._options)
+            reply = self._client.embed(self.model, texts, truncate=False, keep_alive=self._keep_alive)
         except Exception as error:
-            raise self._told(error) from error
+            raise self._error(error) from error
         return self._vectors(reply.embeddings, texts)
 
-    @property
-    def _options(self) -> dict[str, Any]:
-        return {"truncate": False, "options": self._default_params, "keep_alive": self.keep_alive}
+    async def _aembed(self, texts: list[str]) -> list[list[float]]:
+        if not texts:
+            return []
+        body: dict[str, Any] = {"model": self.model, "input": texts, "truncate": False}
+        if self._keep_alive is not None:
+            body["keep_alive"] = self._keep_alive
+        try:
+            reply = await ask(f"{self._url}/api/embed", body, **connection(self._url, self._read_seconds))
+        except Exception as error:
+            raise self._error(error) from error
+        return self._vectors(reply.get("embeddings") or [], texts)
 
-    def _told(self, error: Exception) -> RagError:
+    def _error(self, error: Exception) -> RagError:
         if isinstance(error, ollama.ResponseError) and "exceed" in error.error and "length" in error.error:
             return TextTooLong(f"A text is longer than the window of {self.model}.")
-        return engine_error(error, f"ollama:{self.model}", str(self.base_url))
+        return engine_error(error, f"ollama:{self.model}", self._url)
 
     def _vectors(self, found: Sequence[Sequence[float]], texts: list[str]) -> list[list[float]]:
         if len(found) != len(texts):
             raise EngineError(f"Ollama sent {len(found)} vectors for {len(texts)} texts. Try again.")
         return [list(vector) for vector in found]
-
-
-def build_ollama_chat(model: str, settings: Settings, window: int, can_think: bool) -> BaseChatModel:
-    """The chat model that Ollama calls `model`; `window` is the tokens of prompt and answer together, at most."""
-    import aiohttp  # noqa: F401  # for `read_parts`: else the first question would hold everybody up for its import
-
-    return FittedChatOllama(
-        model=model,
-        base_url=settings.ollama_host,
-        temperature=settings.temperature,
-        num_predict=settings.max_tokens,
-        window=window,
-        answer_tokens=settings.max_tokens,
-        can_think=can_think,
-        keep_alive=kept_alive(settings),
-        client_kwargs=client_options(settings.ollama_host, settings.first_token_timeout + 30),
-    )
-
-
-def kept_alive(settings: Settings) -> Any:
-    """As Ollama has it: a duration in words, or a number of seconds, of which any below 0 is for good."""
-    told = settings.keep_alive
-    return int(told) if re.fullmatch(r"-?\d+", told) else told

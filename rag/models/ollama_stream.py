@@ -8,12 +8,15 @@ a core busy. aiohttp's parser is in C and hands over all that has come; bench/RE
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
+import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import certifi
 import httpx
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
     import aiohttp
 
 GATHER_SECONDS = 0.04
-"""After a part, for so long more is gathered for the next one; what a reader's eye takes for fluent."""
+"""Pause between two parts, in which more text is gathered; short enough to look fluent."""
+
+MOST_HELD = 2**17
+"""Bytes taken from the connection ahead of the reader, about; a reader that is slower holds Ollama back."""
 
 PLAIN = frozenset({"model", "created_at", "message", "done"})
 PLAIN_MESSAGE = frozenset({"role", "content", "thinking"})
@@ -38,16 +44,29 @@ def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
-def like(client: httpx.AsyncClient) -> dict[str, Any]:
-    """The headers, limits and use of proxies that a client of Ollama's package has."""
-    return {"headers": dict(client.headers), "timeout": client.timeout, "trust_env": client.trust_env}
+def client_options(host: str, read_seconds: float) -> dict[str, Any]:
+    """httpx options for an engine's client: limits on every wait, and no proxy on the way to this machine."""
+    hostname = urlsplit(host).hostname or ""
+    try:
+        local = ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        local = hostname == "localhost"
+    connect = min(5.0, read_seconds)
+    timeout = httpx.Timeout(connect=connect, read=read_seconds, write=30.0, pool=30.0)
+    return {"timeout": timeout, "trust_env": not local}
+
+
+def connection(host: str, read_seconds: float) -> dict[str, Any]:
+    """The same limits and proxies for `ask` and `read_parts`, and the key that Ollama's own client would send."""
+    key = os.environ.get("OLLAMA_API_KEY")
+    return {"headers": {"Authorization": f"Bearer {key}"} if key else {}, **client_options(host, read_seconds)}
 
 
 @asynccontextmanager
 async def _posted(
     url: str, body: Mapping[str, Any], *, headers: Mapping[str, str], timeout: httpx.Timeout, trust_env: bool
 ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-    import aiohttp  # half a second: `rag.models.choose` has it done before the first question
+    import aiohttp  # half a second: `rag.models` imports it before the first question
 
     limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
     async with aiohttp.ClientSession(timeout=limits, trust_env=trust_env, headers=headers) as session:
@@ -57,49 +76,85 @@ async def _posted(
             yield reply
 
 
-async def ask(url: str, body: Mapping[str, Any], **like: Any) -> Part:
-    """The reply to `POST url`, decoded; who is cancelled meanwhile hangs up. Raises as `read_parts`."""
-    async with _posted(url, body, **like) as reply:
+async def ask(url: str, body: Mapping[str, Any], **options: Any) -> Part:
+    """The reply to `POST url`, decoded; a cancelled call closes the connection. Raises as `read_parts`."""
+    async with _posted(url, body, **options) as reply:
         return _checked(json.loads(await reply.read()))
 
 
-async def read_parts(url: str, body: Mapping[str, Any], **like: Any) -> AsyncIterator[Part]:
-    """The lines of the reply to `POST url`, decoded; of those that are only more text, the ones that came together.
+async def read_parts(url: str, body: Mapping[str, Any], **options: Any) -> AsyncGenerator[Part, None]:
+    """The lines of the reply to `POST url`, decoded; lines with nothing but text that came together are one part.
 
-    The first part is there as soon as the first token is; closing the iterator closes the connection, which ends
-    Ollama's work. What is not read waits in the socket, and a full one holds Ollama back. `like` is a client's.
+    The first part comes with the first token. Closing the iterator closes the connection, which ends Ollama's work. A
+    reader that takes no parts holds Ollama back, once `MOST_HELD` and the socket's buffers are full. `options`
+    are those of `connection`.
 
     Raises:
         ollama.ResponseError: Ollama says what is wrong, with a status or in a line.
         aiohttp.ClientError, TimeoutError: the connection failed.
         ValueError, AttributeError: that is not Ollama's protocol.
     """
-    import aiohttp
-
-    loop = asyncio.get_running_loop()
-    async with _posted(url, body, **like) as reply:
+    async with _posted(url, body, **options) as reply, aclosing(_gathered(reply.content)) as blocks:
         rest = b""
-        due = asyncio.Event()
-        reply.content.on_eof(due.set)  # who reads the last token waits for nothing more
-        try:
-            async for block in reply.content.iter_any():
-                came = loop.time()
-                *lines, rest = (rest + block).split(b"\n")
-                for part in merged(map(json.loads, lines)):
-                    yield part
-                if not reply.content.is_eof():
-                    due.clear()
-                    timer = loop.call_at(came + GATHER_SECONDS, due.set)
-                    await due.wait()
-                    timer.cancel()
-        except aiohttp.ClientError:
-            # What came while more was gathered: aiohttp has no other way to it once the connection has failed.
-            *lines, _ = (rest + b"".join(reply.content._buffer)).split(b"\n")
+        async for block in blocks:
+            *lines, rest = (rest + block).split(b"\n")
             for part in merged(map(json.loads, lines)):
                 yield part
-            raise
         if rest:
             yield _checked(json.loads(rest))
+
+
+async def _gathered(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """The bytes of a reply: the first at once, then what came within `GATHER_SECONDS` of the block before.
+
+    A task takes bytes from aiohttp as they come, since aiohttp gives none away once the connection has failed: only
+    what a slow reader leaves there beyond `MOST_HELD` is lost then.
+    """
+    loop = asyncio.get_running_loop()
+    held: list[bytes] = []
+    size = 0
+    news, due, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def read() -> None:
+        nonlocal size
+        while block := await content.readany():
+            held.append(block)
+            size += len(block)
+            news.set()
+            if size >= MOST_HELD:
+                due.set()
+                room.clear()
+                await room.wait()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # asyncio logs an error that nobody has looked at
+        news.set()
+        due.set()  # the last token waits for nothing more
+
+    reading = asyncio.ensure_future(read())
+    reading.add_done_callback(ended)
+    try:
+        while True:
+            await news.wait()
+            if not held:
+                break
+            came = loop.time()
+            block = b"".join(held)
+            held.clear()
+            size = 0
+            if not reading.done():
+                news.clear()
+            room.set()
+            yield block
+            if not reading.done() and size < MOST_HELD:
+                due.clear()
+                timer = loop.call_at(came + GATHER_SECONDS, due.set)
+                await due.wait()
+                timer.cancel()
+        await reading  # raises what ended the connection
+    finally:
+        reading.cancel()
 
 
 def merged(lines: Iterable[Part]) -> Iterator[Part]:
