@@ -6,21 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import FLAGS, find_browser
+from tests.browser import browser
 from tests.conftest import AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 
+__all__ = ["browser"]  # a fixture
+
 WORDS = [f"word{number} " for number in range(400)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,25 +10,19 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from rag.library.work import Entry
 from rag.page.sidebar import show_rows
-from tests.browser import FLAGS, find_browser
+from tests.browser import browser
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
 from tests.files import pdf
 from tests.ollama_server import MXBAI, ModelSpec, OllamaServer, Pullable
 
+__all__ = ["browser"]  # a fixture
+
 MOON = "The moon pulls the sea twice a day on every shore of the bay. " * 4
 CHEESE = "A wheel of cheese from the valley ripens for fourteen months in the cellar. " * 3
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
