@@ -37,7 +37,7 @@ from rag.doors.library import may_change as is_owner
 from rag.doors.mcp import build_mcp_routes
 from rag.doors.openai import build_openai_routes
 from rag.errors import RagError
-from rag.library.work import counted
+from rag.library.library import counted
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
 from rag.page.conversation import OPEN_QUOTE, as_messages, show_answer, show_failure
 from rag.page.export import conversation_as_markdown

@@ -21,7 +21,7 @@ from rag.doors import cli as commands
 from rag.doors.evaluate import as_json, evaluate, load_questions, report, settings_of, table
 from rag.doors.http import done_frame, failure_of
 from rag.errors import EngineUnreachable, RagError, StoreLocked
-from rag.library.work import find_named
+from rag.library.library import find_named
 from rag.settings import Settings, load_settings
 from rag.sources.formats import READABLE
 from rag.sources.loader import is_url

@@ -231,10 +231,10 @@ class _State(Collector):
             yield GaugeMetricFamily(name, text, value)
         library = app.library
         ended = CounterMetricFamily("rag_ingest_sources", "Sources worked through, by outcome", labels=["outcome"])
-        for outcome, many in (library.counts if library else {}).items():
+        for outcome, many in (library.worker.counts if library else {}).items():
             ended.add_metric([outcome], many)
         yield ended
-        embedded = library.embedded if library else 0
+        embedded = library.worker.embedded if library else 0
         yield CounterMetricFamily("rag_ingest_chunks", "Chunks embedded", value=embedded)
         yield GaugeMetricFamily(
             "rag_ingest_waiting", "Sources that wait or are under way", library.left if library else 0

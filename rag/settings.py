@@ -86,9 +86,12 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path(APP_NAME, appauthor=False),
         description="Folder for texts and vector store (default: the user's data folder)",
     )
-    chroma_url: str | None = Field(
+    database_url: str | None = Field(
         None,
-        description="Address of a Chroma server for the library, which replicas share, in place of the data folder",
+        description="PostgreSQL database for the library, which replicas share, in place of a file in the data folder",
+    )
+    chroma_url: str | None = Field(
+        None, description="Address of a Chroma server for the index, in place of the data folder"
     )
     chroma_token: str = Field(
         "",

@@ -10,8 +10,8 @@ from langchain_core.documents import Document
 
 from rag.answers.chain import Course
 from rag.answers.relevance import Judge, beginnings, tell_nothing_found, tell_what_can_be_asked
-from rag.library.server_words import ServerWords
-from rag.library.store import DataFolder, IndexedSource, Store
+from rag.library.index import SearchIndex
+from rag.library.records import IndexedSource
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +19,11 @@ log = logging.getLogger(__name__)
 class Refusal:
     """Decides how each question of one index is answered. For any thread."""
 
-    def __init__(self, store: Store, folder: DataFolder, most: int) -> None:
+    def __init__(self, index: SearchIndex, most: int) -> None:
         """`most` sources are read, from their beginnings, where the library itself is asked about."""
-        self.store = store
-        self._folder = folder
+        self.index = index
         self._most = most
-        self._judge = Judge(store.embeddings, store.engine, store.digest, folder.path)
+        self._judge = Judge(index.embeddings, index.engine, index.weights, index.folder)
 
     def prepare(self) -> None:
         """Measure the embedding model's scale now, so that no question waits for it.
@@ -42,16 +41,13 @@ class Refusal:
         """
         sources: list[Document] = given["sources"]
         scope = given.get("scope")
-        looked: list[IndexedSource] = [item for item in self.store.sources if not scope or item.source in scope]
-        words = self.store.words()
-        if isinstance(words, ServerWords):
-            await asyncio.to_thread(words.learn, given["asked"])  # the judge asks for word by word, and waits for none
-        verdict = await self._judge.tell(given["asked"], sources, words)
+        looked: list[IndexedSource] = [item for item in self.index.sources if not scope or item.source in scope]
+        verdict = await self._judge.tell(given["asked"], sources, self.index.words)
         log.debug("%s: %s", "speaks to the question" if verdict.answers else "does not", verdict.reason)
         if verdict.kind == "greeting":
             return Course([], tell_what_can_be_asked(looked))
         if verdict.kind == "library":
-            found, coverage = await asyncio.to_thread(beginnings, self._folder, looked, self._most)
+            found, coverage = await asyncio.to_thread(beginnings, self.index.records, looked, self._most)
             return Course(found or sources, coverage=coverage)
         if verdict.answers:
             return Course(sources)

@@ -29,7 +29,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.errors import engine_error
-from rag.library.store import DataFolder, IndexedSource
+from rag.library.records import IndexedSource, Records
 from rag.library.words import Words
 from rag.text.language import FUNCTION_WORDS, rarity, stem, surfaces
 from rag.text.sentences import KEPT_TEXTS, split_sentences
@@ -299,14 +299,14 @@ def asks_about_library(question: str) -> bool:
     return bool(_LIBRARY.match(" ".join(question.split())))
 
 
-def beginnings(folder: DataFolder, sources: Sequence[IndexedSource], most: int) -> tuple[list[Document], str]:
+def beginnings(records: Records, sources: Sequence[IndexedSource], most: int) -> tuple[list[Document], str]:
     """The beginnings of the first `most` sources, which are read where the library itself is asked about.
 
     The second part says what was read of how many: "from the beginnings of 2 sources".
     """
     found, cut = [], False
     for source in sources[:most]:
-        record = folder.read(source.source)
+        record = records.read(source.source)
         if record is not None and record.documents:
             text, data = record.documents[0]
             start = len(text) - len(text.lstrip())

@@ -6,19 +6,16 @@ What each step brings was measured on questions of seven kinds (see the README);
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
-from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import ConfigDict
 
 from rag.errors import engine_error
-from rag.library.store import Store
-from rag.library.words import Words
-from rag.settings import Settings
+from rag.library.index import SearchIndex
 from rag.text.vectors import have_vectors, question_vector
 
 if TYPE_CHECKING:
@@ -37,104 +34,48 @@ ALIKE = 0.9
 """Share of words in common from which on two passages are the same."""
 
 
-class HybridRetriever(BaseRetriever):
-    """Dense and lexical search over what the store shows."""
+class Retriever(BaseRetriever):
+    """Finds the passages for a question in one index."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    store: Store
+    index: SearchIndex
     k: int = 4
+    dense: bool = False
+    """The chunks nearest by meaning, as they are: no words, no joining."""
 
     def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        scope: Sequence[str] = (),
-        k: int | None = None,
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, scope: Sequence[str] = ()
     ) -> list[Document]:
         """The `k` best passages, best first. `scope`: of these sources only, if any is given."""
-        index = self.store.words()
-        asked = index.corrected(query)
-        vector = self._vector(asked)
-        most = self.k if k is None else k
-        return self.store.look(lambda hidden: self._find(index, asked, vector, most, scope, hidden))
+        asked = self._corrected(query)
+        try:
+            vector = question_vector(self.index.embeddings, asked)
+        except Exception as error:
+            raise engine_error(error, *self.index.engine) from error
+        return self._find(asked, vector, scope)
 
     async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        scope: Sequence[str] = (),
-        k: int | None = None,
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, scope: Sequence[str] = ()
     ) -> list[Document]:
-        index = await run_in_executor(None, self.store.words)
-        asked = index.corrected(query)
+        asked = await run_in_executor(None, self._corrected, query)
         try:
-            vector = await have_vectors(self.store.embeddings, asked)
+            vector = await have_vectors(self.index.embeddings, asked)
         except Exception as error:
-            raise engine_error(error, *self.store.engine) from error
-        most = self.k if k is None else k
-        return await run_in_executor(
-            None, self.store.look, lambda hidden: self._find(index, asked, vector, most, scope, hidden)
-        )
+            raise engine_error(error, *self.index.engine) from error
+        return await run_in_executor(None, self._find, asked, vector, scope)
 
-    def _vector(self, text: str) -> Vectors:
-        try:
-            return question_vector(self.store.embeddings, text)
-        except Exception as error:
-            raise engine_error(error, *self.store.engine) from error
+    def _corrected(self, query: str) -> str:
+        return query if self.dense else self.index.words.corrected(query)
 
-    def _find(
-        self,
-        index: Words,
-        asked: str,
-        vector: Vectors,
-        most: int,
-        scope: Collection[str],
-        hidden: Collection[str],
-    ) -> list[Document]:
-        """The passages, none of which is of a revision in `hidden`."""
-        chunks = {str(chunk.id): chunk for chunk in self.store.nearest(vector, CANDIDATES, hidden, scope)}
-        by_meaning = list(chunks)
-        by_words, by_windows = index.rankings(asked, CANDIDATES, scope)
-        missing = [row for row in dict.fromkeys(by_words + by_windows) if row not in chunks]
-        chunks |= {str(chunk.id): chunk for chunk in self.store.rows(missing, hidden)}
-        best = [chunks[row] for row in _fused(by_meaning, by_words, by_windows) if row in chunks]
-        firsts = [
-            chunks[ranking[0]] for ranking in (by_meaning, by_words, by_windows) if ranking and ranking[0] in chunks
-        ]
-        return _with_another_source(_passages(best, most), firsts, most)
-
-
-class DenseRetriever(VectorStoreRetriever):
-    """The plain retriever: the chunks that are nearest by meaning."""
-
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, scope: Sequence[str] = (), **more: Any
-    ) -> list[Document]:
-        """The nearest chunks. `scope`: of these sources only, if any is given."""
-        return super()._get_relevant_documents(query, run_manager=run_manager, **_only(scope), **more)
-
-    async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, scope: Sequence[str] = (), **more: Any
-    ) -> list[Document]:
-        return await super()._aget_relevant_documents(query, run_manager=run_manager, **_only(scope), **more)
-
-
-def _only(scope: Sequence[str]) -> dict[str, Any]:
-    return {"filter": {"source": {"$in": list(scope)}}} if scope else {}
-
-
-def build_retriever(store: Store, settings: Settings, k: int | None = None) -> BaseRetriever:
-    """The retriever that the settings name, for `k` passages (the settings' own number if not given)."""
-    k = settings.k if k is None else k
-    if settings.retriever == "dense":
-        if settings.refuse:
-            store.words()  # which tell whether passages speak to a question
-        return DenseRetriever(vectorstore=store.vector_store(), search_kwargs={"k": k})
-    store.words()  # read now, and not at the first question
-    return HybridRetriever(store=store, k=k)
+    def _find(self, asked: str, vector: Vectors, scope: Collection[str]) -> list[Document]:
+        found = self.index.candidates(asked, vector, self.k if self.dense else CANDIDATES, scope)
+        if self.dense:
+            return [found.chunks[row] for row in found.by_meaning[: self.k]]
+        rankings = (found.by_meaning, found.by_words, found.by_windows)
+        best = [found.chunks[row] for row in _fused(*rankings)]
+        firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
+        return _with_another_source(_passages(best, self.k), firsts, self.k)
 
 
 def _fused(*rankings: Sequence[str]) -> list[str]:

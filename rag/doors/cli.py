@@ -22,9 +22,11 @@ from typing_extensions import override
 from rag.assistant import Assistant
 from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
 from rag.library.backup import Backup, write_backup
-from rag.library.shared import SharedFolder, open_folder
-from rag.library.store import LEAST_FREE_DISK, check_index
-from rag.library.work import Library, counted, find_named, told_size
+from rag.library.chroma import FOLDER, check_folder, connect
+from rag.library.database import FILE, open_database
+from rag.library.folder import DataFolder
+from rag.library.library import Library, counted, find_named, told_size
+from rag.library.uploads import LEAST_FREE_DISK
 from rag.models.choose import choose_models
 from rag.models.embedded import CHAT_WEIGHTS
 from rag.models.ollama import Ollama
@@ -111,7 +113,8 @@ class Here(Handle):
 
     @override
     def restore(self, file: Path) -> list[str]:
-        return self._library.restore(Backup(file))
+        backup = Backup(file)
+        return self._library.restore(backup.records(self._assistant.service.records), backup.wanted)
 
     @override
     def cancel(self) -> None:
@@ -273,7 +276,14 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
 
 def backup(settings: Settings, target: Path) -> int:
     """Write the library to a file, whether the app runs or not."""
-    count = write_backup(open_folder(settings), target)
+    path = settings.data_dir / FILE
+    if not settings.database_url and not path.exists():
+        raise StoreError(f"There is no library in {settings.data_dir}. Name its folder with --data-dir.")
+    database = open_database(settings.data_dir, settings.database_url)
+    try:
+        count = write_backup(database, target)
+    finally:
+        database.close()
     size = target.stat().st_size
     print(f"{count} sources are in {target} ({size / 1e6:.1f} MB). Bring them back: python -m rag restore {target}")
     return 0
@@ -331,28 +341,38 @@ def doctor(settings: Settings) -> int:
     for item in weights:
         here = is_whole(settings.cache_dir / item.file, item)
         print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
-    folder = open_folder(settings)
     try:
-        folder.acquire()
-        try:
-            if isinstance(folder, SharedFolder):
-                folder.poll()
-                tell(True, f"the Chroma server at {folder.url} answers")
-                return _end(well)
-            free = shutil.disk_usage(settings.data_dir).free
-            space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
-            tell(free >= LEAST_FREE_DISK, space, "free some space")
-            wrong = folder.lost_bytes() or check_index(folder)
-            tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is built again from the texts")
-        finally:
-            folder.release()
+        _check_library(settings, tell)
     except StoreLocked as error:
         print(f"--  the app is running at {error.url or 'an address not known yet'}")
     except RagError as error:
         tell(False, str(error))
-    return _end(well)
-
-
-def _end(well: bool) -> int:
     print("All is well." if well else "Something is to be done.")
     return 0 if well else 1
+
+
+def _check_library(settings: Settings, tell: Callable[..., None]) -> None:
+    """Look at disk, database and index of a library that no app has open.
+
+    Raises:
+        RagError: one of them cannot be had.
+    """
+    folder = DataFolder(settings.data_dir)
+    folder.acquire()
+    try:
+        free = shutil.disk_usage(settings.data_dir).free
+        space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
+        tell(free >= LEAST_FREE_DISK, space, "free some space")
+        database = open_database(settings.data_dir, settings.database_url)
+        try:
+            tell(True, f"database {database.where}")
+        finally:
+            database.close()
+        if settings.chroma_url:
+            connect(settings)
+            tell(True, f"the Chroma server at {settings.chroma_url} answers")
+        else:
+            wrong = check_folder(settings.data_dir / FOLDER)
+            tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is filled again from the database")
+    finally:
+        folder.release()

@@ -21,6 +21,7 @@ from typing import Any
 from langchain_core.retrievers import BaseRetriever
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from rag.answers.build import asked_with
 from rag.answers.stream import collect
 from rag.assistant import Assistant
 from rag.doors.http import Turn, messages_of
@@ -147,7 +148,7 @@ async def evaluate(
     assistant.start(chat=answers, sources=True)
     try:
         retriever = await assistant.retriever(DEPTH)
-        for source, reason in assistant.failed.items():
+        for source, reason in assistant.service.failed.items():
             log.error("Not in the library: %s (%s)", source, reason)
         outcomes = []
         for question in questions:
@@ -162,14 +163,15 @@ async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Questio
     began = time.monotonic()
     history = messages_of(question.history)
     try:
-        asked = await assistant.asked(question.question, history)
+        own = assistant.models.chat
+        asked = await asked_with(question.question, history, assistant.models.names.chat, own[0] if own else None)
         passages = await retriever.ainvoke(asked)
         retrieval = time.monotonic() - began
         rank = rank_of(question.gold, [item.page_content for item in passages])
     except RagError as error:
         return Outcome(question, 0, time.monotonic() - began, error=str(error))
     if not answers:
-        refused = await assistant.refuses(asked, passages[: assistant.settings.k])
+        refused = await assistant.chains.refuses(asked, passages[: assistant.settings.k])
         return Outcome(question, rank, retrieval, refused=refused)
     update, failure = await collect(assistant.chain.astream({"question": question.question, "history": history}))
     claims = [sentence for sentence in update.grounding or () if sentence.claims]

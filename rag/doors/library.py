@@ -6,16 +6,18 @@ import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from rag.assistant import Assistant
 from rag.doors.http import PlainRoute, failure_of, failures
 from rag.errors import NothingIndexed, RagError, SourceRefused
 from rag.library.backup import Backup
-from rag.library.work import MOST_PAGES, Library
+from rag.library.library import MOST_PAGES, Library
+from rag.library.uploads import is_upload, name_of
 from rag.sources.loader import is_url
 
 SHOWN = {
@@ -122,7 +124,12 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         if request.scope.get("visitor") != "owner":
             told_why = "Only the owner's own command can restore: python -m rag restore FILE"
             return JSONResponse({"error": told_why, "code": "refused"}, 403)
-        return await change(request, lambda: library().restore(Backup(Path(given.file))), 202)
+
+        def bring_back() -> list[str]:
+            backup = Backup(Path(given.file))
+            return library().restore(backup.records(assistant.service.records), backup.wanted)
+
+        return await change(request, bring_back, 202)
 
     @router.post("/library/cancel")
     async def cancel(request: Request) -> Response:
@@ -141,17 +148,18 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         """A file of the library as it is; owners alone get it."""
 
         def found() -> Response:
-            path = Path(source)
-            assistant.folder.at_hand(source)
-            if is_url(source) or source not in {item.source for item in assistant.sources} or not path.is_file():
+            upload, path = is_upload(source), Path(source)
+            there = assistant.service.uploads.has(source) if upload else not is_url(source) and path.is_file()
+            if source not in {item.source for item in assistant.sources} or not there:
                 raise SourceRefused(source, "no file in the library, or not there any more")
-            kind = SHOWN.get(path.suffix.lower())
-            return FileResponse(
-                path,
-                media_type=f"{kind}; charset=utf-8" if kind == "text/plain" else kind or "application/octet-stream",
-                filename=path.name,
-                content_disposition_type="inline" if kind else "attachment",
-            )
+            name = name_of(source) if upload else path.name
+            kind = SHOWN.get(Path(name).suffix.lower())
+            media_type = f"{kind}; charset=utf-8" if kind == "text/plain" else kind or "application/octet-stream"
+            how = "inline" if kind else "attachment"
+            if not upload:
+                return FileResponse(path, media_type=media_type, filename=name, content_disposition_type=how)
+            headers = {"Content-Disposition": f"{how}; filename*=utf-8''{quote(name)}"}
+            return StreamingResponse(assistant.service.uploads.parts(source), media_type=media_type, headers=headers)
 
         return await owner(request, found)
 
@@ -164,7 +172,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         """A source's text as it was read; passages and quotes give their places in it. Owners alone get it."""
 
         def found() -> dict[str, Any]:
-            record = assistant.folder.read(source)
+            record = assistant.service.records.read(source)
             texts = [(text, told) for text, told in record.documents if told.get("page") == page] if record else []
             if not texts:
                 raise SourceRefused(source, "not in the library" if not record else "without such a page")

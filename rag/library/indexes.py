@@ -12,44 +12,30 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
 
 from rag.errors import EngineError, RagError, SourceError, StoreError, TextTooLong
+from rag.library.chroma import ChromaHome
+from rag.library.index import SearchIndex
 from rag.library.ingest import Cancelled, Ingest
-from rag.library.shared import SharedFolder
-from rag.library.shared_store import SharedStore
-from rag.library.store import DataFolder, Store
+from rag.library.queue import LEASE_SECONDS, Queue
+from rag.library.records import Made, Records
+from rag.library.uploads import Uploads
 from rag.settings import Settings
 
 if TYPE_CHECKING:
-    from rag.library.work import Library
+    from rag.library.library import Library
 
 log = logging.getLogger(__name__)
 
+INDEX = "index"
+"""The name under which the database remembers which index answers."""
 SMALL = 400
 """Chunks that are embedded without asking where no other index can answer: less than half a minute on two cores."""
 SAMPLE = 8
 """Texts that are embedded to tell how long all of them will take."""
-
-
-class Made(NamedTuple):
-    """What an index is made with: `provider:model` of the embeddings, characters in a chunk and shared by two."""
-
-    embeddings: str
-    chunk_size: int
-    chunk_overlap: int
-
-
-@dataclass(frozen=True)
-class Index:
-    """One open index."""
-
-    made: Made
-    embeddings: Embeddings
-    store: Store
-    ingest: Ingest
 
 
 @dataclass(frozen=True)
@@ -67,49 +53,52 @@ class Offer:
 
 
 class Indexes:
-    """The indexes of one data folder."""
+    """The indexes of one library."""
 
     def __init__(
         self,
-        folder: DataFolder,
         settings: Settings,
         build: Callable[[str], tuple[Embeddings, str]],
         address: Callable[[str], str],
     ) -> None:
         """`build` makes embeddings and tells their weights' digest; an `EngineError` if they cannot be had."""
-        self.active: Index | None = None
+        self.active: Ingest | None = None
         self.wanted: Made | None = None
         self.offer: Offer | None = None
         self.problem = ""
-        self._folder = folder
         self._settings = settings
         self._build = build
         self._address = address
         self._asked: Made | None = None
         self._configured: Made | None = None
         self._to_offer: Made | None = None
-        self._open: dict[Made, Index] = {}
+        self._records: Records
+        self._home: ChromaHome
+        self._uploads: Uploads
+        self._queue: Queue
+        self._open: dict[Made, Ingest] = {}
         self._opening = threading.RLock()
-        self._beside: Index | None = None
+        self._beside: Ingest | None = None
         self._closing = False
         self._first = self._done = self._now = self._total = 0
-        self._began = 0.0
+        self._began = self._renewed = 0.0
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def start(self, name: str) -> str:
+    def start(self, name: str, records: Records, home: ChromaHome, uploads: Uploads, queue: Queue) -> str:
         """Open the index that is to answer; `name` is the embedding model of the settings. Returns what to note.
 
         Raises:
             EngineError: its embedding model cannot be had.
             StoreError: it would have to be built anew, and nobody has agreed to that; or it cannot be opened.
         """
-        asked = Made(name, self._settings.chunk_size, self._settings.chunk_overlap)
+        self._records, self._home, self._uploads, self._queue = records, home, uploads, queue
+        asked = self.made_with(name)
         kept, digest, before, building = self._remembered()
         if building and self.wanted is None:
             self.wanted = building
         self._asked = self._configured = asked
-        if kept is None or next(self._folder.records(), None) is None:
+        if kept is None or not records.names():
             self._use(self.open(asked))
             return ""
         trouble: RagError | None = None
@@ -119,7 +108,7 @@ class Indexes:
             return ""
         try:
             index = self.open(kept)
-            if index.store.digest == digest:
+            if index.index.weights == digest:
                 if changed and self.wanted is None:
                     self._configured, self._to_offer = before, asked
                 self._use(index)
@@ -132,19 +121,20 @@ class Indexes:
         other = self.wanted or asked
         return self._instead(self.open(other), trouble)
 
-    def _instead(self, index: Index, trouble: RagError) -> str:
+    def _instead(self, index: Ingest, trouble: RagError) -> str:
         """Use an index that is not whole, because the one that is cannot answer: if it is agreed to, or small."""
-        chunks = self._chunks_of(index.ingest.missing())
-        if chunks > SMALL and self.wanted != index.made:
-            self.offer = self.estimate(index.made)
+        made = index.index.made
+        chunks = self._chunks_of(self._missing(index))
+        if chunks > SMALL and self.wanted != made:
+            self.offer = self.estimate(made)
             raise StoreError(
-                f"{trouble} To go on with {index.made.embeddings}, {self.offer}: choose it under Models, or run"
+                f"{trouble} To go on with {made.embeddings}, {self.offer}: choose it under Models, or run"
                 " python -m rag reindex."
             )
         self._use(index)
-        return f"{trouble} The library is indexed with {index.made.embeddings} instead; the old index is kept."
+        return f"{trouble} The library is indexed with {made.embeddings} instead; the old index is kept."
 
-    def open(self, made: Made) -> Index:
+    def open(self, made: Made) -> Ingest:
         """Open an index, made at need.
 
         Raises:
@@ -152,60 +142,53 @@ class Indexes:
             StoreError: it cannot be opened.
         """
         with self._opening:
-            if made in self._open:
-                return self._open[made]
-            embeddings, digest = self._build(made.embeddings)
-            engine = (made.embeddings, self._address(made.embeddings))
-            splitter = (made.chunk_size, made.chunk_overlap)
-            if isinstance(self._folder, SharedFolder):
-                store: Store = SharedStore(self._folder, embeddings, engine, splitter, digest)
-            else:
-                store = Store(self._folder, embeddings, engine, splitter, digest)
-            self._open[made] = Index(made, embeddings, store, Ingest(store, embeddings, self._settings))
+            if made not in self._open:
+                embeddings, weights = self._build(made.embeddings)
+                address = self._address(made.embeddings)
+                index = SearchIndex(self._records, self._home, made, weights, embeddings, address)
+                self._open[made] = Ingest(index, self._uploads, self._settings)
             return self._open[made]
+
+    def _missing(self, index: Ingest) -> list[str]:
+        return self._records.missing(index.index.id)
 
     def _is_whole(self, made: Made) -> bool:
         try:
-            return not self.open(made).ingest.missing()
+            return not self._missing(self.open(made))
         except EngineError:
             return False
 
-    def _use(self, index: Index) -> None:
+    def _use(self, index: Ingest) -> None:
         self.active = index
-        if self.wanted == index.made:
+        if self.wanted == index.index.made:
             self.wanted = None
         self.offer = None
         self._remember()
 
     def _remember(self) -> None:
         assert self.active is not None
-        told: dict[str, Any] = {"answers": self.active.made, "digest": self.active.store.digest}
-        self._folder.remember("index", {**told, "configured": self._configured, "building": self.wanted})
+        told: dict[str, Any] = {"answers": self.active.index.made, "weights": self.active.index.weights}
+        self._records.database.remember(INDEX, {**told, "configured": self._configured, "building": self.wanted})
 
     def _remembered(self) -> tuple[Made | None, str, Made | None, Made | None]:
-        told = self._folder.remembered("index")
-        try:
-            made = [Made(*told[key]) if told.get(key) else None for key in ("answers", "configured", "building")]
-            return made[0], str(told.get("digest", "")), made[1], made[2]
-        except TypeError:
-            return None, "", None, None
+        told = self._records.database.setting(INDEX, {})
+        made = [Made(*told[key]) if told.get(key) else None for key in ("answers", "configured", "building")]
+        return made[0], str(told.get("weights", "")), made[1], made[2]
 
     def follow(self, library: Library) -> bool:
-        """Go over to the index that another replica has built, and that answers now. Returns whether that is so."""
-        kept, digest, *_ = self._remembered()
-        if self.active is None or kept is None or kept == self.active.made or self.wanted is not None:
+        """Go over to the index that another process has built, and that answers now. Returns whether that is so."""
+        kept, weights, _, building = self._remembered()
+        if self.active is None or kept is None:
+            return False
+        self.wanted = building
+        if kept == self.active.index.made:
             return False
         index = self.open(kept)
-        if index.store.digest != digest:
+        if index.index.weights != weights:
             return False
-        library.take_over(index.ingest)
+        library.take_over(index)
         self.active, self.offer, self._to_offer = index, None, None
         return True
-
-    def close(self) -> None:
-        """Let go of every index."""
-        for index in self._open.values():
-            index.store.close()
 
     # -- building beside -----------------------------------------------------------------------------------------
 
@@ -219,11 +202,11 @@ class Indexes:
         Raises:
             RagError: it cannot be had.
         """
-        index = self.open(made)
-        missing = index.ingest.missing()
+        index = self.open(made).index
+        missing = self._records.missing(index.id)
         if not missing:
             return Offer(made, 0, 0.0)
-        record = self._folder.read(missing[0])
+        record = self._records.read(missing[0])
         text = "\n".join(text for text, _ in record.documents) if record else ""
         texts = [text[at : at + made.chunk_size] for at in range(0, len(text), made.chunk_size)][:SAMPLE] or ["x"]
         index.embeddings.embed_documents(texts[:1])  # the first one may load the model
@@ -235,7 +218,7 @@ class Indexes:
     def _chunks_of(self, sources: list[str]) -> int:
         """About how many chunks the records of sources make."""
         step = self._settings.chunk_size - self._settings.chunk_overlap
-        records = (self._folder.read(source) for source in sources)
+        records = (self._records.read(source) for source in sources)
         return sum(1 + len(text) // step for record in records if record for text, _ in record.documents)
 
     def make_offer(self) -> None:
@@ -248,8 +231,8 @@ class Indexes:
             log.warning(
                 "The library is indexed with %s. To go on with %s, %s: choose it under Models, or run python -m rag"
                 " reindex.",
-                self.active.made.embeddings if self.active else "nothing",
-                _difference(made, self.active.made if self.active else made),
+                self.active.index.made.embeddings if self.active else "nothing",
+                _difference(made, self.active.index.made if self.active else made),
                 self.offer,
             )
         except RagError as error:
@@ -264,14 +247,14 @@ class Indexes:
         self._configured = self._asked
         if self.active:
             self._remember()
-        if self._beside and self._beside.made != made:
-            self._beside.ingest.cancelled.set()
+        if self._beside and self._beside.index.made != made:
+            self._beside.cancelled.set()
 
     def end(self) -> None:
         """Stop building, because the app closes."""
         self._closing = True
         if self._beside:
-            self._beside.ingest.cancelled.set()
+            self._beside.cancelled.set()
 
     def build_beside(self, library: Library, tell: Callable[[str, int, int], None]) -> bool:
         """Build what is wanted, and let it take over. Between two sources, the library's own work is done.
@@ -284,47 +267,58 @@ class Indexes:
             RagError: the library's own work failed.
         """
         made = self.wanted
-        if made is None or (self.active and self.active.made == made):
+        if made is None or (self.active and self.active.index.made == made):
             self.wanted = None
             return False
         try:
             index = self.open(made)
         except RagError as error:
             return self._failed(made, error)
+        if not self._queue.take_index(index.index.id):
+            return False  # another process builds it
         self._beside = index
-        index.ingest.cancelled.clear()
-        self._first = self._done = self._now = index.store.chunks
-        self._began = time.monotonic()
-        failed: dict[str, str] = {}
+        index.cancelled.clear()
         try:
-            while todo := [source for source in index.ingest.missing() if source not in failed]:
-                self._total = self._done + self._chunks_of(todo)
-                for source in todo:
-                    if library.busy:
-                        library.work()
-                    if self._closing or self.wanted != made:
-                        raise Cancelled
-                    try:
-                        index.ingest.copy(source, lambda name, done, total: self._note(tell, name, done))
-                    except (TextTooLong, SourceError) as error:
-                        failed[source] = str(error)
-                    except (EngineError, StoreError) as error:
-                        return self._failed(made, error)
-                    self._done = index.store.chunks
+            failed = self._copy_all(index, made, library, tell)
         except Cancelled:
             if self._closing:
                 raise
             return False
+        except (EngineError, StoreError) as error:
+            return self._failed(made, error)
         finally:
             self._beside = None
-        if failed and not index.store.chunks:
+            self._queue.give_back_index(index.index.id)
+        if failed and not index.index.chunks:
             return self._failed(made, EngineError(next(iter(failed.values()))))
-        library.take_over(index.ingest)
-        library.failed |= failed
+        library.take_over(index)
+        for source, reason in failed.items():
+            library.fail(source, reason)
         self.problem = ""
         self._use(index)
         log.info("the library is indexed with %s now", made.embeddings)
         return True
+
+    def _copy_all(
+        self, index: Ingest, made: Made, library: Library, tell: Callable[[str, int, int], None]
+    ) -> dict[str, str]:
+        """Index every source that the index lacks. Returns why some could not be."""
+        self._first = self._done = self._now = index.index.chunks
+        self._began = time.monotonic()
+        failed: dict[str, str] = {}
+        while todo := [source for source in self._missing(index) if source not in failed]:
+            self._total = self._done + self._chunks_of(todo)
+            for source in todo:
+                if library.busy:
+                    library.worker.work()
+                if self._closing or self.wanted != made:
+                    raise Cancelled
+                try:
+                    index.copy(source, lambda name, done, total: self._note(tell, name, done))
+                except (TextTooLong, SourceError) as error:
+                    failed[source] = str(error)
+                self._done = index.index.chunks
+        return failed
 
     def _failed(self, made: Made, error: RagError) -> bool:
         if str(error) != self.problem:
@@ -333,6 +327,9 @@ class Indexes:
         return False
 
     def _note(self, tell: Callable[[str, int, int], None], source: str, done: int) -> None:
+        if time.monotonic() - self._renewed > LEASE_SECONDS / 3:
+            self._queue.renew()
+            self._renewed = time.monotonic()
         self._now = self._done + done
         self._total = max(self._total, self._now)
         tell(source, self._now, self._total)
@@ -348,7 +345,7 @@ class Indexes:
                 building["seconds_left"] = round(left)
         offer = self.offer
         return {
-            "answers": self.active.made._asdict() if self.active else None,
+            "answers": self.active.index.made._asdict() if self.active else None,
             "building": building,
             "offer": {"made": offer.made._asdict(), "told": str(offer)} if offer else None,
             "problem": self.problem,

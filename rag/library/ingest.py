@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
+import numpy as np
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 
 from rag.errors import EngineError, RagError, SourceError, TextTooLong, engine_error
+from rag.library.index import SearchIndex
+from rag.library.records import Record, renamed
 from rag.library.splitter import embedded_text, split_documents, with_digest
-from rag.library.store import Record, Store
+from rag.library.uploads import Uploads, check_space, is_upload
 from rag.settings import Settings
 from rag.sources.fetch import Page
-from rag.sources.loader import load_source
+from rag.sources.loader import Loaded, load_source
 
 log = logging.getLogger(__name__)
 
@@ -40,43 +41,50 @@ class Cancelled(Exception):
 class Ingest:
     """The way of a source into one index."""
 
-    def __init__(self, store: Store, embeddings: Embeddings, settings: Settings) -> None:
-        """Chunks are split as the store's are, whatever the settings say by now."""
-        size, overlap = store.splitter
-        self.store = store
+    def __init__(self, index: SearchIndex, uploads: Uploads, settings: Settings) -> None:
+        """Chunks are split as the index's are, whatever the settings say by now."""
+        _, size, overlap = index.made
+        self.index = index
         self.cancelled = threading.Event()
-        self._embeddings = embeddings
+        self._uploads = uploads
         self._settings = settings.model_copy(update={"chunk_size": size, "chunk_overlap": overlap})
 
+    # -- loading -------------------------------------------------------------------------------------------------
+
     def load(self, source: str, *, named_at_start: bool, page: Page | None = None) -> Record | None:
-        """A source as it is now; None: the server says that it is what is indexed.
+        """A source as it is now; None: the web server says that it has not changed since it was indexed.
 
         `page` is given where it has been fetched already.
 
         Raises:
             SourceError: it cannot be loaded; what was indexed of it before stays.
         """
-        self.store.folder.at_hand(source)
-        old = self.store.folder.read(source)
-        known = old if old and self.store.has(old) else None
+        if is_upload(source):
+            return self._load_upload(source)
+        old = self.index.records.read(source)
+        known = old if old and self.index.source(source) else None
         loaded = load_source(source, self._settings, named_at_start=named_at_start, known=known, page=page)
-        if loaded is None:
-            return None
-        return Record(
-            source,
-            str(loaded.documents[0].metadata.get("title") or source),
-            [(item.page_content, item.metadata) for item in loaded.documents],
-            kind=loaded.kind,
-            size=loaded.size,
-            etag=loaded.etag,
-            last_modified=loaded.last_modified,
-            found_at=loaded.found_at,
-            private=named_at_start,
-        )
+        return _record(source, loaded, private=named_at_start) if loaded else None
+
+    def _load_upload(self, source: str) -> Record:
+        with self._uploads.as_path(source) as path:
+            try:
+                loaded = load_source(str(path), self._settings, named_at_start=True)
+            except SourceError as error:
+                raise type(error)(source, error.reason) from error
+            assert loaded is not None
+            return renamed(_record(str(path), loaded, private=True), source)
+
+    def stored(self, source: str) -> Record | None:
+        """The version that was loaded and is not indexed; else the current one, where this index lacks it."""
+        loaded = self.index.records.read(source, "loaded")
+        return loaded or (None if self.index.source(source) else self.index.records.read(source))
+
+    # -- embedding -----------------------------------------------------------------------------------------------
 
     def chunks_ahead(self, record: Record) -> list[Document]:
-        """The chunks of a source that is new; of any other it depends on what is indexed at its turn."""
-        if self.cancelled.is_set() or self.store.folder.read(record.source) is not None:
+        """The chunks of a source that is new; of any other they depend on what is indexed at its turn."""
+        if self.cancelled.is_set() or self.index.source(record.source):
             return []
         return split_documents(record, self._settings, None, [])
 
@@ -90,82 +98,77 @@ class Ingest:
         except RagError:
             return {}
 
-    def index(self, record: Record, progress: Progress, ahead: Callable[[], Vectors] = dict) -> int:
-        """Index what was loaded unless exactly this is indexed already. Returns the chunks embedded.
+    def run(self, record: Record, progress: Progress, ahead: Callable[[], Vectors] = dict, *, holder: str = "") -> int:
+        """Index a version, which is kept in the database from here on. Returns the chunks embedded.
 
-        `ahead` gives vectors of it by digest, those of `embed_ahead`, as soon as there are any.
+        Nothing is embedded where the current version has the same documents and is indexed. `ahead` gives vectors by
+        digest, those of `embed_ahead`, as soon as there are any. `holder`: as `Records.publish` has it.
 
         Raises:
-            EngineError: the embedding model failed; the next start finishes it. What was indexed before stays.
+            EngineError: the embedding model failed; what was indexed before stays.
             StoreError: it cannot be stored.
+            Cancelled: `cancelled` was set.
         """
-        if self.store.has(record):
-            self.store.update(record)
-            return 0
-        self.store.folder.check_space()
-        self.store.folder.write_unfinished(record)
-        return self._index(record, progress, ahead())
-
-    def missing(self) -> list[str]:
-        """The sources whose records are whole and not in the index: those of another index."""
-        return self.store.missing()
+        records = self.index.records
+        current = records.read(record.source)
+        same = current is not None and current.digest == record.digest
+        if same:
+            self.index.update(record)
+            if self.index.source(record.source):
+                return 0
+        check_space(self.index.folder)
+        if not same:
+            records.write_loaded(record, holder)
+        return self._index(record, current, progress, ahead(), holder=holder, new=not same)
 
     def copy(self, source: str, progress: Progress) -> int:
-        """Index a source from its record, which another index may answer from. Returns the chunks embedded.
+        """Index the current version of a source that another index has. Returns the chunks embedded.
 
         Raises:
-            RagError: as `index`.
+            RagError: as `run`.
         """
-        record = self.store.folder.read(source)
-        if record is None or self.store.has(record):
+        record = self.index.records.read(source)
+        if record is None or self.index.source(source):
             return 0
-        self.store.folder.check_space()
-        return self._index(record, progress, {}, finish=False)
+        check_space(self.index.folder)
+        return self._index(record, None, progress, {}, new=False)
 
-    def unfinished(self) -> list[str]:
-        """The sources that are loaded and not whole in the index: after a kill, a rebuild, an engine that failed."""
-        return list(dict.fromkeys(self.store.folder.unfinished() + self.missing()))
-
-    def resume(self, source: str, progress: Progress) -> int:
-        """Finish the indexing of a source that is loaded. Returns the chunks embedded.
-
-        Raises:
-            RagError: as `index`.
-        """
-        record = self.store.folder.read(source, unfinished=True)
-        return self._index(record, progress, {}) if record else self.copy(source, progress)
-
-    def _index(self, record: Record, progress: Progress, ahead: Vectors, *, finish: bool = True) -> int:
-        """Write a revision's rows, hidden, then let it take over. Returns the chunks embedded."""
-        rows = self.store.rows_of(record.source)
-        chunks = split_documents(record, self._settings, self.store.folder.read(record.source), rows.current)
+    def _index(
+        self, record: Record, old: Record | None, progress: Progress, ahead: Vectors, *, new: bool, holder: str = ""
+    ) -> int:
+        """Write a revision, unseen, then let it take over. Returns the chunks embedded."""
+        before = self.index.source(record.source)
+        current = self.index.records.chunks_of(before.revision) if before else []
+        chunks = split_documents(record, self._settings, old if before else None, current)
         if not chunks:
             raise SourceError(record.source, "there is no text in it")
-        revision = self.store.begin(record)
+        digests = [chunk.metadata["digest"] for chunk in chunks]
+        known = self.index.records.vectors(self.index.model, digests)
+        revision = self.index.begin(record.source)
         progress(record.source, 0, len(chunks))
         embedded = number = 0
-        for start in range(0, len(chunks), BATCH):
-            if self.cancelled.is_set():
+        try:
+            for start in range(0, len(chunks), BATCH):
+                if self.cancelled.is_set():
+                    raise Cancelled
+                batch = chunks[start : start + BATCH]
+                fresh = [chunk for chunk in batch if chunk.metadata["digest"] not in known]
+                pieces = {id(chunk): [chunk] for chunk in batch}
+                pieces |= {id(chunk): [] for chunk in fresh}
+                for piece, vector, chunk in _found(fresh, ahead) or self._embed(fresh):
+                    pieces[id(chunk)].append(piece)
+                    known[piece.metadata["digest"]] = np.asarray(vector, np.float32)
+                    embedded += 1
+                ready = [piece for chunk in batch for piece in pieces[id(chunk)]]
+                for piece in ready:
+                    piece.metadata["number"] = number
+                    number += 1
+                self.index.write(revision, record.source, ready, known)
+                progress(record.source, min(start + BATCH, len(chunks)), len(chunks))
+            if not self.index.publish(revision, record, holder=holder, new=new):
                 raise Cancelled
-            batch = chunks[start : start + BATCH]
-            fresh = [chunk for chunk in batch if chunk.metadata["digest"] not in rows.vectors]
-            vectors: dict[int, list[tuple[Document, Any]]]
-            vectors = {id(chunk): [(chunk, rows.vectors.get(chunk.metadata["digest"]))] for chunk in batch}
-            vectors |= {id(chunk): [] for chunk in fresh}
-            for piece, vector, chunk in _found(fresh, ahead) or self._embed(fresh):
-                vectors[id(chunk)].append((piece, vector))
-                rows.vectors[piece.metadata["digest"]] = vector
-                embedded += 1
-            ready = [pair for chunk in batch for pair in vectors[id(chunk)]]
-            for piece, _ in ready:
-                piece.metadata["number"] = number
-                number += 1
-            if start + BATCH >= len(chunks):
-                ready[-1][0].metadata["last"] = True
-            self.store.add(revision, [piece for piece, _ in ready], [vector for _, vector in ready])
-            progress(record.source, min(start + BATCH, len(chunks)), len(chunks))
-        if not self.store.swap(record, number, finish=finish):
-            self.store.discard(revision)
+        finally:
+            self.index.end(revision)
         return embedded
 
     def _embed(self, chunks: Sequence[Document]) -> Iterator[Embedded]:
@@ -173,7 +176,7 @@ class Ingest:
         if not chunks:
             return
         try:
-            vectors = self._embeddings.embed_documents([embedded_text(chunk) for chunk in chunks])
+            vectors = self.index.embeddings.embed_documents([embedded_text(chunk) for chunk in chunks])
         except TextTooLong:
             if len(chunks) > 1:
                 middle = len(chunks) // 2
@@ -185,12 +188,26 @@ class Ingest:
                     yield smaller, vector, chunks[0]
             return
         except Exception as error:
-            raise engine_error(error, *self.store.engine) from error
+            raise engine_error(error, *self.index.engine) from error
         if len(vectors) != len(chunks):
             raise EngineError(
-                f"{self.store.engine[0]} gave {len(vectors)} vectors for {len(chunks)} texts; nothing was stored."
+                f"{self.index.engine[0]} gave {len(vectors)} vectors for {len(chunks)} texts; nothing was stored."
             )
         yield from zip(chunks, vectors, chunks, strict=True)
+
+
+def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
+    return Record(
+        source,
+        str(loaded.documents[0].metadata.get("title") or source),
+        [(item.page_content, item.metadata) for item in loaded.documents],
+        kind=loaded.kind,
+        size=loaded.size,
+        etag=loaded.etag,
+        last_modified=loaded.last_modified,
+        found_at=loaded.found_at,
+        private=private,
+    )
 
 
 def _found(chunks: Sequence[Document], vectors: Vectors) -> list[Embedded]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.library.store import Record
+from rag.library.records import Record
 from rag.settings import Settings
 from rag.sources.loader import section_at
 

@@ -1,80 +1,77 @@
-"""Words -> chunks: BM25 over what the store shows, in memory, in step with every source that comes or goes.
+"""Words -> chunks: BM25 over what questions may see, on disk, in step with the database by the number of its changes.
 
-tantivy counts and ranks; what a word is, is told here. It takes a change of any number of chunks as one, and a question
-reads the state that it began with and waits for nobody. Texts stay in the vector store.
+tantivy counts and ranks; what a word is, is told here. One commit takes a change of any number of chunks, and a
+question reads the state that it began with and waits for nobody. Texts stay in the database. The folder is derived from
+it: where it does not open, or is of another library, it is deleted and written again.
 """
 
 from __future__ import annotations
 
-import threading
+import json
+import logging
+import os
+import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from rag.errors import store_error
 from rag.text.language import FUNCTION_WORDS, WORD, english_words, fold, stem, surfaces
 
 if TYPE_CHECKING:
     from tantivy import Query, Searcher
 
-Hit = tuple[str, float]
-"""A row's id and its score."""
+log = logging.getLogger(__name__)
 
+Hit = tuple[str, float]
+"""A chunk's id and its score."""
+
+FORMAT = 1
+"""Of the folder; a folder of another one is written again."""
+STATE = "state.json"
 WRITER_BYTES = 15_000_000
 """Of tantivy's buffer, the least it takes."""
-
-MOST_WAITING = 64
-"""Chunks that are not written yet, at most: what a question may have to do first."""
-
 WINDOW, STEP = 50, 25
 """Words of a window of a chunk, which are about three sentences, and words from one to the next."""
 WINDOWS_SEEN = 4
-"""So many times as many windows are looked at as chunks are asked for, since several are of one chunk."""
+"""Fetch four windows for each chunk wanted: one chunk has several windows."""
 SHORTEST_CORRECTED = 4
 LONG_WORD = 8
 """Letters of a word from which on two slips may be in it, not one."""
 
 
-class Words(Protocol):
-    """What is asked about the words of a library, wherever they are counted."""
-
-    def corrected(self, question: str) -> str:
-        """The question without its slips."""
-
-    def has(self, word: str) -> bool:
-        """Whether some chunk has a word, as `surfaces` gives it, in any form of it."""
-
-    def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
-        """The `most` row ids that match best as wholes, and those that do by their best part."""
-
-
 class _Part:
-    """An index of tantivy in memory: texts of rows, ranked by BM25."""
+    """An index of tantivy in a folder: texts of chunks, ranked by BM25."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         import tantivy
 
         self._schema = (
             tantivy.SchemaBuilder()
             .add_text_field("row", stored=True, tokenizer_name="raw", index_option="basic")
+            .add_text_field("revision", tokenizer_name="raw", index_option="basic")
             .add_text_field("source", tokenizer_name="raw", index_option="basic")
             .add_text_field("stems", tokenizer_name="whitespace", index_option="freq")
             .add_text_field("spellings", tokenizer_name="whitespace", index_option="basic")
             .build()
         )
-        self._index = tantivy.Index(self._schema)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._index = tantivy.Index(self._schema, path=str(folder), reuse=True)
         self.writer = self._index.writer(WRITER_BYTES, 1)
 
-    def add(self, row: str, source: str, stems: Iterable[str], spellings: Iterable[str] = ()) -> None:
+    def add(self, row: Row, stems: Iterable[str], spellings: Iterable[str] = ()) -> None:
         import tantivy
 
         document = tantivy.Document()
-        document.add_text("row", row)
-        document.add_text("source", source)
+        document.add_text("row", row.id)
+        document.add_text("revision", row.revision)
+        document.add_text("source", row.source)
         document.add_text("stems", " ".join(stems))
         document.add_text("spellings", " ".join(spellings))
         self.writer.add_document(document)
@@ -91,7 +88,7 @@ class _Part:
         return Query.term_query(self._schema, "stems", stem, "freq")
 
     def rank(self, searcher: Searcher, stems: Mapping[str, int], most: int, scope: Collection[str]) -> list[Hit]:
-        """The `most` rows that have the words best, of the sources in `scope`, if any."""
+        """The `most` chunks that have the words best, of the sources in `scope`, if any."""
         from tantivy import Occur, Query
 
         if not stems or most < 1:
@@ -106,132 +103,160 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _State:
-    """What one question sees. `spelled`: words by first letter and length, read as slips ask for them."""
+class Row:
+    """A chunk as it is indexed: its id, revision and source, and the text that is embedded for it.
 
-    chunks: Searcher
-    windows: Searcher
-    spelled: dict[str, dict[int, list[str]]] = field(default_factory=dict)
-
-    def spellings(self, letter: str, lengths: Iterable[int]) -> Iterator[str]:
-        """The words of chunks that begin with a letter and have one of these lengths."""
-        if letter not in self.spelled:
-            found: dict[int, list[str]] = {}
-            for word, _ in self.chunks.terms_with_prefix("spellings", letter):
-                found.setdefault(len(word), []).append(word)
-            self.spelled[letter] = found
-        return chain.from_iterable(self.spelled[letter].get(length, ()) for length in lengths)
-
-
-class LexicalIndex:
-    """BM25 over the chunks of all sources, and over windows of them. Every method may be called from any thread.
-
-    To write a change costs as much for a few chunks as for many: small ones wait for the next question, or for more.
+    The first of several lines of the text is its heading, which each of its windows has, too.
     """
 
-    def __init__(self) -> None:
-        english_words()  # now, and not at the first question
-        self._chunks, self._windows = _Part(), _Part()
-        self._changing = threading.Lock()
-        self._waiting: dict[str, list[tuple[str, str]]] = {}
-        self._written = _State(self._chunks.now(), self._windows.now())
+    id: str
+    revision: str
+    source: str
+    text: str
+
+
+class Words:
+    """One state of the index: what a question sees, whatever is written meanwhile."""
+
+    def __init__(self, parts: tuple[_Part, _Part], chunks: Searcher, windows: Searcher) -> None:
+        self._chunks, self._windows = parts
+        self._seen, self._seen_windows = chunks, windows
+        self._spelled: dict[str, dict[int, list[str]]] = {}
+        """Words by first letter and length, read when a slip asks for them."""
 
     def __len__(self) -> int:
         """Chunks that can be found."""
-        return self._state.chunks.num_docs
+        return self._seen.num_docs
 
-    @property
-    def _state(self) -> _State:
-        if self._waiting:
-            with self._changing:
-                self._write_waiting()
-        return self._written
-
-    def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
-        """A source is now these (row id, text), and what it was before is not found any more."""
-        with self._changing:
-            self._waiting[source] = list(rows)
-            if sum(map(len, self._waiting.values())) >= MOST_WAITING:
-                self._write_waiting()
-
-    def remove(self, source: str) -> None:
-        """A source is not found any more."""
-        self.replace(source, ())
-
-    def fill(self, rows: Iterable[tuple[str, str, str]], gone: Collection[str] = ()) -> None:
-        """Add (row id, source, text), of many sources at once; at the same moment, those `gone` are gone.
-
-        The first of several lines of a text is its heading, which each of its windows has, too.
-        """
-        with self._changing:
-            self._write_waiting()
-            self._write(rows, gone)
-
-    def _write_waiting(self) -> None:
-        if self._waiting:
-            rows = ((row, source, text) for source, rows in self._waiting.items() for row, text in rows)
-            self._write(rows, self._waiting)
-            self._waiting = {}
-
-    def _write(self, rows: Iterable[tuple[str, str, str]], gone: Iterable[str]) -> None:
-        writers = (self._chunks.writer, self._windows.writer)
-        try:
-            for source in gone:
-                for writer in writers:
-                    writer.delete_documents_by_term("source", source)
-            for row, source, text in rows:
-                first, line_break, rest = text.partition("\n")
-                head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
-                heading, stems = [stem(word) for word in head], [stem(word) for word in body]
-                self._chunks.add(row, source, heading + stems, dict.fromkeys(head + body))
-                for start in range(0, max(1, len(stems) - STEP), STEP):
-                    self._windows.add(row, source, heading + stems[start : start + WINDOW])
-            for writer in writers:
-                writer.commit()
-        except BaseException:
-            for writer in writers:
-                writer.rollback()
-            raise
-        self._written = _State(self._chunks.now(), self._windows.now())
+    def revisions(self) -> list[tuple[str, int]]:
+        """The revisions that rows are of, or were of not long ago, with their number of rows."""
+        return list(self._seen.terms_with_prefix("revision", ""))
 
     def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
-        """The `most` row ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        return self._chunks.rank(self._state.chunks, told(question), most, scope)
+        """The `most` chunk ids that match best, with their scores, best first; of the sources in `scope`, if any."""
+        return self._chunks.rank(self._seen, told(question), most, scope)
 
     def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
-        """The `most` row ids that match best as wholes, and those that do by their best window."""
-        state, asked = self._state, told(question)
-        by_window = self._windows.rank(state.windows, asked, WINDOWS_SEEN * most, scope)
-        rows = [row for row, _ in self._chunks.rank(state.chunks, asked, most, scope)]
+        """The `most` chunk ids that match best as wholes, and those that do by their best window."""
+        asked = told(question)
+        by_window = self._windows.rank(self._seen_windows, asked, WINDOWS_SEEN * most, scope)
+        rows = [row for row, _ in self._chunks.rank(self._seen, asked, most, scope)]
         return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
 
     def corrected(self, question: str) -> str:
         """The question with words that no chunk has replaced by the likeliest that some chunk has."""
-        state = self._state
-        return WORD.sub(lambda found: self._nearest(found[0], state) or found[0], question)
+        return WORD.sub(lambda found: self._nearest(found[0]) or found[0], question)
 
     def has(self, word: str) -> bool:
         """Whether some chunk has a word, as `surfaces` gives it, in any form of it."""
-        return self._many(word, self._state.chunks) > 0
+        return self._many(word) > 0
 
-    def _nearest(self, given: str, state: _State) -> str:
+    def _nearest(self, given: str) -> str:
         """The word that `given` may be a slip of; empty where it is known, or nothing is near."""
         word = fold(given)
         if len(word) < SHORTEST_CORRECTED or not word.isalpha():
             return ""
-        if word in english_words() or self._many(word, state.chunks):
+        if word in english_words() or self._many(word):
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places
         lengths = range(len(word) - slips, len(word) + slips + 1)
-        near = [one for letter in letters for one in state.spellings(letter, lengths)]
+        near = [one for letter in letters for one in self._spellings(letter, lengths)]
         found = process.extract(word, near, scorer=OSA.distance, score_cutoff=slips, limit=50)
-        likely = [(distance, -self._many(one, state.chunks), one) for one, distance, _ in found]
+        likely = [(distance, -self._many(one), one) for one, distance, _ in found]
         return next((one for _, many, one in sorted(likely) if many), "")
 
-    def _many(self, word: str, searcher: Searcher) -> int:
+    def _many(self, word: str) -> int:
         """In how many chunks a word occurs, in any form of it; `doc_freq` would count chunks that are gone, too."""
-        return int(searcher.search(self._chunks.has(stem(word)), 1).count)  # type: ignore[attr-defined]  # not in stubs
+        return int(self._seen.search(self._chunks.has(stem(word)), 1).count)  # type: ignore[attr-defined]  # not in stubs
+
+    def _spellings(self, letter: str, lengths: Iterable[int]) -> Iterator[str]:
+        """The words of chunks that begin with a letter and have one of these lengths."""
+        if letter not in self._spelled:
+            found: dict[int, list[str]] = {}
+            for word, _ in self._seen.terms_with_prefix("spellings", letter):
+                found.setdefault(len(word), []).append(word)
+            self._spelled[letter] = found
+        return chain.from_iterable(self._spelled[letter].get(length, ()) for length in lengths)
+
+
+class WordIndex:
+    """BM25 over the chunks of all sources, and over windows of them, in a folder."""
+
+    def __init__(self, folder: Path, library: str) -> None:
+        """`library` is the database's id. A folder of another one, or one that does not open, begins empty.
+
+        Raises:
+            StoreError: the folder cannot be written to.
+        """
+        self.number = -1
+        """The change in the database that the index has been brought to; -1: it is empty."""
+        self._folder, self._library = folder, library
+        self._parts: tuple[_Part, _Part]
+        try:
+            try:
+                state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+                if (state["format"], state["library"]) != (FORMAT, library):
+                    raise ValueError("of another library")
+                self._open()
+                self.number = int(state["number"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                if folder.exists():
+                    log.info("the index of words in %s is written again (%s)", folder, error)
+                    shutil.rmtree(folder)
+                self._open()
+        except (OSError, ValueError) as error:
+            raise store_error(error) from error
+        self.words = self._state()
+
+    def _open(self) -> None:
+        self._parts = _Part(self._folder / "chunks"), _Part(self._folder / "windows")
+
+    def _state(self) -> Words:
+        chunks, windows = self._parts
+        return Words(self._parts, chunks.now(), windows.now())
+
+    def apply(self, number: int, removed: Iterable[str], added: Iterable[Row]) -> None:
+        """Bring the index to a change in the database, in one commit: these revisions are gone, these rows are there.
+
+        Raises:
+            StoreError: they cannot be written; the index stays as it was.
+        """
+        writers = [part.writer for part in self._parts]
+        try:
+            for revision in removed:
+                for writer in writers:
+                    writer.delete_documents_by_term("revision", revision)
+            for row in added:
+                self._add(row)
+            for writer in writers:
+                writer.commit()
+            self._write_state(number)
+        except BaseException as error:
+            for writer in writers:
+                writer.rollback()
+            if isinstance(error, (OSError, ValueError)):
+                raise store_error(error) from error
+            raise
+        self.number, self.words = number, self._state()
+
+    def revisions(self) -> set[str]:
+        """The revisions that the index has, and some that are gone."""
+        return {str(revision) for revision, _ in self.words.revisions()}
+
+    def _add(self, row: Row) -> None:
+        chunks, windows = self._parts
+        first, line_break, rest = row.text.partition("\n")
+        head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
+        heading, stems = [stem(word) for word in head], [stem(word) for word in body]
+        chunks.add(row, heading + stems, dict.fromkeys(head + body))
+        for start in range(0, max(1, len(stems) - STEP), STEP):
+            windows.add(row, heading + stems[start : start + WINDOW])
+
+    def _write_state(self, number: int) -> None:
+        part = self._folder / f"{STATE}.part"
+        part.write_text(json.dumps({"format": FORMAT, "library": self._library, "number": number}), encoding="utf-8")
+        os.replace(part, self._folder / STATE)
 
 
 def told(question: str) -> Counter[str]:

@@ -17,7 +17,8 @@ from rag.assistant import Assistant
 from rag.doors.library import REFUSED
 from rag.errors import RagError
 from rag.library.indexes import told_seconds
-from rag.library.work import MOST_PAGES, Entry, Library, counted, told_size
+from rag.library.library import MOST_PAGES, Entry, Library, counted, told_size
+from rag.library.uploads import is_upload, name_of
 from rag.models.in_use import Work
 from rag.models.ollama import Model
 from rag.sources.formats import FILE_TYPES
@@ -151,7 +152,7 @@ class Sidebar:
         return ""
 
     def _keep(self, paths: list[str] | str | None, request: gr.Request) -> None:
-        """Keep what was uploaded in the data folder, and index it."""
+        """Keep what was uploaded in the library, and index it."""
         library = self._library(request)
         given = [Path(path) for path in ([paths] if isinstance(paths, str) else paths or [])]
         given = [path for path in given if not path.name.startswith(".")]
@@ -161,7 +162,7 @@ class Sidebar:
         kept = []
         for path in readable:
             try:
-                kept.append(self._assistant.folder.keep_file(path, path.name, old.get(path.name, "")))
+                kept.append(self._assistant.service.uploads.keep(path, path.name, old.get(path.name, "")))
             except RagError as error:
                 raise gr.Error(str(error), print_exception=False) from error
             finally:
@@ -178,11 +179,10 @@ class Sidebar:
 
         Of several files with one name, from several folders, nobody can tell which is meant: they stay beside the new.
         """
-        folder = self._assistant.folder
         known: dict[str, list[str]] = {}
         for entry in library.entries():
-            if folder.keeps(entry.source):
-                known.setdefault(Path(entry.source).name, []).append(entry.source)
+            if is_upload(entry.source):
+                known.setdefault(name_of(entry.source), []).append(entry.source)
         return {name: known[name][0] for name in names if names.count(name) == 1 and len(known.get(name, [])) == 1}
 
     def _act(self, click: gr.EventData, request: gr.Request) -> None:

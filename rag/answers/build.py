@@ -1,0 +1,84 @@
+"""Builds what answers a question from what is up: the retriever, the refusal, and a chain for each chat model."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+
+from rag.answers.chain import RagChain, Rewriter, build_prompt
+from rag.answers.followup import build_rewriter, standalone
+from rag.answers.refusal import Refusal
+from rag.answers.retriever import Retriever
+from rag.errors import RagError
+from rag.library.index import SearchIndex
+from rag.settings import Settings
+
+
+class Chains:
+    """The chains over one index; `link` goes over to another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.own: RagChain | None = None
+        """The chain of the settings' chat model, once model and index are there."""
+        self.retriever: Retriever | None = None
+        """The retriever, once the index is there."""
+        self.refusal: Refusal | None = None
+        """What decides whether a question is answered; None where the settings refuse nothing."""
+        self._settings = settings
+        self._prompt = build_prompt(settings.prompt_file)
+        self._linking = threading.Lock()
+
+    def link(self, index: SearchIndex, name: str, chat: tuple[BaseChatModel, int] | None) -> None:
+        """Build all that can be built; `name` is the chat model of the settings, `chat` it and its window in tokens."""
+        with self._linking:
+            self.retriever = Retriever(index=index, k=self._settings.k, dense=self._settings.retriever == "dense")
+            if self._settings.refuse and (self.refusal is None or self.refusal.index is not index):
+                self.refusal = Refusal(index, self._settings.k)
+            if chat is not None:
+                self.own = self.chain_of(name, *chat)
+                gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
+
+    def chain_of(self, name: str, model: BaseChatModel, window: int) -> RagChain:
+        """The chain of a chat model with a window of so many tokens."""
+        assert self.retriever is not None
+        how = self._settings.context
+        return RagChain(
+            self.retriever,
+            self._prompt,
+            model,
+            embeddings=self.retriever.index.embeddings,
+            sentences=how == "sentences" or (how == "auto" and name.startswith("embedded:")),
+            window=window,
+            max_tokens=self._settings.max_tokens,
+            rewriter=rewriter_of(name, model),
+            decide=self.refusal,
+        )
+
+    def prepare(self) -> None:
+        """Measure the embedding model's scale now, so that no question waits for it."""
+        if self.refusal is not None and self.refusal.index.chunks:
+            with suppress(RagError):  # the question that needs it tries again, and tells
+                self.refusal.prepare()
+
+    async def refuses(self, asked: str, sources: list[Document]) -> bool:
+        """Whether a question would be refused, given what was found for it."""
+        if self.refusal is None:
+            return False
+        course = await self.refusal({"question": asked, "asked": asked, "sources": sources})
+        return course.refused
+
+
+async def asked_with(question: str, history: Sequence[BaseMessage], name: str, model: BaseChatModel | None) -> str:
+    """What a question is searched with, after what was said before; `name` and `model` are the chat model's."""
+    return await standalone(question, history, rewriter_of(name, model) if model else None)
+
+
+def rewriter_of(name: str, model: BaseChatModel) -> Rewriter | None:
+    """What words follow-ups anew; none with an embedded model, which is too small for it."""
+    return None if name.startswith("embedded:") else build_rewriter(model)

@@ -1,0 +1,207 @@
+"""One index: what questions see of a library that is embedded with one model and split in one way.
+
+It joins the database with what is derived from it: the collection of vectors in Chroma, and the index of words. Each
+change in the database has a number; `follow` brings the index to the last one in a single step.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from rag.library.chroma import ChromaHome
+from rag.library.records import IndexedSource, Made, Record, Records, Vector, chunk_id
+from rag.library.splitter import embedded_text
+from rag.library.vectors import VectorIndex, collection_name, prefix_of
+from rag.library.words import Row, WordIndex, Words
+
+GRACE_SECONDS = 15.0
+"""Chunks that questions do not see any more are left so long for other replicas, which may not know it yet."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a question sees: the state of the library at a change."""
+
+    number: int
+    sources: dict[str, IndexedSource]
+    hidden: frozenset[str]
+    words: Words
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What was found for a question: chunk ids ranked in three ways, best first, and the chunks by id."""
+
+    by_meaning: list[str]
+    by_words: list[str]
+    by_windows: list[str]
+    chunks: dict[str, Document]
+
+
+class SearchIndex:
+    """Searches one index and keeps it in step with the database. Every method may be called from any thread."""
+
+    def __init__(
+        self, records: Records, home: ChromaHome, made: Made, weights: str, embeddings: Embeddings, address: str
+    ) -> None:
+        """`weights` tell one version of the embedding model from another, `address` is where it runs.
+
+        Raises:
+            StoreError: Chroma or the disk failed; says what to do.
+        """
+        self.made, self.weights, self.embeddings = made, weights, embeddings
+        self.engine = (made.embeddings, address)
+        self.records = records
+        self.folder = home.path.parent
+        self.id, self.model = records.index_of(made, weights)
+        self._shared = records.database.shared
+        self._writing: set[str] = set()
+        self._changing = threading.RLock()
+        library = str(records.database.setting("library"))
+        home.drop_others(prefix_of(library))
+        self.vectors = VectorIndex(
+            home, records, collection_name(library, self.id, made.embeddings), self.id, self.model
+        )
+        self._words = WordIndex(home.path.parent / "words" / str(self.id), library)
+        self._seen = Seen(-1, {}, frozenset(), self._words.words)
+        self.follow()
+
+    # -- what is seen --------------------------------------------------------------------------------------------
+
+    @property
+    def words(self) -> Words:
+        """The words of what questions see."""
+        return self._seen.words
+
+    @property
+    def sources(self) -> list[IndexedSource]:
+        """The sources that answers can be drawn from."""
+        return list(self._seen.sources.values())
+
+    @property
+    def chunks(self) -> int:
+        """Chunks that answers can be drawn from."""
+        return sum(item.chunks for item in self.sources)
+
+    def source(self, name: str) -> IndexedSource | None:
+        """One of them, if it is there."""
+        return self._seen.sources.get(name)
+
+    def follow(self) -> None:
+        """Bring what questions see to the last change in the database."""
+        with self._changing:
+            seen = self._seen
+            changes = self.records.changes(self.id, seen.number)
+            if changes.number == seen.number and changes.hidden == seen.hidden:
+                return
+            gone = set(changes.removed)
+            sources = {name: item for name, item in seen.sources.items() if item.revision not in gone}
+            sources |= {item.source: item for item in changes.added}
+            self._bring_words_to(changes.number, gone, changes.added, sources, first=seen.number < 0)
+            self._seen = Seen(changes.number, sources, changes.hidden, self._words.words)
+
+    def _bring_words_to(
+        self,
+        number: int,
+        removed: set[str],
+        added: list[IndexedSource],
+        sources: dict[str, IndexedSource],
+        *,
+        first: bool,
+    ) -> None:
+        if self._words.number == number:
+            return
+        if first:  # it may have missed any number of changes, and be of another state than the database
+            there = self._words.revisions()
+            removed = there - {item.revision for item in sources.values()}
+            added = [item for item in sources.values() if item.revision not in there]
+        if removed or added:
+            self._words.apply(number, removed, self._rows(added))
+
+    def _rows(self, added: Sequence[IndexedSource]) -> Iterator[Row]:
+        for item in added:
+            for chunk in self.records.chunks_of(item.revision):
+                yield Row(str(chunk.id), item.revision, item.source, embedded_text(chunk))
+
+    # -- searching -----------------------------------------------------------------------------------------------
+
+    def candidates(self, asked: str, vector: Any, most: int, scope: Collection[str] = ()) -> Candidates:
+        """The `most` chunks that fit best by meaning, by words and by windows of words, all of one state.
+
+        `asked` is the question, `vector` its own; `scope`: of these sources only, if any is given.
+
+        Raises:
+            StoreError: the database or Chroma failed.
+        """
+        while True:
+            seen = self._seen
+            there = sum(item.chunks for item in seen.sources.values() if not scope or item.source in scope)
+            by_meaning = self.vectors.nearest(
+                vector, most, number=seen.number, hidden=seen.hidden, scope=scope, there=there
+            )
+            by_words, by_windows = seen.words.rankings(asked, most, scope)
+            ids = list(dict.fromkeys([*by_meaning, *by_words, *by_windows]))
+            found = self.records.chunks(ids, seen.number)
+            if self._seen is seen:  # else a version took over meanwhile, and its rows may have been left out
+                meaning, words, windows = (
+                    [row for row in each if row in found] for each in (by_meaning, by_words, by_windows)
+                )
+                return Candidates(meaning, words, windows, found)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def begin(self, source: str) -> str:
+        """Make ready to write a revision of a source, unseen. Returns its id."""
+        with self._changing:
+            revision = self.records.begin(self.id, source)
+            self._writing.add(revision)
+            self._seen = replace(self._seen, hidden=self._seen.hidden | {revision})
+        return revision
+
+    def write(self, revision: str, source: str, pieces: Sequence[Document], by_digest: dict[str, Vector]) -> None:
+        """Add chunks with their vectors to a revision; each has its `number` and `digest` in its metadata."""
+        digests = [str(piece.metadata["digest"]) for piece in pieces]
+        self.records.write_chunks(revision, self.model, pieces, {digest: by_digest[digest] for digest in digests})
+        rows = [
+            (chunk_id(revision, piece.metadata["number"]), source, digest, by_digest[digest])
+            for piece, digest in zip(pieces, digests, strict=True)
+        ]
+        self.vectors.add(rows)
+
+    def publish(self, revision: str, record: Record, *, holder: str = "", new: bool = True) -> bool:
+        """Let questions see a revision that is written whole, in place of the one before. As `Records.publish`."""
+        with self._changing:
+            shown = self.records.publish(revision, self.id, record, holder=holder, new=new)
+            self.follow()
+        return shown
+
+    def end(self, revision: str) -> None:
+        """A revision is not being written any more: it is seen, or is garbage."""
+        self._writing.discard(revision)
+
+    def update(self, record: Record) -> None:
+        """Keep what the web server said of a source that has not changed."""
+        self.records.update(record)
+        with self._changing:
+            if item := self._seen.sources.get(record.source):
+                told = replace(item, title=record.title, kind=record.kind, size=record.size, loaded_at=record.loaded_at)
+                self._seen = replace(self._seen, sources=self._seen.sources | {record.source: told})
+
+    def clean(self) -> None:
+        """Delete the chunks that no question can see any more."""
+        grace = GRACE_SECONDS if self._shared else 0.0
+        for revision in self.records.garbage(self.id, writing=self._writing, grace=grace):
+            self.vectors.delete(revision)
+            self.records.discard(revision, self.model)
+        self.follow()
+
+    def fill(self, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
+        """Fill the collection of vectors again from the database; questions are answered meanwhile."""
+        self.clean()
+        self.vectors.fill(self._seen.number, tell, cancelled)

@@ -1,0 +1,285 @@
+"""The library as people and programs use it: what is in it, what is asked for, and how far that is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rag.errors import SourceError, SourceRefused, StoreError
+from rag.library.ingest import Ingest
+from rag.library.queue import Job, Queue
+from rag.library.records import Record
+from rag.library.uploads import is_upload
+from rag.library.work import State, Worker
+from rag.sources.fetch import normalised
+from rag.sources.loader import GUIDE, expand_source, is_url
+
+MOST_PAGES = 1000
+"""Pages of one site that can be asked for at once."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970.
+
+    `embeddings` is the model, `provider:model`, that it is indexed with.
+    """
+
+    source: str
+    title: str
+    kind: str
+    state: State
+    chunks: int = 0
+    size: int = 0
+    indexed_at: float | None = None
+    done: int = 0
+    total: int = 0
+    reason: str = ""
+    embeddings: str = ""
+
+
+class Library:
+    """What is in the index that answers, and what is asked of it. Every method may be called from any thread."""
+
+    def __init__(self, worker: Worker, queue: Queue, wake: Callable[[], None]) -> None:
+        """`wake` is called when there is work: somebody then calls the worker's `work`."""
+        self.worker, self.queue, self._wake = worker, queue, wake
+        self._ask_for_missing()
+
+    def _ask_for_missing(self) -> None:
+        """Ask for the sources that the index lacks and nobody has asked for: after a switch of the index."""
+        known = {job.source for job in self.queue.jobs}
+        missing = [name for name in self._index.records.missing(self._index.id) if name not in known]
+        if missing:
+            self.queue.ask([Job(name, False, stored=True) for name in missing])
+
+    @property
+    def _index(self) -> Any:
+        return self.worker.ingest.index
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def add(self, sources: Sequence[str], *, private: bool, depth: int = -1, limit: int = 100) -> list[str]:
+        """Ask for sources; returns the single ones, which are loaded and indexed one after the other.
+
+        `private`: the operator asks, so that they may be on this machine and its network. `depth`: from 0 on, the pages
+        that a sitemap lists or that are linked from a page in so many steps are added, `limit` at most.
+
+        Raises:
+            SourceError: one of them is not there or may not be read; then none is added.
+        """
+        jobs: list[Job] = []
+        for given in sources:
+            source = given.strip()
+            if not source:
+                continue
+            if not is_url(source) and not private:
+                raise SourceRefused(
+                    source, "not an address on the web; add files on the app's own machine: python -m rag ingest"
+                )
+            if is_url(source):
+                try:
+                    source = normalised(source)
+                except ValueError:
+                    raise SourceRefused(source, "not a valid address on the web") from None
+            for single in _singles(source):
+                jobs.append(Job(single, private, depth, max(1, min(limit, MOST_PAGES)) if depth >= 0 else 1))
+        return self._ask(jobs)
+
+    def refresh(self, sources: Sequence[str] | None = None) -> list[str]:
+        """Ask whether sources have changed, all of them without `sources`; what failed is tried again.
+
+        Raises:
+            SourceError: one of them is not in the library.
+        """
+        failed = {job.source: job for job in self.queue.jobs if job.reason}
+        known = {item.source for item in self._index.sources} | failed.keys()
+        jobs = []
+        for source in sorted(known - {GUIDE}) if sources is None else sources:
+            if source not in known:
+                raise SourceRefused(source, "not in the library")
+            record = self._index.records.read(source)
+            private = record.private if record else failed[source].private
+            try:
+                jobs += [Job(single, private) for single in _singles(source)]
+            except SourceError as error:
+                self.queue.fail(source, error.reason, private=private)
+        return self._ask(jobs)
+
+    def _ask(self, jobs: Sequence[Job]) -> list[str]:
+        if jobs:
+            self.queue.ask(jobs)
+            self._wake()
+        return [job.source for job in jobs]
+
+    def restore(self, records: Iterable[Record], wanted: Sequence[str] = ()) -> list[str]:
+        """Bring back sources of a backup, each in place of the version there is, and ask for the `wanted` ones.
+
+        Returns all of them.
+
+        Raises:
+            StoreError: something is under way, or the database failed.
+        """
+        if self.busy:
+            raise StoreError("Sources are being added. Wait for their end, or cancel it, then restore.")
+        jobs = []
+        for record in records:
+            current = self._index.records.read(record.source)
+            if current is None or current.digest != record.digest:
+                self._index.records.write_loaded(record)
+            jobs.append(Job(record.source, record.private, stored=True))
+        known = {job.source for job in jobs} | {entry.source for entry in self.entries()}
+        jobs += [Job(source, False) for source in wanted if source not in known]
+        return self._ask(jobs)
+
+    def remove(self, sources: Sequence[str]) -> None:
+        """Forget sources: from now on no answer is drawn from them.
+
+        Raises:
+            SourceError: one of them is not in the library; then none is removed.
+        """
+        known = {entry.source for entry in self.entries()}
+        for source in sources:
+            if source not in known:
+                raise SourceRefused(source, "not in the library")
+        self._index.records.remove(sources)
+        self.queue.note_removed(sources)
+        self.queue.look()
+        step = self.worker.step
+        if step and step.source in sources:
+            self.worker.ingest.cancelled.set()
+        self._index.follow()
+        if not step:
+            self._index.clean()
+
+    def cancel(self) -> None:
+        """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""
+        waiting = [job for job in self.queue.jobs if not job.reason]
+        self.queue.cancel()
+        step = self.worker.step
+        if step:
+            self.worker.ingest.cancelled.set()
+        for job in waiting:
+            if job.stored and not (step and step.source == job.source):
+                self.worker.give_up(job.source)
+
+    def take_over(self, ingest: Ingest) -> None:
+        """From now on another index answers, one that has all that this one has."""
+        ingest.index.follow()
+        self.worker.ingest = ingest
+
+    def fail(self, source: str, reason: str) -> None:
+        """Say why a source could not be asked for."""
+        self.queue.fail(source, reason, private=True)
+
+    def follow(self) -> None:
+        """See what other processes have changed."""
+        self.queue.look()
+        self._index.follow()
+        if any(not job.reason and not job.taken_by for job in self.queue.jobs):
+            self._wake()
+
+    # -- telling -------------------------------------------------------------------------------------------------
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why sources could not be loaded."""
+        return {job.source: job.reason for job in self.queue.jobs if job.reason}
+
+    @property
+    def left(self) -> int:
+        """Sources that wait or are under way."""
+        return sum(not job.reason for job in self.queue.jobs)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits or is under way, here or in another process."""
+        return self.worker.step is not None or self.left > 0
+
+    def entries(self) -> list[Entry]:
+        """Every source, those under way first."""
+        embeddings = self._index.made.embeddings
+        found = {
+            item.source: Entry(
+                item.source,
+                item.title,
+                item.kind,
+                "ready",
+                item.chunks,
+                item.size,
+                item.loaded_at,
+                0,
+                0,
+                "",
+                embeddings,
+            )
+            for item in self._index.sources
+        }
+        step = self.worker.step
+        for job in self.queue.jobs:
+            elsewhere = job.taken_by not in ("", self.queue.holder)
+            state: State = "failed" if job.reason else "indexing" if elsewhere else "waiting"
+            old = found.get(job.source, Entry(job.source, job.source, "", state))
+            found[job.source] = replace(old, state=state, reason=job.reason)
+        if step and not self.worker.ingest.cancelled.is_set():
+            old = found.get(step.source, Entry(step.source, step.source, "", step.state))
+            found[step.source] = replace(old, state=step.state, done=step.done, total=step.total)
+        order = {"indexing": 0, "loading": 1, "waiting": 2, "failed": 3, "ready": 4}
+        return sorted(found.values(), key=lambda entry: (order[entry.state], entry.title.lower()))
+
+    def look(self) -> dict[str, Any]:
+        """All of it as programs get it: every source, what is under way, whether anything is."""
+        entries = [asdict(entry) for entry in self.entries()]
+        return {"sources": entries, "progress": self.progress(), "busy": self.busy}
+
+    def progress(self) -> dict[str, Any] | None:
+        """What is under way: the source, its chunks, sources done and to do, the seconds left."""
+        step = self.worker.step
+        if step is None:
+            return None
+        left = max(1, self.left)
+        return {
+            "source": step.source,
+            "done": step.done,
+            "total": step.total,
+            "sources_done": self.worker.ended,
+            "sources_left": left,
+            "seconds_left": self.worker.seconds_left(left - 1),
+        }
+
+
+def _singles(source: str) -> Iterator[str]:
+    """The single sources that one stands for: the readable files of a folder, or itself."""
+    yield from [source] if is_upload(source) else expand_source(source)
+
+
+def find_named(given: Sequence[str], known: Iterable[str]) -> list[str]:
+    """The known sources that are meant: as they are called, by what just one of them ends with, or by their folder.
+
+    Raises:
+        SourceError: one is not known, or names more than one.
+    """
+    names, found = list(known), []
+    for name in given:
+        inside = os.path.join(name, "") if os.path.isabs(name) else ""
+        near = [name] if name in names else [source for source in names if inside and source.startswith(inside)]
+        if not near:
+            near = [source for source in names if source.endswith(name)]
+            if len(near) != 1:
+                raise SourceRefused(name, "names more than one source" if near else "not in the library")
+        found += near
+    return list(dict.fromkeys(found))
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things, with its word in the plural where it has one."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def told_size(size: int) -> str:
+    """Bytes as people say them."""
+    if size < 1e6:
+        return f"{max(1, round(size / 1e3))} kB"
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

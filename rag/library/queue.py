@@ -1,0 +1,204 @@
+"""What is asked for and not done yet, in the database: any number of app processes take work from it.
+
+A source has one row at most. Whoever works on it has taken the row until a time that is renewed; a process that is
+killed renews no more, and another one takes the row after `LEASE_SECONDS`. A row that failed stays, with the reason.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, select
+
+from rag.library.database import Database, get_setting, set_setting, sources, work
+
+LEASE_SECONDS = 15.0
+"""How long a process that was killed keeps what it had taken; one that lives renews it at every third of that."""
+FOR_GOOD = 1e12
+"""The same where one process has the database: until it ends."""
+INDEX = "index:"
+"""How the row begins that says who builds an index beside the one that answers."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A source to load and index; with a `depth`, the pages found from it, `limit` at most.
+
+    `stored`: its text is in the database already, and nothing is fetched. `reason`: why it failed. `taken_by`: the
+    process that works on it, "" if none does.
+    """
+
+    source: str
+    private: bool
+    depth: int = -1
+    limit: int = 1
+    stored: bool = False
+    reason: str = ""
+    taken_by: str = ""
+    id: int = 0
+
+
+class Queue:
+    """The rows of work of one library, as one process sees them. Every method may be called from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self.holder = secrets.token_hex(8)
+        """Which process this is."""
+        self._database = database
+        self._lease = LEASE_SECONDS if database.shared else FOR_GOOD
+        self.jobs: list[Job] = []
+        """All rows as of the last look, in the order in which they were asked for."""
+        if not database.shared:  # one process has the folder: what is taken was taken by one that is gone
+            with database.write() as connection:
+                connection.execute(work.update().values(taken_by="", taken_until=0.0))
+        self.look()
+
+    def look(self) -> None:
+        """Read the rows."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            rows = connection.execute(select(work).where(~work.c.source.startswith(INDEX)).order_by(work.c.id))
+            self.jobs = [_job(row, row.taken_by if row.taken_until > now else "") for row in rows]
+
+    def ask(self, jobs: Sequence[Job]) -> None:
+        """Ask for sources. One that somebody is working on is left alone; one that waits or failed is asked anew."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            names = [job.source for job in jobs]
+            busy = and_(work.c.source.in_(names), work.c.taken_until > now)
+            taken = set(connection.execute(select(work.c.source).where(busy)).scalars())
+            for job in jobs:
+                if job.source not in taken:
+                    self._put(connection, job)
+            _forget_removed(connection, names)
+        self.look()
+
+    @staticmethod
+    def _put(connection: Connection, job: Job) -> None:
+        connection.execute(work.delete().where(work.c.source == job.source))
+        connection.execute(
+            work.insert().values(
+                source=job.source,
+                private=job.private,
+                depth=job.depth,
+                limit=job.limit,
+                stored=job.stored,
+                reason=job.reason,
+                taken_by="",
+                taken_until=0.0,
+            )
+        )
+        if not job.stored:  # what was loaded before is not what is asked for now
+            old = and_(sources.c.source == job.source, sources.c.state == "loaded")
+            connection.execute(sources.delete().where(old))
+
+    def take(self) -> Job | None:
+        """The next job that nobody has, which is this process's from now on."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            free = and_(work.c.reason == "", work.c.taken_until <= now, ~work.c.source.startswith(INDEX))
+            query = select(work).where(free).order_by(work.c.id).limit(1).with_for_update(skip_locked=True)
+            row = connection.execute(query).first()
+            if row is None:
+                return None
+            self._hold(connection, row.id, now)
+        self.look()
+        return _job(row, self.holder)
+
+    def take_index(self, index: int) -> bool:
+        """Become the one that builds an index. False: another process is."""
+        name = f"{INDEX}{index}"
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            query = select(work).where(work.c.source == name).with_for_update()
+            row = connection.execute(query).first()
+            if row is None:
+                self._put(connection, Job(name, False, stored=True))
+                row = connection.execute(query).one()
+            if row.taken_by != self.holder and row.taken_until > now:
+                return False
+            self._hold(connection, row.id, now)
+            return True
+
+    def give_back_index(self, index: int) -> None:
+        """It is built, or given up."""
+        with self._database.write() as connection:
+            mine = and_(work.c.source == f"{INDEX}{index}", work.c.taken_by == self.holder)
+            connection.execute(work.delete().where(mine))
+
+    def _hold(self, connection: Connection, row: int, now: float) -> None:
+        held = {"taken_by": self.holder, "taken_until": now + self._lease}
+        connection.execute(work.update().where(work.c.id == row).values(held))
+
+    def renew(self) -> set[str]:
+        """Keep what this process has taken. Returns the sources that it still has."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            mine = work.c.taken_by == self.holder
+            connection.execute(work.update().where(mine).values(taken_until=now + self._lease))
+            return set(connection.execute(select(work.c.source).where(mine)).scalars())
+
+    def has(self, job: Job) -> bool:
+        """Whether a job that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
+        with self._database.read() as connection:
+            mine = and_(work.c.id == job.id, work.c.taken_by == self.holder)
+            return connection.execute(select(work.c.id).where(mine)).first() is not None
+
+    def end(self, job: Job, reason: str = "") -> None:
+        """A job is done, or has failed for a reason."""
+        self._change(work.c.id == job.id, reason)
+
+    def fail(self, source: str, reason: str, *, private: bool = False) -> None:
+        """Say why a source cannot be had, whether it was asked for or not."""
+        with self._database.write() as connection:
+            self._put(connection, Job(source, private, stored=True, reason=reason))
+        self.look()
+
+    def put_back(self, jobs: Iterable[Job]) -> None:
+        """Leave jobs to be taken again."""
+        with self._database.write() as connection:
+            mine = and_(work.c.id.in_([job.id for job in jobs]), work.c.taken_by == self.holder)
+            connection.execute(work.update().where(mine).values(taken_by="", taken_until=0.0))
+        self.look()
+
+    def cancel(self) -> None:
+        """Drop what waits and what is under way; what failed stays."""
+        self._change(and_(work.c.reason == "", ~work.c.source.startswith(INDEX)), "")
+
+    def _change(self, which: Any, reason: str) -> None:
+        with self._database.write() as connection:
+            if reason:
+                connection.execute(work.update().where(which).values(reason=reason, taken_by="", taken_until=0.0))
+            else:
+                connection.execute(work.delete().where(which))
+        self.look()
+
+    def stored(self, job: Job) -> None:
+        """The text of a job is in the database now; who takes it up again need not fetch it."""
+        with self._database.write() as connection:
+            connection.execute(work.update().where(work.c.id == job.id).values(stored=True))
+
+    # -- what was removed ----------------------------------------------------------------------------------------
+
+    def removed(self) -> set[str]:
+        """Sources of the settings that were removed, and are not asked for at the next start."""
+        return set(self._database.setting("removed", []))
+
+    def note_removed(self, names: Iterable[str]) -> None:
+        """Remember that sources were removed."""
+        with self._database.write() as connection:
+            removed = set(get_setting(connection, "removed", []))
+            set_setting(connection, "removed", sorted(removed | set(names)))
+
+
+def _job(row: Row[Any], taken_by: str) -> Job:
+    return Job(row.source, row.private, row.depth, row.limit, row.stored, row.reason, taken_by, row.id)
+
+
+def _forget_removed(connection: Connection, names: Iterable[str]) -> None:
+    removed = set(get_setting(connection, "removed", []))
+    if removed & set(names):
+        set_setting(connection, "removed", sorted(removed - set(names)))

@@ -1,0 +1,226 @@
+"""The library of a running app: opens it, does what is asked of it, follows other processes, and closes it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from langchain_core.embeddings import Embeddings
+
+from rag.errors import NothingIndexed, RagError, SourceError
+from rag.library.chroma import ChromaHome
+from rag.library.database import Database, open_database
+from rag.library.folder import DataFolder
+from rag.library.index import SearchIndex
+from rag.library.indexes import Indexes
+from rag.library.library import Library
+from rag.library.queue import Queue
+from rag.library.records import IndexedSource, Records
+from rag.library.takeover import is_old, take_over
+from rag.library.uploads import Uploads
+from rag.library.work import Worker
+from rag.settings import DEFAULT_SOURCE, Settings
+from rag.sources.loader import GUIDE
+
+log = logging.getLogger(__name__)
+
+CLEAN_SECONDS = 10.0
+
+
+class LibraryService:
+    """One library, open or being opened. `library` is there once it is open."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        build: Callable[[str], tuple[Embeddings, str]],
+        address: Callable[[str], str],
+        wake: Callable[[], None],
+        tell: Callable[[str, str, int, int], None],
+    ) -> None:
+        """`build` and `address`: as `Indexes` has them. `wake` is called when there is work for `work`.
+
+        `tell` gets what is under way: "index" or "reindex", a label, and how much is done and to do.
+        """
+        self.folder = DataFolder(settings.data_dir)
+        self.indexes = Indexes(settings, build, address)
+        self.library: Library | None = None
+        self.notes: list[str] = []
+        """What a person should know of how it was opened."""
+        self.ingested = False
+        """Whether all that the settings name is there, or has failed."""
+        self.database: Database
+        self.records: Records
+        self.uploads: Uploads
+        self._settings, self._build, self._wake, self._tell = settings, build, wake, tell
+        self._home = ChromaHome(settings)
+        self._opened = False
+        self._closing = False
+        self._cleaned = 0.0
+
+    # -- opening and closing -------------------------------------------------------------------------------------
+
+    def open(self, embeddings: str, *, named: bool) -> None:
+        """Open database and indexes; `embeddings` is the model of the settings, `named`: ask for its sources, too.
+
+        Raises:
+            RagError: it cannot be opened; says what to do. Another call tries again.
+        """
+        self._open_database()
+        library, number = str(self.database.setting("library")), self._number()
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(self._home.look, number, library)
+            with suppress(RagError):  # another one may be the one that answers; who needs it will tell
+                self._build(embeddings)
+            wrong = looking.result()
+        if wrong:
+            self._note(f"The index of vectors was damaged ({wrong}). It is filled again from the stored vectors.")
+        self._home.open()
+        queue = Queue(self.database)
+        if note := self.indexes.start(embeddings, self.records, self._home, self.uploads, queue):
+            self._note(note)
+        assert self.indexes.active is not None
+        worker = Worker(self.indexes.active, queue, self._settings, self._indexing)
+        self.library = Library(worker, queue, self._wake)
+        if named:
+            self._ask_for_named(self.library)
+
+    def _open_database(self) -> None:
+        if self._opened:
+            return
+        path = self._settings.data_dir
+        self.database = open_database(path, self._settings.database_url)
+        self.records = Records(self.database)
+        self.uploads = Uploads(self.database, path)
+        if is_old(path):
+            for note in take_over(path, self.records, self._indexing):
+                self._note(note)
+        self._opened = True
+
+    def _number(self) -> int:
+        with self.database.read() as connection:
+            return self.database.number(connection)
+
+    def stop(self) -> None:
+        """Stop what is under way; what waits is kept."""
+        self._closing = True
+        if self.library:
+            self.library.worker.close()
+        self.indexes.end()
+
+    def close(self, *, idle: bool) -> None:
+        """Let go of everything. `idle`: nothing was under way any more, so that the index is as the database says."""
+        if self._opened:
+            with suppress(RagError):
+                if idle and self.library:
+                    self._home.close(self._number(), str(self.database.setting("library")))
+            self.database.close()
+        self.folder.release()
+
+    def _note(self, text: str) -> None:
+        log.warning("%s", text)
+        self.notes.append(text)
+
+    # -- working -------------------------------------------------------------------------------------------------
+
+    def _ask_for_named(self, library: Library) -> None:
+        """Ask for every source in the settings, but not again for the default one where it was removed."""
+        for given in self._settings.sources:
+            if given == DEFAULT_SOURCE and given in library.queue.removed():
+                continue
+            try:
+                library.add([given], private=True)
+            except SourceError as error:
+                library.fail(given, error.reason)
+                log.warning("%s", error)
+
+    def work(self, changed: Callable[[], None], *, named: bool) -> None:
+        """Do all that is to be done; `changed` is called when another index answers. `named`: as `open` has it.
+
+        Raises:
+            RagError: an engine or the database failed; what waits is kept.
+            Cancelled: the app is closing.
+        """
+        assert self.library is not None
+        if self.index and self.index.vectors.filling:
+            self.index.fill(lambda done, total: self._indexing("the index of vectors", done, total), self._is_closing)
+        self.library.worker.work()
+        assert self.index is not None
+        self.index.clean()
+        if not self.ingested and named:
+            self._stand_in(self.library)
+            self.ingested = True
+        self.indexes.make_offer()
+        while (wanted := self.indexes.wanted) is not None:
+            if self.indexes.build_beside(self.library, self._reindexing):
+                changed()
+            elif self.indexes.problem or self.indexes.wanted == wanted:  # or another process builds it
+                break
+
+    def _is_closing(self) -> bool:
+        return self._closing
+
+    def _stand_in(self, library: Library) -> None:
+        """The bundled guide stands in for the default article where that cannot be loaded."""
+        indexed = {item.source for item in self.sources}
+        if DEFAULT_SOURCE in library.failed and DEFAULT_SOURCE not in indexed:
+            library.add([GUIDE], private=True)
+            library.worker.work()
+        elif GUIDE in indexed and GUIDE not in self._settings.sources and len(indexed) > 1:
+            library.remove([GUIDE])
+
+    def _indexing(self, label: str, done: int, total: int) -> None:
+        self._tell("index", f"{'indexing' if total else 'loading'} {label}", done, total)
+
+    def _reindexing(self, source: str, done: int, total: int) -> None:
+        self._tell("reindex", f"building the new index: {source}", done, total)
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """See what other processes have changed, and delete what nobody needs; `changed` as in `work`.
+
+        Raises:
+            RagError: the database or the Chroma server does not answer.
+        """
+        if self.library is None or self.index is None:
+            return
+        self.library.follow()
+        if self.indexes.follow(self.library):
+            changed()
+        if time.monotonic() - self._cleaned > CLEAN_SECONDS:
+            self.index.clean()
+            self._cleaned = time.monotonic()
+
+    # -- telling -------------------------------------------------------------------------------------------------
+
+    @property
+    def shared(self) -> bool:
+        """Whether the library is one that other processes change, too."""
+        return bool(self._settings.database_url or self._settings.chroma_url)
+
+    @property
+    def index(self) -> SearchIndex | None:
+        """The index that answers, once it is open."""
+        return self.indexes.active.index if self.indexes.active else None
+
+    @property
+    def sources(self) -> list[IndexedSource]:
+        """What answers can be drawn from."""
+        return self.index.sources if self.index else []
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why sources could not be loaded."""
+        return self.library.failed if self.library else {}
+
+    def need_chunks(self) -> None:
+        """Say why there is nothing to answer from.
+
+        Raises:
+            NothingIndexed: nothing is indexed.
+        """
+        if not self.sources:
+            failed = "; ".join(f"{source}: {reason}" for source, reason in self.failed.items())
+            raise NothingIndexed(f"Nothing is indexed yet, so there is nothing to answer from. {failed}".strip())
