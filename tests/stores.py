@@ -1,51 +1,92 @@
-"""A data folder with its store and ingest, and three texts to put in."""
+"""A library with its index and ingest, and three texts to put in."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from rag.answers.retriever import Retriever
+from rag.library.chroma import ChromaHome
+from rag.library.database import open_database
+from rag.library.folder import DataFolder
+from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
-from rag.library.store import DataFolder, Store, check_index, set_aside
+from rag.library.queue import Queue
+from rag.library.records import Made, Records
+from rag.library.uploads import Uploads
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings
 
-ENGINE = ("openai:paper", "nowhere")
+MODEL = "openai:paper"
+ENGINE = (MODEL, "nowhere")
 
 
 class Library:
-    """A data folder with its store and ingest, opened as the app opens them."""
+    """A library's parts, opened as the app opens them. `damage` is what the look at Chroma's folder found."""
 
     def __init__(self, settings: Settings, embeddings: PaperEmbeddings | None = None) -> None:
         self.embeddings = embeddings or PaperEmbeddings()
+        self.settings = settings
         self.folder = DataFolder(settings.data_dir)
         self.folder.acquire()
-        changed = self.folder.changed_since_closed()
-        self.damage = check_index(self.folder) if changed is None else changed
-        if self.damage:
-            set_aside(self.folder)
-        self.store = Store(self.folder, self.embeddings, ENGINE, (settings.chunk_size, settings.chunk_overlap))
-        self.ingest = Ingest(self.store, self.embeddings, settings)
-        self.settings = settings
+        self.database = open_database(settings.data_dir, settings.database_url)
+        self.records = Records(self.database)
+        self.uploads = Uploads(self.database, settings.data_dir)
+        self.queue = Queue(self.database)
+        self.home = ChromaHome(settings)
+        self.damage = self.home.look(self.number(), self.name)
+        self.home.open()
+        self.index = self.open_index(self.embeddings)
+        self.ingest = Ingest(self.index, self.uploads, settings)
+
+    def open_index(self, embeddings: PaperEmbeddings, model: str = MODEL) -> SearchIndex:
+        made = Made(model, self.settings.chunk_size, self.settings.chunk_overlap)
+        return SearchIndex(self.records, self.home, made, "", embeddings, "nowhere")
+
+    @property
+    def name(self) -> str:
+        return str(self.database.setting("library"))
+
+    def number(self) -> int:
+        with self.database.read() as connection:
+            return self.database.number(connection)
 
     def add(self, path: Path) -> int:
+        """Returns the texts embedded."""
         record = self.ingest.load(str(path), named_at_start=True)
         assert record
-        return self.ingest.index(record, lambda *_: None)
+        embedded = self.ingest.run(record, lambda *_: None)
+        self.index.clean()
+        return embedded
+
+    def remove(self, path: Path) -> None:
+        self.records.remove([str(path)])
+        self.index.follow()
+        self.index.clean()
+
+    def fill(self) -> None:
+        if self.index.vectors.filling:
+            self.index.fill(lambda *_: None, lambda: False)
 
     def finish(self) -> int:
-        """Returns the texts embedded."""
+        """Index what was loaded and not indexed. Returns the texts embedded."""
         before = len(self.embeddings.embedded)
-        for source in self.ingest.unfinished():
-            self.ingest.resume(source, lambda *_: None)
-        self.store.clean()
+        self.fill()
+        for name in {*self.records.missing(self.index.id), *self.records.loaded()}:
+            if record := self.ingest.stored(name):
+                self.ingest.run(record, lambda *_: None)
+        self.index.clean()
         return len(self.embeddings.embedded) - before
 
-    def find(self, question: str, k: int = 4) -> list[str]:
-        return [item.page_content for item in self.store.vector_store().similarity_search(question, k)]
+    def rows(self) -> int:
+        """The rows in Chroma's collection."""
+        return sum(each.count() for each in self.home.client.list_collections())
+
+    def find(self, question: str, k: int = 4, *, dense: bool = True) -> list[str]:
+        return [item.page_content for item in Retriever(index=self.index, k=k, dense=dense).invoke(question)]
 
     def close(self) -> None:
-        self.store.close()
-        self.folder.note_closed()
+        self.home.close(self.number(), self.name)
+        self.database.close()
         self.folder.release()
 
 

@@ -144,7 +144,7 @@ class _Takeover:
             return None
 
     def _with_file(self, connection: Connection, record: Record) -> Record:
-        """The record under its new name, where it is a copy of a file in the folder; the copy goes into the database."""
+        """The record under its new name, where it is a copy of a file; the copy goes into the database."""
         path = Path(record.source)
         if path.parent.parent.name != "files" or is_url(record.source):
             return record
