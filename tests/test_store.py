@@ -11,16 +11,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from rag.answers.retriever import Retriever
 from rag.errors import EngineError, StoreLocked, TextTooLong
-from rag.library.store import DataFolder, Store, check_index, chroma_settings, collection_name
-from rag.library.work import Library as RealLibrary
+from rag.library.chroma import FOLDER, check_folder, chroma_settings
+from rag.library.queue import Job
+from rag.library.vectors import collection_name
+from rag.library.work import Worker
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings
-from tests.stores import CHEESE, ENGINE, MOON, RIVER, Library, write
+from tests.stores import CHEESE, MOON, RIVER, Library, write
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_the_same_source_ten_times_is_embedded_once(library: Library, tmp_path: 
     embedded = [library.add(path) for _ in range(10)]
     assert embedded[0] == 2
     assert embedded[1:] == [0] * 9
-    assert library.store.chunks == 2
+    assert library.index.chunks == 2
     assert len(library.find("moon", 10)) == 2
     assert library.find("moon", 1)[0].startswith("The moon")
 
@@ -54,7 +56,7 @@ def test_a_restart_embeds_nothing(library: Library, small: Settings, tmp_path: P
         assert again.damage == ""
         assert (again.finish(), again.add(path)) == (0, 0)
         assert again.embeddings.embedded == []
-        assert again.store.chunks == 2
+        assert again.index.chunks == 2
     finally:
         again.close()
 
@@ -66,14 +68,14 @@ def test_a_change_embeds_what_changed_and_the_old_is_gone(library: Library, tmp_
     assert library.add(write(path, MOON, CHEESE)) == 1
     assert [text.split("\n")[1][:10] for text in library.embeddings.embedded] == ["The cheese"]
     assert not [text for text in library.find("river", 10) if "river" in text]
-    assert library.store._collection.count() == 2
+    assert library.rows() == 2
 
 
 def test_chunks_know_where_they_begin(library: Library, tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", *(f"{MOON} {number}" for number in range(20)))
     library.add(path)
-    text = library.folder.read(str(path)).documents[0][0]  # type: ignore[union-attr]
-    for item in library.store.vector_store().similarity_search("moon", 100):
+    text = library.records.read(str(path)).documents[0][0]  # type: ignore[union-attr]
+    for item in Retriever(index=library.index, k=100, dense=True).invoke("moon"):
         start = item.metadata["start_index"]
         assert text[start : start + len(item.page_content)] == item.page_content
 
@@ -89,7 +91,7 @@ def test_a_text_too_long_for_the_model_is_split_never_cut(library: Library, tmp_
     library.embeddings.embed_documents = refusing  # type: ignore[method-assign]
     path = write(tmp_path / "a.md", MOON, RIVER)
     library.add(path)
-    items = library.store.vector_store().similarity_search("moon", 100)
+    items = Retriever(index=library.index, k=100, dense=True).invoke("moon")
     items.sort(key=lambda item: item.metadata["start_index"])
     assert all(len(item.page_content) <= 40 for item in items)
     joined = "".join(item.page_content for item in items)
@@ -124,48 +126,87 @@ def test_a_fault_in_the_middle_leaves_the_old_version_and_the_next_start_finishe
         again.close()
 
 
-def test_the_index_is_built_again_from_the_texts(library: Library, small: Settings, tmp_path: Path) -> None:
+def test_an_index_that_is_gone_is_filled_again_without_embedding(
+    library: Library, small: Settings, tmp_path: Path
+) -> None:
     path = write(tmp_path / "a.md", MOON, RIVER)
     library.add(path)
     library.close()
-    shutil.rmtree(small.data_dir / "chroma")
+    shutil.rmtree(small.data_dir / FOLDER)
+    shutil.rmtree(small.data_dir / "words")
     path.unlink()
     again = Library(small)
     try:
-        assert again.store.chunks == 0
-        assert again.finish() == 2
+        assert again.index.vectors.filling
+        assert again.find("river", 1)[0].startswith("The river"), "not answered while the index is being filled"
+        assert again.find("river", 1, dense=False)[0].startswith("The river")
+        assert (again.finish(), again.embeddings.embedded) == (0, [])
+        assert not again.index.vectors.filling
+        assert (again.rows(), again.index.chunks) == (2, 2)
         assert again.find("river", 1)[0].startswith("The river")
     finally:
         again.close()
 
 
-@pytest.mark.parametrize("damage", ["emptied", "deleted", "garbage", "cut"])
-def test_damage_is_found_in_a_child_and_mended(library: Library, small: Settings, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["emptied", "deleted", "garbage", "cut", "vectors"])
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "killed"])
+def test_a_damaged_index_is_found_and_filled_again(
+    library: Library, small: Settings, tmp_path: Path, damage: str, closed: bool
+) -> None:
     library.add(write(tmp_path / "a.md", MOON, RIVER))
     library.close()
-    database = small.data_dir / "chroma" / "chroma.sqlite3"
+    folder = small.data_dir / FOLDER
+    if not closed:
+        (folder / "closed.json").unlink()
+    database = folder / "chroma.sqlite3"
     data = database.read_bytes()
     if damage == "deleted":
         database.unlink()
+    elif damage == "vectors":
+        shutil.rmtree(next(folder.glob("*-*-*-*-*"), folder / "none"), ignore_errors=True)
     else:
         database.write_bytes(
             {"emptied": b"", "garbage": b"x" * 4096 + data[4096:], "cut": data[: len(data) // 3]}[damage]
         )
     again = Library(small)
     try:
-        again.finish()
-        assert again.store.chunks == 2
+        assert again.damage or damage == "vectors"
         assert again.find("moon", 1)[0].startswith("The moon")
-        assert again.damage or damage == "emptied"
+        assert again.finish() == 0, "nothing is to be embedded again"
+        assert (again.rows(), again.index.chunks) == (2, 2)
+        assert again.find("moon", 1)[0].startswith("The moon")
     finally:
         again.close()
 
 
-def clustered(folder: DataFolder, **graph: int) -> None:
+def test_an_index_of_another_state_of_the_database_is_brought_to_this_one(
+    library: Library, small: Settings, tmp_path: Path
+) -> None:
+    """As after a backup of the database was put in its place."""
+    library.add(write(tmp_path / "a.md", MOON))
+    backup = tmp_path / "backup.sqlite"
+    library.database.back_up(backup)
+    library.add(write(tmp_path / "a.md", RIVER))
+    library.add(write(tmp_path / "b.md", CHEESE))
+    library.close()
+    for path in small.data_dir.glob("library.sqlite*"):
+        path.unlink()
+    shutil.copy(backup, small.data_dir / "library.sqlite")
+    again = Library(small)
+    try:
+        assert again.finish() == 0
+        for dense in (True, False):
+            assert [text[:8] for text in again.find("moon river cheese", 9, dense=dense)] == ["The moon"]
+        assert (again.rows(), len(again.index.words)) == (1, 1)
+    finally:
+        again.close()
+
+
+def clustered(folder: Path, **graph: int) -> None:
     """An index of 20 sources whose vectors lie near each other, as those of real pages do, with a graph of its own."""
     import chromadb
 
-    client = chromadb.PersistentClient(str(folder.chroma), chroma_settings())
+    client = chromadb.PersistentClient(str(folder), chroma_settings())
     collection = client.create_collection("paper", embedding_function=None, configuration={"hnsw": {**graph}})  # type: ignore[arg-type]
     rng = random.Random(3)
     for source in range(20):
@@ -177,27 +218,27 @@ def clustered(folder: DataFolder, **graph: int) -> None:
 
 
 def test_a_row_that_the_search_misses_is_no_damage(small: Settings) -> None:
-    folder = DataFolder(small.data_dir)
+    folder = small.data_dir / FOLDER
     clustered(folder, max_neighbors=4, ef_search=10)
-    assert check_index(folder) == ""
+    assert check_folder(folder) == ""
 
 
 def test_a_graph_that_finds_little_is_damage(small: Settings) -> None:
-    folder = DataFolder(small.data_dir)
+    folder = small.data_dir / FOLDER
     clustered(folder, max_neighbors=2, ef_construction=2, ef_search=2)
-    assert "of its own rows" in check_index(folder)
+    assert "of its own rows" in check_folder(folder)
 
 
 def test_vectors_that_are_gone_are_damage(small: Settings) -> None:
-    folder = DataFolder(small.data_dir)
+    folder = small.data_dir / FOLDER
     clustered(folder, sync_threshold=1000)
-    for path in folder.chroma.glob("*/*.bin"):
+    for path in folder.glob("*/*.bin"):
         path.unlink()
-    assert check_index(folder) != ""
+    assert check_folder(folder) != ""
 
 
 def test_a_second_process_is_refused_by_name(library: Library, small: Settings) -> None:
-    code = "from pathlib import Path; from rag.library.store import DataFolder; "
+    code = "from pathlib import Path; from rag.library.folder import DataFolder; "
     code += f"DataFolder(Path({str(small.data_dir)!r})).acquire()"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert StoreLocked.__name__ in ended.stderr
@@ -208,18 +249,18 @@ def test_a_source_removed_is_gone(library: Library, tmp_path: Path) -> None:
     one, two = write(tmp_path / "a.md", MOON), write(tmp_path / "b.md", RIVER)
     library.add(one)
     library.add(two)
-    library.store.remove(str(one))
-    assert [item.source for item in library.store.sources] == [str(two)]
+    library.remove(one)
+    assert [item.source for item in library.index.sources] == [str(two)]
     assert [text[:9] for text in library.find("moon", 9)] == ["The river"]
 
 
-def test_collections_are_named_after_their_model_its_weights_and_the_splitter() -> None:
-    names = ["ollama:mxbai-embed-large", "ollama:mxbai-embed-large:335m", "ollama-mxbai:embed-large", "x:" + "y" * 900]
-    made = [collection_name(name, "sha256:1", (1000, 200)) for name in names]
-    made += [collection_name(names[0], "sha256:2", (1000, 200)), collection_name(names[0], "sha256:1", (500, 50))]
-    assert made[0].startswith("ollama-mxbai-embed-large-1000-200-")
-    assert len(set(made)) == len(made)
+def test_collections_are_named_after_their_library_index_and_model() -> None:
+    names = ["ollama:mxbai-embed-large", "ollama-mxbai:embed-large", "x:" + "y" * 900]
+    made = [collection_name(library * 12, index, name) for library in "ab" for index in (1, 2) for name in names[1:]]
+    made += [collection_name("a" * 32, 1, names[0])]
+    assert made[-1] == "rag-aaaaaaaaaaaa-1-ollama-mxbai-embed-large"
     assert all(re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,200}[a-zA-Z0-9]", name) for name in made)
+    assert len(set(made[:-1])) == len(made) - 1
 
 
 ARTICLE = [
@@ -233,7 +274,7 @@ def test_one_edited_paragraph_embeds_at_most_three_texts(tmp_path: Path, edit: s
     try:
         path = write(tmp_path / "a.md", *ARTICLE)
         library.add(path)
-        before = library.store.chunks
+        before = library.index.chunks
         library.embeddings.embedded.clear()
         changed = list(ARTICLE)
         at = {"first": 0, "last": 79}.get(edit, 40)
@@ -243,7 +284,7 @@ def test_one_edited_paragraph_embeds_at_most_three_texts(tmp_path: Path, edit: s
             changed.insert(at + 1, old)
         library.add(write(path, *changed))
         assert len(library.embeddings.embedded) <= 3
-        assert abs(library.store.chunks - before) <= 2
+        assert abs(library.index.chunks - before) <= 2
         found = library.find("moon", 500)
         assert bool([text for text in found if old in text]) == (edit == "new"), "the old text can still be found"
         for text in changed:
@@ -257,24 +298,36 @@ def test_chunks_know_their_section_and_it_is_embedded(library: Library, tmp_path
     path = tmp_path / "a.html"
     path.write_text(page, encoding="utf-8")
     library.add(path)
-    found = {item.metadata["anchor"]: item for item in library.store.vector_store().similarity_search("moon", 9)}
+    found = {item.metadata["anchor"]: item for item in Retriever(index=library.index, k=9, dense=True).invoke("moon")}
     assert found["m"].metadata["section"] == "Moon"
     assert found["r"].page_content.startswith("River")
     assert any(text.startswith("Sea > River\n") for text in library.embeddings.embedded)
 
 
-def test_what_was_removed_does_not_come_back_with_another_model(
-    library: Library, small: Settings, tmp_path: Path
-) -> None:
+def test_what_was_removed_does_not_come_back_with_another_model(library: Library, tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", MOON)
     library.add(path)
-    splitter = (small.chunk_size, small.chunk_overlap)
-    other = Store(library.folder, library.embeddings, ("openai:other", "nowhere"), splitter)
-    assert other.chunks == 0
-    other.remove(str(path))
-    again = Store(library.folder, library.embeddings, ENGINE, splitter)
-    assert again.chunks == 0
-    assert again.vector_store().similarity_search("moon", 9) == []
+    other = library.open_index(library.embeddings, "openai:other")
+    assert (other.chunks, library.records.missing(other.id)) == (0, [str(path)])
+    library.remove(path)
+    other.follow()
+    assert library.records.missing(other.id) == []
+    assert library.open_index(library.embeddings).chunks == 0
+    assert library.find("moon", 9) == []
+
+
+def test_vectors_go_with_the_last_chunk_that_has_them(library: Library, tmp_path: Path) -> None:
+    one, two = tmp_path / "one" / "a.md", tmp_path / "two" / "a.md"
+    for path in (one, two):
+        path.parent.mkdir()
+        library.add(write(path, MOON))
+    assert len(library.embeddings.embedded) == 1, "one text was embedded twice"
+    (chunk,) = library.records.chunks_of(library.index.sources[0].revision)
+    digest = str(chunk.metadata["digest"])
+    library.remove(one)
+    assert library.records.vectors(library.index.model, [digest])
+    library.remove(two)
+    assert not library.records.vectors(library.index.model, [digest])
 
 
 def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finished(
@@ -282,8 +335,6 @@ def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finishe
 ) -> None:
     for name, text in (("a", MOON), ("b", RIVER), ("c", CHEESE)):
         library.add(write(tmp_path / f"{name}.md", text))
-    library.store._collection.delete(where={"source": {"$ne": ""}})
-    library.store._sources.clear()
     real = library.embeddings.embed_documents
 
     def refusing(texts: list[str]) -> list[list[float]]:
@@ -292,10 +343,12 @@ def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finishe
         return real(texts)
 
     library.embeddings.embed_documents = refusing  # type: ignore[method-assign]
-    asked = RealLibrary(library.ingest, library.settings, lambda: None, lambda *_: None)
-    asked.work()
-    assert [Path(source).name for source in asked.failed] == ["b.md"]
-    assert {item.title for item in library.store.sources} == {"a.md", "c.md"}
+    library.ingest.index = library.open_index(library.embeddings, "openai:other")
+    missing = library.records.missing(library.ingest.index.id)
+    library.queue.ask([Job(name, True, stored=True) for name in missing])
+    Worker(library.ingest, library.queue, library.settings, lambda *_: None).work()
+    assert [Path(job.source).name for job in library.queue.jobs if job.reason] == ["b.md"]
+    assert {item.title for item in library.ingest.index.sources} == {"a.md", "c.md"}
 
 
 CHILD = """
@@ -336,10 +389,10 @@ def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
         try:
             library.finish()
             versions: dict[str, list[str]] = {}
-            seen = [item.revision for item in library.store.sources]
-            rows = library.store._collection.get(where={"revision": {"$in": seen}})  # type: ignore[dict-item]
-            for text, metadata in zip(rows["documents"] or [], rows["metadatas"] or [], strict=True):
-                versions.setdefault(str(metadata["source"]), []).append(text.split(" in version ")[1][:4])
+            for item in library.index.sources:
+                for chunk in library.records.chunks_of(item.revision):
+                    versions.setdefault(item.source, []).append(chunk.page_content.split(" in version ")[1][:4])
+            assert library.rows() == sum(map(len, versions.values())) == len(library.index.words)
             assert library.find("moon", 3)
             assert whole.keys() <= versions.keys(), "a source that was whole is missing"
             for source, found in versions.items():
@@ -354,68 +407,6 @@ def test_a_text_that_stands_there_a_thousand_times_hides_no_other(library: Libra
     """Rows of one vector are linked with each other alone in Chroma's graph, and shut out what was there before."""
     library.add(write(tmp_path / "a.md", MOON))
     library.add(write(tmp_path / "b.csv", "river,sea", *["The river runs to the sea." + "." * 60] * 1200))
-    assert library.store.chunks > 1000
+    assert library.index.chunks > 1000
     assert library.find("moon", k)[0].startswith("The moon")
-    first, *_ = library.store.nearest(library.embeddings.embed_query("moon"), k, ())
-    assert first.page_content.startswith("The moon")
     assert len(library.find("river", 50)) == 50 or k == 1
-
-
-def test_a_row_that_a_limited_search_misses_is_looked_at(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Chroma's search is made to find nothing, as it may among rows that no question may see."""
-    library.add(write(tmp_path / "a.md", MOON, RIVER, CHEESE))
-    library.store.hide("0" * 20)
-    real = library.store._collection.query
-
-    def blind(**given: object) -> object:
-        got = real(**given)  # type: ignore[arg-type]
-        return {name: [each[0][:1]] if each else each for name, each in got.items() if name != "included"}
-
-    monkeypatch.setattr(library.store._collection, "query", blind)
-    first, *others = library.find("cheese", 3)
-    assert first.startswith("The cheese") and len(others) == 2
-
-
-class Deleting:
-    """A collection as Chroma answers while a row is being deleted: its id is there, its text and metadata are not."""
-
-    def __init__(self, collection: Any, row: str) -> None:
-        self._collection, self._row = collection, row
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._collection, name)
-
-    def get(self, *args: Any, **more: Any) -> Any:
-        return self._without(self._collection.get(*args, **more))
-
-    def query(self, **more: Any) -> Any:
-        return self._without(self._collection.query(**more))
-
-    def _without(self, got: Any) -> Any:
-        nested = bool(got["ids"]) and isinstance(got["ids"][0], list)
-        for name in ("documents", "metadatas"):
-            lists = zip(got["ids"], got[name] or [], strict=False) if nested else [(got["ids"], got[name] or [])]
-            for ids, values in lists:
-                for place, row in enumerate(ids[: len(values)]):
-                    if row == self._row:
-                        values[place] = None
-        return got
-
-
-def test_a_row_that_is_just_being_deleted_is_left_out(tmp_path: Path) -> None:
-    library = Library(make_settings(tmp_path))
-    for number in range(3):
-        path = tmp_path / f"{number}.md"
-        path.write_text(f"The moon {number} pulls the sea.", encoding="utf-8")
-        library.add(path)
-    store = library.store
-    rows = sorted(store._collection.get()["ids"])
-    store._collection = Deleting(store._collection, rows[0])
-    vector = library.embeddings.embed_query("moon")
-    assert len(store.nearest(vector, 3, ())) == 2
-    assert len(store.rows(rows, ())) == 2
-    assert len(store.words().rankings("moon", 5)[0]) == 2
-    assert sum(len(store.rows_of(str(tmp_path / f"{number}.md")).current) for number in range(3)) == 2
-    library.close()

@@ -265,8 +265,10 @@ class Records:
         """
         with self.database.read() as connection:
             now = self.database.now(connection)
-            under_way = exists().where(work.c.source == revisions.c.source, work.c.taken_until > now)
-            left = and_(revisions.c.added.is_(None), ~under_way, revisions.c.id.not_in(list(writing)))
+            asked = exists().where(work.c.source == revisions.c.source, work.c.reason == "")
+            loaded = exists().where(sources.c.source == revisions.c.source, sources.c.state == "loaded")
+            ended = revisions.c.id.not_in(list(writing))
+            left = and_(revisions.c.added.is_(None), ~asked, ~loaded, ended)  # else the next attempt has its vectors
             unseen = or_(revisions.c.removed.is_not(None), left)
             old = revisions.c.changed_at <= now - grace
             return list(
