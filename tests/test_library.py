@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from rag.__main__ import main
+from rag.answers.retriever import Retriever
 from rag.assistant import Assistant
 from rag.errors import EngineError, SourceError
 from tests.commands import MOON, RIVER, run
@@ -48,6 +50,18 @@ def assistant(tmp_path: Path) -> Iterator[Assistant]:
 def states(assistant: Assistant) -> dict[str, str]:
     assert assistant.library
     return {Path(entry.source).name: entry.state for entry in assistant.library.entries()}
+
+
+def embedder(assistant: Assistant) -> Gated:
+    assert assistant.service.index and isinstance(assistant.service.index.embeddings, Gated)
+    return assistant.service.index.embeddings
+
+
+def found(assistant: Assistant, question: str) -> list[str]:
+    """The beginnings of the nearest chunks."""
+    assert assistant.service.index
+    retriever = Retriever(index=assistant.service.index, k=9, dense=True)
+    return [chunk.page_content[:9] for chunk in retriever.invoke(question)]
 
 
 def idle(assistant: Assistant) -> None:
@@ -88,12 +102,12 @@ def test_a_source_added_twice_is_one_and_two_people_may_add_at_once(assistant: A
     library.add([f"{pages.url}/3#part", f"{pages.url.upper().replace('HTTP', 'http')}/3"], private=True)
     idle(assistant)
     assert len(library.entries()) == 12
-    assert sum(entry.chunks for entry in library.entries()) == len(assistant._embeddings.embedded)  # type: ignore[union-attr]
+    assert sum(entry.chunks for entry in library.entries()) == len(embedder(assistant).embedded)
 
 
 def test_cancel_leaves_what_was_finished_and_what_was_there(assistant: Assistant, pages: Pages) -> None:
-    library, embeddings = assistant.library, assistant._embeddings
-    assert library and isinstance(embeddings, Gated)
+    library, embeddings = assistant.library, embedder(assistant)
+    assert library
     pages.pages |= {"/a": f"<p>{MOON}</p>", "/b": f"<p>{MOON} halt</p>", "/c": f"<p>{RIVER}</p>"}
     library.add([f"{pages.url}/{name}" for name in "abc"], private=True)
     assert embeddings.reached.wait(30)  # which may be while "a" is still being written
@@ -108,8 +122,8 @@ def test_cancel_leaves_what_was_finished_and_what_was_there(assistant: Assistant
 
 
 def test_a_source_removed_while_it_is_indexed_is_gone(assistant: Assistant, pages: Pages) -> None:
-    library, embeddings = assistant.library, assistant._embeddings
-    assert library and isinstance(embeddings, Gated)
+    library, embeddings = assistant.library, embedder(assistant)
+    assert library
     pages.pages["/b"] = f"<p>{MOON} halt</p>"
     library.add([f"{pages.url}/b"], private=True)
     assert embeddings.reached.wait(30)
@@ -117,7 +131,7 @@ def test_a_source_removed_while_it_is_indexed_is_gone(assistant: Assistant, page
     embeddings.gate.set()
     idle(assistant)
     assert library.entries() == []
-    assert assistant._store and assistant._store._collection.count() == 0
+    assert assistant.service.index and assistant.service.index.records.count(assistant.service.index.id) == 0
     with pytest.raises(SourceError, match="not in the library"):
         library.remove([f"{pages.url}/b"])
 
@@ -125,8 +139,8 @@ def test_a_source_removed_while_it_is_indexed_is_gone(assistant: Assistant, page
 def test_refresh_asks_politely_and_the_old_version_answers_until_the_new_one_is_whole(
     assistant: Assistant, pages: Pages
 ) -> None:
-    library, embeddings = assistant.library, assistant._embeddings
-    assert library and isinstance(embeddings, Gated) and assistant._store
+    library, embeddings = assistant.library, embedder(assistant)
+    assert library
     url = f"{pages.url}/page"
     pages.pages["/page"] = (200, {"ETag": '"1"'}, f"<title>Page</title><p>{MOON}</p>")
     library.add([url], private=True)
@@ -139,16 +153,15 @@ def test_refresh_asks_politely_and_the_old_version_answers_until_the_new_one_is_
     pages.pages["/page"] = (200, {"ETag": '"2"'}, f"<title>Page</title><p>{RIVER} halt</p>")
     library.refresh()
     assert embeddings.reached.wait(30)
-    store = assistant._store.vector_store()
-    assert [text.page_content[:8] for text in store.similarity_search("river", 9)] == ["The moon"]
+    assert found(assistant, "river") == ["The moon "]
     embeddings.gate.set()
     idle(assistant)
-    assert [text.page_content[:9] for text in store.similarity_search("moon", 9)] == ["The river"]
+    assert found(assistant, "moon") == ["The river"]
     pages.pages.clear()
     library.refresh()
     idle(assistant)
     assert "answers come from the copy of" in library.entries()[0].reason
-    assert [text.page_content[:9] for text in store.similarity_search("moon", 9)] == ["The river"]
+    assert found(assistant, "moon") == ["The river"]
 
 
 def test_pages_of_a_site_and_nothing_of_the_private_network_for_strangers(assistant: Assistant, pages: Pages) -> None:
@@ -177,13 +190,13 @@ def test_what_waits_is_remembered_and_an_engine_that_fails_heals(tmp_path: Path,
     first = Assistant(settings, embeddings=Gated())
     first.start(chat=False)
     wait_until(lambda: first.library is not None, 30)
-    assert first.library and isinstance(first._embeddings, Gated)
+    assert first.library
     first.library.add([f"{pages.url}/{name}" for name in ("a", "b", "gone", "c")], private=True)
-    assert first._embeddings.reached.wait(30)
+    assert embedder(first).reached.wait(30)
     closing = threading.Thread(target=first.close)
     closing.start()
-    wait_until(lambda: first.library and first.library._closing, 10)
-    first._embeddings.gate.set()
+    wait_until(first.library.worker.ingest.cancelled.is_set, 10)
+    embedder(first).gate.set()
     closing.join(30)
 
     class Failing(PaperEmbeddings):
@@ -226,23 +239,25 @@ def test_what_is_cancelled_does_not_come_back_with_a_restart(tmp_path: Path, pag
     def ended(made: Assistant) -> None:
         closing = threading.Thread(target=made.close)
         closing.start()
-        assert made.library and isinstance(made._embeddings, Gated)
-        wait_until(lambda: made.library and made.library._closing, 10)
-        made._embeddings.gate.set()
+        assert made.library
+        wait_until(made.library.worker.ingest.cancelled.is_set, 10)
+        embedder(made).gate.set()
         closing.join(30)
 
     first = opened()
-    assert first.library and isinstance(first._embeddings, Gated)
+    assert first.library
     first.library.add([f"{pages.url}/{name}" for name in "abc"], private=True)
-    wait_until(lambda: states(first).get("b") == "indexing" and first._embeddings.reached.is_set(), 30)  # type: ignore[union-attr]
+    wait_until(lambda: states(first).get("b") == "indexing" and embedder(first).reached.is_set(), 30)
     ended(first)
     second = opened()
-    assert second.library and isinstance(second._embeddings, Gated)
-    assert second._embeddings.reached.wait(30)
-    assert states(second) == {"a": "ready", "b": "indexing", "c": "waiting"}
+    assert second.library
+    assert embedder(second).reached.wait(30)
+    wait_until(
+        lambda: states(second) == {"a": "ready", "b": "indexing", "c": "waiting"}, 10, lambda: str(states(second))
+    )
     assert pages.hits.count("/b") == 1, "what was loaded before is not asked for again"
     second.library.cancel()
-    second._embeddings.gate.set()
+    embedder(second).gate.set()
     idle(second)
     assert states(second) == {"a": "ready"}
     second.close()
@@ -305,8 +320,16 @@ def test_ctrl_c_stops_an_ingest_and_keeps_what_is_whole(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rag", "ingest", str(folder), "--data-dir", str(tmp_path / "data")]
     environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9"}
     child = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    texts = tmp_path / "data" / "texts"
-    wait_until(lambda: len([path for path in texts.glob("*.json") if ".new" not in path.name]) >= 2, 60)
+    database = tmp_path / "data" / "library.sqlite"
+
+    def ready() -> int:
+        try:
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+                return int(connection.execute("SELECT count(*) FROM sources WHERE state = 'current'").fetchone()[0])
+        except sqlite3.OperationalError:  # it is being made
+            return 0
+
+    wait_until(lambda: ready() >= 2, 60)
     child.send_signal(signal.SIGINT)
     _, told = child.communicate(timeout=60)
     assert child.returncode == 130, told

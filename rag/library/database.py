@@ -10,7 +10,6 @@ has missed nothing before N.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 import uuid
@@ -334,7 +333,6 @@ def set_setting(connection: Connection, name: str, value: Any) -> None:
 
 def _engine(url: str) -> Engine:
     options: dict[str, Any] = {
-        "json_serializer": lambda value: json.dumps(value, ensure_ascii=False),
         "pool_size": 10,
         "max_overflow": 20,
     }

@@ -199,8 +199,8 @@ class Ingest:
 def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
     return Record(
         source,
-        str(loaded.documents[0].metadata.get("title") or source),
-        [(item.page_content, item.metadata) for item in loaded.documents],
+        _storable(str(loaded.documents[0].metadata.get("title") or source)),
+        [(_storable(item.page_content), item.metadata) for item in loaded.documents],
         kind=loaded.kind,
         size=loaded.size,
         etag=loaded.etag,
@@ -208,6 +208,11 @@ def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
         found_at=loaded.found_at,
         private=private,
     )
+
+
+def _storable(text: str) -> str:
+    """The text without what a database cannot hold: NUL, and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
 
 
 def _found(chunks: Sequence[Document], vectors: Vectors) -> list[Embedded]:

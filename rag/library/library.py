@@ -85,6 +85,8 @@ class Library:
                 except ValueError:
                     raise SourceRefused(source, "not a valid address on the web") from None
             for single in _singles(source):
+                if _has_surrogates(single):
+                    raise SourceRefused(source, "its name is not text in UTF-8; rename it")
                 jobs.append(Job(single, private, depth, max(1, min(limit, MOST_PAGES)) if depth >= 0 else 1))
         return self._ask(jobs)
 
@@ -253,6 +255,10 @@ class Library:
 def _singles(source: str) -> Iterator[str]:
     """The single sources that one stands for: the readable files of a folder, or itself."""
     yield from [source] if is_upload(source) else expand_source(source)
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def find_named(given: Sequence[str], known: Iterable[str]) -> list[str]:

@@ -140,6 +140,8 @@ class Worker:
                     loaded.record, self._note, lambda: self._vectors(begun), holder=self._queue.holder
                 )
             self._queue.end(job)
+            if job.depth >= 0 and job.source in self._pages:
+                self._queue.ask([Job(job.source, job.private)])  # the page that the others were found from
             self.counts["indexed" if embedded else "unchanged"] += 1
             self.embedded += embedded
             log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
@@ -201,7 +203,8 @@ class Worker:
         )
         for page in pages:
             self._pages[page.url] = page
-            self._queue.ask([Job(page.url, job.private)])
+            if page.url != job.source:
+                self._queue.ask([Job(page.url, job.private)])
         for source, reason in failed.items():
             self._queue.fail(source, reason, private=job.private)
         if self.ingest.cancelled.is_set():
