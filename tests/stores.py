@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from rag.answers.retriever import Retriever
 from rag.library.chroma import ChromaHome
-from rag.library.database import open_database
+from rag.library.database import FILE, open_database
 from rag.library.folder import DataFolder
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
@@ -88,6 +89,17 @@ class Library:
         self.home.close(self.number(), self.name)
         self.database.close()
         self.folder.release()
+
+
+def on_disk(settings: Settings, state: str) -> set[str]:
+    """The sources that the database has in this state, read while nobody has it open."""
+    with sqlite3.connect(f"file:{settings.data_dir / FILE}?mode=ro", uri=True) as connection:
+        return {source for (source,) in connection.execute("SELECT source FROM sources WHERE state = ?", [state])}
+
+
+def half_written(index: SearchIndex) -> int:
+    """The revisions that exist and that questions do not see."""
+    return len(index.records.changes(index.id, -1).hidden)
 
 
 def write(path: Path, *paragraphs: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import random
 import re
@@ -16,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from rag.answers.retriever import Retriever
 from rag.assistant import Assistant
 from rag.settings import Settings
 from tests.conftest import ROOT, Pages, make_settings, wait_until
 from tests.ollama_server import ModelSpec, OllamaServer, Record
+from tests.stores import half_written, on_disk
 
 KILLS = 4
 PARTS = 70
@@ -101,13 +102,8 @@ def kill_in_the_middle(child: subprocess.Popen[str], server: OllamaServer, numbe
     assert child.returncode == -signal.SIGKILL, f"it ended before it was killed: {told}"
 
 
-def whole_on_disk(settings: Settings) -> set[str]:
-    files = (settings.data_dir / "texts").glob("*.json")
-    return {json.loads(path.read_text())["source"] for path in files if not path.name.endswith(".new.json")}
-
-
 def idle(assistant: Assistant) -> bool:
-    return assistant._cleaned and assistant.library is not None and not assistant.library.busy
+    return assistant.library is not None and not assistant.library.busy
 
 
 @contextmanager
@@ -125,15 +121,15 @@ def opened(settings: Settings, server: OllamaServer) -> Iterator[Assistant]:
 
 def answers(assistant: Assistant) -> dict[str, set[str]]:
     """The paragraphs that each source can be answered from; a search gives no others."""
-    store = assistant._store
-    assert store
-    visible = [item.revision for item in store.sources]
-    said: dict[str, set[str]] = {item.source: set() for item in store.sources}
-    rows = store._collection.get(where={"revision": {"$in": [*visible, ""]}})  # type: ignore[dict-item]
-    for text, metadata in zip(rows["documents"] or [], rows["metadatas"] or [], strict=True):
-        said[str(metadata["source"])] |= set(re.findall(r"Part \d+ .*?\.", text))
+    index = assistant.service.index
+    assert index
+    visible = [item.revision for item in index.sources]
+    said: dict[str, set[str]] = {item.source: set() for item in index.sources}
+    for item in index.sources:
+        for chunk in index.records.chunks_of(item.revision):
+            said[item.source] |= set(re.findall(r"Part \d+ .*?\.", chunk.page_content))
     for question in ("the moon", "rivers", *(f"Part {part:03}, edition 1" for part in range(0, PARTS, 20))):
-        for found in store.vector_store().similarity_search(question, 30):
+        for found in Retriever(index=index, k=30).invoke(question):
             assert found.metadata["revision"] in visible
             assert set(re.findall(r"Part \d+ .*?\.", found.page_content)) <= said[found.metadata["source"]]
     return said
@@ -151,11 +147,11 @@ def test_killed_while_it_adds_and_refreshes(pages: Pages, server: OllamaServer, 
         urls = list(site.editions)
         rng.shuffle(urls)
         kill_in_the_middle(start(paper, "ingest", *urls), server, rng.randint(2, 6), embedding=kill % 2 == 0)
-        must = known.keys() | whole_on_disk(paper)
+        must = known.keys() | on_disk(paper, "current")
         with opened(paper, server) as assistant:
             library = assistant.library
-            assert assistant._store and library
-            halves += bool(assistant._store._hidden)
+            assert assistant.service.index and library
+            halves += half_written(assistant.service.index) > 0
             said = answers(assistant)
             assert must <= said.keys(), "a page that was whole is missing"
             for source, parts in said.items():

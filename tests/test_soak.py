@@ -9,7 +9,6 @@ import functools
 import html
 import http.server
 import itertools
-import json
 import os
 import random
 import re
@@ -27,10 +26,12 @@ from typing import Any
 import pytest
 from spellchecker import SpellChecker
 
+from rag.answers.retriever import Retriever
 from rag.assistant import Assistant
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings, wait_until
+from tests.stores import half_written, on_disk
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
@@ -169,17 +170,8 @@ def start(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def whole_on_disk(settings: Settings) -> set[str]:
-    files = (settings.data_dir / "texts").glob("*.json")
-    return {json.loads(path.read_text())["source"] for path in files if not path.name.endswith(".new.json")}
-
-
-def unfinished_on_disk(settings: Settings) -> int:
-    return len(list((settings.data_dir / "texts").glob("*.new.json")))
-
-
 def idle(assistant: Assistant) -> bool:
-    return assistant._cleaned and assistant.library is not None and not assistant.library.busy
+    return assistant.library is not None and not assistant.library.busy
 
 
 @contextmanager
@@ -194,7 +186,7 @@ def restarted(settings: Settings, embeddings: CountedMiniLM) -> Iterator[Assista
         yield assistant
     finally:
         if assistant.library:
-            assistant.library.close()
+            assistant.library.worker.close()
         embeddings.free.set()
         assistant.close()
 
@@ -208,14 +200,13 @@ def answers(assistant: Assistant, site: Site, questions: list[str]) -> dict[str,
 
     What a search gives is of these chunks, and no chunk has a note that does not stand in one of them whole.
     """
-    store = assistant._store
-    assert store
-    visible = {item.source: item for item in store.sources}
+    index = assistant.service.index
+    assert index
+    visible = {item.source: item for item in index.sources}
     said: dict[str, frozenset[str]] = {}
     for source, item in visible.items():
-        rows = store._collection.get(where={"revision": item.revision})
-        texts = [squeezed(text) for text in rows["documents"] or []]
-        assert len(texts) == item.chunks, f"{source}: {len(texts)} rows of {item.chunks}"
+        texts = [squeezed(chunk.page_content) for chunk in index.records.chunks_of(item.revision)]
+        assert len(texts) == item.chunks, f"{source}: {len(texts)} chunks of {item.chunks}"
         if source not in site.editions:
             continue
         all_of_it = " ".join(texts)
@@ -224,14 +215,9 @@ def answers(assistant: Assistant, site: Site, questions: list[str]) -> dict[str,
         assert {MARKED.match(note)[0] for note in said[source]} == {found[0] for found in MARKED.finditer(all_of_it)}  # type: ignore[index]
     revisions = {item.revision for item in visible.values()}
     for question in questions:
-        for found in store.vector_store().similarity_search(question, 20):
-            assert found.metadata["revision"] in revisions, "a passage of what is not whole"
-        vector = store.embeddings.embed_query(question)
-        for row in store.look(lambda hidden, vector=vector: store.nearest(vector, 20, hidden)):  # type: ignore[misc]
-            assert row.metadata["revision"] in revisions
-    ids = {row for text in questions for row, *_ in store.words().search(text, 20)} if questions else set()
-    for row in store.rows(sorted(ids), ()):
-        assert row.metadata["revision"] in revisions, "words of what is not whole"
+        for dense in (True, False):
+            for found in Retriever(index=index, k=20, dense=dense).invoke(question):
+                assert found.metadata["revision"] in revisions, "a passage of what is not whole"
     return said
 
 
@@ -254,11 +240,12 @@ def test_killed_at_random_moments(site: Site, tmp_path: Path) -> None:
             child.send_signal(signal.SIGKILL)
         told = child.communicate(timeout=30)[0]
         assert child.returncode == -signal.SIGKILL, told
-        must = known.keys() | (whole_on_disk(settings) & site.editions.keys())
-        cut += unfinished_on_disk(settings) > 0
+        must = known.keys() | (on_disk(settings, "current") & site.editions.keys())
+        cut += bool(on_disk(settings, "loaded"))
         with restarted(settings, embeddings) as assistant:
-            assert assistant._store
-            halves += bool(assistant._store._hidden)
+            assert assistant.service.index
+            half = half_written(assistant.service.index)
+            halves += half > 0
             asked = [rng.choice(sorted(site.editions[url][-1]))[:200] for url in rng.sample(sorted(site.editions), 3)]
             said = answers(assistant, site, asked)
             assert must <= said.keys(), "a page that was whole is missing"
@@ -268,9 +255,7 @@ def test_killed_at_random_moments(site: Site, tmp_path: Path) -> None:
                 outdated += notes != site.editions[source][-1]
             looked += len(said)
             known = said
-            print(
-                f"kill {kill + 1} after {moment:.1f} s: {len(said)} pages whole, hidden {len(assistant._store._hidden)}"
-            )
+            print(f"kill {kill + 1} after {moment:.1f} s: {len(said)} pages whole, half written {half}")
     print(f"{KILLS} kills; in {halves} a page was half written; {cut} times one was loaded and not indexed;")
     print(f"{looked} looks at a page, none of them half, {outdated} at the version before an edit; {len(known)} whole")
     assert halves, "no kill came in the middle of a page: this has shown nothing"
@@ -282,7 +267,7 @@ def test_killed_at_random_moments(site: Site, tmp_path: Path) -> None:
     with restarted(settings, embeddings) as assistant:
         said = answers(assistant, site, [])
         assert said == {source: editions[-1] for source, editions in site.editions.items()}
-        assert not unfinished_on_disk(settings)
+        assert not on_disk(settings, "loaded")
 
 
 def test_what_has_not_changed_is_not_embedded(site: Site, tmp_path: Path) -> None:
