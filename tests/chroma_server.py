@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import math
 import signal
 import subprocess
 import sys
@@ -137,77 +136,6 @@ class Quotas:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-class Cloud(Quotas):
-    """With sparse vectors and `search` as Chroma's documentation has them, which `chroma run` refuses.
-
-    They are kept here, out of the real server's sight; BM25 is counted over the rows that it has.
-    """
-
-    def __init__(self, behind: str, token: str) -> None:
-        self.searches = 0
-        self._vectors: dict[str, dict[str, Any]] = {}
-        super().__init__(behind, token)
-
-    def pass_on(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """What a call comes to."""
-        asked = json.loads(body) if body else {}
-        collection, _, call = path.rpartition("/")
-        kept = self._vectors.setdefault(collection, {})
-        schema = asked.pop("schema", None) if call == "collections" else None
-        if schema:
-            asked["configuration"] = {
-                "hnsw": {"space": schema["defaults"]["float_list"]["vector_index"]["config"]["space"]}
-            }
-        if call == "search":
-            self.searches += 1
-            return 200, json.dumps(self._searched(collection, asked["searches"])).encode()
-        if call in ("add", "upsert"):
-            for row, metadata in zip(asked["ids"], asked["metadatas"], strict=True):
-                sparse = {key: value for key, value in metadata.items() if isinstance(value, dict)}
-                kept[row] = sparse
-                for key in sparse:
-                    del metadata[key]
-        status, reply = super().pass_on(method, path, json.dumps(asked).encode() if body else b"")
-        data = json.loads(reply) if reply and status < 300 and (schema or call in ("get", "query")) else None
-        if data is None:
-            return status, reply
-        if schema:
-            data["schema"] = schema
-        elif data.get("metadatas"):
-            rows = (
-                [(data["ids"], data["metadatas"])]
-                if call == "get"
-                else zip(data["ids"], data["metadatas"], strict=True)
-            )
-            for ids, metadatas in rows:
-                for row, metadata in zip(ids, metadatas, strict=True):
-                    metadata |= kept.get(row, {})
-        return status, json.dumps(data).encode()
-
-    def _searched(self, collection: str, searches: list[dict[str, Any]]) -> dict[str, Any]:
-        found = []
-        for search in searches:
-            knn = search["rank"]["$knn"]
-            asked = {"where": search["filter"] or None, "include": []}
-            _, reply = super().pass_on("POST", f"{collection}/get", json.dumps(asked).encode())
-            there = json.loads(reply)["ids"]
-            rows = {row: self._vectors[collection].get(row, {}).get(knn["key"]) for row in there}
-            vectors = {
-                row: dict(zip(each["indices"], each["values"], strict=True)) for row, each in rows.items() if each
-            }
-            scores: dict[str, float] = {}
-            for number, weight in zip(knn["query"]["indices"], knn["query"]["values"], strict=True):
-                having = [row for row, vector in vectors.items() if number in vector]
-                rare = math.log(1 + (len(vectors) - len(having) + 0.5) / (len(having) + 0.5))
-                for row in having:
-                    scores[row] = scores.get(row, 0.0) + weight * vectors[row][number] * rare
-            best = sorted(scores, key=lambda row: -scores[row])[: min(knn["limit"], search["limit"]["limit"])]
-            found.append((best, [-scores[row] for row in best]))
-        none = [None] * len(found)
-        ids, marks = [each for each, _ in found], [each for _, each in found]
-        return {"ids": ids, "scores": marks, "documents": none, "embeddings": none, "metadatas": none, "select": none}
 
 
 def _predicates(where: dict[str, Any]) -> int:

@@ -16,9 +16,9 @@ from pathlib import Path
 import gradio_client
 import httpx
 import pytest
+from rag.library.store import DataFolder, check_index
 
 import app as page
-from rag.library.store import DataFolder, check_index
 from tests.conftest import ROOT, AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 

@@ -190,13 +190,15 @@ def test_each_follows_what_the_other_changes(pair: list[Library], tmp_path: Path
     assert two.index.sources == []
     two.index.follow()
     assert [item.title for item in two.index.sources] == ["a.md"]
-    assert [text[:8] for text in two.find("moon", dense=False)] == ["The moon"]
+    for dense in (True, False):
+        assert [text[:8] for text in two.find("moon", dense=dense)] == ["The moon"]
     two.add(write(path, RIVER))
     one.index.follow()
-    assert [text[:9] for text in one.find("river", dense=False)] == ["The river"]
+    for dense in (True, False):
+        assert [text[:9] for text in one.find("river", dense=dense)] == ["The river"]
     one.remove(path)
     two.index.follow()
-    assert (two.index.sources, two.find("river", dense=False), len(two.index.words)) == ([], [], 0)
+    assert (two.index.sources, two.find("river", dense=False), len(two.index.words), two.rows()) == ([], [], 0, 0)
 
 
 def test_a_process_that_was_away_learns_what_it_missed(pair: list[Library], tmp_path: Path) -> None:

@@ -31,10 +31,10 @@ import httpx
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
+from rag.library.store import DataFolder
 
 import rag.sources.loader
 from rag.errors import SourceError
-from rag.library.store import DataFolder
 from rag.settings import Settings
 from rag.sources.fetch import NO_ROOM, Limits
 from rag.sources.loader import FILE_TYPES, expand_source, load_source

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
+from rag.library.store import PAGE, Record
 
 from bench.ingest import measure
 from rag.assistant import Assistant
 from rag.library.ingest import BATCH
 from rag.library.splitter import split_documents
-from rag.library.store import PAGE, Record
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 
 LONG = 20_000

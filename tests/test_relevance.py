@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from rag.library.store import IndexedSource, Store
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
 from rag.answers.relevance import Judge, asks_about_library, beginnings, measure, tell_nothing_found
 from rag.answers.retriever import HybridRetriever
 from rag.errors import EngineError
-from rag.library.store import IndexedSource, Store
 from rag.library.words import LexicalIndex
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings

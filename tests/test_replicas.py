@@ -1,4 +1,4 @@
-"""Two replicas behind nginx on one Chroma server, as deploy/nginx.conf has it: every door; one is killed under load."""
+"""Two replicas behind nginx on one PostgreSQL and one Chroma server: every door; one is killed under load."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tests.chroma_server import ChromaServer
 from tests.conftest import AppStarter, Pages, RunningApp, free_port, wait_until
 from tests.nginx import Nginx
 from tests.ollama_server import OllamaServer
+from tests.postgres import running_postgres
 
 ANSWER = [f"word{number} " for number in range(30)]
 WHOLE = "".join(ANSWER)
@@ -33,12 +34,13 @@ WHOLE = "".join(ANSWER)
 
 @dataclass
 class Team:
-    """Two replicas with folders of their own, one Chroma server, one Ollama, nginx in front."""
+    """Two replicas with folders of their own, one PostgreSQL, one Chroma server, one Ollama, nginx in front."""
 
     folder: Path
     starter: AppStarter
     ollama: OllamaServer
     chroma: ChromaServer
+    database: str
     ports: list[int]
     replicas: list[RunningApp] = field(default_factory=list)
     nginx: Nginx | None = None
@@ -52,6 +54,7 @@ class Team:
         environment = {
             "OLLAMA_HOST": self.ollama.url,
             "RAG_CHROMA_URL": self.chroma.url,
+            "RAG_DATABASE_URL": self.database,
             "RAG_ROOT_PATH": "/rag",
             "RAG_CONCURRENCY": "100",
             "RAG_QUEUE_SIZE": "400",
@@ -80,12 +83,18 @@ class Team:
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     folder = tmp_path_factory.mktemp("team")
     ollama = OllamaServer(reply=lambda messages: ANSWER, tokens_per_second=60)
-    made = Team(folder, AppStarter(), ollama.start(), ChromaServer(folder / "chroma"), [free_port(), free_port()])
+    chroma, ports = ChromaServer(folder / "chroma"), [free_port(), free_port()]
+    with running_postgres() as postgres:
+        made = Team(folder, AppStarter(), ollama.start(), chroma, postgres.database(), ports)
+        yield from started(made)
+
+
+def started(made: Team) -> Iterator[Team]:
     try:
         made.chroma.start()
         with ThreadPoolExecutor() as both:
             made.replicas = list(both.map(made.start, range(2)))
-        made.nginx = Nginx(folder / "nginx", made.ports)
+        made.nginx = Nginx(made.folder / "nginx", made.ports)
         wait_until(lambda: httpx.get(f"{made.url}health", timeout=10).status_code == 200, 60)
         yield made
     finally:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rag.library.store import DataFolder, check_index
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from rag.library.store import DataFolder, check_index
 from tests.commands import run
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer

@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.library.chroma import ChromaHome
-from rag.library.records import IndexedSource, Made, Record, Records, Vector, chunk_id
+from rag.library.records import PAGE, IndexedSource, Made, Record, Records, Vector, chunk_id
 from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name, prefix_of
 from rag.library.words import Row, WordIndex, Words
@@ -61,6 +61,10 @@ class SearchIndex:
         self.folder = home.path.parent
         self.id, self.model = records.index_of(made, weights)
         self._shared = records.database.shared
+        self._own_chroma = self._shared and not home.url
+        """Whether other processes write to the database, and not to this process's Chroma."""
+        self._written: set[str] = set()
+        """Revisions that this process has written to its Chroma."""
         self._writing: set[str] = set()
         self._changing = threading.RLock()
         library = str(records.database.setting("library"))
@@ -103,8 +107,23 @@ class SearchIndex:
             gone = set(changes.removed)
             sources = {name: item for name, item in seen.sources.items() if item.revision not in gone}
             sources |= {item.source: item for item in changes.added}
-            self._bring_words_to(changes.number, gone, changes.added, sources, first=seen.number < 0)
+            first = seen.number < 0
+            self._bring_words_to(changes.number, gone, changes.added, sources, first=first)
+            follow = self._own_chroma and not first and not self.vectors.filling
+            for item in changes.added if follow else ():
+                if item.revision not in self._written:
+                    self._take_rows(item)
             self._seen = Seen(changes.number, sources, changes.hidden, self._words.words)
+            for revision in gone if follow else ():
+                self.vectors.delete(revision)
+
+    def _take_rows(self, item: IndexedSource) -> None:
+        """Write to this process's Chroma what another process has added."""
+        chunks = self.records.chunks_of(item.revision)
+        for start in range(0, len(chunks), PAGE):
+            page = [(str(chunk.id), str(chunk.metadata["digest"])) for chunk in chunks[start : start + PAGE]]
+            vectors = self.records.vectors(self.model, [digest for _, digest in page])
+            self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page])
 
     def _bring_words_to(
         self,
@@ -161,6 +180,7 @@ class SearchIndex:
         with self._changing:
             revision = self.records.begin(self.id, source)
             self._writing.add(revision)
+            self._written.add(revision)
             self._seen = replace(self._seen, hidden=self._seen.hidden | {revision})
         return revision
 

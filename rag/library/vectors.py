@@ -55,7 +55,8 @@ class VectorIndex:
         """
         self.filling = False
         """Whether rows are missing, so that the stored vectors are searched instead."""
-        self._home, self._records, self._name = home, records, name
+        self.name = name
+        self._home, self._records = home, records
         self._index, self._model = index, model
         self._open()
         there, wanted = self._count(), records.count(index)
@@ -70,8 +71,8 @@ class VectorIndex:
         configuration: Any = {"hnsw": {"space": "cosine", "sync_threshold": SYNC_THRESHOLD, **GRAPH}}
         try:
             client = self._home.client
-            self._chroma: Chroma = Chroma(self._name, client=client, collection_configuration=configuration)
-            self._collection = client.get_collection(self._name)
+            self._chroma: Chroma = Chroma(self.name, client=client, collection_configuration=configuration)
+            self._collection = client.get_collection(self.name)
         except BaseException as error:
             raise chroma_error(error) from error
 
