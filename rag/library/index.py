@@ -224,4 +224,10 @@ class SearchIndex:
     def fill(self, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         """Fill the collection of vectors again from the database; questions are answered meanwhile."""
         self.clean()
-        self.vectors.fill(self._seen.number, tell, cancelled)
+        while not cancelled():
+            number = self._seen.number
+            self.vectors.fill(number, tell, cancelled)
+            with self._changing:
+                if self._seen.number == number and not cancelled():  # else something was added or removed meanwhile
+                    self.vectors.filling = False
+                    return

@@ -47,7 +47,7 @@ class Queue:
     def __init__(self, database: Database) -> None:
         self.holder = secrets.token_hex(8)
         """Which process this is."""
-        self._database = database
+        self._database, self.shared = database, database.shared
         self._lease = LEASE_SECONDS if database.shared else FOR_GOOD
         self.jobs: list[Job] = []
         """All rows as of the last look, in the order in which they were asked for."""

@@ -108,7 +108,7 @@ class VectorIndex:
     def fill(self, number: int, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         """Make the rows those of the database as of a change: add what is missing, delete what it does not know.
 
-        `tell` gets the rows done and to do. Nothing is embedded.
+        Whoever calls this sets `filling` to False when nothing has changed meanwhile. `tell` gets the rows done and to do. Nothing is embedded.
         """
         total, done = self._records.count(self._index), 0
         there = self._ids()
@@ -120,7 +120,6 @@ class VectorIndex:
             tell(done, total)
         for revision in {split_id(row)[0] for row in there} - self._records.revisions_of(self._index):
             self.delete(revision)
-        self.filling = False
 
     def _ids(self) -> set[str]:
         found: set[str] = set()

@@ -89,8 +89,8 @@ class Worker:
         begun: deque[Begun] = deque()
         loader = ThreadPoolExecutor(AHEAD, "rag-loader")
         ended = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(ended,), name="rag-lease", daemon=True)
-        keeper.start()
+        if self._queue.shared:
+            threading.Thread(target=self._keep, args=(ended,), name="rag-lease", daemon=True).start()
         try:
             while not self._closing:
                 while len(begun) <= AHEAD and (job := self._queue.take()):
