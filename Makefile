@@ -9,20 +9,20 @@ WORKERS ?= 3
 TOOLS := .tools/bin
 COMPILE := pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: run dev test soak lint format bench setup lock audit browser nginx clean
+.PHONY: run dev test soak lint format bench setup lock audit browser nginx postgres clean
 
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
 # Two phases: many tests at once, then those marked `alone`. Pytest's exit code 5 says that a phase had no test to run
 # (as with ARGS="tests/test_x.py"); 2 to 4 that it was interrupted or could not run: the second phase is not tried then.
-test: dev browser nginx  ## all tests; some of them: ARGS="tests/test_x.py"
+test: dev browser nginx postgres  ## all tests; some of them: ARGS="tests/test_x.py"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not soak and not alone" $(ARGS); many=$$?; \
 	case $$many in 0|1|5) ;; *) exit $$many;; esac; \
 	$(BIN)/python -m pytest -m "alone and not soak" $(ARGS); alone=$$?; \
 	case "$$many $$alone" in "0 0"|"0 5"|"5 0") ;; *) exit 1;; esac
 
-soak: dev browser nginx  ## the long runs: load, kills, faults, replicas and leaving in many rounds (an hour)
+soak: dev browser nginx postgres  ## the long runs: load, kills, faults, replicas and leaving in many rounds (an hour)
 	$(BIN)/python -m pytest -m soak --timeout 1800 -s $(ARGS)
 
 lint: dev  ## formatting, lint, types
@@ -74,6 +74,11 @@ nginx: dev  ## an nginx for the tests of replicas
 	@$(BIN)/python -c 'from tests.nginx import find_nginx; find_nginx()' 2>/dev/null \
 		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light) \
 		|| (echo "The tests of replicas need nginx: install your system's package nginx-light" && exit 1)
+
+postgres:  ## a PostgreSQL for the tests of the shared library; they start servers of their own
+	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
+		|| (command -v apt-get >/dev/null && [ "`id -u`" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql) \
+		|| (echo "The tests of a shared library need PostgreSQL: install your system's package postgresql" && exit 1)
 
 clean:
 	rm -rf $(VENV) .tools
