@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+# Only whole questions match: "summarise this page" does, "summarise the page's view of Kant" does not.
 _THING = (
     "(?:library|libraries|pages?|docs?|documents?|files?|texts?|articles?|posts?|sources?|books?|papers?|notes"
     "|contents?|collection|website|site)"

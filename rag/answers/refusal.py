@@ -41,7 +41,11 @@ class Refusal:
         self._judge.prepare()
 
     async def __call__(self, given: dict[str, Any]) -> Course:
-        """The way to answer a question: `given` has `question`, `asked`, `sources` and, where there is one, `scope`.
+        """The way to answer a question: from passages, from the beginnings of sources, or with a fixed reply.
+
+        Args:
+            given: `question` as typed, `asked` as a complete question, `sources` (the passages found), and `scope`
+                (the sources to search) if it is limited.
 
         Raises:
             EngineError: the embedding model failed.
@@ -53,7 +57,7 @@ class Refusal:
         if isinstance(words, ServerWords):
             await asyncio.to_thread(words.learn, given["asked"])  # one request for all words: the judge looks each up
         verdict = await self._judge.decide(given["asked"], sources, words)
-        log.debug("%s: %s", "speaks to the question" if verdict.answers else "does not", verdict.reason)
+        log.debug("%s: %s", "answered" if verdict.answers else "not answered", verdict.reason)
         if verdict.kind == "greeting":
             return Course([], greeting_reply(looked))
         if verdict.kind == "library":
@@ -124,6 +128,7 @@ def _named(sources: Sequence[IndexedSource]) -> str:
 
 
 def _many(number: int, thing: str) -> str:
+    """A number with its noun: `1 source`, `1,200 passages`."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 

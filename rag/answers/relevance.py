@@ -165,6 +165,7 @@ def load_weights() -> dict[str, float]:
 
 
 def _verdict(signals: Signals) -> Verdict:
+    """The weighted sum of the signals as a score, and the reason in figures."""
     weights = load_weights()
     score = weights["bias"] + sum(weights[name] * float(value) for name, value in vars(signals).items())
     reason = (
@@ -175,6 +176,7 @@ def _verdict(signals: Signals) -> Verdict:
 
 
 def _pieces_of(passages: Sequence[Document]) -> list[str]:
+    """The pieces of all passages, each once."""
     return list(dict.fromkeys(piece for passage in passages for piece in _pieces(passage.page_content)))
 
 

@@ -37,6 +37,7 @@ def differences(claim: Statement, evidence: Statement) -> Iterator[str]:
 
 
 def _forms(tokens: Sequence[Token]) -> set[str]:
+    """The folded words."""
     return {token.folded for token in tokens}
 
 

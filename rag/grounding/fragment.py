@@ -32,9 +32,11 @@ def text_fragment(quote: str) -> str:
 
 
 def _encoded(text: str) -> str:
+    """The text percent-encoded; a hyphen would be read as part of the directive (`prefix-,`)."""
     return percent_encoded(text[:LONGEST_PART], safe="").replace("-", "%2D")
 
 
 def _without_marker(line: str) -> str:
+    """The line without the marker of a list or quotation before it."""
     marker = LIST_MARKER.match(line)
     return line[marker.end() :] if marker else line

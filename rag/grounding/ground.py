@@ -1,7 +1,9 @@
-"""Each sentence of an answer with the sentence of a passage that supports it, without asking a chat model.
+"""Find the sentence of a passage that supports each sentence of an answer, without asking a chat model.
 
-Words decide first: numbers, names, negations and the order of words have to be those of the passage. Vectors then tell
-whether the words that are missing there are said in other words.
+    ground -> segments and tokenizer (words), passages (candidates), differences (words), similarity (vectors)
+
+Words decide first: the passage must have the same numbers, names, negations and order. If it lacks other words, vectors
+decide whether it says the same in other words.
 """
 
 from __future__ import annotations
@@ -156,6 +158,7 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
 
 
 def _has_other_name(tokens: Iterable[Token], claim: Statement) -> bool:
+    """Whether a name is among `tokens` that the claim does not have."""
     return any(token.is_name and not contains(claim.tokens, token) for token in tokens)
 
 
@@ -178,8 +181,8 @@ def _supporting(
     complete = [each for each in agreeing if not each.missing]
     if complete:
         return min(complete, key=lambda each: each.last - each.first), ""
-    short = [each for each in agreeing if max(2 * len(text), len(each.text)) <= 2 * LONGEST_EMBEDDED]
-    if not short:
+    short = [each for each in agreeing if len(each.text) <= 2 * LONGEST_EMBEDDED]
+    if not short or len(text) > LONGEST_EMBEDDED:
         return None, ""
     try:
         found = most_similar(text, claim, short[:COMPARED_BY_VECTORS], embeddings)

@@ -31,6 +31,7 @@ def number_values(digits: str) -> frozenset[str]:
 
 
 def _written(value: float) -> str:
+    """A number as text, to 12 digits, so that equal ones compare equal."""
     return f"{value:.12g}"
 
 
@@ -94,7 +95,8 @@ def _spelled_at(tokens: Sequence[Token], index: int, text: str) -> tuple[float, 
 
 
 def _scaled(value: str, factor: float) -> str:
+    """A value of `number_values`, multiplied; unchanged if it is a version or a time of day."""
     try:
         return _written(float(value) * factor)
-    except ValueError:  # a version, a time of day
+    except ValueError:
         return value

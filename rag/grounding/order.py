@@ -39,6 +39,7 @@ def _ordered(tokens: Iterable[Token]) -> list[Token]:
 
 
 def _is_passive(statement: Statement) -> bool:
+    """Whether it has "by" after a copula, so that its order may be reversed."""
     forms = [token.folded for token in statement.tokens]
     return "by" in forms and not COPULAS.isdisjoint(forms[: forms.index("by")])
 

@@ -53,6 +53,7 @@ def parsed(passage: Document, names: set[str]) -> Passage:
 
 
 def _heading(passage: Document) -> str:
+    """The title and the section of a passage."""
     return " ".join(str(passage.metadata.get(key) or "") for key in ("title", "section"))
 
 

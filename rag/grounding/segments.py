@@ -83,6 +83,7 @@ def _fenced_blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _segments_outside_code(text: str, begin: int, stop: int) -> Iterator[Segment]:
+    """The segments of `text[begin:stop]`, which has no fenced block."""
     for first, last in sentence_spans(text[begin:stop]):
         start, end = begin + first, begin + last
         marker = LIST_MARKER.match(text[start:end])
@@ -96,6 +97,7 @@ def _segments_outside_code(text: str, begin: int, stop: int) -> Iterator[Segment
 
 
 def _kind(segment: str) -> str:
+    """What a segment is: "heading", "rule" (of a table, or across the page) or "" for a sentence."""
     if _HEADING.match(segment):
         return "heading"
     if _RULE.fullmatch(segment):

@@ -42,6 +42,7 @@ class _Scale:
 
 
 def _scale(embeddings: Embeddings, pairs: Sequence[tuple[str, str]]) -> _Scale:
+    """The scale of an embedding model, from `pairs` of the same meaning."""
     vectors = sentence_vectors(embeddings, [text for pair in pairs for text in pair])
     cosines = vectors[0::2] @ vectors[1::2].T
     count = len(pairs)
@@ -94,6 +95,7 @@ def most_similar(
 
 
 def _vectors(embeddings: Embeddings, texts: Sequence[str]) -> dict[str, Any]:
+    """The vector of each text, of length 1. Raises RagError."""
     return dict(zip(texts, sentence_vectors(embeddings, texts), strict=True)) if texts else {}
 
 

@@ -44,6 +44,7 @@ SAME_SIDE: dict[str, frozenset[str]] = {}
 
 
 def _relate(words: Iterable[str], same_side: frozenset[str], against: frozenset[str]) -> None:
+    """Add to `ANTONYMS` and `SAME_SIDE` of each of `words`."""
     for word in words:
         ANTONYMS[word] = ANTONYMS.get(word, frozenset()) | against
         SAME_SIDE[word] = SAME_SIDE.get(word, frozenset()) | same_side

@@ -60,6 +60,7 @@ class _Buffer:
             self._file.close()
 
     def add(self, piece: bytes) -> None:
+        """Raises FetchError if there are more than `limit` bytes, or no room on disk."""
         self.size += len(piece)
         if self.size > self._limit:
             raise _too_large(self._limit)
@@ -69,6 +70,7 @@ class _Buffer:
             raise FetchError(NO_ROOM) from error
 
     def whole(self) -> bytes:
+        """All bytes. Raises FetchError if the file on disk cannot be read."""
         try:
             self._file.seek(0)
             return self._file.read()

@@ -77,6 +77,7 @@ def _read_pdf(job: Job) -> Iterator[Document]:
 
 
 def _read_sheet(job: Job) -> Iterator[Document]:
+    """A workbook or delimited values."""
     return read_workbook(job) if job.ending == ".xlsx" else read_delimited(job)
 
 

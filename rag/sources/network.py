@@ -48,6 +48,7 @@ def is_public(ip: IPAddress) -> bool:
 
 
 def _unmapped(ip: IPAddress) -> IPAddress:
+    """The IPv4 address in an IPv4-mapped IPv6 one; others as they are."""
     return (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip
 
 
@@ -99,7 +100,7 @@ class Deadline:
 
 
 class CheckedBackend(httpcore.NetworkBackend):
-    """Connects to permitted addresses only; all its connections end at the deadline."""
+    """Connects to permitted addresses only; all its connections end at the deadline. Its methods are httpcore's."""
 
     def __init__(self, permission: Permission, deadline: Deadline) -> None:
         self._permission = permission
