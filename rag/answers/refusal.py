@@ -1,4 +1,4 @@
-"""Whether a question is answered from the passages found, and the replies where it is not."""
+"""Whether a question is answered from the passages found, and the replies if it is not."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _pieces_of(passages: Sequence[Document]) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The sentences of a passage, each `SHORTEST` to `LONGEST` characters; the whole text where all are shorter."""
+    """The sentences of a passage, each `SHORTEST` to `LONGEST` characters; the whole text if all are shorter."""
     sentences: list[str] = []
     for short, group in groupby(split_sentences(text), lambda sentence: len(sentence) < SHORTEST):
         lines = list(group)

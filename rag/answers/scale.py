@@ -53,7 +53,7 @@ class Scale:
 def measure(embeddings: Embeddings) -> Scale:
     """The scale of an embedding model, by the nearest sentence of each everyday passage to each everyday question.
 
-    Embeds some 240 short texts. Raises what the embeddings raise.
+    Embeds some 240 short texts; errors of the embeddings pass through.
     """
     import numpy as np
 

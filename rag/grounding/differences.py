@@ -1,4 +1,4 @@
-"""What a claim says that its evidence does not: other numbers, names, negations, antonyms or subjects."""
+"""Differences between a claim and its evidence: other numbers, negations, antonyms, subjects or order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEGATIVE_PREFIX = re.compile(r"(?:un|in|im|ir|il|dis|non|mis)(?=\w{4})")
 
 
 def differences(claim: Statement, evidence: Statement) -> Iterator[str]:
-    """Each difference, in words for people; one that starts with "the " names a single word or number."""
+    """The differences in words for people. Those about a single word, name or number start with "the "."""
     nearest = [_nearest(clause, evidence) for clause in claim.clauses]
     yield from _numbers(claim, evidence)
     yield from _negations(claim, evidence)
@@ -165,7 +165,7 @@ def _modifies_otherwise(token: Token, clause: Sequence[Token], nearest: Sequence
 
 
 def _negative_prefixes(claim: Statement, evidence: Statement) -> Iterator[str]:
-    """Words such as "unsafe" in one of the two where the other has "safe"."""
+    """Words such as "unsafe" in one of the two, if the other has "safe"."""
     if NEGATIONS & (_forms(claim.tokens) | _forms(evidence.tokens)):
         return
     for one, other in ((claim, evidence), (evidence, claim)):
@@ -177,7 +177,7 @@ def _negative_prefixes(claim: Statement, evidence: Statement) -> Iterator[str]:
 
 
 def _subjects(claim: Statement, evidence: Statement) -> Iterator[str]:
-    """Names and subjects of the claim where the evidence says the same about another."""
+    """Names and subjects of the claim, if the evidence says the same about another one."""
     parts = [part.tokens for part in evidence.parts] or evidence.clauses
     for clause in claim.clauses:
         words = content(clause)

@@ -52,7 +52,7 @@ class Sentence:
         passage: number of the passage that supports it, from 1; None if none does.
         quote: start and end of the supporting sentence, or two, in the passage's `page_content`.
         words: start and end of each supporting word there, in order.
-        claims: False for what needs no support: a heading, a question, "I do not know".
+        claims: False if it needs no support: a heading, a question, "I do not know".
         why: the one thing that the passages lack, in words for people; "" if it is not one thing.
     """
 
@@ -95,7 +95,7 @@ def ground(answer: str, passages: Sequence[Document], embeddings: Embeddings, qu
 
 @dataclass(frozen=True)
 class _Context:
-    """What a sentence is read with: the passages, the last name before it, and the question's tokens."""
+    """The passages, the last name before a sentence (`subject`), and the tokens of the question (`asked`)."""
 
     passages: Sequence[Passage]
     subject: Token | None
@@ -109,11 +109,11 @@ def _with_support(
     is_short = bool(context.asked) and len(claim.content) <= SHORT_ANSWER
     found = sorted(candidates(claim, context.passages), key=lambda each: -each.coverage)
     if is_short:
-        found.sort(key=lambda each: (-each.coverage, -_share(context.asked, each.said)))
+        found.sort(key=lambda each: (-each.coverage, -_share(context.asked, each.statement)))
     agreeing = []
     why = ""
     for candidate in found[:COMPARED_BY_WORDS]:
-        reasons = [*_other_names(claim, candidate, context.subject), *differences(claim, candidate.said)]
+        reasons = [*_other_names(claim, candidate, context.subject), *differences(claim, candidate.statement)]
         if not reasons:
             agreeing.append(candidate)
         elif not why and candidate.coverage >= LEAST_TO_EXPLAIN:
@@ -141,7 +141,7 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
     A name may stand before the candidate, in the heading or in the three sentences before, if the candidate itself has
     no other name or subject ("It also ...").
     """
-    passage, said = candidate.passage, candidate.said.content
+    passage, said = candidate.passage, candidate.statement.content
     leading = passage.statements[max(0, candidate.first - 3) : candidate.first]
     before = [*passage.heading, *(token for sentence in leading for token in sentence.tokens if token.is_name)]
     has_other_subject = _has_other_name(said, claim) or (bool(said) and not contains(claim.content, said[0]))
@@ -153,7 +153,7 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
         if any(sentence.content and same(first, sentence.content[0]) for sentence in passage.statements):
             yield f'"{first.text}"'
     refers = claim.tokens[0].folded in _PRONOUNS
-    if subject and refers and not contains(candidate.said.tokens, subject) and _has_other_name(said[:2], claim):
+    if subject and refers and not contains(candidate.statement.tokens, subject) and _has_other_name(said[:2], claim):
         yield f'"{subject.text}"'
 
 
@@ -162,16 +162,16 @@ def _has_other_name(tokens: Iterable[Token], claim: Statement) -> bool:
     return any(token.is_name and not contains(claim.tokens, token) for token in tokens)
 
 
-def _share(asked: Sequence[Token], said: Statement) -> float:
+def _share(asked: Sequence[Token], statement: Statement) -> float:
     """Share of the question's content words that a statement has, 0 to 1."""
     words = content(asked)
-    return sum(contains(said.tokens, token) for token in words) / max(1, len(words))
+    return sum(contains(statement.tokens, token) for token in words) / max(1, len(words))
 
 
 def _answering(agreeing: Sequence[Candidate], asked: Sequence[Token]) -> Candidate | None:
     """The candidate with all words of a short answer and most of the question's, at least half."""
-    fitting = [each for each in agreeing if not each.missing and _share(asked, each.said) >= 0.5]
-    return max(fitting, key=lambda each: (_share(asked, each.said), each.first - each.last), default=None)
+    fitting = [each for each in agreeing if not each.missing and _share(asked, each.statement) >= 0.5]
+    return max(fitting, key=lambda each: (_share(asked, each.statement), each.first - each.last), default=None)
 
 
 def _supporting(

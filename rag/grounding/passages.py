@@ -1,4 +1,4 @@
-"""The passages that an answer rests on, as sentences, and the sentences among them that may support a claim."""
+"""The sentences of the passages, and those among them that may support a claim."""
 
 from __future__ import annotations
 
@@ -86,13 +86,22 @@ def _parsed(text: str, heading: str, names: frozenset[str]) -> Passage:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The sentences `first` to `last` of a passage, one or two, that may support a claim."""
+    """A sentence of a passage, or two neighbours, that may support a claim.
+
+    Attributes:
+        number: of the passage, from 1.
+        passage: the same.
+        first: index of the sentence.
+        last: the same, or one more for two sentences.
+        statement: the sentence, or both as one.
+        alignment: the claim's words with those of the statement.
+    """
 
     number: int
     passage: Passage
     first: int
     last: int
-    said: Statement
+    statement: Statement
     alignment: Alignment
 
     @cached_property
@@ -118,10 +127,7 @@ class Candidate:
 
 
 def candidates(claim: Statement, passages: Sequence[Passage]) -> Iterator[Candidate]:
-    """The sentences that have enough of a claim's words, and pairs of neighbours that have more than either alone.
-
-    Candidates count their passages from 1.
-    """
+    """The sentences that have enough of a claim's words, and pairs of neighbours that have more than either alone."""
     for number, passage in enumerate(passages, start=1):
         single = {
             index: Candidate(number, passage, index, index, passage.statements[index], alignment)
@@ -133,6 +139,6 @@ def candidates(claim: Statement, passages: Sequence[Passage]) -> Iterator[Candid
             if other := single.get(index + 1):
                 rows = zip(one.alignment, other.alignment, strict=True)
                 alignment = [(token, left or right) for (token, left), (_, right) in rows]
-                pair = Candidate(number, passage, index, index + 1, join(one.said, other.said), alignment)
+                pair = Candidate(number, passage, index, index + 1, join(one.statement, other.statement), alignment)
                 if pair.coverage > max(one.coverage, other.coverage):
                     yield pair

@@ -97,7 +97,7 @@ def _segments_outside_code(text: str, begin: int, stop: int) -> Iterator[Segment
 
 
 def _kind(segment: str) -> str:
-    """What a segment is: "heading", "rule" (of a table, or across the page) or "" for a sentence."""
+    """The kind of a segment: "heading", "rule" (of a table, or across the page) or "" for a sentence."""
     if _HEADING.match(segment):
         return "heading"
     if _RULE.fullmatch(segment):

@@ -65,12 +65,12 @@ def most_similar(
         RagError: the embeddings failed.
     """
     meaning, words = _scale(embeddings, PARAPHRASES), _scale(embeddings, SYNONYMS)
-    plain = " ".join(text.split())
-    vectors = _vectors(embeddings, [plain, *(each.text for each in candidates)])
+    sentence = " ".join(text.split())
+    vectors = _vectors(embeddings, [sentence, *(each.text for each in candidates)])
     near = []
     for candidate in candidates:
-        similarity = meaning.similarity(vectors[plain] @ vectors[candidate.text])
-        if 1.0 + _WEIGHT_OF_MEANING * min(similarity, _MOST_SIMILAR) >= SUPPORTED:  # with all words, it would do
+        similarity = meaning.similarity(vectors[sentence] @ vectors[candidate.text])
+        if 1.0 + _WEIGHT_OF_MEANING * min(similarity, _MOST_SIMILAR) >= SUPPORTED:  # with no word missing
             near.append(candidate)
     vectors |= _vectors(embeddings, [_without(text, each.missing) for each in near])
     forms = [token.folded for each in near for token in (*each.missing, *_unmatched(each))]
@@ -81,13 +81,13 @@ def most_similar(
         foreign = [token for token, share in zip(candidate.missing, shares, strict=True) if share < 0.5]
         if _adds_list_item(foreign, candidate, text) or any(_is_added(clause, foreign) for clause in claim.clauses):
             continue
-        said = float(len(candidate.alignment))
+        words_said = float(len(candidate.alignment))
         for share in shares:
-            said -= 1.0 - share
+            words_said -= 1.0 - share
         own = vectors[candidate.text]
-        whole = meaning.similarity(vectors[plain] @ own)
+        whole = meaning.similarity(vectors[sentence] @ own)
         shortened = meaning.similarity(vectors[_without(text, candidate.missing)] @ own)
-        score = _WEIGHT_OF_MEANING * min(whole, _MOST_SIMILAR) + said / len(candidate.alignment)
+        score = _WEIGHT_OF_MEANING * min(whole, _MOST_SIMILAR) + words_said / len(candidate.alignment)
         score += _WEIGHT_OF_MEANING * min(0.0, whole - shortened)  # words of another subject make it less similar
         scored.append((score - PAIR_PENALTY * (candidate.last > candidate.first), candidate))
     score, best = max(scored, key=lambda each: each[0], default=(0.0, None))
@@ -102,7 +102,7 @@ def _vectors(embeddings: Embeddings, texts: Sequence[str]) -> dict[str, Any]:
 def _unmatched(candidate: Candidate) -> list[Token]:
     """The candidate's content words that the claim lacks."""
     matched = {other for _, other in candidate.alignment}
-    return [token for token in candidate.said.content if token not in matched]
+    return [token for token in candidate.statement.content if token not in matched]
 
 
 def _shares_said(candidate: Candidate, vectors: dict[str, Any], words: _Scale) -> list[float]:
@@ -112,7 +112,7 @@ def _shares_said(candidate: Candidate, vectors: dict[str, Any], words: _Scale) -
     for token in candidate.missing:
         own = vectors[token.folded]
         cosine = max((float(own @ vectors[other.folded]) for other in unmatched), default=0.0)
-        unknown = not token.folded.isascii() or cosine > 0.999  # models give words that they do not know one vector
+        unknown = not token.folded.isascii() or cosine > 0.999  # a model has one vector for all unknown words
         shares.append(0.0 if unknown else min(1.0, max(0.0, words.similarity(cosine) / 0.6 - 0.2)))
     return shares
 

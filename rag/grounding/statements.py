@@ -1,4 +1,4 @@
-"""A sentence as its clauses, and where the words of one sentence stand in others."""
+"""A sentence split into clauses, and the search for its words in other sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEWEST_IN_CLAUSE = 3
 _CLAUSE = re.compile(r"[;:,]\s|\s[—–]\s|\b(?:while|whereas|but|because|although|though|since|and|which|so that)\b")
 
 Alignment = list[tuple[Token, Token | None]]
-"""Each content word of a claim with the same word of another sentence; None where that sentence lacks it."""
+"""Each content word of a claim with the same word of another sentence; None if that sentence lacks it."""
 TokenIndex = dict[str, list[tuple[int, Token]]]
 """For each key of a token, the sentences (by number) and their tokens with this key, in order."""
 
@@ -44,8 +44,8 @@ def parse(text: str, names: Collection[str], tokens: Sequence[Token], offset: in
     Args:
         text: the sentence.
         names: `capitalised` words of all texts that are compared.
-        tokens: of the sentence; their positions count from `offset` characters before it.
-        offset: as said.
+        tokens: of the sentence, with their positions in a longer text.
+        offset: position of the sentence in that text.
     """
     named = with_names(tokens, names)
     ends = [match.start() + offset for match in _CLAUSE.finditer(text)]

@@ -1,4 +1,4 @@
-"""The kinds of files that can be read, their limits, and the check that a file is what its name says."""
+"""The kinds of files that can be read, their limits, and the check that a file is of the type that its name says."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SIGNATURES = [
     (b"MM\0*", "a TIFF image"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "protected by a password, or in the old format of Office (.doc, .xls, .ppt)"),
 ]
-"""First bytes of files that are not text, and what such a file is."""
+"""First bytes of files that are not text, and the names of their types."""
 
 
 class Unreadable(Exception):
@@ -65,7 +65,7 @@ class Job:
         path: of the file.
         source: its URL or path, as the library knows it.
         ending: of its type, such as ".pdf"; a key of `FILE_TYPES`.
-        claimed: its type and where that comes from, for messages: "served as text/html".
+        claimed: its type by its name or its server, for messages: "served as text/html".
         name: its title, if it has none inside.
         charset: from the server; "" if it gave none.
         page_classes: CSS classes of a web page's main content.

@@ -33,7 +33,7 @@ NOT_PUBLIC = [
         "198.18.0.0/15",  # benchmarks
     )
 ]
-"""Ranges where `is_global` is wrong, or differs from Python 3.10 to 3.13. Source: IANA's special-purpose lists."""
+"""Ranges for which `is_global` is wrong, or differs from Python 3.10 to 3.13. Source: IANA's special-purpose lists."""
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 """The only public IPv6 space (RFC 4291, 2.4). Outside it: loopback, IPv4-compatible ::/96, NAT64 64:ff9b::/96 and
 64:ff9b:1::/48, fc00::/7, fe80::/10, fec0::/10, multicast, and unassigned space."""
