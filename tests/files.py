@@ -19,11 +19,11 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from rag.errors import SourceError
 from rag.settings import Settings
-from rag.sources import formats
 from rag.sources.loader import (
     load_source,
     section_at,
 )
+from rag.sources.zipped import MOST_INFLATED
 
 
 def load(source: str | Path, settings: Settings) -> Document:
@@ -165,7 +165,7 @@ ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".joi
 
 
 def bomb_of(data: bytes, member: str) -> bytes:
-    return altered(data, member, b"\0" * (formats.MOST_INFLATED + 1))
+    return altered(data, member, b"\0" * (MOST_INFLATED + 1))
 
 
 def check(document: Document) -> None:

@@ -24,8 +24,9 @@ import httpcore
 import pytest
 
 from rag.errors import SourceError
-from rag.sources import fetch as fetch_module
-from rag.sources.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed, is_public, normalised
+from rag.sources import network
+from rag.sources.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed, normalised
+from rag.sources.network import is_public, tls_context
 
 PUBLIC = "1.2.3.4"  # stands for a public server; connections to it end at a stand-in on loopback
 HTML = b"<html><title>A page</title><p>Gr\xc3\xbc\xc3\x9fe</p></html>"
@@ -42,7 +43,7 @@ class Wire:
         self.stand_ins: dict[str, int] = {}
         self.looked_up: list[str] = []
         self.connected: list[tuple[str, int]] = []
-        self.seconds_to_connect = 0.0  # only the clock of rag.sources.fetch notices
+        self.seconds_to_connect = 0.0  # only the clock of rag.sources.network notices
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
-    monkeypatch.setattr(fetch_module, "time", clock)
+    monkeypatch.setattr(network, "time", clock)
     return wire
 
 
@@ -945,9 +946,9 @@ def secure_site(certificate: Path, wire: Wire) -> Iterator[Site]:
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    fetch_module._tls_context.cache_clear()
+    tls_context.cache_clear()
     yield
-    fetch_module._tls_context.cache_clear()
+    tls_context.cache_clear()
 
 
 @pytest.mark.usefixtures("trusted")
@@ -992,4 +993,4 @@ def test_time_is_up_before_tls(secure_site: Site, wire: Wire) -> None:
 
 @pytest.mark.usefixtures("trusted")
 def test_tls_trusts_certifi_too() -> None:
-    assert len(fetch_module._tls_context().get_ca_certs()) > 50
+    assert len(tls_context().get_ca_certs()) > 50

@@ -10,8 +10,9 @@ import pytest
 from langchain_core.documents import Document
 
 from rag.settings import Settings
-from rag.sources import formats
+from rag.sources.documents import READERS
 from rag.sources.loader import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, load_source, section_at
+from rag.sources.zipped import MOST_MEMBERS
 from tests.conftest import Pages
 from tests.files import (
     BOOK,
@@ -135,7 +136,7 @@ def test_code(name: str, tmp_path: Path, settings: Settings) -> None:
 
 
 def test_every_type_of_file_has_a_reader() -> None:
-    assert set(FILE_TYPES.values()) == set(formats._READERS)
+    assert set(FILE_TYPES.values()) == set(READERS)
 
 
 # By URL
@@ -266,7 +267,7 @@ def test_zip_bombs(tmp_path: Path, settings: Settings) -> None:
     bomb = put(tmp_path, "a.docx", bomb_of(LETTER, "word/styles.xml"))
     assert bomb.stat().st_size < 2**20
     assert said in reason(bomb, settings)
-    many = {**BOOK, **{f"x/{number}": "" for number in range(formats.MOST_MEMBERS)}}
+    many = {**BOOK, **{f"x/{number}": "" for number in range(MOST_MEMBERS)}}
     assert said in reason(put(tmp_path, "a.epub", zipped(many)), settings)
 
 

@@ -16,8 +16,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.errors import EngineError
-from rag.grounding.ground import Sentence, ground, marked, text_fragment
-from rag.grounding.wording import words
+from rag.grounding.ground import ground, text_fragment
+from rag.grounding.tokenizer import tokenize
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 from rag.text.sentences import sentence_spans, split_sentences
@@ -204,7 +204,7 @@ def test_sentences_as_they_stand_are_supported_and_altered_ones_are_not(minilm: 
     ],
 )
 def test_numbers_that_are_the_same(text: str, other: str) -> None:
-    (one,), (two,) = words(text), words(other)
+    (one,), (two,) = tokenize(text), tokenize(other)
     assert one.values & two.values and one.unit == two.unit
 
 
@@ -213,7 +213,7 @@ def test_numbers_that_are_the_same(text: str, other: str) -> None:
     [("12", "21"), ("5%", "5"), ("5%", "50%"), ("three", "four"), ("1.5", "15"), ("$5", "€5"), ("2", "2nd")],
 )
 def test_numbers_that_differ(text: str, other: str) -> None:
-    (one,), (two,) = words(text), words(other)
+    (one,), (two,) = tokenize(text), tokenize(other)
     assert not (one.values & two.values and one.unit == two.unit)
 
 
@@ -326,11 +326,9 @@ def test_offsets_are_exact() -> None:
             if each.passage is None or each.quote is None:
                 assert not each.words
                 continue
-            text = texts[each.passage - 1]
-            assert 0 <= each.quote[0] < each.quote[1] <= len(text)
+            assert 0 <= each.quote[0] < each.quote[1] <= len(texts[each.passage - 1])
             assert list(each.words) == sorted(each.words)
             assert all(each.quote[0] <= first < last <= each.quote[1] for first, last in each.words)
-            assert "".join(run for run, _ in marked(text, each)) == text
     spans = sentence_spans("  One two.\tThree. ")
     assert spans == [(2, 10), (11, 17)]
 
@@ -374,23 +372,7 @@ def test_words_decide_alone_where_vectors_cannot_be_had(minilm: Embeddings) -> N
     assert other.passage is None
 
 
-# What shows it
-
-
-def test_marked_joins_back() -> None:
-    text = "Before. An agent plans. After."
-    found = Sentence(0, 5, 1, (8, 23), ((11, 16), (17, 22)))
-    assert marked(text, found) == [
-        ("Before. ", ""),
-        ("An ", "quote"),
-        ("agent", "word"),
-        (" ", "quote"),
-        ("plans", "word"),
-        (".", "quote"),
-        (" After.", ""),
-    ]
-    assert marked(text, Sentence(0, 5)) == [(text, "")]
-    assert marked("", Sentence(0, 5)) == []
+# Links to a quote
 
 
 @pytest.mark.parametrize(

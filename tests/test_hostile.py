@@ -36,7 +36,8 @@ from rag.library.store import DataFolder
 import rag.sources.loader
 from rag.errors import SourceError
 from rag.settings import Settings
-from rag.sources.fetch import NO_ROOM, Limits
+from rag.sources.body import NO_ROOM
+from rag.sources.fetch import Limits
 from rag.sources.loader import FILE_TYPES, expand_source, load_source
 from rag.sources.reader import Parser
 from tests.browser import PageInThread

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from rag.library.store import IndexedSource, Store
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
-from rag.answers.relevance import Judge, asks_about_library, beginnings, measure, tell_nothing_found
+from rag.answers.intent import asks_about_library
+from rag.answers.refusal import beginnings, nothing_found_message
+from rag.answers.relevance import Judge, Verdict
 from rag.answers.retriever import HybridRetriever
+from rag.answers.scale import measure
 from rag.errors import EngineError
-from rag.library.words import LexicalIndex
+from rag.library.store import IndexedSource, Store
+from rag.library.words import LexicalIndex, Words
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 from rag.sources.loader import GUIDE_PATH
 from tests.conftest import PaperEmbeddings
 
 ENGINE = ("openai:paper", "nowhere")
+
+
+def decide(judge: Judge, question: str, passages: Sequence[Document], words: Words) -> Verdict:
+    return asyncio.run(judge.decide(question, passages, words))
 
 
 class Remembering(Embeddings):
@@ -106,7 +114,7 @@ def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remember
         retriever, words = HybridRetriever(store=store), store.words()
         for question in ("What is task decomposition?", "How tall is Kilimanjaro?", "Who founded OpenAI?"):
             passages = retriever.invoke(question)
-            one, two = judge(question, passages, words), judge_squeezed(question, passages, words)
+            one, two = (decide(each, question, passages, words) for each in (judge, judge_squeezed))
             assert one.answers == two.answers
             assert one.score == pytest.approx(two.score, abs=0.02)
 
@@ -123,7 +131,7 @@ def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remember
 )
 def test_single_words_and_other_languages(store: Store, embeddings: Remembering, question: str, answers: bool) -> None:
     passages = HybridRetriever(store=store).invoke(question)
-    verdict = Judge(embeddings, ENGINE)(question, passages, store.words())
+    verdict = decide(Judge(embeddings, ENGINE), question, passages, store.words())
     assert verdict.answers is answers, verdict
     assert verdict.answers == (verdict.score >= 0)
     assert "nearest sentence" in verdict.reason
@@ -133,12 +141,12 @@ def test_a_long_passage_without_sentences_is_looked_at(embeddings: Remembering) 
     passages = [Document("agent memory plan " * 200)]
     words = LexicalIndex()
     words.replace("a", [("1", passages[0].page_content)])
-    assert Judge(embeddings, ENGINE)("agent memory plan", passages, words).answers
+    assert decide(Judge(embeddings, ENGINE), "agent memory plan", passages, words).answers
 
 
 @pytest.mark.parametrize("passages", [[], [Document("")], [Document(" \n ")]])
 def test_where_nothing_is_found_nothing_answers(passages: list[Document]) -> None:
-    verdict = Judge(PaperEmbeddings(), ENGINE)("What is a plan?", passages, LexicalIndex())
+    verdict = decide(Judge(PaperEmbeddings(), ENGINE), "What is a plan?", passages, LexicalIndex())
     assert (verdict.answers, verdict.score, verdict.reason) == (False, -math.inf, "nothing was found")
 
 
@@ -162,7 +170,7 @@ def test_where_nothing_is_found_nothing_answers(passages: list[Document]) -> Non
 )
 def test_questions_about_the_library_itself(question: str) -> None:
     assert asks_about_library(question)
-    verdict = Judge(PaperEmbeddings(), ENGINE)(question, [], LexicalIndex())
+    verdict = decide(Judge(PaperEmbeddings(), ENGINE), question, [], LexicalIndex())
     assert (verdict.answers, verdict.kind) == (True, "library")
 
 
@@ -184,13 +192,13 @@ def test_other_questions_are_not_about_the_library(question: str) -> None:
 
 @pytest.mark.parametrize("text", ["hi", "Hello!", "Hi there", "thanks", "Thank you very much!", "ok, thanks", "bye"])
 def test_greetings_ask_nothing(text: str) -> None:
-    verdict = Judge(PaperEmbeddings(), ENGINE)(text, [], LexicalIndex())
+    verdict = decide(Judge(PaperEmbeddings(), ENGINE), text, [], LexicalIndex())
     assert (verdict.answers, verdict.kind) == (True, "greeting")
 
 
 @pytest.mark.parametrize("text", ["hippo", "Hi-fi amplifiers", "thanksgiving date", "help desk hours", "great auk"])
 def test_what_begins_like_a_greeting_is_none(text: str) -> None:
-    assert Judge(PaperEmbeddings(), ENGINE)(text, [], LexicalIndex()).kind == "passages"
+    assert decide(Judge(PaperEmbeddings(), ENGINE), text, [], LexicalIndex()).kind == "passages"
 
 
 def test_the_scale_is_measured_once_and_kept(tmp_path: Path) -> None:
@@ -238,15 +246,15 @@ def indexed(*titles: str) -> list[IndexedSource]:
 
 
 def test_what_a_person_is_told() -> None:
-    one = tell_nothing_found("Who is  she?", indexed("Guide"), 5, [Document("x")])
+    one = nothing_found_message("Who is  she?", indexed("Guide"), 5, [Document("x")])
     assert one == (
         "I looked through 1 source (Guide), 5 passages in all, and nothing there answers “Who is she?”."
         " The passage that comes nearest is below."
     )
-    many = tell_nothing_found("Who?", indexed("A", "B", "C", "D", "E"), 1200, [Document("x"), Document("y")])
+    many = nothing_found_message("Who?", indexed("A", "B", "C", "D", "E"), 1200, [Document("x"), Document("y")])
     assert "5 sources (A, B, C and 2 more), 1,200 passages in all" in many
     assert many.endswith("The passages that come nearest are below.")
-    assert "(A and B)" in tell_nothing_found("Who?", indexed("A", "B"), 10, [])
-    assert "(A, B and C)" in tell_nothing_found("Who?", indexed("A", "B", "C"), 10, [])
-    assert "nothing in the library yet" in tell_nothing_found("Who?", [], 0, [])
-    assert len(tell_nothing_found("why " * 500, indexed("A"), 1, [])) < 250
+    assert "(A and B)" in nothing_found_message("Who?", indexed("A", "B"), 10, [])
+    assert "(A, B and C)" in nothing_found_message("Who?", indexed("A", "B", "C"), 10, [])
+    assert "nothing in the library yet" in nothing_found_message("Who?", [], 0, [])
+    assert len(nothing_found_message("why " * 500, indexed("A"), 1, [])) < 250

@@ -1,26 +1,32 @@
-"""Whether a question is answered from what was found, and what is said where it is not."""
+"""Whether a question is answered from the passages found, and the replies if it is not."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course
-from rag.answers.relevance import Judge, beginnings, tell_nothing_found, tell_what_can_be_asked
+from rag.answers.relevance import Judge
 from rag.library.index import SearchIndex
-from rag.library.records import IndexedSource
+from rag.library.records import IndexedSource, Records
 
 log = logging.getLogger(__name__)
+
+BEGINNING = 1000
+"""Characters of a source that stand for it when the question is about the library itself."""
+SHOWN = 3
+"""Sources that a reply names."""
 
 
 class Refusal:
     """Decides how each question of one index is answered. For any thread."""
 
     def __init__(self, index: SearchIndex, most: int) -> None:
-        """`most` sources are read, from their beginnings, where the library itself is asked about."""
+        """`most` sources are read, from their beginnings, for questions about the library itself."""
         self.index = index
         self._most = most
         self._judge = Judge(index.embeddings, index.engine, index.weights, index.folder)
@@ -34,7 +40,11 @@ class Refusal:
         self._judge.prepare()
 
     async def __call__(self, given: dict[str, Any]) -> Course:
-        """How a question is answered: `given` has `question`, `asked`, `sources` and, where there is one, `scope`.
+        """The way to answer a question: from passages, from the beginnings of sources, or with a fixed reply.
+
+        Args:
+            given: `question` as typed, `asked` as a complete question, `sources` (the passages found), and `scope`
+                (the sources to search) if it is limited.
 
         Raises:
             EngineError: the embedding model failed.
@@ -42,14 +52,84 @@ class Refusal:
         sources: list[Document] = given["sources"]
         scope = given.get("scope")
         looked: list[IndexedSource] = [item for item in self.index.sources if not scope or item.source in scope]
-        verdict = await self._judge.tell(given["asked"], sources, self.index.words)
-        log.debug("%s: %s", "speaks to the question" if verdict.answers else "does not", verdict.reason)
+        verdict = await self._judge.decide(given["asked"], sources, self.index.words)
+        log.debug("%s: %s", "answered" if verdict.answers else "not answered", verdict.reason)
         if verdict.kind == "greeting":
-            return Course([], tell_what_can_be_asked(looked))
+            return Course([], greeting_reply(looked))
         if verdict.kind == "library":
             found, coverage = await asyncio.to_thread(beginnings, self.index.records, looked, self._most)
             return Course(found or sources, coverage=coverage)
         if verdict.answers:
             return Course(sources)
         chunks = sum(item.chunks for item in looked)
-        return Course(sources, tell_nothing_found(given["question"], looked, chunks, sources), refused=True)
+        return Course(sources, nothing_found_message(given["question"], looked, chunks, sources), refused=True)
+
+
+def beginnings(records: Records, sources: Sequence[IndexedSource], most: int) -> tuple[list[Document], str]:
+    """The beginnings of the first `most` sources, for questions about the library itself.
+
+    The second part says how much was read, for people: "from the beginnings of 2 sources".
+    """
+    found, cut = [], False
+    for source in sources[:most]:
+        record = records.read(source.source)
+        if record is not None and record.documents:
+            text, data = record.documents[0]
+            start = len(text) - len(text.lstrip())
+            metadata = {name: value for name, value in data.items() if name != "sections"}
+            metadata |= {"source": source.source, "title": source.title, "start_index": start}
+            found.append(Document(_whole_words(text[start:], BEGINNING), metadata=metadata))
+            cut |= len(record.documents) > 1 or len(text[start:]) > BEGINNING
+    if not found:
+        return [], ""
+    more = f", {len(sources) - len(found)} more were not read" if len(sources) > len(found) else ""
+    what = f"the beginning{'s' * (len(found) != 1)} of" if cut else "all of"
+    return found, f"from {what} {_many(len(found), 'source')}{more}"
+
+
+def nothing_found_message(
+    question: str, looked: Sequence[IndexedSource], chunks: int, nearest: Sequence[Document]
+) -> str:
+    """The reply when the library has no answer.
+
+    Args:
+        question: as asked.
+        looked: the sources that were searched.
+        chunks: their number of chunks.
+        nearest: the passages that are shown below the reply.
+    """
+    asked = _whole_words(" ".join(question.split()), 120)
+    asked += "" if asked == " ".join(question.split()) else " …"
+    if not looked:
+        return f"There is nothing in the library yet, so nothing in it answers “{asked}”. Add a page or a file first."
+    named = _named(looked)
+    where = f"{_many(len(looked), 'source')} ({named}), {_many(chunks, 'passage')} in all"
+    below = {0: "", 1: " The passage that comes nearest is below."}.get(
+        len(nearest), " The passages that come nearest are below."
+    )
+    return f"I looked through {where}, and nothing there answers “{asked}”.{below}"
+
+
+def greeting_reply(looked: Sequence[IndexedSource]) -> str:
+    """The reply to a greeting."""
+    return f"I answer questions about what is in the library: {_named(looked)}. What would you like to know?"
+
+
+def _named(sources: Sequence[IndexedSource]) -> str:
+    """The titles of the first `SHOWN` sources, and how many more there are."""
+    names = [source.title or source.source for source in sources[:SHOWN]]
+    if more := len(sources) - len(names):
+        return f"{', '.join(names)} and {more} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _many(number: int, thing: str) -> str:
+    """A number with its noun: `1 source`, `1,200 passages`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _whole_words(text: str, most: int) -> str:
+    """The text up to `most` characters, cut between two words."""
+    if len(text) <= most:
+        return text
+    return text[: most + 1].rpartition(" ")[0] or text[:most]

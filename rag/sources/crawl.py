@@ -26,7 +26,8 @@ from defusedxml.ElementTree import ParseError, fromstring
 from protego import Protego
 
 from rag.errors import SourceError
-from rag.sources.fetch import USER_AGENT, Limits, Page, fetch, normalised
+from rag.sources.address import normalised
+from rag.sources.fetch import USER_AGENT, Limits, Page, fetch
 from rag.sources.loader import CONTENT_TYPES
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from langchain_core.documents import Document
 
 from rag.errors import SourceError, SourceRefused
 from rag.settings import Settings
-from rag.sources.fetch import NO_ROOM, Limits, Page, fetch_if_changed
+from rag.sources.body import NO_ROOM
+from rag.sources.fetch import Limits, Page, fetch_if_changed
 from rag.sources.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
 from rag.sources.reader import PARSER
 

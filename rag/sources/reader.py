@@ -178,7 +178,8 @@ def serve(megabytes: int) -> None:
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
 
-    from rag.sources.formats import Job, Unreadable, read
+    from rag.sources.documents import read
+    from rag.sources.formats import Job, Unreadable
 
     while True:
         job = json.loads(jobs.get())

@@ -1,0 +1,93 @@
+"""The scale of an embedding model: how near it puts a question to an answer, and to an unrelated sentence.
+
+Cosines differ with every model, so no constant fits them. The scale comes from everyday questions and passages
+(`rag/everyday.jsonl`; each passage answers its question).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.embeddings import Embeddings
+
+from rag.text.sentences import split_sentences
+from rag.text.vectors import at_length_one
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[np.float32]]
+
+log = logging.getLogger(__name__)
+
+EVERYDAY_FILE = Path(__file__).parent.parent / "everyday.jsonl"
+NEAREST = 3
+"""Everyday sentences whose mean cosine is the nearness by chance of a question."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean cosines of a question to an unrelated passage and to its answer; vectors of the everyday sentences."""
+
+    unrelated: float
+    related: float
+    sentences: Array
+
+    @property
+    def unit(self) -> float:
+        """Cosine between the two, above 0."""
+        return max(self.related - self.unrelated, 1e-6)
+
+    def by_chance(self, question: Array) -> float:
+        """Mean cosine of a question (a vector of length 1) to the `NEAREST` everyday sentences."""
+        import numpy as np
+
+        return float(np.sort(self.sentences @ question)[-NEAREST:].mean())
+
+
+def measure(embeddings: Embeddings) -> Scale:
+    """The scale of an embedding model, by the nearest sentence of each everyday passage to each everyday question.
+
+    Embeds some 240 short texts; errors of the embeddings pass through.
+    """
+    import numpy as np
+
+    pairs = [json.loads(line) for line in EVERYDAY_FILE.read_text(encoding="utf-8").splitlines()]
+    sentences = [split_sentences(pair["passage"]) for pair in pairs]
+    questions = at_length_one([embeddings.embed_query(pair["question"]) for pair in pairs])
+    vectors = at_length_one(embeddings.embed_documents([sentence for group in sentences for sentence in group]))
+    starts = np.cumsum([0, *map(len, sentences)])[:-1]
+    nearest = np.maximum.reduceat(questions @ vectors.T, starts, axis=1)
+    own = np.eye(len(pairs), dtype=bool)
+    return Scale(float(nearest[~own].mean()), float(nearest[own].mean()), vectors)
+
+
+def load_scale(file: Path) -> Scale | None:
+    """The scale that `save_scale` wrote; None, and a warning, if the file cannot be read."""
+    import numpy as np
+
+    if not file.exists():
+        return None
+    try:
+        with np.load(file) as found:
+            return Scale(float(found["unrelated"]), float(found["related"]), found["sentences"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        log.warning("%s cannot be read (%s); it is made again", file, error)
+        return None
+
+
+def save_scale(file: Path, scale: Scale) -> None:
+    """Write a scale; a warning, if the file cannot be written."""
+    import numpy as np
+
+    unfinished = file.with_suffix(".new.npz")
+    try:
+        np.savez(unfinished, **vars(scale))
+        unfinished.replace(file)
+    except OSError as error:
+        log.warning("%s cannot be written (%s)", file, error)

@@ -1,0 +1,201 @@
+"""Differences between a claim and its evidence: other numbers, negations, antonyms, subjects or order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from rag.grounding.order import exchanged
+from rag.grounding.statements import Statement, content
+from rag.grounding.tokens import Token, contains, same
+from rag.grounding.vocabulary import (
+    ABSOLUTES,
+    ANTONYMS,
+    CJK_NEGATIONS,
+    IMPLIED_NEGATIONS,
+    MEASURE_STEMS,
+    NEGATIONS,
+    SAME_SIDE,
+)
+from rag.text.language import stem
+
+_NEGATIVE_PREFIX = re.compile(r"(?:un|in|im|ir|il|dis|non|mis)(?=\w{4})")
+
+
+def differences(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """The differences in words for people. Those about a single word, name or number start with "the "."""
+    nearest = [_nearest(clause, evidence) for clause in claim.clauses]
+    yield from _numbers(claim, evidence)
+    yield from _negations(claim, evidence)
+    yield from _cjk_negations(claim, evidence)
+    yield from _absolutes(claim, evidence)
+    for clause, other in zip(claim.clauses, nearest, strict=True):
+        yield from _antonyms(clause, other, evidence)
+    yield from _negative_prefixes(claim, evidence)
+    yield from _subjects(claim, evidence)
+    yield from exchanged(claim, evidence, nearest)
+
+
+def _forms(tokens: Sequence[Token]) -> set[str]:
+    """The folded words."""
+    return {token.folded for token in tokens}
+
+
+def _nearest(clause: Sequence[Token], evidence: Statement) -> tuple[Token, ...]:
+    """The clause of the evidence that has most words of this one, and fewest antonyms."""
+    return max(evidence.clauses, key=lambda other: _overlap(clause, other), default=())
+
+
+def _overlap(clause: Sequence[Token], other: Sequence[Token]) -> int:
+    """Words of `clause` that `other` has, or has a near synonym of, less those that it has an antonym of."""
+    there = _forms(other)
+    overlap = 0
+    for token in clause:
+        if (token.is_content and contains(other, token)) or SAME_SIDE.get(token.folded, frozenset()) & there:
+            overlap += 1
+        elif ANTONYMS.get(token.folded, frozenset()) & there:
+            overlap -= 1
+    return overlap
+
+
+def _numbers(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Numbers of the claim that the evidence lacks, or has with another unit of measure."""
+    numbers = [token for token in evidence.tokens if token.values]
+    for token, following in zip(claim.tokens, [*claim.tokens[1:], None], strict=True):
+        if token.folded == "one":
+            if following and _has_other_count(following, evidence):
+                yield 'the number "one"'
+        elif token.values and not contains(numbers, token):
+            yield f"the number {token.text}{'%' if token.unit == '%' and '%' not in token.text else ''}"
+        elif (
+            token.values and following and following.stem in MEASURE_STEMS and not contains(evidence.tokens, following)
+        ):
+            yield f'"{token.text} {following.text}"'
+
+
+def _has_other_count(noun: Token, evidence: Statement) -> bool:
+    """Whether the evidence has a number other than "one" within two words before the noun."""
+    return noun.is_content and any(
+        before.values and before.folded != "one"
+        for place, token in enumerate(evidence.tokens)
+        if same(noun, token)
+        for before in evidence.tokens[max(0, place - 2) : place]
+    )
+
+
+def _negated(statement: Statement) -> list[list[Token]]:
+    """For each negation, the content words that it negates: up to four after it in its clause, or else two before."""
+    scopes = []
+    for clause in statement.clauses:
+        for index, token in enumerate(clause):
+            if token.folded in NEGATIONS or token.text.endswith(("n't", "n’t")):
+                scopes.append([*content(clause[index + 1 :])[:4]] or [*content(clause[:index])[-2:]])
+    return scopes
+
+
+def _negations(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Words that one of the two negates and the other does not."""
+    ours, theirs = _negated(claim), _negated(evidence)
+    here, there = _forms(claim.tokens), _forms(evidence.tokens)
+    for scope in ours:
+        if any(contains(other, token) for token in scope for other in theirs) or (theirs and not scope):
+            continue
+        # "Not large" can mean small, and "does not have" can mean lacks.
+        antonym = any(ANTONYMS.get(token.folded, frozenset()) & (there - here) for token in scope)
+        if theirs or not (antonym or IMPLIED_NEGATIONS & (there - here)):
+            yield "the negation"
+    for scope in theirs:
+        negated_here = any(contains(other, token) for token in scope for other in ours)
+        if not scope or negated_here or IMPLIED_NEGATIONS & (here - there):
+            continue
+        affirmed = sum(contains(claim.tokens, token) for token in scope)
+        if contains(claim.tokens, scope[0]) and affirmed >= min(2, len(scope)):
+            yield "a negation is left out"
+
+
+def _cjk_negations(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Chinese and Japanese negating characters that one of the two has and the other has not."""
+    for sign in CJK_NEGATIONS:
+        here = any(sign in token.text for token in claim.tokens)
+        there = any(sign in token.text for token in evidence.tokens)
+        if here and not there:
+            yield "the negation"
+        elif there and not here:
+            pairs = zip(evidence.tokens, evidence.tokens[1:], strict=False)
+            if any(token.text.startswith(sign) and contains(claim.tokens, following) for token, following in pairs):
+                yield "a negation is left out"
+
+
+def _absolutes(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """The first of the claim's words such as "always", if the evidence has none of them."""
+    found = next((token for token in claim.tokens if token.folded in ABSOLUTES), None)
+    if found and not ABSOLUTES & _forms(evidence.tokens):
+        yield f'the word "{found.text}"'
+
+
+def _antonyms(clause: Sequence[Token], nearest: Sequence[Token], evidence: Statement) -> Iterator[str]:
+    """Words of a clause whose antonym stands in the nearest clause of the evidence, or else anywhere in it."""
+    here, near, anywhere = _forms(clause), _forms(nearest), _forms(evidence.tokens)
+    if NEGATIONS & (here | near):
+        return
+    for token in clause:
+        if token.folded not in ANTONYMS:
+            continue
+        alike = SAME_SIDE[token.folded]
+        against = ANTONYMS[token.folded] - alike
+        if _modifies_otherwise(token, clause, nearest):
+            yield f'the word "{token.text}"'
+        if alike & near:
+            continue
+        if against & near - here or (not alike & anywhere and against & anywhere - here):
+            yield f'the word "{token.text}"'
+
+
+def _modifies_otherwise(token: Token, clause: Sequence[Token], nearest: Sequence[Token]) -> bool:
+    """Whether the content word after `token` has an antonym of `token` before it in `nearest`: small, large gains."""
+    following = next(iter(content(clause[clause.index(token) + 1 :])), None)
+    if following is None or following.folded in ANTONYMS:
+        return False
+    before = [
+        _forms(nearest[max(0, place - 2) : place]) for place, other in enumerate(nearest) if same(following, other)
+    ]
+    alike = SAME_SIDE[token.folded]
+    against = ANTONYMS[token.folded] - alike
+    return any(forms & against for forms in before) and not any(forms & alike for forms in before)
+
+
+def _negative_prefixes(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Words such as "unsafe" in one of the two, if the other has "safe"."""
+    if NEGATIONS & (_forms(claim.tokens) | _forms(evidence.tokens)):
+        return
+    for one, other in ((claim, evidence), (evidence, claim)):
+        here, there = {token.stem for token in one.tokens}, {token.stem for token in other.tokens}
+        for token in one.tokens:
+            bare = _NEGATIVE_PREFIX.sub("", token.folded, count=1)
+            if bare != token.folded and token.stem not in there and stem(bare) in there - here:
+                yield f'the word "{token.text}"'
+
+
+def _subjects(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Names and subjects of the claim, if the evidence says the same about another one."""
+    parts = [part.tokens for part in evidence.parts] or evidence.clauses
+    for clause in claim.clauses:
+        words = content(clause)
+        if len(words) < 2 or len(parts) < 2:
+            continue
+        subject = words[0]
+        overlaps = [_overlap(words[1:], part) for part in parts]
+        most = max(overlaps)
+        said = parts[overlaps.index(most)]
+        if any(token.is_name and not contains(claim.tokens, token) for token in said):
+            yield from (f'the name "{token.text}"' for token in words if token.is_name and not contains(said, token))
+        own = max(
+            (overlap for overlap, part in zip(overlaps, parts, strict=True) if contains(part, subject)), default=0
+        )
+        if most < max(own + 1, min(2, len(words) - 1)):
+            continue
+        other = next(iter(content(said)), None)
+        if other is None or contains(words, other):
+            continue
+        if evidence.parts or (contains(evidence.tokens, subject) and contains(claim.tokens, other)):
+            yield f'"{subject.text}"'

@@ -1,0 +1,144 @@
+"""The sentences of the passages, and those among them that may support a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+from langchain_core.documents import Document
+
+from rag.grounding.segments import LONGEST_READ, Segment, split_segments, wording
+from rag.grounding.statements import Alignment, Statement, TokenIndex, align, index_tokens, join, parse
+from rag.grounding.tokenizer import tokenize
+from rag.grounding.tokens import Token, with_names
+
+KEPT_PASSAGES = 64
+"""Passages whose tokens are kept for the next answers from them: some 0.1 MB each."""
+MOST_SENTENCES = 400
+"""Sentences that are read of an answer and of each passage."""
+LEAST_COVERAGE = 0.2
+"""Share of a claim's words that a candidate has at least."""
+
+
+@dataclass(frozen=True)
+class TokenizedPassage:
+    """The sentences of a passage and their tokens; `heading` has those of its title and section."""
+
+    segments: list[Segment]
+    tokens: list[list[Token]]
+    heading: list[Token]
+    forms: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage's sentences with their names marked."""
+
+    text: str
+    segments: list[Segment]
+    heading: list[Token]
+    statements: list[Statement]
+    index: TokenIndex
+
+
+def tokenized(passage: Document) -> TokenizedPassage:
+    """A passage's sentences and tokens; kept for the next call."""
+    return _tokenized(passage.page_content, _heading(passage))
+
+
+def parsed(passage: Document, names: set[str]) -> Passage:
+    """A passage's sentences; kept for the next call with the same names. `names` as `tokens.capitalised` gives them."""
+    return _parsed(passage.page_content, _heading(passage), tokenized(passage).forms & names)
+
+
+def _heading(passage: Document) -> str:
+    """The title and the section of a passage."""
+    return " ".join(str(passage.metadata.get(key) or "") for key in ("title", "section"))
+
+
+@lru_cache(KEPT_PASSAGES)
+def _tokenized(text: str, heading: str) -> TokenizedPassage:
+    segments = [each for each in split_segments(text) if each.kind != "rule" and each.end - each.start <= LONGEST_READ]
+    segments = segments[:MOST_SENTENCES]
+    tokens = [
+        [
+            replace(token, start=token.start + segment.start, end=token.end + segment.start)
+            for token in tokenize(wording(text[segment.start : segment.end]))
+        ]
+        for segment in segments
+    ]
+    title = tokenize(heading)
+    return TokenizedPassage(
+        segments, tokens, title, frozenset(token.folded for row in (*tokens, title) for token in row)
+    )
+
+
+@lru_cache(KEPT_PASSAGES)
+def _parsed(text: str, heading: str, names: frozenset[str]) -> Passage:
+    known = _tokenized(text, heading)
+    statements = [
+        parse(text[segment.start : segment.end], names, tokens, segment.start)
+        for segment, tokens in zip(known.segments, known.tokens, strict=True)
+    ]
+    return Passage(text, known.segments, with_names(known.heading, names), statements, index_tokens(statements))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sentence of a passage, or two neighbours, that may support a claim.
+
+    Attributes:
+        number: of the passage, from 1.
+        passage: the same.
+        first: index of the sentence.
+        last: the same, or one more for two sentences.
+        statement: the sentence, or both as one.
+        alignment: the claim's words with those of the statement.
+    """
+
+    number: int
+    passage: Passage
+    first: int
+    last: int
+    statement: Statement
+    alignment: Alignment
+
+    @cached_property
+    def coverage(self) -> float:
+        """Share of the claim's words that it has, 0 to 1."""
+        return sum(other is not None for _, other in self.alignment) / max(1, len(self.alignment))
+
+    @property
+    def missing(self) -> list[Token]:
+        """The claim's words that it lacks."""
+        return [token for token, other in self.alignment if other is None]
+
+    @property
+    def quote(self) -> tuple[int, int]:
+        """Its start and end in the passage."""
+        return self.passage.segments[self.first].start, self.passage.segments[self.last].end
+
+    @property
+    def text(self) -> str:
+        """Its text as `split_sentences` has it, so that its vector is known already."""
+        segments = self.passage.segments
+        return " ".join(self.passage.text[segments[self.first].begin : segments[self.last].end].split())
+
+
+def candidates(claim: Statement, passages: Sequence[Passage]) -> Iterator[Candidate]:
+    """The sentences that have enough of a claim's words, and pairs of neighbours that have more than either alone."""
+    for number, passage in enumerate(passages, start=1):
+        single = {
+            index: Candidate(number, passage, index, index, passage.statements[index], alignment)
+            for index, alignment in align(claim, passage.index).items()
+            if passage.segments[index].kind != "heading"
+        }
+        yield from (each for each in single.values() if each.coverage >= LEAST_COVERAGE)
+        for index, one in single.items():
+            if other := single.get(index + 1):
+                rows = zip(one.alignment, other.alignment, strict=True)
+                alignment = [(token, left or right) for (token, left), (_, right) in rows]
+                pair = Candidate(number, passage, index, index + 1, join(one.statement, other.statement), alignment)
+                if pair.coverage > max(one.coverage, other.coverage):
+                    yield pair

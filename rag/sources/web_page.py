@@ -1,0 +1,45 @@
+"""HTML becomes a tree, and a web page a document."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+from bs4 import BeautifulSoup
+from langchain_core.documents import Document
+
+from rag.sources.formats import Job
+from rag.sources.outline import mark_page, title_of_page
+from rag.sources.text_files import text_of
+
+MOST_UNCLOSED = 100
+"""Comments or tags at a page's end that nothing closes and the parser still reads."""
+
+
+def read_page(job: Job) -> Iterator[Document]:
+    """The main content of a web page as one document."""
+    soup = parse_html(text_of(job, html=True))
+    text, marks = mark_page(soup, job.page_classes)
+    yield job.document(text, marks, title_of_page(soup))
+
+
+def parse_html(html: str) -> BeautifulSoup:
+    """The tree of a page."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Beautiful Soup warns about pages that look like XML or like a path
+        return BeautifulSoup(_without_unclosed(html), "html.parser")
+
+
+def _without_unclosed(html: str) -> str:
+    """A page without the many comments and tags at its end that nothing closes.
+
+    Python's parser searches the rest of the page at each of them: 30 kB of `<a ` took ten seconds. The first such
+    comment ends the page, as in browsers (WHATWG HTML, 13.2.5.45); such tags become text.
+    """
+    closed = max(html.rfind("-->"), html.rfind("--!>"), 0)
+    if html.count("<!--", closed) > MOST_UNCLOSED:
+        html = html[: html.index("<!--", closed)]
+    end = html.rfind(">") + 1
+    if html.count("<", end) > MOST_UNCLOSED:
+        html = html[:end] + html[end:].replace("<", "&lt;")
+    return html
