@@ -1,7 +1,6 @@
-"""The running app without its page: brings up models, library and chain, heals what fails, and tells its state.
+"""The running app without its page: answers questions, and tells its state.
 
-Two threads work from the start: one brings up the chat model and watches it, the other brings up the embeddings, opens
-the library and indexes the sources. A page is served meanwhile; a question that comes early waits for them.
+`rag.background` brings up models, library and chain; a question that comes early waits for them.
 """
 
 from __future__ import annotations
@@ -12,36 +11,30 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag.answers.build import Chains
 from rag.answers.chain import RagChain, retrieve
 from rag.answers.rate import Rate
 from rag.answers.retriever import Retriever
 from rag.answers.stream import Answers, Limits, Line, check_question
-from rag.errors import QuestionError, RagError, SourceError
+from rag.background import Background
+from rag.errors import QuestionError, SourceError
 from rag.library.indexes import Offer
-from rag.library.ingest import Cancelled
 from rag.library.library import Library, find_named
-from rag.library.records import IndexedSource, Made
-from rag.library.service import LibraryService
-from rag.models.in_use import ModelsInUse, Work
+from rag.library.revisions import IndexedSource, Made
+from rag.models.in_use import Work
 from rag.observe import Metrics
 from rag.settings import Settings
 from rag.sources.loader import GUIDE
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 3.0
 POLL_SECONDS = 0.1
-PAGE_SECONDS = 10.0
-"""The page is waited for no longer than that before models and index are brought up beside it."""
-FOLLOW_SECONDS = 1.0
 HEAPS = 2
 """Heaps that glibc may open for the threads, in place of eight a core: what each keeps for later adds up."""
 
@@ -58,18 +51,14 @@ class Assistant:
     ) -> None:
         """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
         self.settings = settings
-        self._wake = {"chat": threading.Event(), "index": threading.Event()}
-        self.work: dict[str, Work] = {}
-        self.models = ModelsInUse(settings, self.work, self._wake_all, chat_model=chat_model, embeddings=embeddings)
-        self.problems: dict[str, RagError] = {}
-        self.service = LibraryService(
-            settings, self.models.embeddings, self.models.address, self._wake["index"].set, self._tell
-        )
+        self._background = Background(settings, chat_model, embeddings)
+        self.models, self.chains = self._background.models, self._background.chains
+        self.problems, self.work = self._background.problems, self._background.work
+        self.service = self._background.library
         self.folder, self.indexes = self.service.folder, self.service.indexes
-        self.chains = Chains(settings)
         self.line = Line(settings.concurrency, settings.queue_size)
         self.metrics = Metrics(self, text=settings.log_text)
-        self._ending, self._closing = threading.Event(), threading.Event()
+        self._ending = threading.Event()
         self.chain = Answers(
             self._ready_chain,
             self.models.engine_of,
@@ -80,9 +69,6 @@ class Assistant:
             max_question=settings.max_question,
             ending=self._ending,
         )
-        self._named = True
-        self._threads: list[threading.Thread] = []
-        self._page: threading.Event | None = None
 
     # -- starting and ending -------------------------------------------------------------------------------------
 
@@ -97,20 +83,7 @@ class Assistant:
         """
         self.folder.acquire()
         _share_heaps()
-        self._page = page
-        self._named = chat if sources is None else sources
-        targets: dict[str, Callable[[], None]] = {"index": self._bring_up_index}
-        if chat:
-            targets["chat"] = self._bring_up_chat
-        threads = [
-            threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
-            for name, target in targets.items()
-        ]
-        if self.service.shared:
-            threads.append(threading.Thread(target=self._follow, name="rag-follow", daemon=True))
-        for thread in threads:
-            thread.start()
-        self._threads += threads
+        self._background.start(chat=chat, named=chat if sources is None else sources, page=page)
 
     def end_answers(self) -> None:
         """Let whoever reads an answer know, within half a second, that there is no more of it: the app ends."""
@@ -119,108 +92,13 @@ class Assistant:
     def close(self) -> None:
         """Stop what is under way and let go of models and files."""
         self.end_answers()
-        self._closing.set()
-        self.service.stop()
-        self._wake_all()
-        self.models.close()
-        for thread in self._threads:
-            thread.join(10)
-        self.service.close(idle=not any(thread.is_alive() for thread in self._threads))
+        self._background.close()
 
     def retry(self) -> None:
         """Try again now what failed: the models, the sources."""
         if self.library:
             self.library.refresh(list(self.library.failed))
-        self._wake_all()
-
-    def _wake_all(self) -> None:
-        for event in self._wake.values():
-            event.set()
-
-    def _guarded(self, name: str, target: Callable[[], None]) -> None:
-        """Run a step until it is through; what fails is told, and tried again when it may have healed."""
-        while not self._closing.is_set():
-            try:
-                target()
-                self.problems.pop(name, None)
-            except Cancelled:
-                return
-            except RagError as error:
-                if not self._closing.is_set() and str(error) != str(self.problems.get(name)):
-                    log.warning("%s", error)
-                self.problems[name] = error
-            except Exception as error:
-                log.exception("bringing up %s", name)
-                self.problems[name] = RagError(f"Something unexpected failed ({type(error).__name__}); see the log.")
-            finally:
-                self.work.pop(name, None)
-                self.work.pop("reindex" if name == "index" else name, None)
-            again = name in self.problems or name == "chat" or bool(self.indexes.problem)
-            self._wake[name].wait(RETRY_SECONDS if again else None)
-            self._wake[name].clear()
-
-    def _bring_up_chat(self) -> None:
-        if self.models.chat is None:
-            self.work["chat"] = Work(f"loading {self.models.names.chat}")
-            self.models.start_chat()
-            self._let_page_first()
-            _, window = self.models.build_chat()
-            log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, window)
-        if self.chains.own is None:
-            self._link()
-        self.check_chat()
-        if self.service.index is not None:
-            try:
-                self.models.need_pulled(self.embeddings)
-                self.problems.pop("embeddings", None)
-            except RagError as error:
-                self.problems["embeddings"] = error
-
-    def _let_page_first(self) -> None:
-        if self._page:
-            self._page.wait(PAGE_SECONDS)
-
-    def check_chat(self) -> None:
-        """See whether the chat model can be asked now; starts an embedded one again.
-
-        Raises:
-            EngineError: it cannot; says what to do.
-        """
-        if not self._closing.is_set():
-            self.models.check_chat()
-        self.problems.pop("chat", None)
-
-    def _bring_up_index(self) -> None:
-        if self.service.library is None:
-            self.work["index"] = Work("opening the library")
-            self._let_page_first()
-            self.service.open(self.models.names.embeddings, named=self._named)
-            self._link()
-        self.service.work(self._link, named=self._named)
-        self.work.pop("index", None)
-        self.chains.prepare()
-        log.info("%s sources, %s chunks are indexed", len(self.sources), sum(item.chunks for item in self.sources))
-
-    def _follow(self) -> None:
-        """Every second, see what other processes changed, and whether database and Chroma server are there."""
-        while not self._closing.wait(FOLLOW_SECONDS):
-            try:
-                self.service.follow(self._link)
-                self.problems.pop("store", None)
-            except RagError as error:
-                if str(error) != str(self.problems.get("store")):
-                    log.warning("%s", error)
-                self.problems["store"] = error
-            except Exception:
-                log.exception("following the other processes")
-
-    def _tell(self, name: str, label: str, done: int, total: int) -> None:
-        self.work[name] = Work(label, done, total, "chunks")
-
-    def _link(self) -> None:
-        """Build the retriever once the library is there, and the chain once the chat model is, too."""
-        if self.service.index is not None and self._named:
-            self.chains.link(self.service.index, self.models.names.chat, self.models.chat)
+        self._background.wake_all()
 
     # -- models --------------------------------------------------------------------------------------------------
 
@@ -231,7 +109,7 @@ class Assistant:
             QuestionError: there is no such embedding model here.
         """
         self.indexes.want(self._made_with(embeddings) if embeddings else None)
-        self._wake["index"].set()
+        self._background.wake_all()
 
     def estimate(self, embeddings: str) -> Offer:
         """What it would cost to move the library to another embedding model; embeds a few texts to see.
@@ -307,7 +185,7 @@ class Assistant:
         else:
             engine = self.models.engine
             if "chat" in self.problems or (engine and not engine.running):
-                await asyncio.to_thread(self.check_chat)
+                await asyncio.to_thread(self._background.check_chat)
             assert self.chains.own is not None
             chain = self.chains.own
         return chain, sources

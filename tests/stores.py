@@ -12,7 +12,8 @@ from rag.library.folder import DataFolder
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
 from rag.library.queue import Queue
-from rag.library.records import Made, Records
+from rag.library.records import Records
+from rag.library.revisions import Made
 from rag.library.uploads import Uploads
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings
@@ -72,7 +73,7 @@ class Library:
         """Index what was loaded and not indexed. Returns the texts embedded."""
         before = len(self.embeddings.embedded)
         self.fill()
-        for name in {*self.records.missing(self.index.id), *self.records.loaded()}:
+        for name in {*self.records.revisions.missing(self.index.id), *self.records.loaded()}:
             if record := self.ingest.stored(name):
                 self.ingest.run(record, lambda *_: None)
         self.index.clean()
@@ -99,7 +100,7 @@ def on_disk(settings: Settings, state: str) -> set[str]:
 
 def half_written(index: SearchIndex) -> int:
     """The revisions that exist and that questions do not see."""
-    return len(index.records.changes(index.id, -1).hidden)
+    return len(index.records.revisions.changes(index.id, -1).hidden)
 
 
 def write(path: Path, *paragraphs: str) -> Path:

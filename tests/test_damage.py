@@ -163,7 +163,7 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Pa
         chunks = {item.title: item.chunks for item in again.index.sources}
         assert chunks["small.md"] == 1 and chunks.get("large.md", 2000) == 2000, chunks
         small = again.index.source(str(tmp_path / "small.md"))  # not by a search: 2,000 rows have one vector
-        assert small and [each.page_content for each in again.records.chunks_of(small.revision)] == [
+        assert small and [each.page_content for each in again.records.revisions.chunks_of(small.revision)] == [
             "The moon pulls the sea."
         ]
     finally:
@@ -342,7 +342,7 @@ def fifty_kills(tmp_path: Path, url: str | None) -> None:
             texts = [
                 chunk.page_content
                 for item in library.index.sources
-                for chunk in library.records.chunks_of(item.revision)
+                for chunk in library.records.revisions.chunks_of(item.revision)
             ]
             assert url or library.rows() == len(texts), "rows that nobody needs, or that are missing"
             assert len(texts) == len(library.index.words)

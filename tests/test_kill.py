@@ -126,7 +126,7 @@ def answers(assistant: Assistant) -> dict[str, set[str]]:
     visible = [item.revision for item in index.sources]
     said: dict[str, set[str]] = {item.source: set() for item in index.sources}
     for item in index.sources:
-        for chunk in index.records.chunks_of(item.revision):
+        for chunk in index.records.revisions.chunks_of(item.revision):
             said[item.source] |= set(re.findall(r"Part \d+ .*?\.", chunk.page_content))
     for question in ("the moon", "rivers", *(f"Part {part:03}, edition 1" for part in range(0, PARTS, 20))):
         for found in Retriever(index=index, k=30).invoke(question):

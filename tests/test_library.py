@@ -131,7 +131,7 @@ def test_a_source_removed_while_it_is_indexed_is_gone(assistant: Assistant, page
     embeddings.gate.set()
     idle(assistant)
     assert library.entries() == []
-    assert assistant.service.index and assistant.service.index.records.count(assistant.service.index.id) == 0
+    assert assistant.service.index and assistant.service.index.records.revisions.count(assistant.service.index.id) == 0
     with pytest.raises(SourceError, match="not in the library"):
         library.remove([f"{pages.url}/b"])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from rag.library.store import IndexedSource, Store
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
 from rag.answers.intent import asks_about_library
@@ -18,7 +19,6 @@ from rag.answers.relevance import Judge, Verdict
 from rag.answers.retriever import HybridRetriever
 from rag.answers.scale import measure
 from rag.errors import EngineError
-from rag.library.store import IndexedSource, Store
 from rag.library.words import LexicalIndex, Words
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings

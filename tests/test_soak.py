@@ -205,7 +205,7 @@ def answers(assistant: Assistant, site: Site, questions: list[str]) -> dict[str,
     visible = {item.source: item for item in index.sources}
     said: dict[str, frozenset[str]] = {}
     for source, item in visible.items():
-        texts = [squeezed(chunk.page_content) for chunk in index.records.chunks_of(item.revision)]
+        texts = [squeezed(chunk.page_content) for chunk in index.records.revisions.chunks_of(item.revision)]
         assert len(texts) == item.chunks, f"{source}: {len(texts)} chunks of {item.chunks}"
         if source not in site.editions:
             continue

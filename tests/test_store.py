@@ -308,10 +308,10 @@ def test_what_was_removed_does_not_come_back_with_another_model(library: Library
     path = write(tmp_path / "a.md", MOON)
     library.add(path)
     other = library.open_index(library.embeddings, "openai:other")
-    assert (other.chunks, library.records.missing(other.id)) == (0, [str(path)])
+    assert (other.chunks, library.records.revisions.missing(other.id)) == (0, [str(path)])
     library.remove(path)
     other.follow()
-    assert library.records.missing(other.id) == []
+    assert library.records.revisions.missing(other.id) == []
     assert library.open_index(library.embeddings).chunks == 0
     assert library.find("moon", 9) == []
 
@@ -322,12 +322,12 @@ def test_vectors_go_with_the_last_chunk_that_has_them(library: Library, tmp_path
         path.parent.mkdir()
         library.add(write(path, MOON))
     assert len(library.embeddings.embedded) == 1, "one text was embedded twice"
-    (chunk,) = library.records.chunks_of(library.index.sources[0].revision)
+    (chunk,) = library.records.revisions.chunks_of(library.index.sources[0].revision)
     digest = str(chunk.metadata["digest"])
     library.remove(one)
-    assert library.records.vectors(library.index.model, [digest])
+    assert library.records.revisions.vectors(library.index.model, [digest])
     library.remove(two)
-    assert not library.records.vectors(library.index.model, [digest])
+    assert not library.records.revisions.vectors(library.index.model, [digest])
 
 
 def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finished(
@@ -344,7 +344,7 @@ def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finishe
 
     library.embeddings.embed_documents = refusing  # type: ignore[method-assign]
     library.ingest.index = library.open_index(library.embeddings, "openai:other")
-    missing = library.records.missing(library.ingest.index.id)
+    missing = library.records.revisions.missing(library.ingest.index.id)
     library.queue.ask([Job(name, True, stored=True) for name in missing])
     Worker(library.ingest, library.queue, library.settings, lambda *_: None).work()
     assert [Path(job.source).name for job in library.queue.jobs if job.reason] == ["b.md"]
@@ -390,7 +390,7 @@ def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
             library.finish()
             versions: dict[str, list[str]] = {}
             for item in library.index.sources:
-                for chunk in library.records.chunks_of(item.revision):
+                for chunk in library.records.revisions.chunks_of(item.revision):
                     versions.setdefault(item.source, []).append(chunk.page_content.split(" in version ")[1][:4])
             assert library.rows() == sum(map(len, versions.values())) == len(library.index.words)
             assert library.find("moon", 3)

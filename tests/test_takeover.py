@@ -14,7 +14,8 @@ import pytest
 
 from rag.assistant import Assistant
 from rag.library.chroma import chroma_settings
-from rag.library.records import Made, Record
+from rag.library.records import Record
+from rag.library.revisions import Made
 from rag.library.splitter import split_documents
 from rag.library.takeover import KEPT, old_collection, old_revision
 from rag.settings import Settings

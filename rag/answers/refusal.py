@@ -12,7 +12,8 @@ from langchain_core.documents import Document
 from rag.answers.chain import Course
 from rag.answers.relevance import Judge
 from rag.library.index import SearchIndex
-from rag.library.records import IndexedSource, Records
+from rag.library.records import Records
+from rag.library.revisions import IndexedSource
 
 log = logging.getLogger(__name__)
 

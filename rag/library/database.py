@@ -24,6 +24,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Float,
@@ -36,6 +37,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     create_engine,
     event,
     func,
@@ -329,6 +331,11 @@ def set_setting(connection: Connection, name: str, value: Any) -> None:
     changed = connection.execute(settings.update().where(settings.c.name == name).values(value=value))
     if not changed.rowcount:
         connection.execute(settings.insert().values(name=name, value=value))
+
+
+def version_is(source: str, state: str) -> ColumnElement[bool]:
+    """The condition on `sources` for one version of a source."""
+    return and_(sources.c.source == source, sources.c.state == state)
 
 
 def _engine(url: str) -> Engine:

@@ -15,7 +15,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.library.chroma import ChromaHome
-from rag.library.records import PAGE, IndexedSource, Made, Record, Records, Vector, chunk_id
+from rag.library.records import Record, Records
+from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id
 from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name, prefix_of
 from rag.library.words import Row, WordIndex, Words
@@ -59,7 +60,7 @@ class SearchIndex:
         self.engine = (made.embeddings, address)
         self.records = records
         self.folder = home.path.parent
-        self.id, self.model = records.index_of(made, weights)
+        self.id, self.model = records.revisions.index_of(made, weights)
         self._shared = records.database.shared
         self._own_chroma = self._shared and not home.url
         """Whether other processes write to the database, and not to this process's Chroma."""
@@ -70,7 +71,7 @@ class SearchIndex:
         library = str(records.database.setting("library"))
         home.drop_others(prefix_of(library))
         self.vectors = VectorIndex(
-            home, records, collection_name(library, self.id, made.embeddings), self.id, self.model
+            home, records.revisions, collection_name(library, self.id, made.embeddings), self.id, self.model
         )
         self._words = WordIndex(home.path.parent / "words" / str(self.id), library)
         self._seen = Seen(-1, {}, frozenset(), self._words.words)
@@ -101,7 +102,7 @@ class SearchIndex:
         """Bring what questions see to the last change in the database."""
         with self._changing:
             seen = self._seen
-            changes = self.records.changes(self.id, seen.number)
+            changes = self.records.revisions.changes(self.id, seen.number)
             if changes.number == seen.number and changes.hidden == seen.hidden:
                 return
             gone = set(changes.removed)
@@ -119,10 +120,10 @@ class SearchIndex:
 
     def _take_rows(self, item: IndexedSource) -> None:
         """Write to this process's Chroma what another process has added."""
-        chunks = self.records.chunks_of(item.revision)
+        chunks = self.records.revisions.chunks_of(item.revision)
         for start in range(0, len(chunks), PAGE):
             page = [(str(chunk.id), str(chunk.metadata["digest"])) for chunk in chunks[start : start + PAGE]]
-            vectors = self.records.vectors(self.model, [digest for _, digest in page])
+            vectors = self.records.revisions.vectors(self.model, [digest for _, digest in page])
             self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page])
 
     def _bring_words_to(
@@ -145,7 +146,7 @@ class SearchIndex:
 
     def _rows(self, added: Sequence[IndexedSource]) -> Iterator[Row]:
         for item in added:
-            for chunk in self.records.chunks_of(item.revision):
+            for chunk in self.records.revisions.chunks_of(item.revision):
                 yield Row(str(chunk.id), item.revision, item.source, embedded_text(chunk))
 
     # -- searching -----------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ class SearchIndex:
             )
             by_words, by_windows = seen.words.rankings(asked, most, scope)
             ids = list(dict.fromkeys([*by_meaning, *by_words, *by_windows]))
-            found = self.records.chunks(ids, seen.number)
+            found = self.records.revisions.chunks(ids, seen.number)
             if self._seen is seen:  # else a version took over meanwhile, and its rows may have been left out
                 meaning, words, windows = (
                     [row for row in each if row in found] for each in (by_meaning, by_words, by_windows)
@@ -178,7 +179,7 @@ class SearchIndex:
     def begin(self, source: str) -> str:
         """Make ready to write a revision of a source, unseen. Returns its id."""
         with self._changing:
-            revision = self.records.begin(self.id, source)
+            revision = self.records.revisions.begin(self.id, source)
             self._writing.add(revision)
             self._written.add(revision)
             self._seen = replace(self._seen, hidden=self._seen.hidden | {revision})
@@ -187,7 +188,9 @@ class SearchIndex:
     def write(self, revision: str, source: str, pieces: Sequence[Document], by_digest: dict[str, Vector]) -> None:
         """Add chunks with their vectors to a revision; each has its `number` and `digest` in its metadata."""
         digests = [str(piece.metadata["digest"]) for piece in pieces]
-        self.records.write_chunks(revision, self.model, pieces, {digest: by_digest[digest] for digest in digests})
+        self.records.revisions.write_chunks(
+            revision, self.model, pieces, {digest: by_digest[digest] for digest in digests}
+        )
         rows = [
             (chunk_id(revision, piece.metadata["number"]), source, digest, by_digest[digest])
             for piece, digest in zip(pieces, digests, strict=True)
@@ -195,9 +198,11 @@ class SearchIndex:
         self.vectors.add(rows)
 
     def publish(self, revision: str, record: Record, *, holder: str = "", new: bool = True) -> bool:
-        """Let questions see a revision that is written whole, in place of the one before. As `Records.publish`."""
+        """Let questions see a revision that is written whole, in place of the one before. As `Revisions.publish`."""
         with self._changing:
-            shown = self.records.publish(revision, self.id, record, holder=holder, new=new)
+            shown = self.records.revisions.publish(
+                revision, self.id, record.source, record.digest, holder=holder, new=new
+            )
             self.follow()
         return shown
 
@@ -216,9 +221,9 @@ class SearchIndex:
     def clean(self) -> None:
         """Delete the chunks that no question can see any more."""
         grace = GRACE_SECONDS if self._shared else 0.0
-        for revision in self.records.garbage(self.id, writing=self._writing, grace=grace):
+        for revision in self.records.revisions.garbage(self.id, writing=self._writing, grace=grace):
             self.vectors.delete(revision)
-            self.records.discard(revision, self.model)
+            self.records.revisions.discard(revision, self.model)
         self.follow()
 
     def fill(self, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:

@@ -21,7 +21,8 @@ from rag.library.chroma import ChromaHome
 from rag.library.index import SearchIndex
 from rag.library.ingest import Cancelled, Ingest
 from rag.library.queue import LEASE_SECONDS, Queue
-from rag.library.records import Made, Records
+from rag.library.records import Records
+from rag.library.revisions import Made
 from rag.library.uploads import Uploads
 from rag.settings import Settings
 
@@ -150,7 +151,7 @@ class Indexes:
             return self._open[made]
 
     def _missing(self, index: Ingest) -> list[str]:
-        return self._records.missing(index.index.id)
+        return self._records.revisions.missing(index.index.id)
 
     def _is_whole(self, made: Made) -> bool:
         try:
@@ -203,7 +204,7 @@ class Indexes:
             RagError: it cannot be had.
         """
         index = self.open(made).index
-        missing = self._records.missing(index.id)
+        missing = self._records.revisions.missing(index.id)
         if not missing:
             return Offer(made, 0, 0.0)
         record = self._records.read(missing[0])

@@ -102,7 +102,7 @@ class Ingest:
         """Index a version, which is kept in the database from here on. Returns the chunks embedded.
 
         Nothing is embedded where the current version has the same documents and is indexed. `ahead` gives vectors by
-        digest, those of `embed_ahead`, as soon as there are any. `holder`: as `Records.publish` has it.
+        digest, those of `embed_ahead`, as soon as there are any. `holder`: as `Revisions.publish` has it.
 
         Raises:
             EngineError: the embedding model failed; what was indexed before stays.
@@ -138,12 +138,12 @@ class Ingest:
     ) -> int:
         """Write a revision, unseen, then let it take over. Returns the chunks embedded."""
         before = self.index.source(record.source)
-        current = self.index.records.chunks_of(before.revision) if before else []
+        current = self.index.records.revisions.chunks_of(before.revision) if before else []
         chunks = split_documents(record, self._settings, old if before else None, current)
         if not chunks:
             raise SourceError(record.source, "there is no text in it")
         digests = [chunk.metadata["digest"] for chunk in chunks]
-        known = self.index.records.vectors(self.index.model, digests)
+        known = self.index.records.revisions.vectors(self.index.model, digests)
         revision = self.index.begin(record.source)
         progress(record.source, 0, len(chunks))
         embedded = number = 0

@@ -13,7 +13,7 @@ from rag.library.queue import Job, Queue
 from rag.library.records import Record
 from rag.library.uploads import is_upload
 from rag.library.work import State, Worker
-from rag.sources.fetch import normalised
+from rag.sources.address import normalised
 from rag.sources.loader import GUIDE, expand_source, is_url
 
 MOST_PAGES = 1000
@@ -51,7 +51,7 @@ class Library:
     def _ask_for_missing(self) -> None:
         """Ask for the sources that the index lacks and nobody has asked for: after a switch of the index."""
         known = {job.source for job in self.queue.jobs}
-        missing = [name for name in self._index.records.missing(self._index.id) if name not in known]
+        missing = [name for name in self._index.records.revisions.missing(self._index.id) if name not in known]
         if missing:
             self.queue.ask([Job(name, False, stored=True) for name in missing])
 

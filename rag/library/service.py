@@ -18,7 +18,8 @@ from rag.library.index import SearchIndex
 from rag.library.indexes import Indexes
 from rag.library.library import Library
 from rag.library.queue import Queue
-from rag.library.records import IndexedSource, Records
+from rag.library.records import Records
+from rag.library.revisions import IndexedSource
 from rag.library.takeover import is_old, take_over
 from rag.library.uploads import Uploads
 from rag.library.work import Worker

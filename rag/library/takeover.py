@@ -34,7 +34,8 @@ from rag.child import child_command
 from rag.errors import StoreError, store_error
 from rag.library.chroma import chroma_settings
 from rag.library.database import Database, revisions, set_setting, work
-from rag.library.records import Made, Record, Records, insert_chunks, renamed, write_vectors, write_version
+from rag.library.records import Record, Records, renamed, write_version
+from rag.library.revisions import Made, insert_chunks, write_vectors
 from rag.library.uploads import PREFIX, write_file
 from rag.sources.loader import is_url
 
@@ -90,7 +91,7 @@ class _Takeover:
         told = self._state("index")
         made = Made(*told["answers"]) if told.get("answers") else None
         weights = str(told.get("digest", ""))
-        ids = self._records.index_of(made, weights) if made else (0, 0)
+        ids = self._records.revisions.index_of(made, weights) if made else (0, 0)
         rows = self._old_rows(made, weights) if made else None
         paths = sorted((self._folder / "texts").glob("*.json"))
         with self._records.database.write() as connection:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.library.chroma import ChromaHome, chroma_error
-from rag.library.records import Records, Vector, split_id
+from rag.library.revisions import Revisions, Vector, split_id
 
 if TYPE_CHECKING:
     from langchain_chroma import Chroma
@@ -47,7 +47,7 @@ def collection_name(library: str, index: int, embeddings: str) -> str:
 class VectorIndex:
     """The collection of one index. Every method may be called from any thread."""
 
-    def __init__(self, home: ChromaHome, records: Records, name: str, index: int, model: int) -> None:
+    def __init__(self, home: ChromaHome, revisions: Revisions, name: str, index: int, model: int) -> None:
         """Opens the collection, or makes it.
 
         Raises:
@@ -56,10 +56,10 @@ class VectorIndex:
         self.filling = False
         """Whether rows are missing, so that the stored vectors are searched instead."""
         self.name = name
-        self._home, self._records = home, records
+        self._home, self._revisions = home, revisions
         self._index, self._model = index, model
         self._open()
-        there, wanted = self._count(), records.count(index)
+        there, wanted = self._count(), revisions.count(index)
         if home.url:  # another replica may be writing
             self.filling = there < wanted
         else:
@@ -108,17 +108,18 @@ class VectorIndex:
     def fill(self, number: int, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         """Make the rows those of the database as of a change: add what is missing, delete what it does not know.
 
-        Whoever calls this sets `filling` to False when nothing has changed meanwhile. `tell` gets the rows done and to do. Nothing is embedded.
+        The caller sets `filling` to False once nothing has changed meanwhile. `tell` gets the rows done and to do.
+        Nothing is embedded.
         """
-        total, done = self._records.count(self._index), 0
+        total, done = self._revisions.count(self._index), 0
         there = self._ids()
-        for page in self._records.seen_vectors(self._index, self._model, number):
+        for page in self._revisions.seen_vectors(self._index, self._model, number):
             if cancelled():
                 return
             self.add([row for row in page if row[0] not in there])
             done += len(page)
             tell(done, total)
-        for revision in {split_id(row)[0] for row in there} - self._records.revisions_of(self._index):
+        for revision in {split_id(row)[0] for row in there} - self._revisions.revisions_of(self._index):
             self.delete(revision)
 
     def _ids(self) -> set[str]:
@@ -190,7 +191,7 @@ class VectorIndex:
         asked = np.asarray(vector, np.float32)
         asked = asked / max(float(np.linalg.norm(asked)), 1e-12)
         best: list[Found] = []
-        for page in self._records.seen_vectors(self._index, self._model, number, scope):
+        for page in self._revisions.seen_vectors(self._index, self._model, number, scope):
             stored = np.stack([each for *_, each in page])
             nearness = stored @ asked / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
             best += [(1 - float(value), page[place][0]) for place, value in enumerate(nearness)]

@@ -1,0 +1,166 @@
+"""The threads of a running app: each brings up one part, heals what fails, and tells how far it is.
+
+One brings up the chat model and watches it; one brings up the embeddings, opens the library and does its work; one
+follows what other processes change in a library that is shared.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+
+from rag.answers.build import Chains
+from rag.errors import RagError
+from rag.library.ingest import Cancelled
+from rag.library.service import LibraryService
+from rag.models.in_use import ModelsInUse, Work
+from rag.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 3.0
+PAGE_SECONDS = 10.0
+"""The page is waited for no longer than that before models and index are brought up beside it."""
+FOLLOW_SECONDS = 1.0
+
+
+class Background:
+    """Brings up models, library and chains, and keeps them up."""
+
+    def __init__(self, settings: Settings, chat_model: BaseChatModel | None, embeddings: Embeddings | None) -> None:
+        """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
+        self.problems: dict[str, RagError] = {}
+        """What fails now, by part: "chat", "embeddings", "index", "store"."""
+        self.work: dict[str, Work] = {}
+        """What is under way, by part."""
+        self._wake = {"chat": threading.Event(), "index": threading.Event()}
+        self.models = ModelsInUse(settings, self.work, self.wake_all, chat_model=chat_model, embeddings=embeddings)
+        self.library = LibraryService(
+            settings, self.models.embeddings, self.models.address, self._wake["index"].set, self._tell
+        )
+        self.chains = Chains(settings)
+        self._closing = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._page: threading.Event | None = None
+        self._named = True
+
+    def start(self, *, chat: bool, named: bool, page: threading.Event | None) -> None:
+        """Begin; returns at once. `named`: load the sources of the settings. `chat`, `page`: as `Assistant.start`."""
+        self._page, self._named = page, named
+        targets: dict[str, Callable[[], None]] = {"index": self._bring_up_index}
+        if chat:
+            targets["chat"] = self._bring_up_chat
+        threads = [
+            threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
+            for name, target in targets.items()
+        ]
+        if self.library.shared:
+            threads.append(threading.Thread(target=self._follow, name="rag-follow", daemon=True))
+        for thread in threads:
+            thread.start()
+        self._threads += threads
+
+    def close(self) -> None:
+        """Stop what is under way and let go of models and files."""
+        self._closing.set()
+        self.library.stop()
+        self.wake_all()
+        self.models.close()
+        for thread in self._threads:
+            thread.join(10)
+        self.library.close(idle=not any(thread.is_alive() for thread in self._threads))
+
+    def wake_all(self) -> None:
+        """Let each thread try again now."""
+        for event in self._wake.values():
+            event.set()
+
+    def _guarded(self, name: str, target: Callable[[], None]) -> None:
+        """Run a step until it is through; what fails is told, and tried again when it may have healed."""
+        while not self._closing.is_set():
+            try:
+                target()
+                self.problems.pop(name, None)
+            except Cancelled:
+                return
+            except RagError as error:
+                if not self._closing.is_set() and str(error) != str(self.problems.get(name)):
+                    log.warning("%s", error)
+                self.problems[name] = error
+            except Exception as error:
+                log.exception("bringing up %s", name)
+                self.problems[name] = RagError(f"Something unexpected failed ({type(error).__name__}); see the log.")
+            finally:
+                self.work.pop(name, None)
+                self.work.pop("reindex" if name == "index" else name, None)
+            again = name in self.problems or name == "chat" or bool(self.library.indexes.problem)
+            self._wake[name].wait(RETRY_SECONDS if again else None)
+            self._wake[name].clear()
+
+    def _bring_up_chat(self) -> None:
+        if self.models.chat is None:
+            self.work["chat"] = Work(f"loading {self.models.names.chat}")
+            self.models.start_chat()
+            self._let_page_first()
+            _, window = self.models.build_chat()
+            log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, window)
+        if self.chains.own is None:
+            self._link()
+        self.check_chat()
+        if self.library.index is not None:
+            try:
+                self.models.need_pulled(self.library.index.made.embeddings)
+                self.problems.pop("embeddings", None)
+            except RagError as error:
+                self.problems["embeddings"] = error
+
+    def _let_page_first(self) -> None:
+        if self._page:
+            self._page.wait(PAGE_SECONDS)
+
+    def check_chat(self) -> None:
+        """See whether the chat model can be asked now; starts an embedded one again.
+
+        Raises:
+            EngineError: it cannot; says what to do.
+        """
+        if not self._closing.is_set():
+            self.models.check_chat()
+        self.problems.pop("chat", None)
+
+    def _bring_up_index(self) -> None:
+        if self.library.library is None:
+            self.work["index"] = Work("opening the library")
+            self._let_page_first()
+            self.library.open(self.models.names.embeddings, named=self._named)
+            self._link()
+        self.library.work(self._link, named=self._named)
+        self.work.pop("index", None)
+        self.chains.prepare()
+        sources = self.library.sources
+        log.info("%s sources, %s chunks are indexed", len(sources), sum(item.chunks for item in sources))
+
+    def _follow(self) -> None:
+        """Every second, see what other processes changed, and whether database and Chroma server are there."""
+        while not self._closing.wait(FOLLOW_SECONDS):
+            try:
+                self.library.follow(self._link)
+                self.problems.pop("store", None)
+            except RagError as error:
+                if str(error) != str(self.problems.get("store")):
+                    log.warning("%s", error)
+                self.problems["store"] = error
+            except Exception:
+                log.exception("following the other processes")
+
+    def _tell(self, name: str, label: str, done: int, total: int) -> None:
+        self.work[name] = Work(label, done, total, "chunks")
+
+    def _link(self) -> None:
+        """Build the retriever once the library is there, and the chain once the chat model is, too."""
+        if self.library.index is not None and self._named:
+            self.chains.link(self.library.index, self.models.names.chat, self.models.chat)

@@ -1,0 +1,321 @@
+"""The chunks of sources in each index, and their vectors, in the database.
+
+Each index has the chunks of a source's version as a revision. A revision is written chunk by chunk, unseen, and takes
+over in one transaction: `added` is set on it and `removed` on the one before, both to the number of that change. A
+removed revision stays for a moment, since a question may be reading it, and is then deleted by `discard`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from langchain_core.documents import Document
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, Select, and_, exists, func, or_, select, tuple_
+
+from rag.library.database import Database, chunks, models, revisions, sources, vectors, version_is, work
+from rag.library.database import indexes as index_table
+
+Vector = NDArray[np.float32]
+PAGE = 1000
+"""Rows in one statement: SQLite takes 32,766 values, PostgreSQL 65,535."""
+
+
+class Made(NamedTuple):
+    """What an index is made with: the embedding model as `provider:model`, characters in a chunk and shared by two."""
+
+    embeddings: str
+    chunk_size: int
+    chunk_overlap: int
+
+
+@dataclass(frozen=True)
+class IndexedSource:
+    """A source that answers can be drawn from. `revision` names its chunks."""
+
+    source: str
+    title: str
+    chunks: int
+    revision: str
+    kind: str = ""
+    size: int = 0
+    loaded_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has changed in an index since a number: revisions that are gone, and those that questions see now."""
+
+    number: int
+    removed: list[str]
+    added: list[IndexedSource]
+    hidden: frozenset[str]
+    """All revisions that exist and that questions may not see: being written, or removed and not deleted yet."""
+
+
+def chunk_id(revision: str, number: int) -> str:
+    """A chunk's id in Chroma and in the index of words."""
+    return f"{revision}-{number:06d}"
+
+
+def split_id(chunk: str) -> tuple[str, int]:
+    """The revision and the number in a chunk's id."""
+    revision, _, number = chunk.rpartition("-")
+    return revision, int(number)
+
+
+class Revisions:
+    """Reads and writes indexes, revisions, chunks and vectors. Every method may be called from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def index_of(self, made: Made, weights: str) -> tuple[int, int]:
+        """The ids of an index and of its embedding model, both made at need."""
+        with self.database.write() as connection:
+            model = self.model_of(connection, made.embeddings, weights)
+            size, overlap = made.chunk_size, made.chunk_overlap
+            return _id_of(connection, index_table, model_id=model, chunk_size=size, chunk_overlap=overlap), model
+
+    @staticmethod
+    def model_of(connection: Connection, name: str, weights: str) -> int:
+        """The id of an embedding model, made at need."""
+        return _id_of(connection, models, name=name, weights=weights)
+
+    def missing(self, index: int) -> list[str]:
+        """The sources whose current version has no revision in an index."""
+        there = exists().where(
+            revisions.c.index_id == index,
+            revisions.c.source == sources.c.source,
+            revisions.c.added.is_not(None),
+            revisions.c.removed.is_(None),
+        )
+        query = select(sources.c.source).where(sources.c.state == "current", ~there).order_by(sources.c.id)
+        with self.database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def changes(self, index: int, since: int) -> Changes:
+        """What has changed in an index since a number; since -1: all of it."""
+        about = [sources.c.title, sources.c.kind, sources.c.size, sources.c.loaded_at]
+        joined = revisions.outerjoin(
+            sources, and_(sources.c.source == revisions.c.source, sources.c.state == "current")
+        )
+        columns = [revisions.c.source, revisions.c.id, revisions.c.chunks]
+        added = (
+            select(*columns, *about)
+            .select_from(joined)
+            .where(revisions.c.index_id == index, revisions.c.added > since, revisions.c.removed.is_(None))
+            .order_by(revisions.c.added)
+        )
+        mine = revisions.c.index_id == index
+        unseen = or_(revisions.c.added.is_(None), revisions.c.removed.is_not(None))
+        with self.database.read() as connection:
+            number = self.database.number(connection)
+            hidden = connection.execute(select(revisions.c.id, revisions.c.removed).where(mine, unseen)).all()
+            found = [
+                IndexedSource(source, title or source, count, revision, kind or "", size or 0, loaded_at or 0.0)
+                for source, revision, count, title, kind, size, loaded_at in connection.execute(added)
+            ]
+        gone = [revision for revision, removed in hidden if removed is not None and removed > since]
+        return Changes(number, gone, found, frozenset(revision for revision, _ in hidden))
+
+    # -- revisions -----------------------------------------------------------------------------------------------
+
+    def begin(self, index: int, source: str) -> str:
+        """Make a revision, unseen and without chunks. Returns its id."""
+        revision = secrets.token_hex(8)
+        with self.database.write() as connection:
+            connection.execute(
+                revisions.insert().values(
+                    id=revision, index_id=index, source=source, chunks=0, changed_at=self.database.now(connection)
+                )
+            )
+        return revision
+
+    def write_chunks(self, revision: str, model: int, pieces: Sequence[Document], new: Mapping[str, Vector]) -> None:
+        """Add chunks to a revision, each with its `number` and `digest`, and the vectors that are `new`, by digest."""
+        with self.database.write() as connection:
+            write_vectors(connection, model, new)
+            insert_chunks(connection, revision, pieces)
+
+    def publish(
+        self, revision: str, index: int, source: str, digest: str, *, holder: str = "", new: bool = True
+    ) -> bool:
+        """Let questions see a revision in place of the one before. False: the source was removed meanwhile.
+
+        `digest` is the version's. `new`: it is the loaded version, which becomes the current one; every other index
+        then lacks it.
+        `holder`: the work on the source must still be taken by this one, and ends with it.
+        """
+        with self.database.write() as connection:
+            number, now = self.database.next_number(connection), self.database.now(connection)
+            if holder:
+                mine = and_(work.c.source == source, work.c.taken_by == holder)
+                if not connection.execute(work.delete().where(mine)).rowcount:
+                    return False
+            state = "loaded" if new else "current"
+            version = connection.execute(
+                select(sources.c.id, sources.c.digest).where(version_is(source, state))
+            ).first()
+            if version is None or version.digest != digest:
+                return False
+            replaced = [revisions.c.source == source, revisions.c.added.is_not(None)]
+            replaced += [revisions.c.removed.is_(None)] + ([] if new else [revisions.c.index_id == index])
+            connection.execute(revisions.update().where(*replaced).values(removed=number, changed_at=now))
+            count = select(func.count()).select_from(chunks).where(chunks.c.revision == revision).scalar_subquery()
+            shown = revisions.update().where(revisions.c.id == revision)
+            if not connection.execute(shown.values(added=number, changed_at=now, chunks=count)).rowcount:
+                return False
+            if new:
+                connection.execute(sources.delete().where(version_is(source, "current")))
+                connection.execute(sources.update().where(sources.c.id == version.id).values(state="current"))
+        return True
+
+    def garbage(self, index: int, *, writing: Iterable[str], grace: float) -> list[str]:
+        """The revisions of an index that nobody needs: removed `grace` seconds ago, or left by an attempt that ended.
+
+        `writing` are those that this process is writing.
+        """
+        with self.database.read() as connection:
+            now = self.database.now(connection)
+            asked = exists().where(work.c.source == revisions.c.source, work.c.reason == "")
+            loaded = exists().where(sources.c.source == revisions.c.source, sources.c.state == "loaded")
+            ended = revisions.c.id.not_in(list(writing))
+            left = and_(revisions.c.added.is_(None), ~asked, ~loaded, ended)  # else the next attempt has its vectors
+            unseen = or_(revisions.c.removed.is_not(None), left)
+            old = revisions.c.changed_at <= now - grace
+            return list(
+                connection.execute(select(revisions.c.id).where(revisions.c.index_id == index, unseen, old)).scalars()
+            )
+
+    def discard(self, revision: str, model: int) -> None:
+        """Delete a revision, its chunks, and the vectors that no other chunk has."""
+        own = select(chunks.c.digest).where(chunks.c.revision == revision)
+        other = exists().where(chunks.c.digest == vectors.c.digest, chunks.c.revision != revision)
+        with self.database.write() as connection:
+            lonely = and_(vectors.c.model_id == model, vectors.c.digest.in_(own), ~other)
+            connection.execute(vectors.delete().where(lonely))
+            connection.execute(chunks.delete().where(chunks.c.revision == revision))
+            connection.execute(revisions.delete().where(revisions.c.id == revision))
+
+    # -- chunks and vectors --------------------------------------------------------------------------------------
+
+    def chunks(self, ids: Sequence[str], number: int) -> dict[str, Document]:
+        """The chunks with these ids that questions see at a number, by id."""
+        found: dict[str, Document] = {}
+        seen = and_(revisions.c.added <= number, or_(revisions.c.removed.is_(None), revisions.c.removed > number))
+        with self.database.read() as connection:
+            for start in range(0, len(ids), PAGE):
+                wanted = tuple_(chunks.c.revision, chunks.c.number).in_(
+                    [split_id(each) for each in ids[start : start + PAGE]]
+                )
+                query = select(chunks).join(revisions, revisions.c.id == chunks.c.revision).where(wanted, seen)
+                for row in connection.execute(query):
+                    chunk = _chunk(row)
+                    found[str(chunk.id)] = chunk
+        return found
+
+    def chunks_of(self, revision: str) -> list[Document]:
+        """All chunks of a revision, in reading order."""
+        query = select(chunks).where(chunks.c.revision == revision).order_by(chunks.c.number)
+        with self.database.read() as connection:
+            return [_chunk(row) for row in connection.execute(query)]
+
+    def vectors(self, model: int, digests: Iterable[str]) -> dict[str, Vector]:
+        """The vectors that are there, by the digest of the text that was embedded."""
+        found: dict[str, Vector] = {}
+        wanted = list(dict.fromkeys(digests))
+        with self.database.read() as connection:
+            for start in range(0, len(wanted), PAGE):
+                page = wanted[start : start + PAGE]
+                query = select(vectors.c.digest, vectors.c.vector).where(
+                    vectors.c.model_id == model, vectors.c.digest.in_(page)
+                )
+                found |= {digest: np.frombuffer(vector, "<f4") for digest, vector in connection.execute(query)}
+        return found
+
+    def seen_vectors(
+        self, index: int, model: int, number: int, scope: Iterable[str] = ()
+    ) -> Iterator[list[tuple[str, str, str, Vector]]]:
+        """(chunk id, source, digest, vector) of all chunks of an index that questions see at a number, page by page."""
+        seen = and_(revisions.c.added <= number, or_(revisions.c.removed.is_(None), revisions.c.removed > number))
+        query = (
+            select(chunks.c.revision, chunks.c.number, revisions.c.source, chunks.c.digest, vectors.c.vector)
+            .select_from(revisions)
+            .join(chunks, chunks.c.revision == revisions.c.id)
+            .join(vectors, and_(vectors.c.digest == chunks.c.digest, vectors.c.model_id == model))
+            .where(revisions.c.index_id == index, seen)
+        )
+        if names := list(scope):
+            query = query.where(revisions.c.source.in_(names))
+        with self.database.read() as connection:
+            rows = connection.execution_options(yield_per=PAGE).execute(query)
+            for page in rows.partitions():
+                yield [
+                    (chunk_id(revision, place), source, digest, np.frombuffer(vector, "<f4"))
+                    for revision, place, source, digest, vector in page
+                ]
+
+    def revisions_of(self, index: int) -> set[str]:
+        """All revisions of an index, also those that no question sees."""
+        with self.database.read() as connection:
+            return set(connection.execute(select(revisions.c.id).where(revisions.c.index_id == index)).scalars())
+
+    def count(self, index: int) -> int:
+        """Chunks that Chroma must hold of an index: those of every revision that was ever seen and is not deleted."""
+        query: Select[Any] = select(func.coalesce(func.sum(revisions.c.chunks), 0)).where(
+            revisions.c.index_id == index, revisions.c.added.is_not(None)
+        )
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+
+def insert_chunks(connection: Connection, revision: str, pieces: Sequence[Document]) -> None:
+    """Write chunks of a revision; each has its `number` and `digest` in its metadata."""
+    rows = [
+        {
+            "revision": revision,
+            "number": piece.metadata["number"],
+            "digest": piece.metadata["digest"],
+            "text": piece.page_content,
+            "metadata": {
+                key: value for key, value in piece.metadata.items() if key not in ("number", "digest", "revision")
+            },
+        }
+        for piece in pieces
+    ]
+    if rows:
+        connection.execute(chunks.insert(), rows)
+
+
+def write_vectors(connection: Connection, model: int, new: Mapping[str, Vector]) -> None:
+    """Write vectors by the digest of their text; those that are there stay."""
+    names = list(new)
+    there: set[str] = set()
+    for start in range(0, len(names), PAGE):
+        page = vectors.c.digest.in_(names[start : start + PAGE])
+        there |= set(connection.execute(select(vectors.c.digest).where(vectors.c.model_id == model, page)).scalars())
+    rows = [
+        {"model_id": model, "digest": digest, "vector": np.asarray(new[digest], "<f4").tobytes()}
+        for digest in names
+        if digest not in there
+    ]
+    if rows:
+        connection.execute(vectors.insert(), rows)
+
+
+def _chunk(row: Row[Any]) -> Document:
+    own = {"revision": row.revision, "number": row.number, "digest": row.digest}
+    return Document(row.text, metadata={**row.metadata, **own}, id=chunk_id(row.revision, row.number))
+
+
+def _id_of(connection: Connection, table: Any, **values: Any) -> int:
+    found = connection.execute(select(table.c.id).where(*(table.c[name] == value for name, value in values.items())))
+    row = found.first()
+    if row is None:
+        row = connection.execute(table.insert().values(**values).returning(table.c.id)).one()
+    return int(row[0])
