@@ -21,6 +21,8 @@ from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name, prefix_of
 from rag.library.words import Row, WordIndex, Words
 
+TRIES = 5
+"""Searches of one question, at most, while the library changes beneath them."""
 GRACE_SECONDS = 15.0
 """Chunks that questions do not see any more are left so long for other replicas, which may not know it yet."""
 
@@ -159,7 +161,7 @@ class SearchIndex:
         Raises:
             StoreError: the database or Chroma failed.
         """
-        while True:
+        for attempt in range(TRIES):
             seen = self._seen
             there = sum(item.chunks for item in seen.sources.values() if not scope or item.source in scope)
             by_meaning = self.vectors.nearest(
@@ -168,11 +170,12 @@ class SearchIndex:
             by_words, by_windows = seen.words.rankings(asked, most, scope)
             ids = list(dict.fromkeys([*by_meaning, *by_words, *by_windows]))
             found = self.records.revisions.chunks(ids, seen.number)
-            if self._seen is seen:  # else a version took over meanwhile, and its rows may have been left out
+            if self._seen is seen or attempt == TRIES - 1:  # else a version took over, and rows may have been left out
                 meaning, words, windows = (
                     [row for row in each if row in found] for each in (by_meaning, by_words, by_windows)
                 )
                 return Candidates(meaning, words, windows, found)
+        raise AssertionError("the last try returns")
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ GRAPH: dict[str, Any] = {"max_neighbors": 32, "ef_construction": 200, "ef_search
 vector, others at every start, and 99.8 % of the ten nearest were right; with these none and 99.99 %, no slower."""
 LEAST_ASKED = 20
 """Rows that are asked for at least: in fewer of them it does not show that they all say the same."""
+SPARE = 100
+"""Rows asked for beyond those wanted, while there are rows that questions may not see."""
 SAME_TEXT = 5
 """Rows of one text among those found, of any source; where there are more, others are asked for and go before them."""
 
@@ -146,26 +148,31 @@ class VectorIndex:
         """
         if self.filling:
             return self._one_by_one(vector, most, number, scope)
-        limits: list[dict[str, Any]] = [{"revision": {"$nin": sorted(hidden)}}] if hidden else []
-        limits += [{"source": {"$in": list(scope)}}] if scope else []
-        found = self._ask(vector, max(most, LEAST_ASKED), limits)
+        limits: list[dict[str, Any]] = [{"source": {"$in": list(scope)}}] if scope else []
+        found = self._seen(vector, max(most, LEAST_ASKED), limits, hidden)
+        if hidden and len(found) < most and len(found) < there:
+            limits.append({"revision": {"$nin": sorted(hidden)}})  # Chroma reads every row for this
+            found = self._seen(vector, max(most, LEAST_ASKED), limits, ())
         times = Counter(digest for _, _, digest in found)
         if often := sorted(digest for digest, count in times.items() if count > SAME_TEXT):
-            found = self._beside(vector, max(most, LEAST_ASKED), limits, found, often)
+            found = self._beside(vector, max(most, LEAST_ASKED), limits, found, often, hidden)
         elif len(found) < most and len(found) < there <= self._home.page:
             return self._one_by_one(vector, most, number, scope)
         return [row for _, row, _ in found[:most]]
 
-    def _ask(self, vector: Any, count: int, limits: list[dict[str, Any]]) -> list[tuple[float, str, str]]:
-        """(distance, chunk id, digest), nearest first."""
+    def _seen(
+        self, vector: Any, count: int, limits: list[dict[str, Any]], hidden: Collection[str]
+    ) -> list[tuple[float, str, str]]:
+        """(distance, chunk id, digest) of the nearest rows, nearest first, without those of `hidden` revisions."""
         where: Any = {"$and": limits} if len(limits) > 1 else limits[0] if limits else None
         try:
             got = self._chroma.similarity_search_by_vector_with_relevance_scores(
-                [float(value) for value in vector], count, where
+                [float(value) for value in vector], count + (SPARE if hidden else 0), where
             )
         except BaseException as error:
             raise chroma_error(error) from error
-        return [(distance, str(chunk.id), str(chunk.metadata.get("digest"))) for chunk, distance in got]
+        found = [(distance, str(chunk.id), str(chunk.metadata.get("digest"))) for chunk, distance in got]
+        return [one for one in found if split_id(one[1])[0] not in hidden][:count]
 
     def _beside(
         self,
@@ -174,6 +181,7 @@ class VectorIndex:
         limits: list[dict[str, Any]],
         found: list[tuple[float, str, str]],
         often: list[str],
+        hidden: Collection[str],
     ) -> list[tuple[float, str, str]]:
         """What was found, with the repetitions of texts found often after other texts."""
         kept: Counter[str] = Counter()
@@ -183,7 +191,7 @@ class VectorIndex:
             kept[one[2]] += 1
             (first if kept[one[2]] <= SAME_TEXT else again).append(one)
         known = {row for _, row, _ in found}
-        others = self._ask(vector, count, [*limits, {"digest": {"$nin": often}}])
+        others = self._seen(vector, count, [*limits, {"digest": {"$nin": often}}], hidden)
         return [*sorted([*first, *(one for one in others if one[1] not in known)]), *again]
 
     def _one_by_one(self, vector: Any, most: int, number: int, scope: Collection[str]) -> list[str]:
