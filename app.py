@@ -41,7 +41,8 @@ from rag.library.work import counted
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
 from rag.page.conversation import OPEN_QUOTE, as_messages, show_answer, show_failure
 from rag.page.export import conversation_as_markdown
-from rag.page.sidebar import QUIET, Sidebar, short
+from rag.page.library import short
+from rag.page.sidebar import QUIET, Sidebar
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings
 
 TITLE = "Local RAG chat"
