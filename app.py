@@ -30,12 +30,16 @@ from tqdm import tqdm
 
 from rag.answers.update import Update
 from rag.assistant import Assistant
+from rag.doors.bodies import answer_fields
 from rag.doors.guard import LARGEST_BODY, LOCAL_NAMES, Guard
-from rag.doors.http import DESCRIPTION, build_routes, say_what_is_wrong, told_of
+from rag.doors.http import reply_to_invalid
 from rag.doors.library import REFUSED, build_library_routes
 from rag.doors.library import may_change as is_owner
 from rag.doors.mcp import build_mcp_routes
 from rag.doors.openai import build_openai_routes
+from rag.doors.predict import build_predict_routes
+from rag.doors.state import build_state_routes
+from rag.doors.websocket import build_socket_routes
 from rag.errors import RagError
 from rag.library.work import counted
 from rag.observe import Observed, check_tracing, request_id, set_up_logs
@@ -64,6 +68,20 @@ ANSWERS_SECONDS = 2.0
 """When the app ends, answers under way have this long to stop; half a second is enough, unless the machine is busy."""
 LAST_WORD_SECONDS = 0.2
 """Time for Gradio to send an answer's last update to its reader, once the answer has stopped."""
+DESCRIPTION = """
+Ask your pages and files; a local model answers, and every answer comes with the passages it is drawn from. All routes
+give the same answers.
+
+**WebSocket `/chat`** (OpenAPI has no words for it): a text frame is a question, or JSON
+`{"question", "history", "scope"}`.
+Each piece of the answer is a frame `{"message": piece}`; then comes
+`{"message": "", "done": true, "sources": [...], "grounding": [...], "timings": {...}, ...}`.
+An error is `{"error", "code", "done": true}`, with `"cut_off": true` where a part of the answer had come, and leaves
+the socket usable. Questions sent meanwhile wait their turn, four at most.
+
+Where the app asks for credentials, give HTTP Basic or the password as a bearer token.
+"""
+"""What `/openapi.json` says first."""
 QUESTION_HINT = "Ask a question …"
 VIEWS = (
     '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
@@ -198,7 +216,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             update = await assistant.chain.ainvoke({**given, "caller": caller(request)})
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error
-        return {"answer": update.text, "model": assistant.models.names.chat, **told_of(update)}
+        return {"answer": update.text, "model": assistant.models.names.chat, **answer_fields(update)}
 
     page: Page
     with Page(
@@ -555,7 +573,9 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         "title": TITLE,
         "description": DESCRIPTION,
         "routes": [
-            *build_routes(assistant, bare_health=bool(password)).routes,
+            *build_predict_routes(assistant).routes,
+            *build_state_routes(assistant, bare_health=bool(password)).routes,
+            *build_socket_routes(assistant).routes,
             *build_library_routes(assistant).routes,
             *build_openai_routes(assistant).routes,
         ],
@@ -563,7 +583,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
             Middleware(Observed, metrics=assistant.metrics),
             Middleware(Guard, hosts=hosts, credentials=credentials, token=assistant.folder.token),
         ],
-        "exception_handlers": {RequestValidationError: say_what_is_wrong},
+        "exception_handlers": {RequestValidationError: reply_to_invalid},
     }
     if settings.mcp:
         routes, lifespan = build_mcp_routes(assistant)

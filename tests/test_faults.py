@@ -187,7 +187,7 @@ def left(served: Served) -> dict[str, int]:
     """What is open in the app's process, which is this one."""
     gc.collect()
     tasks = [item for item in gc.get_objects() if isinstance(item, asyncio.Task) and not item.done()]
-    found = {"tasks": len(tasks), "streams": served.server.open_streams, "places": served.assistant.line._inside}
+    found = {"tasks": len(tasks), "streams": served.server.open_streams, "places": served.assistant.line.inside}
     if os.path.isdir("/proc/self/fd"):
         found["files"] = len(os.listdir("/proc/self/fd"))
     return found
@@ -231,7 +231,7 @@ def test_many_faulty_rounds_leave_nothing(served: Served, caplog: pytest.LogCapt
             doors[number % len(doors)](served, "What is a plan?")
             fault.times = 0
         served.server.wait_until(lambda: served.server.open_streams == 0, 20)
-        wait_until(lambda: served.assistant.line._inside == 0, 20)
+        wait_until(lambda: served.assistant.line.inside == 0, 20)
 
     rounds(40)
     before = left(served)

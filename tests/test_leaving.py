@@ -239,7 +239,7 @@ def leave_once(served: Served, door: Door, moment: Moment) -> float:
 
         record = served.server.wait_for(gone, timeout=15)
     assert record.ended is not None
-    wait_until(lambda: served.assistant.line._inside == 0, 10)
+    wait_until(lambda: served.assistant.line.inside == 0, 10)
     assert served.server.open_streams == 0
     return record.ended - left
 

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from markdown_it import MarkdownIt
 
 from rag.answers.update import Update
-from rag.doors.http import link_of, quote_of
+from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError
 from rag.grounding.ground import Sentence
 from rag.sources.loader import GUIDE, is_url
