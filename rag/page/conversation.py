@@ -54,30 +54,6 @@ _INLINE = re.compile(
 )
 _ADDRESS = re.compile(r"(?:https?|ftp)://|\bwww\.", re.I)
 
-OPEN_QUOTE = """
-document.addEventListener('click', (event) => {
-  const mark = event.target.closest('#conversation a[href^="#quote-"], #conversation a[href^="#none-"]');
-  if (!mark) return;
-  event.preventDefault();
-  const note = mark.closest('.role')?.querySelector('.thought-group .title');
-  if (note && !note.classList.contains('expanded')) note.click();
-  let frames = 0;
-  const show = () => {
-    const place = document.getElementById(mark.hash.slice(1));
-    if (!place) return frames++ < 120 && requestAnimationFrame(show);
-    const passage = place.closest('details');
-    if (passage) passage.open = true;
-    document.querySelectorAll('#conversation .here').forEach((one) => one.classList.remove('here'));
-    (place.nextElementSibling || place).classList.add('here');
-    const quote = () => document.querySelector('#conversation .here');
-    const near = () => quote()?.scrollIntoView({block: 'center', behavior: 'instant'});
-    for (const wait of [0, 100, 400, 800]) setTimeout(near, wait);  // Gradio scrolls, too, when it unfolds the note
-  };
-  if (mark.hash.startsWith('#quote-')) show();
-});
-"""
-"""A click on a mark unfolds the passages and shows the words that support the sentence."""
-
 
 def with_plain_marks(text: str) -> str:
     """An answer as the page shows it, its marks without their links: `[1]`, `[?]`."""

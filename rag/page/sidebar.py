@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from rag.assistant import Assistant
-from rag.doors.library import REFUSED
-from rag.errors import RagError
 from rag.library.work import MOST_PAGES, Library
+from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.library import BLOCKS, show_failed, show_head, show_rows, show_work
 from rag.page.models import show_index, show_models, show_pulls
 from rag.sources.formats import FILE_TYPES
@@ -33,13 +32,12 @@ element.addEventListener('click', (event) => {
 });
 """
 """One listener for the buttons of all rows. The server writes the rows, and no script in them ever runs."""
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 class Sidebar:
     """The sidebar's components, the handlers of their buttons, and `look`, which keeps them up to date."""
 
-    def __init__(self, assistant: Assistant, may_change: Callable[[gr.Request], bool]) -> None:
+    def __init__(self, assistant: Assistant, may_change: MayChange) -> None:
         """Build the sidebar within the page that is being built."""
         self._assistant = assistant
         self._may_change = may_change
@@ -126,15 +124,12 @@ class Sidebar:
         return self._assistant.library
 
     def _check(self, request: gr.Request) -> None:
-        if not self._may_change(request):
-            raise gr.Error(REFUSED, print_exception=False)
+        check_may_change(self._may_change, request)
 
     def _add(self, urls: str, depth: int, limit: int | None, request: gr.Request) -> str:
         library = self._library(request)
-        try:
+        with errors_on_the_page():
             library.add(urls.split(), private=False, depth=depth, limit=limit or 1)
-        except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
         return ""
 
     def _keep(self, paths: list[str] | str | None, request: gr.Request) -> None:
@@ -148,9 +143,8 @@ class Sidebar:
         kept = []
         for path in readable:
             try:
-                kept.append(self._assistant.folder.keep_file(path, path.name, old.get(path.name, "")))
-            except RagError as error:
-                raise gr.Error(str(error), print_exception=False) from error
+                with errors_on_the_page():
+                    kept.append(self._assistant.folder.keep_file(path, path.name, old.get(path.name, "")))
             finally:
                 path.unlink(missing_ok=True)
         if kept:
@@ -176,7 +170,7 @@ class Sidebar:
     def _act(self, click: gr.EventData, request: gr.Request) -> None:
         library = self._library(request)
         source = str(getattr(click, "source", ""))
-        try:
+        with errors_on_the_page():
             match getattr(click, "action", ""):
                 case "refresh":
                     library.refresh([source])
@@ -190,8 +184,6 @@ class Sidebar:
                     self._assistant.reindex(None)
                 case "build index":
                     self._assistant.reindex(source)
-        except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
 
     def _show_models(self, request: gr.Request) -> tuple[str, Any]:
         self._check(request)
@@ -203,10 +195,8 @@ class Sidebar:
         self._check(request)
         if name == self._assistant.embeddings:
             return gr.HTML(visible=False), gr.Button(visible=False)
-        try:
+        with errors_on_the_page():
             offer = self._assistant.estimate(name)
-        except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
         told = (
             f"<p>To answer from an index of <b>{html.escape(name)}</b>, {offer}. The old index answers until then.</p>"
         )
@@ -214,20 +204,16 @@ class Sidebar:
 
     def _reindex(self, name: str, request: gr.Request) -> tuple[Any, Any]:
         self._check(request)
-        try:
+        with errors_on_the_page():
             self._assistant.reindex(name)
-        except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
         return gr.HTML(visible=False), gr.Button(visible=False)
 
     def _pull(self, name: str, request: gr.Request) -> str:
         self._check(request)
         name = name.strip()
-        try:
+        with errors_on_the_page():
             for _ in self._assistant.models.pull(name):
                 pass
-        except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
         gr.Info(f"{name} is pulled.")
         return ""
 
