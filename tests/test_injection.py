@@ -29,12 +29,11 @@ from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields
 from rag.errors import AnswerCutOff
 from rag.sources.loader import GUIDE_PATH
-from tests.browser import browser
+from tests.browser import Visit, browser
 from tests.conftest import Pages, PaperEmbeddings, make_settings, wait_until
 from tests.marks import FENCES, MARKERS
 from tests.ollama_server import OllamaServer
 from tests.serving import started
-from tests.test_rendering import Visit
 
 __all__ = ["browser"]  # a fixture
 
