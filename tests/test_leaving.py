@@ -266,6 +266,7 @@ def early() -> Iterator[Any]:
         yield pytest.param(door, moment, id=f"{door.__name__} {moment.__name__}", marks=marks)
 
 
+@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.parametrize(("door", "moment"), list(early()))
 def test_leaving_stops_the_search_and_the_load(
     served: Served, door: Door, moment: Moment, caplog: pytest.LogCaptureFixture
@@ -287,6 +288,7 @@ def embedding_again(server: OllamaServer) -> Iterator[Gate]:
         yield gate
 
 
+@pytest.mark.alone("the seconds until the model stops")
 def test_leaving_stops_what_is_embedded_beside_the_question(tmp_path: Path) -> None:
     made = serve(tmp_path, refuse=True)
     try:
@@ -307,6 +309,7 @@ def test_leaving_stops_what_is_embedded_beside_the_question(tmp_path: Path) -> N
         made.close()
 
 
+@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -332,6 +335,7 @@ def has_written(served: Served, tokens: int) -> bool:
     return tokens_under_way(served) >= tokens
 
 
+@pytest.mark.alone("the seconds until the model stops")
 def test_who_leaves_while_a_long_prompt_is_read_is_noticed(counting: Served) -> None:
     """Reading it takes ten seconds; the engine's own look at its connections does not come before the end of that."""
     wait_until(lambda: tokens_under_way(counting) < 0, 30)
@@ -384,6 +388,7 @@ EMBEDDED: list[Callable[[Served], Callable[[], bool]]] = [begin_loading, begin_r
 """In this order: an engine that was just loaded has read no prompt before, and has to read the whole of the next."""
 
 
+@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("door", ALL_LEAVING)
