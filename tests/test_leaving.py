@@ -171,7 +171,7 @@ ALL_LEAVING = [*LEAVING, reset_predict, reset_stream, reset_socket, reset_page]
 
 def forget_vectors() -> None:
     """The app remembers a question's vector: here each asking is to be embedded."""
-    vectors._kept.clear()
+    vectors.remembered.clear()
 
 
 def searching(server: OllamaServer) -> Gate:
@@ -180,7 +180,7 @@ def searching(server: OllamaServer) -> Gate:
 
 
 def loading(server: OllamaServer) -> Gate:
-    server._loaded.clear()
+    server.unload()
     return server.hold(after=LOADING)
 
 
@@ -364,11 +364,11 @@ def is_free(served: Served) -> bool:
 
 def begin_loading(served: Served) -> Callable[[], bool]:
     engine = served.assistant.models.engine
-    assert engine is not None and engine._process is not None
-    gone = engine._process
+    assert engine is not None and engine.process is not None
+    gone = engine.process
     gone.kill()
     gone.wait(10)
-    return lambda: engine._process not in (gone, None) and served.assistant.line.inside == 1
+    return lambda: engine.process not in (gone, None) and served.assistant.line.inside == 1
 
 
 def begin_searching(served: Served) -> Callable[[], bool]:
