@@ -23,7 +23,7 @@ class Turn(BaseModel):
 
 
 class Question(BaseModel):
-    """A question, with the conversation so far where it is a follow-up."""
+    """A question, and the conversation before it if it is a follow-up."""
 
     question: str = Field(description="What is asked.")
     history: list[Turn] = Field([], description="Earlier turns, oldest first.")
@@ -64,14 +64,16 @@ class Grounded(BaseModel):
     start: int
     end: int
     text: str
-    supported: bool | None = Field(description="Whether a passage says so; null: it claims nothing.")
+    supported: bool | None = Field(description="Whether a passage supports it; null: the sentence claims nothing.")
     passage: int | None = Field(None, description="Number of the passage that supports it.")
     quote: Quote | None = None
-    why: str = Field("", description="What of an unsupported sentence no passage has, where it is one thing.")
+    why: str = Field(
+        "", description="The detail of an unsupported sentence that no passage has, if it is a single one."
+    )
 
 
 class Times(BaseModel):
-    """Seconds, and tokens."""
+    """How long the answer took, in seconds, and its tokens."""
 
     retrieval: float | None
     first_token: float | None
@@ -85,11 +87,11 @@ class AnswerFields(BaseModel):
 
     sources: list[Source]
     timings: Times
-    asked: str = Field(description="What was searched for: a follow-up in full words, else the question.")
-    refused: bool = Field(description="Nothing found speaks to the question, and no model was asked.")
-    coverage: str = Field(description="What of the library was read, where that is not the passages found; else empty.")
+    asked: str = Field(description="The text that was searched for: a follow-up in full words, else the question.")
+    refused: bool = Field(description="No passage found is about the question, so no model was asked.")
+    coverage: str = Field(description="The part of the library that was read, if not the passages found; else empty.")
     unread: int = Field(description="Passages that did not fit the model's window.")
-    grounding: list[Grounded] | None = Field(description="The answer's sentences; null: it could not be told.")
+    grounding: list[Grounded] | None = Field(description="The answer's sentences; null: they could not be checked.")
 
 
 class Answer(AnswerFields):

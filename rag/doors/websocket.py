@@ -22,10 +22,10 @@ from rag.errors import Busy, QuestionError, RagError
 
 log = logging.getLogger(__name__)
 
-WAITING_QUESTIONS = 4
+MAX_WAITING = 4
 """Questions that may wait on one socket while another is answered."""
-LONGEST_FRAME = 256 * 1024
-"""Characters in a frame, at most; a question with its history fits many times."""
+MAX_FRAME_CHARS = 256 * 1024
+"""Characters in a frame; a question with its history fits many times."""
 IDLE_SECONDS = 1800.0
 """A socket without a question for so long is closed."""
 
@@ -57,7 +57,7 @@ class ChatSocket:
     def __init__(self, assistant: Assistant, socket: WebSocket) -> None:
         self._assistant = assistant
         self._socket = socket
-        self._inbox: asyncio.Queue[Question] = asyncio.Queue(WAITING_QUESTIONS)
+        self._inbox: asyncio.Queue[Question] = asyncio.Queue(MAX_WAITING)
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -83,11 +83,11 @@ class ChatSocket:
             try:
                 if text is None:
                     raise QuestionError("A question is a text frame, not a binary one.")
-                if len(text) > LONGEST_FRAME:
-                    raise QuestionError(f"A frame has at most {LONGEST_FRAME} characters.")
+                if len(text) > MAX_FRAME_CHARS:
+                    raise QuestionError(f"A frame has at most {MAX_FRAME_CHARS} characters.")
                 self._inbox.put_nowait(question_of(text))
             except asyncio.QueueFull:
-                await self._fail(Busy(f"{WAITING_QUESTIONS} questions wait on this socket already. Let it answer."))
+                await self._fail(Busy(f"{MAX_WAITING} questions wait on this socket already. Let it answer."))
             except RagError as error:
                 await self._fail(error)
 

@@ -1,4 +1,4 @@
-"""The parts of the chat that `gr.ChatInterface` is given, and what is connected to it: saving, Stop, the hint."""
+"""Parts of the chat: the conversation, the question box and its examples, saving, and Stop."""
 
 from __future__ import annotations
 
