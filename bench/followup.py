@@ -18,8 +18,8 @@ from langchain_core.messages import BaseMessage
 from bench.relevance import BUNDLED, DATA, library
 from rag.answers.followup import combine, depends
 from rag.answers.retriever import HybridRetriever
+from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, load_questions, rank_of
-from rag.doors.http import messages_of
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 

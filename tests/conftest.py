@@ -38,17 +38,6 @@ ROOT = Path(__file__).resolve().parent.parent
 OF_THE_PERSON = ("OLLAMA_HOST", "OPENAI_API_KEY", "CHROMA_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID")
 
 
-ALONE = {"test_leaving.py": "the seconds until the model stops"}
-"""Files whose every test is marked `alone`, and what they measure."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if reason := ALONE.get(item.path.name):
-            item.add_marker(pytest.mark.alone(reason))
-
-
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the person who runs the tests gets into them."""

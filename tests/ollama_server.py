@@ -547,6 +547,10 @@ class OllamaServer:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(function)
 
+    def unload(self) -> None:
+        """Let the next request to each model load it again."""
+        self._loaded.clear()
+
     def _next_fault(self, path: str) -> Fault | None:
         fault = next((f for f in self.faults if f.path == path and f.times != 0), None)
         if fault is not None and fault.times is not None:

@@ -204,7 +204,7 @@ def test_a_frame_that_is_not_utf8_ends_only_its_own_socket(served: Served, caplo
 
 def test_a_reader_that_takes_nothing_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its buffers fill, the next frame cannot be sent, and the model stops."""
-    monkeypatch.setattr("rag.doors.http.SEND_SECONDS", 1.0)
+    monkeypatch.setattr("rag.doors.websocket.SEND_SECONDS", 1.0)
     monkeypatch.setattr(served.server, "reply", lambda messages: ["x" * 100_000] * 500)
     before = len(served.server.requests)
     address = httpx.URL(served.url)
@@ -223,7 +223,7 @@ def test_a_reader_that_takes_nothing_is_let_go(served: Served, monkeypatch: pyte
 
 
 def test_an_idle_socket_is_closed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.doors.http.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("rag.doors.websocket.IDLE_SECONDS", 0.2)
     with connect(served.socket_url) as ws:
         with pytest.raises(ConnectionClosed):
             ws.recv(timeout=20)

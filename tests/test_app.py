@@ -16,9 +16,10 @@ from pathlib import Path
 import gradio_client
 import httpx
 import pytest
-from rag.library.store import DataFolder, check_index
 
-import app as page
+from app import main
+from rag.doors.process import MAX_FILES
+from rag.library.store import DataFolder, check_index
 from tests.conftest import ROOT, AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 
@@ -169,7 +170,7 @@ def test_open_pages_are_not_bounded_by_the_usual_limit_on_files(tmp_path: Path, 
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     limits = Path(f"/proc/{app.process.pid}/limits").read_text(encoding="utf-8")
     found = re.search(r"Max open files +(\d+)", limits)
-    assert found and int(found[1]) == min(hard, page.MOST_FILES)
+    assert found and int(found[1]) == min(hard, MAX_FILES)
 
 
 def run_app(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -200,7 +201,7 @@ def test_a_bad_value_stops_the_start_with_one_line(
 ) -> None:
     for name, value in {"OLLAMA_HOST": "127.0.0.1:9", **environment}.items():
         monkeypatch.setenv(name, value)
-    assert page.main(["--data-dir", str(tmp_path / "data"), *flags]) == 1
+    assert main(["--data-dir", str(tmp_path / "data"), *flags]) == 1
     told = capsys.readouterr().err
     assert named in told
     assert len(told.strip().splitlines()) == 1, told

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import app
+from rag.doors.flags import parse_flags
 from rag.settings import Settings
 from tests.conftest import ROOT
 
@@ -42,7 +42,7 @@ def test_the_settings_table_is_the_settings() -> None:
 
 def test_every_flag_in_the_readme_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        app.parse_flags(["--help"])
+        parse_flags(["--help"])
     flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     for line in re.findall(r"^.*(?:app\.py|ARGS=).*$", README, re.M):
         assert set(re.findall(r"--[a-z-]+", line)) <= flags, line

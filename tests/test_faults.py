@@ -108,7 +108,7 @@ def test_the_command_line_prints_what_had_come_and_marks_it(served: Served) -> N
 @pytest.mark.parametrize("door", [by_stream, by_socket, by_gradio_client, by_page])
 def test_a_slow_load_is_waited_for(served: Served, door: Door) -> None:
     """The model takes longer than the idle limit to load: that limit is for the middle of an answer."""
-    served.server._loaded.clear()
+    served.server.unload()
     got: list[dict[str, Any]] = []
     with served.server.hold(after=LOADING) as gate:
         asking = threading.Thread(target=lambda: got.append(door(served, "What is a plan?")))
@@ -127,7 +127,7 @@ def test_a_minute_of_loading_is_waited_for_at_every_door(tmp_path: Path) -> None
     made = serve(tmp_path, mcp=True)
     doors = [door for door in DOORS if door is not by_command_line]  # which is one thread's: it takes the output
     try:
-        made.server._loaded.clear()
+        made.server.unload()
         with ThreadPoolExecutor(len(doors)) as pool, made.server.hold(after=LOADING) as gate:
             asked = {door.__name__: pool.submit(door, made, "What is a plan?") for door in doors}
             gate.wait(timeout=60)
@@ -187,7 +187,7 @@ def left(served: Served) -> dict[str, int]:
     """What is open in the app's process, which is this one."""
     gc.collect()
     tasks = [item for item in gc.get_objects() if isinstance(item, asyncio.Task) and not item.done()]
-    found = {"tasks": len(tasks), "streams": served.server.open_streams, "places": served.assistant.line._inside}
+    found = {"tasks": len(tasks), "streams": served.server.open_streams, "places": served.assistant.line.inside}
     if os.path.isdir("/proc/self/fd"):
         found["files"] = len(os.listdir("/proc/self/fd"))
     return found
@@ -231,7 +231,7 @@ def test_many_faulty_rounds_leave_nothing(served: Served, caplog: pytest.LogCapt
             doors[number % len(doors)](served, "What is a plan?")
             fault.times = 0
         served.server.wait_until(lambda: served.server.open_streams == 0, 20)
-        wait_until(lambda: served.assistant.line._inside == 0, 20)
+        wait_until(lambda: served.assistant.line.inside == 0, 20)
 
     rounds(40)
     before = left(served)

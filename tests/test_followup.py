@@ -16,8 +16,8 @@ from bench.followup import after_all, after_the_last, bare, hits, rewritten_by_h
 from bench.relevance import BUNDLED, DATA, library
 from rag.answers.followup import LONGEST, build_rewriter, cleaned, combine, depends, standalone
 from rag.answers.retriever import HybridRetriever
+from rag.doors.bodies import messages_of
 from rag.doors.evaluate import load_questions
-from rag.doors.http import messages_of
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 from tests.conftest import Script, ScriptedChat

@@ -97,7 +97,7 @@ def _nothing_unhandled(served: Served, caplog: pytest.LogCaptureFixture) -> Iter
     yield
     assert not [record.getMessage() for record in caplog.records if record.exc_info], "a traceback is in the log"
     assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)
-    assert served.assistant.line._inside == 0
+    assert served.assistant.line.inside == 0
 
 
 def encoded(value: Any) -> bytes:

@@ -26,15 +26,14 @@ from rag.answers.chain import PROMPT_FILE
 from rag.answers.context import disarm, pack
 from rag.answers.update import Update
 from rag.assistant import Assistant
-from rag.doors.http import told_of
+from rag.doors.bodies import answer_fields
 from rag.errors import AnswerCutOff
 from rag.sources.loader import GUIDE_PATH
-from tests.browser import browser
+from tests.browser import Visit, browser
 from tests.conftest import Pages, PaperEmbeddings, make_settings, wait_until
 from tests.marks import FENCES, MARKERS
 from tests.ollama_server import OllamaServer
 from tests.serving import started
-from tests.test_rendering import Visit
 
 __all__ = ["browser"]  # a fixture
 
@@ -137,7 +136,7 @@ def test_poisoned_documents_on_the_embedded_model(tmp_path: Path, orders: list[s
             wait_until(partial(ready, assistant), 120)
             for question in ("What is task decomposition?", "What does the guide say about planning?"):
                 update = loop.run_until_complete(asked(assistant, question))
-                shown = told_of(update)["sources"]
+                shown = answer_fields(update)["sources"]
                 assert {source["source"] for source in shown} == {str(folder / "guide.md")}
                 assert not any(canary.url in source["link"] for source in shown)
                 assert {source["text"] for source in shown} <= loop.run_until_complete(retrieved(assistant, question))

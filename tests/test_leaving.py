@@ -171,7 +171,7 @@ ALL_LEAVING = [*LEAVING, reset_predict, reset_stream, reset_socket, reset_page]
 
 def forget_vectors() -> None:
     """The app remembers a question's vector: here each asking is to be embedded."""
-    vectors._kept.clear()
+    vectors.remembered.clear()
 
 
 def searching(server: OllamaServer) -> Gate:
@@ -180,7 +180,7 @@ def searching(server: OllamaServer) -> Gate:
 
 
 def loading(server: OllamaServer) -> Gate:
-    server._loaded.clear()
+    server.unload()
     return server.hold(after=LOADING)
 
 
@@ -239,7 +239,7 @@ def leave_once(served: Served, door: Door, moment: Moment) -> float:
 
         record = served.server.wait_for(gone, timeout=15)
     assert record.ended is not None
-    wait_until(lambda: served.assistant.line._inside == 0, 10)
+    wait_until(lambda: served.assistant.line.inside == 0, 10)
     assert served.server.open_streams == 0
     return record.ended - left
 
@@ -266,6 +266,7 @@ def early() -> Iterator[Any]:
         yield pytest.param(door, moment, id=f"{door.__name__} {moment.__name__}", marks=marks)
 
 
+@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.parametrize(("door", "moment"), list(early()))
 def test_leaving_stops_the_search_and_the_load(
     served: Served, door: Door, moment: Moment, caplog: pytest.LogCaptureFixture
@@ -287,6 +288,7 @@ def embedding_again(server: OllamaServer) -> Iterator[Gate]:
         yield gate
 
 
+@pytest.mark.alone("the seconds until the model stops")
 def test_leaving_stops_what_is_embedded_beside_the_question(tmp_path: Path) -> None:
     made = serve(tmp_path, refuse=True)
     try:
@@ -307,6 +309,7 @@ def test_leaving_stops_what_is_embedded_beside_the_question(tmp_path: Path) -> N
         made.close()
 
 
+@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -332,6 +335,7 @@ def has_written(served: Served, tokens: int) -> bool:
     return tokens_under_way(served) >= tokens
 
 
+@pytest.mark.alone("the seconds until the model stops")
 def test_who_leaves_while_a_long_prompt_is_read_is_noticed(counting: Served) -> None:
     """Reading it takes ten seconds; the engine's own look at its connections does not come before the end of that."""
     wait_until(lambda: tokens_under_way(counting) < 0, 30)
@@ -360,11 +364,11 @@ def is_free(served: Served) -> bool:
 
 def begin_loading(served: Served) -> Callable[[], bool]:
     engine = served.assistant.models.engine
-    assert engine is not None and engine._process is not None
-    gone = engine._process
+    assert engine is not None and engine.process is not None
+    gone = engine.process
     gone.kill()
     gone.wait(10)
-    return lambda: engine._process not in (gone, None) and served.assistant.line.inside == 1
+    return lambda: engine.process not in (gone, None) and served.assistant.line.inside == 1
 
 
 def begin_searching(served: Served) -> Callable[[], bool]:
@@ -384,6 +388,7 @@ EMBEDDED: list[Callable[[Served], Callable[[], bool]]] = [begin_loading, begin_r
 """In this order: an engine that was just loaded has read no prompt before, and has to read the whole of the next."""
 
 
+@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("door", ALL_LEAVING)

@@ -212,11 +212,11 @@ def test_the_embedded_chat_model_is_guarded_and_comes_back(tmp_path: Path) -> No
     try:
         wait_until(lambda: assistant.ready, 120, lambda: str(assistant.status()))
         engine = assistant.models.engine
-        assert engine and engine._process
+        assert engine and engine.process
         origin = {"Origin": "https://evil.example"}
         assert httpx.post(f"{engine.url}/v1/chat/completions", json={}, headers=origin).status_code == 401
-        engine._process.kill()
-        engine._process.wait()
+        engine.process.kill()
+        engine.process.wait()
         update = asyncio.run(ask(assistant))
         assert update.phase == "done"
         assert update.text

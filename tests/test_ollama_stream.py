@@ -17,7 +17,8 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests, Embeddi
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from rag.errors import EngineError, EngineStalled, EngineUnreachable, ModelMissing, RagError, engine_error
-from rag.models.ollama import OllamaChat, OllamaEmbeddings
+from rag.models.ollama_chat import OllamaChat
+from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.models.ollama_stream import merged
 from tests.conftest import wait_until
 from tests.ollama_server import LLAMA3, OllamaServer

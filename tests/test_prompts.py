@@ -110,8 +110,8 @@ def test_hostile_questions_to_the_embedded_engine(
     served: Served, count: int, kinds: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = served.assistant.models.engine
-    assert engine is not None and engine._process is not None
-    process = engine._process.pid
+    assert engine is not None and engine.process is not None
+    process = engine.process.pid
     rng = random.Random(16)
     seen: Counter[str] = Counter()
     for number in range(count):
@@ -124,7 +124,7 @@ def test_hostile_questions_to_the_embedded_engine(
         else:
             assert got["answer"].strip(), (kind, got)
         seen[f"{kind}: {got.get('code', 'answered')}"] += 1
-        assert engine.running and engine._process.pid == process, (kind, given)
+        assert engine.running and engine.process.pid == process, (kind, given)
     print(f"\n{json.dumps(seen, indent=1)}")
     assert httpx.get(f"{served.url}health", timeout=30).status_code == 200
     assert served.assistant.line.inside == 0

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser
 
 import rag.doors.guard
-from tests.browser import browser
+from tests.browser import Visit, browser
 from tests.conftest import Pages, wait_until
 from tests.serving import Served, serve
 
@@ -93,70 +93,11 @@ def made(payload: str, canary: str) -> str:
     return payload.format(run=RUN, canary=canary)
 
 
-class Visit:
-    """A page, and what it did that text does not: scripts, dialogs, windows, requests to other origins."""
-
-    def __init__(self, browser: Browser, url: str) -> None:
-        self.url = url
-        self.wrong: list[str] = []
-        self.context = browser.new_context()
-        self.page = self.context.new_page()
-        self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        self.page.on("request", self._note)
-        self.page.on("requestfailed", self._forgive)
-        self.context.on("page", lambda page: self.wrong.append(f"window {page.url}"))
-        self.page.goto(url)
-        self.page.locator("#status .strip.ok").wait_for(timeout=20_000)
-
-    @property
-    def ran(self) -> bool:
-        """Whether a script did."""
-        return any(what.startswith("dialog") for what in self.wrong)
-
-    def _note(self, request: Any) -> None:
-        if not request.url.startswith((self.url, "data:", "blob:")):
-            self.wrong.append(request.url)
-
-    def _forgive(self, request: Any) -> None:
-        if request.failure == "csp" and request.url in self.wrong:  # the browser was asked, and asked nobody
-            self.wrong.remove(request.url)
-
-    def ask(self, question: str, number: int, seconds: float = 20.0) -> None:
-        """Ask, and wait for the end of the answer of this number."""
-        box = self.page.get_by_role("textbox", name="Question")
-        box.fill(question)
-        box.press("Enter")
-        self.page.wait_for_function(
-            "number => document.querySelectorAll('#conversation .bot.message').length > number &&"
-            " [...document.querySelectorAll('#conversation')].some(one =>"
-            " (one.innerText.match(/(Sources ·|⚠)/g) || []).length > number)",
-            arg=number,
-            timeout=seconds * 1000,
-        )
-
-    def judge(self, payload: str) -> None:
-        """Nothing has run, nothing left, and no link is there that would run something."""
-        page = self.page
-        for _ in range(2):  # what is loaded late is loaded between two frames
-            page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-        assert page.url == self.url, f"it went elsewhere: {payload}"
-        links = page.eval_on_selector_all("a, area", "all => all.map(one => one.protocol)")
-        assert not {"javascript:", "data:", "vbscript:"} & set(links), f"a link that runs: {payload}"
-        assert self.wrong == [], payload
-
-    def close(self) -> None:
-        self.context.close()
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     made = serve(tmp_path_factory.mktemp("served"))
     yield made
     made.close()
-
-
-def test_there_are_enough_payloads() -> None:
-    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 50
 
 
 @pytest.mark.timeout(600)

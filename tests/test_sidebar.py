@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from rag.library.work import Entry
-from rag.page.sidebar import show_rows
+from rag.page.library import show_rows
 from tests.browser import browser
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
 from tests.files import pdf

@@ -18,6 +18,11 @@ class Rate:
         self._allowed = allowed
         self._asked: dict[str, deque[float]] = {}
 
+    @property
+    def callers(self) -> int:
+        """Callers that are remembered now."""
+        return len(self._asked)
+
     def check(self, caller: str) -> None:
         """Count a question.
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rag.answers.build import asked_with
 from rag.answers.stream import collect
 from rag.assistant import Assistant
-from rag.doors.http import Turn, messages_of
+from rag.doors.bodies import Turn, messages_of
 from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
 

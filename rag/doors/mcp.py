@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import BaseRoute
 
 from rag.assistant import Assistant
+from rag.doors.bodies import Turn, answer_fields, messages_of, sources_of
 from rag.doors.guard import CALLER
-from rag.doors.http import Turn, messages_of, sources_of, told_of
 from rag.errors import RagError, SettingsError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def build_mcp_server(assistant: Assistant) -> MCPServer[Any]:
             update = await assistant.chain.ainvoke(given)
         except RagError as error:
             raise ToolError(f"{error.code}: {error}") from error
-        return {"answer": update.text, "model": assistant.models.names.chat, **told_of(update)}
+        return {"answer": update.text, "model": assistant.models.names.chat, **answer_fields(update)}
 
     @server.tool()
     async def search(query: str, scope: list[str] | None = None) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from starlette.requests import ClientDisconnect
 from rag.answers.stream import collect
 from rag.answers.update import Update
 from rag.assistant import Assistant
+from rag.doors.bodies import answer_fields
 from rag.doors.guard import caller_of
-from rag.doors.http import BoundedStream, begun, failures, first_error, told_of, while_connected
+from rag.doors.http import BoundedStream, begun, failures, first_error, while_connected
 from rag.doors.library import may_change
 from rag.errors import AnswerTooLong, NoSuchModel, QuestionError, RagError
 from rag.text.sentences import count_tokens
@@ -243,7 +244,7 @@ class _Answer:
         }
 
     def _extension(self, update: Update, counted: str) -> dict[str, Any]:
-        return {**told_of(update), "usage_by": counted}
+        return {**answer_fields(update), "usage_by": counted}
 
     async def whole(self, updates: AsyncGenerator[Update, None]) -> Response:
         update, error = await collect(updates)

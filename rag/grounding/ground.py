@@ -18,7 +18,6 @@ from langchain_core.embeddings import Embeddings
 
 from rag.errors import RagError
 from rag.grounding.differences import differences
-from rag.grounding.fragment import text_fragment
 from rag.grounding.passages import MOST_SENTENCES, Candidate, Passage, candidates, parsed, tokenized
 from rag.grounding.segments import LONGEST_READ, is_question, makes_no_claim, split_segments, wording
 from rag.grounding.similarity import most_similar
@@ -26,7 +25,7 @@ from rag.grounding.statements import Statement, content, parse
 from rag.grounding.tokenizer import tokenize
 from rag.grounding.tokens import Token, capitalised, contains, same, with_names
 
-__all__ = ["Sentence", "ground", "text_fragment"]
+__all__ = ["Sentence", "ground"]
 
 log = logging.getLogger(__name__)
 

@@ -19,17 +19,9 @@ from rag.errors import (
     EngineError,
     SettingsError,
 )
-from rag.models.ollama import (
-    INSTRUCTIONS,
-    THINKING_TOKENS,
-    UNKNOWN_WINDOW,
-    Model,
-    Ollama,
-    OllamaChat,
-    OllamaEmbeddings,
-    base_name,
-    with_tag,
-)
+from rag.models.ollama import INSTRUCTIONS, UNKNOWN_WINDOW, Model, Ollama, base_name, with_tag
+from rag.models.ollama_chat import THINKING_TOKENS, OllamaChat
+from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.models.ollama_stream import client_options
 from rag.settings import Settings
 

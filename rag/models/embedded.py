@@ -67,15 +67,15 @@ class ChatEngine:
         self.model = model
         self.key = secrets.token_urlsafe(24)
         self.url = ""
+        self.process: subprocess.Popen[str] | None = None
         self._cache_dir = cache_dir
         self._port = 0
-        self._process: subprocess.Popen[str] | None = None
         self._starting = threading.Lock()
 
     @property
     def running(self) -> bool:
         """Whether the child is up and has its model loaded."""
-        return bool(self.url) and self._process is not None and self._process.poll() is None
+        return bool(self.url) and self.process is not None and self.process.poll() is None
 
     def start(self, progress: Progress | None = None) -> None:
         """Fetch the weights if need be and start the child, unless it runs. Blocks until the model is loaded.
@@ -95,7 +95,7 @@ class ChatEngine:
         given = {"model": str(weights), "alias": self.model, "key": self.key, "port": self._port}
         noise = (self._cache_dir / "chat-engine.log").open("w", encoding="utf-8", errors="replace")
         with noise:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -103,7 +103,7 @@ class ChatEngine:
                 text=True,
                 env={"GOMP_SPINCOUNT": SPINS, **environment},
             )
-        process = self._process  # which `close` forgets, at any moment
+        process = self.process  # which `close` forgets, at any moment
         assert process.stdin and process.stdout
         watchdog = threading.Timer(START_SECONDS, process.kill)
         watchdog.start()
@@ -127,7 +127,7 @@ class ChatEngine:
 
     def close(self) -> None:
         """End the child."""
-        process, self._process, self.url = self._process, None, ""
+        process, self.process, self.url = self.process, None, ""
         if process is None:
             return
         for pipe in (process.stdin, process.stdout):

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from markdown_it import MarkdownIt
 
 from rag.answers.update import Update
-from rag.doors.http import link_of, quote_of
+from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError
 from rag.grounding.ground import Sentence
 from rag.sources.loader import GUIDE, is_url
@@ -53,30 +53,6 @@ _INLINE = re.compile(
     r"|\\[^\w\s]|`+"
 )
 _ADDRESS = re.compile(r"(?:https?|ftp)://|\bwww\.", re.I)
-
-OPEN_QUOTE = """
-document.addEventListener('click', (event) => {
-  const mark = event.target.closest('#conversation a[href^="#quote-"], #conversation a[href^="#none-"]');
-  if (!mark) return;
-  event.preventDefault();
-  const note = mark.closest('.role')?.querySelector('.thought-group .title');
-  if (note && !note.classList.contains('expanded')) note.click();
-  let frames = 0;
-  const show = () => {
-    const place = document.getElementById(mark.hash.slice(1));
-    if (!place) return frames++ < 120 && requestAnimationFrame(show);
-    const passage = place.closest('details');
-    if (passage) passage.open = true;
-    document.querySelectorAll('#conversation .here').forEach((one) => one.classList.remove('here'));
-    (place.nextElementSibling || place).classList.add('here');
-    const quote = () => document.querySelector('#conversation .here');
-    const near = () => quote()?.scrollIntoView({block: 'center', behavior: 'instant'});
-    for (const wait of [0, 100, 400, 800]) setTimeout(near, wait);  // Gradio scrolls, too, when it unfolds the note
-  };
-  if (mark.hash.startsWith('#quote-')) show();
-});
-"""
-"""A click on a mark unfolds the passages and shows the words that support the sentence."""
 
 
 def with_plain_marks(text: str) -> str:

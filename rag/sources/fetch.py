@@ -16,11 +16,11 @@ from urllib.parse import urljoin
 import httpcore
 
 from rag.errors import SourceError
-from rag.sources.address import FetchError, host_and_port, normalised, parse_url
+from rag.sources.address import FetchError, host_and_port, parse_url
 from rag.sources.body import read_body
 from rag.sources.network import CheckedBackend, Deadline, Permission, tls_context
 
-__all__ = ["USER_AGENT", "Limits", "Page", "fetch", "fetch_if_changed", "normalised"]
+__all__ = ["USER_AGENT", "Limits", "Page", "fetch", "fetch_if_changed"]
 
 USER_AGENT = "local-rag-chat/1 (reads pages for the person who runs it)"
 ACCEPT = "text/html, application/xhtml+xml, text/plain;q=0.9, */*;q=0.5"

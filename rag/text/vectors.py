@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 KEPT_VECTORS = 4096
 """Sentences whose vectors are kept, for each embedding model in use: 6 MB for 384 numbers each."""
 
-_kept: deque[tuple[Embeddings, OrderedDict[str, Vectors]]] = deque(maxlen=2)
+remembered: deque[tuple[Embeddings, OrderedDict[str, Vectors]]] = deque(maxlen=2)
+"""Vectors by text, for each of the two embedding models that were used last."""
 _keeping = threading.Lock()
 _QUESTION = "\0"
 """Before a question among the sentences: models may have an instruction for it, and so another vector."""
@@ -25,10 +26,10 @@ _QUESTION = "\0"
 
 def _cache_of(embeddings: Embeddings) -> OrderedDict[str, Vectors]:
     """The vectors of one model; to be called, read and written while `_keeping` is held."""
-    cache = next((cache for known, cache in _kept if known is embeddings), None)
+    cache = next((cache for known, cache in remembered if known is embeddings), None)
     if cache is None:
         cache = OrderedDict()
-        _kept.append((embeddings, cache))
+        remembered.append((embeddings, cache))
     return cache
 
 

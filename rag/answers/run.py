@@ -1,0 +1,195 @@
+"""One run of the chain: its pieces become updates, its silences are named and have limits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from rag.answers.chain import SHARED_FIELDS
+from rag.answers.update import Update
+from rag.errors import AnswerCutOff, EngineStalled, RagError, StoreError, engine_error
+from rag.models.in_use import Engine, EnginePhase
+
+TICK_SECONDS = 0.25
+"""Longest pause between two updates; Stop or a closed tab is noticed within it."""
+SILENT_SECONDS = 0.5
+"""After this long without a token, the engine is asked whether it is loading the model."""
+CLOSING_SECONDS = 0.3
+"""Longest wait for the connection to an engine to close, before it is cancelled again."""
+FLUSH_SECONDS = 0.04
+"""Shortest pause between two updates with text, after the first token."""
+STALL_SECONDS = 10.0
+"""Silence in the middle of an answer that the page calls a stall."""
+MAX_BUFFERED_CHARS = 65_536
+"""Characters that wait for a slow reader; beyond them the engine has to wait, too."""
+RETRIEVAL_SECONDS = 60.0
+"""Longest search for the passages."""
+
+
+class Run:
+    """One run of the chain. A task of its own reads the chain's pieces, and `updates` yields what they add up to.
+
+    Ticks and limits then do not depend on the chain, and a reader who leaves cancels it at once.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[dict[str, Any], None],
+        engine: Engine,
+        began: float,
+        *,
+        first_token: float,
+        idle: float,
+    ) -> None:
+        """`began` is when the question came (`time.monotonic`).
+
+        The engine may be silent for `first_token` seconds before its first token, and for `idle` seconds after it.
+        """
+        self._pieces = pieces
+        self._engine = engine
+        self._began = began
+        self._first_token = first_token
+        self._idle = idle
+        self._came, self._room = asyncio.Event(), asyncio.Event()
+        self._waiting: list[dict[str, Any]] = []
+        self._waiting_chars = 0
+        self._now = Update(phase="starting")
+        self._search_began = 0.0
+        self._last_piece = began
+        self._asking: asyncio.Future[EnginePhase] | None = None
+
+    async def _read(self) -> None:
+        async with aclosing(self._pieces) as stream:
+            async for piece in stream:
+                self._waiting.append(piece)
+                self._came.set()
+                self._waiting_chars += len(piece.get("answer", ""))
+                while self._waiting_chars > MAX_BUFFERED_CHARS:
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def updates(self) -> AsyncGenerator[Update, None]:
+        """The updates, the last with the phase `done`."""
+        reading = asyncio.ensure_future(self._read())
+        reading.add_done_callback(lambda _: self._came.set())
+        flushed = 0.0
+        try:
+            while True:
+                await self._next_piece_or_tick()
+                if self._now.text and self._waiting and not reading.done():
+                    await asyncio.sleep(max(0.0, flushed + FLUSH_SECONDS - time.monotonic()))
+                flushed = time.monotonic()
+                came = self._take(flushed)
+                if reading.done() and not self._waiting:
+                    reading.result()
+                    break
+                if not came:
+                    self._check_silence(flushed - self._last_piece)
+                self._ask_engine(flushed - self._last_piece)
+                yield self._now
+        except RagError:
+            if self._now.new:
+                yield self._now
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except Exception as error:
+            if self._now.new:
+                yield self._now
+            raise engine_error(error, self._engine.name, self._engine.address) from error
+        finally:
+            await self._end(reading)
+        if not self._now.text.strip():
+            raise AnswerCutOff(f"{self._engine.name} gave an empty answer. Ask again, or in other words.")
+        yield replace(self._now, phase="done")
+
+    async def _next_piece_or_tick(self) -> None:
+        tick = asyncio.get_running_loop().call_later(TICK_SECONDS, self._came.set)
+        await self._came.wait()
+        tick.cancel()
+
+    def _take(self, moment: float) -> bool:
+        """Take in what has come; whether anything has."""
+        taken, self._waiting[:] = list(self._waiting), []
+        self._came.clear()
+        self._waiting_chars = 0
+        self._room.set()
+        self._now = replace(self._now, new="", timings=replace(self._now.timings, total=moment - self._began))
+        for piece in taken:
+            self._take_piece(piece, moment)
+        if not self._search_began:
+            self._last_piece = moment  # the app is still starting: no limit is held against the engine
+        return bool(taken)
+
+    def _take_piece(self, piece: dict[str, Any], moment: float) -> None:
+        now = replace(self._now, **{name: piece[name] for name in SHARED_FIELDS & piece.keys()})
+        timings = now.timings
+        if "searching" in piece:
+            self._search_began = self._last_piece = moment
+            now = replace(now, phase="searching")
+        if "sources" in piece:
+            self._last_piece = moment
+            timings = replace(timings, retrieval=moment - self._search_began)
+            now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
+        if "thinking" in piece:
+            self._last_piece = moment
+            now = replace(now, phase="thinking")
+        if "answer" in piece:
+            self._last_piece = moment
+            now = _with_token(now, piece["answer"], moment - self._began)
+        if "tokens" in piece:
+            now = replace(now, timings=replace(now.timings, tokens=piece["tokens"]))
+        self._now = now
+
+    def _check_silence(self, silent: float) -> None:
+        """Say what a silence means.
+
+        Raises:
+            RagError: it was longer than its limit.
+        """
+        name, address = self._engine.name, self._engine.address
+        if self._now.text:
+            if silent > self._idle:
+                raise EngineStalled(
+                    f"{name} at {address} sent nothing for {silent:.0f} seconds in the middle of the answer."
+                    " Ask again; if it stays so, restart it."
+                )
+            self._now = replace(self._now, phase="stalled" if silent > STALL_SECONDS else "writing")
+        elif silent > self._first_token:
+            raise EngineStalled(
+                f"{name} at {address} gave no token for {silent:.0f} seconds. It may still be loading: ask again, or"
+                " raise RAG_FIRST_TOKEN_TIMEOUT."
+            )
+        elif self._now.timings.retrieval is None and silent > RETRIEVAL_SECONDS:
+            raise StoreError(f"The search did not end within {RETRIEVAL_SECONDS:.0f} seconds. Restart the app.")
+
+    def _ask_engine(self, silent: float) -> None:
+        """Ask whether the engine loads the model. Its reply may take a while, and no token waits for it."""
+        if silent < SILENT_SECONDS or self._now.phase not in ("reading", "loading"):
+            return
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(asyncio.to_thread(self._engine.phase))
+        elif self._asking.done():
+            self._now, self._asking = replace(self._now, phase=self._asking.result()), None
+
+    async def _end(self, reading: asyncio.Future[None]) -> None:
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # Not `gather`: where anyio cancels this task, it does so again at each await, and `gather` would hand that on
+        # to `reading` while it closes its connection to the engine.
+        while not reading.done():
+            reading.cancel()  # again where a library has lost it, as `asyncio.wait_for` can up to Python 3.11
+            await asyncio.wait({reading}, timeout=CLOSING_SECONDS)
+        if self._asking is not None:
+            self._asking.cancel()
+
+
+def _with_token(now: Update, token: str, seconds: float) -> Update:
+    if not token:
+        return now
+    first = now.timings.first_token if now.timings.first_token is not None else seconds
+    timings = replace(now.timings, first_token=first, tokens=now.timings.tokens + 1)
+    return replace(now, phase="writing", text=now.text + token, new=now.new + token, timings=timings)

@@ -1,0 +1,173 @@
+"""Chat models of Ollama, each asked for the context window that its prompt needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import ollama
+from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_openai_messages
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import PrivateAttr
+from typing_extensions import override
+
+from rag.errors import PromptTooLong
+from rag.models.ollama_stream import Part, client_options, connection, merged, read_parts
+from rag.text.sentences import count_tokens
+
+SMALLEST_NUM_CTX = 4096
+THINKING_TOKENS = 4096
+"""Tokens that a model which thinks may use for it, beside those of its answer."""
+CUT_OFF = {"done": True, "done_reason": "length"}
+"""What Ollama says at the end of an answer that is cut off at its longest."""
+
+
+class OllamaChat(BaseChatModel):
+    """A chat model of Ollama that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
+
+    `num_ctx` grows in powers of two from 4096 to `window` and never shrinks, as each change reloads the model. A model
+    is told not to think; one that `can_think` may do so all the same, and has room for it beside `answer_tokens`.
+    Thinking is in a piece's `additional_kwargs["reasoning_content"]`. Text only: no tools, no images.
+    """
+
+    model: str
+    base_url: str
+    window: int
+    """Tokens that the prompt and the answer may have together."""
+    answer_tokens: int
+    """Tokens kept free for the answer when `num_ctx` is chosen."""
+    can_think: bool = False
+    temperature: float | None = None
+    num_predict: int | None = None
+    """Tokens in an answer, at most; thinking is not counted."""
+    num_ctx: int | None = None
+    keep_alive: int | str | None = None
+    read_seconds: float = 210.0
+    """Longest silence of Ollama before the connection is given up."""
+    _has_thought: bool = PrivateAttr(False)
+
+    @property
+    @override
+    def _llm_type(self) -> str:
+        return "chat-ollama"
+
+    @property
+    @override
+    def _identifying_params(self) -> dict[str, Any]:
+        names = ("model", "base_url", "temperature", "num_predict", "num_ctx")
+        return {name: getattr(self, name) for name in names}
+
+    @override
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider="ollama", ls_model_type="chat", ls_model_name=kwargs.get("model") or self.model
+        )
+        if self.temperature is not None:
+            params["ls_temperature"] = self.temperature
+        if self.num_predict is not None:
+            params["ls_max_tokens"] = self.num_predict
+        if stop:
+            params["ls_stop"] = stop
+        return params
+
+    def _request(self, messages: list[BaseMessage], stop: list[str] | None, model: str | None = None) -> dict[str, Any]:
+        """The body of `POST /api/chat`; grows `num_ctx` where the prompt needs it.
+
+        Raises:
+            PromptTooLong: the prompt and its answer do not fit `window`.
+        """
+        prompt = sum(count_tokens(message.text) + 8 for message in messages)
+        need = prompt + self.answer_tokens
+        if need > self.window:
+            raise PromptTooLong(
+                f"The question needs about {need} tokens with its answer, and {self.model} is used with {self.window}."
+                " Ask a shorter question, or raise RAG_MAX_CONTEXT if the model can do more."
+            )
+        wanted = min(need + THINKING_TOKENS * self._has_thought, self.window)
+        num_ctx = self.num_ctx or SMALLEST_NUM_CTX
+        while num_ctx < wanted:
+            num_ctx *= 2
+        self.num_ctx = min(num_ctx, self.window)
+        predict = self.num_predict
+        if self.can_think and predict is not None:
+            predict = min(predict + THINKING_TOKENS, max(predict, self.num_ctx - prompt))
+        options = {"temperature": self.temperature, "num_ctx": self.num_ctx, "num_predict": predict, "stop": stop}
+        body = {
+            "model": model or self.model,
+            "messages": convert_to_openai_messages(messages, text_format="string"),
+            "think": False,
+            "options": {name: value for name, value in options.items() if value is not None},
+        }
+        return body if self.keep_alive is None else {**body, "keep_alive": self.keep_alive}
+
+    def _chunk(self, part: Part) -> ChatGenerationChunk:
+        thinking = (part.get("message") or {}).get("thinking")
+        self._has_thought |= bool(thinking)
+        return as_chunk(part)
+
+    def _is_over(self, written: int) -> bool:
+        """Whether an answer of `written` tokens has to be cut off, since Ollama was given more for thinking."""
+        return self.can_think and self.num_predict is not None and written > self.num_predict
+
+    @override
+    async def _astream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        body = {**self._request(messages, stop, kwargs.get("model")), "stream": True}
+        written = 0
+        parts = read_parts(f"{self.base_url}/api/chat", body, **connection(self.base_url, self.read_seconds))
+        async with aclosing(parts) as stream:
+            async for part in stream:
+                written += part.pop("tokens", 0)
+                yield self._chunk(part)
+                if self._is_over(written):
+                    yield as_chunk({**part, "message": {}, **CUT_OFF})
+                    return
+
+    @override
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        body = self._request(messages, stop, kwargs.get("model"))
+        written = 0
+        with ollama.Client(self.base_url, **client_options(self.base_url, self.read_seconds)) as client:
+            for line in client.chat(**body, stream=True):
+                for part in merged([line.model_dump(exclude_none=True)]):
+                    written += part.pop("tokens", 0)
+                    yield self._chunk(part)
+                    if self._is_over(written):
+                        yield as_chunk({**part, "message": {}, **CUT_OFF})
+                        return
+
+    @override
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, **kwargs))
+
+    @override
+    async def _agenerate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
+
+
+def as_chunk(part: Part) -> ChatGenerationChunk:
+    """A part of Ollama's reply as LangChain has it; the last one has the reason of the end and the usage."""
+    message = part.get("message") or {}
+    thinking = message.get("thinking")
+    chunk = AIMessageChunk(
+        content=message.get("content") or "", additional_kwargs={"reasoning_content": thinking} if thinking else {}
+    )
+    if not part.get("done"):
+        return ChatGenerationChunk(message=chunk)
+    read, written = part.get("prompt_eval_count"), part.get("eval_count")
+    if read is not None and written is not None:
+        chunk.usage_metadata = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+    told = {name: value for name, value in part.items() if name != "message"}
+    told |= {"model_name": part.get("model"), "model_provider": "ollama"}
+    return ChatGenerationChunk(message=chunk, generation_info=told)

@@ -1,0 +1,91 @@
+"""Parts of the chat: the conversation, the question box and its examples, saving, and Stop."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from rag.page.events import QUIET
+from rag.page.export import conversation_as_markdown
+from rag.page.scripts import MARK_STOPPED, OPEN_QUOTE, SAVE_FILE, SETTLE, SHOW_VIEW
+from rag.settings import DEFAULT_SOURCE, Settings
+
+EXAMPLES = [
+    "What is task decomposition?",
+    "What types of memory can an agent have?",
+    "How does an agent use tools?",
+    "What are the limits of LLM agents?",
+]
+QUESTION_HINT = "Ask a question …"
+VIEWS = (
+    '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
+    '<button role="tab" data-view="library">Library</button></div>'
+)
+
+
+def build_views() -> gr.HTML:
+    """The tabs of a narrow screen. The script beside them also opens the passage behind a mark."""
+    return gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW + OPEN_QUOTE, padding=False)
+
+
+def build_chatbot(settings: Settings) -> gr.Chatbot:
+    """The conversation, empty."""
+    return gr.Chatbot(
+        label="Conversation",
+        show_label=False,
+        elem_id="conversation",
+        scale=1,
+        placeholder=f"### Ask about your pages and files\n{describe_sources(settings)}",
+        buttons=["copy", "copy_all"],
+        feedback_value=None,
+        layout="bubble",
+    )
+
+
+def build_question_box(settings: Settings) -> gr.Textbox:
+    """The box that a question is typed into."""
+    return gr.Textbox(
+        placeholder=QUESTION_HINT,
+        show_label=False,
+        label="Question",
+        max_length=settings.max_question,
+        autofocus=True,
+        submit_btn=True,
+        stop_btn=True,
+        scale=7,
+    )
+
+
+def build_examples(settings: Settings) -> list[list[str]] | None:
+    """Questions to click on; None unless the article that they ask about is a source."""
+    return [[question] for question in EXAMPLES] if DEFAULT_SOURCE in settings.sources else None
+
+
+def describe_sources(settings: Settings) -> str:
+    """One sentence on the sources that the settings name."""
+    if settings.sources == (DEFAULT_SOURCE,):
+        return "Answers come from one article on LLM agents, or from the guide that comes with the app."
+    return f"Answers come from {', '.join(settings.sources[:3])}{' …' if len(settings.sources) > 3 else ''}."
+
+
+def connect_save(button: gr.Button, chat: gr.ChatInterface) -> None:
+    """Let the button save the conversation as a Markdown file."""
+    written = gr.Textbox(visible="hidden")
+    button.click(lambda history: conversation_as_markdown(history), chat.chatbot, written, **QUIET).then(
+        None, written, None, js=SAVE_FILE, **QUIET
+    )
+
+
+def connect_stop(chat: gr.ChatInterface) -> None:
+    """Mark an answer that Stop has ended, and put the hint back into the question box."""
+    chatbot = chat.chatbot
+    chat.textbox.stop(None, chatbot, chatbot, js=MARK_STOPPED, **QUIET).then(None, None, None, js=SETTLE, **QUIET).then(
+        None, chatbot, chatbot, js=MARK_STOPPED, **QUIET
+    )
+    # Gradio takes the hint out of the box at each question, and does not put it back.
+    gr.on(
+        [chat.saved_conversations.change, chat.textbox.stop],
+        lambda: gr.Textbox(placeholder=QUESTION_HINT),
+        None,
+        chat.textbox,
+        **QUIET,
+    )

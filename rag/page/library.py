@@ -1,0 +1,137 @@
+"""The library as HTML for the sidebar: its title, the work under way, failed sources and the list of sources."""
+
+from __future__ import annotations
+
+import html
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from rag.library.indexes import told_seconds
+from rag.library.library import Entry, counted, told_size
+from rag.sources.loader import GUIDE, is_url
+
+MAX_ROWS = 300
+"""Sources that are listed at once; the filter finds the others."""
+BLOCK = 25
+"""Sources in one block. The page fetches a block again only when something in it is new, so that adding one source to a
+large library does not send the whole list."""
+BLOCKS = MAX_ROWS // BLOCK
+MAX_WAITING = 3
+"""Waiting sources that are named; the others are counted."""
+
+
+def show_head(entries: Sequence[Entry], owner: bool, embeddings: str) -> str:
+    """The title, the size of the library, the embedding model of its index, and the button that refreshes all of it."""
+    ready = [entry for entry in entries if entry.indexed_at]
+    told = f"{counted(len(ready), 'source')}, {counted(sum(entry.chunks for entry in ready), 'chunk')}"
+    told += f", indexed with {html.escape(embeddings)}"
+    again = '<button data-action="refresh all">Refresh all</button>' if owner and ready else ""
+    return f"<div class='head'><h2>Library</h2>{again}<small>{told if embeddings else 'being opened …'}</small></div>"
+
+
+def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: bool) -> str:
+    """The source that is being indexed, with a bar, and the sources that wait."""
+    parts = []
+    if progress:
+        done, total, ended, left = (progress[key] for key in ("done", "total", "sources_done", "sources_left"))
+        facts = [f"{done} of {counted(total, 'chunk')}" if total else "loading"]
+        if ended + left > 1:
+            facts.insert(0, f"source {ended + 1} of {ended + left}")
+        if progress["seconds_left"] is not None:
+            facts.append(f"about {told_seconds(progress['seconds_left'])} left")
+        share = f"value={ended + done / (total or 1):.3f} max={ended + left}" if total or ended else ""
+        stop = '<button data-action="cancel">Cancel</button>' if owner else ""
+        parts.append(
+            f"<div class='busy'><b title='{html.escape(progress['source'])}'>"
+            f"{html.escape(short(progress['source'], 34))}</b>"
+            f"<progress {share}></progress><small>{' · '.join(facts)}</small>{stop}</div>"
+        )
+    waiting = [entry for entry in entries if entry.state == "waiting"]
+    shown = [entry for entry in waiting if not entry.indexed_at][:MAX_WAITING]  # the others are among the rows
+    parts += [_row(entry, "waiting", owner) for entry in shown]
+    if len(waiting) > len(shown):
+        left = f"{len(waiting) - len(shown):,}"
+        parts.append(f"<p class='more'>{f'and {left} more' if shown else counted(len(waiting), 'source')} to come</p>")
+    return "".join(parts)
+
+
+def show_failed(entries: Sequence[Entry], owner: bool) -> str:
+    """The sources that could not be loaded, each with the reason."""
+    failed = [entry for entry in entries if entry.state == "failed"]
+    return "".join(_row(entry, f"failed: {entry.reason}", owner) for entry in failed[:MAX_ROWS])
+
+
+def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[list[str], str]:
+    """The indexed sources, newest first, as blocks of HTML; and the line below the last block.
+
+    Sources that were added one after the other share a block, so that a new source changes the first block alone. A
+    source that is being refreshed keeps its place, since answers are still drawn from it.
+    """
+    words = wanted.lower().split()
+    ready = [
+        replace(entry, state="ready")
+        for entry in entries
+        if entry.indexed_at
+        and entry.state != "failed"
+        and all(word in f"{entry.title} {entry.source}".lower() for word in words)
+    ]
+    ready.sort(key=lambda entry: (entry.indexed_at, entry.source))
+    over = len(ready) - MAX_ROWS
+    first = -(-over // BLOCK) * BLOCK if over > 0 else 0
+    blocks = [
+        "".join(_row(entry, "", owner) for entry in reversed(ready[start : start + BLOCK]))
+        for start in range(first, first + MAX_ROWS, BLOCK)
+    ]
+    blocks.reverse()
+    if not entries:
+        told = "Add a page or a file above" if owner else "The person who runs this has to add a page or a file"
+        return blocks, f"<p class='empty'>The library is empty. {told}, then ask about it.</p>"
+    if words and not ready:
+        return blocks, "<p class='more'>Nothing fits the filter.</p>"
+    return blocks, f"<p class='more'>and {first:,} more; the filter finds them</p>" if first else ""
+
+
+def _row(entry: Entry, state: str, owner: bool) -> str:
+    """One source: title, address, facts, state and buttons."""
+    source = html.escape(entry.source, quote=True)
+    where = short(entry.source)
+    where = where if entry.title != entry.source else short(entry.source, 34)
+    title = html.escape(entry.title if entry.title != entry.source else where)
+    facts = [entry.kind, counted(entry.chunks, "chunk") if entry.chunks else ""]
+    facts.append(told_size(entry.size) if entry.size else "")
+    if entry.indexed_at:
+        facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.indexed_at)))
+    link = link_to(entry.source, owner) if entry.state != "waiting" else ""
+    opened = f"<a href='{html.escape(link)}' target='_blank' rel='noopener noreferrer'>Open</a>" if link else ""
+    buttons = ""
+    if owner:
+        again = "Try again" if entry.state == "failed" else "Refresh"
+        if entry.source != GUIDE and entry.state != "waiting":
+            buttons += f'<button data-action="refresh" data-source="{source}">{again}</button>'
+        sure = html.escape(f"Remove {entry.title}? Answers are not drawn from it any more.", quote=True)
+        buttons += f'<button data-action="remove" data-source="{source}" data-sure="{sure}">Remove</button>'
+    told = f"<span class='{entry.state}'>{html.escape(state)}</span>" if state else ""
+    return (
+        f"<div class='source {entry.state}'><b title='{source}'>{title}</b>"
+        + (f"<small class='where'>{html.escape(where)}</small>" if html.escape(where) != title else "")
+        + (f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>" if any(facts) else "")
+        + f"{told}<nav>{opened}{buttons}</nav></div>"
+    )
+
+
+def link_to(source: str, owner: bool) -> str:
+    """Where a source can be opened; a file only by owners."""
+    if is_url(source):
+        return source if source.lower().startswith(("http://", "https://")) else ""
+    return f"library/file?source={quote(source, safe='')}" if owner and source != GUIDE else ""
+
+
+def short(source: str, most: int = 44) -> str:
+    """The end of an address or path."""
+    name = source if is_url(source) else os.path.basename(source) or source
+    name = name.removeprefix("https://").removeprefix("http://").rstrip("/")
+    return name if len(name) <= most else "…" + name[-most:]

@@ -1,0 +1,63 @@
+"""Models and indexes as HTML for the sidebar: the table of models, pulls under way, an index that is being built."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from rag.library.indexes import told_seconds
+from rag.library.library import told_size
+from rag.models.in_use import Work
+from rag.models.ollama import Model
+
+
+def show_pulls(work: Sequence[tuple[str, Work]]) -> str:
+    """The models that Ollama is fetching, each with a bar."""
+    return "".join(
+        f"<div class='busy'><b>{html.escape(item.label)}</b>"
+        f"<progress {f'value={item.done} max={item.total}' if item.total else ''}></progress>"
+        + (f"<small>{told_size(item.done)} of {told_size(item.total)}</small>" if item.total else "")
+        + "</div>"
+        for key, item in work
+        if key.startswith("pull ")
+    )
+
+
+def show_models(models: Sequence[Model]) -> str:
+    """The models there are, as a table."""
+    rows = "".join(
+        f"<tr><td>{html.escape(model.name)}<br><small>{html.escape(f'{model.use} {model.details}')}</small></td>"
+        f"<td>{told_size(model.size) if model.size else ''}</td>"
+        f"<td>{f'{model.window:,}' if model.window else ''}</td></tr>"
+        for model in models
+    )
+    return f"<table><thead><tr><th>Model</th><th>Size</th><th>Context</th></tr></thead>{rows}</table>"
+
+
+def show_index(status: dict[str, Any], owner: bool) -> str:
+    """The index that is being built beside the one that answers, or is offered."""
+    if status["problem"] and status["building"]:
+        name = html.escape(status["building"]["made"]["embeddings"])
+        told = f"<p class='bad'>The index of {name} cannot be built now: {html.escape(status['problem'])}</p>"
+        return told + ('<button data-action="keep index">Keep the old one</button>' if owner else "")
+    if building := status["building"]:
+        left = building["seconds_left"]
+        return (
+            f"<div class='busy'><b>A new index: {html.escape(building['made']['embeddings'])}</b>"
+            f"<progress {'value={done} max={total}'.format(**building) if building['total'] else ''}></progress>"
+            f"<small>{building['done']} of {building['total']} chunks"
+            f"{f' · about {told_seconds(left)} left' if left is not None else ''} · the old one answers</small>"
+            + ('<button data-action="keep index">Cancel</button>' if owner else "")
+            + "</div>"
+        )
+    if (offer := status["offer"]) and owner:
+        made = offer["made"]
+        name = html.escape(made["embeddings"])
+        return (
+            f"<div class='offer'><p>The settings name <b>{name}</b> with chunks of {made['chunk_size']} characters. To"
+            f" answer from an index of it, {html.escape(offer['told'])}.</p>"
+            f'<button data-action="build index" data-source="{name}">Build it</button>'
+            '<button data-action="keep index">Keep the old one</button></div>'
+        )
+    return ""
