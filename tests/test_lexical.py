@@ -1,40 +1,67 @@
-"""BM25 in memory: figures to check on paper, always equal to an index made anew, seen at once, by many threads."""
+"""BM25 on disk: figures to check on paper, always equal to an index made anew, seen at once, by many threads."""
 
 from __future__ import annotations
 
 import math
 import random
+import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
-from rag.library.words import LexicalIndex
+from rag.errors import StoreError
+from rag.library.words import Row, WordIndex, Words
 from rag.text.language import stem, surfaces
 
 K1, B = 1.2, 0.75  # BM25's usual constants
 
 
-def index_of(**sources: list[str]) -> LexicalIndex:
-    index = LexicalIndex()
+class Lexical:
+    """An index of words in a temporary folder; a source is one revision at a time, named after it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="rag-words-")
+        self.path = Path(self._folder.name) / "words"
+        self.index = WordIndex(self.path, "library")
+
+    def fill(self, rows: Iterable[tuple[str, str, str]], gone: Iterable[str] = ()) -> None:
+        """Rows are (chunk id, source, text)."""
+        self.index.apply(self.index.number + 1, gone, (Row(row, source, source, text) for row, source, text in rows))
+
+    def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
+        self.fill(((row, source, text) for row, text in rows), [source])
+
+    def remove(self, source: str) -> None:
+        self.fill((), [source])
+
+    @property
+    def words(self) -> Words:
+        return self.index.words
+
+
+def index_of(**sources: list[str]) -> Lexical:
+    index = Lexical()
     for source, texts in sources.items():
         index.replace(source, [(f"{source}-{number}", text) for number, text in enumerate(texts)])
     return index
 
 
-def found(index: LexicalIndex, question: str, most: int = 10, *scope: str) -> list[str]:
-    return [row for row, _ in index.search(question, most, scope)]
+def found(index: Lexical, question: str, most: int = 10, *scope: str) -> list[str]:
+    return [row for row, _ in index.words.search(question, most, scope)]
 
 
 def test_the_score_is_bm25() -> None:
     index = index_of(a=["moon moon river", "river"], b=["cheese cheese"])
-    [(row, score)] = index.search("moon", 10)
+    [(row, score)] = index.words.search("moon", 10)
     rarity = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
     length = 3 / (6 / 3)
     assert row == "a-0"
     assert score == pytest.approx(rarity * 2 * (K1 + 1) / (2 + K1 * (1 - B + B * length)), rel=1e-5)
-    assert index.search("moon river", 10)[0][0] == "a-0"
-    assert index.search("nothing of this", 10) == []
+    assert index.words.search("moon river", 10)[0][0] == "a-0"
+    assert index.words.search("nothing of this", 10) == []
 
 
 @pytest.mark.parametrize(
@@ -71,20 +98,20 @@ def test_forms_of_a_word_are_one(one: str, other: str) -> None:
 )
 def test_slips_are_corrected_and_other_words_are_not(asked: str, meant: str) -> None:
     index = index_of(a=["hallucination decomposition models read term planning"])
-    assert index.corrected(asked) == meant
+    assert index.words.corrected(asked) == meant
 
 
 def test_a_word_that_is_gone_is_no_correction() -> None:
     index = index_of(a=["hallucination"], b=["moon"])
     index.remove("a")
-    assert index.corrected("halucination") == "halucination"
+    assert index.words.corrected("halucination") == "halucination"
 
 
 def test_a_word_of_a_chunk_that_is_gone_beside_others_is_no_correction() -> None:
-    index = LexicalIndex()
+    index = Lexical()
     index.fill([("1", "a", "hallucination"), ("2", "b", "moon")])  # in one segment
     index.remove("a")
-    assert index.corrected("halucination") == "halucination"
+    assert index.words.corrected("halucination") == "halucination"
 
 
 def test_a_change_that_fails_halfway_changes_nothing() -> None:
@@ -94,7 +121,7 @@ def test_a_change_that_fails_halfway_changes_nothing() -> None:
         yield "b-0", "b", "the moon"
         raise OSError("the store is gone")
 
-    with pytest.raises(OSError, match="the store is gone"):
+    with pytest.raises(StoreError, match="the store is gone"):
         index.fill(rows(), gone=["a"])
     assert found(index, "moon") == ["a-0"]
     index.replace("c", [("c-0", "the moon")])
@@ -108,7 +135,7 @@ def test_a_source_is_found_replaced_and_gone_at_once() -> None:
     assert (found(index, "moon"), found(index, "cheese")) == ([], ["a-new"])
     index.remove("a")
     index.remove("never there")
-    assert (found(index, "cheese"), found(index, "river"), len(index)) == ([], ["b-0"], 1)
+    assert (found(index, "cheese"), found(index, "river"), len(index.words)) == ([], ["b-0"], 1)
 
 
 def test_a_scope_limits_the_search() -> None:
@@ -121,7 +148,7 @@ def test_a_scope_limits_the_search() -> None:
 def test_after_any_changes_it_is_as_if_made_anew() -> None:
     rng = random.Random(5)
     vocabulary = [f"word{number}" for number in range(60)]
-    index, sources = LexicalIndex(), dict[str, list[str]]()
+    index, sources = Lexical(), dict[str, list[str]]()
     for step in range(80):
         source = f"s{rng.randrange(20)}"
         if rng.random() < 0.3:
@@ -134,8 +161,8 @@ def test_after_any_changes_it_is_as_if_made_anew() -> None:
         if step % 20 == 19:
             anew = index_of(**sources)
             question = " ".join(rng.sample(vocabulary, 4))
-            assert len(index) == len(anew)
-            mine, other = dict(index.search(question, 1000)), dict(anew.search(question, 1000))
+            assert len(index.words) == len(anew.words)
+            mine, other = dict(index.words.search(question, 1000)), dict(anew.words.search(question, 1000))
             assert mine.keys() == other.keys()
             # What is gone counts in how rare words are until tantivy merges its segments; it moves scores by a little.
             assert all(mine[row] == pytest.approx(other[row], rel=0.2) for row in mine)
@@ -148,7 +175,7 @@ def test_readers_see_one_version_whole_while_others_write() -> None:
 
     def read() -> None:
         while not done.is_set():
-            versions = {row.split("-")[0] for row, _ in index.search("moon", 100)}
+            versions = {row.split("-")[0] for row, _ in index.words.search("moon", 100)}
             if len(versions) > 1:
                 wrong.append(sorted(versions))
 
@@ -161,14 +188,52 @@ def test_readers_see_one_version_whole_while_others_write() -> None:
     for reader in readers:
         reader.join(30)
     assert wrong == []
-    assert len(index.search("moon", 100)) == 20
+    assert len(index.words.search("moon", 100)) == 20
 
 
 def test_words_that_stand_close_together_make_a_better_window() -> None:
     filler = "filler " * 80
     index = index_of(far=[f"Heading\nmoon {filler} river"], near=[f"Heading\n{filler * 2} the moon over the river"])
-    whole, by_window = index.rankings("moon and river", 10)
+    whole, by_window = index.words.rankings("moon and river", 10)
     assert whole == ["far-0", "near-0"], "the shorter chunk is the better whole"
     assert by_window == ["near-0", "far-0"]
-    assert set(index.rankings("heading", 10)[1]) == {"far-0", "near-0"}, "each window has the heading, too"
-    assert index.rankings("moon", 1, ["far"]) == (["far-0"], ["far-0"])
+    assert set(index.words.rankings("heading", 10)[1]) == {"far-0", "near-0"}, "each window has the heading, too"
+    assert index.words.rankings("moon", 1, ["far"]) == (["far-0"], ["far-0"])
+
+
+def test_it_is_on_disk_and_a_second_opening_writes_nothing() -> None:
+    index = index_of(a=["the moon"], b=["the river"])
+    before = {path: path.stat().st_mtime_ns for path in index.path.rglob("*") if path.is_file()}
+    again = WordIndex(index.path.parent / "copy", "library")
+    assert (again.number, len(again.words)) == (-1, 0)
+    shutil.copytree(index.path, index.path.parent / "moved")
+    again = WordIndex(index.path.parent / "moved", "library")
+    assert (again.number, len(again.words), again.revisions()) == (index.index.number, 2, {"a", "b"})
+    assert [row for row, _ in again.words.search("moon", 9)] == ["a-0"]
+    assert before == {path: path.stat().st_mtime_ns for path in index.path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("damage", ["another library", "no state", "meta.json", "an older format"])
+def test_a_folder_that_is_not_what_it_should_be_begins_empty(damage: str) -> None:
+    index = index_of(a=["the moon"])
+    copy = index.path.parent / "copy"
+    shutil.copytree(index.path, copy)
+    state = copy / "state.json"
+    if damage == "no state":
+        state.unlink()
+    elif damage == "meta.json":
+        (copy / "chunks" / "meta.json").write_bytes(b"x")
+    elif damage == "an older format":
+        state.write_text(state.read_text().replace('"format": 1', '"format": 0'))
+    again = WordIndex(copy, "other" if damage == "another library" else "library")
+    assert (again.number, len(again.words)) == (-1, 0)
+    again.apply(1, [], [Row("b-0", "b", "b", "the river")])
+    assert [row for row, _ in again.words.search("river", 9)] == ["b-0"]
+
+
+def test_what_a_question_began_with_stays_as_it_was() -> None:
+    index = index_of(a=["the moon"])
+    words = index.words
+    index.remove("a")
+    assert [row for row, _ in words.search("moon", 9)] == ["a-0"]
+    assert index.words.search("moon", 9) == []

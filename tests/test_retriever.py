@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 from typing_extensions import override
 
-from rag.answers.retriever import HybridRetriever, _with_another_source, build_retriever
+from rag.answers.build import Chains
+from rag.answers.retriever import Retriever, _with_another_source
 from rag.errors import EngineError
 from rag.settings import Settings
 from rag.sources.loader import GUIDE_PATH
@@ -34,7 +35,7 @@ def library(small: Settings) -> Iterator[Library]:
 
 
 def find(library: Library, question: str, k: int = 4, **given: Any) -> list[str]:
-    return [item.page_content for item in HybridRetriever(store=library.store, k=k).invoke(question, **given)]
+    return [item.page_content for item in Retriever(index=library.index, k=k).invoke(question, **given)]
 
 
 def test_an_empty_library_has_no_passages(library: Library) -> None:
@@ -49,17 +50,17 @@ def test_words_find_what_the_vectors_do_not_tell_apart(library: Library, tmp_pat
 
 
 def test_it_follows_every_change_at_once(library: Library, tmp_path: Path) -> None:
-    retriever = HybridRetriever(store=library.store, k=4)
+    retriever = Retriever(index=library.index, k=4)
     assert retriever.invoke("zeppelin") == []
     path = write(tmp_path / "a.md", "The zeppelin rises over the lake in the morning light.")
     library.add(path)
     assert "zeppelin" in retriever.invoke("zeppelin")[0].page_content
     library.add(write(path, "The submarine dives under the lake in the morning light."))
     assert [item.page_content for item in retriever.invoke("zeppelin")] == find(library, "submarine")
-    assert len(library.store.words()) == 1
-    library.store.remove(str(path))
+    assert len(library.index.words) == 1
+    library.remove(path)
     assert retriever.invoke("submarine") == []
-    assert len(library.store.words()) == 0
+    assert len(library.index.words) == 0
 
 
 def test_a_restart_reads_the_words_again(library: Library, small: Settings, tmp_path: Path) -> None:
@@ -68,44 +69,48 @@ def test_a_restart_reads_the_words_again(library: Library, small: Settings, tmp_
     again = Library(small)
     try:
         assert any("quagga" in text for text in find(again, "quagga"))
-        assert len(again.store.words()) == again.store.chunks
+        assert len(again.index.words) == again.index.chunks
     finally:
         again.close()
 
 
-@pytest.mark.parametrize("words_read", ["before", "after"])
-def test_a_half_written_revision_is_never_found(library: Library, tmp_path: Path, words_read: str) -> None:
+def test_a_half_written_revision_is_never_found(library: Library, tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", MOON)
     library.add(path)
-    if words_read == "before":
-        library.store.words()
     record = library.ingest.load(str(write(path, "The quagga is new here.")), named_at_start=True)
     assert record
-    revision = record.revision(library.store.splitter)
-    library.store.folder.write_unfinished(record)
-    library.store.hide(revision)
+    library.records.write_loaded(record)
+    revision = library.index.begin(str(path))
     chunk = Document(
         "The quagga is new here.", metadata={"source": str(path), "title": "a.md", "number": 0, "digest": "d"}
     )
-    library.store.add(revision, [chunk], [library.embeddings.embed_query("quagga")])
-    assert find(library, "quagga") == [MOON.strip()]
-    library.store.swap(record, 1)
-    assert find(library, "quagga") == ["The quagga is new here."]
+    vector = np.asarray(library.embeddings.embed_query("quagga"), np.float32)
+    library.index.write(revision, str(path), [chunk], {"d": vector})
+    for dense in (True, False):
+        assert library.find("quagga", dense=dense) == [MOON.strip()]
+    assert library.index.publish(revision, record)
+    for dense in (True, False):
+        assert library.find("quagga", dense=dense) == ["The quagga is new here."]
 
 
-def test_a_search_during_a_takeover_is_made_again(library: Library, tmp_path: Path) -> None:
+def test_a_search_during_a_takeover_is_made_again(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "a.md", MOON)
     library.add(path)
-    seen: list[frozenset[str]] = []
+    asked: list[int] = []
+    real = library.index.vectors.nearest
 
-    def search(hidden: frozenset[str]) -> int:
-        seen.append(hidden)
-        if len(seen) == 1:
-            library.store.remove(str(path))
-        return library.store.chunks
+    def nearest(*args: Any, **given: Any) -> list[str]:
+        asked.append(given["number"])
+        found = real(*args, **given)
+        if len(asked) == 1:
+            library.remove(path)
+        return found
 
-    assert library.store.look(search) == 0
-    assert len(seen) == 2
+    monkeypatch.setattr(library.index.vectors, "nearest", nearest)
+    assert find(library, "moon") == []
+    assert len(asked) == 2 and asked[1] > asked[0]
 
 
 def test_a_scope_limits_both_sides(library: Library, tmp_path: Path) -> None:
@@ -113,7 +118,7 @@ def test_a_scope_limits_both_sides(library: Library, tmp_path: Path) -> None:
     library.add(paths[0])
     library.add(paths[1])
     library.add(write(tmp_path / "c.md", RIVER))
-    retriever = HybridRetriever(store=library.store, k=9)
+    retriever = Retriever(index=library.index, k=9)
 
     def sources(scope: list[str]) -> set[str]:
         return {item.metadata["source"] for item in retriever.invoke("moon", scope=scope)}
@@ -128,7 +133,7 @@ async def test_the_scope_goes_through_ainvoke(library: Library, tmp_path: Path) 
     path = write(tmp_path / "b.md", RIVER)
     library.add(write(tmp_path / "a.md", MOON))
     library.add(path)
-    found = await HybridRetriever(store=library.store).ainvoke("moon", scope=[str(path)])
+    found = await Retriever(index=library.index).ainvoke("moon", scope=[str(path)])
     assert {item.metadata["source"] for item in found} == {str(path)}
 
 
@@ -149,7 +154,7 @@ def test_another_source_that_is_first_in_a_ranking_has_a_place(library: Library,
     library.add(
         write(tmp_path / "b.md", "Zeppelins do not fly there; cheese is what they carry, and nothing else at all.")
     )
-    retriever = HybridRetriever(store=library.store, k=4)
+    retriever = Retriever(index=library.index, k=4)
     found = retriever.invoke("the moon has an agent with a plan, a tool and a memory; and zeppelins, zeppelins?")
     assert len(found) == 4
     assert {item.metadata["source"] for item in found} == {str(tmp_path / name) for name in ("a.md", "b.md")}
@@ -177,11 +182,11 @@ def test_neighbours_are_one_passage_that_stands_so_in_the_text(tmp_path: Path) -
         text = " ".join(f"Sentence {number} says something of the {word}." for number, word in enumerate("abcdefghij"))
         path = write(tmp_path / "a.md", text)
         made.add(path)
-        assert made.store.chunks > 2
-        found = HybridRetriever(store=made.store, k=8).invoke("sentence something")
-        record = made.folder.read(str(path))
+        assert made.index.chunks > 2
+        found = Retriever(index=made.index, k=8).invoke("sentence something")
+        record = made.records.read(str(path))
         assert record and max(len(item.page_content) for item in found) > 200
-        assert len(found) < made.store.chunks
+        assert len(found) < made.index.chunks
         for item in found:
             start = item.metadata["start_index"]
             assert record.documents[0][0][start : start + len(item.page_content)] == item.page_content
@@ -200,11 +205,17 @@ def test_an_engine_that_fails_says_so(library: Library, tmp_path: Path) -> None:
         find(library, "moon")
 
 
-def test_the_settings_choose_the_retriever(library: Library, small: Settings, tmp_path: Path) -> None:
-    assert isinstance(build_retriever(library.store, small), HybridRetriever)
-    dense = build_retriever(library.store, make_settings(tmp_path, retriever="dense"), 7)
-    assert isinstance(dense, VectorStoreRetriever)
-    assert dense.search_kwargs == {"k": 7}
+def test_the_settings_choose_the_retriever(library: Library, tmp_path: Path) -> None:
+    for name in ("hybrid", "dense"):
+        chains = Chains(make_settings(tmp_path, retriever=name, k=7))
+        chains.link(library.index, "openai:scripted", None)
+        assert chains.retriever and (chains.retriever.dense, chains.retriever.k) == (name == "dense", 7)
+
+
+def test_dense_gives_the_nearest_chunks_as_they_are(library: Library, tmp_path: Path) -> None:
+    library.add(write(tmp_path / "a.md", MOON, f"{MOON} again", "The quagga is mentioned by its word alone."))
+    assert [text[:8] for text in library.find("moon", 2)] == ["The moon"] * 2
+    assert len(library.find("moon", 9)) == 3, "what says nearly the same stays"
 
 
 class TestStandard(RetrieversIntegrationTests):
@@ -220,12 +231,12 @@ class TestStandard(RetrieversIntegrationTests):
     @property
     @override
     def retriever_constructor(self) -> type[BaseRetriever]:
-        return HybridRetriever
+        return Retriever
 
     @property
     @override
     def retriever_constructor_params(self) -> dict[str, Any]:
-        return {"store": self.library.store}
+        return {"index": self.library.index}
 
     @property
     @override

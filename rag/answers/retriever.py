@@ -45,7 +45,12 @@ class Retriever(BaseRetriever):
     """The chunks nearest by meaning, as they are: no words, no joining."""
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, scope: Sequence[str] = ()
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        scope: Sequence[str] = (),
+        k: int | None = None,
     ) -> list[Document]:
         """The `k` best passages, best first. `scope`: of these sources only, if any is given."""
         asked = self._corrected(query)
@@ -53,29 +58,34 @@ class Retriever(BaseRetriever):
             vector = question_vector(self.index.embeddings, asked)
         except Exception as error:
             raise engine_error(error, *self.index.engine) from error
-        return self._find(asked, vector, scope)
+        return self._find(asked, vector, scope, k or self.k)
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, scope: Sequence[str] = ()
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        scope: Sequence[str] = (),
+        k: int | None = None,
     ) -> list[Document]:
         asked = await run_in_executor(None, self._corrected, query)
         try:
             vector = await have_vectors(self.index.embeddings, asked)
         except Exception as error:
             raise engine_error(error, *self.index.engine) from error
-        return await run_in_executor(None, self._find, asked, vector, scope)
+        return await run_in_executor(None, self._find, asked, vector, scope, k or self.k)
 
     def _corrected(self, query: str) -> str:
         return query if self.dense else self.index.words.corrected(query)
 
-    def _find(self, asked: str, vector: Vectors, scope: Collection[str]) -> list[Document]:
-        found = self.index.candidates(asked, vector, self.k if self.dense else CANDIDATES, scope)
+    def _find(self, asked: str, vector: Vectors, scope: Collection[str], k: int) -> list[Document]:
+        found = self.index.candidates(asked, vector, k if self.dense else CANDIDATES, scope)
         if self.dense:
-            return [found.chunks[row] for row in found.by_meaning[: self.k]]
+            return [found.chunks[row] for row in found.by_meaning[:k]]
         rankings = (found.by_meaning, found.by_words, found.by_windows)
         best = [found.chunks[row] for row in _fused(*rankings)]
         firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
-        return _with_another_source(_passages(best, self.k), firsts, self.k)
+        return _with_another_source(_passages(best, k), firsts, k)
 
 
 def _fused(*rankings: Sequence[str]) -> list[str]:
