@@ -26,8 +26,10 @@ async def _article(assistant: Any, question: str) -> tuple[float, float]:
     """Seconds to the first token, and tokens a second after it, with the article's retrieval and prompt."""
     from langchain_core.output_parsers import StrOutputParser
 
+    from rag.answers.retriever import Retriever
+
     model, _ = assistant.models.chat
-    dense = assistant._store.vector_store().as_retriever()
+    dense = Retriever(index=assistant.service.index, dense=True)
     began = time.monotonic()
     found = await dense.ainvoke(question)
     context = "\n\n".join(document.page_content for document in found)

@@ -17,7 +17,7 @@ from langchain_core.messages import BaseMessage
 
 from bench.relevance import BUNDLED, DATA, library
 from rag.answers.followup import combine, depends
-from rag.answers.retriever import HybridRetriever
+from rag.answers.retriever import Retriever
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, load_questions, rank_of
 from rag.models.embedded import MiniLMEmbeddings
@@ -54,7 +54,7 @@ def rewritten_by_hand() -> list[str]:
     return [json.loads(line)["rewritten"] for line in lines]
 
 
-def hits(retriever: HybridRetriever, questions: Sequence[Question], texts: Sequence[str]) -> list[bool]:
+def hits(retriever: Retriever, questions: Sequence[Question], texts: Sequence[str]) -> list[bool]:
     """For each question, whether its passage is among the first 4 for the text."""
     found = [[item.page_content for item in retriever.invoke(text)] for text in texts]
     return [bool(rank_of(item.gold, passages)) for item, passages in zip(questions, found, strict=True)]
@@ -64,8 +64,8 @@ def main() -> None:
     """Print the figures."""
     questions = load_questions(DATA / "followups.jsonl")
     with tempfile.TemporaryDirectory() as folder:
-        with library(BUNDLED, MiniLMEmbeddings(load_settings().cache_dir), Path(folder)) as store:
-            retriever = HybridRetriever(store=store, k=4)
+        with library(BUNDLED, MiniLMEmbeddings(load_settings().cache_dir), Path(folder)) as index:
+            retriever = Retriever(index=index, k=4)
             texts = {
                 name: [way(item.question, messages_of(item.history)) for item in questions]
                 for name, way in WAYS.items()

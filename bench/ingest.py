@@ -33,19 +33,21 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
         assistant.start(chat=False, sources=True)
         try:
             asyncio.run(assistant.retriever(4))
-            library, store = assistant.library, assistant._store
-            assert library is not None and store is not None
-            assistant._prepare_refusal()  # the start's own embedding is over then
+            library, index = assistant.library, assistant.service.index
+            assert library is not None and index is not None
+            assistant.chains.prepare()  # the start's own embedding is over then
             names = [f"{url}/{number}" for number in range(pages)]
-            before, chunks_before = resident("VmRSS"), store.chunks
+            before, chunks_before = resident("VmRSS"), index.chunks
             began = time.monotonic()
             library.add(names, private=True)
             _wait(library)
             first = time.monotonic() - began
-            chunks = store.chunks - chunks_before
+            chunks = index.chunks - chunks_before
             peak = resident("VmHWM")
-            texts = [embedded_text(chunk) for name in names[:sample] for chunk in store.rows_of(name).current]
-            bare = _rate(store.embeddings, texts)
+            sources = [item for item in index.sources if item.source in names[:sample]]
+            stored = [chunk for item in sources for chunk in index.records.revisions.chunks_of(item.revision)]
+            texts = [embedded_text(chunk) for chunk in stored]
+            bare = _rate(index.embeddings, texts)
             began = time.monotonic()
             library.add(names, private=True)
             _wait(library)

@@ -24,11 +24,11 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from bench.parts import open_library
 from rag.answers.relevance import WEIGHTS_FILE, Judge, Signals, load_weights
-from rag.answers.retriever import HybridRetriever
+from rag.answers.retriever import Retriever
 from rag.doors.evaluate import Question, folded, load_questions
-from rag.library.ingest import Ingest
-from rag.library.store import DataFolder, Store
+from rag.library.index import SearchIndex
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 
@@ -70,22 +70,14 @@ def questions(about: Sequence[Path]) -> list[Question]:
 
 
 @contextmanager
-def library(paths: Sequence[Path], embeddings: Embeddings, folder: Path) -> Iterator[Store]:
+def library(paths: Sequence[Path], embeddings: Embeddings, folder: Path) -> Iterator[SearchIndex]:
     """A library of these files."""
-    settings = load_settings(data_dir=folder, ollama_host="127.0.0.1:9")
-    data = DataFolder(folder)
-    data.acquire()
-    store = Store(data, embeddings, ("bench", ""), (settings.chunk_size, settings.chunk_overlap))
-    ingest = Ingest(store, embeddings, settings)
-    try:
+    with open_library(folder, embeddings) as ingest:
         for path in paths:
             record = ingest.load(str(path), named_at_start=True)
             assert record
-            ingest.index(record, lambda *_: None)
-        yield store
-    finally:
-        store.close()
-        data.release()
+            ingest.run(record, lambda *_: None)
+        yield ingest.index
 
 
 def cases(embeddings: Embeddings) -> Iterator[Case]:
@@ -93,11 +85,11 @@ def cases(embeddings: Embeddings) -> Iterator[Case]:
     judge = Judge(embeddings, ("bench", ""))
     with tempfile.TemporaryDirectory() as folder:
         for name, paths in (("bundled", BUNDLED), ("guide", (GUIDE,))):
-            with library(paths, embeddings, Path(folder) / name) as store:
-                retriever = HybridRetriever(store=store, k=4)
+            with library(paths, embeddings, Path(folder) / name) as index:
+                retriever = Retriever(index=index, k=4)
                 for question in questions(paths):
                     passages: list[Document] = retriever.invoke(question.question)
-                    yield Case(name, question, judge.signals(question.question, passages, store.words()))
+                    yield Case(name, question, judge.signals(question.question, passages, index.words))
 
 
 def fit(found: Sequence[Case]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -59,42 +60,43 @@ class TopicVectors(Embeddings):
 
 def searched(chunks: int) -> dict[str, Any]:
     """Fill a store, then ask."""
-    from rag.answers.retriever import build_retriever
-    from rag.library.store import DataFolder, Record, Store
-    from rag.settings import load_settings
+    from bench.parts import open_library
+    from rag.answers.retriever import Retriever
+    from rag.library.records import Record
 
     rng = np.random.default_rng(1)
     vectors = TopicVectors(2)
     vocabulary = max(5000, chunks)
     before = resident("VmRSS")
-    with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder:
-        data = DataFolder(Path(folder))
-        data.acquire()
-        store = Store(data, vectors, ("bench:topics", "here"), (1000, 200))
-        began = time.monotonic()
-        for start in range(0, chunks, SOURCE_CHUNKS):
-            count = min(SOURCE_CHUNKS, chunks - start)
-            source = f"https://example.com/{start}"
-            drawn = words_of(rng, count * WORDS, vocabulary)
-            texts = [" ".join(drawn[at * WORDS : (at + 1) * WORDS]) for at in range(count)]
-            record = Record(source, source, [("\n".join(texts), {"source": source, "title": source})])
-            revision = record.revision(store.splitter)
-            documents = [
-                Document(
-                    text,
-                    metadata={"source": source, "title": source, "number": number, "start_index": number * 1000}
-                    | {"digest": f"{start}-{number}", "last": number == count - 1},
-                )
-                for number, text in enumerate(texts)
-            ]
-            store.hide(revision)
-            store.add(revision, documents, vectors.drawn(count).tolist())
-            data.write_unfinished(record)
-            store.swap(record, count)
+    with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder, ExitStack() as stack:
+        with open_library(Path(folder), vectors) as ingest:
+            index = ingest.index
+            began = time.monotonic()
+            for start in range(0, chunks, SOURCE_CHUNKS):
+                count = min(SOURCE_CHUNKS, chunks - start)
+                source = f"https://example.com/{start}"
+                drawn = words_of(rng, count * WORDS, vocabulary)
+                texts = [" ".join(drawn[at * WORDS : (at + 1) * WORDS]) for at in range(count)]
+                record = Record(source, source, [("\n".join(texts), {"source": source, "title": source})])
+                documents = [
+                    Document(
+                        text,
+                        metadata={"source": source, "title": source, "number": number, "start_index": number * 1000}
+                        | {"digest": f"{start}-{number}"},
+                    )
+                    for number, text in enumerate(texts)
+                ]
+                index.records.write_loaded(record)
+                revision = index.begin(source)
+                by_digest = {f"{start}-{number}": vector for number, vector in enumerate(vectors.drawn(count))}
+                index.write(revision, source, documents, by_digest)
+                index.publish(revision, record)
+                index.end(revision)
         filled = time.monotonic() - began
         began = time.monotonic()
-        retriever = build_retriever(store, load_settings(data_dir=Path(folder)), 4)
+        index = stack.enter_context(open_library(Path(folder), vectors)).index
         opened = time.monotonic() - began
+        retriever = Retriever(index=index, k=4)
         after = resident("VmRSS")
         # a question has a few common words and a few rare ones
         asked = [" ".join(["what", "is", *words_of(rng, 8, vocabulary)]) for _ in range(QUESTIONS + 5)]
@@ -105,15 +107,13 @@ def searched(chunks: int) -> dict[str, Any]:
             times.append(time.monotonic() - began)
             assert found
         times = sorted(times[5:])
-        store.close()
-        data.release()
     kilobytes = None if before is None or after is None else (after - before) * 1024 / chunks
     return {
         "chunks": chunks,
         "median_ms": 1000 * median(times),
         "p95_ms": 1000 * times[int(len(times) * 0.95)],
         "fill_seconds": filled,
-        "words_seconds": opened,
+        "open_seconds": opened,
         "kilobytes_per_chunk": kilobytes,
     }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from rag.answers.retriever import Retriever
@@ -15,6 +17,7 @@ from rag.library.queue import Queue
 from rag.library.records import Records
 from rag.library.revisions import Made
 from rag.library.uploads import Uploads
+from rag.library.words import Row, WordIndex, Words
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings
 
@@ -90,6 +93,29 @@ class Library:
         self.home.close(self.number(), self.name)
         self.database.close()
         self.folder.release()
+
+
+class Lexical:
+    """An index of words in a temporary folder; a source is one revision at a time, named after it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="rag-words-")
+        self.path = Path(self._folder.name) / "words"
+        self.index = WordIndex(self.path, "library")
+
+    def fill(self, rows: Iterable[tuple[str, str, str]], gone: Iterable[str] = ()) -> None:
+        """Rows are (chunk id, source, text)."""
+        self.index.apply(self.index.number + 1, gone, (Row(row, source, source, text) for row, source, text in rows))
+
+    def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
+        self.fill(((row, source, text) for row, text in rows), [source])
+
+    def remove(self, source: str) -> None:
+        self.fill((), [source])
+
+    @property
+    def words(self) -> Words:
+        return self.index.words
 
 
 def on_disk(settings: Settings, state: str) -> set[str]:

@@ -96,7 +96,7 @@ def test_predict_gives_sources_and_timings_when_asked(served: Served) -> None:
         assert data["model"] == "ollama:llama3"
         assert data["sources"][0]["title"] == "Notes"
         source = data["sources"][0]
-        text = served.assistant.folder.read(source["source"]).documents[0][0]  # type: ignore[union-attr]
+        text = served.assistant.service.records.read(source["source"]).documents[0][0]  # type: ignore[union-attr]
         assert text[source["start"] : source["start"] + len(source["text"])] == source["text"]
         assert data["timings"]["tokens"] == len(ANSWER)
 

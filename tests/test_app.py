@@ -19,7 +19,7 @@ import pytest
 
 from app import main
 from rag.doors.process import MAX_FILES
-from rag.library.store import DataFolder, check_index
+from rag.library.chroma import FOLDER, check_folder
 from tests.conftest import ROOT, AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 
@@ -154,7 +154,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, start_app: AppStart
         assert httpx.get(f"{first.url}predict?query=What%20is%20ReAct", timeout=60).status_code == 200
     assert first.health()["chunks"] == chunks
     assert start_app.stop(first) == 0
-    assert check_index(DataFolder(tmp_path / "data")) == ""
+    assert check_folder(tmp_path / "data" / FOLDER) == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -25,7 +25,8 @@ import pytest
 
 from rag.errors import SourceError
 from rag.sources import network
-from rag.sources.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed, normalised
+from rag.sources.address import normalised
+from rag.sources.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed
 from rag.sources.network import is_public, tls_context
 
 PUBLIC = "1.2.3.4"  # stands for a public server; connections to it end at a stand-in on loopback

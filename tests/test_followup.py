@@ -15,7 +15,7 @@ from typing_extensions import override
 from bench.followup import after_all, after_the_last, bare, hits, rewritten_by_hand
 from bench.relevance import BUNDLED, DATA, library
 from rag.answers.followup import LONGEST, build_rewriter, cleaned, combine, depends, standalone
-from rag.answers.retriever import HybridRetriever
+from rag.answers.retriever import Retriever
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import load_questions
 from rag.models.embedded import MiniLMEmbeddings
@@ -129,13 +129,13 @@ def test_a_name_in_the_answer_is_searched_for() -> None:
 
 
 @pytest.fixture(scope="module")
-def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridRetriever]:
+def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     folder: Path = tmp_path_factory.mktemp("library")
-    with library(BUNDLED, MiniLMEmbeddings(load_settings().cache_dir), folder) as store:
-        yield HybridRetriever(store=store, k=4)
+    with library(BUNDLED, MiniLMEmbeddings(load_settings().cache_dir), folder) as index:
+        yield Retriever(index=index, k=4)
 
 
-def test_combined_follow_ups_find_their_passages(retriever: HybridRetriever) -> None:
+def test_combined_follow_ups_find_their_passages(retriever: Retriever) -> None:
     questions = load_questions(CONVERSATIONS)
     by_hand = rewritten_by_hand()
     assert len(by_hand) == len(questions)

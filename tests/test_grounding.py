@@ -16,7 +16,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.errors import EngineError
-from rag.grounding.ground import ground, text_fragment
+from rag.grounding.fragment import text_fragment
+from rag.grounding.ground import ground
 from rag.grounding.tokenizer import tokenize
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings

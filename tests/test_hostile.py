@@ -17,6 +17,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -31,10 +32,11 @@ import httpx
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
-from rag.library.store import DataFolder
 
 import rag.sources.loader
 from rag.errors import SourceError
+from rag.library.database import open_database
+from rag.library.uploads import Uploads, is_upload
 from rag.settings import Settings
 from rag.sources.body import NO_ROOM
 from rag.sources.fetch import Limits
@@ -343,17 +345,18 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_name_never_leaves_the_folder(name: str, tmp_path: Path) -> None:
-    folder = DataFolder(tmp_path / "data")
-    folder.acquire()
+    database = open_database(tmp_path, None)
+    uploads = Uploads(database, tmp_path)
     (tmp_path / "given").write_bytes(b"text")
     before = set(tmp_path.rglob("*"))
-    kept = Path(folder.keep_file(tmp_path / "given", name))
-    folder.release()
-    home = (tmp_path / "data" / "files").resolve()
-    assert kept.resolve().parent.parent == home and kept.read_bytes() == b"text"
-    made = set(tmp_path.rglob("*")) - before
-    assert all(path == home or home in path.parents for path in made)
-    assert folder.keeps(str(kept))
+    source = uploads.keep(tmp_path / "given", name)
+    assert is_upload(source) and set(tmp_path.rglob("*")) == before
+    with uploads.as_path(source) as path:
+        home = path.parent
+        assert home.name.startswith("rag-upload-") and home.parent == Path(tempfile.gettempdir())
+        assert path.resolve().parent == home.resolve() and path.read_bytes() == b"text"
+    assert not home.exists()
+    database.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such links without rights")

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
-from rag.library.store import PAGE, Record
 
 from bench.ingest import measure
+from rag.answers.retriever import Retriever
 from rag.assistant import Assistant
+from rag.library.chroma import PAGE
 from rag.library.ingest import BATCH
+from rag.library.records import Record
 from rag.library.splitter import split_documents
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 
@@ -64,19 +66,23 @@ def chunks(assistant: Assistant) -> dict[str, int]:
 @pytest.mark.soak
 @pytest.mark.parametrize("parts", [SHORT, LONG])
 def test_a_file_of_very_many_chunks(assistant: Assistant, tmp_path: Path, parts: int) -> None:
-    library, embeddings = assistant.library, assistant._embeddings
-    assert library and isinstance(embeddings, Noticing) and parts > PAGE
+    library, index = assistant.library, assistant.service.index
+    assert library and index
+    embeddings = index.embeddings
+    assert isinstance(embeddings, Noticing) and parts > PAGE
     library.add([write(tmp_path / "small.md", 3)], private=True)
     began = time.monotonic()
     library.add([write(tmp_path / "large.md", parts)], private=True)
     wait_until(lambda: not library.busy, 300, lambda: str(assistant.status()))
     took = time.monotonic() - began
     assert chunks(assistant) == {"small.md": 3, "large.md": parts}, library.entries()
-    assert assistant._store and assistant._store._collection.count() == parts + 3
+    assert index.records.revisions.count(index.id) == parts + 3
     assert len(embeddings.embedded) == parts + 3 and embeddings.most <= BATCH
-    rows = assistant._store.rows_of(str(tmp_path / "large.md")).current
+    large = index.source(str(tmp_path / "large.md"))
+    assert large
+    rows = index.records.revisions.chunks_of(large.revision)
     assert [row.page_content[-7:-1] for row in rows] == [f"{number:06}" for number in range(parts)]
-    assert not assistant.failed
+    assert not assistant.service.failed
 
     embeddings.limit, texts = len(embeddings.embedded) + parts // 2, len(embeddings.embedded)
     library.add([write(tmp_path / "large.md", parts, "second"), write(tmp_path / "other.md", parts)], private=True)
@@ -89,7 +95,7 @@ def test_a_file_of_very_many_chunks(assistant: Assistant, tmp_path: Path, parts:
     print(f"\n{parts} chunks in {took:.0f} s; cancelled after {more} more, which took {stopped:.2f} s")
     assert stopped <= CANCEL_SECONDS
     assert chunks(assistant) == {"small.md": 3, "large.md": parts}
-    found = assistant._store.vector_store().similarity_search("moon", 50)
+    found = Retriever(index=index, k=50, dense=True).invoke("moon")
     assert len(found) == 50 and not any("second edition" in item.page_content for item in found)
 
 

@@ -292,8 +292,8 @@ def embedding_again(server: OllamaServer) -> Iterator[Gate]:
 def test_leaving_stops_what_is_embedded_beside_the_question(tmp_path: Path) -> None:
     made = serve(tmp_path, refuse=True)
     try:
-        assert made.assistant._store
-        made.assistant._prepare_refusal()
+        assert made.assistant.service.index
+        made.assistant.chains.prepare()
         forget_vectors()
         before = len(made.server.requests)
         with embedding_again(made.server) as gate:

@@ -5,41 +5,17 @@ from __future__ import annotations
 import math
 import random
 import shutil
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from rag.errors import StoreError
-from rag.library.words import Row, WordIndex, Words
+from rag.library.words import Row, WordIndex
 from rag.text.language import stem, surfaces
+from tests.stores import Lexical
 
 K1, B = 1.2, 0.75  # BM25's usual constants
-
-
-class Lexical:
-    """An index of words in a temporary folder; a source is one revision at a time, named after it."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="rag-words-")
-        self.path = Path(self._folder.name) / "words"
-        self.index = WordIndex(self.path, "library")
-
-    def fill(self, rows: Iterable[tuple[str, str, str]], gone: Iterable[str] = ()) -> None:
-        """Rows are (chunk id, source, text)."""
-        self.index.apply(self.index.number + 1, gone, (Row(row, source, source, text) for row, source, text in rows))
-
-    def replace(self, source: str, rows: Iterable[tuple[str, str]]) -> None:
-        self.fill(((row, source, text) for row, text in rows), [source])
-
-    def remove(self, source: str) -> None:
-        self.fill((), [source])
-
-    @property
-    def words(self) -> Words:
-        return self.index.words
 
 
 def index_of(**sources: list[str]) -> Lexical:

@@ -220,8 +220,8 @@ def test_the_embedded_chat_model_is_guarded_and_comes_back(tmp_path: Path) -> No
         update = asyncio.run(ask(assistant))
         assert update.phase == "done"
         assert update.text
-        vectors = assistant._embeddings
-        assert vectors is not None
+        assert assistant.service.index
+        vectors = assistant.service.index.embeddings
         near, far, same = vectors.embed_documents(["splitting a big task", "I like cheese", "splitting a big task"])
         asked = vectors.embed_query("How is a large problem divided?")
         assert sum(a * b for a, b in zip(near, asked, strict=True)) > sum(

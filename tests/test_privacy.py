@@ -156,6 +156,6 @@ def test_the_libraries_that_report_home_are_told_not_to(settings: Settings) -> N
     assert os.environ.pop("ORT_DISABLE_TELEMETRY", "") in ("", "1")
     MiniLMEmbeddings(settings.cache_dir)
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
-    from rag.library.store import chroma_settings
+    from rag.library.chroma import chroma_settings
 
     assert chroma_settings().anonymized_telemetry is False

@@ -35,7 +35,9 @@ def serve(folder: Path, sources: tuple[str, ...]) -> Served:
     assistant = Assistant(make_settings(folder, sources=sources, refuse=True, **given))
     assistant.start()
     blocks = page.serve(assistant)
-    wait_until(lambda: assistant._ingested and assistant._chain is not None, 90, lambda: str(assistant.status()))
+    wait_until(
+        lambda: assistant.service.ingested and assistant.chains.own is not None, 90, lambda: str(assistant.status())
+    )
     return Served(str(blocks.local_url), server, assistant, blocks)
 
 

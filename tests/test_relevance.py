@@ -10,20 +10,22 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from rag.library.store import IndexedSource, Store
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
 from rag.answers.intent import asks_about_library
 from rag.answers.refusal import beginnings, nothing_found_message
 from rag.answers.relevance import Judge, Verdict
-from rag.answers.retriever import HybridRetriever
+from rag.answers.retriever import Retriever
 from rag.answers.scale import measure
 from rag.errors import EngineError
-from rag.library.words import LexicalIndex, Words
+from rag.library.index import SearchIndex
+from rag.library.revisions import IndexedSource
+from rag.library.words import Words
 from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import load_settings
 from rag.sources.loader import GUIDE_PATH
 from tests.conftest import PaperEmbeddings
+from tests.stores import Lexical
 
 ENGINE = ("openai:paper", "nowhere")
 
@@ -68,7 +70,7 @@ def found(embeddings: Remembering) -> list[Case]:
 
 
 @pytest.fixture
-def store(embeddings: Remembering, tmp_path: Path) -> Iterator[Store]:
+def store(embeddings: Remembering, tmp_path: Path) -> Iterator[SearchIndex]:
     with library(BUNDLED[:1], embeddings, tmp_path / "data") as made:
         yield made
 
@@ -110,8 +112,8 @@ def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remember
     scale, other = measure(embeddings), measure(squeezed)
     assert scale.unrelated < 0.2 and other.unrelated > 0.7
     judge, judge_squeezed = Judge(embeddings, ENGINE), Judge(squeezed, ENGINE)
-    with library(BUNDLED[:1], squeezed, tmp_path / "data") as store:
-        retriever, words = HybridRetriever(store=store), store.words()
+    with library(BUNDLED[:1], squeezed, tmp_path / "data") as index:
+        retriever, words = Retriever(index=index), index.words
         for question in ("What is task decomposition?", "How tall is Kilimanjaro?", "Who founded OpenAI?"):
             passages = retriever.invoke(question)
             one, two = (decide(each, question, passages, words) for each in (judge, judge_squeezed))
@@ -129,9 +131,11 @@ def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remember
         ("Wie hoch ist der Eiffelturm?", False),
     ],
 )
-def test_single_words_and_other_languages(store: Store, embeddings: Remembering, question: str, answers: bool) -> None:
-    passages = HybridRetriever(store=store).invoke(question)
-    verdict = decide(Judge(embeddings, ENGINE), question, passages, store.words())
+def test_single_words_and_other_languages(
+    store: SearchIndex, embeddings: Remembering, question: str, answers: bool
+) -> None:
+    passages = Retriever(index=store).invoke(question)
+    verdict = decide(Judge(embeddings, ENGINE), question, passages, store.words)
     assert verdict.answers is answers, verdict
     assert verdict.answers == (verdict.score >= 0)
     assert "nearest sentence" in verdict.reason
@@ -139,14 +143,14 @@ def test_single_words_and_other_languages(store: Store, embeddings: Remembering,
 
 def test_a_long_passage_without_sentences_is_looked_at(embeddings: Remembering) -> None:
     passages = [Document("agent memory plan " * 200)]
-    words = LexicalIndex()
+    words = Lexical()
     words.replace("a", [("1", passages[0].page_content)])
-    assert decide(Judge(embeddings, ENGINE), "agent memory plan", passages, words).answers
+    assert decide(Judge(embeddings, ENGINE), "agent memory plan", passages, words.words).answers
 
 
 @pytest.mark.parametrize("passages", [[], [Document("")], [Document(" \n ")]])
 def test_where_nothing_is_found_nothing_answers(passages: list[Document]) -> None:
-    verdict = decide(Judge(PaperEmbeddings(), ENGINE), "What is a plan?", passages, LexicalIndex())
+    verdict = decide(Judge(PaperEmbeddings(), ENGINE), "What is a plan?", passages, Lexical().words)
     assert (verdict.answers, verdict.score, verdict.reason) == (False, -math.inf, "nothing was found")
 
 
@@ -170,7 +174,7 @@ def test_where_nothing_is_found_nothing_answers(passages: list[Document]) -> Non
 )
 def test_questions_about_the_library_itself(question: str) -> None:
     assert asks_about_library(question)
-    verdict = decide(Judge(PaperEmbeddings(), ENGINE), question, [], LexicalIndex())
+    verdict = decide(Judge(PaperEmbeddings(), ENGINE), question, [], Lexical().words)
     assert (verdict.answers, verdict.kind) == (True, "library")
 
 
@@ -192,13 +196,13 @@ def test_other_questions_are_not_about_the_library(question: str) -> None:
 
 @pytest.mark.parametrize("text", ["hi", "Hello!", "Hi there", "thanks", "Thank you very much!", "ok, thanks", "bye"])
 def test_greetings_ask_nothing(text: str) -> None:
-    verdict = decide(Judge(PaperEmbeddings(), ENGINE), text, [], LexicalIndex())
+    verdict = decide(Judge(PaperEmbeddings(), ENGINE), text, [], Lexical().words)
     assert (verdict.answers, verdict.kind) == (True, "greeting")
 
 
 @pytest.mark.parametrize("text", ["hippo", "Hi-fi amplifiers", "thanksgiving date", "help desk hours", "great auk"])
 def test_what_begins_like_a_greeting_is_none(text: str) -> None:
-    assert decide(Judge(PaperEmbeddings(), ENGINE), text, [], LexicalIndex()).kind == "passages"
+    assert decide(Judge(PaperEmbeddings(), ENGINE), text, [], Lexical().words).kind == "passages"
 
 
 def test_the_scale_is_measured_once_and_kept(tmp_path: Path) -> None:
@@ -232,10 +236,10 @@ def test_an_engine_that_fails_says_so_and_is_asked_again() -> None:
     judge.prepare()
 
 
-def test_what_sources_begin_with(store: Store) -> None:
-    (start,), coverage = beginnings(store.folder, store.sources, 3)
+def test_what_sources_begin_with(store: SearchIndex) -> None:
+    (start,), coverage = beginnings(store.records, store.sources, 3)
     assert coverage == "from the beginning of 1 source"
-    text = store.folder.read(str(GUIDE_PATH)).documents[0][0]  # type: ignore[union-attr]
+    text = store.records.read(str(GUIDE_PATH)).documents[0][0]  # type: ignore[union-attr]
     at = start.metadata["start_index"]
     assert text[at : at + len(start.page_content)] == start.page_content
     assert "LLM agent" in start.page_content and len(start.page_content) <= 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 from websockets.sync.client import connect
 
 from rag.errors import QuestionError
+from rag.library.uploads import name_of
 from tests.conftest import ROOT
 from tests.ollama_server import ModelSpec
 from tests.serving import Served, frames, serve
@@ -145,18 +147,17 @@ def test_files_of_the_library_are_opened_and_no_others(served: Served, tmp_path:
 
 
 def test_a_file_that_was_given_is_kept_and_leaves_with_its_source(served: Served, tmp_path: Path) -> None:
-    folder, library = served.assistant.folder, served.assistant.library
-    assert library
+    uploads, records = served.assistant.service.uploads, served.assistant.service.records
     given = tmp_path / "given.md"
     given.write_text("# Given\n\nA file.", encoding="utf-8")
-    kept = folder.keep_file(given, "../../etc/given.md")
-    assert Path(kept).parent.parent == folder.path / "files"
-    assert Path(kept).read_text(encoding="utf-8") == given.read_text(encoding="utf-8")
-    assert folder.keep_file(given, "../../etc/given.md") == kept
-    assert len(os.fsencode(Path(folder.keep_file(given, f"{'ä' * 300}.md")).name)) <= 200
+    kept = uploads.keep(given, "../../etc/given.md")
+    assert re.fullmatch(r"upload:[0-9a-f]{16}/_.._etc_given\.md", kept)
+    assert b"".join(uploads.parts(kept)) == given.read_bytes()
+    assert uploads.keep(given, "../../etc/given.md") == kept
+    assert len(os.fsencode(name_of(uploads.keep(given, f"{'ä' * 300}.md")))) <= 200
     given.write_text("# Given\n\nAnother.", encoding="utf-8")
-    assert folder.keep_file(given, "given.md") != kept
-    folder.remove(kept)
-    assert not Path(kept).exists()
-    folder.remove(str(given))
-    assert given.exists(), "only copies are the folder's own"
+    assert uploads.keep(given, "given.md") != kept
+    records.remove([kept])
+    assert not uploads.has(kept)
+    records.remove([str(given)])
+    assert given.exists(), "only copies are the library's own"

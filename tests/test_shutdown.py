@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rag.library.store import DataFolder, check_index
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from rag.library.chroma import FOLDER, check_folder
 from tests.commands import run
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
@@ -96,6 +96,6 @@ def test_a_signal_with_twenty_streams_open_ends_it_within_five_seconds(
     print(f"\nended after {took:.1f} s")
     assert took <= END_SECONDS
     assert "Traceback" not in "".join(app.output), "".join(app.output)[-3000:]
-    assert check_index(DataFolder(tmp_path / "data")) == ""
+    assert check_folder(tmp_path / "data" / FOLDER) == ""
     told = run(tmp_path, "sources", "--json")
     assert [entry["state"] for entry in json.loads(told.stdout)] == ["ready"], told.stderr

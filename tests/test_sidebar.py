@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from rag.library.work import Entry
+from rag.library.library import Entry
 from rag.page.library import show_rows
 from tests.browser import browser
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until

@@ -1,0 +1,36 @@
+"""A library without its app: the parts that are measured, on a folder of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from langchain_core.embeddings import Embeddings
+
+from rag.library.chroma import ChromaHome
+from rag.library.database import open_database
+from rag.library.index import SearchIndex
+from rag.library.ingest import Ingest
+from rag.library.records import Records
+from rag.library.revisions import Made
+from rag.library.uploads import Uploads
+from rag.settings import load_settings
+
+
+@contextmanager
+def open_library(folder: Path, embeddings: Embeddings) -> Iterator[Ingest]:
+    """The way into one index of a new library, and the index as its `index`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = load_settings(data_dir=folder, ollama_host="127.0.0.1:9")
+    database = open_database(folder, None)
+    records, home, library = Records(database), ChromaHome(settings), str(database.setting("library"))
+    home.look(0, library)
+    home.open()
+    made = Made("bench:", settings.chunk_size, settings.chunk_overlap)
+    try:
+        index = SearchIndex(records, home, made, "", embeddings, "here")
+        yield Ingest(index, Uploads(database, folder), settings)
+    finally:
+        home.close(0, library)
+        database.close()
