@@ -169,7 +169,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                 )
             sidebar = Sidebar(assistant, may_change)
         keep_conversations(chat, settings)
-        keep_feedback(chatbot, settings)
+        keep_feedback(chatbot, assistant)
         connect_save(save, chat)
         connect_stop(chat)
         add_api(assistant)

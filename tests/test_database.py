@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from rag.errors import StoreError, StoreUnreachable
 from rag.library import database as schema
 from rag.library.database import Database, open_database
+from rag.library.feedback import Thumb, keep_thumb, thumbs
 from rag.library.queue import Job, Queue
 from rag.settings import load_settings
 from tests.conftest import make_settings
@@ -46,6 +47,28 @@ def test_a_newer_schema_is_refused_and_says_so(database: Database, url: str) -> 
         connection.execute(update(schema.versions).values(version=schema.VERSION + 1))
     with pytest.raises(StoreError, match=rf"is of schema version {schema.VERSION + 1}.*Update the app"):
         Database(url).open()
+
+
+def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None:
+    """Version 1 had no table for feedback."""
+    old = Database(url)
+    old.open()
+    old.remember("name", 5)
+    with old.write() as connection:
+        schema.feedback.drop(connection)
+        connection.execute(update(schema.versions).values(version=1))
+    old.close()
+    for _ in range(2):
+        database = Database(url)
+        database.open()
+        keep_thumb(database, Thumb("Why?", "Because.", True))
+        assert {(thumb.question, thumb.answer, thumb.liked) for thumb in thumbs(database)} == {
+            ("Why?", "Because.", True)
+        }
+        with database.read() as connection:
+            assert connection.execute(select(schema.versions.c.version)).scalars().all() == [schema.VERSION]
+        assert database.setting("name") == 5
+        database.close()
 
 
 def test_what_is_remembered_is_there_again(database: Database, url: str) -> None:

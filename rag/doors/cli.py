@@ -10,7 +10,9 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -23,7 +25,8 @@ from rag.assistant import Assistant
 from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
 from rag.library.backup import Backup, write_backup
 from rag.library.chroma import FOLDER, check_folder, connect
-from rag.library.database import FILE, open_database
+from rag.library.database import FILE, Database, open_database
+from rag.library.feedback import thumbs
 from rag.library.folder import DataFolder
 from rag.library.library import Library, counted, find_named, told_size
 from rag.library.uploads import LEAST_FREE_DISK
@@ -276,17 +279,35 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
 
 def backup(settings: Settings, target: Path) -> int:
     """Write the library to a file, whether the app runs or not."""
-    path = settings.data_dir / FILE
-    if not settings.database_url and not path.exists():
-        raise StoreError(f"There is no library in {settings.data_dir}. Name its folder with --data-dir.")
-    database = open_database(settings.data_dir, settings.database_url)
-    try:
+    with _database(settings) as database:
         count = write_backup(database, target)
-    finally:
-        database.close()
     size = target.stat().st_size
     print(f"{count} sources are in {target} ({size / 1e6:.1f} MB). Bring them back: python -m rag restore {target}")
     return 0
+
+
+def show_feedback(settings: Settings) -> int:
+    """Print the thumbs under answers, whether the app runs or not."""
+    with _database(settings) as database:
+        for thumb in thumbs(database):
+            print(json.dumps(asdict(thumb), ensure_ascii=False))
+    return 0
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    """The database of a library that is there already; an app may have it open.
+
+    Raises:
+        StoreError: there is none, or it cannot be opened.
+    """
+    if not settings.database_url and not (settings.data_dir / FILE).exists():
+        raise StoreError(f"There is no library in {settings.data_dir}. Name its folder with --data-dir.")
+    database = open_database(settings.data_dir, settings.database_url)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def reindex(handle: Handle, settings: Settings, agreed: bool) -> int:

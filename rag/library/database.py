@@ -48,7 +48,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 
 from rag.errors import StoreError, StoreUnreachable, store_error
 
-VERSION = 1
+VERSION = 2
 """Of the schema that this code reads and writes."""
 FILE = "library.sqlite"
 BUSY_SECONDS = 30
@@ -156,7 +156,17 @@ work = Table(
     Column("taken_until", Float, nullable=False),
 )
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {}
+feedback = Table(
+    "feedback",
+    schema,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),  # seconds since 1970
+    Column("liked", Boolean),  # empty: the thumb was taken back
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+)
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: lambda connection: feedback.create(connection)}
 """What brings a schema of version N to N + 1."""
 
 

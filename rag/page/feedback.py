@@ -1,28 +1,32 @@
-"""Thumbs under an answer, kept in a CSV file."""
+"""Thumbs under an answer go into the database; `python -m rag feedback` prints them."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import Any
 
 import gradio as gr
-from gradio.flagging import ChatCSVLogger
 
-from rag.settings import Settings
+from rag.assistant import Assistant
+from rag.errors import RagError
+from rag.library.feedback import Thumb, keep_thumb
+from rag.page.conversation import as_messages
 
-BESIDE_THE_APP = Path(__file__).resolve().parents[2] / ".gradio"
 
+def keep_feedback(chatbot: gr.Chatbot, assistant: Assistant) -> None:
+    """Keep each thumb under an answer, with the answer and its question.
 
-def keep_feedback(chatbot: gr.Chatbot, settings: Settings) -> None:
-    """Write each thumb under an answer to `log.csv` in the feedback folder.
-
-    `gr.ChatInterface(flagging_mode=...)` would do that with a listener that is part of the public API.
+    `gr.ChatInterface(flagging_mode=...)` would write them to a file, with a listener that is part of the public API.
     """
-    logger = ChatCSVLogger()  # type: ignore[no-untyped-call]
-    logger.setup(str(feedback_folder(settings)))
-    chatbot.like(logger.flag, chatbot, None, api_visibility="private")
 
+    def keep(data: gr.LikeData, history: list[Any]) -> None:
+        place = int(data.index[0] if isinstance(data.index, (list, tuple)) else data.index)
+        said = as_messages(history[: place + 1])
+        question = next((turn.text for turn in reversed(said[:-1]) if turn.type == "human"), "")
+        answer = said[-1].text if said else ""
+        liked = data.liked if isinstance(data.liked, bool) else {"Like": True, "Dislike": False}.get(str(data.liked))
+        try:
+            keep_thumb(assistant.service.database, Thumb(question, answer, liked))
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
-def feedback_folder(settings: Settings) -> Path:
-    """The folder beside the app; in the data folder where that one is read-only, as in the image."""
-    return (BESIDE_THE_APP if os.access(BESIDE_THE_APP, os.W_OK) else settings.data_dir) / "flagged"
+    chatbot.like(keep, chatbot, None, api_visibility="private")

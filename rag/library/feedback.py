@@ -1,0 +1,38 @@
+"""What people thought of answers: a thumb up or down under each, in the database."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from rag.library.database import Database, feedback
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """A thumb under an answer. `at` is seconds since 1970; `liked` is None where the thumb was taken back."""
+
+    question: str
+    answer: str
+    liked: bool | None
+    at: float = 0.0
+
+
+def keep_thumb(database: Database, thumb: Thumb) -> None:
+    """Keep a thumb with the time of now.
+
+    Raises:
+        StoreError: the database failed.
+    """
+    row = {"at": time.time(), "liked": thumb.liked, "question": thumb.question, "answer": thumb.answer}
+    with database.write() as connection:
+        connection.execute(feedback.insert().values(**row))
+
+
+def thumbs(database: Database) -> list[Thumb]:
+    """All thumbs, oldest first."""
+    with database.read() as connection:
+        rows = connection.execute(select(feedback).order_by(feedback.c.id))
+        return [Thumb(row.question, row.answer, row.liked, row.at) for row in rows]
