@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from rag.library.library import Entry
 from rag.page.library import show_rows
 from tests.browser import browser
+from tests.commands import run
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
 from tests.files import pdf
 from tests.ollama_server import MXBAI, ModelSpec, OllamaServer, Pullable
@@ -103,6 +105,21 @@ def titles(app: RunningApp) -> list[str]:
 def uploads_in(data: Path) -> list[str]:
     with sqlite3.connect(f"file:{data / 'library.sqlite'}?mode=ro", uri=True) as connection:
         return [name for (name,) in connection.execute("SELECT name FROM files ORDER BY name")]
+
+
+def test_a_thumb_under_an_answer_is_kept(page: Page, app: RunningApp, data: Path) -> None:
+    ask(page, "What is the memory of an agent?", 1)
+    expect(page.get_by_text(re.compile("sentences? supported"))).to_have_count(1, timeout=60_000)
+    page.locator("button[aria-label='like' i]").last.click()
+
+    def kept() -> list[str]:
+        told = run(data.parent, "feedback", "--data-dir", str(data))
+        return [json.loads(line) for line in told.stdout.splitlines()]
+
+    wait_until(kept, 20)
+    (thumb,) = kept()
+    assert (thumb["question"], thumb["liked"]) == ("What is the memory of an agent?", True)
+    assert thumb["answer"].strip() == "agent"
 
 
 def test_a_url_and_a_pdf_are_added_asked_about_limited_to_and_removed(
