@@ -3,9 +3,9 @@ FROM python:3.12-slim AS packages
 
 WORKDIR /app
 COPY requirements.txt .
-# With the extra `mcp` of pyproject.toml, so that RAG_MCP works in the image.
+# With the extras `mcp` and `postgresql` of pyproject.toml, so that RAG_MCP and RAG_DATABASE_URL work in the image.
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --only-binary=:all: -r requirements.txt "mcp>=2.3,<3"
+    && /venv/bin/pip install --no-cache-dir --only-binary=:all: -r requirements.txt "mcp>=2.3,<3" "psycopg[binary]>=3.2,<4"
 
 FROM packages AS weights
 # `embedded` bakes the weights of the embedded models in (120 MB); `none` leaves them to be mounted at /cache.

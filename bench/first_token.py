@@ -18,7 +18,10 @@ from bench.article import PROMPT
 from bench.programs import ROOT
 
 QUESTIONS = ROOT / "tests" / "data" / "questions.jsonl"
-SOURCES = ("bundled:guide.md", str(ROOT / "README.md"), str(ROOT / "CHANGELOG.md"))
+SOURCES = (
+    "bundled:guide.md",
+    *(str(ROOT / name) for name in ("README.md", "CHANGELOG.md", "docs/reference.md", "docs/how-it-works.md")),
+)
 """What the questions are about."""
 
 

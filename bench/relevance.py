@@ -35,7 +35,8 @@ from rag.settings import load_settings
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 GUIDE = ROOT / "rag" / "guide.md"
-BUNDLED = (GUIDE, ROOT / "README.md", ROOT / "CHANGELOG.md")
+NAMES = ("README.md", "CHANGELOG.md", "docs/reference.md", "docs/how-it-works.md")
+BUNDLED = (GUIDE, *(ROOT / name for name in NAMES))
 WRONGLY_REFUSED = 0.02
 """Share of the answerable questions of the tuning half that may be refused; more than 0.05 must not be, anywhere."""
 RIDGE = 0.01

@@ -13,6 +13,8 @@ from rag.settings import Settings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+HOW = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
 PACKAGES = {
     "bs4": "beautifulsoup4",
     "docx": "python-docx",
@@ -28,7 +30,7 @@ def python_files() -> list[Path]:
 
 
 def test_the_settings_table_is_the_settings() -> None:
-    rows = re.findall(r"^\| `(RAG_\w+)` \| (?:`(.*?)`)? *\| (.*) \|$", README, re.M)
+    rows = re.findall(r"^\| `(RAG_\w+)` \| (?:`(.*?)`)? *\| (.*) \|$", REFERENCE, re.M)
     told = {name: (default, text) for name, default, text in rows}
     assert list(told) == [f"RAG_{name.upper()}" for name in Settings.model_fields]
     for name, field in Settings.model_fields.items():
@@ -65,7 +67,11 @@ def test_the_space_starts_what_is_here() -> None:
 
 def test_every_direct_import_is_in_the_requirements() -> None:
     listed = {name: listed_in(name) for name in ("requirements.txt", "requirements-dev.txt")}
-    extras = {"mcp", "opentelemetry_exporter_otlp_proto_http"}  # of pyproject.toml: imported where they are installed
+    extras = {
+        "mcp",
+        "opentelemetry_exporter_otlp_proto_http",
+        "psycopg",
+    }  # of pyproject.toml: imported where they are installed
     for_app = listed["requirements.txt"] | extras
     for_all = for_app | listed["requirements-dev.txt"]
     own = {"app", "rag", "tests", "bench"} | set(sys.stdlib_module_names)
@@ -83,7 +89,7 @@ def listed_in(name: str) -> set[str]:
 
 
 def test_the_files_that_the_readme_names_are_there() -> None:
-    for name in set(re.findall(r"(?<![\w/])(?:rag|docs|tests)/[\w./-]+\.\w+", README)):
+    for name in set(re.findall(r"(?<![\w/])(?:rag|docs|tests)/[\w./-]+\.\w+", README + REFERENCE + HOW)):
         assert (ROOT / name).exists(), name
 
 

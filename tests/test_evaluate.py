@@ -15,7 +15,8 @@ from tests.conftest import ROOT
 
 BUNDLED = ROOT / "tests" / "data" / "questions.jsonl"
 ARTICLE = ROOT / "tests" / "data" / "agent_page.jsonl"
-DOCUMENTS = [ROOT / "rag" / "guide.md", ROOT / "README.md", ROOT / "CHANGELOG.md"]
+DOCUMENTS = [ROOT / name for name in ("rag/guide.md", "README.md", "CHANGELOG.md")]
+DOCUMENTS += [ROOT / "docs" / name for name in ("reference.md", "how-it-works.md")]
 
 
 def outcome(rank: int, kind: str = "fact", **given: Any) -> Outcome:
