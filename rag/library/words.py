@@ -25,7 +25,7 @@ from rag.errors import store_error
 from rag.text.language import FUNCTION_WORDS, WORD, english_words, fold, stem, surfaces
 
 if TYPE_CHECKING:
-    from tantivy import Query, Searcher
+    from tantivy import IndexWriter, Query, Searcher
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,12 @@ class _Part:
         )
         folder.mkdir(parents=True, exist_ok=True)
         self._index = tantivy.Index(self._schema, path=str(folder), reuse=True)
-        self.writer = self._index.writer(WRITER_BYTES, 1)
 
-    def add(self, row: Row, stems: Iterable[str], spellings: Iterable[str] = ()) -> None:
+    def writer(self) -> IndexWriter:
+        """What writes to the index; it holds a lock on the folder until `wait_merging_threads` is through."""
+        return self._index.writer(WRITER_BYTES, 1)
+
+    def add(self, writer: IndexWriter, row: Row, stems: Iterable[str], spellings: Iterable[str] = ()) -> None:
         import tantivy
 
         document = tantivy.Document()
@@ -74,7 +77,7 @@ class _Part:
         document.add_text("source", row.source)
         document.add_text("stems", " ".join(stems))
         document.add_text("spellings", " ".join(spellings))
-        self.writer.add_document(document)
+        writer.add_document(document)
 
     def now(self) -> Searcher:
         """What is committed, which stays as it is."""
@@ -222,13 +225,14 @@ class WordIndex:
         Raises:
             StoreError: they cannot be written; the index stays as it was.
         """
-        writers = [part.writer for part in self._parts]
+        writers: list[IndexWriter] = []
         try:
+            writers += [part.writer() for part in self._parts]
             for revision in removed:
                 for writer in writers:
                     writer.delete_documents_by_term("revision", revision)
             for row in added:
-                self._add(row)
+                self._add(writers, row)
             for writer in writers:
                 writer.commit()
             self._write_state(number)
@@ -238,20 +242,23 @@ class WordIndex:
             if isinstance(error, (OSError, ValueError)):
                 raise store_error(error) from error
             raise
+        finally:
+            for writer in writers:
+                writer.wait_merging_threads()
         self.number, self.words = number, self._state()
 
     def revisions(self) -> set[str]:
         """The revisions that the index has, and some that are gone."""
         return {str(revision) for revision, _ in self.words.revisions()}
 
-    def _add(self, row: Row) -> None:
+    def _add(self, writers: list[IndexWriter], row: Row) -> None:
         chunks, windows = self._parts
         first, line_break, rest = row.text.partition("\n")
         head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
         heading, stems = [stem(word) for word in head], [stem(word) for word in body]
-        chunks.add(row, heading + stems, dict.fromkeys(head + body))
+        chunks.add(writers[0], row, heading + stems, dict.fromkeys(head + body))
         for start in range(0, max(1, len(stems) - STEP), STEP):
-            windows.add(row, heading + stems[start : start + WINDOW])
+            windows.add(writers[1], row, heading + stems[start : start + WINDOW])
 
     def _write_state(self, number: int) -> None:
         part = self._folder / f"{STATE}.part"
