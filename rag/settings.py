@@ -203,6 +203,13 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not an http or https address")
         return value or None
 
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: str | None) -> str | None:
+        if value and urlsplit(value).scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+            raise ValueError("is not an address such as postgresql://user:password@host/name")
+        return value or None
+
     @field_validator("root_path")
     @classmethod
     def _path(cls, value: str) -> str:

@@ -346,5 +346,6 @@ def test_addresses(tmp_path: Path) -> None:
         )
     assert refusal(base_url="ftp://b").startswith("RAG_BASE_URL: ")
     assert refusal(chroma_url="chroma:8000").startswith("RAG_CHROMA_URL: ")
+    assert refusal(database_url="mysql://db/x").startswith("RAG_DATABASE_URL: is not an address such as postgresql://")
     assert refusal(root_path="chat").startswith("RAG_ROOT_PATH: ")
     assert make_settings(tmp_path, root_path="/team/chat/").root_path == "/team/chat"

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rag.errors import SourceError, SourceRefused, StoreError
+from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
 from rag.library.queue import Job, Queue
 from rag.library.records import Record
@@ -56,7 +57,7 @@ class Library:
             self.queue.ask([Job(name, False, stored=True) for name in missing])
 
     @property
-    def _index(self) -> Any:
+    def _index(self) -> SearchIndex:
         return self.worker.ingest.index
 
     # -- asking --------------------------------------------------------------------------------------------------
