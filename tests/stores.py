@@ -83,8 +83,8 @@ class Library:
         return len(self.embeddings.embedded) - before
 
     def rows(self) -> int:
-        """The rows in Chroma's collection."""
-        return sum(each.count() for each in self.home.client.list_collections())
+        """The rows in the index's collection in Chroma."""
+        return self.home.client.get_collection(self.index.vectors.name).count()
 
     def find(self, question: str, k: int = 4, *, dense: bool = True) -> list[str]:
         return [item.page_content for item in Retriever(index=self.index, k=k, dense=dense).invoke(question)]
