@@ -1,8 +1,9 @@
 """Where Chroma keeps its collections: a folder beside the database, or a server.
 
 The folder is derived: what is in it can be filled again from the vectors in the database. It is trusted as it is where
-it was closed properly and no file has changed since. Where it was not closed, a child process looks at it first, since
-damage can end the process that opens it; what the child finds wrong is deleted.
+it was closed properly and no file has changed since. Where it was not closed, and Chroma has written vector files since
+the last moment at which nothing was under way, it is deleted: a kill in such a write leaves files that open well and
+end the process at a later write. Else a child process looks at it first, and what the child finds wrong is deleted.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER = "vectors"
-CLOSED = "closed.json"
+CLOSED, QUIET = "closed.json", "quiet.json"
+"""How the folder was left, and its vector files at the last moment at which nothing was being written."""
 CHECK_SECONDS = 600.0
 CANARIES = 300
 """Rows that the child looks for by their own vector."""
@@ -80,11 +82,33 @@ class ChromaHome:
             left = json.loads((self.path / CLOSED).read_text(encoding="utf-8"))
             files, known = left["files"], left["number"] == number and left["library"] == library
         except (OSError, ValueError, KeyError, TypeError):
-            return check_folder(self.path)
+            return self._wrong_unclosed()
         if files != _files(self.path):
             return "its files are not as they were left"
         self.trusted = known
         return ""
+
+    def _wrong_unclosed(self) -> str:
+        now = _vector_files(self.path)
+        try:
+            quiet = json.loads((self.path / QUIET).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            quiet = []
+        if now and now != quiet:
+            return "the app ended while it was written to"
+        return check_folder(self.path)
+
+    def note_quiet(self) -> None:
+        """Note that nothing is being written: the vector files as they are now are sound.
+
+        Raises:
+            StoreError: it cannot be noted.
+        """
+        if not self.url:
+            try:
+                (self.path / QUIET).write_text(json.dumps(_vector_files(self.path)), encoding="utf-8")
+            except OSError as error:
+                raise store_error(error) from error
 
     def open(self) -> None:
         """Connect to the server, or open the folder, which has been looked at.
@@ -99,6 +123,7 @@ class ChromaHome:
             self._client = connect(self._settings) if self.url else self._open_folder()
         except BaseException as error:  # Chroma's own panics are no Exception
             raise chroma_error(error) from error
+        self.note_quiet()
 
     def _open_folder(self) -> ClientAPI:
         import chromadb
@@ -137,11 +162,16 @@ class ChromaHome:
         self._client = None
 
 
+def _vector_files(path: Path) -> list[list[Any]]:
+    """The same of the files that hold vectors; the others are SQLite's, which a kill does not harm."""
+    return [each for each in _files(path) if os.sep in each[0]]
+
+
 def _files(path: Path) -> list[list[Any]]:
     """Name, bytes and time of change of each of the folder's files."""
     found = []
     for each in sorted(path.rglob("*")):
-        if each.is_file() and each.name != CLOSED:
+        if each.is_file() and each.name not in (CLOSED, QUIET):
             told = each.stat()
             found.append([str(each.relative_to(path)), told.st_size, told.st_mtime_ns])
     return found

@@ -151,6 +151,7 @@ class LibraryService:
         self.library.worker.work()
         assert self.index is not None
         self.index.clean()
+        self._home.note_quiet()
         if not self.ingested and named:
             self._stand_in(self.library)
             self.ingested = True
@@ -160,6 +161,7 @@ class LibraryService:
                 changed()
             elif self.indexes.problem or self.indexes.wanted == wanted:  # or another process builds it
                 break
+        self._home.note_quiet()
 
     def _is_closing(self) -> bool:
         return self._closing
