@@ -1,6 +1,6 @@
 """Question -> passages: the chunks nearest by meaning, the best by words as wholes and in part, fused by rank.
 
-What each step brings was measured on questions of seven kinds (see the README); what brought nothing is not here.
+What each step brings was measured on questions of seven kinds (docs/how-it-works.md). What brought nothing is not here.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name, prefix_of
 from rag.library.words import Row, WordIndex, Words
 
+MOST_WAITING = 64
+"""Chunks that are not in the index of words yet, at most: to write a few costs as much as to write many."""
 TRIES = 5
 """Searches of one question, at most, while the library changes beneath them."""
 GRACE_SECONDS = 15.0
@@ -66,6 +68,9 @@ class SearchIndex:
         self._shared = records.database.shared
         self._own_chroma = self._shared and not home.url
         """Whether other processes write to the database, and not to this process's Chroma."""
+        self._waiting: list[IndexedSource] = []
+        self._waiting_removed: set[str] = set()
+        """What has changed and is not in the index of words yet."""
         self._written: set[str] = set()
         """Revisions that this process has written to its Chroma."""
         self._writing: set[str] = set()
@@ -84,7 +89,7 @@ class SearchIndex:
     @property
     def words(self) -> Words:
         """The words of what questions see."""
-        return self._seen.words
+        return self._settled().words
 
     @property
     def sources(self) -> list[IndexedSource]:
@@ -111,7 +116,7 @@ class SearchIndex:
             sources = {name: item for name, item in seen.sources.items() if item.revision not in gone}
             sources |= {item.source: item for item in changes.added}
             first = seen.number < 0
-            self._bring_words_to(changes.number, gone, changes.added, sources, first=first)
+            self._note_words(changes.number, gone, changes.added, sources, first=first)
             follow = self._own_chroma and not first and not self.vectors.filling
             for item in changes.added if follow else ():
                 if item.revision not in self._written:
@@ -128,7 +133,7 @@ class SearchIndex:
             vectors = self.records.revisions.vectors(self.model, [digest for _, digest in page])
             self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page])
 
-    def _bring_words_to(
+    def _note_words(
         self,
         number: int,
         removed: set[str],
@@ -137,14 +142,29 @@ class SearchIndex:
         *,
         first: bool,
     ) -> None:
-        if self._words.number == number:
+        if first and self._words.number == number:
             return
         if first:  # it may have missed any number of changes, and be of another state than the database
             there = self._words.revisions()
             removed = there - {item.revision for item in sources.values()}
             added = [item for item in sources.values() if item.revision not in there]
-        if removed or added:
-            self._words.apply(number, removed, self._rows(added))
+        self._waiting_removed |= removed
+        self._waiting = [item for item in self._waiting if item.revision not in removed] + added
+        if first or sum(item.chunks for item in self._waiting) >= MOST_WAITING:
+            self._write_words(number)
+
+    def _write_words(self, number: int) -> None:
+        if self._waiting or self._waiting_removed:
+            self._words.apply(number, self._waiting_removed, self._rows(self._waiting))
+            self._waiting, self._waiting_removed = [], set()
+
+    def _settled(self) -> Seen:
+        """What questions see, with the words of it: small changes wait for the next question, or for more."""
+        if self._waiting or self._waiting_removed:
+            with self._changing:
+                self._write_words(self._seen.number)
+                self._seen = replace(self._seen, words=self._words.words)
+        return self._seen
 
     def _rows(self, added: Sequence[IndexedSource]) -> Iterator[Row]:
         for item in added:
@@ -162,7 +182,7 @@ class SearchIndex:
             StoreError: the database or Chroma failed.
         """
         for attempt in range(TRIES):
-            seen = self._seen
+            seen = self._settled()
             there = sum(item.chunks for item in seen.sources.values() if not scope or item.source in scope)
             by_meaning = self.vectors.nearest(
                 vector, most, number=seen.number, hidden=seen.hidden, scope=scope, there=there
@@ -215,19 +235,25 @@ class SearchIndex:
 
     def update(self, record: Record) -> None:
         """Keep what the web server said of a source that has not changed."""
-        self.records.update(record)
+        changed = self.records.update(record)
         with self._changing:
-            if item := self._seen.sources.get(record.source):
+            if changed and (item := self._seen.sources.get(record.source)):
                 told = replace(item, title=record.title, kind=record.kind, size=record.size, loaded_at=record.loaded_at)
                 self._seen = replace(self._seen, sources=self._seen.sources | {record.source: told})
 
     def clean(self) -> None:
         """Delete the chunks that no question can see any more."""
+        if not self._seen.hidden:
+            return
         grace = GRACE_SECONDS if self._shared else 0.0
         for revision in self.records.revisions.garbage(self.id, writing=self._writing, grace=grace):
             self.vectors.delete(revision)
             self.records.revisions.discard(revision, self.model)
         self.follow()
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._settled()
 
     def fill(self, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         """Fill the collection of vectors again from the database; questions are answered meanwhile."""

@@ -191,6 +191,11 @@ class Indexes:
         self.active, self.offer, self._to_offer = index, None, None
         return True
 
+    def close(self) -> None:
+        """Write what waits in every index."""
+        for ingest in self._open.values():
+            ingest.index.close()
+
     # -- building beside -----------------------------------------------------------------------------------------
 
     def made_with(self, name: str) -> Made:

@@ -61,8 +61,7 @@ class Ingest:
         """
         if is_upload(source):
             return self._load_upload(source)
-        old = self.index.records.read(source)
-        known = old if old and self.index.source(source) else None
+        known = self.index.records.head(source) if self.index.source(source) else None
         loaded = load_source(source, self._settings, named_at_start=named_at_start, known=known, page=page)
         return _record(source, loaded, private=named_at_start) if loaded else None
 
@@ -110,16 +109,16 @@ class Ingest:
             Cancelled: `cancelled` was set.
         """
         records = self.index.records
-        current = records.read(record.source)
-        same = current is not None and current.digest == record.digest
+        same = records.digest(record.source) == record.digest
         if same:
             self.index.update(record)
             if self.index.source(record.source):
                 return 0
         check_space(self.index.folder)
+        old = None if same else records.read(record.source)
         if not same:
             records.write_loaded(record, holder)
-        return self._index(record, current, progress, ahead(), holder=holder, new=not same)
+        return self._index(record, old, progress, ahead(), holder=holder, new=not same)
 
     def copy(self, source: str, progress: Progress) -> int:
         """Index the current version of a source that another index has. Returns the chunks embedded.

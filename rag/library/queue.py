@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select
@@ -105,8 +105,9 @@ class Queue:
             if row is None:
                 return None
             self._hold(connection, row.id, now)
-        self.look()
-        return _job(row, self.holder)
+        job = _job(row, self.holder)
+        self.jobs = [job if each.id == job.id else each for each in self.jobs]
+        return job
 
     def take_index(self, index: int) -> bool:
         """Become the one that builds an index. False: another process is."""
@@ -149,7 +150,14 @@ class Queue:
 
     def end(self, job: Job, reason: str = "") -> None:
         """A job is done, or has failed for a reason."""
-        self._change(work.c.id == job.id, reason)
+        with self._database.write() as connection:
+            which = work.c.id == job.id
+            if reason:
+                connection.execute(work.update().where(which).values(reason=reason, taken_by="", taken_until=0.0))
+            else:
+                connection.execute(work.delete().where(which))
+        failed = [replace(job, reason=reason, taken_by="")] if reason else []
+        self.jobs = [*(each for each in self.jobs if each.id != job.id), *failed]
 
     def fail(self, source: str, reason: str, *, private: bool = False) -> None:
         """Say why a source cannot be had, whether it was asked for or not."""
@@ -166,14 +174,8 @@ class Queue:
 
     def cancel(self) -> None:
         """Drop what waits and what is under way; what failed stays."""
-        self._change(and_(work.c.reason == "", ~work.c.source.startswith(INDEX)), "")
-
-    def _change(self, which: Any, reason: str) -> None:
         with self._database.write() as connection:
-            if reason:
-                connection.execute(work.update().where(which).values(reason=reason, taken_by="", taken_until=0.0))
-            else:
-                connection.execute(work.delete().where(which))
+            connection.execute(work.delete().where(work.c.reason == "", ~work.c.source.startswith(INDEX)))
         self.look()
 
     def stored(self, job: Job) -> None:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select
@@ -37,7 +38,7 @@ class Record:
     found_at: str = ""
     private: bool = False
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of the documents: two versions with the same one have the same chunks."""
         content = json.dumps([self.source, self.documents], ensure_ascii=False, sort_keys=True)
@@ -58,6 +59,18 @@ class Records:
         with self.database.read() as connection:
             row = connection.execute(select(sources).where(version_is(source, state))).first()
             return _record(connection, row) if row else None
+
+    def head(self, source: str) -> Record | None:
+        """The current version of a source without its documents."""
+        with self.database.read() as connection:
+            row = connection.execute(select(sources).where(version_is(source, "current"))).first()
+            return Record(documents=[], **_fields(row)) if row else None
+
+    def digest(self, source: str) -> str:
+        """The digest of the current version of a source; "" where there is none."""
+        query = select(sources.c.digest).where(version_is(source, "current"))
+        with self.database.read() as connection:
+            return str(connection.execute(query).scalar() or "")
 
     def names(self) -> list[str]:
         """The sources that have a current version."""
@@ -86,12 +99,20 @@ class Records:
         with self.database.write() as connection:
             connection.execute(sources.delete().where(version_is(source, "loaded")))
 
-    def update(self, record: Record) -> None:
-        """Keep what the web server said of a version whose documents are those of the current one."""
+    def update(self, record: Record) -> bool:
+        """Keep what is new of a version whose documents are those of the current one: what the web server said, such as
+        its ETag. False: nothing but the time is new, and that is left as it was.
+        """
         told = {name: getattr(record, name) for name in _VERSION_FIELDS if name != "source"}
+        with self.database.read() as connection:
+            rows = connection.execute(select(sources).where(sources.c.source == record.source)).all()
+            known = [{**_fields(row), "loaded_at": record.loaded_at} for row in rows]
+            if known == [{**told, "source": record.source}]:
+                return False
         with self.database.write() as connection:
             connection.execute(sources.delete().where(version_is(record.source, "loaded")))
             connection.execute(sources.update().where(version_is(record.source, "current")).values(told))
+        return True
 
     def remove(self, names: Sequence[str]) -> None:
         """Forget sources: every version, its chunks in every index, what is asked for it, and an uploaded file."""
@@ -128,4 +149,8 @@ def renamed(record: Record, source: str) -> Record:
 def _record(connection: Connection, row: Row[Any]) -> Record:
     query = select(documents.c.text, documents.c.metadata).where(documents.c.source_id == row.id)
     texts = [(text, metadata) for text, metadata in connection.execute(query.order_by(documents.c.number))]
-    return Record(documents=texts, **{name: getattr(row, name) for name in _VERSION_FIELDS})
+    return Record(documents=texts, **_fields(row))
+
+
+def _fields(row: Row[Any]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _VERSION_FIELDS}

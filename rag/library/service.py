@@ -117,6 +117,7 @@ class LibraryService:
         if self._opened:
             with suppress(RagError):
                 if idle and self.library:
+                    self.indexes.close()
                     self._home.close(self._number(), str(self.database.setting("library")))
             self.database.close()
         self.folder.release()
