@@ -19,6 +19,8 @@ LEASE_SECONDS = 15.0
 """How long a process that was killed keeps what it had taken; one that lives renews it at every third of that."""
 FOR_GOOD = 1e12
 """The same where one process has the database: until it ends."""
+PAGE = 1000
+"""Names in one statement."""
 INDEX = "index:"
 """How the row begins that says who builds an index beside the one that answers."""
 
@@ -49,6 +51,7 @@ class Queue:
         """Which process this is."""
         self._database, self.shared = database, database.shared
         self._lease = LEASE_SECONDS if database.shared else FOR_GOOD
+        self._done: list[int] = []
         self.jobs: list[Job] = []
         """All rows as of the last look, in the order in which they were asked for."""
         if not database.shared:  # one process has the folder: what is taken was taken by one that is gone
@@ -61,44 +64,39 @@ class Queue:
         with self._database.read() as connection:
             now = self._database.now(connection)
             rows = connection.execute(select(work).where(~work.c.source.startswith(INDEX)).order_by(work.c.id))
-            self.jobs = [_job(row, row.taken_by if row.taken_until > now else "") for row in rows]
+            found = [_job(row, row.taken_by if row.taken_until > now else "") for row in rows]
+        self.jobs = [job for job in found if job.id not in self._done]
 
     def ask(self, jobs: Sequence[Job]) -> None:
         """Ask for sources. One that somebody is working on is left alone; one that waits or failed is asked anew."""
         with self._database.write() as connection:
+            self._drop_done(connection)
             now = self._database.now(connection)
             names = [job.source for job in jobs]
-            busy = and_(work.c.source.in_(names), work.c.taken_until > now)
-            taken = set(connection.execute(select(work.c.source).where(busy)).scalars())
-            for job in jobs:
-                if job.source not in taken:
-                    self._put(connection, job)
+            taken = set(connection.execute(select(work.c.source).where(work.c.taken_until > now)).scalars())
+            new = {job.source: job for job in jobs if job.source not in taken}
+            self._put(connection, list(new.values()))
             _forget_removed(connection, names)
         self.look()
 
     @staticmethod
-    def _put(connection: Connection, job: Job) -> None:
-        connection.execute(work.delete().where(work.c.source == job.source))
-        connection.execute(
-            work.insert().values(
-                source=job.source,
-                private=job.private,
-                depth=job.depth,
-                limit=job.limit,
-                stored=job.stored,
-                reason=job.reason,
-                taken_by="",
-                taken_until=0.0,
-            )
-        )
-        if not job.stored:  # what was loaded before is not what is asked for now
-            old = and_(sources.c.source == job.source, sources.c.state == "loaded")
+    def _put(connection: Connection, jobs: Sequence[Job]) -> None:
+        names = [job.source for job in jobs]
+        fetched = [job.source for job in jobs if not job.stored]  # what was loaded before is not what is asked for now
+        for start in range(0, len(names), PAGE):
+            connection.execute(work.delete().where(work.c.source.in_(names[start : start + PAGE])))
+            old = and_(sources.c.source.in_(fetched[start : start + PAGE]), sources.c.state == "loaded")
             connection.execute(sources.delete().where(old))
+        fields = ("source", "private", "depth", "limit", "stored", "reason")
+        rows = [{name: getattr(job, name) for name in fields} | {"taken_by": "", "taken_until": 0.0} for job in jobs]
+        if rows:
+            connection.execute(work.insert(), rows)
 
     def take(self) -> Job | None:
         """The next job that nobody has, which is this process's from now on."""
         with self._database.write() as connection:
             now = self._database.now(connection)
+            self._drop_done(connection)
             free = and_(work.c.reason == "", work.c.taken_until <= now, ~work.c.source.startswith(INDEX))
             query = select(work).where(free).order_by(work.c.id).limit(1).with_for_update(skip_locked=True)
             row = connection.execute(query).first()
@@ -117,7 +115,7 @@ class Queue:
             query = select(work).where(work.c.source == name).with_for_update()
             row = connection.execute(query).first()
             if row is None:
-                self._put(connection, Job(name, False, stored=True))
+                self._put(connection, [Job(name, False, stored=True)])
                 row = connection.execute(query).one()
             if row.taken_by != self.holder and row.taken_until > now:
                 return False
@@ -142,32 +140,40 @@ class Queue:
             connection.execute(work.update().where(mine).values(taken_until=now + self._lease))
             return set(connection.execute(select(work.c.source).where(mine)).scalars())
 
+    def _drop_done(self, connection: Connection) -> None:
+        if self._done:
+            connection.execute(work.delete().where(work.c.id.in_(self._done)))
+            self._done = []
+
     def has(self, job: Job) -> bool:
         """Whether a job that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
+        if not self.shared:
+            return any(each.id == job.id for each in self.jobs)
         with self._database.read() as connection:
             mine = and_(work.c.id == job.id, work.c.taken_by == self.holder)
             return connection.execute(select(work.c.id).where(mine)).first() is not None
 
     def end(self, job: Job, reason: str = "") -> None:
-        """A job is done, or has failed for a reason."""
-        with self._database.write() as connection:
-            which = work.c.id == job.id
-            if reason:
-                connection.execute(work.update().where(which).values(reason=reason, taken_by="", taken_until=0.0))
-            else:
-                connection.execute(work.delete().where(which))
+        """A job is done, or has failed for a reason. The row of one that is done goes with the next `take`."""
+        if reason:
+            told = {"reason": reason, "taken_by": "", "taken_until": 0.0}
+            with self._database.write() as connection:
+                connection.execute(work.update().where(work.c.id == job.id).values(told))
+        else:
+            self._done.append(job.id)
         failed = [replace(job, reason=reason, taken_by="")] if reason else []
         self.jobs = [*(each for each in self.jobs if each.id != job.id), *failed]
 
     def fail(self, source: str, reason: str, *, private: bool = False) -> None:
         """Say why a source cannot be had, whether it was asked for or not."""
         with self._database.write() as connection:
-            self._put(connection, Job(source, private, stored=True, reason=reason))
+            self._put(connection, [Job(source, private, stored=True, reason=reason)])
         self.look()
 
     def put_back(self, jobs: Iterable[Job]) -> None:
         """Leave jobs to be taken again."""
         with self._database.write() as connection:
+            self._drop_done(connection)
             mine = and_(work.c.id.in_([job.id for job in jobs]), work.c.taken_by == self.holder)
             connection.execute(work.update().where(mine).values(taken_by="", taken_until=0.0))
         self.look()
