@@ -7,7 +7,8 @@ killed renews no more, and another one takes the row after `LEASE_SECONDS`. A ro
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,8 +70,7 @@ class Queue:
 
     def ask(self, jobs: Sequence[Job]) -> None:
         """Ask for sources. One that somebody is working on is left alone; one that waits or failed is asked anew."""
-        with self._database.write() as connection:
-            self._drop_done(connection)
+        with self._write() as connection:
             now = self._database.now(connection)
             names = [job.source for job in jobs]
             taken = set(connection.execute(select(work.c.source).where(work.c.taken_until > now)).scalars())
@@ -94,9 +94,8 @@ class Queue:
 
     def take(self) -> Job | None:
         """The next job that nobody has, which is this process's from now on."""
-        with self._database.write() as connection:
+        with self._write() as connection:
             now = self._database.now(connection)
-            self._drop_done(connection)
             free = and_(work.c.reason == "", work.c.taken_until <= now, ~work.c.source.startswith(INDEX))
             query = select(work).where(free).order_by(work.c.id).limit(1).with_for_update(skip_locked=True)
             row = connection.execute(query).first()
@@ -140,10 +139,15 @@ class Queue:
             connection.execute(work.update().where(mine).values(taken_until=now + self._lease))
             return set(connection.execute(select(work.c.source).where(mine)).scalars())
 
-    def _drop_done(self, connection: Connection) -> None:
-        if self._done:
-            connection.execute(work.delete().where(work.c.id.in_(self._done)))
-            self._done = []
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """A transaction that also deletes the rows of what is done."""
+        done = list(self._done)
+        with self._database.write() as connection:
+            if done:
+                connection.execute(work.delete().where(work.c.id.in_(done)))
+            yield connection
+        self._done = [job for job in self._done if job not in done]
 
     def has(self, job: Job) -> bool:
         """Whether a job that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
@@ -172,8 +176,7 @@ class Queue:
 
     def put_back(self, jobs: Iterable[Job]) -> None:
         """Leave jobs to be taken again."""
-        with self._database.write() as connection:
-            self._drop_done(connection)
+        with self._write() as connection:
             mine = and_(work.c.id.in_([job.id for job in jobs]), work.c.taken_by == self.holder)
             connection.execute(work.update().where(mine).values(taken_by="", taken_until=0.0))
         self.look()
