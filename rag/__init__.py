@@ -10,4 +10,4 @@ A question: app.py -> answers/stream.py -> answers/chain.py -> answers/retriever
 A source: library/work.py -> sources/loader.py -> library/ingest.py -> library/store.py.
 """
 
-__version__ = "0.1.1"
+__version__ = "0.2.0"
