@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--data-dir",
             metavar="FOLDER",
-            help="where texts and the vector store are kept (RAG_DATA_DIR, else the user's data folder)",
+            help="where the library is kept (RAG_DATA_DIR, else the user's data folder)",
         )
         made.add_argument(
             "--embeddings",

@@ -130,7 +130,7 @@ class AnswerTooLong(AnswerCutOff):
 
 
 class StoreError(RagError):
-    """The vector store or the data folder failed."""
+    """The database, the index or the data folder failed."""
 
     code = "store_failed"
     status = 503
@@ -289,7 +289,7 @@ def _said_by_engine(error: BaseException) -> str:
 
 
 def store_error(error: BaseException) -> RagError:
-    """What `error`, raised by Chroma or the file system, means to a person."""
+    """What `error`, raised by the database, Chroma, tantivy or the file system, means to a person."""
     if isinstance(error, RagError):
         return error
     if isinstance(error, OSError) and error.errno in FULL:
@@ -302,7 +302,7 @@ def store_error(error: BaseException) -> RagError:
     text = " ".join(str(error).split())[:300] or type(error).__name__
     if "readonly database" in text:
         return StoreError(
-            f"The index cannot be written to ({text}). Give the app the right to, or choose another data folder with"
+            f"The library cannot be written to ({text}). Give the app the right to, or choose another data folder with"
             " --data-dir."
         )
     if "disk I/O error" in text or "disk is full" in text:
@@ -310,6 +310,6 @@ def store_error(error: BaseException) -> RagError:
     if "compaction" in text or "apply logs" in text:
         return StoreError(
             f"The index could not be written ({text}). Is the disk full? Free some space, then start again: the index"
-            " is looked at and mended."
+            " is filled again from the database."
         )
-    return StoreError(f"The vector store failed: {text}")
+    return StoreError(f"The library failed: {text}")

@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default_factory=lambda: user_data_path(APP_NAME, appauthor=False),
-        description="Folder for texts and vector store (default: the user's data folder)",
+        description="Folder for the library (default: the user's data folder)",
     )
     database_url: str | None = Field(
         None,

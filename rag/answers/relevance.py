@@ -76,7 +76,10 @@ class Judge:
     def __init__(
         self, embeddings: Embeddings, engine: tuple[str, str], digest: str = "", folder: Path | None = None
     ) -> None:
-        """`engine` and `digest` are those of the store. The scale is saved in `folder`, if there is one."""
+        """`engine` and `digest` (of the weights) are those of the index.
+
+        The scale is saved in `folder`, if there is one.
+        """
         self._embeddings = embeddings
         self._engine = engine
         self._measuring = threading.Lock()

@@ -22,7 +22,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     )
     parser.add_argument("--model", metavar="PROVIDER:MODEL", help="chat model, such as ollama:llama3")
     parser.add_argument("--embeddings", metavar="PROVIDER:MODEL", help="embeddings, such as ollama:mxbai-embed-large")
-    parser.add_argument("--data-dir", metavar="FOLDER", help="where texts and the vector store are kept")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where the library is kept")
     parser.add_argument("--host", help="address to serve on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to serve on (7860; 0: any free one)")
     parser.add_argument("--pull", action="store_const", const=True, help="pull missing Ollama models at start")
