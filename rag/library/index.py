@@ -6,6 +6,7 @@ change in the database has a number; `follow` brings the index to the last one i
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,15 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from rag.errors import StoreError
 from rag.library.chroma import ChromaHome
 from rag.library.records import Record, Records
 from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id
 from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name, prefix_of
 from rag.library.words import Row, WordIndex, Words
+
+log = logging.getLogger(__name__)
 
 MOST_WAITING = 64
 """Chunks that are not in the index of words yet, at most: to write a few costs as much as to write many."""
@@ -154,9 +158,14 @@ class SearchIndex:
             self._write_words(number)
 
     def _write_words(self, number: int) -> None:
-        if self._waiting or self._waiting_removed:
+        """Write what waits. Where the disk refuses, it goes on waiting, and questions see the words of before."""
+        if not self._waiting and not self._waiting_removed:
+            return
+        try:
             self._words.apply(number, self._waiting_removed, self._rows(self._waiting))
             self._waiting, self._waiting_removed = [], set()
+        except StoreError as error:
+            log.warning("the index of words stays behind: %s", error)
 
     def _settled(self) -> Seen:
         """What questions see, with the words of it: small changes wait for the next question, or for more."""
