@@ -76,7 +76,7 @@ class SearchIndex:
         self._waiting_removed: set[str] = set()
         """What has changed and is not in the index of words yet."""
         self._written: set[str] = set()
-        """Revisions that this process has written to its Chroma."""
+        """Revisions that this process is writing to its Chroma."""
         self._writing: set[str] = set()
         self._changing = threading.RLock()
         library = str(records.database.setting("library"))
@@ -241,6 +241,7 @@ class SearchIndex:
     def end(self, revision: str) -> None:
         """A revision is not being written any more: it is seen, or is garbage."""
         self._writing.discard(revision)
+        self._written.discard(revision)
 
     def update(self, record: Record) -> None:
         """Keep what the web server said of a source that has not changed."""
