@@ -7,6 +7,7 @@ import random
 import shutil
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,41 @@ def test_a_change_that_fails_halfway_changes_nothing() -> None:
     assert found(index, "moon") == ["a-0"]
     index.replace("c", [("c-0", "the moon")])
     assert set(found(index, "moon")) == {"a-0", "c-0"}
+
+
+@pytest.mark.parametrize("part", ["chunks", "windows"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_commit_to_one_part_alone_is_made_good(part: str, killed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = index_of(old=["the river"])
+    failing = index.index._parts[part == "windows"]
+    real = failing.writer
+
+    class Full:
+        """The part's writer on a full disk."""
+
+        def __init__(self) -> None:
+            self._writer = real()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._writer, name)
+
+        def commit(self) -> int:
+            raise OSError("No space left on device")
+
+    monkeypatch.setattr(failing, "writer", Full)
+    row = Row("new-0", "new", "source", "the moon")
+    with pytest.raises(StoreError):
+        index.index.apply(9, ["old"], [row])
+    monkeypatch.undo()
+    words = index.index
+    if killed:  # what the next process finds
+        shutil.copytree(index.path, index.path.parent / "copy")
+        words = WordIndex(index.path.parent / "copy", "library")
+    there = words.revisions()
+    words.apply(9, there - {"new"}, [] if "new" in there else [row])
+    assert words.words.rankings("moon", 9) == (["new-0"], ["new-0"])
+    assert words.words.rankings("river", 9) == ([], [])
+    assert len(words.words) == 1
 
 
 def test_a_source_is_found_replaced_and_gone_at_once() -> None:

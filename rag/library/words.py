@@ -231,9 +231,14 @@ class WordIndex:
             for revision in removed:
                 for writer in writers:
                     writer.delete_documents_by_term("revision", revision)
+            written: set[str] = set()
             for row in added:
+                if row.revision not in written:  # an attempt that failed or was killed may have left its rows
+                    written.add(row.revision)
+                    for writer in writers:
+                        writer.delete_documents_by_term("revision", row.revision)
                 self._add(writers, row)
-            for writer in writers:
+            for writer in reversed(writers):  # chunks last: `revisions` tells by them what both parts have
                 writer.commit()
             self._write_state(number)
         except BaseException as error:
