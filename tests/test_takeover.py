@@ -79,7 +79,11 @@ def taken_over(settings: Settings) -> tuple[Assistant, PaperEmbeddings]:
     embeddings = PaperEmbeddings()
     made = Assistant(settings, embeddings=embeddings)
     made.start(chat=False)
-    wait_until(lambda: made.library and not made.library.busy, 30, lambda: str(made.status()))
+    wait_until(
+        lambda: made.library and not made.library.busy and not made.service.index.vectors.filling,  # type: ignore[union-attr]
+        30,
+        lambda: str(made.status()),
+    )
     return made, embeddings
 
 
