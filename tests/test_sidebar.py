@@ -312,6 +312,8 @@ def test_visitors_without_the_admin_password_look_and_cannot_change(
         page.locator("input[name=password]").fill(word)
         page.get_by_role("button", name="Log in").click()
         expect(row(page, "A short guide")).to_be_visible(timeout=60_000)
+        if owner:
+            expect(page.locator("#models")).to_be_visible(timeout=30_000)  # it comes with the page's first update
         for part in ("#adding", "#models", "#chat-model", "#sidebar button[data-action]"):
             assert (page.locator(part).count() > 0 and page.locator(part).first.is_visible()) == owner, (user, part)
         context.close()
