@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import StoreError, store_error
-from rag.library.database import VERSION, Database, file_parts, files
+from rag.library.database import VERSION, Database
 from rag.library.records import Record, Records
-from rag.library.uploads import check_space, is_upload, name_of, plain_name
+from rag.library.uploads import check_space, is_upload, name_of, plain_name, write_file
 from rag.sources.loader import is_url
 
 
@@ -107,12 +107,9 @@ class Backup:
         there = connection.execute("SELECT 1 FROM files WHERE source = ?", [source]).fetchone()
         if not there or not is_upload(source) or plain_name(name) != name:
             return
+        query = "SELECT content FROM file_parts WHERE source = ? ORDER BY number"
         with database.write() as target:
-            target.execute(files.delete().where(files.c.source == source))
-            target.execute(files.insert().values(source=source, name=name))
-            query = "SELECT number, content FROM file_parts WHERE source = ? ORDER BY number"
-            for number, content in connection.execute(query, [source]):
-                target.execute(file_parts.insert().values(source=source, number=int(number), content=bytes(content)))
+            write_file(target, source, (bytes(content) for (content,) in connection.execute(query, [source])))
 
 
 _UNREADABLE: Any = (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError)

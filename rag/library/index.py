@@ -75,9 +75,8 @@ class SearchIndex:
         self._waiting: list[IndexedSource] = []
         self._waiting_removed: set[str] = set()
         """What has changed and is not in the index of words yet."""
-        self._written: set[str] = set()
-        """Revisions that this process is writing to its Chroma."""
         self._writing: set[str] = set()
+        """Revisions that this process is writing; its Chroma has their rows."""
         self._changing = threading.RLock()
         library = str(records.database.setting("library"))
         home.drop_others(prefix_of(library))
@@ -123,7 +122,7 @@ class SearchIndex:
             self._note_words(changes.number, gone, changes.added, sources, first=first)
             follow = self._own_chroma and not first and not self.vectors.filling
             for item in changes.added if follow else ():
-                if item.revision not in self._written:
+                if item.revision not in self._writing:
                     self._take_rows(item)
             self._seen = Seen(changes.number, sources, changes.hidden, self._words.words)
             for revision in gone if follow else ():
@@ -213,7 +212,6 @@ class SearchIndex:
         with self._changing:
             revision = self.records.revisions.begin(self.id, source)
             self._writing.add(revision)
-            self._written.add(revision)
             self._seen = replace(self._seen, hidden=self._seen.hidden | {revision})
         return revision
 
@@ -241,7 +239,6 @@ class SearchIndex:
     def end(self, revision: str) -> None:
         """A revision is not being written any more: it is seen, or is garbage."""
         self._writing.discard(revision)
-        self._written.discard(revision)
 
     def update(self, record: Record) -> None:
         """Keep what the web server said of a source that has not changed."""

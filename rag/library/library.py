@@ -14,6 +14,7 @@ from rag.library.queue import Job, Queue
 from rag.library.records import Record
 from rag.library.uploads import is_upload
 from rag.library.work import State, Worker
+from rag.settings import DEFAULT_SOURCE
 from rag.sources.address import normalised
 from rag.sources.loader import GUIDE, expand_source, is_url
 
@@ -148,7 +149,8 @@ class Library:
             if source not in known:
                 raise SourceRefused(source, "not in the library")
         self._index.records.remove(sources)
-        self.queue.note_removed(sources)
+        if DEFAULT_SOURCE in sources:
+            self.queue.note_removed([DEFAULT_SOURCE])
         self.queue.look()
         step = self.worker.step
         if step and step.source in sources:

@@ -187,11 +187,6 @@ class Queue:
             connection.execute(work.delete().where(work.c.reason == "", ~work.c.source.startswith(INDEX)))
         self.look()
 
-    def stored(self, job: Job) -> None:
-        """The text of a job is in the database now; who takes it up again need not fetch it."""
-        with self._database.write() as connection:
-            connection.execute(work.update().where(work.c.id == job.id).values(stored=True))
-
     # -- what was removed ----------------------------------------------------------------------------------------
 
     def removed(self) -> set[str]:

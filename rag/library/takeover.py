@@ -36,7 +36,7 @@ from rag.library.chroma import chroma_settings
 from rag.library.database import Database, revisions, set_setting, work
 from rag.library.records import Record, Records, renamed, write_version
 from rag.library.revisions import Made, insert_chunks, write_vectors
-from rag.library.uploads import PREFIX, write_file
+from rag.library.uploads import PREFIX, pieces_of, write_file
 from rag.sources.loader import is_url
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class _Takeover:
         if not here.exists():
             return record
         source = f"{PREFIX}{path.parent.name}/{path.name}"
-        write_file(connection, source, here)
+        write_file(connection, source, pieces_of(here))
         return renamed(record, source)
 
     def _take_states(self, connection: Connection) -> None:

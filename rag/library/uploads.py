@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class Uploads:
         try:
             source = replacing or f"{PREFIX}{_digest(path)[:16]}/{plain_name(name)}"
             with self._database.write() as connection:
-                write_file(connection, source, path)
+                write_file(connection, source, pieces_of(path))
         except OSError as error:
             raise store_error(error) from error
         return source
@@ -117,20 +117,23 @@ def plain_name(name: str) -> str:
     return plain
 
 
-def write_file(connection: Connection, source: str, path: Path) -> None:
+def write_file(connection: Connection, source: str, pieces: Iterable[bytes]) -> None:
     """Write a file under a source's name, in place of what is there."""
     connection.execute(files.delete().where(files.c.source == source))
     connection.execute(files.insert().values(source=source, name=name_of(source)))
+    for number, piece in enumerate(pieces):
+        connection.execute(file_parts.insert().values(source=source, number=number, content=piece))
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file's bytes, a MiB at a time."""
     with path.open("rb") as file:
-        number = 0
-        while part := file.read(PART):
-            connection.execute(file_parts.insert().values(source=source, number=number, content=part))
-            number += 1
+        while piece := file.read(PART):
+            yield piece
 
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(PART):
-            digest.update(part)
+    for piece in pieces_of(path):
+        digest.update(piece)
     return digest.hexdigest()

@@ -31,9 +31,6 @@ SPARE = 100
 SAME_TEXT = 5
 """Rows of one text among those found, of any source; where there are more, others are asked for and go before them."""
 
-Found = tuple[float, str]
-"""Cosine distance and chunk id."""
-
 
 def prefix_of(library: str) -> str:
     """How the names of a library's collections begin."""
@@ -198,7 +195,7 @@ class VectorIndex:
         """The nearest by the vectors in the database, each looked at."""
         asked = np.asarray(vector, np.float32)
         asked = asked / max(float(np.linalg.norm(asked)), 1e-12)
-        best: list[Found] = []
+        best: list[tuple[float, str]] = []  # cosine distance, chunk id
         for page in self._revisions.seen_vectors(self._index, self._model, number, scope):
             stored = np.stack([each for *_, each in page])
             nearness = stored @ asked / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)

@@ -74,7 +74,9 @@ class Worker:
         self._closing = False
         self._pages: dict[str, Page] = {}
         """Pages that were fetched while the pages of a site were looked for."""
-        self._ended = self._chunks = 0
+        self.ended = 0
+        """Sources that this run has come to an end with."""
+        self._chunks = 0
         self._began = 0.0
 
     def work(self) -> None:
@@ -84,7 +86,7 @@ class Worker:
             RagError: the embedding model or the database failed; what waits is kept.
             Cancelled: the app is closing.
         """
-        self._ended = self._chunks = 0
+        self.ended = self._chunks = 0
         self._began = time.monotonic()
         begun: deque[Begun] = deque()
         loader = ThreadPoolExecutor(AHEAD, "rag-loader")
@@ -159,7 +161,7 @@ class Worker:
                 self._fail(job, error)
         finally:
             self.step = None
-            self._ended += 1
+            self.ended += 1
 
     def give_up(self, source: str) -> None:
         """Leave a source as it was indexed before, also after a restart."""
@@ -231,13 +233,8 @@ class Worker:
         spent, step = time.monotonic() - self._began, self.step
         if step is None or not self._chunks or spent <= 2:
             return None
-        a_source = max(1.0, (self._chunks - step.done) / self._ended) if self._ended else float(step.total)
+        a_source = max(1.0, (self._chunks - step.done) / self.ended) if self.ended else float(step.total)
         return round((step.total - step.done + waiting * a_source) * spent / self._chunks)
-
-    @property
-    def ended(self) -> int:
-        """Sources that this run has come to an end with."""
-        return self._ended
 
     def close(self) -> None:
         """Stop what is under way; what waits is kept."""
