@@ -6,6 +6,7 @@ import json
 import sqlite3
 import stat
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,6 +133,13 @@ def test_a_damaged_or_hostile_file_is_refused(change: Callable[[Path], None], sa
     assert len(str(refused.value).splitlines()) == 1
 
 
+def test_a_backup_of_an_earlier_version_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "library.zip", "w") as archive:
+        archive.writestr("manifest.json", "{}")
+    with pytest.raises(StoreError, match=r"before 0\.2\. Restore it with that version, then update\."):
+        Backup(tmp_path / "library.zip")
+
+
 def test_nobody_is_trusted_because_a_backup_says_so(good: Path, tmp_path: Path) -> None:
     """A page of a private network is not fetched again for a stranger's file, and no file's name leads anywhere."""
     sql(
@@ -143,7 +151,7 @@ def test_nobody_is_trusted_because_a_backup_says_so(good: Path, tmp_path: Path) 
     )(good)
     (tmp_path / "other").mkdir()
     database = open_database(tmp_path / "other", None)
-    found = list(Backup(good).records(Records(database)))
+    found = list(Backup(good).records(Records(database), tmp_path))
     assert [record.private for record in found] == [False] * 2
     assert not Uploads(database, tmp_path).has("upload:0123456789abcdef/..")
     database.close()

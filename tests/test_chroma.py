@@ -94,6 +94,10 @@ def test_the_command_line_works_on_the_servers(
     chroma: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     path = write(tmp_path / "page.md", MOON)
+    library = Library(make_settings(tmp_path / "file"))
+    library.add(path)
+    library.database.back_up(tmp_path / "library.backup")
+    library.close()
     with running_postgres() as postgres:
         given = {"CHROMA_URL": chroma.url, "DATABASE_URL": postgres.database()}
         given |= {"EMBEDDINGS": "embedded:all-minilm-l6-v2", "OLLAMA_HOST": "127.0.0.1:9"}
@@ -108,6 +112,8 @@ def test_the_command_line_works_on_the_servers(
         assert f"ok  the Chroma server at {chroma.url} answers" in capsys.readouterr().out
         assert command_line(["backup", str(tmp_path / "x")]) == 1
         assert "pg_dump" in capsys.readouterr().err
+        assert command_line(["restore", str(tmp_path / "library.backup")]) == 0
+        assert f"ready    {path}: page.md, 1 chunk" in capsys.readouterr().out
 
 
 def test_a_server_that_lost_everything_is_filled_again(chroma: ChromaServer, tmp_path: Path) -> None:

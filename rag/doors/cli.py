@@ -117,7 +117,8 @@ class Here(Handle):
     @override
     def restore(self, file: Path) -> list[str]:
         backup = Backup(file)
-        return self._library.restore(backup.records(self._assistant.service.records), backup.wanted)
+        service = self._assistant.service
+        return self._library.restore(backup.records(service.records, service.folder.path), backup.wanted)
 
     @override
     def cancel(self) -> None:

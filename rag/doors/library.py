@@ -127,7 +127,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
 
         def bring_back() -> list[str]:
             backup = Backup(Path(given.file))
-            return library().restore(backup.records(assistant.service.records), backup.wanted)
+            return library().restore(backup.records(assistant.service.records, assistant.folder.path), backup.wanted)
 
         return await change(request, bring_back, 202)
 

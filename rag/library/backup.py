@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,8 @@ class Backup:
         self.path = path
         if not path.is_file():
             raise StoreError(f"There is no file {path}.")
+        if zipfile.is_zipfile(path):
+            raise StoreError(f"{path} is a backup of a version before 0.2. Restore it with that version, then update.")
         try:
             with self._open() as connection:
                 if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
@@ -75,15 +78,17 @@ class Backup:
         connection.execute("PRAGMA trusted_schema = OFF")
         return connection
 
-    def records(self, records: Records) -> Iterator[Record]:
+    def records(self, records: Records, folder: Path) -> Iterator[Record]:
         """The sources. Uploaded files are put into the database first; vectors are not taken from a file of anybody's.
+
+        `folder` is the data folder, whose disk has to have room.
 
         Whoever named a source has named it elsewhere: pages of a private network are not trusted again.
 
         Raises:
             StoreError: the disk has no room, or the file was changed since it was looked at.
         """
-        check_space(Path(records.database.where).parent)
+        check_space(folder)
         try:
             with self._open() as connection:
                 for record in self._read(connection):
