@@ -14,10 +14,11 @@ import pytest
 
 from rag.assistant import Assistant
 from rag.library.chroma import chroma_settings
-from rag.library.records import Record
+from rag.library.database import open_database
+from rag.library.records import Record, Records
 from rag.library.revisions import Made
 from rag.library.splitter import split_documents
-from rag.library.takeover import KEPT, old_collection, old_revision
+from rag.library.takeover import KEPT, old_collection, old_revision, take_over
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 from tests.stores import CHEESE, MODEL, MOON, RIVER
@@ -155,6 +156,24 @@ def test_what_was_not_indexed_whole_is_finished_without_being_fetched(old: OldFo
         assert len(embeddings.embedded) == 3 and assistant.service.failed == {}
     finally:
         assistant.close()
+
+
+def test_a_version_that_was_whole_and_not_seen_yet_is_not_seen_beside_the_other(
+    old: OldFolder, settings: Settings
+) -> None:
+    """The old app wrote all rows of a version before it let the version take over."""
+    old.text("http://127.0.0.1:9/a", MOON)
+    old.text("http://127.0.0.1:9/a", CHEESE, suffix=".new.json")
+    old.close()
+    database = open_database(settings.data_dir, None)
+    records = Records(database)
+    take_over(settings.data_dir, records, lambda *_: None)
+    index, _ = records.revisions.index_of(MADE, "")
+    (seen,) = records.revisions.changes(index, -1).added
+    chunks = records.revisions.chunks_of(seen.revision)
+    assert [chunk.page_content for chunk in chunks] == [MOON.strip()]
+    assert records.loaded() == ["http://127.0.0.1:9/a"]
+    database.close()
 
 
 def test_a_damaged_text_is_named_and_kept(old: OldFolder, settings: Settings) -> None:

@@ -106,7 +106,7 @@ class _Takeover:
                 if loaded:
                     self._ask(connection, here.source, here.private, stored=True)
                 if rows and made:
-                    self._take_rows(connection, record, here.source, rows, made, ids)
+                    self._take_rows(connection, record, here.source, rows, made, ids, seen=not loaded)
             if rows:
                 rows.close()
             self._take_states(connection)
@@ -196,15 +196,24 @@ class _Takeover:
 
     @staticmethod
     def _take_rows(
-        connection: Connection, record: Record, name: str, old: sqlite3.Connection, made: Made, ids: tuple[int, int]
+        connection: Connection,
+        record: Record,
+        name: str,
+        old: sqlite3.Connection,
+        made: Made,
+        ids: tuple[int, int],
+        *,
+        seen: bool,
     ) -> None:
-        """Write a source's old vectors, and where all rows of the record are there, these as a revision."""
+        """Write a source's old vectors; and its rows as a revision, where the record was `seen` and all are there."""
         index, model = ids
         found = old.execute(
             "SELECT metadata, text, vector FROM rows WHERE source = ? ORDER BY number", [record.source]
         ).fetchall()
         rows = [(json.loads(metadata), text, np.frombuffer(vector, "<f4")) for metadata, text, vector in found]
         write_vectors(connection, model, {str(row["digest"]): vector for row, _, vector in rows if "digest" in row})
+        if not seen:
+            return
         wanted = old_revision(record, made)
         own = [(row, text) for row, text, _ in rows if row.get("revision") == wanted]
         if not own or not own[-1][0].get("last") or [row["number"] for row, _ in own] != list(range(len(own))):
