@@ -21,6 +21,7 @@ from rag.library.splitter import split_documents
 from rag.library.takeover import KEPT, old_collection, old_revision, take_over
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
+from tests.postgres import running_postgres
 from tests.stores import CHEESE, MODEL, MOON, RIVER
 
 MADE = Made(MODEL, 100, 20)
@@ -174,6 +175,29 @@ def test_a_version_that_was_whole_and_not_seen_yet_is_not_seen_beside_the_other(
     assert [chunk.page_content for chunk in chunks] == [MOON.strip()]
     assert records.loaded() == ["http://127.0.0.1:9/a"]
     database.close()
+
+
+def test_a_second_folder_is_taken_over_into_the_same_database(
+    old: OldFolder, settings: Settings, tmp_path: Path
+) -> None:
+    """As of two machines that share PostgreSQL from now on. What both have is as the first one had it."""
+    other = OldFolder(tmp_path / "other", settings)
+    old.text("http://127.0.0.1:9/a", MOON)
+    other.text("http://127.0.0.1:9/a", CHEESE)
+    other.text("http://127.0.0.1:9/b", RIVER)
+    with running_postgres() as postgres:
+        database = open_database(tmp_path, postgres.database())
+        records = Records(database)
+        for folder in (old, other):
+            folder.close()
+            take_over(folder.path, records, lambda *_: None)
+            assert not (folder.path / "texts").exists()
+        index, _ = records.revisions.index_of(MADE, "")
+        seen = {item.source: item.chunks for item in records.revisions.changes(index, -1).added}
+        assert seen == {"http://127.0.0.1:9/a": 1, "http://127.0.0.1:9/b": 1}
+        record = records.read("http://127.0.0.1:9/a")
+        assert record and record.documents[0][0] == MOON
+        database.close()
 
 
 def test_a_damaged_text_is_named_and_kept(old: OldFolder, settings: Settings) -> None:

@@ -17,6 +17,7 @@ import logging
 import os
 import re
 import secrets
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from sqlalchemy import Connection, select
 from rag.child import child_command
 from rag.errors import StoreError, store_error
 from rag.library.chroma import chroma_settings
-from rag.library.database import Database, revisions, set_setting, work
+from rag.library.database import Database, get_setting, revisions, set_setting, work
 from rag.library.records import Record, Records, renamed, write_version
 from rag.library.revisions import Made, insert_chunks, write_vectors
 from rag.library.uploads import PREFIX, pieces_of, write_file
@@ -42,6 +43,8 @@ from rag.sources.loader import is_url
 log = logging.getLogger(__name__)
 
 KEPT = "before-0.2"
+TAKEN_OVER = "taken_over_from"
+"""The name under which the database remembers the folders that were taken over."""
 OLD = ("texts", "chroma", "files", "library.json", "index.json", "closed.json")
 READ_SECONDS = 1800.0
 PAGE = 5000
@@ -60,8 +63,8 @@ def take_over(folder: Path, records: Records, tell: Tell) -> list[str]:
     Raises:
         StoreError: it cannot be read or written; nothing is moved then, and the next start tries again.
     """
-    database, notes = records.database, []
-    if not database.setting("taken_over"):
+    notes: list[str] = []
+    if _place(folder) not in records.database.setting(TAKEN_OVER, []):
         try:
             with tempfile.TemporaryDirectory(prefix="rag-takeover-", dir=folder) as scratch:
                 notes = _Takeover(folder, Path(scratch), records, tell).run()
@@ -79,8 +82,13 @@ def take_over(folder: Path, records: Records, tell: Tell) -> list[str]:
     return notes
 
 
+def _place(folder: Path) -> str:
+    """The folder, apart from those of other machines that share the database."""
+    return f"{socket.gethostname()}:{folder.resolve()}"
+
+
 class _Takeover:
-    """One takeover."""
+    """One takeover. Sources that the database has already, from another folder, stay as they are there."""
 
     def __init__(self, folder: Path, scratch: Path, records: Records, tell: Tell) -> None:
         self._folder, self._scratch, self._records, self._tell = folder, scratch, records, tell
@@ -94,6 +102,7 @@ class _Takeover:
         ids = self._records.revisions.index_of(made, weights) if made else (0, 0)
         rows = self._old_rows(made, weights) if made else None
         paths = sorted((self._folder / "texts").glob("*.json"))
+        known = set(self._records.names())
         with self._records.database.write() as connection:
             for number, path in enumerate(paths):
                 self._tell("taking over the library", number, len(paths))
@@ -102,6 +111,8 @@ class _Takeover:
                     continue
                 loaded = path.name.endswith(".new.json")
                 here = self._with_file(connection, record)
+                if here.source in known:
+                    continue
                 write_version(connection, here, "loaded" if loaded else "current")
                 if loaded:
                     self._ask(connection, here.source, here.private, stored=True)
@@ -110,8 +121,9 @@ class _Takeover:
             if rows:
                 rows.close()
             self._take_states(connection)
-            set_setting(connection, "taken_over", True)
-            if made:
+            places = get_setting(connection, TAKEN_OVER, [])
+            set_setting(connection, TAKEN_OVER, [*places, _place(self._folder)])
+            if made and not get_setting(connection, "index"):
                 names = ("configured", "building")
                 set_setting(
                     connection,
@@ -159,7 +171,8 @@ class _Takeover:
     def _take_states(self, connection: Connection) -> None:
         library = self._state("library")
         removed, wanted = library.get("removed"), library.get("wanted")
-        set_setting(connection, "removed", sorted(map(str, removed if isinstance(removed, list) else ())))
+        before = set(get_setting(connection, "removed", []))
+        set_setting(connection, "removed", sorted(before | set(map(str, removed if isinstance(removed, list) else ()))))
         for source, told in (wanted if isinstance(wanted, dict) else {}).items():
             if isinstance(told, dict):
                 self._ask(connection, source, bool(told.get("private")), reason=str(told.get("reason") or ""))
