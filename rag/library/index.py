@@ -20,7 +20,7 @@ from rag.library.chroma import ChromaHome
 from rag.library.records import Record, Records
 from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id
 from rag.library.splitter import embedded_text
-from rag.library.vectors import VectorIndex, collection_name, prefix_of
+from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import Row, WordIndex, Words
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,6 @@ class SearchIndex:
         """Revisions that this process is writing; its Chroma has their rows."""
         self._changing = threading.RLock()
         library = str(records.database.setting("library"))
-        home.drop_others(prefix_of(library))
         self.vectors = VectorIndex(
             home, records.revisions, collection_name(library, self.id, made.embeddings), self.id, self.model
         )

@@ -22,6 +22,7 @@ from rag.library.records import Records
 from rag.library.revisions import IndexedSource
 from rag.library.takeover import is_old, take_over
 from rag.library.uploads import Uploads
+from rag.library.vectors import prefix_of
 from rag.library.work import Worker
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.sources.loader import GUIDE
@@ -80,6 +81,7 @@ class LibraryService:
         if wrong:
             self._note(f"The index of vectors was damaged ({wrong}). It is filled again from the stored vectors.")
         self._home.open()
+        self._home.drop_others(prefix_of(library))
         queue = Queue(self.database)
         if note := self.indexes.start(embeddings, self.records, self._home, self.uploads, queue):
             self._note(note)
