@@ -20,8 +20,12 @@ EDGE = "\x1e"
 """Marks the edge of a block; becomes a line break where the page's own white space has none."""
 LONGEST_HEADING = 200
 
+CAPTION = 7
+"""Level of a mark at the caption of a table: below all headings, so that its rows are in a section of its name."""
+AFTER_TABLE = 8
+"""Level of a mark after such a table: what follows is in the section around the table again."""
 Marks = list[tuple[int, str]]
-"""Level (1 is outermost, 0 ends all sections) and anchor of each mark in a text."""
+"""Level (1 is outermost, 0 ends all sections, see also `CAPTION`) and anchor of each mark in a text."""
 
 _BLOCKS = "address article aside blockquote dd details div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header"
 _BLOCKS += " hr li main nav ol p pre section summary table td th tr ul br"
@@ -43,15 +47,17 @@ def build_document(text: str, marks: Marks, metadata: dict[str, Any], *, markdow
     content = "".join(pieces)
     starts = itertools.accumulate(map(len, pieces[:-1]))
     sections: list[list[Any]] = []
-    above: list[tuple[int, str]] = []
+    above: list[tuple[int, str, str]] = []
     for start, (level, anchor) in zip(starts, marks, strict=True):
         heading = _heading_at(content, start, markdown)
-        if level and not heading:
+        if level not in (0, AFTER_TABLE) and not heading:
             continue
-        above = [item for item in above if item[0] < level]
-        if level:
-            above.append((level, heading))
-        path = [name for _, name in above]
+        above = [item for item in above if item[0] < min(level, CAPTION)]
+        if level == AFTER_TABLE:
+            anchor = above[-1][2] if above else ""
+        elif level:
+            above.append((level, heading, anchor))
+        path = [name for _, name, _ in above]
         if path and path[0] == metadata.get("title"):
             del path[0]
         sections.append([start, path, anchor])
