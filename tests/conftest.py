@@ -26,6 +26,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from rag.settings import Settings, load_settings
+from tests.warm import WarmProcess
 
 uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn"]["propagate"] = (
     True  # or `caplog` sees nothing of the server's errors
@@ -181,7 +182,7 @@ class RunningApp:
     """`app.py` as a process of its own, as a person starts it."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | WarmProcess
     output: list[str]
 
     def health(self) -> dict[str, Any]:
@@ -190,7 +191,10 @@ class RunningApp:
 
 
 class AppStarter:
-    """Starts `app.py` with flags and an environment; ends it at the end of the test."""
+    """Starts `app.py` with flags and an environment; ends it at the end of the test.
+
+    With `fresh`, with another `program` or `under` another one, a new interpreter is started, else a `WarmProcess`.
+    """
 
     def __init__(self) -> None:
         self._running: list[RunningApp] = []
@@ -200,17 +204,24 @@ class AppStarter:
         *flags: str,
         ready: bool = True,
         environment: dict[str, str] | None = None,
-        program: tuple[str, ...] = (str(ROOT / "app.py"),),
+        program: tuple[str, ...] = (),
         under: tuple[str, ...] = (),
+        fresh: bool = False,
     ) -> RunningApp:
-        process = subprocess.Popen(
-            [*under, sys.executable, *program, "--port", "0", *flags],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **(environment or {})},
-        )
+        arguments = [*(program or (str(ROOT / "app.py"),)), "--port", "0", *flags]
+        given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **(environment or {})}
+        process: subprocess.Popen[str] | WarmProcess
+        if fresh or program or under:
+            process = subprocess.Popen(
+                [*under, sys.executable, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=given,
+            )
+        else:
+            process = WarmProcess(arguments, env=given, merged=True)
         app = RunningApp("", process, [])
         self._running.append(app)
         found = threading.Event()
