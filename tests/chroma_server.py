@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import httpx
+from werkzeug import Request, Response
 
-from tests.conftest import free_port, wait_until
+from tests.conftest import free_port, start_server, wait_until
 
 
 class ChromaServer:
@@ -67,38 +66,22 @@ class Quotas:
         self.broken: list[str] = []
         self.calls = 0
         self._behind = behind
-        quotas = self
+        self._token = token
+        self._server = start_server(self._answer)
+        self.url = self._server.url_for("").rstrip("/")
+        self.close = self._server.stop
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                quotas.calls += 1
-                over = [] if self.headers.get("X-Chroma-Token") == token else ["no token"]
-                over += quotas.over(json.loads(body)) if body else []
-                quotas.broken += [f"{self.path.rpartition('/')[2]}: {each}" for each in over]
-                if over:
-                    self.send(422, json.dumps({"error": "QuotaError", "message": over[0]}).encode())
-                    return
-                self.send(*quotas.pass_on(self.command, self.path, body))
-
-            do_GET = do_POST = do_PUT = do_DELETE = answer
-
-            def send(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+    def _answer(self, request: Request) -> Response:
+        body = request.get_data()
+        self.calls += 1
+        over = [] if request.headers.get("X-Chroma-Token") == self._token else ["no token"]
+        over += self.over(json.loads(body)) if body else []
+        self.broken += [f"{request.path.rpartition('/')[2]}: {each}" for each in over]
+        if over:
+            status, told = 422, json.dumps({"error": "QuotaError", "message": over[0]}).encode()
+        else:
+            status, told = self.pass_on(request.method, request.environ["REQUEST_URI"], body)
+        return Response(told, status, content_type="application/json")
 
     def pass_on(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         """Status and body of what the server behind says."""
@@ -132,10 +115,6 @@ class Quotas:
     @staticmethod
     def _longest(texts: list[str] | None) -> int:
         return max((len((text or "").encode()) for text in texts or ()), default=0)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def _predicates(where: dict[str, Any]) -> int:
