@@ -22,7 +22,7 @@ from rag.assistant import Assistant
 from rag.doors.flags import parse_flags
 from rag.doors.library import may_change as is_owner
 from rag.doors.process import allow_many_files, end_on_signals, end_serving, free_port
-from rag.doors.serve import LAUNCH_OPTIONS, build_app_kwargs, choose_access, in_one_line
+from rag.doors.serve import LAUNCH_OPTIONS, USER, build_app_kwargs, choose_access, in_one_line
 from rag.errors import RagError
 from rag.observe import check_tracing, request_id, set_up_logs
 from rag.page.api import Page, add_api, caller_of
@@ -115,7 +115,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         unreachable = "There is no public link: the share service cannot be reached. The page is served locally."
         log.info("%s", f"Shared at {share_url}" if share_url else unreachable)
     if access.password:
-        log.info("User %s, password %s", settings.user, access.password)
+        log.info("User %s, password %s", USER, access.password)
     return page
 
 
@@ -156,7 +156,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                 chat = gr.ChatInterface(
                     respond,
                     chatbot=chatbot,
-                    textbox=build_question_box(settings),
+                    textbox=build_question_box(),
                     additional_inputs=[choices.scope, choices.model],
                     examples=build_examples(settings),
                     cache_examples=False,

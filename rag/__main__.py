@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from rag.assistant import Assistant
 from rag.doors import cli as commands
+from rag.doors.doctor import doctor
 from rag.doors.evaluate import as_json, evaluate, load_questions, report, settings_of, table
 from rag.doors.http import done_frame, failure_of
 from rag.errors import EngineUnreachable, RagError, StoreLocked
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "eval":
             return _evaluate(settings, given, own)
         if name == "doctor":
-            return commands.doctor(settings)
+            return doctor(settings)
         if name == "feedback":
             return commands.show_feedback(settings)
         if name == "backup":

@@ -66,7 +66,6 @@ class Assistant:
             limits=Limits(settings.first_token_timeout, settings.idle_timeout),
             rate=Rate(settings.questions_a_minute),
             watch=self.metrics.watch,
-            max_question=settings.max_question,
             ending=self._ending,
         )
 
@@ -135,7 +134,7 @@ class Assistant:
         """
         if caller is not None:
             self.chain.rate.check(caller)
-        query = check_question(query, self.settings.max_question)
+        query = check_question(query)
         await self._ready_chain((), "")
         assert self.chains.retriever is not None
         return await retrieve({"asked": query, "scope": self._in_scope(scope)}, self.chains.retriever)

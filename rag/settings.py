@@ -96,10 +96,8 @@ class Settings(BaseSettings):
     chroma_token: str = Field(
         "",
         validation_alias=AliasChoices("RAG_CHROMA_TOKEN", "CHROMA_API_KEY"),
-        description="Token for the Chroma server, or Chroma Cloud's key (`CHROMA_API_KEY` is honoured too)",
+        description="Token for the Chroma server (`CHROMA_API_KEY` is honoured too)",
     )
-    chroma_tenant: str = Field("", description="Tenant on the Chroma server, where it is not the default one")
-    chroma_database: str = Field("", description="Database on the Chroma server, where it is not the default one")
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path(APP_NAME, appauthor=False),
         description="Folder for downloaded weights (default: the user's cache folder)",
@@ -118,14 +116,14 @@ class Settings(BaseSettings):
     )
     mcp: bool = Field(False, description="Serve the library to other assistants over MCP at `/mcp`")
     share: bool = Field(False, description="Make a public Gradio link (always with a password)")
-    user: str = Field("rag", min_length=1, description="User name that goes with the password")
-    password: str = Field("", description="Password of the page; made up when one is needed and none is set")
+    password: str = Field(
+        "", description="Password of the page, for the user `rag`; made up when one is needed and none is set"
+    )
     admin_password: str = Field(
         "", description="Password of the user `admin`, who may change sources and models of a guarded page"
     )
     concurrency: int = Field(4, ge=1, le=1000, description="Questions answered at the same time")
     queue_size: int = Field(32, ge=0, le=10_000, description="Questions that may wait beyond those")
-    max_question: int = Field(8000, ge=10, description="Characters in a question, at most")
     rate_limit: int | None = Field(
         None, ge=0, description="Questions a minute from one address (0: any; default: 30 where others reach the app)"
     )

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -53,90 +49,3 @@ class ChromaServer:
             self._process.kill()
             self._process.wait(30)
             self._process = None
-
-
-class Quotas:
-    """Chroma Cloud's limits on one call, as it publishes them, in front of a real server; `broken` lists who went over.
-
-    Cloud itself cannot be had in a test: this tells only that the app keeps within what is published.
-    """
-
-    rows, document, value, key, keys, name, predicates = 300, 16_384, 4_096, 36, 32, 128, 8
-
-    def __init__(self, behind: str, token: str) -> None:
-        self.broken: list[str] = []
-        self.calls = 0
-        self._behind = behind
-        quotas = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                quotas.calls += 1
-                over = [] if self.headers.get("X-Chroma-Token") == token else ["no token"]
-                over += quotas.over(json.loads(body)) if body else []
-                quotas.broken += [f"{self.path.rpartition('/')[2]}: {each}" for each in over]
-                if over:
-                    self.send(422, json.dumps({"error": "QuotaError", "message": over[0]}).encode())
-                    return
-                self.send(*quotas.pass_on(self.command, self.path, body))
-
-            do_GET = do_POST = do_PUT = do_DELETE = answer
-
-            def send(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def pass_on(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of what the server behind says."""
-        headers = {"Content-Type": "application/json"} if body else {}
-        reply = httpx.request(method, self._behind + path, content=body, headers=headers, timeout=60)
-        return reply.status_code, reply.content
-
-    def over(self, asked: dict[str, Any]) -> list[str]:
-        """What of a call is over a limit."""
-        sizes = {
-            "rows": (max(len(asked.get("ids") or ()), asked.get("limit") or 0, asked.get("n_results") or 0), self.rows),
-            "bytes of a document": (self._longest(asked.get("documents")), self.document),
-            "bytes of an id": (self._longest(asked.get("ids")), self.name),
-            "predicates": (_predicates(asked.get("where") or {}), self.predicates),
-            "rows of a search": (
-                max((one["limit"]["limit"] for one in asked.get("searches", ())), default=0),
-                self.rows,
-            ),
-        }
-        if "limit" in asked and asked["limit"] is None and not asked.get("ids"):
-            sizes["rows, as no limit is given"] = (self.rows + 1, self.rows)
-        for row in asked.get("metadatas") or ():
-            sizes["metadata keys"] = (len(row or {}), self.keys)
-            sizes["bytes of a metadata key"] = (self._longest(list(row or {})), self.key)
-            values = [value for value in (row or {}).values() if isinstance(value, str)]
-            sizes["bytes of a metadata value"] = (self._longest(values), self.value)
-            if found := [f"{many} {what}" for what, (many, most) in sizes.items() if many > most]:
-                return found
-        return [f"{many} {what}" for what, (many, most) in sizes.items() if many > most]
-
-    @staticmethod
-    def _longest(texts: list[str] | None) -> int:
-        return max((len((text or "").encode()) for text in texts or ()), default=0)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def _predicates(where: dict[str, Any]) -> int:
-    return sum(sum(map(_predicates, value)) if key in ("$and", "$or") else 1 for key, value in where.items())

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.warm import WarmProcess
 
 MOON = "The moon pulls the sea, twice a day, on every shore. " * 5
 RIVER = "The river runs to the sea, slowly, and never comes back. " * 5
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rag", *arguments, "--data-dir", str(folder / "data")]
-    environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    """Run a command in a folder, with the library in its folder `data`."""
+    with start(*arguments, "--data-dir", str(folder / "data"), folder=folder) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(list(arguments), process.wait(), out, err)
+
+
+def start(*arguments: str, folder: Path | None = None, **environment: str) -> WarmProcess:
+    """Start a command; `environment` is added to that of the tests."""
+    given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", **environment}
+    return WarmProcess(["-m", "rag", *arguments], cwd=folder, env=given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
+import logging
 import os
 import re
 import signal
@@ -24,9 +24,13 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from rag.settings import Settings, load_settings
+from tests.warm import WarmProcess
 
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would log each request
 uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn"]["propagate"] = (
     True  # or `caplog` sees nothing of the server's errors
 )
@@ -69,34 +73,24 @@ class Pages:
     def __init__(self) -> None:
         self.pages: dict[str, Any] = {}
         self.hits: list[str] = []
-        pages = self
+        self._server = start_server(self._answer)
+        self.url = self._server.url_for("").rstrip("/")
+        self.close = self._server.stop
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                pages.hits.append(self.path)
-                page = pages.pages.get(self.path, (404, {"Content-Type": "text/html"}, "<h1>Not here</h1>"))
-                status, headers, body = page if isinstance(page, tuple) else (200, {}, page)
-                data = body if isinstance(body, bytes) else body.encode()
-                self.send_response(status)
-                for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+    def _answer(self, request: Request) -> Response:
+        path = request.environ["REQUEST_URI"]  # as it was sent: `request.path` is decoded
+        self.hits.append(path)
+        page = self.pages.get(path, (404, {"Content-Type": "text/html"}, "<h1>Not here</h1>"))
+        status, headers, body = page if isinstance(page, tuple) else (200, {}, page)
+        return Response(body, status, {"Content-Type": "text/html; charset=utf-8", **headers})
 
-            def log_message(self, *_: Any) -> None:
-                pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+def start_server(answer: Callable[[Request], Response]) -> HTTPServer:
+    """A server on loopback that answers every request so, each in a thread of its own; its `stop` ends it."""
+    server = HTTPServer("127.0.0.1", threaded=True)
+    server.expect_request(re.compile("")).respond_with_handler(answer)
+    server.start()
+    return server
 
 
 @pytest.fixture
@@ -181,7 +175,7 @@ class RunningApp:
     """`app.py` as a process of its own, as a person starts it."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | WarmProcess
     output: list[str]
 
     def health(self) -> dict[str, Any]:
@@ -190,7 +184,10 @@ class RunningApp:
 
 
 class AppStarter:
-    """Starts `app.py` with flags and an environment; ends it at the end of the test."""
+    """Starts `app.py` with flags and an environment; ends it at the end of the test.
+
+    With `fresh`, with another `program` or `under` another one, a new interpreter is started, else a `WarmProcess`.
+    """
 
     def __init__(self) -> None:
         self._running: list[RunningApp] = []
@@ -200,17 +197,24 @@ class AppStarter:
         *flags: str,
         ready: bool = True,
         environment: dict[str, str] | None = None,
-        program: tuple[str, ...] = (str(ROOT / "app.py"),),
+        program: tuple[str, ...] = (),
         under: tuple[str, ...] = (),
+        fresh: bool = False,
     ) -> RunningApp:
-        process = subprocess.Popen(
-            [*under, sys.executable, *program, "--port", "0", *flags],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **(environment or {})},
-        )
+        arguments = [*(program or (str(ROOT / "app.py"),)), "--port", "0", *flags]
+        given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **(environment or {})}
+        process: subprocess.Popen[str] | WarmProcess
+        if fresh or program or under:
+            process = subprocess.Popen(
+                [*under, sys.executable, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=given,
+            )
+        else:
+            process = WarmProcess(arguments, env=given, merged=True)
         app = RunningApp("", process, [])
         self._running.append(app)
         found = threading.Event()

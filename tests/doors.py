@@ -8,8 +8,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +17,8 @@ import httpx
 from websockets.sync.client import connect
 
 from rag.__main__ import main as command_line
-from tests.conftest import ROOT, wait_until
+from tests.commands import start
+from tests.conftest import wait_until
 from tests.serving import (
     PATIENCE,
     Served,
@@ -97,9 +96,7 @@ def leave_page_by_closing_its_tab(served: Served) -> Callable[[], None]:
 
 
 def leave_command_line(served: Served) -> Callable[[], None]:
-    folder = str(served.assistant.settings.data_dir)
-    command = [sys.executable, "-m", "rag", "ask", "What is a plan?", "--data-dir", folder]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("ask", "What is a plan?", "--data-dir", str(served.assistant.settings.data_dir))
 
     def leave() -> None:
         process.send_signal(signal.SIGINT)

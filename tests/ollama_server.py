@@ -159,16 +159,16 @@ class Gate(contextlib.AbstractContextManager["Gate"]):
     def release(self) -> None:
         if self in self.server.gates:
             self.server.gates.remove(self)
-        self.server._in_loop(self._open.set)
+        self.server.in_loop(self._open.set)
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    async def _pass(self, record: Record, after: int) -> None:
+    async def pass_on(self, record: Record, after: int) -> None:
         if (self.path, self.after) == (record.path, after) and self.match(record):
-            with self.server._changed:
+            with self.server.changed:
                 self.held += 1
-                self.server._changed.notify_all()
+                self.server.changed.notify_all()
             await self._open.wait()
 
 
@@ -340,29 +340,29 @@ class _Exchange:
 
     def __init__(self, server: OllamaServer, writer: asyncio.StreamWriter, record: Record) -> None:
         self.server, self.writer, self.record = server, writer, record
-        self.fault = server._next_fault(record.path)
+        self.fault = server.next_fault(record.path)
         self.close = record.headers.get("connection", "").lower() == "close"
         self.streaming = self.head_sent = self.ended = False
         self.done_reason = "stop"
 
     def note(self, **changes: Any) -> None:
-        with self.server._changed:
+        with self.server.changed:
             for name, value in changes.items():
                 setattr(self.record, name, value)
-            self.server._changed.notify_all()
+            self.server.changed.notify_all()
 
     def finish(self, gone: bool = False) -> None:
         """Close the record, before the last bytes go out: whoever has read them finds it closed."""
         if self.record.finished is None:
             broken = self.record.fault is not None and not (gone and self.record.fault == "stall")
-            with self.server._changed:
+            with self.server.changed:
                 self.server.open_streams -= self.record.path in _ENGINE
             finished = "fault" if broken else "client_gone" if gone else "complete"
             self.note(finished=finished, ended=time.monotonic())
 
     async def hold(self, after: int) -> None:
         for gate in list(self.server.gates):
-            await gate._pass(self.record, after)
+            await gate.pass_on(self.record, after)
 
     async def reach(self, after: int, last: bool = False) -> bool:
         """Wait at the gates for `after` tokens, then let the fault for them happen; False: no more tokens."""
@@ -480,7 +480,7 @@ class OllamaServer:
     faults: list[Fault] = field(default_factory=list, init=False)  # see fail()
 
     def __post_init__(self) -> None:
-        self._changed = threading.Condition()
+        self.changed = threading.Condition()
         self._modified: dict[str, str] = {}
         self._loaded: dict[str, _Loaded] = {}
         self._loads: dict[str, asyncio.Lock] = {}
@@ -507,7 +507,7 @@ class OllamaServer:
     def stop(self) -> None:
         """Close the port and all connections, as when the real process is killed."""
         if self._thread is not None:
-            self._in_loop(self._quit.set)
+            self.in_loop(self._quit.set)
             self._thread.join(timeout=10)
             self._thread = None
 
@@ -531,8 +531,8 @@ class OllamaServer:
 
     def wait_until(self, condition: Callable[[], T], timeout: float = 10.0) -> T:
         """Block until `condition()` holds, looked at when something happens here. Raises TimeoutError."""
-        with self._changed:
-            if value := self._changed.wait_for(condition, timeout):
+        with self.changed:
+            if value := self.changed.wait_for(condition, timeout):
                 return value
             raise TimeoutError(f"not within {timeout} s; requests so far: {self.requests}")
 
@@ -542,7 +542,7 @@ class OllamaServer:
 
     # Connections.
 
-    def _in_loop(self, function: Callable[[], object]) -> None:
+    def in_loop(self, function: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(function)
@@ -551,7 +551,7 @@ class OllamaServer:
         """Let the next request to each model load it again."""
         self._loaded.clear()
 
-    def _next_fault(self, path: str) -> Fault | None:
+    def next_fault(self, path: str) -> Fault | None:
         fault = next((f for f in self.faults if f.path == path and f.times != 0), None)
         if fault is not None and fault.times is not None:
             fault.times -= 1
@@ -600,10 +600,10 @@ class OllamaServer:
         record = Record(method, target.partition("?")[0], headers)
         with contextlib.suppress(ValueError):
             record.body = json.loads(raw) if raw else None
-        with self._changed:
+        with self.changed:
             self.requests.append(record)
             self.open_streams += record.path in _ENGINE
-            self._changed.notify_all()
+            self.changed.notify_all()
         exchange = _Exchange(self, writer, record)
         work, more = asyncio.ensure_future(self._answer(exchange, raw)), asyncio.ensure_future(reader.read(1))
         gone = False
@@ -694,19 +694,19 @@ class OllamaServer:
     def _modified_at(self, name: str) -> str:
         return self._modified.setdefault(name, _time())
 
-    async def _root(self, exchange: _Exchange, _: dict[str, Any]) -> None:
+    async def root(self, exchange: _Exchange, _: dict[str, Any]) -> None:
         await exchange.reply(200, b"Ollama is running", "text/plain; charset=utf-8")
 
-    async def _version(self, exchange: _Exchange, _: dict[str, Any]) -> None:
+    async def version(self, exchange: _Exchange, _: dict[str, Any]) -> None:
         await exchange.reply(200, {"version": VERSION})
 
-    async def _tags(self, exchange: _Exchange, _: dict[str, Any]) -> None:
+    async def tags(self, exchange: _Exchange, _: dict[str, Any]) -> None:
         models = {full_name(name): spec for name, spec in list(self.models.items())}
         entries = [self._entry(n, s, modified_at=self._modified_at(n)) for n, s in models.items()]
         entries.sort(key=lambda entry: str(entry["modified_at"]), reverse=True)
         await exchange.reply(200, {"models": entries})
 
-    async def _ps(self, exchange: _Exchange, _: dict[str, Any]) -> None:
+    async def ps(self, exchange: _Exchange, _: dict[str, Any]) -> None:
         running = []
         for name, loaded in self._loaded.items():
             if (left := loaded.expires - time.time()) > 0:
@@ -714,7 +714,7 @@ class OllamaServer:
                 running.append(self._entry(name, loaded.spec, expires_at=_time(left), **memory))
         await exchange.reply(200, {"models": running})
 
-    async def _show(self, exchange: _Exchange, body: dict[str, Any]) -> None:
+    async def show(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         if not (asked := body.get("model") or body.get("name", "")):
             raise _Refused(400, "model is required")
         # Unlike the other routes it names the tag in its 404
@@ -728,7 +728,7 @@ class OllamaServer:
         shown |= {"model_info": info, "capabilities": can, "modified_at": self._modified_at(name)}
         await exchange.reply(200, shown)
 
-    async def _delete(self, exchange: _Exchange, body: dict[str, Any]) -> None:
+    async def delete(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         asked = body.get("model") or body.get("name", "")
         if not full_name(asked):
             raise _Refused(400, f'name "{asked}" is invalid' if asked else "model is required")
@@ -738,7 +738,7 @@ class OllamaServer:
         self._loaded.pop(name, None)
         await exchange.reply(200, b"", "")
 
-    async def _pull(self, exchange: _Exchange, body: dict[str, Any]) -> None:
+    async def answer_pull(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         if not (name := full_name(body.get("model") or body.get("name", ""))):
             raise _Refused(400, "invalid model name")
         exchange.streaming = body.get("stream", True)
@@ -770,7 +770,7 @@ class OllamaServer:
 
     # The engine's routes.
 
-    async def _embed(self, exchange: _Exchange, body: dict[str, Any]) -> None:
+    async def answer_embed(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         begin, given = time.monotonic_ns(), body.get("input", [])
         texts = [given][: len(given)] if isinstance(given, str) else given
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -798,7 +798,7 @@ class OllamaServer:
             answer |= {"total_duration": time.monotonic_ns() - begin, "load_duration": load_duration}
             await exchange.reply(200, answer | {"prompt_eval_count": count})
 
-    async def _chat(self, exchange: _Exchange, body: dict[str, Any]) -> None:
+    async def chat(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         if not body.get("model", "").strip():
             raise _Refused(400, "model is required")
         messages = [
@@ -809,7 +809,7 @@ class OllamaServer:
             exchange, body, messages, lambda t, name: {"message": {"role": "assistant", "content": "", name: t}}
         )
 
-    async def _generate(self, exchange: _Exchange, body: dict[str, Any]) -> None:
+    async def generate(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         messages = [{"role": role, "content": body.get(key, "")} for role, key in _GENERATE if body.get(key)]
         messages = messages if body.get("prompt") else []
         names = {"content": "response", "thinking": "thinking"}
@@ -875,16 +875,16 @@ class OllamaServer:
 _GENERATE = (("system", "system"), ("user", "prompt"))
 _ENGINE = frozenset({"/api/chat", "/api/generate", "/api/embed", "/api/pull"})
 _ROUTES: dict[str, tuple[str, str, Any]] = {
-    "/": ("GET HEAD", "", OllamaServer._root),
-    "/api/version": ("GET HEAD", "", OllamaServer._version),
-    "/api/tags": ("GET HEAD", "", OllamaServer._tags),
-    "/api/ps": ("GET", "", OllamaServer._ps),
-    "/api/show": ("POST", "ShowRequest", OllamaServer._show),
-    "/api/pull": ("POST", "PullRequest", OllamaServer._pull),
-    "/api/delete": ("DELETE", "DeleteRequest", OllamaServer._delete),
-    "/api/embed": ("POST", "EmbedRequest", OllamaServer._embed),
-    "/api/chat": ("POST", "ChatRequest", OllamaServer._chat),
-    "/api/generate": ("POST", "GenerateRequest", OllamaServer._generate),
+    "/": ("GET HEAD", "", OllamaServer.root),
+    "/api/version": ("GET HEAD", "", OllamaServer.version),
+    "/api/tags": ("GET HEAD", "", OllamaServer.tags),
+    "/api/ps": ("GET", "", OllamaServer.ps),
+    "/api/show": ("POST", "ShowRequest", OllamaServer.show),
+    "/api/pull": ("POST", "PullRequest", OllamaServer.answer_pull),
+    "/api/delete": ("DELETE", "DeleteRequest", OllamaServer.delete),
+    "/api/embed": ("POST", "EmbedRequest", OllamaServer.answer_embed),
+    "/api/chat": ("POST", "ChatRequest", OllamaServer.chat),
+    "/api/generate": ("POST", "GenerateRequest", OllamaServer.generate),
 }
 
 

@@ -509,8 +509,8 @@ def guarded_forget(guarded: Served) -> None:
     """Forget the wrong tries of earlier tests."""
     layer: Any = guarded.page.app.middleware_stack
     while layer is not None:
-        if hasattr(layer, "_wrong"):
-            layer._wrong.clear()
+        if hasattr(layer, "wrong"):
+            layer.wrong.clear()
         layer = getattr(layer, "app", None) or getattr(layer, "_app", None)
 
 

@@ -22,6 +22,7 @@ from rag.doors.process import MAX_FILES
 from rag.library.chroma import FOLDER, check_folder
 from tests.conftest import ROOT, AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
+from tests.warm import WarmProcess
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_open_pages_are_not_bounded_by_the_usual_limit_on_files(tmp_path: Path, 
     assert hard > 1024
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))  # which the app inherits
-        app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", ready=False)
+        app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", ready=False, fresh=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     limits = Path(f"/proc/{app.process.pid}/limits").read_text(encoding="utf-8")
@@ -175,8 +176,9 @@ def test_open_pages_are_not_bounded_by_the_usual_limit_on_files(tmp_path: Path, 
 
 def run_app(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", **environment}
-    command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *flags]
-    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=120)
+    with WarmProcess([str(ROOT / "app.py"), "--port", "0", *flags], env=given) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(list(flags), process.wait(), out, err)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rag.assistant import Assistant
 from rag.errors import StoreError, StoreUnreachable
 from rag.library.chroma import connect
 from rag.settings import Settings
-from tests.chroma_server import ChromaServer, Quotas
+from tests.chroma_server import ChromaServer
 from tests.conftest import (
     Pages,
     PaperEmbeddings,
@@ -84,8 +84,6 @@ def test_the_token_is_shown_to_the_server(chroma: ChromaServer, tmp_path: Path) 
             with pytest.raises(StoreError, match=r"refuses the token\. Set RAG_CHROMA_TOKEN") as raised:
                 connect(make_settings(tmp_path, chroma_url=url, chroma_token="wrong"))
             assert "wrong" not in str(raised.value)
-            with pytest.raises(StoreError, match="RAG_CHROMA_TENANT and RAG_CHROMA_DATABASE"):
-                connect(make_settings(tmp_path, chroma_url=chroma.url, chroma_database="nowhere"))
         finally:
             nginx.terminate()
 
@@ -174,26 +172,3 @@ def test_a_frozen_server_is_not_waited_for_without_end(
     finally:
         app.assistant.close()
         server.stop()
-
-
-def test_chroma_clouds_limits_on_one_call_are_kept(
-    tmp_path: Path, chroma: ChromaServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A source of more chunks than one call may have, through all that is done with it."""
-    monkeypatch.setattr("rag.library.chroma.CLOUD", "127.0.0.1")  # where the limits are kept for this test
-    cloud = Quotas(chroma.url, "key")
-    given = {"chroma_url": cloud.url, "chroma_token": "key", "chunk_size": 100, "chunk_overlap": 0}
-    settings = make_settings(tmp_path, **given, chroma_tenant="default_tenant", chroma_database="default_database")
-    library = Library(settings)
-    lines = [f"Of the moon, paragraph {number}, which the river {number * 7} runs under." for number in range(700)]
-    path = write(tmp_path / "long.md", *lines)
-    assert library.add(path) > 2 * Quotas.rows
-    assert library.find("moon river", 50)[0].startswith("Of the moon")
-    library.index.vectors.filling = True
-    library.fill()
-    library.remove(path)
-    assert library.index.chunks == 0
-    assert cloud.calls > 10
-    assert cloud.broken == []
-    library.close()
-    cloud.close()

@@ -8,8 +8,6 @@ import gc
 import itertools
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ import pytest
 from starlette.routing import Route
 from websockets.sync.client import connect
 
+from tests.commands import run
 from tests.conftest import ROOT, wait_until
 from tests.doors import DOORS, agree, by_command_line, by_gradio_client, by_page, by_predict, by_socket, by_stream
 from tests.ollama_server import LOADING
@@ -97,9 +96,7 @@ def test_what_had_come_stays_on_the_page_marked_and_with_gradios_client(served: 
 
 def test_the_command_line_prints_what_had_come_and_marks_it(served: Served) -> None:
     served.server.fail("reset", after=2, times=1)
-    folder = str(served.assistant.settings.data_dir)
-    command = [sys.executable, "-m", "rag", "ask", "What is a plan?", "--data-dir", folder]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    told = run(served.assistant.settings.data_dir.parent, "ask", "What is a plan?")
     assert told.returncode == 1
     assert told.stdout == f"{HALF} … (cut off)\n"
     assert "closed the connection" in told.stderr and len(told.stderr.splitlines()) == 1

@@ -107,7 +107,7 @@ def pdf_of(change: Callable[[PdfWriter], None]) -> bytes:
 
 
 def page_tree_of_itself(writer: PdfWriter) -> None:
-    tree: Any = writer._root_object["/Pages"]
+    tree: Any = writer.root_object["/Pages"]
     tree[NameObject("/Kids")] = ArrayObject([tree.indirect_reference] * 2)
     tree[NameObject("/Count")] = NumberObject(2)
 
@@ -118,7 +118,7 @@ def deep_page_tree(writer: PdfWriter) -> None:
         node = DictionaryObject({NameObject("/Type"): NameObject("/Pages"), NameObject("/Count"): NumberObject(1)})
         node[NameObject("/Kids")] = ArrayObject([kid])
         kid = writer._add_object(node)
-    writer._root_object[NameObject("/Pages")] = kid
+    writer.root_object[NameObject("/Pages")] = kid
 
 
 def outline_of_itself(writer: PdfWriter) -> None:
@@ -126,7 +126,7 @@ def outline_of_itself(writer: PdfWriter) -> None:
     reference = writer._add_object(item)
     for name in ("/First", "/Last", "/Next", "/Parent"):
         item[NameObject(name)] = reference
-    writer._root_object[NameObject("/Outlines")] = reference
+    writer.root_object[NameObject("/Outlines")] = reference
 
 
 def form_that_draws_itself(writer: PdfWriter) -> None:
@@ -152,7 +152,7 @@ def actions(kind: str) -> Callable[[str], bytes]:
                 action[NameObject(name)] = TextStringObject(canary)
             if kind == "JavaScript":
                 action[NameObject("/JS")] = TextStringObject(f"this.submitForm('{canary}')")
-            writer._root_object[NameObject("/OpenAction")] = writer._add_object(action)
+            writer.root_object[NameObject("/OpenAction")] = writer._add_object(action)
 
         return pdf_of(change)
 

@@ -7,8 +7,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ from rag.settings import Settings
 from tests.conftest import ROOT, Pages, make_settings, wait_until
 from tests.ollama_server import ModelSpec, OllamaServer, Record
 from tests.stores import half_written, on_disk
+from tests.warm import WarmProcess
 
 KILLS = 4
 PARTS = 70
@@ -70,16 +69,13 @@ def paper(tmp_path: Path, server: OllamaServer) -> Settings:
     return make_settings(tmp_path, chunk_size=100, chunk_overlap=20, **given)
 
 
-def start(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
+def start(settings: Settings, *arguments: str) -> WarmProcess:
     environment = {**os.environ, "OLLAMA_HOST": settings.ollama_host, "RAG_DATA_DIR": str(settings.data_dir)}
     environment |= {"RAG_EMBEDDINGS": "ollama:mxbai-embed-large", "RAG_CHUNK_SIZE": "100", "RAG_CHUNK_OVERLAP": "20"}
-    command = [sys.executable, "-m", "rag", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return WarmProcess(["-m", "rag", *arguments], cwd=ROOT, env=environment, merged=True)
 
 
-def kill_in_the_middle(child: subprocess.Popen[str], server: OllamaServer, number: int, *, embedding: bool) -> None:
+def kill_in_the_middle(child: WarmProcess, server: OllamaServer, number: int, *, embedding: bool) -> None:
     """SIGKILL while the batch of this number is embedded, or when it has been and is about to be stored."""
     begun = len(server.requests)
     count = itertools.count(1)

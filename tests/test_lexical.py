@@ -109,7 +109,7 @@ def test_a_change_that_fails_halfway_changes_nothing() -> None:
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_commit_to_one_part_alone_is_made_good(part: str, killed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     index = index_of(old=["the river"])
-    failing = index.index._parts[part == "windows"]
+    failing = index.index.parts[part == "windows"]
     real = failing.writer
 
     class Full:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +17,8 @@ from rag.__main__ import main
 from rag.answers.retriever import Retriever
 from rag.assistant import Assistant
 from rag.errors import EngineError, SourceError
-from tests.commands import MOON, RIVER, run
-from tests.conftest import ROOT, AppStarter, Pages, PaperEmbeddings, make_settings, wait_until
+from tests.commands import MOON, RIVER, run, start
+from tests.conftest import AppStarter, Pages, PaperEmbeddings, make_settings, wait_until
 
 
 class Gated(PaperEmbeddings):
@@ -317,9 +314,7 @@ def test_ctrl_c_stops_an_ingest_and_keeps_what_is_whole(tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(60):
         (folder / f"{number:02}.md").write_text(f"# Page {number}\n\n{MOON * 20} {number}", encoding="utf-8")
-    command = [sys.executable, "-m", "rag", "ingest", str(folder), "--data-dir", str(tmp_path / "data")]
-    environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9"}
-    child = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    child = start("ingest", str(folder), "--data-dir", str(tmp_path / "data"))
     database = tmp_path / "data" / "library.sqlite"
 
     def ready() -> int:

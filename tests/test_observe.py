@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
+from werkzeug import Request, Response
 
 from rag.errors import SettingsError
 from rag.observe import check_tracing
-from tests.conftest import AppStarter, RunningApp, wait_until
+from tests.conftest import AppStarter, RunningApp, start_server, wait_until
 from tests.ollama_server import OllamaServer
 
 SECRET = "Which cheese is on the moon"
@@ -27,31 +26,17 @@ NOTE = "The moon is of Stilton cheese, and only zebras know it."
 
 
 class Collector:
-    """What a trace would be sent to: notes the path and body of each POST."""
+    """What a trace would be sent to: notes the path and body of each request."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []
-        got = self.got
+        self._server = start_server(self._answer)
+        self.url = self._server.url_for("").rstrip("/")
+        self.close = self._server.stop
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                got.append((self.path, self.rfile.read(int(self.headers.get("Content-Length", 0)))))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            do_GET = do_POST
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _answer(self, request: Request) -> Response:
+        self.got.append((request.path, request.get_data()))
+        return Response()
 
 
 @pytest.fixture

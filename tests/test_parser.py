@@ -103,7 +103,7 @@ def test_a_crash_ends_the_reader_only(tmp_path: Path) -> None:
     said: list[str] = []
     reading = threading.Thread(target=lambda: said.append(refused(parser, job(tmp_path, ENDLESS))))
     reading.start()
-    wait_until(lambda: parser._jobs == 2, 10)
+    wait_until(lambda: parser.jobs == 2, 10)
     assert parser.pid
     os.kill(parser.pid, signal.SIGSEGV)
     reading.join(30)
@@ -119,7 +119,7 @@ def test_closing_breaks_off_what_is_read(tmp_path: Path) -> None:
     said: list[str] = []
     reading = threading.Thread(target=lambda: said.append(refused(parser, given)))
     reading.start()
-    wait_until(lambda: parser._jobs == 2, 10)
+    wait_until(lambda: parser.jobs == 2, 10)
     parser.close()
     reading.join(30)
     assert said == ["reading it was broken off"] and parser.pid is None
@@ -128,7 +128,7 @@ def test_closing_breaks_off_what_is_read(tmp_path: Path) -> None:
 def test_it_ends_when_idle(tmp_path: Path) -> None:
     parser = Parser(idle_seconds=0.05)
     text(parser, job(tmp_path, b"<p>One"))
-    wait_until(lambda: parser._process is None, 10)
+    wait_until(lambda: parser.pid is None, 10)
     assert text(parser, job(tmp_path, b"<p>Two")) == "Two"
     parser.close()
 

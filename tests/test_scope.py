@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from websockets.sync.client import connect
 
 from rag.errors import QuestionError
 from rag.library.uploads import name_of
-from tests.conftest import ROOT
+from tests.commands import run
 from tests.ollama_server import ModelSpec
 from tests.serving import Served, frames, serve
 
@@ -81,9 +79,7 @@ def by_mcp(served: Served, question: str, scope: list[str]) -> Found | str:
 
 def by_command(served: Served, question: str, scope: list[str]) -> Found | str:
     flags = [flag for source in scope for flag in ("--only", source)]
-    command = [sys.executable, "-m", "rag", "ask", question, "--json", *flags]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAG_DATA_DIR": str(served.assistant.settings.data_dir)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = run(served.assistant.settings.data_dir.parent, "ask", question, "--json", *flags)
     if done.returncode:
         return str(json.loads(done.stderr)["error"])
     return names(json.loads(done.stdout)["sources"])

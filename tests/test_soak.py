@@ -15,7 +15,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from rag.models.embedded import MiniLMEmbeddings
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings, wait_until
 from tests.stores import half_written, on_disk
+from tests.warm import WarmProcess
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
@@ -154,20 +154,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-def start(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "rag", *arguments],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "OLLAMA_HOST": settings.ollama_host,
-            "RAG_DATA_DIR": str(settings.data_dir),
-            "RAG_SOURCES": "bundled:guide.md",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(settings: Settings, *arguments: str) -> WarmProcess:
+    given = {"OLLAMA_HOST": settings.ollama_host, "RAG_DATA_DIR": str(settings.data_dir)}
+    environment = {**os.environ, **given, "RAG_SOURCES": "bundled:guide.md"}
+    return WarmProcess(["-m", "rag", *arguments], cwd=ROOT, env=environment, merged=True)
 
 
 def idle(assistant: Assistant) -> bool:

@@ -93,17 +93,21 @@ def legible(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
 
 
-def check_question(question: str, longest: int) -> str:
+LONGEST_QUESTION = 8000
+"""Characters."""
+
+
+def check_question(question: str) -> str:
     """The question, legible.
 
     Raises:
-        QuestionError: nothing is left of it, or it has more than `longest` characters.
+        QuestionError: nothing is left of it, or it is longer than `LONGEST_QUESTION`.
     """
     question = legible(question).strip()
     if not question:
         raise QuestionError("The question is empty.")
-    if len(question) > longest:
-        raise QuestionError(f"The question has {len(question)} characters; at most {longest} are taken.")
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(f"The question has {len(question)} characters; at most {LONGEST_QUESTION} are taken.")
     return question
 
 
@@ -127,20 +131,15 @@ class Answers(Runnable[dict[str, Any], Update]):
         limits: Limits,
         rate: Rate,
         watch: Watch,
-        max_question: int,
         ending: threading.Event,
     ) -> None:
-        """`watch` takes the figures of each answer, `max_question` is in characters.
-
-        `ending` is set when the app goes down.
-        """
+        """`watch` takes the figures of each answer; `ending` is set when the app goes down."""
         self.line = line
         self.rate = rate
         self._ready = ready
         self._engine = engine
         self._limits = limits
         self._watch = watch
-        self._max_question = max_question
         self._ending = ending
 
     async def astream(
@@ -178,7 +177,7 @@ class Answers(Runnable[dict[str, Any], Update]):
 
     async def _in_line(self, given: dict[str, Any]) -> AsyncGenerator[Update, None]:
         """Wait for a place in line, then answer."""
-        question = check_question(given["question"], self._max_question)
+        question = check_question(given["question"])
         model = given.get("model") or ""
         scope, turns = given.get("scope") or (), [_legible_turn(turn) for turn in given.get("history") or ()]
         began = time.monotonic()

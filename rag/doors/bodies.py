@@ -46,7 +46,9 @@ class Source(BaseModel):
     section: str = Field("", description="Headings over the passage, outermost first: A > B.")
     link: str = Field("", description="The source at the passage's section or page, where it has an address.")
     text: str
-    start: int | None = Field(None, description="Where the passage begins in the source's text, in characters.")
+    start: int | None = Field(
+        None, description="Where the passage begins, in characters of the source's text, or of its page's."
+    )
 
 
 class Quote(BaseModel):

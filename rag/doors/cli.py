@@ -1,4 +1,4 @@
-"""The library from the terminal: ingest, sources, refresh, remove, backup, restore, doctor.
+"""The library from the terminal: ingest, sources, refresh, remove, backup, restore.
 
 Each command opens the data folder itself, or, while the app runs, hands its work to the app.
 """
@@ -6,7 +6,6 @@ Each command opens the data folder itself, or, while the app runs, hands its wor
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import threading
 import time
@@ -22,21 +21,17 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from rag.assistant import Assistant
-from rag.errors import PULL_SIZES, EngineUnreachable, RagError, StoreError, StoreLocked
+from rag.errors import EngineUnreachable, NothingIndexed, StoreError, StoreLocked
 from rag.library.backup import Backup, write_backup
-from rag.library.chroma import FOLDER, check_folder, connect
 from rag.library.database import FILE, Database, open_database
 from rag.library.feedback import thumbs
-from rag.library.folder import DataFolder
 from rag.library.library import Library, counted, find_named, told_size
-from rag.library.uploads import LEAST_FREE_DISK
 from rag.models.choose import choose_models
-from rag.models.embedded import CHAT_WEIGHTS
-from rag.models.ollama import Ollama
-from rag.models.weights import MINILM, MINILM_TOKENIZER, is_whole
 from rag.settings import Settings
 
 POLL_SECONDS = 0.2
+OPENING_SECONDS = 60.0
+"""How long a command waits for the running app to open its library."""
 
 
 class Handle(Protocol):
@@ -150,9 +145,15 @@ class Running(Handle):
         self._client = httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
 
     def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        """The reply's JSON; waits while the app, which may have just been started, opens its library."""
+        until = time.monotonic() + OPENING_SECONDS
         try:
-            reply = self._client.request(method, path, **given)
-            data: dict[str, Any] = reply.json()
+            while True:
+                reply = self._client.request(method, path, **given)
+                data: dict[str, Any] = reply.json()
+                if data.get("code") != NothingIndexed.code or time.monotonic() > until:
+                    break
+                time.sleep(POLL_SECONDS)
         except (httpx.HTTPError, ValueError) as error:
             raise EngineUnreachable(
                 f"The app at {self._url} holds the data folder and does not answer. Restart it."
@@ -333,68 +334,3 @@ def reindex(handle: Handle, settings: Settings, agreed: bool) -> int:
         bar.close()
     print(f"The library is indexed with {now['answers']['embeddings']} now.")
     return 0
-
-
-def doctor(settings: Settings) -> int:
-    """Check what the app needs, and say what to do. Returns 1 where it would not answer."""
-    well = True
-
-    def tell(good: bool, what: str, advice: str = "") -> None:
-        nonlocal well
-        well &= good
-        print(f"{'ok' if good else '!!'}  {what}{'' if good or not advice else f'  -> {advice}'}")
-
-    names = choose_models(settings)
-    ollama, wanted = Ollama(settings), names.on_ollama()
-    if ollama.answers():
-        tell(True, f"Ollama answers at {settings.ollama_host}")
-        for model in wanted:
-            size = PULL_SIZES.get(model.partition(":")[0], "its size")
-            tell(not ollama.missing([model]), f"model {model} in Ollama", f"ollama pull {model} ({size})")
-    elif wanted:
-        tell(False, f"Ollama at {settings.ollama_host} does not answer", "ollama serve, or set OLLAMA_HOST")
-    else:
-        print(f"--  Ollama at {settings.ollama_host} does not answer; the embedded models do the work")
-    print(f"--  chat model {names.chat}, embeddings {names.embeddings}")
-    for note in names.notes:
-        print(f"--  {note}")
-    weights = [CHAT_WEIGHTS[name.partition(":")[2]] for name in (names.chat,) if name.startswith("embedded:")]
-    weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
-    for item in weights:
-        here = is_whole(settings.cache_dir / item.file, item)
-        print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
-    try:
-        _check_library(settings, tell)
-    except StoreLocked as error:
-        print(f"--  the app is running at {error.url or 'an address not known yet'}")
-    except RagError as error:
-        tell(False, str(error))
-    print("All is well." if well else "Something is to be done.")
-    return 0 if well else 1
-
-
-def _check_library(settings: Settings, tell: Callable[..., None]) -> None:
-    """Look at disk, database and index of a library that no app has open.
-
-    Raises:
-        RagError: one of them cannot be had.
-    """
-    folder = DataFolder(settings.data_dir)
-    folder.acquire()
-    try:
-        free = shutil.disk_usage(settings.data_dir).free
-        space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
-        tell(free >= LEAST_FREE_DISK, space, "free some space")
-        database = open_database(settings.data_dir, settings.database_url)
-        try:
-            tell(True, f"database {database.where}")
-        finally:
-            database.close()
-        if settings.chroma_url:
-            connect(settings)
-            tell(True, f"the Chroma server at {settings.chroma_url} answers")
-        else:
-            wrong = check_folder(settings.data_dir / FOLDER)
-            tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is filled again from the database")
-    finally:
-        folder.release()

@@ -80,7 +80,7 @@ class Guard:
         self._hosts = hosts
         self._credentials = dict(credentials or {})
         self._token = token
-        self._wrong: dict[str, deque[float]] = {}
+        self.wrong: dict[str, deque[float]] = {}
         self._launched = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,18 +180,18 @@ class Guard:
         return user if _same(word, self._credentials.get(user, "")) and user in self._credentials else None
 
     def _is_slowed(self, address: str) -> bool:
-        tries = self._wrong.get(address)
+        tries = self.wrong.get(address)
         while tries and tries[0] < time.monotonic() - WRONG_SECONDS:
             tries.popleft()
         return bool(tries) and len(tries or ()) >= WRONG_TRIES
 
     def _note_wrong(self, address: str) -> None:
-        if len(self._wrong) > 10_000:
-            self._wrong.clear()
-        self._wrong.setdefault(address, deque(maxlen=WRONG_TRIES)).append(time.monotonic())
+        if len(self.wrong) > 10_000:
+            self.wrong.clear()
+        self.wrong.setdefault(address, deque(maxlen=WRONG_TRIES)).append(time.monotonic())
 
     def _forgive(self, address: str) -> None:
-        if tries := self._wrong.get(address):
+        if tries := self.wrong.get(address):
             tries.pop()
 
 

@@ -37,6 +37,8 @@ the socket usable. Questions sent meanwhile wait their turn, four at most.
 Where the app asks for credentials, give HTTP Basic or the password as a bearer token.
 """
 """What `/openapi.json` says first."""
+USER = "rag"
+"""Name that goes with the visitors' password."""
 MAX_SESSIONS = 300
 """Sessions whose state Gradio keeps, those used last. Each takes 0.13 MB, and a call of its API makes one; open pages
 use theirs every other second, and stay. Gradio's own bound is 10,000."""
@@ -75,7 +77,7 @@ def choose_access(settings: Settings) -> Access:
     """Who is let in: where strangers can reach the app, a password is made up if the settings have none."""
     reachable = not settings.on_loopback and not os.environ.get("SPACE_ID")  # a Space is public on purpose
     password = settings.password or (secrets.token_urlsafe(9) if reachable else "")
-    credentials = {settings.user: password} if password else {}
+    credentials = {USER: password} if password else {}
     if password and settings.admin_password:
         credentials["admin"] = settings.admin_password
     hosts = (*LOCAL_NAMES, settings.host) if settings.on_loopback and not password else None

@@ -40,9 +40,6 @@ NEAR = 200
 PAGE = 5000
 """Rows read or written in one call; Chroma's own limit is 5461."""
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
-CLOUD = "trychroma.com"
-CLOUD_PAGE = 300
-"""Rows that Chroma Cloud takes or gives in one call (docs.trychroma.com/cloud/quotas-limits)."""
 
 
 class ChromaHome:
@@ -51,8 +48,6 @@ class ChromaHome:
     def __init__(self, settings: Settings) -> None:
         self.url = settings.chroma_url
         self.path = settings.data_dir / FOLDER
-        self.page = CLOUD_PAGE if on_cloud(self.url or "") else PAGE
-        """Rows in one call."""
         self.trusted = False
         """Whether the folder is as it was left when it was closed."""
         self._settings = settings
@@ -259,7 +254,6 @@ def connect(settings: Settings) -> ClientAPI:
         StoreError: there is none, or it refuses; says what to do.
     """
     from chromadb.api.client import Client
-    from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
     url = str(settings.chroma_url)
 
@@ -297,7 +291,6 @@ def connect(settings: Settings) -> ClientAPI:
 
     parts = urlsplit(url)
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    cloud = on_cloud(url)
     given = chroma_settings()
     given.chroma_api_impl = "chromadb.api.fastapi.FastAPI"
     given.chroma_server_host = url.rstrip("/")
@@ -305,20 +298,11 @@ def connect(settings: Settings) -> ClientAPI:
     given.chroma_server_ssl_enabled = parts.scheme == "https"
     if settings.chroma_token:
         given.chroma_server_headers = {"X-Chroma-Token": settings.chroma_token}
-        if not cloud:  # what a proxy before a server of one's own looks at
-            given.chroma_server_headers["Authorization"] = f"Bearer {settings.chroma_token}"
-    given.chroma_overwrite_singleton_tenant_database_access_from_auth = cloud
-    tenant = settings.chroma_tenant or (None if cloud else DEFAULT_TENANT)
-    database = settings.chroma_database or (None if cloud else DEFAULT_DATABASE)
+        given.chroma_server_headers["Authorization"] = f"Bearer {settings.chroma_token}"  # for a proxy before it
     try:
-        return BoundedClient(tenant, database, given)
+        return BoundedClient(settings=given)
     except Exception as error:
         raise _told(error, url) from error
-
-
-def on_cloud(url: str) -> bool:
-    """Whether an address is Chroma Cloud's."""
-    return (urlsplit(url).hostname or "").endswith(CLOUD)
 
 
 def _told(error: BaseException, url: str) -> RagError:
@@ -332,6 +316,4 @@ def _told(error: BaseException, url: str) -> RagError:
     lower = text.lower()
     if type(error).__name__ in ("ChromaAuthError", "AuthorizationError") or "401" in lower or "403" in lower:
         return StoreError(f"The Chroma server at {url} refuses the token. Set RAG_CHROMA_TOKEN.")
-    if "tenant" in lower or "database" in lower:
-        return StoreError(f"The Chroma server at {url}: {text} Check RAG_CHROMA_TENANT and RAG_CHROMA_DATABASE.")
     return StoreError(f"The Chroma server at {url} failed: {text}")

@@ -196,7 +196,7 @@ class SearchIndex:
             )
             by_words, by_windows = seen.words.rankings(asked, most, scope)
             ids = list(dict.fromkeys([*by_meaning, *by_words, *by_windows]))
-            found = self.records.revisions.chunks(ids, seen.number)
+            found = self.records.revisions.passages(ids, seen.number)
             if self._seen is seen or attempt == TRIES - 1:  # else a version took over, and rows may have been left out
                 meaning, words, windows = (
                     [row for row in each if row in found] for each in (by_meaning, by_words, by_windows)

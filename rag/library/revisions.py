@@ -204,7 +204,7 @@ class Revisions:
 
     # -- chunks and vectors --------------------------------------------------------------------------------------
 
-    def chunks(self, ids: Sequence[str], number: int) -> dict[str, Document]:
+    def passages(self, ids: Sequence[str], number: int) -> dict[str, Document]:
         """The chunks with these ids that questions see at a number, by id."""
         found: dict[str, Document] = {}
         seen = and_(revisions.c.added <= number, or_(revisions.c.removed.is_(None), revisions.c.removed > number))

@@ -58,7 +58,7 @@ class LibraryService:
         self.records: Records
         self.uploads: Uploads
         self._settings, self._build, self._wake, self._tell = settings, build, wake, tell
-        self._home = ChromaHome(settings)
+        self.home = ChromaHome(settings)
         self._opened = False
         self._closing = False
         self._cleaned = 0.0
@@ -74,16 +74,16 @@ class LibraryService:
         self._open_database()
         library, number = str(self.database.setting("library")), self._number()
         with ThreadPoolExecutor(1) as pool:
-            looking = pool.submit(self._home.look, number, library)
+            looking = pool.submit(self.home.look, number, library)
             with suppress(RagError):  # another one may be the one that answers; who needs it will tell
                 self._build(embeddings)
             wrong = looking.result()
         if wrong:
             self._note(f"The index of vectors was damaged ({wrong}). It is filled again from the stored vectors.")
-        self._home.open()
-        self._home.drop_others(prefix_of(library))
+        self.home.open()
+        self.home.drop_others(prefix_of(library))
         queue = Queue(self.database)
-        if note := self.indexes.start(embeddings, self.records, self._home, self.uploads, queue):
+        if note := self.indexes.start(embeddings, self.records, self.home, self.uploads, queue):
             self._note(note)
         assert self.indexes.active is not None
         worker = Worker(self.indexes.active, queue, self._settings, self._indexing)
@@ -120,7 +120,7 @@ class LibraryService:
             with suppress(RagError):
                 if idle and self.library:
                     self.indexes.close()
-                    self._home.close(self._number(), str(self.database.setting("library")))
+                    self.home.close(self._number(), str(self.database.setting("library")))
             self.database.close()
         self.folder.release()
 
@@ -154,7 +154,7 @@ class LibraryService:
         self.library.worker.work()
         assert self.index is not None
         self.index.clean()
-        self._home.note_quiet()
+        self.home.note_quiet()
         if not self.ingested and named:
             self._stand_in(self.library)
             self.ingested = True
@@ -164,7 +164,7 @@ class LibraryService:
                 changed()
             elif self.indexes.problem or self.indexes.wanted == wanted:  # or another process builds it
                 break
-        self._home.note_quiet()
+        self.home.note_quiet()
 
     def _is_closing(self) -> bool:
         return self._closing

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.library.chroma import ChromaHome, chroma_error
+from rag.library.chroma import PAGE, ChromaHome, chroma_error
 from rag.library.revisions import Revisions, Vector, split_id
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class VectorIndex:
     def add(self, rows: Sequence[tuple[str, str, str, Vector]]) -> None:
         """Write rows: chunk id, source, digest, vector."""
         try:
-            for start in range(0, len(rows), self._home.page):
-                page = rows[start : start + self._home.page]
+            for start in range(0, len(rows), PAGE):
+                page = rows[start : start + PAGE]
                 self._collection.upsert(
                     ids=[row[0] for row in page],
                     embeddings=np.stack([row[3] for row in page]),
@@ -124,8 +124,8 @@ class VectorIndex:
     def _ids(self) -> set[str]:
         found: set[str] = set()
         try:
-            for offset in range(0, self._count(), self._home.page):
-                found |= set(self._collection.get(include=[], limit=self._home.page, offset=offset)["ids"])
+            for offset in range(0, self._count(), PAGE):
+                found |= set(self._collection.get(include=[], limit=PAGE, offset=offset)["ids"])
         except BaseException as error:
             raise chroma_error(error) from error
         return found
@@ -153,7 +153,7 @@ class VectorIndex:
         times = Counter(digest for _, _, digest in found)
         if often := sorted(digest for digest, count in times.items() if count > SAME_TEXT):
             found = self._beside(vector, max(most, LEAST_ASKED), limits, found, often, hidden)
-        elif len(found) < most and len(found) < there <= self._home.page:
+        elif len(found) < most and len(found) < there <= PAGE:
             return self._one_by_one(vector, most, number, scope)
         return [row for _, row, _ in found[:most]]
 

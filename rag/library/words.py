@@ -195,7 +195,7 @@ class WordIndex:
         self.number = -1
         """The change in the database that the index has been brought to; -1: it is empty."""
         self._folder, self._library = folder, library
-        self._parts: tuple[_Part, _Part]
+        self.parts: tuple[_Part, _Part]
         try:
             try:
                 state = json.loads((folder / STATE).read_text(encoding="utf-8"))
@@ -213,11 +213,11 @@ class WordIndex:
         self.words = self._state()
 
     def _open(self) -> None:
-        self._parts = _Part(self._folder / "chunks"), _Part(self._folder / "windows")
+        self.parts = _Part(self._folder / "chunks"), _Part(self._folder / "windows")
 
     def _state(self) -> Words:
-        chunks, windows = self._parts
-        return Words(self._parts, chunks.now(), windows.now())
+        chunks, windows = self.parts
+        return Words(self.parts, chunks.now(), windows.now())
 
     def apply(self, number: int, removed: Iterable[str], added: Iterable[Row]) -> None:
         """Bring the index to a change in the database, in one commit: these revisions are gone, these rows are there.
@@ -227,7 +227,7 @@ class WordIndex:
         """
         writers: list[IndexWriter] = []
         try:
-            writers += [part.writer() for part in self._parts]
+            writers += [part.writer() for part in self.parts]
             for revision in removed:
                 for writer in writers:
                     writer.delete_documents_by_term("revision", revision)
@@ -257,7 +257,7 @@ class WordIndex:
         return {str(revision) for revision, _ in self.words.revisions()}
 
     def _add(self, writers: list[IndexWriter], row: Row) -> None:
-        chunks, windows = self._parts
+        chunks, windows = self.parts
         first, line_break, rest = row.text.partition("\n")
         head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
         heading, stems = [stem(word) for word in head], [stem(word) for word in body]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from rag.answers.stream import LONGEST_QUESTION
 from rag.page.events import QUIET
 from rag.page.export import conversation_as_markdown
 from rag.page.scripts import MARK_STOPPED, OPEN_QUOTE, SAVE_FILE, SETTLE, SHOW_VIEW
@@ -41,13 +42,13 @@ def build_chatbot(settings: Settings) -> gr.Chatbot:
     )
 
 
-def build_question_box(settings: Settings) -> gr.Textbox:
+def build_question_box() -> gr.Textbox:
     """The box that a question is typed into."""
     return gr.Textbox(
         placeholder=QUESTION_HINT,
         show_label=False,
         label="Question",
-        max_length=settings.max_question,
+        max_length=LONGEST_QUESTION,
         autofocus=True,
         submit_btn=True,
         stop_btn=True,

@@ -13,14 +13,14 @@ from rag.settings import Settings
 def keep_conversations(chat: gr.ChatInterface, settings: Settings) -> None:
     """Let saved conversations outlive a restart: by default Gradio makes a new key for them at each start.
 
-    Replicas on one Chroma server share a key, so that a browser may come to any of them.
+    Replicas on one database share a key, so that a browser may come to any of them.
 
     `gr.ChatInterface` has no argument for either value; its maintainers advise to set `secret` on the component
     (https://github.com/gradio-app/gradio/issues/10559).
     """
     chat.saved_conversations.storage_key = "local-rag-chat"
-    if settings.chroma_url:
-        shared = (settings.chroma_url, settings.chroma_database, settings.chroma_token, settings.password)
+    if settings.database_url:
+        shared = (settings.database_url, settings.password)
         chat.saved_conversations.secret = hashlib.sha256("\n".join(shared).encode()).hexdigest()[:16]
         return
     path = settings.data_dir / "browser.key"

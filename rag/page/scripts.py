@@ -45,9 +45,9 @@ SAVE_FILE = """
 """Saves a text as the file `conversation.md`."""
 
 MARK_STOPPED = """
-(messages) => [messages.map((message, place) => {
+(messages) => [messages.map((message) => {
   const note = message.metadata;
-  if (place < messages.length - 2 || note?.status !== 'pending') return message;
+  if (note?.status !== 'pending') return message;
   return {...message, metadata: {...note, title: `Stopped · ${note.title}`, status: 'done'}};
 })]
 """

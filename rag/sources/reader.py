@@ -50,7 +50,7 @@ class Parser:
         self._broken_off: subprocess.Popen[bytes] | None = None
         self._one_at_a_time = threading.RLock()
         self._idle: threading.Timer | None = None
-        self._jobs = 0
+        self.jobs = 0
 
     @property
     def pid(self) -> int | None:
@@ -67,10 +67,10 @@ class Parser:
         with self._one_at_a_time:
             if self._idle:
                 self._idle.cancel()
-            if self.pid is None or self._jobs >= JOBS:
+            if self.pid is None or self.jobs >= JOBS:
                 self._end()
                 self._launch()
-            self._jobs += 1
+            self.jobs += 1
             try:
                 answer = self._ask(job)
             finally:
@@ -92,7 +92,7 @@ class Parser:
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        self._jobs = 0
+        self.jobs = 0
         if process is not None:
             process.kill()
             process.wait()

@@ -1,0 +1,82 @@
+"""`python -m rag doctor`: check what the app needs, and say what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+from rag.errors import PULL_SIZES, RagError, StoreLocked
+from rag.library.chroma import FOLDER, check_folder, connect
+from rag.library.database import open_database
+from rag.library.folder import DataFolder
+from rag.library.uploads import LEAST_FREE_DISK
+from rag.models.choose import choose_models
+from rag.models.embedded import CHAT_WEIGHTS
+from rag.models.ollama import Ollama
+from rag.models.weights import MINILM, MINILM_TOKENIZER, is_whole
+from rag.settings import Settings
+
+
+def doctor(settings: Settings) -> int:
+    """Check what the app needs, and say what to do. Returns 1 where it would not answer."""
+    well = True
+
+    def tell(good: bool, what: str, advice: str = "") -> None:
+        nonlocal well
+        well &= good
+        print(f"{'ok' if good else '!!'}  {what}{'' if good or not advice else f'  -> {advice}'}")
+
+    names = choose_models(settings)
+    ollama, wanted = Ollama(settings), names.on_ollama()
+    if ollama.answers():
+        tell(True, f"Ollama answers at {settings.ollama_host}")
+        for model in wanted:
+            size = PULL_SIZES.get(model.partition(":")[0], "its size")
+            tell(not ollama.missing([model]), f"model {model} in Ollama", f"ollama pull {model} ({size})")
+    elif wanted:
+        tell(False, f"Ollama at {settings.ollama_host} does not answer", "ollama serve, or set OLLAMA_HOST")
+    else:
+        print(f"--  Ollama at {settings.ollama_host} does not answer; the embedded models do the work")
+    print(f"--  chat model {names.chat}, embeddings {names.embeddings}")
+    for note in names.notes:
+        print(f"--  {note}")
+    weights = [CHAT_WEIGHTS[name.partition(":")[2]] for name in (names.chat,) if name.startswith("embedded:")]
+    weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
+    for item in weights:
+        here = is_whole(settings.cache_dir / item.file, item)
+        print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
+    try:
+        _check_library(settings, tell)
+    except StoreLocked as error:
+        print(f"--  the app is running at {error.url or 'an address not known yet'}")
+    except RagError as error:
+        tell(False, str(error))
+    print("All is well." if well else "Something is to be done.")
+    return 0 if well else 1
+
+
+def _check_library(settings: Settings, tell: Callable[..., None]) -> None:
+    """Look at disk, database and index of a library that no app has open.
+
+    Raises:
+        RagError: one of them cannot be had.
+    """
+    folder = DataFolder(settings.data_dir)
+    folder.acquire()
+    try:
+        free = shutil.disk_usage(settings.data_dir).free
+        space = f"{free >> 20} MiB free on the disk of {settings.data_dir}"
+        tell(free >= LEAST_FREE_DISK, space, "free some space")
+        database = open_database(settings.data_dir, settings.database_url)
+        try:
+            tell(True, f"database {database.where}")
+        finally:
+            database.close()
+        if settings.chroma_url:
+            connect(settings)
+            tell(True, f"the Chroma server at {settings.chroma_url} answers")
+        else:
+            wrong = check_folder(settings.data_dir / FOLDER)
+            tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is filled again from the database")
+    finally:
+        folder.release()
