@@ -1,0 +1,432 @@
+"""The words of a page become lines in the order in which people read them: columns, tables, paragraphs.
+
+Lengths are points, from the top left corner of the page as it is shown; an em is the size of the letters.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from rag.sources.pdf_words import PageText, Rect, Word
+
+Span = tuple[int, int, int]
+"""Place in the text, place in the page's characters, how many characters are the same."""
+
+CELL_GAP = 0.8
+"""Ems of white that part two columns or two cells; a justified line has less between its words."""
+_NEIGHBOURS = 8
+"""Rows above and below whose longest tells how wide the column is."""
+MOST_WORDS = 20_000
+"""Words of a page that are laid out; a page with more keeps the order of the file."""
+
+_SENTENCE_END = re.compile(r"[.!?:;。！？：；…]['\")\]”’»]*$")
+_ITEM = re.compile(r"(?:[•·▪●○◦■□‣∙\-–—*]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s|$)")
+_WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]")
+"""Letters of East Asia: they stand without blanks, and each is as wide as two others."""
+_UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of the text that comes out: a paragraph, a heading, a row of a table.
+
+    `kind` is "text", "row" or "caption"; `full` says that the line fills its column, so that it may go on elsewhere.
+    `gap` is the white above it, in ems.
+    """
+
+    text: str
+    size: float
+    bold: bool
+    kind: str = "text"
+    full: bool = False
+    gap: float = 0.0
+    rows: int = 1
+    spans: list[Span] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Segment:
+    """Words that stand side by side."""
+
+    words: list[Word]
+    x0: float
+    top: float
+    x1: float
+    bottom: float
+
+    @property
+    def size(self) -> float:
+        """The size of its first word."""
+        return self.words[0].size or 1.0
+
+    @property
+    def text(self) -> str:
+        """Its words with blanks between them."""
+        return " ".join(word.text for word in self.words)
+
+
+Row = list[Segment]
+"""Segments at one height, from left to right."""
+Table = tuple[Rect, list[list[list[Word]]]]
+"""Where a ruled table is, and the words of the cells of its rows; the same list in each place of a merged cell."""
+TableLines = Callable[[Sequence[Sequence[list[Word]]]], "list[Line]"]
+
+
+def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
+    """The lines of a page in the order of reading. `tables` are its ruled ones; their words are in no other line."""
+    from rag.sources.pdf_tables import aligned_rows, table_rows
+
+    width, height = page.frame.size
+    words = [word for word in page.words if word.x1 > 0 and word.x0 < width and word.bottom > 0 and word.top < height]
+    inside = {id(word) for _, rows in tables for row in rows for cell in row for word in cell}
+    segments = _segments([word for word in words if id(word) not in inside])
+    places: dict[int, list[Line]] = {}
+    for (x0, top, x1, bottom), rows in tables:
+        cells = [word for row in rows for cell in row for word in cell]
+        if cells:
+            held = Segment([cells[0]], x0, top, x1, bottom)
+            places[id(held)] = table_rows(rows)
+            segments.append(held)
+    hyphened = _hyphened(words)
+    lines: list[Line] = []
+    for block in _ordered(segments) if len(words) <= MOST_WORDS else [segments]:
+        added: list[Line] = []
+        rows_of_block = _rows(block)
+        start = 0
+        while start < len(rows_of_block):
+            row = rows_of_block[start]
+            if len(row) == 1 and id(row[0]) in places:
+                added += [replace(line, kind="row") for line in places[id(row[0])]]
+                start += 1
+                continue
+            count, found = aligned_rows(rows_of_block, start, places)
+            if count:
+                added += found
+                start += count
+                continue
+            end = start + 1
+            while (
+                end < len(rows_of_block)
+                and not any(id(segment) in places for segment in rows_of_block[end])
+                and not aligned_rows(rows_of_block, end, places)[0]
+            ):
+                end += 1
+            added += _paragraphs(rows_of_block[start:end], hyphened)
+            start = end
+        if lines and added and _goes_on(lines[-1], added[0]):
+            lines[-1] = join(lines[-1], added.pop(0))
+        lines += added
+    return _captioned(lines)
+
+
+def join(first: Line, second: Line, *, dropped: int = 0) -> Line:
+    """Two lines as one; `dropped` characters at the end of the first are left out, as its hyphen is."""
+    text = first.text[: len(first.text) - dropped]
+    glue = "" if dropped or first.text.endswith(("\u00ad",)) or _is_tight(text, second.text) else " "
+    start = len(text) + len(glue)
+    spans = [*first.spans, *((at + start, source, count) for at, source, count in second.spans)]
+    if dropped and first.spans:
+        at, source, count = first.spans[-1]
+        spans[len(first.spans) - 1] = (at, source, max(0, min(count, len(text) - at)))
+    return replace(
+        first, text=text + glue + second.text, spans=spans, full=second.full, rows=first.rows + second.rows
+    )
+
+
+def line_of(words: Sequence[Word], kind: str = "text") -> Line:
+    """The words as one line, with blanks between them but where East Asian letters meet."""
+    pieces: list[str] = []
+    spans: list[Span] = []
+    place = 0
+    before = ""
+    for word in words:
+        if before and not _is_tight(before, word.text):
+            pieces.append(" ")
+            place += 1
+        spans.append((place, word.at, len(word.text)))
+        pieces.append(word.text)
+        place += len(word.text)
+        before = word.text
+    counts = Counter(round(word.size * 2) / 2 for word in words)
+    size = max(counts, key=lambda each: counts[each]) if counts else 0.0
+    return Line("".join(pieces), size, bool(words) and all(word.bold for word in words), kind, spans=spans)
+
+
+def is_unfinished(line: Line) -> bool:
+    """Whether a line stops in the middle of a sentence."""
+    return line.kind == "text" and len(line.text) > 12 and not _SENTENCE_END.search(line.text)
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a text ends as a sentence does."""
+    return bool(_SENTENCE_END.search(text))
+
+
+def _is_tight(before: str, after: str) -> bool:
+    """Whether no blank belongs between two texts: East Asian letters stand without (those of Korea do not)."""
+    return bool(_UNSPACED.match(before[-1:]) and _UNSPACED.match(after[:1]))
+
+
+# -- segments and rows ----------------------------------------------------------------------------------------------
+
+
+def _segments(words: Sequence[Word]) -> list[Segment]:
+    """Words that follow each other in the file at one height with little white between them."""
+    found: list[Segment] = []
+    last: Segment | None = None
+    for word in words:
+        if last is not None and _is_beside(last, word):
+            last.words.append(word)
+            last.x0, last.x1 = min(last.x0, word.x0), max(last.x1, word.x1)
+            last.top, last.bottom = min(last.top, word.top), max(last.bottom, word.bottom)
+        else:
+            last = Segment([word], word.x0, word.top, word.x1, word.bottom)
+            found.append(last)
+    return found
+
+
+def _is_beside(segment: Segment, word: Word) -> bool:
+    before = segment.words[-1]
+    if before.broken:
+        return False
+    overlap = min(before.bottom, word.bottom) - max(before.top, word.top)
+    if overlap < 0.5 * min(before.bottom - before.top, word.bottom - word.top):
+        return False
+    em = max(before.size, word.size, 1.0)
+    if -0.5 * em <= word.x0 - before.x1 < CELL_GAP * em:
+        return True
+    return bool(_RIGHT_TO_LEFT.search(word.text + before.text)) and -0.5 * em <= before.x0 - word.x1 < CELL_GAP * em
+
+
+def _rows(segments: Sequence[Segment]) -> list[Row]:
+    """The segments by height, each row from left to right, or from right to left where most of it is so written."""
+    rows: list[Row] = []
+    for segment in sorted(segments, key=lambda item: (item.top + item.bottom) / 2):
+        row = rows[-1] if rows else None
+        if row is not None:
+            top, bottom = row[0].top, row[0].bottom
+            overlap = min(bottom, segment.bottom) - max(top, segment.top)
+            if overlap >= 0.6 * min(bottom - top, segment.bottom - segment.top) and not _covers(row, segment):
+                row.append(segment)
+                continue
+        rows.append([segment])
+    for row in rows:
+        text = "".join(segment.text for segment in row) if len(row) > 1 else ""
+        backwards = len(_RIGHT_TO_LEFT.findall(text)) > len(text) / 2
+        row.sort(key=lambda item: -item.x1 if backwards else item.x0)
+    return rows
+
+
+def _covers(row: Row, segment: Segment) -> bool:
+    """Whether the segment stands over another of the row: then it is a row of its own."""
+    return any(min(item.x1, segment.x1) - max(item.x0, segment.x0) > 0.5 * segment.size for item in row)
+
+
+# -- columns ----------------------------------------------------------------------------------------------------------
+
+
+def _ordered(segments: list[Segment], depth: int = 0) -> list[list[Segment]]:
+    """Blocks in the order of reading: what spans the columns parts the page; between, the left one comes first."""
+    gutter = _gutter(segments) if depth < 6 and len(segments) >= 6 else None
+    if gutter is None:
+        return [segments] if segments else []
+    blocks: list[list[Segment]] = []
+    wide: list[Segment] = []
+    for columns, crossing in _bands(segments, gutter):
+        left, right = columns
+        if _are_columns(left, right):
+            blocks += _ordered(wide, depth + 1)
+            wide = list(crossing)
+            sides = [left, right]
+            if _is_backwards(left + right):
+                sides.reverse()
+            for side in sides:
+                blocks += _ordered(side, depth + 1)
+        else:
+            wide += [*left, *right, *crossing]
+    return [*blocks, *(_ordered(wide, depth + 1) if len(wide) < len(segments) else [wide] if wide else [])]
+
+
+Band = tuple[tuple[list[Segment], list[Segment]], list[Segment]]
+"""What is left and right of a gutter, and what crosses it right below."""
+
+
+def _gutter(segments: Sequence[Segment]) -> float | None:
+    """Where the second column begins: where most lines begin that have columns of prose on both sides."""
+    left, right = min(item.x0 for item in segments), max(item.x1 for item in segments)
+    starts = Counter(round(item.x0 / 3) for item in segments if left + 0.15 * (right - left) < item.x0)
+    best, most = None, 0
+    for place, _ in starts.most_common(12):
+        gutter = min(item.x0 for item in segments if round(item.x0 / 3) == place) - 1.0
+        covered = sum(
+            len(columns[0]) + len(columns[1])
+            for columns, _ in _bands(segments, gutter)
+            if _are_columns(*columns)
+        )
+        if covered > most:
+            best, most = gutter, covered
+    return best
+
+
+def _bands(segments: Sequence[Segment], gutter: float) -> list[Band]:
+    """The segments from top to bottom, parted by those that cross the gutter."""
+    crossing = sorted((item for item in segments if item.x0 < gutter < item.x1), key=lambda item: item.top)
+    beside = sorted((item for item in segments if not item.x0 < gutter < item.x1), key=lambda item: item.top)
+    bands: list[Band] = []
+    columns: tuple[list[Segment], list[Segment]] = ([], [])
+    number = 0
+    for item in crossing:
+        middle = (item.top + item.bottom) / 2
+        while number < len(beside) and (beside[number].top + beside[number].bottom) / 2 < middle:
+            columns[beside[number].x0 >= gutter].append(beside[number])
+            number += 1
+        if bands and not columns[0] and not columns[1]:
+            bands[-1][1].append(item)
+        else:
+            bands.append((columns, [item]))
+            columns = ([], [])
+    for segment in beside[number:]:
+        columns[segment.x0 >= gutter].append(segment)
+    bands.append((columns, []))
+    return bands
+
+
+def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
+    """Whether both are running text; of the right column there may be no more than its first lines."""
+    if not left or not right or not _is_prose(left):
+        return False
+    if len(right) > 3 or len(left) < 6:
+        return _is_prose(right)
+    top = min(item.top for item in left)
+    return all(
+        len(item.text.split()) >= 4 and len(item.text) >= 20 and item.top < top + 4 * (item.bottom - item.top)
+        for item in right
+    )
+
+
+def _is_prose(column: Sequence[Segment]) -> bool:
+    """Whether these are lines of running text: at least three, most of them with several words, over most of the width.
+
+    The cells of a table are shorter.
+    """
+    if len(column) < 3:
+        return False
+    rows = _rows(column)
+    if len(rows) < 3:
+        return False
+    width = max(item.x1 for item in column) - min(item.x0 for item in column)
+    filled = statistics.median(sum(item.x1 - item.x0 for item in row) for row in rows)
+    letters = statistics.median(sum(_width_of(item.text) for item in row) for row in rows)
+    words = statistics.median(sum(len(word.text.split()) for item in row for word in item.words) for row in rows)
+    wide = _WIDE.search(column[0].text + column[-1].text)
+    return filled >= 0.55 * width and letters >= 16 and (words >= 3 or bool(wide))
+
+
+def _width_of(text: str) -> int:
+    return len(text) + len(_WIDE.findall(text))
+
+
+def _is_backwards(segments: Sequence[Segment]) -> bool:
+    text = "".join(item.text for item in segments[:200])
+    return len(_RIGHT_TO_LEFT.findall(text)) > len(text) / 2
+
+
+# -- paragraphs ---------------------------------------------------------------------------------------------------------
+
+
+def _hyphened(words: Sequence[Word]) -> set[str]:
+    """Words with a hyphen in them that stand on the page: one that is broken there keeps it."""
+    return {word.text.lower().strip(".,;:()") for word in words if "-" in word.text[1:-1]}
+
+
+def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
+    """The rows as lines; what was broken only because the column was full is one line again."""
+    ends = [max(segment.x1 for segment in row) for row in rows]
+    lines: list[Line] = []
+    before: Row | None = None
+    for number, row in enumerate(rows):
+        right = max(ends[max(0, number - _NEIGHBOURS) : number + _NEIGHBOURS])
+        words = [word for segment in row for word in segment.words]
+        line = line_of(words)
+        line.full = max(item.x1 for item in row) > right - 4 * line.size
+        if before is not None:
+            pitch = row[0].bottom - before[0].bottom
+            line.gap = (row[0].top - before[0].bottom) / (line.size or 1.0)
+            last = lines[-1]
+            cut = _cut(last, before, words[0], hyphened)
+            near = -0.5 * line.size < pitch < 2.2 * max(line.size, last.size)
+            if near and cut is not None:
+                lines[-1] = join(last, line, dropped=cut) if cut or before[-1].words[-1].broken else join(last, line)
+                if before[-1].words[-1].broken and not cut:
+                    lines[-1] = _joined_broken(last, line, hyphened)
+                before = row
+                continue
+            alike = abs(last.size - line.size) <= 0.1 * line.size and last.bold == line.bold
+            if near and alike and _was_full(before, row, right):
+                lines[-1] = join(last, line)
+                before = row
+                continue
+        lines.append(line)
+        before = row
+    return lines
+
+
+def _joined_broken(first: Line, second: Line, hyphened: set[str]) -> Line:
+    """The word that PDFium found broken: whole, or with its hyphen where the page has it so elsewhere."""
+    head, tail = first.text.rpartition(" ")[2], second.text.partition(" ")[0]
+    keeps = f"{head}-{tail}".lower().strip(".,;:()") in hyphened or not tail[:1].islower()
+    if keeps:
+        first = replace(first, text=first.text + "-")
+    start = len(first.text)
+    spans = [*first.spans, *((at + start, source, count) for at, source, count in second.spans)]
+    return replace(first, text=first.text + second.text, spans=spans, full=second.full, rows=first.rows + second.rows)
+
+
+def _cut(last: Line, before: Row, after: Word, hyphened: set[str]) -> int | None:
+    """How many characters go from the end of a line that breaks a word; None where it breaks none."""
+    if before[-1].words[-1].broken:
+        return 0
+    if not re.search(r"[^\W\d_][-\u00ad\u2010]$", last.text) or not after.text[:1].islower():
+        return None
+    head = last.text.rpartition(" ")[2][:-1]
+    return 0 if f"{head}-{after.text}".lower().strip(".,;:()") in hyphened else 1
+
+
+def _was_full(before: Row, row: Row, right: float) -> bool:
+    """Whether the first word of `row` had no room at the end of the row before it; then its break means nothing."""
+    first = row[0]
+    if _ITEM.match(first.text) and not _UNSPACED.match(first.text):
+        return False
+    if _RIGHT_TO_LEFT.search(first.text):
+        return False
+    word = first.words[0]
+    width = word.x1 - word.x0
+    if " " in word.text or _UNSPACED.search(word.text):  # recognized lines are one word, and so are those without blanks
+        length = 1 if _UNSPACED.search(word.text) else len(word.text.partition(" ")[0])
+        width *= length / max(1, len(word.text))
+    end = max(item.x1 for item in before)
+    if ends_sentence(before[-1].text) and first.x0 > before[0].x0 + first.size:
+        return False
+    return end + width + 0.2 * first.size > right - 0.3 * first.size
+
+
+def _goes_on(last: Line, first: Line) -> bool:
+    """Whether a sentence goes on in the next column."""
+    return is_unfinished(last) and last.full and first.kind == "text" and first.text[:1].islower()
+
+
+def _captioned(lines: list[Line]) -> list[Line]:
+    """Name the lines that stand right above a table and call themselves one."""
+    for line, after in pairwise(lines):
+        if after.kind == "row" and line.kind == "text" and len(line.text) <= 200 and _CAPTION.match(line.text):
+            line.kind = "caption"
+    return lines
+
+
+_CAPTION = re.compile(r"(?i)(?:table|tab\.|tabelle|tableau|tabla|tabela|tabella|exhibit|表)\s*[\dA-Z一二三四五六七八九十]")
