@@ -97,7 +97,9 @@ def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
     lines: list[Line] = []
     for block in _ordered(segments) if len(words) <= MOST_WORDS else [segments]:
         added: list[Line] = []
-        rows_of_block = _rows(block)
+        rows_of_block = _rows([segment for segment in block if id(segment) not in places])
+        rows_of_block += [[segment] for segment in block if id(segment) in places]
+        rows_of_block.sort(key=lambda row: row[0].top)
         start = 0
         while start < len(rows_of_block):
             row = rows_of_block[start]
@@ -347,6 +349,7 @@ def _hyphened(words: Sequence[Word]) -> set[str]:
 
 def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
     """The rows as lines; what was broken only because the column was full is one line again."""
+    rows = [part for row in rows for part in _by_size(row)]
     ends = [max(segment.x1 for segment in row) for row in rows]
     lines: list[Line] = []
     before: Row | None = None
@@ -375,6 +378,21 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
         lines.append(line)
         before = row
     return lines
+
+
+def _by_size(row: Row) -> list[Row]:
+    """A row as it is, or parted where letters of another size stand at its height, as a date does beside a title."""
+    parts: list[Row] = []
+    for segment in row:
+        before = parts[-1][-1] if parts else None
+        if before and (
+            max(before.size, segment.size) < 1.3 * min(before.size, segment.size)
+            or segment.x0 - before.x1 < 2 * segment.size
+        ):
+            parts[-1].append(segment)
+        else:
+            parts.append([segment])
+    return parts
 
 
 def _joined_broken(first: Line, second: Line, hyphened: set[str]) -> Line:
@@ -412,6 +430,8 @@ def _was_full(before: Row, row: Row, right: float) -> bool:
         width *= length / max(1, len(word.text))
     end = max(item.x1 for item in before)
     if ends_sentence(before[-1].text) and first.x0 > before[0].x0 + first.size:
+        return False
+    if before[0].x0 > first.x0 + 5 * first.size:  # set to the right
         return False
     return end + width + 0.2 * first.size > right - 0.3 * first.size
 

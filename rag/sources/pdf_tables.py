@@ -34,7 +34,8 @@ def ruled_tables(page: PageText, rules: Sequence[Rect]) -> list[Table]:
     if len(merged) > MOST_RULES / 4:
         return []
     cells = intersections_to_cells(edges_to_intersections(merged, _NEAR, _NEAR))
-    found = [_filled(page, group) for group in cells_to_tables(cells)]
+    level = [(edge["x0"], edge["top"], edge["x1"]) for edge in merged if edge["orientation"] == "h"]
+    found = [_filled(page, _with_open_sides(group, level)) for group in cells_to_tables(cells)]
     return [table for table in found if table is not None]
 
 
@@ -46,6 +47,20 @@ def _straight(rules: Sequence[Rect]) -> list[Rect]:
         else ((x0 + x1) / 2, top, (x0 + x1) / 2, bottom)
         for x0, top, x1, bottom in rules
     ]
+
+
+def _with_open_sides(cells: list[Rect], level: Sequence[tuple[float, float, float]]) -> list[Rect]:
+    """The cells, and those beside them whose outer side has no rule: the level rules run on there."""
+    left, right = min(cell[0] for cell in cells), max(cell[2] for cell in cells)
+    ys = sorted({y for _, top, _, bottom in cells for y in (top, bottom)})
+    near = [(x0, x1) for x0, y, x1 in level if any(abs(y - each) < _NEAR for each in ys)]
+    if sum(x0 < left - 10 for x0, _ in near) * 2 > len(ys):
+        outer = min(x0 for x0, _ in near)
+        cells = [*cells, *((outer, top, left, bottom) for top, bottom in zip(ys, ys[1:], strict=False))]
+    if sum(x1 > right + 10 for _, x1 in near) * 2 > len(ys):
+        outer = max(x1 for _, x1 in near)
+        cells = [*cells, *((right, top, outer, bottom) for top, bottom in zip(ys, ys[1:], strict=False))]
+    return cells
 
 
 def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
@@ -66,17 +81,27 @@ def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
                 held[row, column] = words
     rows = [[held.get((row, column), []) for column in range(len(xs) - 1)] for row in range(len(ys) - 1)]
     rows = [row for row in rows if any(row)]
+    while rows and _is_one_cell(rows[0]):  # a title over the whole width is read as text
+        del rows[0]
+    while rows and _is_one_cell(rows[-1]):
+        del rows[-1]
     many = sum(sum(map(bool, row)) > 1 for row in rows)
     if filled < 4 or many < 2 or filled < 0.3 * len(cells):
         return None
     if any(len(cell) > 150 for row in rows for cell in row):  # a page that is laid out in boxes
         return None
-    taken = {id(word) for row in rows for cell in row for word in cell}
+    taken = {id(word) for cell in held.values() for word in cell}
     if any(id(word) not in taken for word in inside):  # some words stand in no cell: the lines are not those of cells
         return None
     if _has_columns_inside(rows):
         return None
-    return area, rows
+    words = [word for row in rows for cell in row for word in cell]
+    top, bottom = min(word.top for word in words), max(word.bottom for word in words)
+    return (xs[0], top, xs[-1], bottom), rows
+
+
+def _is_one_cell(row: Sequence[Cell]) -> bool:
+    return len({id(cell) for cell in row}) == 1
 
 
 def _has_columns_inside(rows: Sequence[Sequence[Cell]]) -> bool:
@@ -120,7 +145,7 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
             break
         if len(row) > 1:
             end, pending = end + pending + 1, 0
-        elif pending:
+        elif pending or _stands_out(row, rows[start]):
             break
         else:
             pending = 1
@@ -143,6 +168,12 @@ def _is_near(before: Row, row: Row) -> bool:
     return row[0].top - before[0].bottom < 1.6 * height
 
 
+def _stands_out(row: Row, first: Row) -> bool:
+    """Whether a row of one text is the heading of what follows: larger, or bold where the row before is not."""
+    item = row[0]
+    return item.size > 1.05 * first[0].size or (item.words[0].bold and not first[0].words[0].bold)
+
+
 def _columns(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Where the columns are: strips with text that white parts in at least nine rows of ten."""
     events = sorted(
@@ -162,11 +193,24 @@ def _columns(rows: Sequence[Row]) -> list[tuple[float, float]]:
             begin = None
     merged: list[tuple[float, float]] = []
     for x0, x1 in columns:
-        if merged and x0 - merged[-1][1] < 1.5:
+        if merged and (x0 - merged[-1][1] < 1.5 or _are_one(rows, merged[-1], (x0, x1))):
             merged[-1] = (merged[-1][0], x1)
         else:
             merged.append((x0, x1))
     return merged
+
+
+def _are_one(rows: Sequence[Row], one: tuple[float, float], two: tuple[float, float]) -> bool:
+    """Whether one of two strips has but the name of the column, which stands beside and not over its cells."""
+
+    def held(strip: tuple[float, float], row: Row) -> bool:
+        return any(item.x0 < strip[1] and item.x1 > strip[0] for item in row)
+
+    if len(rows) < 3 or two[0] - one[1] > 8 * rows[0][0].size:
+        return False
+    first = [held(one, rows[0]), held(two, rows[0])]
+    below = [any(held(strip, row) for row in rows[1:]) for strip in (one, two)]
+    return first[0] != first[1] and below[0] != below[1] and first != below
 
 
 def _fits(rows: Sequence[Row], columns: Sequence[tuple[float, float]]) -> bool:
@@ -208,25 +252,41 @@ def _spans(row: Row, columns: Sequence[tuple[float, float]]) -> bool:
 
 
 def table_rows(rows: Sequence[Sequence[Cell]], *, spanning: Sequence[bool] = ()) -> list[Line]:
-    """A line for each row: `column: value` pairs where the first row names the columns, else the values."""
-    kept = [
-        (row, spanning[number] if spanning else False)
-        for number, row in enumerate(rows)
-        if any(row)
-    ]
+    """A line for each row: `column: value` pairs where the first rows name the columns, else the values.
+
+    `spanning` tells which rows are one text over several columns.
+    """
+    kept = [(row, bool(spanning) and spanning[number]) for number, row in enumerate(rows) if any(row)]
     cells = [[line_of(_read(cell)) for cell in row] for row, _ in kept]
+    depth = _header_depth([row for row, _ in kept])
     names: list[str] = []
-    if _names_columns(kept, cells):
-        names = [cell.text.rstrip(":") for cell in cells[0]]
+    if depth < len(kept) and not any(spans for _, spans in kept[:depth]):
+        columns = [dict.fromkeys(filter(None, column)) for column in zip(*_texts(cells[:depth]), strict=False)]
+        names = [" ".join(column).rstrip(":") for column in columns]
+        if not _names_columns(names, kept[:depth], cells[depth:]):
+            names = []
     lines = []
-    for number, row in enumerate(cells):
-        if names and number == 0 and len(cells) > 1:
-            continue
-        if kept[number][1]:
-            lines.append(_row_line([cell for cell in row if cell.text], []))
+    for (row, spans), found in list(zip(kept, cells, strict=True))[depth if names else 0 :]:
+        one = len(row) > 2 and _is_one_cell(row)
+        if one or spans:
+            lines.append(_row_line(found[:1] if one else [cell for cell in found if cell.text], []))
         else:
-            lines.append(_row_line(row, names))
+            lines.append(_row_line(found, names))
     return lines
+
+
+def _header_depth(rows: Sequence[Sequence[Cell]]) -> int:
+    """How many rows at the top could name the columns: two where a cell of the first is merged."""
+    if len(rows) < 3:
+        return 1
+    first, second = rows[0], rows[1]
+    beside = any(cell and cell is other for cell, other in zip(first, first[1:], strict=False))
+    below = any(cell and cell is other for cell, other in zip(first, second, strict=False))
+    return 2 if beside or below else 1
+
+
+def _texts(cells: Sequence[Sequence[Line]]) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in cells]
 
 
 def _read(cell: Cell) -> Cell:
@@ -242,20 +302,25 @@ def _read(cell: Cell) -> Cell:
     return [word for line in lines for word in sorted(line, key=lambda item: item.x0)]
 
 
-def _names_columns(kept: Sequence[tuple[Sequence[Cell], bool]], cells: Sequence[Sequence[Line]]) -> bool:
-    """Whether the first row names the columns: it looks so, and is no pair of a name and a value."""
-    texts = [[cell.text for cell in row] for row in cells]
-    if kept[0][1] or not has_header(texts) or any(text.endswith(":") for row in texts for text in row):
+def _names_columns(
+    names: Sequence[str], header: Sequence[tuple[Sequence[Cell], bool]], below: Sequence[Sequence[Line]]
+) -> bool:
+    """Whether these are names of columns: they look so, and are no pair of a name and its value.
+
+    Two columns need more of a sign: bold names, or numbers below both, or below the first or all of the second.
+    """
+    texts = _texts(below)
+    if any(text.endswith(":") for row in [names, *texts] for text in row) or not has_header([names, *texts]):
         return False
-    first = [cell for row in kept[:1] for cell in row[0] if cell]
-    below = [cell for row, _ in kept[1:] for cell in row if cell]
-    is_bold = all(word.bold for cell in first for word in cell)
-    stands_out = is_bold and sum(all(word.bold for word in cell) for cell in below) < len(below) / 2
-    return stands_out or len(first) > 2 or any(_is_number(row[-1]) for row in texts[1:] if len(row) == 2)
-
-
-def _is_number(text: str) -> bool:
-    return sum(map(str.isdigit, text)) * 2 > len(text)
+    bold = all(word.bold for row, _ in header for cell in row for word in cell)
+    if bold and sum(cell.bold for row in below for cell in row if cell.text) < sum(map(len, below)) / 2:
+        return True
+    if len(names) > 2:
+        return True
+    if any(map(str.isdigit, "".join(names))) or len(below) < 2:
+        return False
+    keys = [any(map(str.isdigit, row[0])) for row in texts if row[0]]
+    return sum(keys) > 0.7 * len(texts)
 
 
 def _row_line(row: Sequence[Line], names: Sequence[str]) -> Line:
@@ -263,16 +328,14 @@ def _row_line(row: Sequence[Line], names: Sequence[str]) -> Line:
     last = max((number for number, cell in enumerate(row) if cell.text), default=-1)
     text = ""
     spans = []
-    done = 0
     for number, cell in enumerate(row[: last + 1]):
         name = names[number] if number < len(names) else ""
-        if names and not cell.text:
+        if not cell.text and (names or not text):
             continue
-        text += SEPARATOR if done else ""
+        text += SEPARATOR if text else ""
         text += f"{name}: " if name and cell.text and cell.text != name else ""
         spans += [(at + len(text), source, count) for at, source, count in cell.spans]
         text += cell.text
-        done += 1
     sizes = [cell.size for cell in row if cell.text]
     bold = all(cell.bold for cell in row if cell.text)
     return Line(text, sizes[0] if sizes else 0.0, bold, "row", spans=spans)

@@ -290,3 +290,21 @@ def _string(get: object, *arguments: object) -> str:
     buffer = ctypes.create_string_buffer(length)
     get(*arguments, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), length)
     return buffer.raw[: length - 2].decode("utf-16-le", "ignore")
+
+
+def unmapped_characters(found: PageText, textpage: pdfium.PdfTextPage, share: float) -> list[str]:
+    """The characters whose font has no map to Unicode, so that PDFium guessed them; none where they are few.
+
+    A hundred characters are asked for; all of them only where more than `share` of these have none.
+    """
+    chars = found.chars[: found.own]
+    count = len(chars)
+    has_error = pdfium_c.FPDFText_HasUnicodeMapError
+    sample = [number for number in range(0, count, max(1, count // 100)) if not chars[number].isspace()]
+    if sum(has_error(textpage.raw, number) == 1 for number in sample) <= share * len(sample):
+        return []
+    return [
+        character
+        for number, character in enumerate(chars)
+        if not character.isspace() and has_error(textpage.raw, number) == 1
+    ]

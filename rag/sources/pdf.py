@@ -1,0 +1,440 @@
+"""PDF files by PDFium: their pages as text with its places, their scanned pages by text recognition.
+
+PDFium is C++ and the files are anybody's: nothing here may run outside the child process of `rag.sources.reader`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from langchain_core.documents import Document
+
+from rag.sources.formats import Job, Unreadable
+from rag.sources.letters import FEW_ODD, MANY_ODD, is_recognizable, odd_characters, share_found
+from rag.sources.outline import plain
+from rag.sources.pdf_text import (
+    Page,
+    add_tails,
+    drop_running,
+    mark_headings,
+    mark_outline,
+    marked_text,
+    separator,
+    text_of,
+    title_of,
+)
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+    from rag.sources.ocr import Report
+    from rag.sources.pdf_layout import Line
+    from rag.sources.pdf_words import PageText
+
+MOST_PAGES = 10_000
+"""Pages of a PDF."""
+MOST_HEADINGS = 5_000
+"""Entries of an outline that are looked at."""
+_NO_MAP = 0.1
+"""Share of letters without a map to Unicode from which the letters are compared with recognized ones."""
+_SAME = 0.6
+"""Share of doubtful letters that the recognized text has too where they are right."""
+_CHECKED = 3
+"""Doubtful pages that are compared; where all of these are right, the others are taken as right, too."""
+
+
+@dataclass
+class _Tally:
+    """What was read how: numbers of pages from 1."""
+
+    pages: int = 0
+    recognized: list[int] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
+    off: list[int] = field(default_factory=list)
+    beyond: list[int] = field(default_factory=list)
+    wrong: list[int] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)
+    fields: int = 0
+    tables: int = 0
+    checked: int = 0
+    was_wrong: bool = False
+
+
+def read_pdf(job: Job, report: Report) -> Iterator[Document]:
+    """Each page with text as one document with its number. `report` is told of each page that is recognized.
+
+    Raises:
+        Unreadable: protected, damaged, too long, or without text.
+    """
+    with _opened(job.path) as document:
+        count = len(document)
+        if count > MOST_PAGES:
+            raise Unreadable(f"the PDF has {count:,} pages; at most {MOST_PAGES:,} are read, so split it")
+        if not count:
+            raise Unreadable("the PDF is damaged (it has no pages)")
+        tally = _Tally(count)
+        pages = [_read_page(document, number, job, tally, report) for number in range(1, count + 1)]
+        pages = [page for page in pages if page.lines]
+        if not pages:
+            raise Unreadable(_why_nothing(tally))
+        drop_running(pages)
+        mark_outline({page.number: page for page in pages}, _outline(document))
+        given = document.get_metadata_value("Title")
+    mark_headings(pages)
+    title = title_of(plain(given), pages, job.name)
+    add_tails(pages)
+    notes = _notes(tally)
+    above: list[str] = []
+    for page in pages:
+        text, marks = marked_text(page)
+        found = job.document(text, marks, title, page=page.number)
+        above = _carry_on(found, above)
+        if notes:
+            found.metadata["notes"], notes = notes, []
+        page.lines = []
+        yield found
+
+
+def _carry_on(document: Document, above: list[str]) -> list[str]:
+    """Give the beginning of a page the section that the page before ends in. Returns that of this page's end."""
+    sections = document.metadata["sections"]
+    if above and (not sections or sections[0][0] > 0):
+        sections.insert(0, [0, above, ""])
+    return sections[-1][1] if sections else above
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
+    """The file while it is read.
+
+    Raises:
+        Unreadable: it is protected or damaged.
+    """
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        said = " ".join(str(error).split())
+        if re.search(r"(?i)password|security", said):
+            raise Unreadable("the PDF is protected by a password") from error
+        detail = re.sub(r"^Failed to load document \(PDFium: (.*?)\.?\)\.?$", r"\1", said)
+        raise Unreadable(f"the PDF is damaged ({detail})") from error
+    with closing(document):
+        document.init_forms()
+        yield document
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: _Tally, report: Report) -> Page:
+    """A page by its text, or by recognition where it has none or a wrong one."""
+    import pypdfium2
+
+    from rag.sources.pdf_layout import lay_out
+    from rag.sources.pdf_tables import ruled_tables
+    from rag.sources.pdf_words import count_objects, read_rules
+
+    try:
+        page = document[number - 1]
+    except pypdfium2.PdfiumError:
+        tally.empty.append(number)
+        return Page(number, [])
+    with closing(page):
+        found, odd, unmapped = _words(document, page, tally)
+        letters = sum(len(word.text) for word in found.words)
+        texts, others = count_objects(page)
+        missing = texts >= 50 and letters < 0.5 * texts
+        if letters and not missing and not (letters < 40 and others) and not odd and not unmapped:
+            tables = ruled_tables(found, read_rules(page, found.frame))
+            return _told(Page(number, lay_out(found, tables)), tally)
+        if not letters and not texts and not others:
+            return Page(number, [])  # a blank page
+        doubtful = odd + unmapped
+        text = "".join(word.text for word in found.words)
+        share = len(odd) / max(1, letters)
+        covered = is_recognizable(text) or missing
+        by_text = Page(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))) if letters else [])
+        if letters >= 40 and not missing and not odd and (not covered or (tally.checked >= _CHECKED and not tally.was_wrong)):
+            return _told(by_text, tally)
+        if not job.ocr or len(tally.recognized) + len(tally.empty) >= _most_recognized() or not covered:
+            return _without_recognition(by_text, job, tally, missing=missing, share=share, covered=covered)
+        report(number, tally.pages)
+        by_picture = Page(number, lay_out(_recognized(page)), recognized=True)
+        seen = "".join(line.text for line in by_picture.lines)
+        if missing or doubtful:
+            tally.checked += 1
+            right = not missing and share < MANY_ODD and share_found(doubtful, seen) >= _SAME
+            if right:
+                return _told(by_text, tally)
+            tally.was_wrong = True
+            if len(seen) < 0.5 * (texts if missing else letters):
+                tally.wrong.append(number)
+                return Page(number, [])
+        elif letters and len(seen) <= 1.2 * letters:
+            return _told(by_text, tally)
+        if not by_picture.lines:
+            tally.empty.append(number)
+        else:
+            tally.recognized.append(number)
+        return by_picture
+
+
+def _told(page: Page, tally: _Tally) -> Page:
+    """Count the tables of a page, and let go of what only `boxes` needs."""
+    tally.tables += sum(kind == "row" for kind, _ in groupby(line.kind for line in page.lines))
+    for line in page.lines:
+        line.spans = []
+    return page
+
+
+def _words(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, tally: _Tally) -> tuple[PageText, list[str], list[str]]:
+    """The words of a page; its odd characters and those without a map to Unicode, where there are many."""
+    from rag.sources.pdf_words import read_fields, read_words, unmapped_characters
+
+    with closing(page.get_textpage()) as textpage:
+        found = read_words(page, textpage)
+        own = [word.text for word in found.words]
+        odd = odd_characters(own)
+        letters = sum(map(len, own))
+        unmapped = unmapped_characters(found, textpage, _NO_MAP)
+    tally.fields += read_fields(document, page, found)
+    return found, odd if len(odd) >= max(2, FEW_ODD * letters) else [], unmapped
+
+
+def _without_recognition(page: Page, job: Job, tally: _Tally, *, missing: bool, share: float, covered: bool) -> Page:
+    """What becomes of a page that recognition would be needed for."""
+    if missing or share >= MANY_ODD:
+        (tally.wrong if page.lines else tally.off).append(page.number)
+        return Page(page.number, [])
+    if page.lines:
+        if share >= FEW_ODD:
+            tally.doubtful.append(page.number)
+        return _told(page, tally)
+    (tally.beyond if job.ocr else tally.off).append(page.number)
+    return page
+
+
+def _most_recognized() -> int:
+    from rag.sources.ocr import MOST_PAGES
+
+    return MOST_PAGES
+
+
+def _recognized(page: pypdfium2.PdfPage) -> PageText:
+    """The lines of a page by text recognition."""
+    from rag.sources.ocr import LONGEST_SIDE, recognize
+    from rag.sources.pdf_words import frame_of
+
+    frame = frame_of(page)
+    scale = LONGEST_SIDE / max(*page.get_size(), 1.0)
+    with closing(page.render(scale=min(scale, 20.0), draw_annots=True)) as bitmap:
+        return recognize(bitmap.to_numpy(), frame)
+
+
+def _outline(document: pypdfium2.PdfDocument) -> list[tuple[int, int, str]]:
+    """Page, level and title of the entries of the outline."""
+    found: list[tuple[int, int, str]] = []
+    for entry in document.get_toc(max_depth=6):
+        if len(found) >= MOST_HEADINGS:
+            break
+        place = entry.get_dest()
+        page = place.get_index() if place else None
+        if page is not None:
+            found.append((page + 1, entry.level + 1, plain(entry.get_title())))
+    return found
+
+
+# -- what is said of it ------------------------------------------------------------------------------------------------
+
+
+def _why_nothing(tally: _Tally) -> str:
+    """Why a PDF without a readable page is refused."""
+    if tally.wrong or tally.doubtful:
+        return "the letters of the PDF cannot be told: the file does not say which ones its fonts show; save it anew"
+    if tally.off:
+        return "the PDF has no text (scanned pages?), and text recognition is turned off (RAG_OCR)"
+    if tally.empty:
+        return "the PDF has no text, and text recognition found none (it reads Latin, Greek, Chinese and Japanese)"
+    return "the PDF has no text"
+
+
+def _notes(tally: _Tally) -> list[str]:
+    """What was read how, and what was left out."""
+    notes = []
+    if tally.pages > 1 or tally.recognized:
+        told = _counted(tally.pages, "page")
+        if tally.recognized:
+            all_of_it = len(tally.recognized) == tally.pages
+            told += ", read by OCR" if all_of_it else f", {len(tally.recognized)} of them read by OCR"
+        notes.append(told)
+    if tally.tables:
+        notes.append(_counted(tally.tables, "table"))
+    if tally.fields:
+        notes.append(f"{_counted(tally.fields, 'form field')} with a value")
+    for pages, why in (
+        (tally.empty, "no text was found in the picture"),
+        (tally.off, "no text, and text recognition is turned off by RAG_OCR"),
+        (tally.beyond, "scanned, and too many to be recognized or in letters that recognition does not know"),
+        (tally.wrong, "the file does not say which letters it shows"),
+    ):
+        if pages:
+            notes.append(f"left out: {_named(pages)} ({why})")
+    if tally.doubtful:
+        notes.append(f"{_named(tally.doubtful)}: some letters are wrong in the file")
+    return notes
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def _named(pages: Sequence[int]) -> str:
+    """Pages by their numbers: "page 3", "pages 3, 5-9 and 12 more"."""
+    runs: list[list[int]] = []
+    for page in pages:
+        if runs and page == runs[-1][-1] + 1:
+            runs[-1].append(page)
+        else:
+            runs.append([page])
+    told = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:8]]
+    more = sum(map(len, runs[8:]))
+    return f"page{'s' * (len(pages) > 1)} {', '.join(told)}" + (f" and {more} more" if more else "")
+
+
+# -- places ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on a page (from 1), in PDF points from the page's origin at the bottom left, before it is turned."""
+
+    page: int
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def boxes(path: str, page: int, text: str, start: int, end: int) -> list[Box]:
+    """Where characters of a page's document stand in the file: a rectangle for each line of them.
+
+    The page is laid out once more, which gives the same lines; a recognized page is recognized once more. What the
+    reader added, as the names of a table's columns, has no place. Runs PDFium: call it in a child process.
+
+    Args:
+        path: of the PDF.
+        page: its number, as in the document's metadata.
+        text: the document's whole text.
+        start: of the characters in it.
+        end: after the last of them.
+
+    Raises:
+        Unreadable: the file is protected or damaged.
+        ValueError: it has no such page, or the text is not that of the page: the file has changed.
+    """
+    with _opened(path) as document:
+        if not 1 <= page <= len(document):
+            raise ValueError(f"there is no page {page}")
+        for by_picture in (False, True):
+            found = _placed(document, page, by_picture)
+            own = found.matching(text)
+            if own is None:
+                continue
+            first, length = own
+            rects = found.rects(first + start, first + min(end, length))
+            if end > length and page < len(document):
+                rects += _rects_of_tail(document, page + 1, text[length:], start - length, end - length)
+            return rects
+    raise ValueError(f"the text is not that of page {page}")
+
+
+@dataclass
+class _Placed:
+    """A page with the place of each character of its text."""
+
+    number: int
+    lines: list[Line]
+    found: PageText
+    document: pypdfium2.PdfDocument
+
+    def matching(self, text: str) -> tuple[int, int] | None:
+        """Where the document's text begins in the page's, and how much of it is the page's own."""
+        for above in range(min(3, len(self.lines))):
+            for below in range(min(3, len(self.lines) - above)):
+                kept = self.lines[above : len(self.lines) - below]
+                own = text_of(kept)
+                if text.startswith(own) or (len(own) > 1 and text.startswith(own[:-1]) and own[-1] in "-\u00ad\u2010"):
+                    length = len(own) if text.startswith(own) else len(own) - 1
+                    offset = len(text_of(self.lines[: above + 1])) - len(self.lines[above].text)
+                    return offset, length
+        return None
+
+    def rects(self, start: int, end: int) -> list[Box]:
+        """The rectangles of some characters of the page's text."""
+        from rag.sources.pdf_words import char_rects
+
+        boxes: list[Box] = []
+        place = 0
+        before: Line | None = None
+        with closing(self.document[self.number - 1]) as page, closing(page.get_textpage()) as textpage:
+            for line in self.lines:
+                place += len(separator(before, line)) if before else 0
+                before = line
+                for at, source, count in line.spans:
+                    first, last = max(start, place + at), min(end, place + at + count)
+                    if first < last:
+                        source += first - place - at
+                        rects = list(char_rects(self.found, textpage, source, last - first))
+                        for left, top, right, bottom in rects:
+                            _add(boxes, Box(self.number, *self.found.frame.points(left, top, right, bottom)))
+                place += len(line.text)
+        return boxes
+
+
+def _add(boxes: list[Box], box: Box) -> None:
+    """Add a box, to the last one where it stands beside it."""
+    last = boxes[-1] if boxes else None
+    if last:
+        height = max(last.top - last.bottom, box.top - box.bottom, 1.0)
+        near = abs(last.bottom - box.bottom) < 0.3 * height and abs(last.top - box.top) < 0.3 * height
+        if near and -0.5 * height < box.left - last.right < height:
+            boxes[-1] = replace(
+                last,
+                bottom=min(last.bottom, box.bottom),
+                right=max(last.right, box.right),
+                top=max(last.top, box.top),
+            )
+            return
+    boxes.append(box)
+
+
+def _placed(document: pypdfium2.PdfDocument, number: int, by_picture: bool) -> _Placed:
+    from rag.sources.pdf_layout import lay_out
+    from rag.sources.pdf_tables import ruled_tables
+    from rag.sources.pdf_words import read_rules
+
+    with closing(document[number - 1]) as page:
+        if by_picture:
+            found = _recognized(page)
+            return _Placed(number, lay_out(found), found, document)
+        found, _, _ = _words(document, page, _Tally())
+        return _Placed(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))), found, document)
+
+
+def _rects_of_tail(document: pypdfium2.PdfDocument, page: int, tail: str, start: int, end: int) -> list[Box]:
+    """The places of the end of a sentence, which stands at the beginning of the next page."""
+    bare = tail.lstrip()
+    shift = len(tail) - len(bare)
+    for by_picture in (False, True):
+        found = _placed(document, page, by_picture)
+        at = text_of(found.lines).find(bare)
+        if at >= 0:
+            return found.rects(at + max(0, start - shift), at + end - shift)
+    return []
