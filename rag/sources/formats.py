@@ -36,7 +36,7 @@ _ENDINGS = {
 FILE_TYPES = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 """Kind of file by the ending of its name."""
 READABLE = (
-    "web pages (.html), Markdown, text, PDF, pictures of text (.png, .jpg, .tif, .webp), Word (.docx), slides (.pptx), "
+    "web pages (.html), Markdown, text, PDF, pictures (.png, .jpg), Word (.docx), slides (.pptx), "
     "sheets (.xlsx, .csv), EPUB, "
     "notebooks (.ipynb) and source code"
 )

@@ -13,10 +13,16 @@ files have under 0.002; the garbled ones of them have 0.03 and more."""
 MANY_ODD = 0.2
 """Share of odd characters from which a text is of no use."""
 
+_PLAIN = re.compile(
+    r"[ !-;=?-\[\]_`a-z\xa0-\xa5\xa7\xaa-\xad\xaf-\u0151\u0154-\u0177\u0179-\u02bf\u2010-\u2027\u3040-\u30ff\u4e00-\u9fff]*"
+)
+"""Text that has nothing odd, to pass most of it over at once."""
 _INSIDE = re.compile(r"(?<=\w)[\\~^|<>{}¤¦¨©®™›‹œŸ˜](?=\w)|(?<=[\u2e80-\uffef])[¤¦¨™›‹œŸ˜]")
 _ODD_ALONE = re.compile(r"[\u02c0-\u02df™›‹œŸ˜]{2,}|[\u02d2-\u02df](?=\w)")
 _ADDRESS = re.compile(r"(?:https?:|www\.|@|/)")
-_RECOGNIZED = re.compile(r"[\d\u0041-\u024f\u0370-\u03ff\u1e00-\u1eff\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_RECOGNIZED = re.compile(
+    r"[\d\u0041-\u024f\u0370-\u03ff\u1e00-\u1eff\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+)
 """Letters that the text recognition knows: Latin, Greek, Chinese and Japanese."""
 
 
@@ -25,7 +31,7 @@ def odd_characters(words: Iterable[str]) -> list[str]:
     sign for an unknown character, and signs between letters where no language has them.
     """
     found: list[str] = []
-    for word in words:
+    for word in (word for run in words if not _PLAIN.fullmatch(run) for word in run.split(" ")):
         inner = word.strip("•·–—-()[]\"'“”‘’.,;:!?*")
         for character in word:
             kind = unicodedata.category(character)

@@ -179,7 +179,9 @@ def read_picture(job: Job, report: Report) -> Iterator[Document]:
             try:
                 picture.seek(number - 1)
                 if picture.width * picture.height > MOST_PIXELS:
-                    raise Unreadable(f"the picture has more than {MOST_PIXELS // 10**6} million pixels; make it smaller")
+                    raise Unreadable(
+                        f"the picture has more than {MOST_PIXELS // 10**6} million pixels; make it smaller"
+                    )
                 shown = _on_white(ImageOps.exif_transpose(picture) or picture)
             except (OSError, ValueError, SyntaxError, EOFError) as error:
                 raise Unreadable(f"the picture is damaged ({' '.join(str(error).split())[:80]})") from error
@@ -220,5 +222,3 @@ def _bgr(picture: Any) -> Pixels:
     if scale < 1:
         picture = picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
     return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
-
-

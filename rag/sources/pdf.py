@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,6 @@ from rag.sources.pdf_text import (
     mark_headings,
     mark_outline,
     marked_text,
-    separator,
-    text_of,
     title_of,
 )
 
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     import pypdfium2
 
     from rag.sources.ocr import Report
-    from rag.sources.pdf_layout import Line
     from rag.sources.pdf_words import PageText
 
 MOST_PAGES = 10_000
@@ -49,11 +46,12 @@ _CHECKED = 3
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What was read how: numbers of pages from 1."""
 
     pages: int = 0
     recognized: list[int] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
     off: list[int] = field(default_factory=list)
     beyond: list[int] = field(default_factory=list)
@@ -71,13 +69,13 @@ def read_pdf(job: Job, report: Report) -> Iterator[Document]:
     Raises:
         Unreadable: protected, damaged, too long, or without text.
     """
-    with _opened(job.path) as document:
+    with opened(job.path) as document:
         count = len(document)
         if count > MOST_PAGES:
             raise Unreadable(f"the PDF has {count:,} pages; at most {MOST_PAGES:,} are read, so split it")
         if not count:
             raise Unreadable("the PDF is damaged (it has no pages)")
-        tally = _Tally(count)
+        tally = Tally(count)
         pages = [_read_page(document, number, job, tally, report) for number in range(1, count + 1)]
         pages = [page for page in pages if page.lines]
         if not pages:
@@ -109,7 +107,7 @@ def _carry_on(document: Document, above: list[str]) -> list[str]:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
+def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
     """The file while it is read.
 
     Raises:
@@ -133,7 +131,7 @@ def _opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 
-def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: _Tally, report: Report) -> Page:
+def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Tally, report: Report) -> Page:
     """A page by its text, or by recognition where it has none or a wrong one."""
     import pypdfium2
 
@@ -144,10 +142,10 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: _T
     try:
         page = document[number - 1]
     except pypdfium2.PdfiumError:
-        tally.empty.append(number)
+        tally.broken.append(number)
         return Page(number, [])
     with closing(page):
-        found, odd, unmapped = _words(document, page, tally)
+        found, odd, unmapped = words_of(document, page, tally)
         letters = sum(len(word.text) for word in found.words)
         texts, others = count_objects(page)
         missing = texts >= 50 and letters < 0.5 * texts
@@ -161,12 +159,17 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: _T
         share = len(odd) / max(1, letters)
         covered = is_recognizable(text) or missing
         by_text = Page(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))) if letters else [])
-        if letters >= 40 and not missing and not odd and (not covered or (tally.checked >= _CHECKED and not tally.was_wrong)):
+        if (
+            letters >= 40
+            and not missing
+            and not odd
+            and (not covered or (tally.checked >= _CHECKED and not tally.was_wrong))
+        ):
             return _told(by_text, tally)
         if not job.ocr or len(tally.recognized) + len(tally.empty) >= _most_recognized() or not covered:
             return _without_recognition(by_text, job, tally, missing=missing, share=share, covered=covered)
         report(number, tally.pages)
-        by_picture = Page(number, lay_out(_recognized(page)), recognized=True)
+        by_picture = Page(number, lay_out(recognized(page)), recognized=True)
         seen = "".join(line.text for line in by_picture.lines)
         if missing or doubtful:
             tally.checked += 1
@@ -186,7 +189,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: _T
         return by_picture
 
 
-def _told(page: Page, tally: _Tally) -> Page:
+def _told(page: Page, tally: Tally) -> Page:
     """Count the tables of a page, and let go of what only `boxes` needs."""
     tally.tables += sum(kind == "row" for kind, _ in groupby(line.kind for line in page.lines))
     for line in page.lines:
@@ -194,7 +197,9 @@ def _told(page: Page, tally: _Tally) -> Page:
     return page
 
 
-def _words(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, tally: _Tally) -> tuple[PageText, list[str], list[str]]:
+def words_of(
+    document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, tally: Tally
+) -> tuple[PageText, list[str], list[str]]:
     """The words of a page; its odd characters and those without a map to Unicode, where there are many."""
     from rag.sources.pdf_words import read_fields, read_words, unmapped_characters
 
@@ -208,7 +213,7 @@ def _words(document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, tally: _Tal
     return found, odd if len(odd) >= max(2, FEW_ODD * letters) else [], unmapped
 
 
-def _without_recognition(page: Page, job: Job, tally: _Tally, *, missing: bool, share: float, covered: bool) -> Page:
+def _without_recognition(page: Page, job: Job, tally: Tally, *, missing: bool, share: float, covered: bool) -> Page:
     """What becomes of a page that recognition would be needed for."""
     if missing or share >= MANY_ODD:
         (tally.wrong if page.lines else tally.off).append(page.number)
@@ -227,7 +232,7 @@ def _most_recognized() -> int:
     return MOST_PAGES
 
 
-def _recognized(page: pypdfium2.PdfPage) -> PageText:
+def recognized(page: pypdfium2.PdfPage) -> PageText:
     """The lines of a page by text recognition."""
     from rag.sources.ocr import LONGEST_SIDE, recognize
     from rag.sources.pdf_words import frame_of
@@ -254,18 +259,20 @@ def _outline(document: pypdfium2.PdfDocument) -> list[tuple[int, int, str]]:
 # -- what is said of it ------------------------------------------------------------------------------------------------
 
 
-def _why_nothing(tally: _Tally) -> str:
+def _why_nothing(tally: Tally) -> str:
     """Why a PDF without a readable page is refused."""
     if tally.wrong or tally.doubtful:
         return "the letters of the PDF cannot be told: the file does not say which ones its fonts show; save it anew"
+    if tally.broken and not tally.off and not tally.empty:
+        return "the PDF is damaged (its pages cannot be opened)"
     if tally.off:
         return "the PDF has no text (scanned pages?), and text recognition is turned off (RAG_OCR)"
     if tally.empty:
         return "the PDF has no text, and text recognition found none (it reads Latin, Greek, Chinese and Japanese)"
-    return "the PDF has no text"
+    return "the PDF has no text: its pages are blank or damaged, and there is nothing for text recognition on them"
 
 
-def _notes(tally: _Tally) -> list[str]:
+def _notes(tally: Tally) -> list[str]:
     """What was read how, and what was left out."""
     notes = []
     if tally.pages > 1 or tally.recognized:
@@ -279,6 +286,7 @@ def _notes(tally: _Tally) -> list[str]:
     if tally.fields:
         notes.append(f"{_counted(tally.fields, 'form field')} with a value")
     for pages, why in (
+        (tally.broken, "damaged"),
         (tally.empty, "no text was found in the picture"),
         (tally.off, "no text, and text recognition is turned off by RAG_OCR"),
         (tally.beyond, "scanned, and too many to be recognized or in letters that recognition does not know"),
@@ -306,135 +314,3 @@ def _named(pages: Sequence[int]) -> str:
     told = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:8]]
     more = sum(map(len, runs[8:]))
     return f"page{'s' * (len(pages) > 1)} {', '.join(told)}" + (f" and {more} more" if more else "")
-
-
-# -- places ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle on a page (from 1), in PDF points from the page's origin at the bottom left, before it is turned."""
-
-    page: int
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-
-def boxes(path: str, page: int, text: str, start: int, end: int) -> list[Box]:
-    """Where characters of a page's document stand in the file: a rectangle for each line of them.
-
-    The page is laid out once more, which gives the same lines; a recognized page is recognized once more. What the
-    reader added, as the names of a table's columns, has no place. Runs PDFium: call it in a child process.
-
-    Args:
-        path: of the PDF.
-        page: its number, as in the document's metadata.
-        text: the document's whole text.
-        start: of the characters in it.
-        end: after the last of them.
-
-    Raises:
-        Unreadable: the file is protected or damaged.
-        ValueError: it has no such page, or the text is not that of the page: the file has changed.
-    """
-    with _opened(path) as document:
-        if not 1 <= page <= len(document):
-            raise ValueError(f"there is no page {page}")
-        for by_picture in (False, True):
-            found = _placed(document, page, by_picture)
-            own = found.matching(text)
-            if own is None:
-                continue
-            first, length = own
-            rects = found.rects(first + start, first + min(end, length))
-            if end > length and page < len(document):
-                rects += _rects_of_tail(document, page + 1, text[length:], start - length, end - length)
-            return rects
-    raise ValueError(f"the text is not that of page {page}")
-
-
-@dataclass
-class _Placed:
-    """A page with the place of each character of its text."""
-
-    number: int
-    lines: list[Line]
-    found: PageText
-    document: pypdfium2.PdfDocument
-
-    def matching(self, text: str) -> tuple[int, int] | None:
-        """Where the document's text begins in the page's, and how much of it is the page's own."""
-        for above in range(min(3, len(self.lines))):
-            for below in range(min(3, len(self.lines) - above)):
-                kept = self.lines[above : len(self.lines) - below]
-                own = text_of(kept)
-                if text.startswith(own) or (len(own) > 1 and text.startswith(own[:-1]) and own[-1] in "-\u00ad\u2010"):
-                    length = len(own) if text.startswith(own) else len(own) - 1
-                    offset = len(text_of(self.lines[: above + 1])) - len(self.lines[above].text)
-                    return offset, length
-        return None
-
-    def rects(self, start: int, end: int) -> list[Box]:
-        """The rectangles of some characters of the page's text."""
-        from rag.sources.pdf_words import char_rects
-
-        boxes: list[Box] = []
-        place = 0
-        before: Line | None = None
-        with closing(self.document[self.number - 1]) as page, closing(page.get_textpage()) as textpage:
-            for line in self.lines:
-                place += len(separator(before, line)) if before else 0
-                before = line
-                for at, source, count in line.spans:
-                    first, last = max(start, place + at), min(end, place + at + count)
-                    if first < last:
-                        source += first - place - at
-                        rects = list(char_rects(self.found, textpage, source, last - first))
-                        for left, top, right, bottom in rects:
-                            _add(boxes, Box(self.number, *self.found.frame.points(left, top, right, bottom)))
-                place += len(line.text)
-        return boxes
-
-
-def _add(boxes: list[Box], box: Box) -> None:
-    """Add a box, to the last one where it stands beside it."""
-    last = boxes[-1] if boxes else None
-    if last:
-        height = max(last.top - last.bottom, box.top - box.bottom, 1.0)
-        near = abs(last.bottom - box.bottom) < 0.3 * height and abs(last.top - box.top) < 0.3 * height
-        if near and -0.5 * height < box.left - last.right < height:
-            boxes[-1] = replace(
-                last,
-                bottom=min(last.bottom, box.bottom),
-                right=max(last.right, box.right),
-                top=max(last.top, box.top),
-            )
-            return
-    boxes.append(box)
-
-
-def _placed(document: pypdfium2.PdfDocument, number: int, by_picture: bool) -> _Placed:
-    from rag.sources.pdf_layout import lay_out
-    from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import read_rules
-
-    with closing(document[number - 1]) as page:
-        if by_picture:
-            found = _recognized(page)
-            return _Placed(number, lay_out(found), found, document)
-        found, _, _ = _words(document, page, _Tally())
-        return _Placed(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))), found, document)
-
-
-def _rects_of_tail(document: pypdfium2.PdfDocument, page: int, tail: str, start: int, end: int) -> list[Box]:
-    """The places of the end of a sentence, which stands at the beginning of the next page."""
-    bare = tail.lstrip()
-    shift = len(tail) - len(bare)
-    for by_picture in (False, True):
-        found = _placed(document, page, by_picture)
-        at = text_of(found.lines).find(bare)
-        if at >= 0:
-            return found.rects(at + max(0, start - shift), at + end - shift)
-    return []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rag.sources.pdf_layout import CELL_GAP, Line, Row, Segment, Table, line_of
+from rag.sources.pdf_columns import CELL_GAP, Row, Segment
+from rag.sources.pdf_layout import Line, Table, line_of
 from rag.sources.pdf_words import PageText, Rect, Word
 from rag.sources.tables import SEPARATOR, has_header
 
@@ -266,6 +267,8 @@ def table_rows(rows: Sequence[Sequence[Cell]], *, spanning: Sequence[bool] = ())
         if not _names_columns(names, kept[:depth], cells[depth:]):
             names = []
     lines = []
+    if names and any(name and not any(row[number].text for row in cells[depth:]) for number, name in enumerate(names)):
+        lines = [_row_line(row, []) for row in cells[:depth]]  # a name without a value would be in no row
     for (row, spans), found in list(zip(kept, cells, strict=True))[depth if names else 0 :]:
         one = len(row) > 2 and _is_one_cell(row)
         if one or spans:
@@ -299,7 +302,7 @@ def _read(cell: Cell) -> Cell:
             lines[-1].append(word)
         else:
             lines.append([word])
-    return [word for line in lines for word in sorted(line, key=lambda item: item.x0)]
+    return [word for line in lines for word in sorted(line, key=lambda item: item.at)]
 
 
 def _names_columns(

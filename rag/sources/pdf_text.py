@@ -25,8 +25,10 @@ _NO_TITLE = re.compile(
     r"|[\W\d_]*)\W*"
 )
 _PROGRAM = re.compile(r"(?i)(?:microsoft (?:word|powerpoint|excel|office \w+)|word|writer)\s*[-:–]\s")
-_FILE_NAME = re.compile(r"(?i)(?:^|[\\/:]).*[\\/]|\.(?:docx?|dotx?|xlsx?|pptx?|odt|ods|odp|rtf|txt|tex|dvi|ps|eps|indd|qx[dp]|pdf"
-                        r"|html?|pub|wpd|pages|fm|cdr|ai|tiff?|jpe?g|png)$")
+_FILE_NAME = re.compile(
+    r"(?i)(?:^|[\\/:]).*[\\/]|\.(?:docx?|dotx?|xlsx?|pptx?|odt|ods|odp|rtf|txt|tex|dvi|ps|eps|indd|qx[dp]|pdf"
+    r"|html?|pub|wpd|pages|fm|cdr|ai|tiff?|jpe?g|png)$"
+)
 
 
 @dataclass
@@ -190,12 +192,20 @@ def _tail(page: Page, after: Page) -> str:
         return ""
     if abs(last.size - first.size) > 0.1 * last.size and not (page.recognized or after.recognized):
         return ""
-    if not (first.text[:1].islower() or last.text.endswith(",") or (last.full and first.text[:1].isalnum() and last.rows > 1)):
+    if not (
+        first.text[:1].islower()
+        or last.text.endswith(",")
+        or (last.full and first.text[:1].isalnum() and last.rows > 1)
+    ):
         return ""
     end = re.search(r"[.!?。！？]['\")\]”’»]*(?=\s|$)|[。！？]", first.text[:LONGEST_TAIL])
-    return first.text[: end.end()] if end else first.text[:LONGEST_TAIL].rpartition(" ")[0] if (
-        len(first.text) > LONGEST_TAIL
-    ) else first.text
+    return (
+        first.text[: end.end()]
+        if end
+        else first.text[:LONGEST_TAIL].rpartition(" ")[0]
+        if (len(first.text) > LONGEST_TAIL)
+        else first.text
+    )
 
 
 # -- documents -------------------------------------------------------------------------------------------------------------

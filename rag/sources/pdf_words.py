@@ -18,14 +18,18 @@ BROKEN = "\ufffe"
 MOST_SEGMENTS = 20_000
 """Segments of drawn paths that are looked at for the lines of tables."""
 MOST_FIELDS = 2_000
-_WORD = re.compile(rf"[^\s\0-\x1f{BROKEN}]+{BROKEN}?")
+_RUN = re.compile(rf"[^\s\0-\x1f{BROKEN}]+(?: [^\s\0-\x1f{BROKEN}]+)*{BROKEN}?")
+_APART = re.compile(r"[_.…·|]{3}|[$€£]?\d[\d.,]*(?:\s|$)")
+"""What is a cell of its own even after a blank of the file: leaders, and amounts."""
+_LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
+"""Alef before lam: right in an article, wrong where both are one sign."""
 _BOLD = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
 _TEXT, _PATH = pdfium_c.FPDF_PAGEOBJ_TEXT, pdfium_c.FPDF_PAGEOBJ_PATH
 
 
 @dataclass(slots=True)
 class Word:
-    """A word; `at` is the index of its first character in `PageText.chars`, `size` is in points."""
+    """A word, or words with blanks between them; `at` is the index of its first character in `PageText.chars`, `size` is in points."""
 
     text: str
     at: int
@@ -37,6 +41,8 @@ class Word:
     bold: bool = False
     broken: bool = False
     """Whether it goes on, without a hyphen, at the beginning of the next line."""
+    spaced: bool = False
+    """Whether a blank comes right after it in the file."""
 
 
 @dataclass(frozen=True)
@@ -109,53 +115,85 @@ def frame_of(page: pdfium.PdfPage) -> Frame:
 
 
 def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
-    """The words of a page with their places.
+    """The words of a page with their places; words that the file itself parts by a blank stay together as one.
 
-    Only the first and the last character of a word are asked for: each question to PDFium takes a microsecond, and a
-    page has thousands of characters.
+    Only the first and the last character of each are asked for: a question to PDFium takes a microsecond, and a page
+    has thousands of characters.
     """
     frame = frame_of(page)
     chars = _characters(textpage)
     raw = textpage.raw
+    if _LIGATURE.search(chars):
+        chars = _with_ligatures(chars, raw)
     box = pdfium_c.FS_RECTF()
     at_box = ctypes.byref(box)
-    matrix = pdfium_c.FS_MATRIX()
-    name = ctypes.create_string_buffer(128)
-    flags = ctypes.c_int()
     found = PageText(frame, chars, [], len(chars))
-    words = found.words
-    loose, shown = pdfium_c.FPDFText_GetLooseCharBox, frame.shown
-    font_end, size, bold, last_size = -1, 0.0, False, -1.0
-    for match in _WORD.finditer(chars):
-        start, end = match.span()
-        text = match[0]
-        broken = text[-1] == BROKEN
-        if broken:
-            text, end = text[:-1], end - 1
-            if not text:
-                continue
-        if not loose(raw, start, at_box):
+    loose, font = pdfium_c.FPDFText_GetLooseCharBox, _Fonts(textpage)
+    for start, end in _pieces(chars, raw):
+        broken = chars[end - 1] == BROKEN
+        end -= broken
+        if end <= start or not loose(raw, start, at_box):
             continue
         left, bottom, right, top = box.left, box.bottom, box.right, box.top
+        size, bold = font.at(start)
         if end - start > 1 and loose(raw, end - 1, at_box):
             left, right = min(left, box.left), max(right, box.right)
             bottom, top = min(bottom, box.bottom), max(top, box.top)
-        if start >= font_end:  # once a line, or where the size changes
-            font_end = chars.find("\n", start)
-            font_end = len(chars) if font_end < 0 else font_end
-            last_size = -1.0
-        nominal = pdfium_c.FPDFText_GetFontSize(raw, start)
-        if nominal != last_size:
-            last_size = nominal
-            scale = 1.0
-            if pdfium_c.FPDFText_GetMatrix(raw, start, matrix):
-                scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-            size = nominal * scale
-            pdfium_c.FPDFText_GetFontInfo(raw, start, name, 128, flags)
-            bold = bool(_BOLD.search(name.value))
-        x0, y0, x1, y1 = shown(left, bottom, right, top)
-        words.append(Word(text, start, x0, y0, x1, y1, size, bold, broken))
+            bold = bold and font.at(end - 1)[1]
+        spaced = chars[end : end + 1] == " "
+        found.words.append(
+            Word(chars[start:end], start, *frame.shown(left, bottom, right, top), size, bold, broken, spaced)
+        )
     return found
+
+
+def _with_ligatures(chars: str, raw: object) -> str:
+    """Put right lam and alef that are written as one: PDFium gives what stands in one place from left to right."""
+    one, two = pdfium_c.FS_RECTF(), pdfium_c.FS_RECTF()
+    turned = list(chars)
+    for match in _LIGATURE.finditer(chars):
+        at = match.start()
+        both = pdfium_c.FPDFText_GetLooseCharBox(raw, at, one) and pdfium_c.FPDFText_GetLooseCharBox(raw, at + 1, two)
+        if both and (one.left, one.right) == (two.left, two.right):
+            turned[at : at + 2] = chars[at + 1], chars[at]
+    return "".join(turned)
+
+
+def _pieces(chars: str, raw: object) -> Iterator[tuple[int, int]]:
+    """Where runs of words with the file's own blanks begin and end; PDFium puts in other blanks where it sees white."""
+    is_generated = pdfium_c.FPDFText_IsGenerated
+    for match in _RUN.finditer(chars):
+        start, end = match.span()
+        blank = chars.find(" ", start, end)
+        while blank >= 0:
+            if is_generated(raw, blank) or _APART.match(chars, blank + 1):
+                yield start, blank
+                start = blank + 1
+            blank = chars.find(" ", blank + 1, end)
+        yield start, end
+
+
+class _Fonts:
+    """The size and the weight of letters, looked up once for each font and size that follow each other."""
+
+    def __init__(self, textpage: pdfium.PdfTextPage) -> None:
+        self._raw = textpage.raw
+        self._matrix = pdfium_c.FS_MATRIX()
+        self._name = ctypes.create_string_buffer(128)
+        self._flags = ctypes.c_int()
+        self._weights: dict[bytes, bool] = {}
+
+    def at(self, index: int) -> tuple[float, bool]:
+        """The size in points and whether the letter is bold."""
+        size = pdfium_c.FPDFText_GetFontSize(self._raw, index)
+        if pdfium_c.FPDFText_GetMatrix(self._raw, index, self._matrix):
+            size *= (self._matrix.c**2 + self._matrix.d**2) ** 0.5 or 1.0
+        pdfium_c.FPDFText_GetFontInfo(self._raw, index, self._name, 128, self._flags)
+        name = self._name.value
+        bold = self._weights.get(name)
+        if bold is None:
+            bold = self._weights[name] = bool(_BOLD.search(name))
+        return size, bold
 
 
 def _characters(textpage: pdfium.PdfTextPage) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """Time that one file may take, the start of the child included."""
-PAGE_SECONDS = 60.0
+PAGE_SECONDS = 120.0
 """Time that one page may take whose text is recognized, counted from its begin."""
 MEGABYTES = 1536
 """MiB of address space that the child may have, where the system can bound it (Linux)."""
