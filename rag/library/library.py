@@ -240,7 +240,7 @@ class Library:
         return {"sources": entries, "progress": self.progress(), "busy": self.busy}
 
     def progress(self) -> dict[str, Any] | None:
-        """What is under way: the source, its chunks (its pages while it is loading), sources done and to do, the time."""
+        """What is under way: the source, its chunks (pages while it is loading), sources done and to do, the time."""
         step = self.worker.step
         if step is None:
             return None

@@ -14,10 +14,11 @@ MANY_ODD = 0.2
 """Share of odd characters from which a text is of no use."""
 
 _PLAIN = re.compile(
-    r"[ !-;=?-\[\]_`a-z\xa0-\xa5\xa7\xaa-\xad\xaf-\u0151\u0154-\u0177\u0179-\u02bf\u2010-\u2027\u3040-\u30ff\u4e00-\u9fff]*"
+    r"[ !-;=?-\[\]_`a-z\xa0-\xa5\xa7\xaa-\xad\xaf-\u02bf\u2010-\u2027"
+    r"\u3040-\u30ff\u4e00-\u9fff]*"
 )
 """Text that has nothing odd, to pass most of it over at once."""
-_INSIDE = re.compile(r"(?<=\w)[\\~^|<>{}¤¦¨©®™›‹œŸ˜](?=\w)|(?<=[\u2e80-\uffef])[¤¦¨™›‹œŸ˜]")
+_INSIDE = re.compile(r"(?<=\w)[\\~^|<>{}¤¦¨©®™›‹˜](?=\w)|(?<=[\u2e80-\uffef])[¤¦¨™›‹œŸ˜]")
 _ODD_ALONE = re.compile(r"[\u02c0-\u02df™›‹œŸ˜]{2,}|[\u02d2-\u02df](?=\w)")
 _ADDRESS = re.compile(r"(?:https?:|www\.|@|/)")
 _RECOGNIZED = re.compile(

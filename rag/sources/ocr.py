@@ -149,7 +149,7 @@ def _is_upside_down(pixels: Pixels, boxes: list[Box]) -> bool:
     return labels.count("180") > len(wide) / 2
 
 
-# -- pictures ----------------------------------------------------------------------------------------------------------
+# -- pictures --------------------------------------------------------------------------------------------------------
 
 
 def read_picture(job: Job, report: Report) -> Iterator[Document]:

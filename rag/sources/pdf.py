@@ -39,9 +39,11 @@ MOST_HEADINGS = 5_000
 """Entries of an outline that are looked at."""
 _NO_MAP = 0.1
 """Share of letters without a map to Unicode from which the letters are compared with recognized ones."""
+_STAMP = 60
+"""Letters below which the text beside a large picture may be a page number or a program's name on a scan."""
 _SAME = 0.6
 """Share of doubtful letters that the recognized text has too where they are right."""
-_CHECKED = 3
+_CHECKED = 2
 """Doubtful pages that are compared; where all of these are right, the others are taken as right, too."""
 
 
@@ -128,7 +130,7 @@ def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
         yield document
 
 
-# -- pages -------------------------------------------------------------------------------------------------------------
+# -- pages -----------------------------------------------------------------------------------------------------------
 
 
 def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Tally, report: Report) -> Page:
@@ -137,7 +139,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
 
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import count_objects, read_rules
+    from rag.sources.pdf_words import count_objects, read_rules, share_of_pictures
 
     try:
         page = document[number - 1]
@@ -149,7 +151,8 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
         letters = sum(len(word.text) for word in found.words)
         texts, others = count_objects(page)
         missing = texts >= 50 and letters < 0.5 * texts
-        if letters and not missing and not (letters < 40 and others) and not odd and not unmapped:
+        is_stamp = 0 < letters < _STAMP and share_of_pictures(page, found.frame) > 0.4
+        if letters and not missing and not is_stamp and not odd and not unmapped:
             tables = ruled_tables(found, read_rules(page, found.frame))
             return _told(Page(number, lay_out(found, tables)), tally)
         if not letters and not texts and not others:
@@ -256,7 +259,7 @@ def _outline(document: pypdfium2.PdfDocument) -> list[tuple[int, int, str]]:
     return found
 
 
-# -- what is said of it ------------------------------------------------------------------------------------------------
+# -- what is said of it ----------------------------------------------------------------------------------------------
 
 
 def _why_nothing(tally: Tally) -> str:

@@ -24,7 +24,9 @@ MOST_WORDS = 20_000
 
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…]['\")\]”’»]*$")
 _ITEM = re.compile(r"(?:[•·▪●○◦■□‣∙\-–—*]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s|$)")
-_UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_KOREAN = re.compile(r"[\uac00-\ud7ff]{2}")
+"""Letters of Korean: a line ends in the middle of a word, or with the blank after it where the file has such."""
+UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
 
     width, height = page.frame.size
     words = [word for word in page.words if word.x1 > 0 and word.x0 < width and word.bottom > 0 and word.top < height]
+    words, upright = _apart(words)
     inside = {id(word) for _, rows in tables for row in rows for cell in row for word in cell}
     segments = segments_of([word for word in words if id(word) not in inside])
     places: dict[int, list[Line]] = {}
@@ -96,13 +99,32 @@ def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
         if lines and added and _goes_on(lines[-1], added[0]):
             lines[-1] = join(lines[-1], added.pop(0))
         lines += added
-    return _captioned(lines)
+    return [*_captioned(lines), *upright]
 
 
-def join(first: Line, second: Line, *, dropped: int = 0) -> Line:
+def _apart(words: Sequence[Word]) -> tuple[list[Word], list[Line]]:
+    """The words that run across the page; and the lines that run down it, as at the edge of a page.
+
+    Lines of East Asian writing that run down stand from right to left.
+    """
+    down = [word for word in words if len(word.text) > 2 and word.bottom - word.top > 2 * (word.x1 - word.x0)]
+    if not down:
+        return list(words), []
+    taken = {id(word) for word in down}
+    if UNSPACED.search("".join(word.text for word in down)):
+        tiers: dict[int, int] = {}
+        end = 0.0
+        for word in sorted(down, key=lambda word: word.top):  # the lower half of a page comes after the upper one
+            tiers[id(word)] = len(tiers) if word.top > end else max(tiers.values())
+            end = max(end, word.bottom)
+        down.sort(key=lambda word: (tiers[id(word)], -word.x1))
+    return [word for word in words if id(word) not in taken], [line_of([word]) for word in down]
+
+
+def join(first: Line, second: Line, *, dropped: int = 0, tight: bool = False) -> Line:
     """Two lines as one; `dropped` characters at the end of the first are left out, as its hyphen is."""
     text = first.text[: len(first.text) - dropped]
-    glue = "" if dropped or first.text.endswith(("\u00ad",)) or _is_tight(text, second.text) else " "
+    glue = "" if dropped or tight or _is_tight(text, second.text) else " "
     start = len(text) + len(glue)
     spans = [*first.spans, *((at + start, source, count) for at, source, count in second.spans)]
     if dropped and first.spans:
@@ -112,19 +134,19 @@ def join(first: Line, second: Line, *, dropped: int = 0) -> Line:
 
 
 def line_of(words: Sequence[Word], kind: str = "text") -> Line:
-    """The words as one line, with blanks between them but where East Asian letters meet."""
+    """The words as one line, with blanks between them but where East Asian letters meet at the end of a row."""
     pieces: list[str] = []
     spans: list[Span] = []
     place = 0
-    before = ""
+    before: Word | None = None
     for word in words:
-        if before and not _is_tight(before, word.text):
+        if before and not (word.top > before.bottom - word.size / 2 and _is_tight(before.text, word.text)):
             pieces.append(" ")
             place += 1
         spans.append((place, word.at, len(word.text)))
         pieces.append(word.text)
         place += len(word.text)
-        before = word.text
+        before = word
     counts = Counter(round(word.size * 2) / 2 for word in words)
     size = max(counts, key=lambda each: counts[each]) if counts else 0.0
     return Line("".join(pieces), size, bool(words) and all(word.bold for word in words), kind, spans=spans)
@@ -142,10 +164,10 @@ def ends_sentence(text: str) -> bool:
 
 def _is_tight(before: str, after: str) -> bool:
     """Whether no blank belongs between two texts: East Asian letters stand without (those of Korea do not)."""
-    return bool(_UNSPACED.match(before[-1:]) and _UNSPACED.match(after[:1]))
+    return bool(UNSPACED.match(before[-1:]) and UNSPACED.match(after[:1]))
 
 
-# -- paragraphs ---------------------------------------------------------------------------------------------------------
+# -- paragraphs ------------------------------------------------------------------------------------------------------
 
 
 def _hyphened(words: Sequence[Word]) -> set[str]:
@@ -158,6 +180,7 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
     """The rows as lines; what was broken only because the column was full is one line again."""
     rows = [part for row in rows for part in _by_size(row)]
     ends = [max(segment.x1 for segment in row) for row in rows]
+    spaced = any(row[-1].words[-1].spaced for row in rows)
     lines: list[Line] = []
     before: Row | None = None
     for number, row in enumerate(rows):
@@ -179,7 +202,9 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
                 continue
             alike = abs(last.size - line.size) <= 0.1 * line.size and last.bold == line.bold
             if near and alike and _was_full(before, row, right):
-                lines[-1] = join(last, line)
+                end = before[-1].words[-1]
+                in_word = spaced and not end.spaced and bool(_KOREAN.fullmatch(end.text[-1:] + words[0].text[:1]))
+                lines[-1] = join(last, line, tight=in_word)
                 before = row
                 continue
         lines.append(line)
@@ -226,16 +251,14 @@ def _cut(last: Line, before: Row, after: Word, hyphened: set[str]) -> int | None
 def _was_full(before: Row, row: Row, right: float) -> bool:
     """Whether the first word of `row` had no room at the end of the row before it; then its break means nothing."""
     first = row[0]
-    if _ITEM.match(first.text) and not _UNSPACED.match(first.text):
+    if _ITEM.match(first.text) and not UNSPACED.match(first.text):
         return False
     if RIGHT_TO_LEFT.search(first.text):
         return False
     word = first.words[0]
     width = word.x1 - word.x0
-    if " " in word.text or _UNSPACED.search(
-        word.text
-    ):  # recognized lines are one word, and so are those without blanks
-        length = 1 if _UNSPACED.search(word.text) else len(word.text.partition(" ")[0])
+    if " " in word.text or UNSPACED.search(word.text):  # recognized lines are one word, and so are those without blanks
+        length = 1 if UNSPACED.search(word.text) else len(word.text.partition(" ")[0])
         width *= length / max(1, len(word.text))
     end = max(item.x1 for item in before)
     if ends_sentence(before[-1].text) and first.x0 > before[0].x0 + first.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from rag.sources.pdf_columns import CELL_GAP, Row, Segment
@@ -17,7 +18,7 @@ _NEAR = 3.0
 Cell = list[Word]
 
 
-# -- ruled tables ------------------------------------------------------------------------------------------------------
+# -- ruled tables ----------------------------------------------------------------------------------------------------
 
 
 def ruled_tables(page: PageText, rules: Sequence[Rect]) -> list[Table]:
@@ -57,10 +58,10 @@ def _with_open_sides(cells: list[Rect], level: Sequence[tuple[float, float, floa
     near = [(x0, x1) for x0, y, x1 in level if any(abs(y - each) < _NEAR for each in ys)]
     if sum(x0 < left - 10 for x0, _ in near) * 2 > len(ys):
         outer = min(x0 for x0, _ in near)
-        cells = [*cells, *((outer, top, left, bottom) for top, bottom in zip(ys, ys[1:], strict=False))]
+        cells = [*cells, *((outer, top, left, bottom) for top, bottom in itertools.pairwise(ys))]
     if sum(x1 > right + 10 for _, x1 in near) * 2 > len(ys):
         outer = max(x1 for _, x1 in near)
-        cells = [*cells, *((right, top, outer, bottom) for top, bottom in zip(ys, ys[1:], strict=False))]
+        cells = [*cells, *((right, top, outer, bottom) for top, bottom in itertools.pairwise(ys))]
     return cells
 
 
@@ -117,7 +118,7 @@ def _has_columns_inside(rows: Sequence[Sequence[Cell]]) -> bool:
             cells += 1
             gaps = sum(
                 two.x0 - one.x1 > 2 * CELL_GAP * one.size and abs(two.top - one.top) < 2
-                for one, two in zip(cell, cell[1:], strict=False)
+                for one, two in itertools.pairwise(cell)
             )
             parted += gaps >= 2
     return parted > 0.1 * cells
@@ -128,7 +129,7 @@ def _is_in(word: Word, area: Rect) -> bool:
     return area[0] <= x <= area[2] and area[1] <= y <= area[3]
 
 
-# -- tables without rules ---------------------------------------------------------------------------------------------
+# -- tables without rules --------------------------------------------------------------------------------------------
 
 
 def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) -> tuple[int, list[Line]]:
@@ -249,7 +250,7 @@ def _spans(row: Row, columns: Sequence[tuple[float, float]]) -> bool:
     return over > 1 or _column(row[0], columns) > 0
 
 
-# -- lines -------------------------------------------------------------------------------------------------------------
+# -- lines -----------------------------------------------------------------------------------------------------------
 
 
 def table_rows(rows: Sequence[Sequence[Cell]], *, spanning: Sequence[bool] = ()) -> list[Line]:
@@ -283,7 +284,7 @@ def _header_depth(rows: Sequence[Sequence[Cell]]) -> int:
     if len(rows) < 3:
         return 1
     first, second = rows[0], rows[1]
-    beside = any(cell and cell is other for cell, other in zip(first, first[1:], strict=False))
+    beside = any(cell and cell is other for cell, other in itertools.pairwise(first))
     below = any(cell and cell is other for cell, other in zip(first, second, strict=False))
     return 2 if beside or below else 1
 

@@ -18,10 +18,14 @@ LONGEST_TAIL = 400
 LONGEST_HEADING = 150
 _LARGER = 1.12
 """Times the size of the running text that a heading has at least."""
+_MOST_HEADINGS = 0.25
+"""Share of a text that headings are at most; on slides the smaller of the large letters are those of the text."""
 _NO_TITLE = re.compile(
-    r"(?i)\W*(?:untitled(?:[\s-]*(?:document|\d+))?|anonymous|unspecified|unknown|no ?title|title|none|null|default|test"
+    r"(?i)\W*(?:untitled(?:[\s-]*(?:document|\d+))?|anonymous|unspecified|unknown|no ?title|title|none|null"
+    r"|default|test"
     r"|(?:document|doc|dokument|slide|folie|page|seite|layout|book|mappe|präsentation|presentation)\s*\d*"
-    r"|powerpoint[ -]presentation|presentación de powerpoint|présentation powerpoint|microsoft (?:word|powerpoint|excel)"
+    r"|powerpoint[ -]presentation|presentación de powerpoint|présentation powerpoint"
+    r"|microsoft (?:word|powerpoint|excel)"
     r"|[\W\d_]*)\W*"
 )
 _PROGRAM = re.compile(r"(?i)(?:microsoft (?:word|powerpoint|excel|office \w+)|word|writer)\s*[-:–]\s")
@@ -58,7 +62,7 @@ def text_of(lines: Sequence[Line]) -> str:
     return "".join(pieces)
 
 
-# -- headings ----------------------------------------------------------------------------------------------------------
+# -- headings --------------------------------------------------------------------------------------------------------
 
 
 def body_size(pages: Sequence[Page]) -> tuple[float, bool]:
@@ -81,9 +85,26 @@ def mark_headings(pages: Sequence[Page]) -> None:
             if number not in page.marks and not page.recognized and _is_heading(line, after, body, bold):
                 found.append((page, number, round(line.size * 2) / 2))
     top = max((level for page in pages for level in page.marks.values()), default=0)
-    sizes = sorted({size for _, _, size in found}, reverse=True)
+    sizes = _sizes_of_headings(pages, [(page.lines[number], size) for page, number, size in found])
     for page, number, size in found:
-        page.marks[number] = min(top + sizes.index(size) + 1, 6)
+        if size in sizes:
+            page.marks[number] = min(top + sizes.index(size) + 1, 6)
+
+
+def _sizes_of_headings(pages: Sequence[Page], found: Sequence[tuple[Line, float]]) -> list[float]:
+    """The sizes from the largest on, as long as the lines of them are the smaller part of the text."""
+    letters: Counter[float] = Counter()
+    for line, size in found:
+        letters[size] += len(line.text)
+    total = sum(len(line.text) for page in pages for line in page.lines)
+    sizes: list[float] = []
+    taken = 0
+    for size in sorted(letters, reverse=True):
+        taken += letters[size]
+        if sizes and taken > _MOST_HEADINGS * total:
+            break
+        sizes.append(size)
+    return sizes
 
 
 def _is_heading(line: Line, after: Line | None, body: float, body_bold: bool) -> bool:
@@ -122,7 +143,7 @@ def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
-# -- what stands on every page -------------------------------------------------------------------------------------------
+# -- what stands on every page ---------------------------------------------------------------------------------------
 
 
 def drop_running(pages: Sequence[Page]) -> int:
@@ -166,7 +187,7 @@ def _running(line: Line) -> str:
     return re.sub(r"\d+|\b[ivxlc]+\b", "#", line.text.casefold())
 
 
-# -- page ends -----------------------------------------------------------------------------------------------------------
+# -- page ends -------------------------------------------------------------------------------------------------------
 
 
 def add_tails(pages: Sequence[Page]) -> None:
@@ -208,7 +229,7 @@ def _tail(page: Page, after: Page) -> str:
     )
 
 
-# -- documents -------------------------------------------------------------------------------------------------------------
+# -- documents -------------------------------------------------------------------------------------------------------
 
 
 def marked_text(page: Page) -> tuple[str, Marks]:

@@ -29,7 +29,10 @@ _TEXT, _PATH = pdfium_c.FPDF_PAGEOBJ_TEXT, pdfium_c.FPDF_PAGEOBJ_PATH
 
 @dataclass(slots=True)
 class Word:
-    """A word, or words with blanks between them; `at` is the index of its first character in `PageText.chars`, `size` is in points."""
+    """A word, or words with blanks between them.
+
+    `at` is the index of its first character in `PageText.chars`, `size` is in points.
+    """
 
     text: str
     at: int
@@ -224,6 +227,20 @@ def count_objects(page: pdfium.PdfPage) -> tuple[int, int]:
     get, kind = pdfium_c.FPDFPage_GetObject, pdfium_c.FPDFPageObj_GetType
     texts = sum(kind(get(page.raw, number)) == _TEXT for number in range(count))
     return texts, count - texts
+
+
+def share_of_pictures(page: pdfium.PdfPage, frame: Frame) -> float:
+    """The share of a page that its largest picture covers."""
+    width, height = frame.size
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    largest = 0.0
+    for number in range(max(0, pdfium_c.FPDFPage_CountObjects(page.raw))):
+        item = pdfium_c.FPDFPage_GetObject(page.raw, number)
+        if pdfium_c.FPDFPageObj_GetType(item) == pdfium_c.FPDF_PAGEOBJ_IMAGE and pdfium_c.FPDFPageObj_GetBounds(
+            item, left, bottom, right, top
+        ):
+            largest = max(largest, (right.value - left.value) * (top.value - bottom.value))
+    return largest / (width * height) if width * height else 0.0
 
 
 def read_rules(page: pdfium.PdfPage, frame: Frame) -> list[Rect]:
