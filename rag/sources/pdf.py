@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_core.documents import Document
@@ -123,11 +124,19 @@ def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
         said = " ".join(str(error).split())
         if re.search(r"(?i)password|security", said):
             raise Unreadable("the PDF is protected by a password") from error
+        if _is_without_pages(path):
+            raise Unreadable("the PDF has no pages, so there is nothing for text recognition either") from error
         detail = re.sub(r"^Failed to load document \(PDFium: (.*?)\.?\)\.?$", r"\1", said)
         raise Unreadable(f"the PDF is damaged ({detail})") from error
     with closing(document):
         document.init_forms()
         yield document
+
+
+def _is_without_pages(path: str) -> bool:
+    """Whether a PDF says in its beginning that it has none: PDFium calls that damaged."""
+    with Path(path).open("rb") as file:
+        return bool(re.search(rb"/Type\s*/Pages\s*/Count 0\s*/Kids\s*\[\s*\]", file.read(65_536)))
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
@@ -278,12 +287,9 @@ def _why_nothing(tally: Tally) -> str:
 def _notes(tally: Tally) -> list[str]:
     """What was read how, and what was left out."""
     notes = []
-    if tally.pages > 1 or tally.recognized:
-        told = _counted(tally.pages, "page")
-        if tally.recognized:
-            all_of_it = len(tally.recognized) == tally.pages
-            told += ", read by OCR" if all_of_it else f", {len(tally.recognized)} of them read by OCR"
-        notes.append(told)
+    if tally.recognized:
+        some = "" if len(tally.recognized) == tally.pages else f"{len(tally.recognized)} of them "
+        notes.append(f"{_counted(tally.pages, 'page')}, {some}read by OCR")
     if tally.tables:
         notes.append(_counted(tally.tables, "table"))
     if tally.fields:

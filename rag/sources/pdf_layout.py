@@ -17,6 +17,8 @@ from rag.sources.pdf_words import PageText, Rect, Word
 Span = tuple[int, int, int]
 """Place in the text, place in the page's characters, how many characters are the same."""
 
+_WIDE = 18
+"""Ems from which lines are those of a paragraph; shorter ones are where three of them end together."""
 _NEIGHBOURS = 8
 """Rows above and below whose longest tells how wide the column is."""
 MOST_WORDS = 20_000
@@ -184,7 +186,8 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
     lines: list[Line] = []
     before: Row | None = None
     for number, row in enumerate(rows):
-        right = max(ends[max(0, number - _NEIGHBOURS) : number + _NEIGHBOURS])
+        near_ends = ends[max(0, number - _NEIGHBOURS) : number + _NEIGHBOURS]
+        right = max(near_ends)
         words = [word for segment in row for word in segment.words]
         line = line_of(words)
         line.full = max(item.x1 for item in row) > right - 4 * line.size
@@ -201,7 +204,8 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
                 before = row
                 continue
             alike = abs(last.size - line.size) <= 0.1 * line.size and last.bold == line.bold
-            if near and alike and _was_full(before, row, right):
+            wide = right - row[0].x0 > _WIDE * line.size or sum(end > right - 2 * line.size for end in near_ends) > 2
+            if near and alike and wide and _was_full(before, row, right):
                 end = before[-1].words[-1]
                 in_word = spaced and not end.spaced and bool(_KOREAN.fullmatch(end.text[-1:] + words[0].text[:1]))
                 lines[-1] = join(last, line, tight=in_word)

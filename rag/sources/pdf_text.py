@@ -30,8 +30,8 @@ _NO_TITLE = re.compile(
 )
 _PROGRAM = re.compile(r"(?i)(?:microsoft (?:word|powerpoint|excel|office \w+)|word|writer)\s*[-:–]\s")
 _FILE_NAME = re.compile(
-    r"(?i)(?:^|[\\/:]).*[\\/]|\.(?:docx?|dotx?|xlsx?|pptx?|odt|ods|odp|rtf|txt|tex|dvi|ps|eps|indd|qx[dp]|pdf"
-    r"|html?|pub|wpd|pages|fm|cdr|ai|tiff?|jpe?g|png)$"
+    r"(?i)^(?:[a-z]:|file:|~|\.{1,2})?[\\/].*|.*\.(?:docx?|dotx?|xlsx?|pptx?|odt|ods|odp|rtf|txt|tex|dvi|ps|eps|indd|qx[dp]|pdf"
+    r"|html?|pub|wpd|pages|fm|cdr|ai|tiff?|jpe?g|png)"
 )
 
 
@@ -70,7 +70,7 @@ def body_size(pages: Sequence[Page]) -> tuple[float, bool]:
     sizes: Counter[tuple[float, bool]] = Counter()
     for page in pages:
         for line in page.lines:
-            if line.kind == "text" and not page.recognized:
+            if not page.recognized:
                 sizes[round(line.size * 2) / 2, line.bold] += len(line.text)
     return max(sizes, key=lambda each: sizes[each]) if sizes else (0.0, False)
 
@@ -259,7 +259,7 @@ def marked_text(page: Page) -> tuple[str, Marks]:
 def title_of(given: str, pages: Sequence[Page], name: str) -> str:
     """The title that the file gives itself, or else its first heading if no other is as high, or else its name."""
     given = " ".join(given.split())
-    if given and not (_NO_TITLE.fullmatch(given) or _PROGRAM.match(given) or _FILE_NAME.search(given)):
+    if given and not (_NO_TITLE.fullmatch(given) or _PROGRAM.match(given) or _FILE_NAME.fullmatch(given)):
         return given
     levels = [(level, page.lines[number].text) for page in pages for number, level in sorted(page.marks.items())]
     highest = [text for level, text in levels if level == min(levels)[0]]
