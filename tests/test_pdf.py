@@ -179,9 +179,12 @@ def test_own_line_breaks_stay(tmp_path: Path, settings: Settings) -> None:
 
 
 def test_a_turned_page(tmp_path: Path, settings: Settings) -> None:
-    data = drawn([(60.0, 700.0, 10.0, "First words"), (60.0, 680.0, 10.0, "second words")])
-    turned = data.replace(b"/MediaBox[0 0 595 842]", b"/MediaBox[0 0 595 842]/Rotate 0")
-    assert read(turned, tmp_path, settings)[0].page_content == "First words\nsecond words"
+    """Its lines run upwards in the file; the page is turned to be shown."""
+    data = drawn([(60.0, 500.0, 10.0, "First words"), (60.0, 480.0, 10.0, "second words")], turned=True)
+    (page,) = read(data, tmp_path, settings)
+    assert page.page_content.split() == ["First", "words", "second", "words"]
+    (box,) = boxes(str(tmp_path / "a.pdf"), 1, page.page_content, 0, 5)
+    assert 80 < box.left < 95 < box.right < 105 and round(box.bottom) == 60
 
 
 # -- places -------------------------------------------------------------------------------------------------------

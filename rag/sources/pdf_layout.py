@@ -274,7 +274,8 @@ def _was_full(before: Row, row: Row, right: float) -> bool:
 
 def _goes_on(last: Line, first: Line) -> bool:
     """Whether a sentence goes on in the next column."""
-    return is_unfinished(last) and last.full and first.kind == "text" and first.text[:1].islower()
+    alike = abs(last.size - first.size) <= 0.1 * last.size and last.bold == first.bold
+    return alike and is_unfinished(last) and last.full and first.kind == "text" and first.text[:1].islower()
 
 
 def _captioned(lines: list[Line]) -> list[Line]:
