@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.sources.pdf import Tally, opened, recognized, words_of
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pypdfium2
 
     from rag.sources.pdf_layout import Line
-    from rag.sources.pdf_words import PageText
+    from rag.sources.pdf_words import PageText, Rect
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Placed:
         """The rectangles of some characters of the page's text."""
         from rag.sources.pdf_words import char_rects
 
-        boxes: list[Box] = []
+        found: list[Rect] = []
         place = 0
         before: Line | None = None
         with closing(self.document[self.number - 1]) as page, closing(page.get_textpage()) as textpage:
@@ -96,28 +96,22 @@ class _Placed:
                     first, last = max(start, place + at), min(end, place + at + count)
                     if first < last:
                         source += first - place - at
-                        rects = list(char_rects(self.found, textpage, source, last - first))
-                        for left, top, right, bottom in rects:
-                            _add(boxes, Box(self.number, *self.found.frame.points(left, top, right, bottom)))
+                        for rect in char_rects(self.found, textpage, source, last - first):
+                            _add(found, rect)
                 place += len(line.text)
-        return boxes
+        return [Box(self.number, *self.found.frame.points(*rect)) for rect in found]
 
 
-def _add(boxes: list[Box], box: Box) -> None:
-    """Add a box, to the last one where it stands beside it."""
-    last = boxes[-1] if boxes else None
-    if last:
-        height = max(last.top - last.bottom, box.top - box.bottom, 1.0)
-        near = abs(last.bottom - box.bottom) < 0.3 * height and abs(last.top - box.top) < 0.3 * height
-        if near and -0.5 * height < box.left - last.right < height:
-            boxes[-1] = replace(
-                last,
-                bottom=min(last.bottom, box.bottom),
-                right=max(last.right, box.right),
-                top=max(last.top, box.top),
-            )
+def _add(found: list[Rect], rect: Rect) -> None:
+    """Add a rectangle, to the last one where it stands beside it."""
+    if found:
+        left, top, right, bottom = found[-1]
+        height = max(bottom - top, rect[3] - rect[1], 1.0)
+        level = abs(bottom - rect[3]) < 0.3 * height and abs(top - rect[1]) < 0.3 * height
+        if level and -0.5 * height < rect[0] - right < height:
+            found[-1] = (left, min(top, rect[1]), max(right, rect[2]), max(bottom, rect[3]))
             return
-    boxes.append(box)
+    found.append(rect)
 
 
 def _placed(document: pypdfium2.PdfDocument, number: int, by_picture: bool) -> _Placed:
