@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.sources.pdf import Tally, opened, recognized, words_of
-from rag.sources.pdf_text import separator, text_of
+from rag.sources.pdf_text import MOST_RUNNING, separator, text_of
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -71,8 +71,8 @@ class _Placed:
 
     def matching(self, text: str) -> tuple[int, int] | None:
         """Where the document's text begins in the page's, and how much of it is the page's own."""
-        for above in range(min(3, len(self.lines))):
-            for below in range(min(3, len(self.lines) - above)):
+        for above in range(min(MOST_RUNNING + 1, len(self.lines))):
+            for below in range(min(MOST_RUNNING + 1, len(self.lines) - above)):
                 kept = self.lines[above : len(self.lines) - below]
                 own = text_of(kept)
                 if text.startswith(own) or (len(own) > 1 and text.startswith(own[:-1]) and own[-1] in "-\u00ad\u2010"):

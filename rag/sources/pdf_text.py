@@ -15,6 +15,8 @@ from rag.sources.pdf_layout import Line, ends_sentence, is_unfinished
 
 LONGEST_TAIL = 400
 """Characters of the next page that finish a page's last sentence."""
+MOST_RUNNING = 2
+"""Lines of a running head, and of a foot."""
 LONGEST_HEADING = 150
 _LARGER = 1.12
 """Times the size of the running text that a heading has at least."""
@@ -153,31 +155,24 @@ def drop_running(pages: Sequence[Page]) -> int:
     """
     changed: set[int] = set()
     for end in (0, -1):
-        while _drop_end(pages, end, changed):
-            pass
+        for _ in range(MOST_RUNNING):
+            changed |= _drop_end(pages, end)
     return len(changed)
 
 
-def _drop_end(pages: Sequence[Page], end: int, changed: set[int]) -> bool:
-    """Drop one line at the beginning (0) or the end (-1) of pages; at most two go of a page."""
+def _drop_end(pages: Sequence[Page], end: int) -> set[int]:
+    """Drop a line at the beginning (0) or the end (-1) of pages. Returns the numbers of those that lost one."""
     keys = {page.number: _running(page.lines[end]) for page in pages if len(page.lines) > 1}
     counts = Counter(filter(None, keys.values()))
-    dropped = False
+    changed: set[int] = set()
     for page in pages:
         key = keys.get(page.number)
-        near = (keys.get(page.number - step) for step in (1, 2))
-        if key and counts[key] >= 3 and key in near:
+        if key and counts[key] >= 3 and key in (keys.get(page.number - 1), keys.get(page.number - 2)):
             place = end % len(page.lines)
             del page.lines[place]
             page.marks = {at - (at > place): level for at, level in page.marks.items() if at != place}
             changed.add(page.number)
-            dropped = True
-    return dropped and sum(counts[key] >= 3 for key in counts) > 0 and _once_more(pages, end)
-
-
-def _once_more(pages: Sequence[Page], end: int) -> bool:
-    keys = Counter(_running(page.lines[end]) for page in pages if len(page.lines) > 1)
-    return any(key and count >= 3 for key, count in keys.items())
+    return changed
 
 
 def _running(line: Line) -> str:
