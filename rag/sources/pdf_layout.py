@@ -77,27 +77,17 @@ def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
         rows_of_block = rows_of([segment for segment in block if id(segment) not in places])
         rows_of_block += [[segment] for segment in block if id(segment) in places]
         rows_of_block.sort(key=lambda row: row[0].top)
-        start = 0
-        while start < len(rows_of_block):
-            row = rows_of_block[start]
-            if len(row) == 1 and id(row[0]) in places:
-                added += [replace(line, kind="row") for line in places[id(row[0])]]
-                start += 1
-                continue
-            count, found = aligned_rows(rows_of_block, start, places)
+        start = number = 0
+        while number < len(rows_of_block):
+            row = rows_of_block[number]
+            ruled = places.get(id(row[0]))
+            count, found = (1, ruled) if ruled is not None else aligned_rows(rows_of_block, number, places)
             if count:
-                added += found
-                start += count
-                continue
-            end = start + 1
-            while (
-                end < len(rows_of_block)
-                and not any(id(segment) in places for segment in rows_of_block[end])
-                and not aligned_rows(rows_of_block, end, places)[0]
-            ):
-                end += 1
-            added += _paragraphs(rows_of_block[start:end], hyphened)
-            start = end
+                added += [*_paragraphs(rows_of_block[start:number], hyphened), *found]
+                start = number = number + count
+            else:
+                number += 1
+        added += _paragraphs(rows_of_block[start:], hyphened)
         if lines and added and _goes_on(lines[-1], added[0]):
             lines[-1] = join(lines[-1], added.pop(0))
         lines += added

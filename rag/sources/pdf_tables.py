@@ -12,6 +12,10 @@ from rag.sources.tables import SEPARATOR, has_header
 
 MOST_RULES = 3_000
 """Drawn lines of a page in which tables are looked for; drawings have more."""
+MOST_CROSSINGS = 20_000
+"""Crossings of such lines: a page of 200 rows and 100 columns."""
+MOST_ROWS = 300
+"""Rows of a table without rules on one page."""
 _NEAR = 3.0
 """Points within which two lines are one, as pdfplumber has it."""
 
@@ -33,7 +37,8 @@ def ruled_tables(page: PageText, rules: Sequence[Rect]) -> list[Table]:
         for x0, top, x1, bottom in _straight(rules)
     ]
     merged = merge_edges(edges, _NEAR, _NEAR, _NEAR, _NEAR)
-    if len(merged) > MOST_RULES / 4:
+    upright = sum(edge["orientation"] == "v" for edge in merged)
+    if upright * (len(merged) - upright) > MOST_CROSSINGS:
         return []
     cells = intersections_to_cells(edges_to_intersections(merged, _NEAR, _NEAR))
     level = [(edge["x0"], edge["top"], edge["x1"]) for edge in merged if edge["orientation"] == "h"]
@@ -141,7 +146,7 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
         return 0, []
     end = start + 1
     pending = 0
-    while end + pending < len(rows):
+    while end + pending < min(len(rows), start + MOST_ROWS):
         row = rows[end + pending]
         if any(id(item) in places for item in row) or not _is_near(rows[end + pending - 1], row):
             break
