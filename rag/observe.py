@@ -69,7 +69,6 @@ def set_up_logs(style: str) -> None:
     """Log to standard error: plain lines, or with `json` one object a line, every request among them."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("rag").setLevel(logging.INFO)
-    logging.getLogger("pypdf").setLevel(logging.ERROR)
     log.setLevel(logging.INFO if style == "json" else logging.WARNING)  # people want no line for each request
     if style == "json":
         for handler in logging.getLogger().handlers:

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
         ("post-content", "post-title", "post-header"),
         description="HTML classes of a web page's text; where they have little of it, its main content is read",
     )
+    ocr: bool = Field(True, description="Read the text in pictures, and on scanned pages of PDFs, by text recognition")
     allow_hosts: Words = Field((), description="Private hosts or networks that sources added later may come from")
     chunk_size: int = Field(1000, ge=100, le=20_000, description="Characters in a chunk, at most")
     chunk_overlap: int = Field(200, ge=0, description="Characters that neighbouring chunks share")

@@ -12,6 +12,7 @@ import docx
 import openpyxl
 import pytest
 from langchain_core.documents import Document
+from PIL import Image, ImageDraw, ImageFont
 from pptx import Presentation
 from pptx.util import Inches
 from pypdf import PdfWriter
@@ -183,3 +184,47 @@ def check(document: Document) -> None:
         assert section_at(document.metadata, start) == (" > ".join(path), anchor)
     if sections and starts[0] > 0:
         assert section_at(document.metadata, starts[0] - 1) == ("", "")
+
+
+Text = tuple[float, float, float, str]
+"""Left, baseline (from the bottom), size and words of a text on a page of 595 x 842 points."""
+
+
+def drawn(*pages: list[Text], title: str = "", lines: str = "", turned: bool = False) -> bytes:
+    """A PDF with texts in their places, in the order of the file; `lines` is drawn on each page as well.
+
+    With `turned`, a page is 842 x 595 points as it is shown, and lies on its left side in the file.
+    """
+    parts = [b"<</Type/Catalog/Pages 2 0 R>>", b""]
+    parts.append(b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>")
+    parts.append(f"<</Title({title})>>".encode())
+    kids = []
+    for texts in pages:
+        shown = (f"BT /F {size} Tf {x} {y} Td ({words}) Tj ET" for x, y, size, words in texts)
+        content = "\n".join(["0 1 -1 0 595 0 cm" if turned else "", *shown, lines]).encode("cp1252")
+        kids.append(len(parts) + 1)
+        page = (
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Rotate {}/Resources<</Font<</F 3 0 R>>>>/Contents {} 0 R>>"
+        )
+        parts.append(page.format(90 if turned else 0, len(parts) + 2).encode())
+        parts.append(b"<</Length %d>>stream\n%s\nendstream" % (len(content), content))
+    parts[1] = f"<</Type/Pages/Count {len(kids)}/Kids[{' '.join(f'{kid} 0 R' for kid in kids)}]>>".encode()
+    data, starts = b"%PDF-1.7\n", []
+    for number, part in enumerate(parts, 1):
+        starts.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, part)
+    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
+    end = b"trailer<</Root 1 0 R/Info 4 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, len(data))
+    return data + b"xref\n0 %d\n0000000000 65535 f \n" % (len(parts) + 1) + table + end
+
+
+def picture(*lines: str, kind: str = "PNG", turned: int = 0, pages: int = 1) -> bytes:
+    """A picture of some lines, as a scanner makes one; `turned` to the left, in degrees."""
+    sheet = Image.new("RGB", (1000, 160 + 80 * len(lines)), "white")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(sheet).text((60, 80 + 80 * number), line, "black", ImageFont.load_default(40))
+    sheet = sheet.rotate(turned, expand=True)
+    held = io.BytesIO()
+    more = {"save_all": True, "append_images": [sheet] * (pages - 1)} if pages > 1 else {}
+    sheet.save(held, kind, **more)
+    return held.getvalue()

@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from rag.__main__ import main
 from rag.answers.retriever import Retriever
 from rag.assistant import Assistant
 from rag.errors import EngineError, SourceError
+from rag.page.library import show_work
+from rag.sources.reader import PARSER
 from tests.commands import MOON, RIVER, run, start
 from tests.conftest import AppStarter, Pages, PaperEmbeddings, make_settings, wait_until
+from tests.files import picture
 
 
 class Gated(PaperEmbeddings):
@@ -116,6 +120,24 @@ def test_cancel_leaves_what_was_finished_and_what_was_there(assistant: Assistant
     idle(assistant)
     assert states(assistant)["a"] == "ready"
     assert "c" not in states(assistant)
+
+
+def test_a_scan_shows_its_pages_and_is_cancelled(assistant: Assistant, tmp_path: Path) -> None:
+    library = assistant.library
+    assert library
+    embedder(assistant).gate.set()
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(picture("The lighthouse keeper counts", "forty-two ships a day.", kind="PDF", pages=150))
+    library.add([str(path)], private=True)
+    wait_until(lambda: (library.progress() or {"done": 0})["done"] == 2, 60)
+    progress = library.progress()
+    assert progress and (progress["state"], progress["total"]) == ("loading", 150)
+    assert "page 2 of 150 is read by OCR" in show_work(library.entries(), progress, owner=True)
+    began = time.monotonic()
+    library.cancel()
+    idle(assistant)
+    assert time.monotonic() - began < 15 and PARSER.pid is None
+    assert states(assistant) == {}
 
 
 def test_a_source_removed_while_it_is_indexed_is_gone(assistant: Assistant, pages: Pages) -> None:

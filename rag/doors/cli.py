@@ -258,6 +258,7 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
         while (now := handle.look())["busy"]:
             if progress := now["progress"]:
                 left = f", {progress['seconds_left']} s left" if progress["seconds_left"] is not None else ""
+                bar.unit = " pages" if progress["state"] == "loading" else " chunks"
                 bar.total = progress["total"] or None
                 bar.n = progress["done"]
                 bar.set_description(

@@ -17,6 +17,7 @@ from rag.library.uploads import Uploads, check_space, is_upload
 from rag.settings import Settings
 from rag.sources.fetch import Page
 from rag.sources.loader import Loaded, load_source
+from rag.sources.reader import WATCH, Watch
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +52,26 @@ class Ingest:
 
     # -- loading -------------------------------------------------------------------------------------------------
 
-    def load(self, source: str, *, named_at_start: bool, page: Page | None = None) -> Record | None:
+    def load(
+        self, source: str, *, named_at_start: bool, page: Page | None = None, watch: Watch = WATCH
+    ) -> Record | None:
         """A source as it is now; None: the web server says that it has not changed since it was indexed.
 
-        `page` is given where it has been fetched already.
+        `page` is given where it has been fetched already. `watch` follows the reading of pages that take long.
 
         Raises:
             SourceError: it cannot be loaded; what was indexed of it before stays.
         """
         if is_upload(source):
-            return self._load_upload(source)
+            return self._load_upload(source, watch)
         known = self.index.records.head(source) if self.index.source(source) else None
-        loaded = load_source(source, self._settings, named_at_start=named_at_start, known=known, page=page)
+        loaded = load_source(source, self._settings, named_at_start=named_at_start, known=known, page=page, watch=watch)
         return _record(source, loaded, private=named_at_start) if loaded else None
 
-    def _load_upload(self, source: str) -> Record:
+    def _load_upload(self, source: str, watch: Watch) -> Record:
         with self._uploads.as_path(source) as path:
             try:
-                loaded = load_source(str(path), self._settings, named_at_start=True)
+                loaded = load_source(str(path), self._settings, named_at_start=True, watch=watch)
             except SourceError as error:
                 raise type(error)(source, error.reason) from error
             assert loaded is not None

@@ -240,13 +240,14 @@ class Library:
         return {"sources": entries, "progress": self.progress(), "busy": self.busy}
 
     def progress(self) -> dict[str, Any] | None:
-        """What is under way: the source, its chunks, sources done and to do, the seconds left."""
+        """What is under way: the source, its chunks (pages while it is loading), sources done and to do, the time."""
         step = self.worker.step
         if step is None:
             return None
         left = max(1, self.left)
         return {
             "source": step.source,
+            "state": step.state,
             "done": step.done,
             "total": step.total,
             "sources_done": self.worker.ended,

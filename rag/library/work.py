@@ -23,6 +23,7 @@ from rag.library.records import Record
 from rag.settings import Settings
 from rag.sources.crawl import find_pages
 from rag.sources.fetch import Page
+from rag.sources.reader import Watch
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Step:
-    """Where the work on a source is: `done` of `total` chunks."""
+    """Where the work on a source is: `done` of `total` chunks, or pages while a scan is loading."""
 
     source: str
     state: State = "loading"
@@ -178,7 +179,8 @@ class Worker:
             return Loaded(None)
         else:
             page = self._pages.pop(job.source, None)
-            record = self.ingest.load(job.source, named_at_start=job.private, page=page)
+            watch = Watch(lambda done, total: self._note_page(job.source, done, total), lambda: self._is_dropped(job))
+            record = self.ingest.load(job.source, named_at_start=job.private, page=page, watch=watch)
         chunks = self.ingest.chunks_ahead(record) if record else []
         return Loaded(record, chunks[:BATCH], len(chunks))
 
@@ -212,8 +214,21 @@ class Worker:
         if self.ingest.cancelled.is_set():
             raise Cancelled
 
+    def _is_dropped(self, job: Job) -> bool:
+        """Whether a job that is being loaded is wanted no more."""
+        try:
+            return self._closing or not self._queue.has(job)
+        except RagError:  # its turn comes, and tells
+            return False
+
+    def _note_page(self, source: str, page: int, pages: int) -> None:
+        """A page of what is loading takes long; sources that are loaded ahead tell nothing."""
+        step = self.step
+        if step and step.source == source and step.state == "loading":
+            self.step = Step(source, "loading", page, pages)
+
     def _note(self, source: str, done: int, total: int) -> None:
-        self._chunks += done - (self.step.done if self.step else 0)
+        self._chunks += done - (self.step.done if self.step and self.step.state == "indexing" else 0)
         self.step = Step(source, "indexing", done, total)
         self._tell(source, done, total)
 
@@ -231,7 +246,7 @@ class Worker:
     def seconds_left(self, waiting: int) -> int | None:
         """About how long the rest takes, of what is under way and of `waiting` sources; None: not known yet."""
         spent, step = time.monotonic() - self._began, self.step
-        if step is None or not self._chunks or spent <= 2:
+        if step is None or step.state != "indexing" or not self._chunks or spent <= 2:
             return None
         a_source = max(1.0, (self._chunks - step.done) / self.ended) if self.ended else float(step.total)
         return round((step.total - step.done + waiting * a_source) * spent / self._chunks)

@@ -39,6 +39,8 @@ def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: 
     if progress:
         done, total, ended, left = (progress[key] for key in ("done", "total", "sources_done", "sources_left"))
         facts = [f"{done} of {counted(total, 'chunk')}" if total else "loading"]
+        if progress["state"] == "loading" and total:
+            facts = [f"page {done} of {total} is read by OCR"]
         if ended + left > 1:
             facts.insert(0, f"source {ended + 1} of {ended + left}")
         if progress["seconds_left"] is not None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from langchain_core.documents import Document
 
 from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
-from rag.sources.outline import plain
+from rag.sources.ocr import Report, read_picture
+from rag.sources.pdf import read_pdf
 from rag.sources.text_files import read_delimited, read_markdown, read_notebook, read_text
 from rag.sources.web_page import read_page
 from rag.sources.zipped import read_book, read_slides, read_word, read_workbook
 
-MOST_PAGES = 10_000
-"""Pages of a PDF."""
 
-
-def read(job: Job) -> list[Document]:
-    """The documents of a file that have text.
+def read(job: Job, report: Report = lambda page, pages: None) -> list[Document]:
+    """The documents of a file that have text; `report` is told of each page that takes text recognition.
 
     Raises:
         Unreadable: of another type, damaged, protected, too large, or without text.
@@ -28,7 +23,9 @@ def read(job: Job) -> list[Document]:
     """
     check_type(job)
     try:
-        documents = [item for item in READERS[job.kind](job) if item.page_content]
+        reader = READERS[job.kind]
+        found = reader(job, report) if job.kind in _BY_PAGE else reader(job)
+        documents = [item for item in found if item.page_content]
     except (Unreadable, MemoryError):
         raise
     except Exception as error:  # the libraries raise anything; one bad source must not stop the others
@@ -41,56 +38,24 @@ def read(job: Job) -> list[Document]:
     return documents
 
 
-def _read_pdf(job: Job) -> Iterator[Document]:
-    """Each page with its number as one document.
-
-    Raises:
-        Unreadable: protected, damaged, too long, or without text.
-    """
-    from pypdf import PasswordType, PdfReader
-
-    try:
-        with Path(job.path).open("rb") as file:
-            reader = PdfReader(file)
-            if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
-                raise Unreadable("the PDF is protected by a password")
-            count = len(reader.pages)
-            if count > MOST_PAGES:
-                raise Unreadable(f"the PDF has {count:,} pages; at most {MOST_PAGES:,} are read, so split it")
-            title = str((reader.metadata and reader.metadata.title) or "").strip() or job.name
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # langchain-community warns on import that its support ends
-            from langchain_community.document_loaders import PyPDFLoader
-
-            texts = [page.page_content for page in PyPDFLoader(job.path).lazy_load()]
-    except (Unreadable, MemoryError):
-        raise
-    except Exception as error:  # pypdf, and the libraries that it calls, raise anything
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        if re.search("encrypt|password|decrypt", said, re.IGNORECASE):
-            raise Unreadable(f"the PDF is protected by a password, or its protection is damaged ({said})") from error
-        raise Unreadable(f"the PDF is damaged ({said})") from error
-    if not any(map(str.strip, texts)):
-        raise Unreadable("the PDF has no text (scanned pages?); run a text recognition over it first")
-    for number, text in enumerate(texts, start=1):
-        yield job.document(plain(text), [], title, page=number)
-
-
 def _read_sheet(job: Job) -> Iterator[Document]:
     """A workbook or delimited values."""
     return read_workbook(job) if job.ending == ".xlsx" else read_delimited(job)
 
 
-READERS: dict[str, Callable[[Job], Iterator[Document]]] = {
+READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "web page": read_page,
     "Markdown": read_markdown,
     "text": read_text,
     "code": read_text,
-    "PDF": _read_pdf,
     "Word": read_word,
     "slides": read_slides,
     "sheet": _read_sheet,
     "EPUB": read_book,
     "notebook": read_notebook,
+    "PDF": read_pdf,
+    "picture": read_picture,
 }
 """The reader for each kind of file."""
+_BY_PAGE = ("PDF", "picture")
+"""What may need text recognition: its readers tell of each page that it takes."""

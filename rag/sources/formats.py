@@ -24,6 +24,7 @@ _ENDINGS = {
     "Markdown": "md markdown",
     "text": "txt text log",
     "PDF": "pdf",
+    "picture": "png jpg jpeg tif tiff webp",
     "Word": "docx",
     "slides": "pptx",
     "sheet": "xlsx csv tsv",
@@ -35,7 +36,8 @@ _ENDINGS = {
 FILE_TYPES = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 """Kind of file by the ending of its name."""
 READABLE = (
-    "web pages (.html), Markdown, text, PDF, Word (.docx), slides (.pptx), sheets (.xlsx, .csv), EPUB, "
+    "web pages (.html), Markdown, text, PDF, pictures (.png, .jpg), Word (.docx), slides (.pptx), "
+    "sheets (.xlsx, .csv), EPUB, "
     "notebooks (.ipynb) and source code"
 )
 ZIPPED = {".docx": "word/", ".pptx": "ppt/", ".xlsx": "xl/", ".epub": "META-INF/container.xml"}
@@ -51,6 +53,8 @@ _SIGNATURES = [
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "protected by a password, or in the old format of Office (.doc, .xls, .ppt)"),
 ]
 """First bytes of files that are not text, and the names of their types."""
+_WEBP = "a WebP image"
+_PICTURES = ("a PNG image", "a JPEG image", "a TIFF image", _WEBP)
 
 
 class Unreadable(Exception):
@@ -69,6 +73,7 @@ class Job:
         name: its title, if it has none inside.
         charset: from the server; "" if it gave none.
         page_classes: CSS classes of a web page's main content.
+        ocr: whether pages and pictures without text are read by text recognition.
     """
 
     path: str
@@ -78,6 +83,7 @@ class Job:
     name: str
     charset: str = ""
     page_classes: tuple[str, ...] = ()
+    ocr: bool = True
 
     @property
     def kind(self) -> str:
@@ -115,6 +121,8 @@ def check_type(job: Job) -> None:
         raise Unreadable(f"the file cannot be read ({error.strerror or error})") from error
     found = _detected_type(Path(job.path), head)
     expected = "a PDF" if job.ending == ".pdf" else _zipped_type(job.ending) if job.ending in ZIPPED else ""
+    if job.kind == "picture" and found in _PICTURES:
+        return  # what it is, its first bytes tell the reader
     if found == "a damaged ZIP archive" and job.ending in ZIPPED:
         raise job.damaged()
     if found and found != expected:
@@ -132,6 +140,8 @@ def _detected_type(path: Path, head: bytes) -> str:
             return name
     if head[4:8] == b"ftyp":
         return "an MP4 video or a picture of that family"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _WEBP
     if head[:4] in (b"RIFF", b"OggS", b"fLaC") and b"\0" in head:
         return "a picture, sound or video"
     if not head.startswith((b"PK\x03\x04", b"PK\x05\x06")):

@@ -19,7 +19,7 @@ from rag.settings import Settings
 from rag.sources.body import NO_ROOM
 from rag.sources.fetch import Limits, Page, fetch_if_changed
 from rag.sources.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
-from rag.sources.reader import PARSER
+from rag.sources.reader import PARSER, WATCH, Watch
 
 GUIDE = "bundled:guide.md"
 """The guide on LLM agents that comes with the project, as a source."""
@@ -52,6 +52,10 @@ CONTENT_TYPES = {
     "text/javascript": ".js",
     "application/javascript": ".js",
     "text/x-rst": ".rst",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/tiff": ".tif",
+    "image/webp": ".webp",
 }
 """Ending of the files that are served as this."""
 UNNAMED_TYPES = ("", "application/octet-stream", "binary/octet-stream", "application/force-download")
@@ -129,20 +133,26 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def load_source(
-    source: str, settings: Settings, *, named_at_start: bool, known: Known | None = None, page: Page | None = None
+    source: str,
+    settings: Settings,
+    *,
+    named_at_start: bool,
+    known: Known | None = None,
+    page: Page | None = None,
+    watch: Watch = WATCH,
 ) -> Loaded | None:
     """The documents of one source: one for a page or a file, one a page for a PDF, one a slide for a slide show.
 
     Each has `source`, `title`, `sections` (see `section_at`) and, for pages and slides, `page` (from 1) in its
     metadata. A source named at start may be on this machine or network; others only on public addresses and those of
     RAG_ALLOW_HOSTS. `known` is what is indexed of it: None comes back where the server says that it has not changed.
-    `page` is given where it has been fetched already.
+    `page` is given where it has been fetched already. `watch` follows the reading of pages that take long.
 
     Raises:
         SourceError: it cannot be read or has no text; says why.
     """
     if not is_url(source):
-        return _load_file(source, settings)
+        return _load_file(source, settings, watch)
     if page is None:
         page = fetch_if_changed(
             source,
@@ -153,7 +163,7 @@ def load_source(
             allow_hosts=settings.allow_hosts,
             limits=FETCH_LIMITS,
         )
-    return _read_page(source, page, settings) if page else None
+    return _read_page(source, page, settings, watch) if page else None
 
 
 def section_at(metadata: Mapping[str, Any], start: int) -> tuple[str, str]:
@@ -168,7 +178,7 @@ def section_at(metadata: Mapping[str, Any], start: int) -> tuple[str, str]:
     return " > ".join(sections[number][1]), str(sections[number][2])
 
 
-def _read_page(url: str, page: Page, settings: Settings) -> Loaded:
+def _read_page(url: str, page: Page, settings: Settings, watch: Watch) -> Loaded:
     ending = _ending_of_page(page.content_type, page.body, _last_part(url))
     if not ending:
         raise SourceError(url, f"its content type is {page.content_type}, which cannot be read; these can: {READABLE}")
@@ -179,8 +189,8 @@ def _read_page(url: str, page: Page, settings: Settings) -> Loaded:
         raise SourceError(url, NO_ROOM) from error
     try:
         charset = page.charset or ""
-        job = Job(path, url, ending, claimed, _last_part(url), charset, settings.page_classes)
-        documents = PARSER.parse(job)
+        job = Job(path, url, ending, claimed, _last_part(url), charset, settings.page_classes, settings.ocr)
+        documents = PARSER.parse(job, watch)
     finally:
         Path(path).unlink(missing_ok=True)
     size, headers = len(page.body), page.headers
@@ -218,7 +228,7 @@ def _last_part(source: str) -> str:
     return unquote(path.rstrip("/").rpartition("/")[2]) or source
 
 
-def _load_file(source: str, settings: Settings) -> Loaded:
+def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
     path = GUIDE_PATH if source == GUIDE else Path(source)
     ending = path.suffix.lower()
     if ending not in FILE_TYPES:
@@ -234,5 +244,6 @@ def _load_file(source: str, settings: Settings) -> Loaded:
         raise SourceError(source, "the file is empty")
     if size > largest:
         raise SourceError(source, f"the file has {size / 2**20:.0f} MiB; at most {largest >> 20} MiB are read")
-    job = Job(str(path.absolute()), source, ending, f"named {ending}", _last_part(str(path)), "", settings.page_classes)
-    return Loaded(PARSER.parse(job), job.kind, size)
+    name, classes = _last_part(str(path)), settings.page_classes
+    job = Job(str(path.absolute()), source, ending, f"named {ending}", name, "", classes, settings.ocr)
+    return Loaded(PARSER.parse(job, watch), job.kind, size)

@@ -15,7 +15,9 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import asdict
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from langchain_core.documents import Document
@@ -28,13 +30,36 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """Time that one file may take, the start of the child included."""
+PAGE_SECONDS = 120.0
+"""Time that one page may take whose text is recognized, counted from its begin."""
 MEGABYTES = 1536
 """MiB of address space that the child may have, where the system can bound it (Linux)."""
+OCR_MEGABYTES = 3072
+"""MiB of address space for a child from its first page of text recognition on, which needs 1,900."""
+LOOK_SECONDS = 0.25
+"""How often the time, and whether the file is still wanted, are looked at while it is read."""
 IDLE_SECONDS = 60.0
 MEMORY_CODE = 77
 """The exit code of a child that ran out of memory."""
 JOBS = 200
 """Files that a child reads before it ends, to give back the memory that it did not."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How a caller follows the reading of a file.
+
+    Attributes:
+        progress: gets the number of the page that begins and the number of pages, for pages that take long.
+        is_cancelled: whether the file is wanted no more; the child is ended then.
+    """
+
+    progress: Callable[[int, int], None] = lambda page, pages: None
+    is_cancelled: Callable[[], bool] = lambda: False
+
+
+WATCH = Watch()
+"""Of a caller that follows nothing."""
 
 
 class Parser:
@@ -58,11 +83,11 @@ class Parser:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def parse(self, job: Job) -> list[Document]:
+    def parse(self, job: Job, watch: Watch = WATCH) -> list[Document]:
         """The documents of a file.
 
         Raises:
-            SourceError: it cannot be read, takes too much time or memory, or ends the child.
+            SourceError: it cannot be read, takes too much time or memory, ends the child, or is wanted no more.
         """
         with self._one_at_a_time:
             if self._idle:
@@ -72,7 +97,7 @@ class Parser:
                 self._launch()
             self.jobs += 1
             try:
-                answer = self._ask(job)
+                answer = self._ask(job, watch)
             finally:
                 self._idle = threading.Timer(self._idle_seconds, self._end_if_idle)
                 self._idle.daemon = True
@@ -113,36 +138,34 @@ class Parser:
         atexit.unregister(self.close)
         atexit.register(self.close)
 
-    def _ask(self, job: Job) -> dict[str, Any]:
+    def _ask(self, job: Job, watch: Watch) -> dict[str, Any]:
         """The child's answer, or what its silence means."""
         process = self._process
         assert process is not None and process.stdin and process.stdout
-        too_slow = threading.Event()
-
-        def give_up() -> None:
-            too_slow.set()
-            process.kill()
-
-        watchdog = threading.Timer(self._seconds, give_up)
-        watchdog.daemon = True
-        watchdog.start()
+        guard = _Guard(process, self._seconds, watch.is_cancelled)
+        guard.start()
+        answer: dict[str, Any] = {}
         try:
             process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
             process.stdin.flush()
-            line = process.stdout.readline()
+            while (line := process.stdout.readline()).endswith(b"\n"):
+                answer = json.loads(line)
+                if "page" not in answer:
+                    break
+                guard.allow(PAGE_SECONDS)
+                watch.progress(*answer["page"])
         except (OSError, ValueError):  # ValueError: closed meanwhile
             line = b""
         finally:
-            watchdog.cancel()
-            watchdog.join()
-        if line.endswith(b"\n") and not too_slow.is_set():
-            answer: dict[str, Any] = json.loads(line)
+            guard.end()
+        if line.endswith(b"\n") and not guard.reason:
             return answer
         code = process.wait()  # its end of the pipe is closed: it has ended
         self._end()
-        if too_slow.is_set():
-            return {"error": f"reading it took more than {self._seconds:g} seconds; split it, or save it anew"}
-        if self._broken_off is process:
+        if guard.reason == "time":
+            limit = f"{PAGE_SECONDS:g} seconds for a page" if guard.by_page else f"{self._seconds:g} seconds"
+            return {"error": f"reading it took more than {limit}; split it, or save it anew"}
+        if self._broken_off is process or guard.reason:
             return {"error": "reading it was broken off"}
         if code == MEMORY_CODE:
             return {"error": _too_much_memory(self._megabytes)}
@@ -155,6 +178,42 @@ class Parser:
                     self._end()
             finally:
                 self._one_at_a_time.release()
+
+
+class _Guard(threading.Thread):
+    """Ends the child when its time is over or its file is wanted no more."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float, is_cancelled: Callable[[], bool]) -> None:
+        super().__init__(name="rag-reader-guard", daemon=True)
+        self.reason = ""
+        """Why the child was ended: "time" or "cancelled"; "" if it was not."""
+        self.by_page = False
+        self._process = process
+        self._until = time.monotonic() + seconds
+        self._is_cancelled = is_cancelled
+        self._ended = threading.Event()
+
+    def allow(self, seconds: float) -> None:
+        """Give the page that begins its time, beyond what the file has left."""
+        until = time.monotonic() + seconds
+        if until > self._until:
+            self._until, self.by_page = until, True
+
+    def end(self) -> None:
+        """The answer is there, or the child has ended."""
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        """Look at the time and the caller until the end."""
+        while not self._ended.wait(max(0.0, min(LOOK_SECONDS, self._until - time.monotonic()))):
+            if self._is_cancelled():
+                self.reason = "cancelled"
+            elif time.monotonic() >= self._until:
+                self.reason = "time"
+            if self.reason:
+                self._process.kill()
+                return
 
 
 def _signal_name(code: int) -> str:
@@ -181,10 +240,14 @@ def serve(megabytes: int) -> None:
     from rag.sources.documents import read
     from rag.sources.formats import Job, Unreadable
 
+    def report(page: int, pages: int) -> None:
+        answers.write(json.dumps({"page": [page, pages]}).encode() + b"\n")
+        answers.flush()
+
     while True:
         job = json.loads(jobs.get())
         try:
-            documents = read(Job(**{**job, "page_classes": tuple(job["page_classes"])}))
+            documents = read(Job(**{**job, "page_classes": tuple(job["page_classes"])}), report)
             answer = {"documents": [(item.page_content, item.metadata) for item in documents]}
             line = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
         except Unreadable as error:
@@ -206,7 +269,7 @@ def _bound_memory(megabytes: int) -> None:
     if sys.platform == "linux":  # macOS takes the call and does nothing, Windows has none
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, max(megabytes, OCR_MEGABYTES) << 20))
 
 
 PARSER = Parser()

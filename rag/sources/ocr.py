@@ -1,0 +1,249 @@
+"""Text recognition (OCR) of pictures and scanned pages by RapidOCR, whose wheel brings the PP-OCRv6 weights.
+
+They read Latin letters with their accents, Greek, Chinese and Japanese; not Cyrillic, Arabic, Hebrew, Korean, Thai or
+the scripts of India. Nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+
+from rag.sources.formats import Job, Unreadable
+from rag.sources.outline import plain
+from rag.sources.pdf_words import Frame, PageText
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+    """Height, width, and blue, green, red."""
+
+Report = Callable[[int, int], None]
+"""Called with the number of the page that begins and the number of pages."""
+
+LONGEST_SIDE = 2000
+"""Pixels of the longer side of a page as it is recognized: 170 dots an inch of an A4 page."""
+MEMORY = 3072
+"""MiB of address space for a process that recognizes text: its libraries and their threads take 1,900 for a page."""
+MOST_PIXELS = 120_000_000
+"""Pixels of a picture: a page of 297 x 420 mm at 600 dots an inch has 70 million."""
+MOST_PAGES = 1_000
+"""Pages of one file that are recognized; on two cores one takes about 3 to 6 seconds."""
+_THREADS = min(4, os.cpu_count() or 1)
+_STRIP = 1.5
+"""Height of a strip of a long picture, as a share of its width."""
+_INK = 48
+"""Steps of grey, of 255, between the ground and what stands on it."""
+_MARGIN, _SMALLEST = 60, 480
+"""Pixels around what stands on a page, and of the side of the part that is read: RapidOCR enlarges smaller ones."""
+_SURE = 0.5
+"""Sureness from 0 to 1 below which a line is left out, as RapidOCR has it."""
+
+
+@functools.cache
+def _engine() -> Any:
+    _raise_memory()
+    from rapidocr import RapidOCR
+
+    return RapidOCR(
+        params={
+            "Global.log_level": "critical",
+            "Global.text_score": _SURE,
+            "Global.max_side_len": LONGEST_SIDE,
+            "EngineConfig.onnxruntime.intra_op_num_threads": _THREADS,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        }
+    )
+
+
+def _raise_memory() -> None:
+    """Let this process have as much address space as its hard bound lets it."""
+    if sys.platform == "linux":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        if hard != resource.RLIM_INFINITY:
+            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+
+def recognize(pixels: Pixels, frame: Frame) -> PageText:
+    """The lines of text in a picture as words of a page, in their places in `frame`."""
+    found = PageText(frame, "", [])
+    if int(pixels.max()) - int(pixels.min()) < 16:  # one colour
+        return found
+    turns = 0
+    lines = list(_lines(pixels))
+    tall = [box for _, box in lines if box[3] - box[1] > 1.5 * (box[2] - box[0])]
+    if len(tall) >= 3 and len(tall) > 0.6 * len(lines):
+        turns = 1
+        pixels = _turned(pixels, 1)
+        lines = list(_lines(pixels))
+    if _is_upside_down(pixels, [box for _, box in lines]):
+        turns += 2
+        pixels = _turned(pixels, 2)
+        lines = list(_lines(pixels))
+    found.frame = _turned_frame(frame, turns)
+    across, down = found.frame.size
+    height, width = pixels.shape[:2]
+    for text, (left, top, right, bottom) in lines:
+        rect = (left * across / width, top * down / height, right * across / width, bottom * down / height)
+        found.add(text, rect, (rect[3] - rect[1]) * 0.75)
+    return found
+
+
+def _turned(pixels: Pixels, quarters: int) -> Pixels:
+    import numpy as np
+
+    return np.ascontiguousarray(np.rot90(pixels, quarters))
+
+
+def _turned_frame(frame: Frame, quarters: int) -> Frame:
+    """The frame of a page that is turned to the left by some quarters before it is read."""
+    return Frame(frame.left, frame.bottom, frame.right, frame.top, (frame.rotation - 90 * quarters) % 360)
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
+
+
+def _lines(pixels: Pixels) -> Iterator[tuple[str, Box]]:
+    """The lines of a picture; a long one is read in strips, as it would be too small as a whole."""
+    height, width = pixels.shape[:2]
+    if height <= max(2 * width, LONGEST_SIDE):
+        yield from _lines_of(pixels, 0, 0, height)
+        return
+    step, lap = int(width * _STRIP), max(40, width // 10)
+    for top in range(0, height, step):
+        end = min(height, top + step + lap)
+        yield from _lines_of(pixels[top:end], top, top + (lap // 2 if top else 0), top + step + lap // 2)
+
+
+def _lines_of(pixels: Pixels, offset: int, above: float, below: float) -> Iterator[tuple[str, Box]]:
+    """The lines whose middle is between two heights, their boxes moved down by `offset`."""
+    across, down, pixels = _with_ink(pixels)
+    answer = _engine()(pixels)
+    if answer.boxes is None or not answer.txts:
+        return
+    for corners, text in zip(answer.boxes, answer.txts, strict=True):
+        text = " ".join(plain(str(text)).split())
+        box = (
+            float(corners[:, 0].min()) + across,
+            float(corners[:, 1].min()) + down + offset,
+            float(corners[:, 0].max()) + across,
+            float(corners[:, 1].max()) + down + offset,
+        )
+        if any(map(str.isalnum, text)) and above <= (box[1] + box[3]) / 2 < below:
+            yield text, box
+
+
+def _with_ink(pixels: Pixels) -> tuple[int, int, Pixels]:
+    """The part of a picture that is not of its ground's colour, and how far right and down it begins.
+
+    RapidOCR passes a line by that stands alone on a large page; and a part takes less time.
+    """
+    import numpy as np
+
+    grey = pixels.min(axis=2)
+    ground = int(np.median(grey[::16, ::16]))
+    inked = abs(grey.astype(np.int16) - ground) > _INK
+    found = []
+    for axis, size in ((1, grey.shape[0]), (0, grey.shape[1])):
+        places = np.flatnonzero(inked.any(axis=axis))
+        first, last = (int(places[0]), int(places[-1])) if places.size else (0, size)
+        margin = max(_MARGIN, (_SMALLEST - (last - first)) // 2)
+        found.append((max(0, first - margin), min(size, last + margin)))
+    (top, bottom), (left, right) = found
+    return left, top, np.ascontiguousarray(pixels[top:bottom, left:right])
+
+
+def _is_upside_down(pixels: Pixels, boxes: list[Box]) -> bool:
+    """Whether most of the longer lines stand on their heads."""
+    wide = [box for box in boxes if box[2] - box[0] > 3 * (box[3] - box[1])][:9]
+    if len(wide) < 2:
+        return False
+    crops = [pixels[int(top) : int(bottom) + 1, int(left) : int(right) + 1] for left, top, right, bottom in wide]
+    answer = _engine().text_cls([crop for crop in crops if crop.size])
+    labels = [label for label, score in answer.cls_res or [] if score > 0.8]
+    return labels.count("180") > len(wide) / 2
+
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+
+
+def read_picture(job: Job, report: Report) -> Iterator[Document]:
+    """The text in a picture, each page of a TIFF file as one document.
+
+    Raises:
+        Unreadable: damaged, too large, without text, or recognition is turned off.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    from rag.sources.pdf_layout import lay_out
+    from rag.sources.pdf_text import text_of
+
+    if not job.ocr:
+        raise Unreadable("it is a picture, and reading text in pictures is turned off (RAG_OCR)")
+    Image.MAX_IMAGE_PIXELS = None  # bounded below, by a limit of our own
+    try:
+        picture = Image.open(job.path)
+        pages = min(getattr(picture, "n_frames", 1), MOST_PAGES) if picture.format == "TIFF" else 1
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise Unreadable("the picture is damaged, or of a kind that cannot be read") from error
+    empty: list[int] = []
+    read = 0
+    with picture:
+        for number in range(1, pages + 1):
+            report(number, pages)
+            try:
+                picture.seek(number - 1)
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise Unreadable(
+                        f"the picture has more than {MOST_PIXELS // 10**6} million pixels; make it smaller"
+                    )
+                shown = _on_white(ImageOps.exif_transpose(picture) or picture)
+            except (OSError, ValueError, SyntaxError, EOFError) as error:
+                raise Unreadable(f"the picture is damaged ({' '.join(str(error).split())[:80]})") from error
+            pixels = _bgr(shown)
+            frame = Frame(0.0, 0.0, float(shown.width), float(shown.height), 0)
+            text = text_of(lay_out(recognize(pixels, frame)))
+            if not text:
+                empty.append(number)
+                continue
+            document = job.document(text, [], job.name, page=number if pages > 1 else None)
+            if not read:
+                document.metadata["notes"] = [f"{pages} pages, read by OCR" if pages > 1 else "read by OCR"]
+            read += 1
+            yield document
+    if not read:
+        raise Unreadable("no text was found in the picture (OCR reads Latin, Greek, Chinese and Japanese letters)")
+
+
+def _on_white(picture: Any) -> Any:
+    """The picture without transparency, not larger than what is recognized needs."""
+    from PIL import Image
+
+    picture.load()
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        ground = Image.new("RGBA", clear.size, "white")
+        picture = Image.alpha_composite(ground, clear)
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        picture = picture.convert("F").point(lambda value: value / 257).convert("L")
+    return picture.convert("RGB")
+
+
+def _bgr(picture: Any) -> Pixels:
+    import numpy as np
+
+    shorter, longer = sorted(picture.size)
+    scale = LONGEST_SIDE / longer if longer <= 2 * shorter else LONGEST_SIDE / (2 * shorter)
+    if scale < 1:
+        picture = picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
+    return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])

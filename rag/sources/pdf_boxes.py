@@ -1,0 +1,139 @@
+"""Where the words of a PDF's documents stand on its pages."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag.sources.pdf import Tally, opened, recognized, words_of
+from rag.sources.pdf_text import MOST_RUNNING, separator, text_of
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+    from rag.sources.pdf_layout import Line
+    from rag.sources.pdf_words import PageText, Rect
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on a page (from 1), in PDF points from the page's origin at the bottom left, before it is turned."""
+
+    page: int
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def boxes(path: str, page: int, text: str, start: int, end: int) -> list[Box]:
+    """Where characters of a page's document stand in the file: a rectangle for each line of them.
+
+    The page is laid out once more, which gives the same lines; a recognized page is recognized once more. What the
+    reader added, as the names of a table's columns, has no place. Runs PDFium: call it in a child process.
+
+    Args:
+        path: of the PDF.
+        page: its number, as in the document's metadata.
+        text: the document's whole text.
+        start: of the characters in it.
+        end: after the last of them.
+
+    Raises:
+        Unreadable: the file is protected or damaged.
+        ValueError: it has no such page, or the text is not that of the page: the file has changed.
+    """
+    with opened(path) as document:
+        if not 1 <= page <= len(document):
+            raise ValueError(f"there is no page {page}")
+        for by_picture in (False, True):
+            found = _placed(document, page, by_picture)
+            own = found.matching(text)
+            if own is None:
+                continue
+            first, length = own
+            rects = found.rects(first + start, first + min(end, length))
+            if end > length and page < len(document):
+                rects += _rects_of_tail(document, page + 1, text[length:], start - length, end - length)
+            return rects
+    raise ValueError(f"the text is not that of page {page}")
+
+
+@dataclass
+class _Placed:
+    """A page with the place of each character of its text."""
+
+    number: int
+    lines: list[Line]
+    found: PageText
+    document: pypdfium2.PdfDocument
+
+    def matching(self, text: str) -> tuple[int, int] | None:
+        """Where the document's text begins in the page's, and how much of it is the page's own."""
+        for above in range(min(MOST_RUNNING + 1, len(self.lines))):
+            for below in range(min(MOST_RUNNING + 1, len(self.lines) - above)):
+                kept = self.lines[above : len(self.lines) - below]
+                own = text_of(kept)
+                if text.startswith(own) or (len(own) > 1 and text.startswith(own[:-1]) and own[-1] in "-\u00ad\u2010"):
+                    length = len(own) if text.startswith(own) else len(own) - 1
+                    offset = len(text_of(self.lines[: above + 1])) - len(self.lines[above].text)
+                    return offset, length
+        return None
+
+    def rects(self, start: int, end: int) -> list[Box]:
+        """The rectangles of some characters of the page's text."""
+        from rag.sources.pdf_words import char_rects
+
+        found: list[Rect] = []
+        place = 0
+        before: Line | None = None
+        with closing(self.document[self.number - 1]) as page, closing(page.get_textpage()) as textpage:
+            for line in self.lines:
+                place += len(separator(before, line)) if before else 0
+                before = line
+                for at, source, count in line.spans:
+                    first, last = max(start, place + at), min(end, place + at + count)
+                    if first < last:
+                        source += first - place - at
+                        for rect in char_rects(self.found, textpage, source, last - first):
+                            _add(found, rect)
+                place += len(line.text)
+        return [Box(self.number, *self.found.frame.points(*rect)) for rect in found]
+
+
+def _add(found: list[Rect], rect: Rect) -> None:
+    """Add a rectangle, to the last one where it stands beside it."""
+    if found:
+        left, top, right, bottom = found[-1]
+        height = max(bottom - top, rect[3] - rect[1], 1.0)
+        level = abs(bottom - rect[3]) < 0.3 * height and abs(top - rect[1]) < 0.3 * height
+        if level and -0.5 * height < rect[0] - right < height:
+            found[-1] = (left, min(top, rect[1]), max(right, rect[2]), max(bottom, rect[3]))
+            return
+    found.append(rect)
+
+
+def _placed(document: pypdfium2.PdfDocument, number: int, by_picture: bool) -> _Placed:
+    from rag.sources.pdf_layout import lay_out
+    from rag.sources.pdf_tables import ruled_tables
+    from rag.sources.pdf_words import read_rules
+
+    with closing(document[number - 1]) as page:
+        if by_picture:
+            found = recognized(page)
+            return _Placed(number, lay_out(found), found, document)
+        found, _, _ = words_of(document, page, Tally())
+        return _Placed(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))), found, document)
+
+
+def _rects_of_tail(document: pypdfium2.PdfDocument, page: int, tail: str, start: int, end: int) -> list[Box]:
+    """The places of the end of a sentence, which stands at the beginning of the next page."""
+    bare = tail.lstrip()
+    shift = len(tail) - len(bare)
+    for by_picture in (False, True):
+        found = _placed(document, page, by_picture)
+        at = text_of(found.lines).find(bare)
+        if at >= 0:
+            return found.rects(at + max(0, start - shift), at + end - shift)
+    return []

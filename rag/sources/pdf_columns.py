@@ -1,0 +1,204 @@
+"""The segments of a PDF page: words side by side, the rows that they make, and the columns that they stand in.
+
+Lengths are points, from the top left corner of the page as it is shown; an em is the size of the letters.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag.sources.pdf_words import Word
+
+CELL_GAP = 0.8
+"""Ems of white that part two columns or two cells; a justified line has less between its words."""
+EAST_ASIAN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]")
+"""Letters of East Asia, each as wide as two others."""
+RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
+
+
+@dataclass(slots=True)
+class Segment:
+    """Words that stand side by side."""
+
+    words: list[Word]
+    x0: float
+    top: float
+    x1: float
+    bottom: float
+
+    @property
+    def size(self) -> float:
+        """The size of its first word."""
+        return self.words[0].size or 1.0
+
+    @property
+    def text(self) -> str:
+        """Its words with blanks between them."""
+        return " ".join(word.text for word in self.words)
+
+
+Row = list[Segment]
+"""Segments at one height, from left to right."""
+
+
+def segments_of(words: Sequence[Word]) -> list[Segment]:
+    """Words that follow each other in the file at one height with little white between them."""
+    found: list[Segment] = []
+    last: Segment | None = None
+    for word in words:
+        if last is not None and _is_beside(last, word):
+            last.words.append(word)
+            last.x0, last.x1 = min(last.x0, word.x0), max(last.x1, word.x1)
+            last.top, last.bottom = min(last.top, word.top), max(last.bottom, word.bottom)
+        else:
+            last = Segment([word], word.x0, word.top, word.x1, word.bottom)
+            found.append(last)
+    return found
+
+
+def _is_beside(segment: Segment, word: Word) -> bool:
+    before = segment.words[-1]
+    if before.broken:
+        return False
+    overlap = min(before.bottom, word.bottom) - max(before.top, word.top)
+    if overlap < 0.5 * min(before.bottom - before.top, word.bottom - word.top):
+        return False
+    em = max(before.size, word.size, 1.0)
+    if -0.5 * em <= word.x0 - before.x1 < CELL_GAP * em:
+        return True
+    return bool(RIGHT_TO_LEFT.search(word.text + before.text)) and -0.5 * em <= before.x0 - word.x1 < CELL_GAP * em
+
+
+def rows_of(segments: Sequence[Segment]) -> list[Row]:
+    """The segments by height, each row from left to right, or from right to left where most of it is so written."""
+    rows: list[Row] = []
+    for segment in sorted(segments, key=lambda item: (item.top + item.bottom) / 2):
+        row = rows[-1] if rows else None
+        if row is not None:
+            top, bottom = row[0].top, row[0].bottom
+            overlap = min(bottom, segment.bottom) - max(top, segment.top)
+            if overlap >= 0.6 * min(bottom - top, segment.bottom - segment.top) and not _covers(row, segment):
+                row.append(segment)
+                continue
+        rows.append([segment])
+    for row in rows:
+        text = "".join(segment.text for segment in row) if len(row) > 1 else ""
+        backwards = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 2
+        row.sort(key=lambda item: -item.x1 if backwards else item.x0)
+    return rows
+
+
+def _covers(row: Row, segment: Segment) -> bool:
+    """Whether the segment stands over another of the row: then it is a row of its own."""
+    return any(min(item.x1, segment.x1) - max(item.x0, segment.x0) > 0.5 * segment.size for item in row)
+
+
+# -- columns ----------------------------------------------------------------------------------------------------------
+
+
+def reading_order(segments: list[Segment], depth: int = 0) -> list[list[Segment]]:
+    """Blocks in the order of reading: what spans the columns parts the page; between, the left one comes first."""
+    gutter = _gutter(segments) if depth < 6 and len(segments) >= 6 else None
+    if gutter is None:
+        return [segments] if segments else []
+    blocks: list[list[Segment]] = []
+    wide: list[Segment] = []
+    for columns, crossing in _bands(segments, gutter):
+        left, right = columns
+        if _are_columns(left, right):
+            blocks += reading_order(wide, depth + 1)
+            wide = list(crossing)
+            sides = [left, right]
+            if _is_backwards(left + right):
+                sides.reverse()
+            for side in sides:
+                blocks += reading_order(side, depth + 1)
+        else:
+            wide += [*left, *right, *crossing]
+    return [*blocks, *(reading_order(wide, depth + 1) if len(wide) < len(segments) else [wide] if wide else [])]
+
+
+Band = tuple[tuple[list[Segment], list[Segment]], list[Segment]]
+"""What is left and right of a gutter, and what crosses it right below."""
+
+
+def _gutter(segments: Sequence[Segment]) -> float | None:
+    """Where the second column begins: where most lines begin that have columns of prose on both sides."""
+    left, right = min(item.x0 for item in segments), max(item.x1 for item in segments)
+    starts = Counter(round(item.x0 / 3) for item in segments if left + 0.15 * (right - left) < item.x0)
+    best, most = None, 0
+    for place, _ in starts.most_common(12):
+        gutter = min(item.x0 for item in segments if round(item.x0 / 3) == place) - 1.0
+        covered = sum(
+            len(columns[0]) + len(columns[1]) for columns, _ in _bands(segments, gutter) if _are_columns(*columns)
+        )
+        if covered > most:
+            best, most = gutter, covered
+    return best
+
+
+def _bands(segments: Sequence[Segment], gutter: float) -> list[Band]:
+    """The segments from top to bottom, parted by those that cross the gutter."""
+    crossing = sorted((item for item in segments if item.x0 < gutter < item.x1), key=lambda item: item.top)
+    beside = sorted((item for item in segments if not item.x0 < gutter < item.x1), key=lambda item: item.top)
+    bands: list[Band] = []
+    columns: tuple[list[Segment], list[Segment]] = ([], [])
+    number = 0
+    for item in crossing:
+        middle = (item.top + item.bottom) / 2
+        while number < len(beside) and (beside[number].top + beside[number].bottom) / 2 < middle:
+            columns[beside[number].x0 >= gutter].append(beside[number])
+            number += 1
+        if bands and not columns[0] and not columns[1]:
+            bands[-1][1].append(item)
+        else:
+            bands.append((columns, [item]))
+            columns = ([], [])
+    for segment in beside[number:]:
+        columns[segment.x0 >= gutter].append(segment)
+    bands.append((columns, []))
+    return bands
+
+
+def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
+    """Whether both are running text; of the right column there may be no more than its first lines."""
+    if not left or not right or not _is_prose(left):
+        return False
+    if len(right) > 3 or len(left) < 6:
+        return _is_prose(right)
+    top = min(item.top for item in left)
+    return all(
+        len(item.text.split()) >= 4 and len(item.text) >= 20 and item.top < top + 4 * (item.bottom - item.top)
+        for item in right
+    )
+
+
+def _is_prose(column: Sequence[Segment]) -> bool:
+    """Whether these are lines of running text: at least three, most of them with several words, over most of the width.
+
+    The cells of a table are shorter.
+    """
+    if len(column) < 3:
+        return False
+    rows = rows_of(column)
+    if len(rows) < 3:
+        return False
+    width = max(item.x1 for item in column) - min(item.x0 for item in column)
+    filled = statistics.median(sum(item.x1 - item.x0 for item in row) for row in rows)
+    letters = statistics.median(sum(_width(item.text) for item in row) for row in rows)
+    words = statistics.median(sum(len(word.text.split()) for item in row for word in item.words) for row in rows)
+    wide = EAST_ASIAN.search(column[0].text + column[-1].text)
+    return filled >= 0.55 * width and letters >= 16 and (words >= 3 or bool(wide))
+
+
+def _width(text: str) -> int:
+    return len(text) + len(EAST_ASIAN.findall(text))
+
+
+def _is_backwards(segments: Sequence[Segment]) -> bool:
+    text = "".join(item.text for item in segments[:200])
+    return len(RIGHT_TO_LEFT.findall(text)) > len(text) / 2

@@ -1,0 +1,365 @@
+"""The words of a PDF page with their places, its drawn lines and its form values, as PDFium gives them."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+Rect = tuple[float, float, float, float]
+"""Left, top, right, bottom in points, from the top left corner of the page as it is shown."""
+
+BROKEN = "\ufffe"
+"""What PDFium puts in place of a hyphen that breaks a word at the end of a line."""
+MOST_SEGMENTS = 20_000
+"""Segments of drawn paths that are looked at for the lines of tables."""
+MOST_FIELDS = 2_000
+_RUN = re.compile(rf"[^\s\0-\x1f{BROKEN}]+(?: [^\s\0-\x1f{BROKEN}]+)*{BROKEN}?")
+_APART = re.compile(r"[_.…·|]{3}|[$€£]?\d[\d.,]*(?:\s|$)")
+"""What is a cell of its own even after a blank of the file: leaders, and amounts."""
+_LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
+"""Alef before lam: right in an article, wrong where both are one sign."""
+_BOLD = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
+_TEXT, _PATH = pdfium_c.FPDF_PAGEOBJ_TEXT, pdfium_c.FPDF_PAGEOBJ_PATH
+
+
+@dataclass(slots=True)
+class Word:
+    """A word, or words with blanks between them.
+
+    `at` is the index of its first character in `PageText.chars`, `size` is in points.
+    """
+
+    text: str
+    at: int
+    x0: float
+    top: float
+    x1: float
+    bottom: float
+    size: float
+    bold: bool = False
+    broken: bool = False
+    """Whether it goes on, without a hyphen, at the beginning of the next line."""
+    spaced: bool = False
+    """Whether a blank comes right after it in the file."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The visible part of a page in PDF points, and how it is turned (degrees, clockwise) where it is shown."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    rotation: int
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height as shown."""
+        width, height = self.right - self.left, self.top - self.bottom
+        return (height, width) if self.rotation in (90, 270) else (width, height)
+
+    def shown(self, left: float, bottom: float, right: float, top: float) -> Rect:
+        """A rectangle in PDF points as it is shown."""
+        if self.rotation == 90:
+            return bottom - self.bottom, left - self.left, top - self.bottom, right - self.left
+        if self.rotation == 180:
+            return self.right - right, bottom - self.bottom, self.right - left, top - self.bottom
+        if self.rotation == 270:
+            return self.top - top, self.right - right, self.top - bottom, self.right - left
+        return left - self.left, self.top - top, right - self.left, self.top - bottom
+
+    def points(self, x0: float, top: float, x1: float, bottom: float) -> Rect:
+        """A shown rectangle in PDF points: left, bottom, right, top, from the origin of the page."""
+        if self.rotation == 90:
+            return self.left + top, self.bottom + x0, self.left + bottom, self.bottom + x1
+        if self.rotation == 180:
+            return self.right - x1, self.bottom + top, self.right - x0, self.bottom + bottom
+        if self.rotation == 270:
+            return self.right - bottom, self.top - x1, self.right - top, self.top - x0
+        return self.left + x0, self.top - bottom, self.left + x1, self.top - top
+
+
+@dataclass
+class PageText:
+    """The characters of a page and its words in the order of the file.
+
+    `extra` holds the places of the characters beyond the page's own: those of form values, or of recognized lines.
+    """
+
+    frame: Frame
+    chars: str
+    words: list[Word]
+    own: int = 0
+    extra: list[Rect] = field(default_factory=list)
+
+    def add(self, text: str, rect: Rect, size: float) -> None:
+        """Add a word that stands in `rect` (as shown); its characters share the width evenly."""
+        x0, top, x1, bottom = rect
+        step = (x1 - x0) / max(1, len(text))
+        self.words.append(Word(text, len(self.chars), x0, top, x1, bottom, size))
+        self.chars += text
+        self.extra += [(x0 + step * n, top, x0 + step * (n + 1), bottom) for n in range(len(text))]
+
+
+def frame_of(page: pdfium.PdfPage) -> Frame:
+    """The visible part of a page: its crop box inside its media box."""
+    outer, inner = page.get_mediabox(), page.get_cropbox()
+    left, bottom = max(outer[0], inner[0]), max(outer[1], inner[1])
+    right, top = min(outer[2], inner[2]), min(outer[3], inner[3])
+    if right <= left or top <= bottom:
+        left, bottom, right, top = outer
+    return Frame(left, bottom, right, top, page.get_rotation() % 360)
+
+
+def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
+    """The words of a page with their places; words that the file itself parts by a blank stay together as one.
+
+    Only the first and the last character of each are asked for: a question to PDFium takes a microsecond, and a page
+    has thousands of characters.
+    """
+    frame = frame_of(page)
+    chars = _characters(textpage)
+    raw = textpage.raw
+    if _LIGATURE.search(chars):
+        chars = _with_ligatures(chars, raw)
+    box = pdfium_c.FS_RECTF()
+    at_box = ctypes.byref(box)
+    found = PageText(frame, chars, [], len(chars))
+    loose, font = pdfium_c.FPDFText_GetLooseCharBox, _Fonts(textpage)
+    for start, end in _pieces(chars, raw):
+        broken = chars[end - 1] == BROKEN
+        end -= broken
+        if end <= start or not loose(raw, start, at_box):
+            continue
+        left, bottom, right, top = box.left, box.bottom, box.right, box.top
+        size, bold = font.at(start)
+        if end - start > 1 and loose(raw, end - 1, at_box):
+            left, right = min(left, box.left), max(right, box.right)
+            bottom, top = min(bottom, box.bottom), max(top, box.top)
+            bold = bold and font.at(end - 1)[1]
+        spaced = chars[end : end + 1] == " "
+        found.words.append(
+            Word(chars[start:end], start, *frame.shown(left, bottom, right, top), size, bold, broken, spaced)
+        )
+    return found
+
+
+def _with_ligatures(chars: str, raw: object) -> str:
+    """Put right lam and alef that are written as one: PDFium gives what stands in one place from left to right."""
+    one, two = pdfium_c.FS_RECTF(), pdfium_c.FS_RECTF()
+    turned = list(chars)
+    for match in _LIGATURE.finditer(chars):
+        at = match.start()
+        both = pdfium_c.FPDFText_GetLooseCharBox(raw, at, one) and pdfium_c.FPDFText_GetLooseCharBox(raw, at + 1, two)
+        if both and (one.left, one.right) == (two.left, two.right):
+            turned[at : at + 2] = chars[at + 1], chars[at]
+    return "".join(turned)
+
+
+def _pieces(chars: str, raw: object) -> Iterator[tuple[int, int]]:
+    """Where runs of words with the file's own blanks begin and end; PDFium puts in other blanks where it sees white."""
+    is_generated = pdfium_c.FPDFText_IsGenerated
+    for match in _RUN.finditer(chars):
+        start, end = match.span()
+        blank = chars.find(" ", start, end)
+        while blank >= 0:
+            if is_generated(raw, blank) or _APART.match(chars, blank + 1):
+                yield start, blank
+                start = blank + 1
+            blank = chars.find(" ", blank + 1, end)
+        yield start, end
+
+
+class _Fonts:
+    """The size and the weight of letters, looked up once for each font and size that follow each other."""
+
+    def __init__(self, textpage: pdfium.PdfTextPage) -> None:
+        self._raw = textpage.raw
+        self._matrix = pdfium_c.FS_MATRIX()
+        self._name = ctypes.create_string_buffer(128)
+        self._flags = ctypes.c_int()
+        self._weights: dict[bytes, bool] = {}
+
+    def at(self, index: int) -> tuple[float, bool]:
+        """The size in points and whether the letter is bold."""
+        size = pdfium_c.FPDFText_GetFontSize(self._raw, index)
+        if pdfium_c.FPDFText_GetMatrix(self._raw, index, self._matrix):
+            size *= (self._matrix.c**2 + self._matrix.d**2) ** 0.5 or 1.0
+        pdfium_c.FPDFText_GetFontInfo(self._raw, index, self._name, 128, self._flags)
+        name = self._name.value
+        bold = self._weights.get(name)
+        if bold is None:
+            bold = self._weights[name] = bool(_BOLD.search(name))
+        return size, bold
+
+
+def _characters(textpage: pdfium.PdfTextPage) -> str:
+    """The text of a page, one character for each of PDFium's."""
+    count = textpage.count_chars()
+    text = textpage.get_text_range() if count else ""
+    if len(text) == count:
+        return text
+    codes = (pdfium_c.FPDFText_GetUnicode(textpage.raw, number) for number in range(count))
+    return "".join(
+        chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd" for code in codes
+    ).replace("\x02", BROKEN)
+
+
+def char_rects(page_text: PageText, textpage: pdfium.PdfTextPage, at: int, count: int) -> Iterator[Rect]:
+    """The places of some characters, as shown."""
+    box = pdfium_c.FS_RECTF()
+    for number in range(at, at + count):
+        if number >= page_text.own:
+            yield page_text.extra[number - page_text.own]
+        elif pdfium_c.FPDFText_GetLooseCharBox(textpage.raw, number, box):
+            yield page_text.frame.shown(box.left, box.bottom, box.right, box.top)
+
+
+def count_objects(page: pdfium.PdfPage) -> tuple[int, int]:
+    """How many text objects and other objects a page has."""
+    count = max(0, pdfium_c.FPDFPage_CountObjects(page.raw))
+    get, kind = pdfium_c.FPDFPage_GetObject, pdfium_c.FPDFPageObj_GetType
+    texts = sum(kind(get(page.raw, number)) == _TEXT for number in range(count))
+    return texts, count - texts
+
+
+def share_of_pictures(page: pdfium.PdfPage, frame: Frame) -> float:
+    """The share of a page that its largest picture covers."""
+    width, height = frame.size
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    largest = 0.0
+    for number in range(max(0, pdfium_c.FPDFPage_CountObjects(page.raw))):
+        item = pdfium_c.FPDFPage_GetObject(page.raw, number)
+        if pdfium_c.FPDFPageObj_GetType(item) == pdfium_c.FPDF_PAGEOBJ_IMAGE and pdfium_c.FPDFPageObj_GetBounds(
+            item, left, bottom, right, top
+        ):
+            largest = max(largest, (right.value - left.value) * (top.value - bottom.value))
+    return largest / (width * height) if width * height else 0.0
+
+
+def read_rules(page: pdfium.PdfPage, frame: Frame) -> list[Rect]:
+    """The straight lines that are drawn on a page, as shown: upright and level ones."""
+    rules: list[Rect] = []
+    left_to_see = MOST_SEGMENTS
+    matrix, x, y = pdfium_c.FS_MATRIX(), ctypes.c_float(), ctypes.c_float()
+    count = pdfium_c.FPDFPage_CountObjects(page.raw)
+    for number in range(count):
+        item = pdfium_c.FPDFPage_GetObject(page.raw, number)
+        if pdfium_c.FPDFPageObj_GetType(item) != _PATH:
+            continue
+        segments = pdfium_c.FPDFPath_CountSegments(item)
+        left_to_see -= segments
+        if left_to_see < 0:
+            return []
+        pdfium_c.FPDFPageObj_GetMatrix(item, matrix)
+        a, b, c, d, e, f = matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
+        start = last = (0.0, 0.0)
+        for place in range(segments):
+            segment = pdfium_c.FPDFPath_GetPathSegment(item, place)
+            pdfium_c.FPDFPathSegment_GetPoint(segment, x, y)
+            point = (a * x.value + c * y.value + e, b * x.value + d * y.value + f)
+            kind = pdfium_c.FPDFPathSegment_GetType(segment)
+            if kind == pdfium_c.FPDF_SEGMENT_MOVETO:
+                start = point
+            elif kind == pdfium_c.FPDF_SEGMENT_LINETO:
+                _add_rule(rules, frame, last, point)
+            if pdfium_c.FPDFPathSegment_GetClose(segment):
+                _add_rule(rules, frame, point, start)
+            last = point
+    return rules
+
+
+def _add_rule(rules: list[Rect], frame: Frame, one: tuple[float, float], two: tuple[float, float]) -> None:
+    width, height = abs(one[0] - two[0]), abs(one[1] - two[1])
+    if (width < 1) != (height < 1) and width + height > 4:
+        rules.append(frame.shown(min(one[0], two[0]), min(one[1], two[1]), max(one[0], two[0]), max(one[1], two[1])))
+
+
+def read_fields(document: pdfium.PdfDocument, page: pdfium.PdfPage, found: PageText) -> int:
+    """Add the values of the form fields of a page, and text that was typed onto it, as words in their places.
+
+    Returns:
+        How many fields have a value. `document.init_forms()` was called.
+    """
+    count = min(pdfium_c.FPDFPage_GetAnnotCount(page.raw), MOST_FIELDS)
+    filled = 0
+    for number in range(count):
+        item = pdfium_c.FPDFPage_GetAnnot(page.raw, number)
+        if not item:
+            continue
+        try:
+            value = _value(document, item)
+            rect = pdfium_c.FS_RECTF()
+            if value and pdfium_c.FPDFAnnot_GetRect(item, rect):
+                filled += 1
+                _place(found, value, found.frame.shown(rect.left, rect.bottom, rect.right, rect.top))
+        finally:
+            pdfium_c.FPDFPage_CloseAnnot(item)
+    return filled
+
+
+def _place(found: PageText, value: str, rect: Rect) -> None:
+    """Write a field's value where it is shown: line by line from the top, one line in the middle."""
+    x0, top, x1, bottom = rect
+    lines = [" ".join(line.split()) for line in value.splitlines()][:200]
+    lines = [line for line in lines if line]
+    size = min(10.0, (bottom - top) / max(1, len(lines)) * 0.8) or 8.0
+    middle = (top + bottom) / 2 - size * 0.6 * len(lines)
+    for number, line in enumerate(lines):
+        y = middle + number * size * 1.2
+        found.add(line, (x0 + 1, y, min(x1, x0 + 1 + len(line) * size * 0.5), y + size * 1.2), size)
+
+
+def _value(document: pdfium.PdfDocument, item: pdfium_c.FPDF_ANNOTATION) -> str:
+    """What a field or a note on the page says; "" for others."""
+    kind = pdfium_c.FPDFAnnot_GetSubtype(item)
+    if kind == pdfium_c.FPDF_ANNOT_FREETEXT:
+        return _string(pdfium_c.FPDFAnnot_GetStringValue, item, b"Contents")
+    if kind != pdfium_c.FPDF_ANNOT_WIDGET or document.formenv is None:
+        return ""
+    form = document.formenv.raw
+    field_type = pdfium_c.FPDFAnnot_GetFormFieldType(form, item)
+    if field_type in (pdfium_c.FPDF_FORMFIELD_CHECKBOX, pdfium_c.FPDF_FORMFIELD_RADIOBUTTON):
+        return "[x]" if pdfium_c.FPDFAnnot_IsChecked(form, item) else ""
+    if field_type in (
+        pdfium_c.FPDF_FORMFIELD_TEXTFIELD,
+        pdfium_c.FPDF_FORMFIELD_COMBOBOX,
+        pdfium_c.FPDF_FORMFIELD_LISTBOX,
+    ):
+        return _string(pdfium_c.FPDFAnnot_GetFormFieldValue, form, item)
+    return ""
+
+
+def _string(get: object, *arguments: object) -> str:
+    """A string that PDFium writes into a buffer: asked for its length in bytes first."""
+    assert callable(get)
+    length = get(*arguments, None, 0)
+    if not 2 < length < 200_000:
+        return ""
+    buffer = ctypes.create_string_buffer(length)
+    get(*arguments, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), length)
+    return buffer.raw[: length - 2].decode("utf-16-le", "ignore")
+
+
+def unmapped_characters(found: PageText, textpage: pdfium.PdfTextPage, share: float) -> list[str]:
+    """The characters whose font has no map to Unicode, so that PDFium guessed them; none where they are few.
+
+    A hundred characters are asked for; all of them only where more than `share` of these have none.
+    """
+    chars = found.chars[: found.own]
+    count = len(chars)
+    has_error = pdfium_c.FPDFText_HasUnicodeMapError
+    sample = [number for number in range(0, count, max(1, count // 100)) if not chars[number].isspace()]
+    if sum(has_error(textpage.raw, number) == 1 for number in sample) <= share * len(sample):
+        return []
+    return [
+        character
+        for number, character in enumerate(chars)
+        if not character.isspace() and has_error(textpage.raw, number) == 1
+    ]

@@ -1,0 +1,250 @@
+"""PDF files: columns, tables, headings, page ends, forms and titles, and where each word stands on its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from rag.settings import Settings
+from rag.sources.letters import is_recognizable, odd_characters, share_found
+from rag.sources.loader import load_source, section_at
+from rag.sources.outline import CAPTION
+from rag.sources.pdf_boxes import Box, boxes
+from rag.sources.pdf_text import title_of
+from tests.conftest import make_settings
+from tests.files import Text, drawn, reason
+
+CASES = Path(__file__).parent / "data" / "cases" / "pdf"
+
+
+def read(data: bytes | str, folder: Path, settings: Settings) -> list[Document]:
+    """The documents of a case by its name, or of a PDF's bytes."""
+    path = CASES / data if isinstance(data, str) else folder / "a.pdf"
+    if isinstance(data, bytes):
+        path.write_bytes(data)
+    loaded = load_source(str(path), settings, named_at_start=True)
+    assert loaded is not None
+    for document in loaded.documents:
+        text = document.page_content
+        assert text == text.strip() and "\0" not in text and "\x02" not in text and "\ufffe" not in text
+    return loaded.documents
+
+
+def lines(x: float, y: float, *texts: str, size: float = 10, pitch: float = 12) -> list[Text]:
+    return [(x, y - pitch * number, size, text) for number, text in enumerate(texts)]
+
+
+# -- the cases ----------------------------------------------------------------------------------------------------
+
+
+def test_columns_are_read_one_after_the_other(tmp_path: Path, settings: Settings) -> None:
+    (page,) = read("twocol_interleaved.pdf", tmp_path, settings)
+    alpha = " ".join(f"Alpha line {number} of the left text runs on" for number in range(30))
+    omega = " ".join(f"Omega line {number} of the right text runs on" for number in range(30))
+    assert " ".join(page.page_content.split()) == f"{alpha} {omega}"
+    granary, harbour = read("twocol.pdf", tmp_path, settings)
+    told = [granary.page_content.index(f"sentence number {number} ") for number in range(1, 44)]
+    assert told == sorted(told)
+    assert granary.page_content.endswith("44 speaks about the granary and its keeper.")
+    assert section_at(harbour.metadata, 50) == ("Harbour", "")
+
+
+def test_rows_of_a_table_stay_rows(tmp_path: Path, settings: Settings) -> None:
+    (page,) = read("table.pdf", tmp_path, settings)
+    assert page.page_content.split("\n")[2:] == [
+        "Route: Arden - Brill | Adult: 14.50 | Child: 7.00 | Duration: 35 min",
+        "Route: Arden - Coll | Adult: 22.00 | Child: 11.00 | Duration: 80 min",
+        "Route: Brill - Dunmore | Adult: 9.75 | Child: 4.50 | Duration: 20 min",
+        "Route: Coll - Eday | Adult: 31.20 | Child: 15.60 | Duration: 140 min",
+    ]
+    assert page.metadata["title"] == "Ferry fares 2026" and page.metadata["notes"] == ["1 table"]
+
+
+def test_broken_words_are_whole_and_running_heads_come_once(tmp_path: Path, settings: Settings) -> None:
+    pages = read("hyphen.pdf", tmp_path, settings)
+    text = "The reservoir was refurbished in 2019 after the embankment showed seepage. Nitrate concentrations fell to"
+    assert all(" ".join(page.page_content.split()).endswith(f"{text} 4.1 milligrams.") for page in pages)
+    assert ["Harlow County" in page.page_content for page in pages] == [True, False, False]
+
+
+def test_form_values_stand_beside_their_labels(tmp_path: Path, settings: Settings) -> None:
+    (page,) = read("form.pdf", tmp_path, settings)
+    assert page.page_content.split("\n\n") == ["Applicant name: Rosalind Okafor", "Licence number: LN-88213"]
+    assert page.metadata["title"] == "form.pdf" and page.metadata["notes"] == ["2 form fields with a value"]
+
+
+def test_the_outline_gives_the_sections(tmp_path: Path, settings: Settings) -> None:
+    pages = read("outline.pdf", tmp_path, settings)
+    ends = [section_at(page.metadata, len(page.page_content))[0] for page in pages]
+    assert ends == ["Introduction", "Warping the loom", "Cleaning"]
+
+
+def test_a_sentence_goes_on_over_the_page_end(tmp_path: Path, settings: Settings) -> None:
+    first, second = read("pageborder.pdf", tmp_path, settings)
+    assert first.page_content == "The vault code is kept by the deputy archivist Mrs Lindqvist."
+    assert (second.page_content, second.metadata["page"]) == ("deputy archivist Mrs Lindqvist.", 2)
+
+
+def test_a_title_that_is_none(tmp_path: Path, settings: Settings) -> None:
+    (page,) = read("annual-report.pdf", tmp_path, settings)
+    assert page.metadata["title"] == "annual-report.pdf"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("untitled", "Untitled Document", "(anonymous)", "Microsoft Word - x.doc", "C:\\texts\\b.indd", "/tmp/a b"),
+        *("report.docx", "PowerPoint Presentation", "Document1", "Slide 1", "", " ", "unspecified", "12", "Page 3"),
+    ],
+)
+def test_titles_that_are_none(given: str) -> None:
+    assert title_of(given, [], "annual.pdf") == "annual.pdf"
+
+
+@pytest.mark.parametrize("given", ["Word of mouth", "Annual report 2020", "Untitled but good", "AC/DC", "Page design"])
+def test_titles_that_are_some(given: str) -> None:
+    assert title_of(given, [], "annual.pdf") == given
+
+
+# -- layout -------------------------------------------------------------------------------------------------------
+
+
+LEFT = [f"the left column has line {number} with words" for number in range(8)]
+RIGHT = [f"the other column has line {number} with words" for number in range(8)]
+
+
+def test_headings_over_both_columns(tmp_path: Path, settings: Settings) -> None:
+    texts = [(60.0, 800.0, 20.0, "A heading over both of the columns of this page")]
+    for number in range(8):  # drawn row by row, each row from right to left
+        texts += [(310.0, 760.0 - 12 * number, 10.0, RIGHT[number]), (60.0, 760.0 - 12 * number, 10.0, LEFT[number])]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert " ".join(page.page_content.split()) == " ".join([texts[0][3], *LEFT, *RIGHT])
+    assert page.metadata["title"] == texts[0][3]
+
+
+def test_headings_by_size_and_weight(tmp_path: Path, settings: Settings) -> None:
+    body = ["Plain words that fill a line of the text of this page quite well."] * 6
+    first = [(60.0, 800.0, 20.0, "The Book"), (60.0, 760.0, 14.0, "One"), *lines(60, 740, *body)]
+    second = [*lines(60, 800, *body), (60.0, 700.0, 14.0, "Two"), *lines(60, 680, *body)]
+    pages = read(drawn(first, second), tmp_path, settings)
+    assert pages[0].metadata["title"] == "The Book"
+    paths = [[path for _, path, _ in page.metadata["sections"]] for page in pages]
+    assert paths == [[[], ["One"]], [["One"], ["Two"]]]
+    assert section_at(pages[1].metadata, 0) == ("One", "")  # the section goes on
+
+
+def test_ruled_cells_of_several_lines(tmp_path: Path, settings: Settings) -> None:
+    cells = [*lines(64, 700, "Model"), *lines(204, 700, "What it is for"), *lines(404, 700, "Price")]
+    cells += [*lines(64, 670, "Heron"), *lines(204, 676, "long tours with", "much luggage"), *lines(404, 670, "429")]
+    cells += [*lines(64, 640, "Egret"), *lines(204, 646, "short ways in", "the town"), *lines(404, 640, "310")]
+    rules = "".join(f"{x} 630 m {x} 715 l S " for x in (60, 200, 400, 500))
+    rules += "".join(f"60 {y} m 500 {y} l S " for y in (630, 660, 690, 715))
+    above = [(60.0, 730.0, 10.0, "Table 1: Bicycles of this year")]
+    below = [(60.0, 600.0, 10.0, "Prices are in euros.")]
+    (page,) = read(drawn([*above, *cells, *below], lines=rules), tmp_path, settings)
+    assert page.page_content.split("\n") == [
+        "Table 1: Bicycles of this year",
+        "Model: Heron | What it is for: long tours with much luggage | Price: 429",
+        "Model: Egret | What it is for: short ways in the town | Price: 310",
+        "",
+        "Prices are in euros.",
+    ]
+    told = section_at(page.metadata, page.page_content.index("Egret"))[0]
+    assert told == "Table 1: Bicycles of this year" and CAPTION > 6
+    assert section_at(page.metadata, page.page_content.index("Prices")) == ("", "")
+
+
+def test_names_and_values_are_no_columns(tmp_path: Path, settings: Settings) -> None:
+    form = [*lines(60, 700, "Name", "Year", "Weight"), *lines(200, 700, "Heron", "2022", "14")]
+    (page,) = read(drawn(form), tmp_path, settings)
+    assert page.page_content.split("\n") == ["Name | Heron", "Year | 2022", "Weight | 14"]
+
+
+def test_a_hyphen_that_belongs_to_the_word(tmp_path: Path, settings: Settings) -> None:
+    text = [
+        "The multi-agent way is best for such a long text as",
+        "this one, which says it again: a multi-",
+        "agent way.",
+    ]
+    (page,) = read(drawn(lines(60, 700, *text)), tmp_path, settings)
+    assert page.page_content.endswith("which says it again: a multi-agent way.")
+
+
+def test_own_line_breaks_stay(tmp_path: Path, settings: Settings) -> None:
+    text = ["Mill Lane 4", "Harlow", "It goes on in a line that is long enough to fill the column", "of"]
+    (page,) = read(drawn(lines(60, 700, *text)), tmp_path, settings)
+    assert page.page_content.split("\n") == [*text[:2], f"{text[2]} of"]
+
+
+def test_a_turned_page(tmp_path: Path, settings: Settings) -> None:
+    """Its lines run upwards in the file; the page is turned to be shown."""
+    data = drawn([(60.0, 500.0, 10.0, "First words"), (60.0, 480.0, 10.0, "second words")], turned=True)
+    (page,) = read(data, tmp_path, settings)
+    assert page.page_content.split() == ["First", "words", "second", "words"]
+    (box,) = boxes(str(tmp_path / "a.pdf"), 1, page.page_content, 0, 5)
+    assert 80 < box.left < 95 < box.right < 105 and round(box.bottom) == 60
+
+
+# -- places -------------------------------------------------------------------------------------------------------
+
+
+def place(path: Path, page: Document, words: str) -> list[Box]:
+    start = page.page_content.index(words)
+    return boxes(str(path), page.metadata["page"], page.page_content, start, start + len(words))
+
+
+def test_words_have_their_places(tmp_path: Path, settings: Settings) -> None:
+    texts = [*lines(60, 700, *LEFT), *lines(310, 700, *RIGHT)]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    (box,) = place(tmp_path / "a.pdf", page, "other column has line 3")
+    assert (box.page, round(box.left)) == (1, 327)
+    assert box.bottom < 700 - 3 * 12 < box.top < box.bottom + 15
+    over_lines = place(tmp_path / "a.pdf", page, f"{LEFT[0]} {LEFT[1]}")
+    assert [round(each.left) for each in over_lines] == [60, 60] and over_lines[0].bottom > over_lines[1].bottom
+
+
+def test_places_in_tables_heads_and_tails(tmp_path: Path, settings: Settings) -> None:
+    (page,) = read("table.pdf", tmp_path, settings)
+    (cell,) = place(CASES / "table.pdf", page, "9.75")
+    (name,) = place(CASES / "table.pdf", page, "Route: Brill - Dunmore | Adult: 9.75")[-1:]
+    assert round(cell.left) == 259 and cell == name  # the columns' names are no words of the row
+    second = read("hyphen.pdf", tmp_path, settings)[1]
+    (year,) = place(CASES / "hyphen.pdf", second, "2019")
+    assert year.page == 2
+    first = read("pageborder.pdf", tmp_path, settings)[0]
+    found = place(CASES / "pageborder.pdf", first, "kept by the deputy archivist")
+    assert [box.page for box in found] == [1, 2]
+    (form,) = read("form.pdf", tmp_path, settings)
+    assert place(CASES / "form.pdf", form, "LN-88213")[0].left > 160
+
+
+def test_places_of_another_text(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no page 9"):
+        boxes(str(CASES / "table.pdf"), 9, "x", 0, 1)
+
+
+# -- letters ------------------------------------------------------------------------------------------------------
+
+
+def test_odd_characters() -> None:
+    assert (
+        odd_characters(["cœur", "naïve", "C++", "a_b", "x=3", "COVID-19이", "№5", "™", "https://x.org/~a", "\uf0b7"])
+        == []
+    )
+    assert odd_characters(["비\ue357체"]) == ["\ue357"]
+    assert len(odd_characters(["™—", "›™œ", "3HQ|åQ~SUR", "a\ufffdb"])) > 4
+
+
+def test_letters_that_recognition_knows() -> None:
+    assert is_recognizable("Größe 平成 Ωμέγα") and not is_recognizable("Привет") and not is_recognizable("한국어")
+    assert share_found("Ab", "ab") == 1.0 and share_found("哾㦓", "黎荣") == 0.0 and share_found("", "x") == 1.0
+
+
+def test_wrong_letters_are_refused_without_recognition(tmp_path: Path) -> None:
+    words = "\xa8\xa9\xae\x99\xa4 x\x99y\xa8z\x99w " * 12
+    path = tmp_path / "a.pdf"
+    path.write_bytes(drawn([(60.0, 700.0, 10.0, words.encode("latin-1").decode("cp1252"))]))
+    said = reason(path, make_settings(tmp_path, ocr=False))
+    assert "letters of the PDF cannot be told" in said
