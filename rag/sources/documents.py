@@ -9,11 +9,14 @@ from pathlib import Path
 
 from langchain_core.documents import Document
 
+from rag.sources.book import read_book
 from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
 from rag.sources.outline import plain
+from rag.sources.slides import read_slides
 from rag.sources.text_files import read_delimited, read_markdown, read_notebook, read_text
 from rag.sources.web_page import read_page
-from rag.sources.zipped import read_book, read_slides, read_word, read_workbook
+from rag.sources.word import read_word
+from rag.sources.workbook import read_workbook
 
 MOST_PAGES = 10_000
 """Pages of a PDF."""
