@@ -11,7 +11,9 @@ from langchain_core.documents import Document
 
 from rag.sources.book import read_book
 from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
+from rag.sources.opendocument import read_open_document
 from rag.sources.outline import plain
+from rag.sources.rtf import read_rtf
 from rag.sources.slides import read_slides
 from rag.sources.text_files import read_delimited, read_markdown, read_notebook, read_text
 from rag.sources.web_page import read_page
@@ -81,7 +83,7 @@ def _read_pdf(job: Job) -> Iterator[Document]:
 
 def _read_sheet(job: Job) -> Iterator[Document]:
     """A workbook or delimited values."""
-    return read_workbook(job) if job.ending == ".xlsx" else read_delimited(job)
+    return read_workbook(job) if job.ending in ZIPPED else read_delimited(job)
 
 
 READERS: dict[str, Callable[[Job], Iterator[Document]]] = {
@@ -93,6 +95,8 @@ READERS: dict[str, Callable[[Job], Iterator[Document]]] = {
     "Word": read_word,
     "slides": read_slides,
     "sheet": _read_sheet,
+    "OpenDocument": read_open_document,
+    "RTF": read_rtf,
     "EPUB": read_book,
     "notebook": read_notebook,
 }

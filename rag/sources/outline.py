@@ -60,6 +60,8 @@ def build_document(text: str, marks: Marks, metadata: dict[str, Any], *, markdow
         path = [name for _, name, _ in above]
         if path and path[0] == metadata.get("title"):
             del path[0]
+        if sections and sections[-1][0] == start:  # a table's caption right after another section's end
+            del sections[-1]
         sections.append([start, path, anchor])
     return Document(page_content=content, metadata={**metadata, "sections": sections})
 

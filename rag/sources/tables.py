@@ -13,6 +13,7 @@ from rag.sources.outline import EDGE, plain
 SEPARATOR = " | "
 _NUMBER = re.compile(r"[-+(]?[\W_]{0,3}\d[\d\s.,:/'%-]*[\W_]{0,3}\w{0,3}\)?")
 """An amount, a share, a date or a time, with a sign or a unit."""
+_YEAR = re.compile("(?:19|20)[0-9]{2}")
 
 
 def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) -> list[str]:
@@ -51,8 +52,8 @@ def named_row(names: Sequence[str], row: Sequence[str]) -> str:
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names the columns.
 
-    It does if there are rows below it, all its cells differ, at most the first one is empty, none is a number, and no
-    cell is longer than a name would be.
+    It does if there are rows below it, all its cells differ, at most the first one is empty, none is a number (but
+    for years in a row), and no cell is longer than a name would be.
     """
     if len(rows) < 2:
         return False
@@ -64,8 +65,21 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         len(first) > 1
         and all(named)
         and len(set(named)) == len(named)
-        and not any(_NUMBER.fullmatch(cell) or len(cell) > 60 for cell in named)
+        and not any(len(cell) > 60 or (is_number(cell) and not _YEAR.fullmatch(cell)) for cell in named)
+        and (not any(map(_YEAR.fullmatch, named)) or _names_years(named, rows[1]))
     )
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is an amount, a share, a date or a time, also with a sign or a unit."""
+    return bool(_NUMBER.fullmatch(text))
+
+
+def _names_years(row: Sequence[str], below: Sequence[str]) -> bool:
+    """Whether years are columns' names: they come in order, and what is below them is none."""
+    years = [int(cell) for cell in row if _YEAR.fullmatch(cell)]
+    in_order = years in (sorted(years), sorted(years, reverse=True))
+    return len(years) > 1 and in_order and not any(map(_YEAR.fullmatch, below))
 
 
 def cell_text(value: object) -> str:
