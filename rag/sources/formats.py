@@ -69,7 +69,7 @@ _SIGNATURES = [
     (b"MM\0*", "a TIFF image"),
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "protected by a password, or in the old format of Office (.doc, .xls, .ppt); save it anew as .docx, .xlsx or .pptx",
+        "protected by a password, or in the old format of Office (.doc, .xls, .ppt); save it as .docx, .xlsx or .pptx",
     ),
 ]
 """First bytes of files that are not text, and the names of their types."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +15,9 @@ from urllib.parse import unquote
 from langchain_core.documents import Document
 
 from rag.sources.formats import Unreadable
+
+_USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
+"""Main parts, for files whose list of relations is damaged."""
 
 Element = Any
 """An element of lxml."""
@@ -26,6 +29,7 @@ class Package:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
         self._names = {name.replace("\\", "/").lstrip("/").lower(): name for name in archive.namelist()}
+        self.broken: list[str] = []
         self._relations: dict[str, dict[str, tuple[str, str]]] = {}
 
     @cached_property
@@ -35,8 +39,9 @@ class Package:
         Raises:
             Unreadable: there is none.
         """
-        for part in self.related("", "officeDocument"):
-            return part
+        for part in [*self.related("", "officeDocument"), *_USUAL]:
+            if self.real_name(part):
+                return part
         raise Unreadable("the file is damaged: it does not say which of its parts holds the text")
 
     def real_name(self, part: str) -> str:
@@ -44,9 +49,21 @@ class Package:
         return self._names.get(part.lower(), "")
 
     def root(self, part: str) -> Element | None:
-        """The tree of a part, of each alternative one; None if there is no such part."""
+        """The tree of a part; None if there is none, or if it is damaged: then it is in `broken`.
+
+        Raises:
+            Unreadable: it is the main part that is damaged.
+        """
+        from lxml import etree  # type: ignore[import-untyped]
+
         name = self.real_name(part)
-        return parse_xml(self.archive.read(name)) if name else None
+        try:
+            return parse_xml(self.archive.read(name)) if name else None
+        except etree.XMLSyntaxError as error:
+            if not part.endswith(".rels") and name == self.real_name(self.main):
+                raise Unreadable(f"the file is damaged (in {name})") from error
+            self.broken.append(name)
+            return None
 
     def relations(self, part: str) -> dict[str, tuple[str, str]]:
         """Kind and target of each relation of a part inside the package, by its id; "" has those of the package."""
@@ -132,6 +149,14 @@ def below(item: Element, name: str) -> Iterator[Element]:
 def is_on(item: Element | None) -> bool:
     """Whether a switch such as `<w:b/>` is there and not off."""
     return item is not None and attribute(item, "val") not in ("0", "false", "off", "none")
+
+
+def left_out(package: Package | None, counts: Mapping[str, int], *kinds: str) -> list[str]:
+    """The note on what was not read: so many of these kinds, and damaged parts."""
+    left = [counted(counts[kind], kind) for kind in kinds if counts.get(kind)]
+    if package is not None and package.broken:
+        left.append(counted(len(set(package.broken)), "damaged part"))
+    return [f"left out: {', '.join(left)}"] if left else []
 
 
 def counted(number: int, one: str, more: str = "") -> str:

@@ -12,7 +12,18 @@ from rag.sources.flow import Flow
 from rag.sources.formats import Job, Unreadable
 from rag.sources.mathml import mathml_text
 from rag.sources.odf_tables import Grid, sheet_rows
-from rag.sources.ooxml import Element, attribute, below, child, children, counted, local, parse_xml, with_notes
+from rag.sources.ooxml import (
+    Element,
+    attribute,
+    below,
+    child,
+    children,
+    counted,
+    left_out,
+    local,
+    parse_xml,
+    with_notes,
+)
 from rag.sources.outline import plain
 from rag.sources.sheet_tables import SheetTables
 from rag.sources.tables import cell_text, table_lines
@@ -78,8 +89,7 @@ class _Reader:
             said.append("tracked changes are read as accepted")
         if self.hidden:
             said.append(f"hidden, read too: {', '.join(self.hidden[:20])}")
-        left = [counted(self.counts[name], name) for name in ("picture", "embedded file") if self.counts[name]]
-        return said + ([f"left out: {', '.join(left)}"] if left else [])
+        return said + left_out(None, self.counts, "picture", "embedded file")
 
     def read(self) -> None:
         """Read a text or a workbook into `flow`."""

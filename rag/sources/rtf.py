@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 
 from rag.sources.flow import Flow
 from rag.sources.formats import Job
-from rag.sources.ooxml import counted, with_notes
+from rag.sources.ooxml import counted, left_out, with_notes
 from rag.sources.outline import plain
 from rag.sources.rtf_words import CHARSETS, EDGES, KEPT, SIGNS, SKIPPED
 from rag.sources.tables import cell_text, table_lines
@@ -108,8 +108,7 @@ class _Rtf:
         """What the file has, and what of it was not read."""
         said = [counted(self.counts[name], name) for name in ("table", "comment", "footnote") if self.counts[name]]
         said += ["tracked changes are read as accepted"] if self.counts["change"] else []
-        pictures = self.counts["picture"]
-        return said + ([f"left out: {counted(pictures, 'picture')}"] if pictures else [])
+        return said + left_out(None, self.counts, "picture")
 
     def read(self, data: bytes) -> None:
         """Read all of a file into `flow` and `edges`."""

@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from rag.sources.drawings import body_text, graphic_blocks, grid_of
 from rag.sources.flow import Flow
 from rag.sources.formats import Job
-from rag.sources.ooxml import Element, Package, attribute, below, child, children, counted, local, with_notes
+from rag.sources.ooxml import Element, Package, attribute, below, child, children, counted, left_out, local, with_notes
 from rag.sources.outline import plain
 from rag.sources.slide_order import in_reading_order, placeholder
 from rag.sources.tables import cell_text, table_lines
@@ -63,8 +63,7 @@ class _Show:
         said += [counted(counts[name], name) for name in ("table", "chart", "comment") if counts[name]]
         if self.hidden:
             said.append(f"hidden {'slide' if len(self.hidden) == 1 else 'slides'}, read too: {', '.join(self.hidden)}")
-        left = [counted(counts[name], name) for name in ("picture", "embedded file") if counts[name]]
-        return said + ([f"left out: {', '.join(left)}"] if left else [])
+        return said + left_out(self._package, self.counts, "picture", "embedded file")
 
     def read(self, part: str, number: int, flow: Flow) -> None:
         """Read a slide into a flow."""

@@ -11,7 +11,19 @@ from rag.sources.drawings import body_text, graphic_blocks
 from rag.sources.equations import equation_text
 from rag.sources.flow import Flow
 from rag.sources.formats import Job
-from rag.sources.ooxml import Element, Package, attribute, below, child, children, counted, is_on, local, with_notes
+from rag.sources.ooxml import (
+    Element,
+    Package,
+    attribute,
+    below,
+    child,
+    children,
+    counted,
+    is_on,
+    left_out,
+    local,
+    with_notes,
+)
 from rag.sources.outline import plain
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.word_styles import Styles, symbol
@@ -68,9 +80,7 @@ class _Word:
         named = {"table": "", "chart": "", "equation": "", "comment": "", "footnote": ""}
         said = [counted(counts[name], name) for name in named if counts[name]]
         said += ["tracked changes are read as accepted"] if counts["change"] else []
-        gone = {"picture": "", "embedded file": ""}
-        left = [counted(counts[name], name) for name in gone if counts[name]]
-        return said + ([f"left out: {', '.join(left)}"] if left else [])
+        return said + left_out(self._package, self.counts, "picture", "embedded file")
 
     def _related_root(self, kind: str) -> Element | None:
         parts = self._package.related(self._part, kind)

@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from rag.sources.drawings import MOST_COLUMNS, body_text, chart_lines, diagram_lines
 from rag.sources.flow import Flow
 from rag.sources.formats import MOST_TEXT, Job
-from rag.sources.ooxml import Element, Package, attribute, below, child, children, counted, local, with_notes
+from rag.sources.ooxml import Element, Package, attribute, below, child, children, counted, left_out, local, with_notes
 from rag.sources.sheet_cells import Cell, Formats, read_cells, read_strings
 from rag.sources.sheet_tables import Row, SheetTables
 from rag.sources.tables import cell_text
@@ -85,7 +85,7 @@ class _Book:
                 f"{counted(count, 'formula has', 'formulas have')} no stored value; save the file in a spreadsheet "
                 "program to have them calculated"
             )
-        return said + ([f"left out: {counted(counts['picture'], 'picture')}"] if counts["picture"] else [])
+        return said + left_out(self._package, self.counts, "picture")
 
     def read(self) -> None:
         """Read all sheets into `flow`."""
