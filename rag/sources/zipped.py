@@ -13,7 +13,8 @@ from urllib.parse import unquote
 from langchain_core.documents import Document
 
 from rag.sources.formats import MIB, MOST_TEXT, Job, Unreadable
-from rag.sources.outline import EDGE, MARK, Marks, mark_html, plain
+from rag.sources.markup import mark_html
+from rag.sources.outline import EDGE, MARK, Marks, plain
 from rag.sources.text_files import decode, table_row
 from rag.sources.web_page import parse_html
 
