@@ -10,7 +10,8 @@ from urllib.parse import unquote
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
-from rag.sources.outline import EDGE, MARK, Marks, mark_html
+from rag.sources.markup import mark_html
+from rag.sources.outline import EDGE, MARK, Marks
 from rag.sources.text_files import decode
 from rag.sources.web_page import parse_html
 from rag.sources.zipped import opened

@@ -9,7 +9,7 @@ from rag.sources.equations import equation_text
 from rag.sources.number_formats import shown
 from rag.sources.ooxml import Element, Package, attribute, below, child, children, local
 from rag.sources.outline import plain
-from rag.sources.tables import cell_text, table_lines
+from rag.sources.tables import cell_text, has_groups, table_lines
 
 MOST_POINTS = 100_000
 """Values of a chart's series, or texts of a diagram."""
@@ -61,7 +61,7 @@ def grid_of(table: Element) -> tuple[list[list[str]], int | None]:
                     covered[place] = (high - 1, text)
         rows.append(cells)
     named = attribute(child(table, "tblPr"), "firstRow") in ("1", "true")
-    return rows, 1 if named and len(rows) > 1 and len(set(filter(None, rows[0]))) > 1 else None
+    return rows, 1 if named and len(rows) > 1 and len(set(filter(None, rows[0]))) > 1 and not has_groups(rows) else None
 
 
 def number_of(text: str, otherwise: int) -> int:

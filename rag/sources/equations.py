@@ -29,8 +29,18 @@ def equation_text(item: Element) -> str:
 
 
 def _inside(item: Element | None) -> str:
-    """The text of all that is in an element."""
-    return "".join(map(_text, item)) if item is not None else ""
+    """The text of all that is in an element; a fraction or power and the letter after it do not run together."""
+    text = ""
+    was_built = False
+    for inner in item if item is not None else ():
+        piece = _text(inner)
+        if not piece:
+            continue
+        built = local(inner) in _RULES
+        apart = was_built or (built and local(inner) == "func")
+        text += f" {piece}" if apart and text[-1:].isalnum() and piece[0].isalnum() else piece
+        was_built = built
+    return text
 
 
 def _text(item: Element) -> str:

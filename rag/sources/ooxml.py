@@ -54,7 +54,7 @@ class Package:
         Raises:
             Unreadable: it is the main part that is damaged.
         """
-        from lxml import etree  # type: ignore[import-untyped]
+        from lxml import etree
 
         name = self.real_name(part)
         try:

@@ -30,7 +30,7 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     cells = [[cell_text(value) for value in row] for row in rows]
     cells = [row for row in cells if any(row)]
     if header is None:
-        header = int(has_header(cells))
+        header = 2 if has_groups(cells) else int(has_header(cells))
     if not 0 < header < len(cells):
         return [_bare(row) for row in cells]
     names = _column_names(cells[:header])
@@ -80,6 +80,25 @@ def _names_years(row: Sequence[str], below: Sequence[str]) -> bool:
     years = [int(cell) for cell in row if _YEAR.fullmatch(cell)]
     in_order = years in (sorted(years), sorted(years, reverse=True))
     return len(years) > 1 and in_order and not any(map(_YEAR.fullmatch, below))
+
+
+def has_groups(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names groups of columns, in cells merged across them, and the second row the columns.
+
+    So it is where the cells below a merged one differ, no cell of the second row is a number, and all other columns
+    have their name in one of the rows alone, or in a cell merged over both.
+    """
+    if len(rows) < 3 or len(rows[0]) != len(rows[1]) or any(map(is_number, rows[1])):
+        return False
+    pairs = list(zip(rows[0], rows[1], strict=True))
+    groups: dict[str, set[str]] = {}
+    for number, (above, below) in enumerate(pairs):
+        beside = {rows[0][place] for place in (number - 1, number + 1) if 0 <= place < len(pairs)}
+        if above and above in beside:
+            groups.setdefault(above, set()).add(below)
+        elif above and below and above != below:
+            return False
+    return bool(groups) and all(len(names - {""}) > 1 for names in groups.values())
 
 
 def cell_text(value: object) -> str:

@@ -181,7 +181,8 @@ class _Word:
                 continue
             elif name in ("oMath", "oMathPara"):
                 self.counts["equation"] += 1
-                pieces.append(equation_text(inner))
+                side_by_side = bool(pieces) and pieces[-1][-1:].isalnum()
+                pieces.append((" " if side_by_side else "") + equation_text(inner))
             elif name == "sym":
                 pieces.append(symbol(attribute(inner, "font"), attribute(inner, "char")))
             elif name in ("footnoteReference", "endnoteReference"):

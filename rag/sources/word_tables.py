@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from rag.sources.drawings import MOST_COLUMNS, number_of
 from rag.sources.ooxml import Element, attribute, below, child, is_on, local
+from rag.sources.tables import has_groups, is_number
 
 _LONG_CELL = 600
 """Characters of a cell that is a column of a page rather than a value."""
@@ -68,12 +69,16 @@ class Table:
         first = [cell for cell in self._cells[0] if _has_text(cell)] if rows else []
         if len(rows) < 2 or len(first) < 2:
             return None
+        if has_groups(self.rows):
+            return 2
         if _is_first_row(rows[0]) or (all(map(_is_bold, first)) and not all(map(_is_bold, self._cells[1]))):
             return 1
         beside = [cells[0] for cells in self._cells if cells and _has_text(cells[0])]
         labelled = all(texts[0].endswith(":") for texts in self.rows if texts and texts[0])
         if max(map(len, self._cells)) == 2 and (labelled or all(map(_is_bold, beside))):
             return 0  # each row has its own name in front
+        if len(rows) == 2 and max(map(len, self._cells)) == 2 and not any(map(is_number, self.rows[1])):
+            return 0  # two rows of words say nothing of a header
         return None
 
     @staticmethod
