@@ -37,7 +37,7 @@ def _inside(item: Element | None) -> str:
         if not piece:
             continue
         built = local(inner) in _RULES
-        apart = was_built or (built and local(inner) == "func")
+        apart = was_built or built
         text += f" {piece}" if apart and text[-1:].isalnum() and piece[0].isalnum() else piece
         was_built = built
     return text

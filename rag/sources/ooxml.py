@@ -90,7 +90,7 @@ class Package:
 
 def parse_xml(data: bytes) -> Element:
     """The root of a tree; its entities stay as they are, and nothing is fetched."""
-    from lxml import etree  # type: ignore[import-untyped]
+    from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
     root = etree.fromstring(data, parser)

@@ -182,7 +182,8 @@ class _Reader:
                 texts.append(self._inline(block))
             elif name == "table":
                 grid = Grid(block, self._cell)
-                texts.append("; ".join(table_lines(grid.rows, header=grid.header)))
+                lines = table_lines(grid.rows, header=grid.header) if grid.rows else map(self._cell, grid.cells)
+                texts.append("; ".join(filter(None, lines)))
         self._depth -= 1
         return cell_text(" ".join(texts))
 

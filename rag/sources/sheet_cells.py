@@ -135,7 +135,7 @@ def _column(reference: str) -> int:
 
 def _parsed(package: Package, part: str, name: str) -> Iterator[Element]:
     """Each element of this name in a part, as soon as it is read."""
-    from lxml import etree  # type: ignore[import-untyped]
+    from lxml import etree
 
     with package.archive.open(package.real_name(part)) as member:
         events = etree.iterparse(

@@ -71,6 +71,7 @@ class SheetTables:
         self._waiting: list[Row] = []
         self._names: dict[int, str] | None = None
         self._lines: list[str] = []
+        self._used: set[int] = set()
         self._caption = ""
         self._open = False
         self._last = 0
@@ -92,8 +93,16 @@ class SheetTables:
         """End the block, and show it."""
         if not self._open:
             self._begin()
+        if names := [name for column, name in sorted((self._names or {}).items()) if name and column not in self._used]:
+            self._lines.insert(
+                0, f"Columns without values: {SEPARATOR.join(names)}" if self._lines else self._bare_names()
+            )
         self._flow.table(self._lines, self._caption)
+        self._used = set()
         self._lines, self._caption, self._open = [], "", False
+
+    def _bare_names(self) -> str:
+        return SEPARATOR.join(name for _, name in sorted((self._names or {}).items()))
 
     def _begin(self) -> None:
         rows, self._waiting, self._open = self._waiting, [], True
@@ -119,6 +128,7 @@ class SheetTables:
 
     def _line(self, row: Row) -> None:
         names = self._names
+        self._used.update(row.cells)
         if names is None or (row.is_title and len(row.cells) > 1):
             self._lines.append(row.line)
         elif any(names.get(column) != text for column, text in row.cells.items()):  # not the header once more
@@ -132,7 +142,7 @@ class SheetTables:
         for number, row in enumerate(rows[:_LATEST_HEADER]):
             below = rows[number + 1 :]
             usual = statistics.median(len(item.cells) for item in below) if below else 0
-            if not below or row.is_title or len(row.cells) < max(2, 0.6 * usual):
+            if usual < 2 or row.is_title or len(row.cells) < max(2, 0.6 * usual):
                 continue
             if not _is_textual(row, below[0]):
                 return None  # values: what follows are values too
@@ -181,11 +191,11 @@ def _is_group(row: Row) -> bool:
 
 
 def _is_form(row: Row, below: Sequence[Row]) -> bool:
-    """Whether two columns are names and values rather than a table: the names end in a colon, or the values differ."""
+    """Whether rows are names beside values rather than a table: names end in a colon, or the values are of all kinds."""
+    if any(text.endswith(":") for text in row.cells.values()):
+        return True
     if len(row.cells) != 2 or any(len(item.cells) > 2 for item in below):
         return False
-    name, value = sorted(row.cells)
-    if row.cells[name].endswith(":"):
-        return True
+    _, value = sorted(row.cells)
     values = [is_number(item.cells[value]) for item in below if value in item.cells]
     return len(below) > 1 and any(values) and not all(values)

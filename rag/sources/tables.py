@@ -25,7 +25,7 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
 
     Returns:
         A line for each row below the header that has a value. Empty cells are left out of rows with names. A table
-        that has nothing but its header gives the header as lines.
+        that has nothing but its header gives the header as lines; one with columns of no value begins with it.
     """
     cells = [[cell_text(value) for value in row] for row in rows]
     cells = [row for row in cells if any(row)]
@@ -34,7 +34,11 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     if not 0 < header < len(cells):
         return [_bare(row) for row in cells]
     names = _column_names(cells[:header])
-    return [named_row(names, row) for row in cells[header:]]
+    lines = [named_row(names, row) for row in cells[header:]]
+    used = {number for row in cells[header:] for number, value in enumerate(row) if value}
+    if any(name and number not in used for number, name in enumerate(names)):
+        lines.insert(0, _bare(names))  # a name that no row would show
+    return lines
 
 
 def named_row(names: Sequence[str], row: Sequence[str]) -> str:

@@ -157,8 +157,7 @@ class _Word:
                 text = self._inline(item)
                 texts.append(f"{number} {text}" if number and text.strip() else text)
             elif local(item) == "tbl":
-                inner = Table(item, self._cell)
-                texts.append("; ".join(table_lines(inner.rows, header=inner.header)))
+                texts.append(self._table_text(item).replace("\n", "; "))
         self._depth -= 1
         return cell_text(" ".join(texts))
 
@@ -235,14 +234,17 @@ class _Word:
     def _all_text(self, item: Element) -> str:
         """The text of a note or comment, its paragraphs as lines."""
         blocks = _blocks_of(item)
-        texts = (self._inline(block) if local(block) == "p" else self._cell_of(block) for block in blocks)
+        texts = (self._inline(block) if local(block) == "p" else self._table_text(block) for block in blocks)
         return "\n".join(filter(None, map(str.strip, texts)))
 
-    def _cell_of(self, table: Element) -> str:
-        if local(table) != "tbl":
+    def _table_text(self, item: Element) -> str:
+        """The text of a table in a cell or a note, a row a line."""
+        if local(item) != "tbl":
             return ""
-        found = Table(table, self._cell)
-        return "\n".join(table_lines(found.rows, header=found.header))
+        table = Table(item, self._cell)
+        if table.is_layout:
+            return "\n".join(filter(None, map(self._cell, table.cells())))
+        return "\n".join(table_lines(table.rows, header=table.header))
 
     def _drawing(self, drawing: Element) -> None:
         """Text boxes, charts and diagrams are read after the paragraph that holds them; pictures are counted."""

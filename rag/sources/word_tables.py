@@ -74,8 +74,8 @@ class Table:
         if _is_first_row(rows[0]) or (all(map(_is_bold, first)) and not all(map(_is_bold, self._cells[1]))):
             return 1
         beside = [cells[0] for cells in self._cells if cells and _has_text(cells[0])]
-        labelled = all(texts[0].endswith(":") for texts in self.rows if texts and texts[0])
-        if max(map(len, self._cells)) == 2 and (labelled or all(map(_is_bold, beside))):
+        labelled = any(text.endswith(":") for text in self.rows[0])
+        if labelled or (max(map(len, self._cells)) == 2 and all(map(_is_bold, beside))):
             return 0  # each row has its own name in front
         if len(rows) == 2 and max(map(len, self._cells)) == 2 and not any(map(is_number, self.rows[1])):
             return 0  # two rows of words say nothing of a header
