@@ -496,7 +496,8 @@ def test_metadata_is_plain(read: Reader, tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_bytes(LETTER)
     found: list[dict[str, Any]] = [read.document("<main>text</main>").metadata]
     found += [load(tmp_path / name, read.settings).metadata for name in ("a.pdf", "a.docx")]
-    assert all(set(item) <= {"source", "title", "page", "sections"} for item in found)
+    assert all(set(item) <= {"source", "title", "page", "sections", "notes"} for item in found)
+    assert [item.pop("notes", []) for item in found] == [[], [], ["1 table"]]
     assert all(item.pop("sections") == [] for item in found)
     assert all(type(value) in (str, int) for item in found for value in item.values())
 

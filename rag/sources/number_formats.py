@@ -17,8 +17,8 @@ def shown(value: object, code: str, *, since_1904: bool = False) -> str:
     """A number as its format shows it; text and truth values as they are."""
     if isinstance(value, bool):
         return str(value).upper()
-    if code in ("General", "") and isinstance(value, str) and value.isdecimal() and len(value) < 15:
-        return value  # most cells, and quickly
+    if code in ("General", "") and isinstance(value, str) and (quick := _quickly(value)):
+        return quick
     if isinstance(value, str):
         try:
             number = Decimal(value.strip())
@@ -37,6 +37,17 @@ def shown(value: object, code: str, *, since_1904: bool = False) -> str:
         return _number(-number if negative else number, section)
     except (ArithmeticError, ValueError):
         return general(number)
+
+
+def _quickly(text: str) -> str:
+    """A number in general format without the exact arithmetic of `general`, as most cells allow; "" for the others."""
+    if text.isdecimal() and len(text) < _MOST_DIGITS:
+        return text
+    try:
+        found = f"{float(text):.{_MOST_DIGITS}g}"
+    except ValueError:
+        return ""
+    return found if found[-1].isdecimal() and "e" not in found else ""
 
 
 def general(number: Decimal) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from langchain_core.documents import Document
 
 from rag.sources.flow import Flow
-from rag.sources.formats import Job, Unreadable
+from rag.sources.formats import MOST_TEXT, Job, Unreadable
 from rag.sources.mathml import mathml_text
 from rag.sources.odf_tables import Grid, sheet_rows
 from rag.sources.ooxml import (
@@ -287,8 +287,10 @@ class _Reader:
             return
         outer, self.flow = self.flow, Flow()
         tables = SheetTables(self.flow)
-        for row in sheet_rows(table, self._cell, lambda cell: self._cell_comments(cell)):
+        for row in sheet_rows(table, self._cell, self._cell_comments):
             tables.add(row)
+            if tables.size > MOST_TEXT:
+                break  # `documents.read` refuses it
         tables.end()
         self._asides = []
         self.counts["table"] += tables.count

@@ -93,16 +93,14 @@ class SheetTables:
         """End the block, and show it."""
         if not self._open:
             self._begin()
-        if names := [name for column, name in sorted((self._names or {}).items()) if name and column not in self._used]:
-            self._lines.insert(
-                0, f"Columns without values: {SEPARATOR.join(names)}" if self._lines else self._bare_names()
-            )
+        names = sorted((self._names or {}).items())
+        if self._lines and (unused := [name for column, name in names if name and column not in self._used]):
+            self._lines.insert(0, f"Columns without values: {SEPARATOR.join(unused)}")
+        elif not self._lines:
+            self._lines = [SEPARATOR.join(name for _, name in names)]
         self._flow.table(self._lines, self._caption)
         self._used = set()
         self._lines, self._caption, self._open = [], "", False
-
-    def _bare_names(self) -> str:
-        return SEPARATOR.join(name for _, name in sorted((self._names or {}).items()))
 
     def _begin(self) -> None:
         rows, self._waiting, self._open = self._waiting, [], True
@@ -191,7 +189,7 @@ def _is_group(row: Row) -> bool:
 
 
 def _is_form(row: Row, below: Sequence[Row]) -> bool:
-    """Whether rows are names beside values rather than a table: names end in a colon, or the values are of all kinds."""
+    """Whether rows are names beside values rather than a table: names end in a colon, or the values differ in kind."""
     if any(text.endswith(":") for text in row.cells.values()):
         return True
     if len(row.cells) != 2 or any(len(item.cells) > 2 for item in below):
