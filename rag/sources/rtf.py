@@ -15,7 +15,7 @@ from rag.sources.flow import Flow
 from rag.sources.formats import Job
 from rag.sources.ooxml import counted, left_out, with_notes
 from rag.sources.outline import plain
-from rag.sources.rtf_words import CHARSETS, EDGES, KEPT, SIGNS, SKIPPED
+from rag.sources.rtf_words import CHARSETS, EDGES, KEPT, SIGNS, SKIPPED, code_page
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.word_styles import symbol
 
@@ -76,6 +76,7 @@ class _Here:
     cells: _Cells = field(default_factory=_Cells)
     rows: list[list[str]] = field(default_factory=list)
     header: int = 0
+    asides: list[str] = field(default_factory=list)  # notes, comments and text boxes of the paragraph
     beside: list[str] = field(default_factory=list)  # notes and comments of the table
     level: int = 0
     style: int = -1
@@ -96,7 +97,6 @@ class _Rtf:
         self._fonts: dict[int, tuple[str, str]] = {}
         self._defined = -1
         self._styles: dict[int, int] = {}
-        self._asides: list[str] = []
         self._author = ""
 
     @property
@@ -209,7 +209,7 @@ class _Rtf:
 
         self._group.on_end = end
 
-    def _begin(self, word: str) -> bool:
+    def _begin(self, word: str, *, starred: bool) -> bool:
         """Whether this is the first word of a group of its own kind, which is taken care of here."""
         group = self._group
         if group.target == "nothing" and word != "ud":
@@ -221,21 +221,21 @@ class _Rtf:
             self.counts["footnote"] += 1
             sign = f"[{self.counts['footnote']}]"
             self._show(f" {sign}")
-            self._aside(lambda text: self._asides.append(f"{sign} {text}"))
+            self._aside(lambda text: self._here.asides.append(f"{sign} {text}"))
         elif word == "annotation":
             self.counts["comment"] += 1
             self._aside(self._comment)
         elif word == "atnauthor":
             self._aside(lambda text: setattr(self, "_author", text))
         elif word in ("shptxt", "dptxbxtext"):
-            self._aside(self._asides.append)
+            self._aside(lambda text: self._here.asides.append(text))
         elif word == "fonttbl":
             group.target = "fonts"
         elif word == "stylesheet":
             group.target = "styles"
         elif word == "ud":
             group.target = self._stack[-2].target if len(self._stack) > 1 else "text"
-        elif word in SKIPPED or (group.starred and word not in KEPT):
+        elif word in SKIPPED or (starred and word not in KEPT):
             group.target = "nothing"
             self.counts["picture"] += word in ("pict", "shppict")
         else:
@@ -244,7 +244,7 @@ class _Rtf:
 
     def _comment(self, text: str) -> None:
         author, self._author = self._author, ""
-        self._asides.append(f"Comment by {author}: {text}" if author else f"Comment: {text}")
+        self._here.asides.append(f"Comment by {author}: {text}" if author else f"Comment: {text}")
 
     # Words
 
@@ -262,7 +262,7 @@ class _Rtf:
 
     def _word(self, word: str, number: int | None) -> None:
         group = self._group
-        fresh, group.fresh = group.fresh, False
+        fresh, starred, group.fresh, group.starred = group.fresh, group.starred, False, False
         self._skip = 0
         if word == "u":
             self._skip = group.unicode_skip
@@ -270,14 +270,12 @@ class _Rtf:
         elif word == "uc":
             group.unicode_skip = max(0, min(number or 0, 100))
         elif word in ("ansicpg", "mac", "pc", "pca"):
-            self._encoding = _code_page({"mac": 10000, "pc": 437, "pca": 850}.get(word, number or 1252))
+            self._encoding = code_page({"mac": 10000, "pc": 437, "pca": 850}.get(word, number or 1252))
         elif group.target == "fonts":
             self._font_word(word, number)
         elif group.target == "styles":
             self._style_word(word, number)
-        elif (
-            (fresh or group.starred or word in SKIPPED or word in EDGES) and self._begin(word)
-        ) or group.target == "nothing":
+        elif ((fresh or word in SKIPPED) and self._begin(word, starred=starred)) or group.target == "nothing":
             return
         elif word in SIGNS:
             self._show(SIGNS[word])
@@ -300,7 +298,7 @@ class _Rtf:
             encoding = "symbol" if number == 2 else CHARSETS.get(number or 0, "")
             self._fonts[self._group.font] = ("symbol", encoding)
         elif word == "cpg":
-            self._fonts[self._group.font] = ("", _code_page(number or 1252))
+            self._fonts[self._group.font] = ("", code_page(number or 1252))
 
     def _style_word(self, word: str, number: int | None) -> None:
         if word in ("s", "cs", "ds", "ts"):
@@ -351,7 +349,7 @@ class _Rtf:
             self._show("\n")
             return
         text = self._taken()
-        if not text.strip() and not self._asides:
+        if not text.strip() and not self._here.asides:
             return
         self._end_table()
         level = self._here.level or self._styles.get(self._here.style, 0)
@@ -362,7 +360,7 @@ class _Rtf:
         self._show_asides()
 
     def _show_asides(self) -> None:
-        waiting, self._asides = self._asides, []
+        waiting, self._here.asides = self._here.asides, []
         for text in waiting:
             self.flow.paragraph(text)
 
@@ -380,8 +378,8 @@ class _Rtf:
         if cells.is_header and self._here.header == len(self._here.rows):
             self._here.header += 1
         self._here.rows.append(texts)
-        self._here.beside += self._asides
-        self._asides = []
+        self._here.beside += self._here.asides
+        self._here.asides = []
 
     def _end_table(self) -> None:
         if self._here.rows:
@@ -391,12 +389,3 @@ class _Rtf:
             for text in self._here.beside:
                 self.flow.paragraph(text)
             self._here.beside = []
-
-
-def _code_page(number: int) -> str:
-    name = {10000: "mac_roman", 65001: "utf-8", 1361: "johab"}.get(number, f"cp{number}")
-    try:
-        b"".decode(name)
-    except LookupError:
-        return "cp1252"
-    return name

@@ -60,3 +60,13 @@ CHARSETS = {
     255: "cp850",
 }
 """Encoding by the character set of a font; other fonts are in the code page of the file."""
+
+
+def code_page(number: int) -> str:
+    """The name of an encoding by the number of its code page; Windows-1252 where it is unknown."""
+    name = {10000: "mac_roman", 65001: "utf-8", 1361: "johab"}.get(number, f"cp{number}")
+    try:
+        b"".decode(name)
+    except LookupError:
+        return "cp1252"
+    return name
