@@ -175,7 +175,8 @@ def diagram_words(archive: zipfile.ZipFile) -> set[str]:
     """The texts of diagrams by their data."""
     roots = parts_of(archive, r".*/diagrams/data\d*\.xml")
     points = [item for root in roots for item in root.iter() if local(item) == "pt"]
-    return words([text for item in points if item.get("type") in (None, "node", "asst") for text in texts(item)])
+    shown = [item for item in points if item.get("type") in (None, "node", "asst")]
+    return words([text for item in shown for line in item.iter() if local(line) == "p" for text in texts(line)])
 
 
 def rows_of(path: Path) -> Iterator[list[str]]:
