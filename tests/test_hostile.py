@@ -42,6 +42,7 @@ from rag.sources.body import NO_ROOM
 from rag.sources.fetch import Limits
 from rag.sources.loader import FILE_TYPES, expand_source, load_source
 from rag.sources.reader import Parser
+from rag.sources.zipped import MOST_INFLATED
 from tests.browser import PageInThread
 from tests.conftest import ROOT, AppStarter, Pages, RunningApp, make_settings, wait_until
 from tests.files import BOOK, ENTITIES, LETTER, altered, bomb_of, pdf, slides, workbook, write_pdf, zipped
@@ -234,6 +235,11 @@ HOSTILE_FILES: list[tuple[str, str, Made, str]] = [
     ("zip bomb in slides", "a.pptx", lambda _: bomb_of(slides(), "ppt/presProps.xml"), "zip bomb"),
     ("zip bomb in a workbook", "a.xlsx", lambda _: bomb_of(workbook(), "xl/styles.xml"), "zip bomb"),
     ("zip bomb in a book", "a.epub", lambda _: bomb_of(zipped(BOOK), "OPS/3.xhtml"), "zip bomb"),
+    ("zip bomb in OpenDocument", "a.odt", lambda _: zipped({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": b"\0" * (MOST_INFLATED + 1)}), "zip bomb"),
+    ("deep XML in Word", "a.docx", lambda _: altered(LETTER, "word/document.xml", b"<a>" * 100_000 + b"</a>" * 100_000), "damaged"),
+    ("deep XML in styles", "a.docx", lambda _: altered(LETTER, "word/styles.xml", b"<a>" * 100_000 + b"</a>" * 100_000), ""),
+    ("groups without end in RTF", "a.rtf", b"{\\rtf1 text" + b"{" * 300_000, ""),
+    ("cells without end", "a.xlsx", lambda _: altered(workbook(), "xl/worksheets/sheet1.xml", b'<worksheet><sheetData><row r="1"><c r="A1" t="str"><v>x</v></c></row></sheetData><mergeCells>' + b'<mergeCell ref="A1:XFD1048576"/>' * 1000 + b"</mergeCells></worksheet>"), ""),
     ("members that overlap", "a.docx", lambda _: overlapping_zip(), "zip bomb"),
     ("thirty thousand members", "a.docx", lambda _: zipped({f"word/{n}": "" for n in range(30_000)}), "zip bomb"),
     ("chapters without end", "a.epub", lambda _: chapters_without_end(), "more memory"),

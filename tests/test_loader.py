@@ -118,8 +118,8 @@ def test_blocks_break_lines_and_inline_tags_do_not_split_words(read: Reader) -> 
     assert read("<main><p>Un<b>believ</b><i>able</i>.</p><p>Two<br>lines</p>tail<div>x</div></main>") == (
         "Unbelievable.\nTwo\nlines\ntail\nx"
     )
-    assert read("<main><ul><li>a</li><li>b</li></ul><table><tr><td>c<td>d</table><h2>e</h2>f</main>") == "\n".join(
-        "abcdef"
+    assert read("<main><ul><li>a</li><li>b</li></ul><table><tr><td>c<td>d</table><h2>e</h2>f</main>") == (
+        "a\nb\nc | d\ne\nf"
     )
     assert read("<main><p>a <em>b</em> c</p>\n\n  <p>d</p>\n</main>") == "a b c\nd"
     assert read("<main>x &amp; y &lt;z&gt; a&nbsp;b<!-- no --></main>") == "x & y <z> a\u00a0b"
@@ -358,7 +358,7 @@ def test_pdf_without_text(data: bytes, tmp_path: Path, settings: Settings) -> No
 def test_word(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "My letter.DOCX").write_bytes(word("Dear Jörg,", "the agent plans."))
     document = load(tmp_path / "My letter.DOCX", settings)
-    assert document.page_content.split("\n\n") == ["Dear Jörg,", "the agent plans.", "left", "right"]
+    assert document.page_content.split("\n\n") == ["Dear Jörg,", "the agent plans.", "left | right"]
     assert document.metadata["title"] == "My letter"
 
 
@@ -496,7 +496,8 @@ def test_metadata_is_plain(read: Reader, tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_bytes(LETTER)
     found: list[dict[str, Any]] = [read.document("<main>text</main>").metadata]
     found += [load(tmp_path / name, read.settings).metadata for name in ("a.pdf", "a.docx")]
-    assert all(set(item) <= {"source", "title", "page", "sections"} for item in found)
+    assert all(set(item) <= {"source", "title", "page", "sections", "notes"} for item in found)
+    assert [item.pop("notes", []) for item in found] == [[], [], ["1 table"]]
     assert all(item.pop("sections") == [] for item in found)
     assert all(type(value) in (str, int) for item in found for value in item.values())
 

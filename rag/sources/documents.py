@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 
 from langchain_core.documents import Document
 
+from rag.sources.book import read_book
 from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
 from rag.sources.ocr import Report, read_picture
+from rag.sources.opendocument import read_open_document
 from rag.sources.pdf import read_pdf
+from rag.sources.rtf import read_rtf
+from rag.sources.slides import read_slides
 from rag.sources.text_files import read_delimited, read_markdown, read_notebook, read_text
 from rag.sources.web_page import read_page
-from rag.sources.zipped import read_book, read_slides, read_word, read_workbook
+from rag.sources.word import read_word
+from rag.sources.workbook import read_workbook
 
 
 def read(job: Job, report: Report = lambda page, pages: None) -> list[Document]:
@@ -40,7 +45,7 @@ def read(job: Job, report: Report = lambda page, pages: None) -> list[Document]:
 
 def _read_sheet(job: Job) -> Iterator[Document]:
     """A workbook or delimited values."""
-    return read_workbook(job) if job.ending == ".xlsx" else read_delimited(job)
+    return read_workbook(job) if job.ending in ZIPPED else read_delimited(job)
 
 
 READERS: dict[str, Callable[..., Iterator[Document]]] = {
@@ -51,6 +56,8 @@ READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "Word": read_word,
     "slides": read_slides,
     "sheet": _read_sheet,
+    "OpenDocument": read_open_document,
+    "RTF": read_rtf,
     "EPUB": read_book,
     "notebook": read_notebook,
     "PDF": read_pdf,

@@ -25,9 +25,11 @@ _ENDINGS = {
     "text": "txt text log",
     "PDF": "pdf",
     "picture": "png jpg jpeg tif tiff webp",
-    "Word": "docx",
-    "slides": "pptx",
-    "sheet": "xlsx csv tsv",
+    "Word": "docx docm dotx",
+    "slides": "pptx pptm ppsx potx",
+    "sheet": "xlsx xlsm xltx csv tsv",
+    "OpenDocument": "odt ods odp ott ots otp",
+    "RTF": "rtf",
     "EPUB": "epub",
     "notebook": "ipynb",
     "code": "py js mjs ts jsx tsx java c cc cpp h hpp go rs rb php cs sh bash ps1 sql json yaml yml toml xml rst tex"
@@ -36,21 +38,40 @@ _ENDINGS = {
 FILE_TYPES = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 """Kind of file by the ending of its name."""
 READABLE = (
-    "web pages (.html), Markdown, text, PDF, pictures (.png, .jpg), Word (.docx), slides (.pptx), "
-    "sheets (.xlsx, .csv), EPUB, "
-    "notebooks (.ipynb) and source code"
+    "web pages, Markdown, text, PDF, pictures (.png, .jpg), Word (.docx), slides (.pptx), sheets (.xlsx, .csv), "
+    "OpenDocument (.odt), RTF, EPUB, notebooks (.ipynb) and source code"
 )
-ZIPPED = {".docx": "word/", ".pptx": "ppt/", ".xlsx": "xl/", ".epub": "META-INF/container.xml"}
-"""For each zipped format, how the name of one of its members begins."""
-NAMES = {".docx": "a Word document", ".pptx": "a slide show", ".xlsx": "a workbook", ".epub": "an EPUB book"}
+_FAMILIES = {
+    ".docx": ("word/", "a Word document", ".docm .dotx"),
+    ".pptx": ("ppt/", "a slide show", ".pptm .ppsx .potx"),
+    ".xlsx": ("xl/", "a workbook", ".xlsm .xltx"),
+    ".epub": ("META-INF/container.xml", "an EPUB book", ""),
+    ".odt": ("content.xml", "an OpenDocument text", ".ott"),
+    ".ods": ("content.xml", "an OpenDocument sheet", ".ots"),
+    ".odp": ("content.xml", "an OpenDocument slide show", ".otp"),
+}
+"""For each zipped format, how the name of one of its members begins, its name, and other endings of its files."""
+FAMILY = {ending: main for main, (_, _, more) in _FAMILIES.items() for ending in (main, *more.split())}
+"""The usual ending of a zipped format for each ending of its files."""
+ZIPPED = {ending: _FAMILIES[main][0] for ending, main in FAMILY.items()}
+"""For each ending of a zipped format, how the name of one of its members begins."""
+NAMES = {ending: _FAMILIES[main][1] for ending, main in FAMILY.items()}
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_OPEN_KINDS = {"text": ".odt", "spreadsheet": ".ods", "presentation": ".odp"}
 
+RTF = "an RTF document"
+OLD_OFFICE = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx", ".dot": ".docx", ".xlt": ".xlsx", ".pps": ".pptx"}
+"""The old types of Office, and those in which its programs save their files today."""
 _SIGNATURES = [
     *((b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF-", "a PDF")),
     *((b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"Rar!\x1a", "a RAR archive")),
     *((b"\xfd7zXZ\0", "an xz archive"), (b"\x28\xb5\x2f\xfd", "a Zstandard archive"), (b"\x7fELF", "a program")),
-    *((b"SQLite format 3\0", "an SQLite database"), (b"{\\rtf", "an RTF document"), (b"II*\0", "a TIFF image")),
+    *((b"SQLite format 3\0", "an SQLite database"), (b"{\\rtf", RTF), (b"II*\0", "a TIFF image")),
     (b"MM\0*", "a TIFF image"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "protected by a password, or in the old format of Office (.doc, .xls, .ppt)"),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "protected by a password, or in the old format of Office (.doc, .xls, .ppt); save it as .docx, .xlsx or .pptx",
+    ),
 ]
 """First bytes of files that are not text, and the names of their types."""
 _WEBP = "a WebP image"
@@ -120,7 +141,9 @@ def check_type(job: Job) -> None:
     except OSError as error:
         raise Unreadable(f"the file cannot be read ({error.strerror or error})") from error
     found = _detected_type(Path(job.path), head)
-    expected = "a PDF" if job.ending == ".pdf" else _zipped_type(job.ending) if job.ending in ZIPPED else ""
+    expected = {".pdf": "a PDF", ".rtf": RTF}.get(job.ending) or _zipped_type(job.ending)
+    if job.ending == ".rtf" and not found:
+        raise Unreadable("the file is not an RTF document, or it is damaged")
     if job.kind == "picture" and found in _PICTURES:
         return  # what it is, its first bytes tell the reader
     if found == "a damaged ZIP archive" and job.ending in ZIPPED:
@@ -130,7 +153,8 @@ def check_type(job: Job) -> None:
 
 
 def _zipped_type(ending: str) -> str:
-    return f"{NAMES[ending]} ({ending})"
+    """How a zipped format is called in messages; "" for other types."""
+    return f"{NAMES[ending]} ({FAMILY[ending]})" if ending in ZIPPED else ""
 
 
 def _detected_type(path: Path, head: bytes) -> str:
@@ -149,9 +173,14 @@ def _detected_type(path: Path, head: bytes) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
+            kind = archive.open("mimetype").read(100).decode("latin-1") if "mimetype" in members else ""
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError):
         return "a damaged ZIP archive"
+    if kind.startswith(_OPEN_DOCUMENT) and (
+        ending := _OPEN_KINDS.get(kind[len(_OPEN_DOCUMENT) :].split("-")[0].strip())
+    ):
+        return _zipped_type(ending)
     for ending, start in ZIPPED.items():
-        if any(name.startswith(start) for name in members):
+        if ending not in _OPEN_KINDS.values() and any(name.startswith(start) for name in members):
             return _zipped_type(ending)
     return "a ZIP archive"

@@ -18,7 +18,7 @@ from rag.errors import SourceError, SourceRefused
 from rag.settings import Settings
 from rag.sources.body import NO_ROOM
 from rag.sources.fetch import Limits, Page, fetch_if_changed
-from rag.sources.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
+from rag.sources.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, OLD_OFFICE, READABLE, ZIPPED, Job
 from rag.sources.reader import PARSER, WATCH, Watch
 
 GUIDE = "bundled:guide.md"
@@ -41,6 +41,10 @@ CONTENT_TYPES = {
     f"{_OFFICE}.wordprocessingml.document": ".docx",
     f"{_OFFICE}.presentationml.presentation": ".pptx",
     f"{_OFFICE}.spreadsheetml.sheet": ".xlsx",
+    **{f"application/vnd.oasis.opendocument.{name}": f".od{name[0]}" for name in ("text", "presentation")},
+    "application/vnd.oasis.opendocument.spreadsheet": ".ods",
+    "application/rtf": ".rtf",
+    "text/rtf": ".rtf",
     "text/tab-separated-values": ".tsv",
     "application/epub+zip": ".epub",
     "application/x-ipynb+json": ".ipynb",
@@ -231,6 +235,8 @@ def _last_part(source: str) -> str:
 def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
     path = GUIDE_PATH if source == GUIDE else Path(source)
     ending = path.suffix.lower()
+    if ending in OLD_OFFICE:
+        raise SourceError(source, f"files of the old type {ending} cannot be read; save it as {OLD_OFFICE[ending]}")
     if ending not in FILE_TYPES:
         raise SourceError(source, f"files of type {ending or 'without a name'} cannot be read; these can: {READABLE}")
     try:

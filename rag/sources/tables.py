@@ -13,6 +13,7 @@ from rag.sources.outline import EDGE, plain
 SEPARATOR = " | "
 _NUMBER = re.compile(r"[-+(]?[\W_]{0,3}\d[\d\s.,:/'%-]*[\W_]{0,3}\w{0,3}\)?")
 """An amount, a share, a date or a time, with a sign or a unit."""
+_YEAR = re.compile("(?:19|20)[0-9]{2}")
 
 
 def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) -> list[str]:
@@ -24,16 +25,20 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
 
     Returns:
         A line for each row below the header that has a value. Empty cells are left out of rows with names. A table
-        that has nothing but its header gives the header as lines.
+        that has nothing but its header gives the header as lines; one with columns of no value begins with it.
     """
     cells = [[cell_text(value) for value in row] for row in rows]
     cells = [row for row in cells if any(row)]
     if header is None:
-        header = int(has_header(cells))
+        header = 2 if has_groups(cells) else int(has_header(cells))
     if not 0 < header < len(cells):
         return [_bare(row) for row in cells]
     names = _column_names(cells[:header])
-    return [named_row(names, row) for row in cells[header:]]
+    lines = [named_row(names, row) for row in cells[header:]]
+    used = {number for row in cells[header:] for number, value in enumerate(row) if value}
+    if any(name and number not in used for number, name in enumerate(names)):
+        lines.insert(0, _bare(names))  # a name that no row would show
+    return lines
 
 
 def named_row(names: Sequence[str], row: Sequence[str]) -> str:
@@ -51,8 +56,8 @@ def named_row(names: Sequence[str], row: Sequence[str]) -> str:
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names the columns.
 
-    It does if there are rows below it, all its cells differ, at most the first one is empty, none is a number, and no
-    cell is longer than a name would be.
+    It does if there are rows below it, all its cells differ, at most the first one is empty, none is a number (but
+    for years in a row), and no cell is longer than a name would be.
     """
     if len(rows) < 2:
         return False
@@ -64,8 +69,40 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         len(first) > 1
         and all(named)
         and len(set(named)) == len(named)
-        and not any(_NUMBER.fullmatch(cell) or len(cell) > 60 for cell in named)
+        and not any(len(cell) > 60 or (is_number(cell) and not _YEAR.fullmatch(cell)) for cell in named)
+        and (not any(map(_YEAR.fullmatch, named)) or _names_years(named, rows[1]))
     )
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is an amount, a share, a date or a time, also with a sign or a unit."""
+    return bool(_NUMBER.fullmatch(text))
+
+
+def _names_years(row: Sequence[str], below: Sequence[str]) -> bool:
+    """Whether years are columns' names: they come in order, and what is below them is none."""
+    years = [int(cell) for cell in row if _YEAR.fullmatch(cell)]
+    in_order = years in (sorted(years), sorted(years, reverse=True))
+    return len(years) > 1 and in_order and not any(map(_YEAR.fullmatch, below))
+
+
+def has_groups(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names groups of columns, in cells merged across them, and the second row the columns.
+
+    So it is where the cells below a merged one differ, no cell of the second row is a number, and all other columns
+    have their name in one of the rows alone, or in a cell merged over both.
+    """
+    if len(rows) < 3 or len(rows[0]) != len(rows[1]) or any(map(is_number, rows[1])):
+        return False
+    pairs = list(zip(rows[0], rows[1], strict=True))
+    groups: dict[str, set[str]] = {}
+    for number, (above, below) in enumerate(pairs):
+        beside = {rows[0][place] for place in (number - 1, number + 1) if 0 <= place < len(pairs)}
+        if above and above in beside:
+            groups.setdefault(above, set()).add(below)
+        elif above and below and above != below:
+            return False
+    return bool(groups) and all(len(names - {""}) > 1 for names in groups.values())
 
 
 def cell_text(value: object) -> str:

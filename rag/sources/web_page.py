@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job
-from rag.sources.outline import mark_page, title_of_page
+from rag.sources.markup import mark_page, title_of_page
 from rag.sources.text_files import text_of
 
 MOST_UNCLOSED = 100

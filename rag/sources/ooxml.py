@@ -1,0 +1,172 @@
+"""Office Open XML: the parts of a package, their relations, and their XML by local names.
+
+Names are looked at without their namespaces, since "strict" files have others than those that Word usually writes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+from langchain_core.documents import Document
+
+from rag.sources.formats import Unreadable
+
+_USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
+"""Main parts, for files whose list of relations is damaged."""
+
+Element = Any
+"""An element of lxml."""
+
+
+class Package:
+    """The parts of an Office file, by their names in its archive."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self._names = {name.replace("\\", "/").lstrip("/").lower(): name for name in archive.namelist()}
+        self.broken: list[str] = []
+        self._relations: dict[str, dict[str, tuple[str, str]]] = {}
+
+    @cached_property
+    def main(self) -> str:
+        """The name of the part that holds the text.
+
+        Raises:
+            Unreadable: there is none.
+        """
+        for part in [*self.related("", "officeDocument"), *_USUAL]:
+            if self.real_name(part):
+                return part
+        raise Unreadable("the file is damaged: it does not say which of its parts holds the text")
+
+    def real_name(self, part: str) -> str:
+        """The name of a part as the archive has it, or "" if there is no such part."""
+        return self._names.get(part.lower(), "")
+
+    def root(self, part: str) -> Element | None:
+        """The tree of a part; None if there is none, or if it is damaged: then it is in `broken`.
+
+        Raises:
+            Unreadable: it is the main part that is damaged.
+        """
+        from lxml import etree
+
+        name = self.real_name(part)
+        try:
+            return parse_xml(self.archive.read(name)) if name else None
+        except etree.XMLSyntaxError as error:
+            if not part.endswith(".rels") and name == self.real_name(self.main):
+                raise Unreadable(f"the file is damaged (in {name})") from error
+            self.broken.append(name)
+            return None
+
+    def relations(self, part: str) -> dict[str, tuple[str, str]]:
+        """Kind and target of each relation of a part inside the package, by its id; "" has those of the package."""
+        if part not in self._relations:
+            folder, _, name = part.rpartition("/")
+            tree = self.root(posixpath.join(folder, "_rels", f"{name}.rels"))
+            found: dict[str, tuple[str, str]] = {}
+            for item in tree if tree is not None else ():
+                if isinstance(item.tag, str) and item.get("TargetMode") != "External":
+                    target = unquote(item.get("Target", "")).replace("\\", "/")
+                    place = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
+                    found[item.get("Id", "")] = (item.get("Type", "").rpartition("/")[2], place)
+            self._relations[part] = found
+        return self._relations[part]
+
+    def related(self, part: str, *kinds: str) -> list[str]:
+        """The existing parts that a part names in relations of these kinds, such as "slide"."""
+        return [target for kind, target in self.relations(part).values() if kind in kinds and self.real_name(target)]
+
+    def target(self, part: str, identity: str) -> str:
+        """The part that a relation of `part` with this id names, or ""."""
+        return self.relations(part).get(identity, ("", ""))[1]
+
+
+def parse_xml(data: bytes) -> Element:
+    """The root of a tree; its entities stay as they are, and nothing is fetched."""
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
+    root = etree.fromstring(data, parser)
+    for item in list(root.iter("{*}AlternateContent")):
+        _choose(item)
+    return root
+
+
+def _choose(item: Element) -> None:
+    """Put what an element offers in several ways into its place once: the first way that has anything."""
+    parent = item.getparent()
+    ways = [child for child in item if local(child) in ("Choice", "Fallback")]
+    if parent is None or not ways:
+        return
+    chosen = next((way for way in ways if len(way)), ways[0])
+    place = parent.index(item)
+    for child in list(chosen):
+        parent.insert(place, child)
+        place += 1
+    parent.remove(item)
+
+
+def local(item: Element) -> str:
+    """The name of an element without its namespace."""
+    tag = item.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def attribute(item: Element | None, name: str) -> str:
+    """The value of an attribute by its local name, or ""."""
+    if item is not None:
+        for key, value in item.attrib.items():
+            if key == name or key.endswith(f"}}{name}"):
+                return str(value)
+    return ""
+
+
+def child(item: Element | None, *path: str) -> Element | None:
+    """The first element at a path of local names below `item`."""
+    for name in path:
+        item = next((inner for inner in item if local(inner) == name), None) if item is not None else None
+    return item
+
+
+def children(item: Element | None, name: str) -> list[Element]:
+    """The elements of this local name right below `item`."""
+    return [inner for inner in item if local(inner) == name] if item is not None else []
+
+
+def below(item: Element, name: str) -> Iterator[Element]:
+    """All elements of this local name in a tree."""
+    found: Iterator[Element] = item.iter(f"{{*}}{name}")
+    return found
+
+
+def is_on(item: Element | None) -> bool:
+    """Whether a switch such as `<w:b/>` is there and not off."""
+    return item is not None and attribute(item, "val") not in ("0", "false", "off", "none")
+
+
+def left_out(package: Package | None, counts: Mapping[str, int], *kinds: str) -> list[str]:
+    """The note on what was not read: so many of these kinds, and damaged parts."""
+    left = [counted(counts[kind], kind) for kind in kinds if counts.get(kind)]
+    if package is not None and package.broken:
+        left.append(counted(len(set(package.broken)), "damaged part"))
+    return [f"left out: {', '.join(left)}"] if left else []
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """A number with its noun: "1 table", "3 tables"."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+def with_notes(documents: list[Document], notes: list[str]) -> list[Document]:
+    """The documents that have text; the first of them has the notes of how the file was read."""
+    documents = [item for item in documents if item.page_content]
+    if documents and notes:
+        documents[0].metadata["notes"] = notes
+    return documents

@@ -1,0 +1,199 @@
+"""The tables in a sheet: where each begins and ends, which rows name its columns, and what stands above them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rag.sources.flow import Flow
+from rag.sources.tables import SEPARATOR, is_number, named_row
+
+_WINDOW = 30
+"""Rows of a block that are looked at to find its header."""
+_LATEST_HEADER = 15
+"""Rows that may stand above a header in its block."""
+_LONGEST_NAME = 80
+"""Characters of a column's name."""
+
+
+@dataclass
+class Row:
+    """A row that has cells.
+
+    Attributes:
+        number: of the row, from 1.
+        cells: the text of each cell that has one, by its column.
+        across: columns that a cell merged with its neighbours covers.
+        named: whether the file says that this row names the columns.
+        comments: on its cells.
+    """
+
+    number: int
+    cells: dict[int, str]
+    across: frozenset[int] = frozenset()
+    named: bool = False
+    comments: list[str] = field(default_factory=list)
+
+    @property
+    def is_title(self) -> bool:
+        """Whether it has one text alone, be it merged across columns."""
+        return len(self.cells) == 1 or (len(set(self.cells.values())) == 1 and set(self.cells) <= self.across)
+
+    @property
+    def line(self) -> str:
+        """Its cells without names, a merged one once."""
+        texts = list(self.cells.items())
+        kept = [
+            text
+            for place, (column, text) in enumerate(texts)
+            if not (place and column in self.across and texts[place - 1][1] == text)
+        ]
+        return SEPARATOR.join(kept + self._told())
+
+    def named_line(self, names: dict[int, str]) -> str:
+        """Its cells with the names of their columns."""
+        columns = sorted(self.cells)
+        line = named_row([names.get(column, "") for column in columns], [self.cells[column] for column in columns])
+        return SEPARATOR.join([line, *self._told()])
+
+    def _told(self) -> list[str]:
+        return [f"Comment: {text}" for text in self.comments]
+
+
+class SheetTables:
+    """Rows of a sheet come in one after the other; its tables go into a flow. `size` counts the characters."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.size = 0
+        self.count = 0
+        self._flow = flow
+        self._waiting: list[Row] = []
+        self._names: dict[int, str] | None = None
+        self._lines: list[str] = []
+        self._used: set[int] = set()
+        self._caption = ""
+        self._open = False
+        self._last = 0
+
+    def add(self, row: Row) -> None:
+        """Take the next row; an empty row between two ends a block."""
+        if self._last and row.number > self._last + 1:
+            self.end()
+        self._last = row.number
+        self.size += sum(map(len, row.cells.values()))
+        if self._open:
+            self._line(row)
+        else:
+            self._waiting.append(row)
+            if len(self._waiting) >= _WINDOW:
+                self._begin()
+
+    def end(self) -> None:
+        """End the block, and show it."""
+        if not self._open:
+            self._begin()
+        names = sorted((self._names or {}).items())
+        if self._lines and (unused := [name for column, name in names if name and column not in self._used]):
+            self._lines.insert(0, f"Columns without values: {SEPARATOR.join(unused)}")
+        elif not self._lines:
+            self._lines = [SEPARATOR.join(name for _, name in names)]
+        self._flow.table(self._lines, self._caption)
+        self._used = set()
+        self._lines, self._caption, self._open = [], "", False
+
+    def _begin(self) -> None:
+        rows, self._waiting, self._open = self._waiting, [], True
+        header = self._header(rows)
+        if header is None:
+            if not self._goes_on(rows):
+                self._names = None
+        else:
+            first, last = header
+            self._names = names_of(rows[first : last + 1])
+            self.count += 1
+            above = rows[:first]
+            for number, row in enumerate(above):
+                if number == first - 1 and row.is_title and len(row.line) <= 200:
+                    self._caption = row.line
+                else:
+                    self._flow.paragraph(row.line, item=True)
+            told = [comment for row in rows[first : last + 1] for comment in row.comments]
+            self._lines += [f"Comment: {comment}" for comment in told]
+            rows = rows[last + 1 :]
+        for row in rows:
+            self._line(row)
+
+    def _line(self, row: Row) -> None:
+        names = self._names
+        self._used.update(row.cells)
+        if names is None or (row.is_title and len(row.cells) > 1):
+            self._lines.append(row.line)
+        elif any(names.get(column) != text for column, text in row.cells.items()):  # not the header once more
+            self._lines.append(row.named_line(names))
+
+    def _header(self, rows: Sequence[Row]) -> tuple[int, int] | None:
+        """The first and the last row of those that name the columns; None where none do."""
+        for number, row in enumerate(rows[:_LATEST_HEADER]):
+            if row.named and number + 1 < len(rows):
+                return number, number
+        for number, row in enumerate(rows[:_LATEST_HEADER]):
+            below = rows[number + 1 :]
+            usual = statistics.median(len(item.cells) for item in below) if below else 0
+            if usual < 2 or row.is_title or len(row.cells) < max(2, 0.6 * usual):
+                continue
+            if not _is_textual(row, below[0]):
+                return None  # values: what follows are values too
+            first = number
+            while first and _is_group(rows[first - 1]):
+                first -= 1
+            names = names_of(rows[first : number + 1])
+            if _is_group(row) and len(below) > 1 and len(set(names.values())) < len(names):
+                continue  # names of groups of columns: those of the columns come next
+            if len(set(names.values())) < len(names) or _is_form(row, below):
+                return None
+            return first, number
+        return None
+
+    def _goes_on(self, rows: Sequence[Row]) -> bool:
+        """Whether rows after an empty one belong to the table above it: they have no columns but its own."""
+        columns = {column for row in rows for column in row.cells}
+        names = self._names or {}
+        return len(columns) > 1 and columns <= set(names) and not all(row.is_title for row in rows)
+
+
+def names_of(rows: Sequence[Row]) -> dict[int, str]:
+    """The name of each column: its texts in the rows of a header from top to bottom, each once."""
+    columns = sorted({column for row in rows for column in row.cells})
+    texts = {column: dict.fromkeys(row.cells[column] for row in rows if column in row.cells) for column in columns}
+    return {column: " ".join(found).rstrip(":") for column, found in texts.items()}
+
+
+def _is_textual(row: Row, below: Row) -> bool:
+    """Whether a row has no amounts or dates, but for years that are names."""
+    numbers = [text for text in row.cells.values() if is_number(text)]
+    if any(len(text) > _LONGEST_NAME for text in row.cells.values()):
+        return False
+    years = [int(text) for text in numbers if text.isdecimal() and 1900 <= int(text) <= 2100]
+    if not numbers:
+        return True
+    beneath = [below.cells.get(column, "") for column, text in row.cells.items() if is_number(text)]
+    same = all(text.isdecimal() and 1900 <= int(text) <= 2100 for text in beneath)
+    return len(years) == len(numbers) > 1 and not same and years in (sorted(years), sorted(years, reverse=True))
+
+
+def _is_group(row: Row) -> bool:
+    """Whether a row names groups of columns, in cells merged across them."""
+    texts = list(row.cells.values())
+    return bool(row.across) and not row.is_title and not any(map(is_number, texts))
+
+
+def _is_form(row: Row, below: Sequence[Row]) -> bool:
+    """Whether rows are names beside values rather than a table: names end in a colon, or the values differ in kind."""
+    if any(text.endswith(":") for text in row.cells.values()):
+        return True
+    if len(row.cells) != 2 or any(len(item.cells) > 2 for item in below):
+        return False
+    _, value = sorted(row.cells)
+    values = [is_number(item.cells[value]) for item in below if value in item.cells]
+    return len(below) > 1 and any(values) and not all(values)

@@ -1,0 +1,181 @@
+"""OpenDocument: texts, sheets and slides as LibreOffice writes them."""
+
+# ruff: noqa: E501  # the XML
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from rag.settings import Settings
+from rag.sources.loader import load_source
+from tests.files import ENTITIES, check, load, reason, zipped
+from tests.test_formats import put
+
+CASES = Path(__file__).parent / "data" / "cases"
+NAMES = "office style text table draw presentation chart meta svg xlink dc fo".split()  # noqa: SIM905
+SPACES = " ".join(f'xmlns:{name}="urn:{name}"' for name in NAMES) + ' xmlns:math="http://www.w3.org/1998/Math/MathML"'
+KINDS = {".odt": "text", ".ods": "spreadsheet", ".odp": "presentation"}
+
+
+def made(ending: str, body: str, styles: str = "", **members: str) -> bytes:
+    """A file with this body, automatic styles, and other members ("__" in a name stands for "/")."""
+    kind = KINDS[ending]
+    content = f"<office:document-content {SPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
+    content += f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
+    others = {f"{name.replace('__', '/')}.xml": text for name, text in members.items()}
+    return zipped({"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": content, **others})
+
+
+def lines(ending: str, data: bytes, folder: Path, settings: Settings) -> list[str]:
+    document = load(put(folder, f"a{ending}", data), settings)
+    check(document)
+    return document.page_content.split("\n")
+
+
+def p(text: str) -> str:
+    return f"<text:p>{text}</text:p>"
+
+
+def cell(text: str, **settings: object) -> str:
+    given = "".join(f' table:{name.replace("_", "-")}="{value}"' for name, value in settings.items())
+    return f"<table:table-cell{given}>{p(text) if text else ''}</table:table-cell>"
+
+
+def row(*cells: str, **settings: object) -> str:
+    given = "".join(f' table:{name.replace("_", "-")}="{value}"' for name, value in settings.items())
+    return f"<table:table-row{given}>{''.join(item if item.startswith('<') else cell(item) for item in cells)}</table:table-row>"
+
+
+COVERED = "<table:covered-table-cell/>"
+
+
+def test_case_of_the_letter(settings: Settings) -> None:
+    assert load(CASES / "othertypes" / "letter.odt", settings).page_content == "The lighthouse was built in 1871."
+
+
+def test_text(tmp_path: Path, settings: Settings) -> None:
+    note = "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>By the board.</text:p></text:note-body></text:note>"
+    comment = "<office:annotation><dc:creator>Ann</dc:creator><text:p>Check it</text:p></office:annotation>"
+    tracked = "<text:tracked-changes><text:changed-region><text:deletion><text:p>deleted</text:p></text:deletion></text:changed-region></text:tracked-changes>"
+    box = "<draw:frame><draw:text-box><text:p>In the box</text:p></draw:text-box></draw:frame>"
+    table = f"<table:table><table:table-header-rows>{row('Unit', 'Rent')}</table:table-header-rows>{row('A1', '1,200')}</table:table>"
+    body = tracked + '<text:h text:outline-level="1">Lease</text:h>'
+    body += p(f"Built<text:s text:c='2'/>in <text:span>1871</text:span>{note}.{comment}") + p(box)
+    body += (
+        f"<text:list><text:list-item>{p('one')}</text:list-item><text:list-item>{p('two')}</text:list-item></text:list>"
+    )
+    body += '<text:p>Table <text:sequence text:name="Table">1</text:sequence>: Rents</text:p>' + table
+    body += '<text:h text:outline-level="2">End</text:h>' + p("of it")
+    page = f"<office:document-styles {SPACES}><office:master-styles><style:master-page><style:header>{p('File KX')}</style:header>"
+    page += (
+        f"<style:footer>{p('Foot')}</style:footer></style:master-page></office:master-styles></office:document-styles>"
+    )
+    document = load(put(tmp_path, "a.odt", made(".odt", body, styles=page)), settings)
+    document = load(put(tmp_path, "b.odt", zipped_with(made(".odt", body), "styles.xml", page)), settings)
+    check(document)
+    assert document.page_content.split("\n\n") == [
+        *("Page header: File KX", "Lease", "Built  in 1871 [1].", "[1] By the board.", "Comment by Ann: Check it"),
+        *("In the box", "one\ntwo", "Table 1: Rents\nUnit: A1 | Rent: 1,200", "End", "of it", "Page footer: Foot"),
+    ]
+    assert [path for _, path, _ in document.metadata["sections"]] == [
+        *(["Lease"], ["Lease", "Table 1: Rents"], ["Lease", "End"], [])
+    ]
+    assert "tracked changes are read as accepted" in document.metadata["notes"]
+
+
+def zipped_with(data: bytes, name: str, content: str) -> bytes:
+    import io
+    import zipfile
+
+    held = io.BytesIO(data)
+    with zipfile.ZipFile(held, "a") as archive:
+        archive.writestr(name, content)
+    return held.getvalue()
+
+
+def test_sheet(tmp_path: Path, settings: Settings) -> None:
+    comment = "<office:annotation><text:p>Too high</text:p></office:annotation>"
+    priced = f"<table:table-cell>{comment}<text:p>429,00 €</text:p></table:table-cell>"
+    first = "".join(
+        [
+            row("Name", "Share", "Paid", "Sum"),
+            row(
+                "Heron",
+                '<table:table-cell office:value-type="percentage" office:value="0.125"/>',
+                '<table:table-cell office:value-type="boolean" office:boolean-value="false"/>',
+                priced,
+            ),
+            row(cell("Lark", number_rows_spanned=2), "0", "TRUE", '<table:table-cell table:formula="of:=[.A1]*2"/>'),
+            row(COVERED, "1", cell("same", number_columns_repeated=2)),
+            row(cell("", number_columns_repeated=1024), number_rows_repeated=1_000_000),
+        ]
+    )
+    hidden = '<style:style style:name="ta2"><style:table-properties table:display="false"/></style:style>'
+    body = f'<table:table table:name="Bikes">{first}</table:table>'
+    body += f'<table:table table:name="Secret" table:style-name="ta2">{row("margin is 31 percent")}</table:table>'
+    data = made(".ods", body, hidden)
+    assert lines(".ods", data, tmp_path, settings) == [
+        *("Bikes", "", "Name: Heron | Share: 12.5% | Paid: FALSE | Sum: 429,00 € | Comment: Too high"),
+        "Name: Lark | Share: 0 | Paid: TRUE | Sum: formula without a stored value: =[.A1]*2",
+        *("Name: Lark | Share: 1 | Paid: same | Sum: same", "", "Secret", "", "(This sheet is hidden.)"),
+        *("", "margin is 31 percent"),
+    ]
+
+
+def test_slides(tmp_path: Path, settings: Settings) -> None:
+    title = (
+        '<draw:frame presentation:class="title"><draw:text-box><text:p>Opening</text:p></draw:text-box></draw:frame>'
+    )
+    notes = '<presentation:notes><draw:frame presentation:class="notes"><draw:text-box><text:p>Say hello</text:p></draw:text-box></draw:frame></presentation:notes>'
+    table = f"<draw:frame><table:table>{row('Name', 'Age')}{row('Ida', '41')}</table:table></draw:frame>"
+    hidden = (
+        '<style:style style:name="dp2"><style:drawing-page-properties presentation:visibility="hidden"/></style:style>'
+    )
+    body = f"<draw:page>{table}{title}{notes}</draw:page>"
+    body += (
+        '<draw:page draw:style-name="dp2"><draw:custom-shape><text:p>Secret</text:p></draw:custom-shape></draw:page>'
+    )
+    found = load_source(str(put(tmp_path, "a.odp", made(".odp", body, hidden))), settings, named_at_start=True)
+    assert found is not None and found.kind == "OpenDocument"
+    documents: list[Document] = found.documents
+    assert [(item.page_content, item.metadata["page"]) for item in documents] == [
+        ("Opening\n\nName: Ida | Age: 41\n\nNotes: Say hello", 1),
+        ("(This slide is hidden in the show.)\n\nSecret", 2),
+    ]
+    assert documents[0].metadata["notes"] == ["2 slides", "1 table", "hidden, read too: slide 2"]
+
+
+def test_equations_and_charts(tmp_path: Path, settings: Settings) -> None:
+    math = '<math xmlns="http://www.w3.org/1998/Math/MathML"><mi>E</mi><mo>=</mo><mi>m</mi><msup><mi>c</mi><mn>2</mn></msup></math>'
+    values = f"<table:table><table:table-header-rows>{row('', 'Sold')}</table:table-header-rows>{row('Oslo', '73')}</table:table>"
+    chart = f"<office:document-content {SPACES}><office:body><office:chart><chart:chart><chart:title>{p('Boats')}</chart:title>"
+    chart += f"{values}</chart:chart></office:chart></office:body></office:document-content>"
+    frames = "".join(f'<draw:frame><draw:object xlink:href="./Object {n}"/></draw:frame>' for n in (1, 2))
+    data = made(".odt", p(f"See {frames}"))
+    data = zipped_with(zipped_with(data, "Object 1/content.xml", math), "Object 2/content.xml", chart)
+    assert lines(".odt", data, tmp_path, settings) == ["See", "", "E = mc^2", "", "Boats", "Oslo | Sold: 73"]
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_refused(ending: str, tmp_path: Path, settings: Settings) -> None:
+    manifest = '<manifest:manifest xmlns:manifest="m"><manifest:encryption-data/></manifest:manifest>'
+    whole = made(ending, p("text"))
+    assert "password" in reason(
+        put(tmp_path, f"a{ending}", made(ending, "", **{"META-INF__manifest": manifest})), settings
+    )
+    assert "damaged" in reason(put(tmp_path, f"b{ending}", whole[:200]), settings)
+    bomb = zipped(
+        {"mimetype": f"application/vnd.oasis.opendocument.{KINDS[ending]}", "content.xml": f"{ENTITIES}]><x>&i;</x>"}
+    )
+    assert "entities" in reason(put(tmp_path, f"c{ending}", bomb), settings)
+    other = ".ods" if ending == ".odt" else ".odt"
+    assert f"named {other} but seems to be an OpenDocument" in reason(put(tmp_path, f"d{other}", whole), settings)
+
+
+def test_repeats_without_end(tmp_path: Path, settings: Settings) -> None:
+    many = row(cell("x" * 100, number_columns_repeated=100_000), number_rows_repeated=1_000_000)
+    said = reason(put(tmp_path, "a.ods", made(".ods", f"<table:table>{many * 20}</table:table>")), settings)
+    assert "more than" in said

@@ -1,0 +1,344 @@
+"""Word files: all that a reader of the page sees is in the text, once, and nothing that was deleted."""
+
+# ruff: noqa: E501  # the XML
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import docx
+import pytest
+from docx.oxml import parse_xml
+
+from rag.settings import Settings
+from tests.files import altered, check, load, saved
+
+CASES = Path(__file__).parent / "data" / "cases"
+SPACES = (
+    'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" '
+    'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" '
+    'xmlns:v="urn:schemas-microsoft-com:vml" '
+    'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+    'xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape" '
+    'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+    'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart" '
+    'xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram"'
+)
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def run(text: str) -> str:
+    return f'<w:r><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def paragraph(content: str) -> str:
+    return f"<w:p>{content}</w:p>"
+
+
+def body(*blocks: str) -> Any:
+    """A document with these blocks."""
+    document = docx.Document()
+    place = document.element.body
+    for block in blocks:
+        place.insert(len(place) - 1, parse_xml(block.replace(">", f" {SPACES}>", 1)))
+    return document
+
+
+def with_part(data: bytes, name: str, kind: str, content: str) -> bytes:
+    """A Word file with one part more, which its text refers to as rId90."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        relations = archive.read("word/_rels/document.xml.rels").decode()
+    more = f'<Relationship Id="rId90" Type="{RELATIONS}/{kind}" Target="{name}"/></Relationships>'
+    data = altered(data, "word/_rels/document.xml.rels", relations.replace("</Relationships>", more).encode())
+    held = io.BytesIO(data)
+    with zipfile.ZipFile(held, "a") as archive:
+        archive.writestr(f"word/{name}", content)
+    return held.getvalue()
+
+
+def text_of(data: bytes, folder: Path, settings: Settings) -> str:
+    (folder / "a.docx").write_bytes(data)
+    document = load(folder / "a.docx", settings)
+    check(document)
+    return document.page_content
+
+
+def test_case_of_the_lease(settings: Settings) -> None:
+    document = load(CASES / "docx" / "lease.docx", settings)
+    check(document)
+    text = document.page_content
+    lines = text.split("\n")
+    assert "Unit: B2 | Tenant: Otter Books | Rent per month: 950 | Deposit: 2,850" in lines
+    assert lines[0] == "Page header: File reference KX-5521 confidential"
+    assert lines[-1] == "Page footer: Approved by Dr. Oyelaran on 3 May 2026"
+    for line in (
+        "Emergency line 0800 4411",
+        "Caretaker lives at number 14",
+        "Interest: i=p*r*t",
+        "2. Return the keys.",
+    ):
+        assert lines.count(line) == 1
+    assert "The notice period is six months.\n\nComment by Ann: Check with the solicitor Ms Varga" in text
+    assert "three" not in text
+    assert [path for _, path, _ in document.metadata["sections"]] == [["Lease terms"], ["Lease terms", "Notice"], []]
+    assert "tracked changes are read as accepted" in document.metadata["notes"]
+
+
+def test_merged_cells_are_repeated(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    document.add_paragraph("Table 1: Harvest", style="Caption")
+    table = document.add_table(4, 3)
+    values = [["Region", "Year", "Tons"], ["North", "2024", "410"], ["", "2025", "385"], ["South", "2025", ""]]
+    for row, texts in zip(table.rows, values, strict=True):
+        for cell, text in zip(row.cells, texts, strict=True):
+            cell.text = text
+    table.cell(1, 0).merge(table.cell(2, 0))
+    table.cell(3, 1).merge(table.cell(3, 2)).text = "none yet"
+    document.add_paragraph("After it.")
+    (tmp_path / "a.docx").write_bytes(saved(document))
+    loaded = load(tmp_path / "a.docx", settings)
+    check(loaded)
+    assert loaded.page_content.split("\n") == [
+        "Table 1: Harvest",
+        "Region: North | Year: 2024 | Tons: 410",
+        "Region: North | Year: 2025 | Tons: 385",
+        "Region: South | Year: none yet | Tons: none yet",
+        "",
+        "After it.",
+    ]
+    assert [path for _, path, _ in loaded.metadata["sections"]] == [["Table 1: Harvest"], []]
+
+
+def test_two_rows_of_column_names(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    table = document.add_table(3, 5)
+    values = [
+        ["", "2024", "", "2025", ""],
+        ["Region", "Plan", "Actual", "Plan", "Actual"],
+        ["North", "1", "2", "3", "4"],
+    ]
+    for row, texts in zip(table.rows, values, strict=True):
+        for cell, text in zip(row.cells, texts, strict=True):
+            cell.text = text
+    for column in (1, 3):
+        table.cell(0, column).merge(table.cell(0, column + 1))
+    line = "Region: North | 2024 Plan: 1 | 2024 Actual: 2 | 2025 Plan: 3 | 2025 Actual: 4"
+    assert text_of(saved(document), tmp_path, settings) == line
+
+
+def test_names_in_front_of_values_are_no_header(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    table = document.add_table(3, 2)
+    for row, texts in zip(table.rows, [["Name:", "Ida"], ["City:", "Kiel"], ["Ship:", "Möwe"]], strict=True):
+        for cell, text in zip(row.cells, texts, strict=True):
+            cell.text = text
+    assert text_of(saved(document), tmp_path, settings) == "Name: | Ida\nCity: | Kiel\nShip: | Möwe"
+
+
+def test_tables_in_cells_and_tables_for_layout(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    frame = document.add_table(1, 1)
+    frame.cell(0, 0).text = "In a frame"
+    inner = frame.cell(0, 0).add_table(2, 2)
+    for cell, text in zip(inner._cells, ["Model", "Price", "Heron", "429"], strict=True):
+        cell.text = text
+    outer = document.add_table(2, 2)
+    for cell, text in zip(outer._cells, ["Kind", "Parts", "Bike", ""], strict=True):
+        cell.text = text
+    box = outer.cell(1, 1).add_table(1, 1)
+    box.cell(0, 0).text = "bell"
+    text = text_of(saved(document), tmp_path, settings)
+    assert "In a frame" in text.split("\n") and "Model: Heron | Price: 429" in text.split("\n")
+    assert "Bike" in text and [line for line in text.split("\n") if "Bike" in line and "bell" in line]
+
+
+def test_tracked_changes_are_accepted(tmp_path: Path, settings: Settings) -> None:
+    marked = '<w:pPr><w:rPr><w:del w:id="9" w:author="x"/></w:rPr></w:pPr>'
+    cell = "<w:tc><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:tc>"
+    row = f"<w:tr>{{}}{cell}{cell}</w:tr>"
+    gone = '<w:trPr><w:del w:id="8" w:author="x"/></w:trPr>'
+    document = body(
+        paragraph(
+            run("Kept ")
+            + f'<w:ins w:id="1">{run("added")}</w:ins><w:del w:id="2"><w:r><w:delText>lost</w:delText></w:r></w:del>'
+        ),
+        paragraph(f'<w:moveFrom w:id="3">{run("Moved away")}</w:moveFrom>'),
+        paragraph(f'<w:moveTo w:id="4">{run("Moved here")}</w:moveTo>'),
+        paragraph(marked + run("One line ")),
+        paragraph(run("made of two")),
+        f"<w:tbl>{row.format('', 'a', 'b')}{row.format(gone, 'struck', 'out')}{row.format('', '1', '2')}</w:tbl>",
+    )
+    assert (
+        text_of(saved(document), tmp_path, settings)
+        == "Kept added\n\nMoved here\n\nOne line made of two\n\na: 1 | b: 2"
+    )
+
+
+def test_what_is_written_in_two_ways_comes_once(tmp_path: Path, settings: Settings) -> None:
+    box = f"<w:txbxContent>{paragraph(run('In the box'))}</w:txbxContent>"
+    both = (
+        f'<w:r><mc:AlternateContent><mc:Choice Requires="wps"><w:drawing><wps:wsp><wps:txbx>{box}</wps:txbx></wps:wsp>'
+        f"</w:drawing></mc:Choice><mc:Fallback><w:pict><v:shape><v:textbox>{box}</v:textbox></v:shape></w:pict></mc:Fallback>"
+        "</mc:AlternateContent></w:r>"
+    )
+    document = body(paragraph(run("Beside") + both))
+    assert text_of(saved(document), tmp_path, settings) == "Beside\n\nIn the box"
+
+
+def test_notes_follow_the_paragraph(tmp_path: Path, settings: Settings) -> None:
+    note = '<w:r><w:footnoteReference w:id="2"/></w:r>'
+    data = saved(body(paragraph(run("Built in 1871") + note + run(".")), paragraph(run("Next."))))
+    notes = f'<w:footnotes {SPACES}><w:footnote w:type="separator" w:id="0"><w:p/></w:footnote>'
+    notes += f'<w:footnote w:id="2">{paragraph(run("By the harbour board."))}</w:footnote></w:footnotes>'
+    text = text_of(with_part(data, "footnotes.xml", "footnotes", notes), tmp_path, settings)
+    assert text == "Built in 1871 [1].\n\n[1] By the harbour board.\n\nNext."
+
+
+def test_comments_in_cells_and_without_a_place(tmp_path: Path, settings: Settings) -> None:
+    cell = "<w:tc><w:p>{}</w:p></w:tc>"
+    rows = f"<w:tr>{cell.format(run('a'))}{cell.format(run('b'))}</w:tr>"
+    marked = run("2") + '<w:r><w:commentReference w:id="5"/></w:r>'
+    rows += f"<w:tr>{cell.format(run('1'))}{cell.format(marked)}</w:tr>"
+    data = saved(body(f"<w:tbl>{rows}</w:tbl>", paragraph(run("End"))))
+    comments = "".join(
+        f'<w:comment w:id="{number}" w:author="{author}">{paragraph(run(text))}</w:comment>'
+        for number, author, text in ((5, "Ann", "too high"), (6, "", "nowhere"))
+    )
+    text = text_of(
+        with_part(data, "comments9.xml", "comments", f"<w:comments {SPACES}>{comments}</w:comments>"),
+        tmp_path,
+        settings,
+    )
+    assert text == "a: 1 | b: 2\n\nComment by Ann: too high\n\nEnd\n\nComment: nowhere"
+
+
+def test_headers_and_footers_come_once(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    document.add_heading("One", 1)
+    document.add_section()
+    for number, section in enumerate(document.sections):
+        section.header.is_linked_to_previous = section.footer.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "The same header"
+        section.footer.paragraphs[0].text = f"Footer {number}"
+    text = text_of(saved(document), tmp_path, settings)
+    assert text.split("\n\n") == [
+        "Page header: The same header",
+        "One",
+        "Page footer: Footer 0",
+        "Page footer: Footer 1",
+    ]
+
+
+def test_numbers_that_word_counts(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    for text in ("Sign.", "Pay."):
+        document.add_paragraph(text, style="List Number")
+    document.add_paragraph("Bread", style="List Bullet")
+    assert text_of(saved(document), tmp_path, settings) == "1. Sign.\n2. Pay.\nBread"
+
+
+CHART = (
+    "<c:chartSpace {}><c:chart><c:title><c:tx><c:rich><a:p><a:r><a:t>Boats sold</a:t></a:r></a:p></c:rich></c:tx></c:title>"
+    "<c:plotArea><c:barChart><c:ser><c:tx><c:strRef><c:strCache><c:pt idx='0'><c:v>Share</c:v></c:pt></c:strCache></c:strRef>"
+    "</c:tx><c:cat><c:strRef><c:strCache><c:pt idx='0'><c:v>Oslo</c:v></c:pt><c:pt idx='1'><c:v>Bergen</c:v></c:pt>"
+    "</c:strCache></c:strRef></c:cat><c:val><c:numRef><c:numCache><c:formatCode>0%</c:formatCode><c:pt idx='0'><c:v>0.25</c:v>"
+    "</c:pt><c:pt idx='1'><c:v>0.75</c:v></c:pt></c:numCache></c:numRef></c:val></c:ser></c:barChart></c:plotArea></c:chart>"
+    "</c:chartSpace>"
+)
+DIAGRAM = (
+    "<dgm:dataModel {}><dgm:ptLst><dgm:pt modelId='0' type='doc'/>"
+    "<dgm:pt modelId='2'><dgm:t><a:p><a:r><a:t>Plan</a:t></a:r></a:p></dgm:t></dgm:pt>"
+    "<dgm:pt modelId='1'><dgm:t><a:p><a:r><a:t>Board</a:t></a:r></a:p></dgm:t></dgm:pt>"
+    "<dgm:pt modelId='3' type='pres'><dgm:t><a:p><a:r><a:t>how it looks</a:t></a:r></a:p></dgm:t></dgm:pt></dgm:ptLst>"
+    "<dgm:cxnLst><dgm:cxn srcId='0' destId='1' srcOrd='0'/><dgm:cxn srcId='1' destId='2' srcOrd='0'/></dgm:cxnLst></dgm:dataModel>"
+)
+
+
+@pytest.mark.parametrize(
+    ("shown", "kind", "content", "lines"),
+    [
+        ('<c:chart r:id="rId90"/>', "chart", CHART, ["Boats sold", "Oslo | Share: 25%", "Bergen | Share: 75%"]),
+        ('<dgm:relIds r:dm="rId90"/>', "diagramData", DIAGRAM, ["- Board", "  - Plan"]),
+    ],
+)
+def test_drawings(shown: str, kind: str, content: str, lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    drawing = f"<w:r><w:drawing><a:graphic><a:graphicData>{shown}</a:graphicData></a:graphic></w:drawing></w:r>"
+    data = saved(body(paragraph(run("Before") + drawing), paragraph(run("Behind"))))
+    text = text_of(with_part(data, "drawn.xml", kind, content.format(SPACES)), tmp_path, settings)
+    assert text == "\n".join(["Before", "", *lines, "", "Behind"])
+
+
+def m(name: str, *parts: str) -> str:
+    return f"<m:{name}>{''.join(parts)}</m:{name}>"
+
+
+def r(text: str) -> str:
+    return f"<m:r><m:t>{text}</m:t></m:r>"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (r("E=m") + m("sSup", m("e", r("c")), m("sup", r("2"))), "E=m c^2"),
+        (m("f", m("num", r("a+b")), m("den", r("2"))), "(a+b)/2"),
+        (m("rad", m("deg"), m("e", r("x"))), "√(x)"),
+        (m("rad", m("deg", r("3")), m("e", r("x"))), "√(3&amp;x)"),
+        (
+            m("nary", '<m:naryPr><m:chr m:val="∑"/></m:naryPr>', m("sub", r("k=0")), m("sup", r("n")), m("e", r("k"))),
+            "∑_(k=0)^n k",
+        ),
+        (m("d", '<m:dPr><m:begChr m:val="["/><m:endChr m:val="]"/></m:dPr>', m("e", r("x")), m("e", r("y"))), "[x|y]"),
+        (m("m", m("mr", m("e", r("1")), m("e", r("0"))), m("mr", m("e", r("0")), m("e", r("1")))), "■(1&amp;0@0&amp;1)"),
+        (r("y=") + m("func", m("fName", r("sin")), m("e", r("x"))), "y=sin x"),
+        (m("limLow", m("e", r("lim")), m("lim", r("n→∞"))), "lim_(n→∞)"),
+        (r("a=1") + '<w:del w:id="1">' + r("+2") + "</w:del>", "a=1"),
+    ],
+)  # fmt: skip
+def test_equations(content: str, text: str, tmp_path: Path, settings: Settings) -> None:
+    document = body(paragraph(run("So ") + m("oMath", content)))
+    assert text_of(saved(document), tmp_path, settings) == f"So {text}".replace("&amp;", "&")
+
+
+def test_form_fields_and_controls(tmp_path: Path, settings: Settings) -> None:
+    listed = (
+        '<w:r><w:fldChar w:fldCharType="begin"><w:ffData><w:ddList><w:result w:val="1"/><w:listEntry w:val="tea"/>'
+        '<w:listEntry w:val="coffee"/></w:ddList></w:ffData></w:fldChar></w:r><w:r><w:instrText>FORMDROPDOWN</w:instrText></w:r>'
+    )
+    document = body(
+        paragraph(run("Drink: ") + listed),
+        f"<w:sdt><w:sdtPr/><w:sdtContent>{paragraph(run('In a control'))}</w:sdtContent></w:sdt>",
+        paragraph(f"<w:sdt><w:sdtPr/><w:sdtContent>{run('and inline')}</w:sdtContent></w:sdt>"),
+        paragraph('<w:r><w:sym w:font="Symbol" w:char="F061"/></w:r>' + run(" rays")),
+    )
+    assert text_of(saved(document), tmp_path, settings) == "Drink: coffee\n\nIn a control\n\nand inline\n\nα rays"
+
+
+def test_strict_files_and_those_with_macros(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    document.add_heading("Title of it", 1)
+    document.add_paragraph("Some text")
+    data = saved(document)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for member in ("word/document.xml", "word/styles.xml", "_rels/.rels", "word/_rels/document.xml.rels"):
+            text = archive.read(member).replace(
+                b"schemas.openxmlformats.org/officeDocument/2006", b"purl.oclc.org/ooxml/officeDocument"
+            )
+            text = text.replace(
+                b"schemas.openxmlformats.org/wordprocessingml/2006/main", b"purl.oclc.org/ooxml/wordprocessingml/main"
+            )
+            data = altered(data, member, text)
+    (tmp_path / "a.docm").write_bytes(data)
+    loaded = load(tmp_path / "a.docm", settings)
+    assert loaded.page_content == "Title of it\n\nSome text"
+    assert loaded.metadata["sections"] == [[0, ["Title of it"], ""]]
+
+
+def test_a_damaged_part_is_told(tmp_path: Path, settings: Settings) -> None:
+    data = with_part(saved(body(paragraph(run("Whole")))), "comments9.xml", "comments", "<w:comments")
+    (tmp_path / "a.docx").write_bytes(data)
+    loaded = load(tmp_path / "a.docx", settings)
+    assert loaded.page_content == "Whole" and loaded.metadata["notes"] == ["left out: 1 damaged part"]

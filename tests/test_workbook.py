@@ -1,0 +1,210 @@
+"""Workbooks: values as they are shown, with the names of their columns on every row, and nothing dropped."""
+
+# ruff: noqa: E501  # the table of formats
+
+from __future__ import annotations
+
+import datetime
+import io
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
+from openpyxl.worksheet.table import Table
+
+from rag.settings import Settings
+from rag.sources.number_formats import shown
+from tests.files import altered, check, load, saved
+
+CASES = Path(__file__).parent / "data" / "cases"
+
+
+def book_of(*rows: list[Any]) -> tuple[Any, Any]:
+    """A workbook, and its sheet with these rows."""
+    book = openpyxl.Workbook()
+    book.active.title = "Data"
+    for row in rows:
+        book.active.append(row)
+    return book, book.active
+
+
+def lines_of(book: Any, folder: Path, settings: Settings) -> list[str]:
+    (folder / "a.xlsx").write_bytes(book if isinstance(book, bytes) else saved(book))
+    document = load(folder / "a.xlsx", settings)
+    check(document)
+    return document.page_content.split("\n")
+
+
+def test_case_of_the_budget(settings: Settings) -> None:
+    document = load(CASES / "xlsx" / "budget.xlsx", settings)
+    check(document)
+    lines = document.page_content.split("\n")
+    assert lines[2] == (
+        "Item: Roof repair | Due: 2026-03-14 | Share: 12.5% | Quantity: 0 | Paid: FALSE | "
+        "Total: formula without a stored value: =D2*10 | Comment: Contractor is Halvorsen & Sons"
+    )
+    assert "Region: North | City: Lübeck | Sales: 385" in lines
+    assert [line for line in lines if line.startswith("sensor: S-0399 | room: Room ")]
+    assert "Hidden margin is 31 percent" in lines
+    assert "hidden sheet, read too: Secret" in document.metadata["notes"]
+    assert any("no stored value" in note for note in document.metadata["notes"])
+    assert ["Readings"] in [path for _, path, _ in document.metadata["sections"]]
+
+
+def test_lines_above_the_header_and_several_tables(tmp_path: Path, settings: Settings) -> None:
+    book, _ = book_of(
+        ["Annual report"],
+        ["Author", "Jane Doe", "2026-01-01"],
+        [],
+        ["Sales by region"],
+        ["Region", "City", "Sales"],
+        ["North", "Kiel", 410],
+        [],
+        ["South", "Ulm", 77],
+        [],
+        ["Ship", "Crew"],
+        ["Möwe", 12],
+    )
+    assert lines_of(book, tmp_path, settings) == [
+        *("Data", "", "Annual report", "Author | Jane Doe | 2026-01-01", "", "Sales by region"),
+        *("Region: North | City: Kiel | Sales: 410", "", "Region: South | City: Ulm | Sales: 77"),
+        *("", "Ship: Möwe | Crew: 12"),
+    ]
+
+
+def test_header_right_below_other_lines(tmp_path: Path, settings: Settings) -> None:
+    book, _ = book_of(
+        ["Exported", "2026-01-01"],
+        ["Name", "Kind", "Price", "Stock"],
+        ["Heron", "bike", 429, 0],
+        ["Lark", "bike", 99, 3],
+    )
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        *("Exported | 2026-01-01", "", "Name: Heron | Kind: bike | Price: 429 | Stock: 0"),
+        "Name: Lark | Kind: bike | Price: 99 | Stock: 3",
+    ]
+
+
+def test_merged_cells(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(
+        ["Sales of the year"],
+        ["Region", 2024, None, 2025],
+        [None, "Plan", "Actual", "Plan", "Actual"],
+        ["North", 1, 2, 3, 4],
+        [None, 5, 6, 7, 8],
+    )
+    sheet["B2"], sheet["D2"] = "FY 2024", "FY 2025"
+    for area in ("A1:E1", "A2:A3", "B2:C2", "D2:E2", "A4:A5"):
+        sheet.merge_cells(area)
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        "Sales of the year",
+        "Region: North | FY 2024 Plan: 1 | FY 2024 Actual: 2 | FY 2025 Plan: 3 | FY 2025 Actual: 4",
+        "Region: North | FY 2024 Plan: 5 | FY 2024 Actual: 6 | FY 2025 Plan: 7 | FY 2025 Actual: 8",
+    ]
+
+
+def test_years_name_columns(tmp_path: Path, settings: Settings) -> None:
+    book, _ = book_of(["Country", 2023, 2024], ["Norway", 71, 73], ["Chile", 40, 41])
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        "Country: Norway | 2023: 71 | 2024: 73",
+        "Country: Chile | 2023: 40 | 2024: 41",
+    ]
+
+
+def test_a_form_has_no_header(tmp_path: Path, settings: Settings) -> None:
+    book, _ = book_of(["Name", "Jörg"], ["City", "Köln"], ["Age", 41])
+    assert lines_of(book, tmp_path, settings)[2:] == ["Name | Jörg", "City | Köln", "Age | 41"]
+
+
+def test_a_table_that_the_file_knows_of(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(["1", "2"], ["a", "b"], ["c", "d"])
+    sheet.add_table(Table(displayName="Known", ref="A1:B3"))
+    assert lines_of(book, tmp_path, settings)[2:] == ["1: a | 2: b", "1: c | 2: d"]
+
+
+def test_columns_without_values_are_named(tmp_path: Path, settings: Settings) -> None:
+    book, _ = book_of(["Name", "Kind", "Zip"], ["Heron", "bike", None], ["Lark", "bike", None])
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        *("Columns without values: Zip", "Name: Heron | Kind: bike", "Name: Lark | Kind: bike")
+    ]
+
+
+def test_comments_charts_and_texts(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(["Name", "Price"], ["Heron", 429])
+    sheet["B2"].comment = Comment("Too\nhigh", "Ann")
+    sheet["F9"].comment = Comment("On an empty cell", "Ann")
+    chart = BarChart()
+    chart.title = "Prices of bikes"
+    chart.add_data(Reference(sheet, min_col=2, min_row=1, max_row=2), titles_from_data=True)
+    sheet.add_chart(chart, "D2")
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        *("Name: Heron | Price: 429 | Comment: Too high", "", "Comment: On an empty cell", "", "Chart: Prices of bikes")
+    ]
+
+
+def test_errors_texts_and_times(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(["Kind", "Value"], ["error", "#DIV/0!"], ["time", datetime.time(9, 30)])
+    sheet.append(["day", datetime.date(1900, 1, 31)])
+    sheet.append(["lead", "007"])
+    found = lines_of(book, tmp_path, settings)
+    for value in ("#DIV/0!", "09:30:00", "1900-01-31", "007"):
+        assert [line for line in found if line.endswith((f"Value: {value}", f"| {value}"))]
+
+
+def test_a_formula_with_a_value_shows_the_value(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(["Name", "Sum"], ["Heron", "=1+1"])
+    data = saved(book)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        xml = archive.read("xl/worksheets/sheet1.xml").decode()
+    assert "<v></v>" in xml or "<v/>" in xml or "<v />" in xml
+    filled = xml.replace("<v></v>", "<v>2</v>").replace("<v/>", "<v>2</v>").replace("<v />", "<v>2</v>")
+    assert lines_of(altered(data, "xl/worksheets/sheet1.xml", filled.encode()), tmp_path, settings)[2:] == [
+        "Name: Heron | Sum: 2"
+    ]
+    assert lines_of(data, tmp_path, settings)[2:] == ["Name: Heron | Sum: formula without a stored value: =1+1"]
+    assert sheet["B2"].value == "=1+1"
+
+
+@pytest.mark.alone("measures time")
+def test_ten_thousand_rows(tmp_path: Path, settings: Settings) -> None:
+    names = [f"Column {letter}" for letter in "ABCDEFGHIJ"]
+    book, _ = book_of(names, *([f"part-{row}", *(row + place for place in range(9))] for row in range(10_000)))
+    data = saved(book)
+    began = time.monotonic()
+    found = lines_of(data, tmp_path, settings)
+    assert time.monotonic() - began < 20
+    (line,) = [line for line in found if "part-7777 " in line]
+    assert line.startswith("Column A: part-7777 | Column B: 7777 |") and line.endswith("| Column J: 7785")
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        *((0, "General", "0"), (0.1 + 0.2, "General", "0.3"), (1e20, "General", "100000000000000000000")),
+        *((0.125, "0.0%", "12.5%"), (0.125, "0 %", "13 %"), (0, "0%", "0%")),
+        *((1234.5, "#,##0.00", "1,234.50"), (1234567, '#,##0,"K"', "1,235K"), (5, "0000", "0005"), (0.3, "#", "0")),
+        *((1234.5, "[$€-407] #,##0.00", "€ 1,234.50"), (1234.5, '#,##0.00 "kr"', "1,234.50 kr")),
+        *((-12, "#,##0;[Red](#,##0)", "(12)"), (-12, "0;0", "12"), (-0.001, "0.00", "0.00")),
+        *((0, '_("$"* #,##0.00_);_("$"* (#,##0.00);_("$"* "-"??_)', "0"), (12, "[<100]0.0;0", "12.0")),
+        *((45000, "dd.mm.yyyy", "2023-03-15"), (45000.5, "m/d/yy h:mm", "2023-03-15 12:00"), (0.5, "h:mm AM/PM", "12:00")),
+        *((45000, "mmm-yy", "March 2023"), (1.5, "[h]:mm:ss", "36:00:00"), (45000, "[$-407]d. mmm yyyy;@", "2023-03-15")),
+        *((0.0000123, "0.00E+00", "1.23E-05"), (123456789, "000-00-0000", "123456789"), (3, ";;;", "3")),
+        *(("text", "0.00", "text"), (True, "0", "TRUE"), ("nan", "General", "nan"), ("", "0", "")),
+        *((45000, "y" * 500, "2023"), (-5, "yyyy", "-5")),
+    ],
+)  # fmt: skip
+def test_number_formats(value: object, code: str, text: str) -> None:
+    assert shown(value, code) == text
+
+
+@pytest.mark.parametrize(
+    "code", ["]][;\\", '"', "[<x]0;0", "0" * 5000, "yyyy-mm-dd", "#,,,,,,,,", "E+E+", "%" * 99, ";;;;;;"]
+)
+def test_formats_that_mean_nothing(code: str) -> None:
+    for value in (7, -7, 0, 1e300, -1e-300):
+        assert shown(value, code)
