@@ -9,9 +9,14 @@ from pathlib import Path
 
 from langchain_core.documents import Document
 
+from rag.sources.archive import read_archive
+from rag.sources.delimited import read_delimited
 from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
+from rag.sources.mail import read_mail
+from rag.sources.markdown import read_markdown
+from rag.sources.notebook import read_notebook
 from rag.sources.outline import plain
-from rag.sources.text_files import read_delimited, read_markdown, read_notebook, read_text
+from rag.sources.text_files import read_subtitles, read_text
 from rag.sources.web_page import read_page
 from rag.sources.zipped import read_book, read_slides, read_word, read_workbook
 
@@ -38,6 +43,8 @@ def read(job: Job) -> list[Document]:
         raise Unreadable("there is no text in it")
     if sum(len(item.page_content) for item in documents) > MOST_TEXT:
         raise Unreadable(f"it has more than {MOST_TEXT // 10**6} million characters of text; split it")
+    if job.notes:
+        documents[0].metadata["notes"] = list(dict.fromkeys([*documents[0].metadata.get("notes", []), *job.notes]))
     return documents
 
 
@@ -92,5 +99,8 @@ READERS: dict[str, Callable[[Job], Iterator[Document]]] = {
     "sheet": _read_sheet,
     "EPUB": read_book,
     "notebook": read_notebook,
+    "subtitles": read_subtitles,
+    "mail": read_mail,
+    "archive": read_archive,
 }
 """The reader for each kind of file."""

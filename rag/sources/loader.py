@@ -18,7 +18,16 @@ from rag.errors import SourceError, SourceRefused
 from rag.settings import Settings
 from rag.sources.body import NO_ROOM
 from rag.sources.fetch import Limits, Page, fetch_if_changed
-from rag.sources.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, READABLE, ZIPPED, Job
+from rag.sources.formats import (
+    FILE_TYPES,
+    LARGEST_CONTAINER,
+    LARGEST_FILE,
+    READABLE,
+    ZIPPED,
+    Job,
+    ending_by_content,
+    ending_of,
+)
 from rag.sources.reader import PARSER
 
 GUIDE = "bundled:guide.md"
@@ -67,6 +76,12 @@ class Loaded:
     etag: str = ""
     last_modified: str = ""
     found_at: str = ""
+
+    @property
+    def title(self) -> str:
+        """The first document's, or the name of an archive."""
+        title = str(self.documents[0].metadata.get("title") or "")
+        return title.partition("/")[0] if self.kind == "archive" else title
 
 
 class Known(Protocol):
@@ -120,7 +135,7 @@ def expand_source(source: str) -> list[str]:
 def _files_below(folder: Path) -> Iterator[Path]:
     root = folder.resolve()
     for path in folder.rglob("*"):
-        if path.suffix.lower() not in FILE_TYPES or not path.is_file():  # a link to itself is no file either
+        if not ending_of(path.name) or not path.is_file():  # a link to itself is no file either
             continue
         inside = path.resolve().is_relative_to(root)  # a link may not lead out of the folder
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -220,19 +235,21 @@ def _last_part(source: str) -> str:
 
 def _load_file(source: str, settings: Settings) -> Loaded:
     path = GUIDE_PATH if source == GUIDE else Path(source)
-    ending = path.suffix.lower()
-    if ending not in FILE_TYPES:
-        raise SourceError(source, f"files of type {ending or 'without a name'} cannot be read; these can: {READABLE}")
     try:
         size = path.stat().st_size
         if not path.is_file():  # a pipe would never end
             raise SourceError(source, "the file cannot be read (it is a folder or a device)")
     except OSError as error:
         raise SourceError(source, f"the file cannot be read ({error.strerror or error})") from error
-    largest = LARGEST_CONTAINER if ending == ".pdf" or ending in ZIPPED else LARGEST_FILE
     if size == 0:
         raise SourceError(source, "the file is empty")
+    ending = ending_of(path.name) or ending_by_content(path)
+    if not ending:
+        kind = path.suffix.lower()
+        raise SourceError(source, f"files of type {kind or 'without a name'} cannot be read; these can: {READABLE}")
+    largest = LARGEST_CONTAINER if ending in (".pdf", ".zip", ".eml", ".msg", *ZIPPED) else LARGEST_FILE
     if size > largest:
         raise SourceError(source, f"the file has {size / 2**20:.0f} MiB; at most {largest >> 20} MiB are read")
-    job = Job(str(path.absolute()), source, ending, f"named {ending}", _last_part(str(path)), "", settings.page_classes)
+    claimed = f"named {path.suffix.lower() or path.name}"
+    job = Job(str(path.absolute()), source, ending, claimed, _last_part(str(path)), "", settings.page_classes)
     return Loaded(PARSER.parse(job), job.kind, size)

@@ -13,6 +13,7 @@ from rag.sources.outline import EDGE, plain
 SEPARATOR = " | "
 _NUMBER = re.compile(r"[-+(]?[\W_]{0,3}\d[\d\s.,:/'%-]*[\W_]{0,3}\w{0,3}\)?")
 """An amount, a share, a date or a time, with a sign or a unit."""
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) -> list[str]:
@@ -51,8 +52,8 @@ def named_row(names: Sequence[str], row: Sequence[str]) -> str:
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names the columns.
 
-    It does if there are rows below it, all its cells differ, at most the first one is empty, none is a number, and no
-    cell is longer than a name would be.
+    It does if there are rows below it, all its cells differ, at most the first one is empty, none is a number other
+    than a year, and no cell is longer than a name would be.
     """
     if len(rows) < 2:
         return False
@@ -64,8 +65,14 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         len(first) > 1
         and all(named)
         and len(set(named)) == len(named)
-        and not any(_NUMBER.fullmatch(cell) or len(cell) > 60 for cell in named)
+        and not any((is_number(cell) and not _YEAR.fullmatch(cell)) or len(cell) > 60 for cell in named)
+        and not all(map(_YEAR.fullmatch, first))
     )
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is an amount, a share, a date or a time."""
+    return bool(_NUMBER.fullmatch(cell))
 
 
 def cell_text(value: object) -> str:
