@@ -78,8 +78,8 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> by
 
 
 def _is_hidden(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or any(part.startswith(".") for part in parts) or parts[-1:] == ("Thumbs.db",)
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", ".", "..")]
+    return "__MACOSX" in parts or any(part.startswith(".") for part in parts) or parts[-1:] == ["Thumbs.db"]
 
 
 def _name(member: zipfile.ZipInfo) -> str:

@@ -17,7 +17,7 @@ _DECLARED_CHARSET = re.compile(
 )
 _SEVEN_BIT = [
     *((rb"\x1b\$[@B]|\x1b\(J", "iso2022_jp_2"), (rb"\x1b\$\)C", "iso2022_kr")),
-    (rb"(?:~\{[!-w][!-~][!-~]+?~\}.{0,200}?){2}", "hz"),
+    (rb"(?:~\{[!-w][!-~][!-~]{1,200}?~\}.{0,200}?){2}", "hz"),
 ]
 """Encodings of East Asian text that use ASCII only, and what their texts have."""
 _WESTERN = ("latin-1", "latin1", "iso-8859-1", "iso8859-1", "ascii", "us-ascii")

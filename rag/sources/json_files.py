@@ -67,17 +67,20 @@ def _lines(value: Any, path: str, depth: int) -> Iterator[str]:
         name = next((_shown(value[key]) for key in _NAMES if isinstance(value.get(key), str | int)), "")
         path_below = f"{path} {name[:80]}".strip() if path else ""
         plain = {key: item for key, item in value.items() if not _is_nested(item)}
-        if plain:
-            told = SEPARATOR.join(filter(None, (_pair(cell_text(key), _shown(item)) for key, item in plain.items())))
-            if told:
-                yield f"{path}{SEPARATOR}{told}" if path else told
+        pairs = [pair for key, item in plain.items() if (pair := _pair(cell_text(key), _shown(item)))]
+        if sum(map(len, pairs)) <= LONGEST_LINE:
+            pairs = [SEPARATOR.join(pairs)] if pairs else []
+        yield from (f"{path}{SEPARATOR}{pair}" if path else pair for pair in pairs)
         for key, item in value.items():
             if key not in plain:
                 below = f"{path_below}.{cell_text(key)}" if path_below else cell_text(key)
                 yield from _lines(item, below, depth + 1)
     elif isinstance(value, list) and depth < DEEPEST:
         for item in value:
-            yield from _lines(item, path, depth + 1)
+            if isinstance(item, list) and not _is_nested(item):
+                yield _pair(path, _shown(item))
+            else:
+                yield from _lines(item, path, depth + 1)
     elif shown := _shown(value):
         yield _pair(path, shown)
 

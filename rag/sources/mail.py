@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.sources.encoding import decode
+from rag.sources.encoding import decode_noted
 from rag.sources.formats import Job, Unreadable, ending_of
 from rag.sources.inside import Inside
 from rag.sources.outline import EDGE, MARK, mark_html, plain
@@ -40,11 +40,12 @@ def _read_mime(job: Job) -> Iterator[Document]:
         raise Unreadable("the file is not a mail: it has no sender, date or subject")
     bodies: list[Message] = []
     attached: list[Message] = []
-    _sort_parts(message, bodies, attached)
+    if not _sort_parts(message, bodies, attached):
+        job.notes.append(f"left out: the parts of the mail after the first {MOST_PARTS}")
     inside = Inside(job)
     documents = [item for part in attached for item in _attachment(part, inside)]
     inside.finish()
-    yield _document(job, told, "\n\n".join(filter(None, map(_text_of, bodies))))
+    yield _document(job, told, "\n\n".join(filter(None, (_text_of(part, job.notes) for part in bodies))))
     yield from documents
 
 
@@ -63,12 +64,16 @@ def _header(message: Message, name: str) -> str:
     return " ".join(plain(value).split())[:2000]
 
 
-def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]) -> None:
-    """Part a mail's text from what is attached to it; of the forms of one text, take the plain one if it has any."""
+def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]) -> bool:
+    """Part a mail's text from what is attached to it; of the forms of one text, take the plain one if it has any.
+
+    Returns:
+        Whether all its parts were looked at.
+    """
     waiting: list[Message] = [message]
     for _ in range(MOST_PARTS):
         if not waiting:
-            return
+            return True
         part = waiting.pop(0)
         kind = part.get_content_type()
         inner = [item for item in part.get_payload() if isinstance(item, Message)] if part.is_multipart() else []
@@ -86,14 +91,22 @@ def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]
             bodies.append(part)
         elif not kind.startswith("message/"):
             attached.append(part)
+    return not waiting
 
 
-def _text_of(part: Message) -> str:
+def _text_of(part: Message, notes: list[str] | None = None) -> str:
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return ""
     html = part.get_content_type() == "text/html"
-    text = decode(data, str(part.get_content_charset() or ""), html=html).replace("\r\n", "\n").replace("\r", "\n")
+    charset = str(part.get_content_charset() or "")
+    try:
+        text, note = decode_noted(data, charset, html=html)
+    except Unreadable:
+        text, note = data.decode("ascii", "replace"), "its encoding cannot be told: letters are missing"
+    if note and notes is not None:
+        notes.append(note)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _html_text(text) if html else text.strip()
 
 

@@ -15,6 +15,8 @@ from rag.sources.tables import table_lines
 
 MOST_FRONT = 200
 """Lines of front matter that are looked for its end."""
+LONGEST_RULE = 2000
+"""Characters of the line below the names of a table's columns."""
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
 _TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(?:[|+]\s*:?-+:?\s*)*\|?\s*")
 _VALUE = r"\"[^\"<>]{0,500}\"|'[^'<>]{0,500}'|\{[^{}]{0,500}(?:\{[^{}]{0,500}\}[^{}]{0,500}){0,5}\}"
@@ -107,11 +109,22 @@ def without_comments(text: str) -> str:
     """The text without its HTML comments, but those in code."""
     if "<!--" not in text:
         return text
-    return outside_code(text, lambda part: re.sub(r"`[^`\n]+`|<!--(?s:.*?)-->", _unless_comment, part))
+    return outside_code(text, lambda part: _without(part, "<!--", "-->"))
 
 
-def _unless_comment(found: re.Match[str]) -> str:
-    return "" if found[0].startswith("<!--") else found[0]
+def _without(text: str, opening: str, closing: str) -> str:
+    """The text without what stands between these, but where it is between backticks; one that is not closed stays."""
+    kept: list[str] = []
+    at = 0
+    for found in re.finditer(rf"`[^`\n]+`|{re.escape(opening)}", text):
+        if found.start() < at or found[0] != opening:
+            continue
+        end = text.find(closing, found.end())
+        if end < 0:
+            break
+        kept.append(text[at : found.start()])
+        at = end + len(closing)
+    return "".join([*kept, text[at:]])
 
 
 def plain_tables(text: str) -> str:
@@ -127,14 +140,19 @@ def _without_pipes(text: str) -> str:
     number = 0
     while number < len(lines):
         rule = lines[number + 1] if number + 1 < len(lines) else ""
-        if "|" not in lines[number] or "|" not in rule.replace("+", "|") or not _TABLE_RULE.fullmatch(rule):
+        if (
+            "|" not in lines[number]
+            or "|" not in rule.replace("+", "|")
+            or len(rule) > LONGEST_RULE
+            or not _TABLE_RULE.fullmatch(rule)
+        ):
             result.append(lines[number])
             number += 1
             continue
         rows = [_cells(lines[number])]
         number += 2
         while number < len(lines) and lines[number].strip() and "|" in lines[number]:
-            if not _TABLE_RULE.fullmatch(lines[number]):
+            if len(lines[number]) > LONGEST_RULE or not _TABLE_RULE.fullmatch(lines[number]):
                 rows.append(_cells(lines[number]))
             number += 1
         named = any(rows[0])
@@ -158,7 +176,7 @@ def without_components(text: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    text = re.sub(r"\{/\*(?s:.*?)\*/\}", "", text)
+    text = _without(text, "{/*", "*/}")
     text = re.sub(r"(?m)^import\s[^\n]*(?:\n(?!\n)[^\n]*){0,30}?from\s*['\"][^'\"\n]+['\"];?[ \t]*$", "", text)
     text = re.sub(r"(?m)^import\s*['\"][^'\"\n]+['\"];?[ \t]*$", "", text)
     text = re.sub(r"(?m)^export\s+(?:const|let|var|default|function|async)\b[^\n]*(?:\n(?!\n)[^\n]*){0,200}", "", text)

@@ -14,6 +14,7 @@ from rag.sources.json_files import json_lines
 from rag.sources.markdown import plain_tables
 from rag.sources.outline import MARK, Marks, plain
 
+LONGEST_HEADING = 500
 LONGEST_CUE = 400
 """Characters of subtitles in one line, beside what makes a sentence whole."""
 PAUSE = 4.0
@@ -66,7 +67,7 @@ def read_text(job: Job) -> Iterator[Document]:
 def _light_markup(job: Job, text: str) -> Document:
     """A document whose headings are those of Markdown, and whose pipe tables are lines."""
     lines, marks = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
-    title = _TITLES[job.ending].search(text[:20_000]) if job.ending in _TITLES else None
+    title = _TITLES[job.ending].search(text[:4000]) if job.ending in _TITLES else None
     named = title[1] if title else ""
     if not named and marks and marks[0][0] == min(level for level, _ in marks):
         named = next(line for line in lines if MARK in line).partition(MARK)[2].lstrip("# ")
@@ -84,7 +85,12 @@ def _line_headings(text: str, ending: str) -> tuple[list[str], Marks]:
     for line in text.split("\n"):
         if found := block.fullmatch(line) or (block.match(line) if ending in (".org", ".tex") else None):
             in_code = "" if in_code else found[0].strip()
-        elif not in_code and (found := heading.fullmatch(line)) and found["text"].strip():
+        elif (
+            not in_code
+            and len(line) <= LONGEST_HEADING
+            and (found := heading.fullmatch(line))
+            and found["text"].strip()
+        ):
             level = _level(found["level"])
             lines.append(f"{MARK}{'#' * min(level, 6)} {found['text'].strip()}")
             marks.append((min(level, 6), ""))
