@@ -19,6 +19,10 @@ from rag.sources.tables import SEPARATOR, cell_text, has_header, is_number, tabl
 DELIMITERS = ",;\t|"
 SAMPLE_LINES = 2000
 """Lines that tell the delimiter."""
+LONGEST_HEAD = 6
+"""Rows above a table, beginning with a title, that are no part of it."""
+UNIFORM = 1.5
+"""What rows that all have the same number of cells count for more."""
 LONGEST_ROW = 100
 """Lines of one row. A quotation mark that opens more than these was no opening one, but a sign for inches."""
 
@@ -44,7 +48,7 @@ def find_delimiter(lines: list[str]) -> str:
 
 
 def _fitness(rows: list[Row], delimiter: str) -> float:
-    """From 0 to 1: how alike the rows are in width, by how clean their cells are."""
+    """From 0 to 1.5: how alike the rows are in width, by how clean their cells are."""
     rows = [row for row in rows if any(row)]
     if not rows:
         return 0.0
@@ -55,6 +59,7 @@ def _fitness(rows: list[Row], delimiter: str) -> float:
     odd = re.compile(rf"[{re.escape(others)}](?=\S)")
     clean = sum(not odd.search(cell) for cell in cells) / max(1, len(cells))
     halves = sum(_is_half_number(row) for row in rows) / len(rows) if delimiter == "," else 0.0
+    alike *= UNIFORM if len(widths) == 1 else 1.0
     return alike * clean * clean * (1 - 0.5 * halves)
 
 
@@ -101,7 +106,8 @@ def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
             parts.append([])
     block: list[Row] = []
     for part in filter(None, parts):
-        if block and _width(part) != _width(block):
+        is_head = len(block) <= LONGEST_HEAD and bool(block) and len(block[0]) == 1
+        if block and (is_head or _width(part) != _width(block)):
             yield block
             block = []
         block += part

@@ -18,7 +18,8 @@ MOST_FRONT = 200
 LONGEST_RULE = 2000
 """Characters of the line below the names of a table's columns."""
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
-_TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(?:[|+]\s*:?-+:?\s*)*\|?\s*")
+_KEY = re.compile(r"(?m)^\w[\w -]*:")
+_TABLE_RULE = re.compile(r"\s*(?:>\s?){0,9}\|?\s*:?-+:?\s*(?:[|+]\s*:?-+:?\s*)*\|?\s*")
 _VALUE = r"\"[^\"<>]{0,500}\"|'[^'<>]{0,500}'|\{[^{}]{0,500}(?:\{[^{}]{0,500}\}[^{}]{0,500}){0,5}\}"
 _COMPONENT = re.compile(rf"<(?:/?|/?[A-Z][\w.]{{0,80}}(?:[\s/](?:[^<>{{}}\"']|{_VALUE}){{0,300}})?)>")
 """A tag of a component (a capital letter), or of a fragment."""
@@ -52,7 +53,7 @@ def split_front_matter(text: str) -> tuple[str, str, str]:
     source, rest = "\n".join(lines[1:end]), "\n".join(lines[end + 1 :])
     found = _front_values(source, toml=lines[0].startswith("+"))
     if not isinstance(found, dict):
-        return ("", text, "") if found is None and lines[0].startswith("---") else (source, rest, "")
+        return (source, rest, "") if _KEY.search(source) else ("", text, "")
     told = [f"{key}: {value}" for key, item in found.items() if (value := _in_one_line(item))]
     title = _in_one_line(found.get("title"))
     return "\n".join(told), rest, title
@@ -70,7 +71,7 @@ def _front_values(source: str, *, toml: bool) -> Any:
             return source
         return yaml.safe_load(source)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return source if re.search(r"(?m)^\w[\w-]*:", source) else None
+        return source
 
 
 def _in_one_line(value: Any) -> str:
