@@ -64,6 +64,7 @@ def test_front_matter(text: str, said: str, title: str, tmp_path: Path, settings
         ("- x\n\n  | a | b |\n  |---|---|\n  | 1 | 2 |", ["- x", "a: 1 | b: 2"]),
         ("| | |\n|---|---|\n| Ann | 1 |\n| Bo | 2 |", ["Ann | 1", "Bo | 2"]),
         ("```\n| a | b |\n|---|---|\n```", ["```", "| a | b |", "|---|---|", "```"]),
+        ("<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>", ["a: 1 | b: 2"]),
         ("cat a | grep b\nls | wc", ["cat a | grep b", "ls | wc"]),
     ],
 )
@@ -98,13 +99,14 @@ def test_mdx(tmp_path: Path, settings: Settings) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "<table" * 50_000,
         "<!--" * 80_000,
         "{/*" * 80_000,
         "<A " * 80_000,
         "|" + " " * 300_000 + "x\n|-|" + " " * 300_000 + "-x",
         "import x\n" * 30_000,
     ],
-    ids=["comments", "mdx comments", "tags", "blanks", "imports"],
+    ids=["tables", "comments", "mdx comments", "tags", "blanks", "imports"],
 )
 def test_long_files_take_no_longer_than_their_size(text: str, tmp_path: Path, settings: Settings) -> None:
     began = time.monotonic()

@@ -83,7 +83,8 @@ def test_subtitles(tmp_path: Path, settings: Settings) -> None:
     assert document.metadata["title"] == "talk"
     vtt = (
         "WEBVTT\nKind: captions\n\nNOTE no\n\nSTYLE\n::cue { color: red }\n\nid\n00:01.000 --> 00:03.000 align:start\n"
-        "<v Ann>Hello there\n\n00:03.000 --> 00:05.000\nmy <c.x>old</c>\n\n00:05.000 --> 00:06.000\nmy <c.x>old</c>\nfriend.\n"
+        "<v Ann>Hello there\n\n00:03.000 --> 00:05.000\nmy <c.x>old</c>\n\n00:05.000 --> 00:06.000\n"
+        "my <c.x>old</c>\nfriend.\n"
     )
     assert load(put(tmp_path, "a.vtt", vtt), settings).page_content == "[00:00:01] Ann: Hello there my old friend."
 

@@ -60,9 +60,10 @@ READABLE = (
     "subtitles, JSON, source code, and a .zip of these"
 )
 _OTHER_ENDINGS = (
-    ".doc .xls .ppt .pps .wps .pages .numbers .key .one .mdb .accdb .vsd .vsdx .pub .mobi .azw3 .djvu .exe .dll .so .bin"
-    " .iso .dmg .msi .apk .jar .class .pyc .mp3 .mp4 .m4a .wav .ogg .flac .avi .mov .mkv .webm .png .jpg .jpeg .gif .bmp"
-    " .tif .tiff .webp .heic .ico .psd .ttf .otf .woff .woff2 .gz .tgz .bz2 .xz .7z .rar .tar .db .sqlite .parquet"
+    ".doc .xls .ppt .pps .wps .pages .numbers .key .one .mdb .accdb .vsd .vsdx .pub .mobi .azw3 .djvu .exe .dll .so"
+    " .bin .iso .dmg .msi .apk .jar .class .pyc .mp3 .mp4 .m4a .wav .ogg .flac .avi .mov .mkv .webm .png .jpg .jpeg"
+    " .gif .bmp .tif .tiff .webp .heic .ico .psd .ttf .otf .woff .woff2 .gz .tgz .bz2 .xz .7z .rar .tar .db .sqlite"
+    " .parquet"
 )
 OTHER_FORMATS = frozenset(_OTHER_ENDINGS.split())
 """Endings of formats that cannot be read, even where the content passes for text."""

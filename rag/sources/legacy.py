@@ -144,14 +144,15 @@ def guess_encoding(data: bytes) -> Guess | None:
         score -= RARE if encoding in _RARE else 0
         if text not in readings or score > readings[text][0]:
             readings[text] = (score, encoding, language)
-    ranked = sorted(readings.values(), key=lambda reading: -reading[0])
-    ranked = [reading for reading in ranked if _decodes(data, reading[1])]
-    if ranked and ranked[0][0] >= ENOUGH:
-        score, encoding, language = ranked[0]
-        lead = score - ranked[1][0] if len(ranked) > 1 else 1.0
-        few = sum(byte > 127 for byte in sample) < FEW
-        return Guess(encoding, language, score, lead >= (2 * LEAD if few else LEAD))
-    return None
+    ranked = sorted((reading for reading in readings.values() if reading[0] > ENOUGH - LEAD), reverse=True)
+    while ranked and not _decodes(data, ranked[0][1]):
+        del ranked[0]
+    if not ranked or ranked[0][0] < ENOUGH:
+        return None
+    score, encoding, language = ranked[0]
+    lead = score - ranked[1][0] if len(ranked) > 1 else 1.0
+    few = sum(byte > 127 for byte in sample) < FEW
+    return Guess(encoding, language, score, lead >= (2 * LEAD if few else LEAD))
 
 
 @cache

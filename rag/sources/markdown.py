@@ -35,7 +35,7 @@ def read_markdown(job: Job) -> Iterator[Document]:
 def markdown_document(job: Job, text: str) -> Document:
     """Markdown text as a document; its title is the front matter's, or its first heading of level 1."""
     front, text, title = split_front_matter(plain(text))
-    marked, marks = mark_markdown(plain_tables(without_comments(text)))
+    marked, marks = mark_markdown(plain_tables(_without_html_tables(without_comments(text))))
     first = next((number for number, mark in enumerate(marks) if mark[0] == 1), None)
     if first is not None and not title:
         line = marked.split(MARK, first + 1)[first + 1][:1000].partition("\n")[0]
@@ -159,6 +159,30 @@ def _without_pipes(text: str) -> str:
         named = any(rows[0])
         result += table_lines(rows if named else rows[1:], header=int(named))
     return "\n".join(result)
+
+
+def _without_html_tables(text: str) -> str:
+    if "<table" not in text:
+        return text
+    return outside_code(text, lambda part: re.sub(r"<table\b(?:(?!<table)[^`]){0,100000}?</table>", _table_of, part))
+
+
+def _table_of(found: re.Match[str]) -> str:
+    return f"\n{html_table_lines(found[0])}\n"
+
+
+def html_table_lines(html: str) -> str:
+    """The rows of the tables in some HTML; a cell over several columns is in each of them."""
+    from rag.sources.web_page import parse_html  # which reads text by way of this module
+
+    parts = []
+    for table in parse_html(html).find_all("table"):
+        rows = []
+        for row in table.find_all("tr"):
+            cells = [(cell.get_text(" "), str(cell.get("colspan", "1"))) for cell in row.find_all(["th", "td"])]
+            rows.append([text for text, span in cells for _ in range(min(int(span), 50) if span.isdecimal() else 1)])
+        parts.append("\n".join(table_lines(rows)))
+    return "\n\n".join(parts)
 
 
 def _cells(line: str) -> list[str]:

@@ -12,9 +12,8 @@ from langchain_core.documents import Document
 
 from rag.sources.encoding import text_of
 from rag.sources.formats import Job, Unreadable
-from rag.sources.markdown import markdown_document
+from rag.sources.markdown import html_table_lines, markdown_document
 from rag.sources.outline import EDGE, MARK, mark_html, plain
-from rag.sources.tables import table_lines
 from rag.sources.web_page import parse_html
 
 LONGEST_OUTPUT = 20_000
@@ -70,7 +69,7 @@ def _shown(output: dict[str, Any]) -> tuple[str, str]:
         return _tidy(f"{output.get('ename')}: {output.get('evalue')}"), "error"
     data = output.get("data") or {}
     if "text/html" in data and "<table" in (html := _joined(data["text/html"])).lower():
-        return _tables(html[: 10 * LONGEST_OUTPUT]), "table"
+        return html_table_lines(html[: 10 * LONGEST_OUTPUT]), "table"
     for name in ("text/markdown", "text/latex", "text/plain"):
         if name in data and not (name == "text/plain" and any(key.startswith("image/") for key in data)):
             return _tidy(_joined(data[name])), "text"
@@ -84,15 +83,6 @@ def _shown(output: dict[str, Any]) -> tuple[str, str]:
 def _html_text(html: str) -> str:
     text, _ = mark_html(parse_html(html))
     return _tidy(re.sub(rf"[\s{EDGE}]*{EDGE}[\s{EDGE}]*", "\n", text.replace(MARK, "")))
-
-
-def _tables(html: str) -> str:
-    """The rows of the tables in an output, as pandas shows its frames."""
-    parts = []
-    for table in parse_html(html).find_all("table"):
-        rows = [[cell.get_text(" ") for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")]
-        parts.append("\n".join(table_lines(rows)))
-    return "\n\n".join(parts)
 
 
 def _tidy(text: str) -> str:
