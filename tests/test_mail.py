@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import time
 import zipfile
 from email.message import EmailMessage
@@ -32,6 +33,39 @@ def archive(**members: bytes) -> bytes:
         for name, data in members.items():
             file.writestr(name.replace("_", "."), data)
     return held.getvalue()
+
+
+def outlook(texts: dict[str, str]) -> bytes:
+    """A mail as Outlook keeps it (MS-CFB, MS-OXMSG): a stream of 4,096 bytes or more for each text, by its tag."""
+    listed = b"".join(struct.pack("<HHIII", 0x1F, int(tag, 16), 6, 4096, 0) for tag in texts)
+    streams = {"__properties_version1.0": bytes(32) + listed}
+    streams |= {f"__substg1.0_{tag}001F": text.ljust(2048).encode("utf-16-le") for tag, text in texts.items()}
+    names = ["Root Entry", *sorted(streams, key=lambda name: (len(name), name.upper()))]
+    free, end, none = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF
+    sectors: list[bytes] = []
+    table: list[int] = []
+
+    def add(data: bytes) -> int:
+        first, count = len(sectors), -(-len(data) // 512)
+        sectors.extend(data[512 * number : 512 * number + 512].ljust(512, b"\0") for number in range(count))
+        table.extend([*range(first + 1, first + count), end])
+        return first
+
+    entries = b""
+    for number, name in enumerate(names):
+        data = streams.get(name, b"").ljust(4096, b"\0") if number else b""
+        title = f"{name}\0".encode("utf-16-le")
+        entries += title.ljust(64, b"\0") + struct.pack("<HBB", len(title), 2 if number else 5, 1)
+        entries += struct.pack("<III", none, number + 1 if 0 < number < len(names) - 1 else none, none if number else 1)
+        entries += bytes(36) + struct.pack("<IQ", add(data) if number else end, len(data))
+    directory = add(entries)
+    at = len(sectors)
+    table += [0xFFFFFFFD]
+    assert len(table) <= 128
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    head += struct.pack("<IIIIIIIIII", 0, 1, directory, 0, 4096, end, 0, end, 0, at)
+    fat = struct.pack("<128I", *table, *[free] * (128 - len(table)))
+    return head.ljust(512, b"\xff") + b"".join(sectors) + fat
 
 
 def read(data: bytes, tmp_path: Path, settings: Settings) -> dict[str, Document]:
@@ -98,6 +132,14 @@ def test_attachments_are_documents_of_their_own(tmp_path: Path, settings: Settin
         "left out: tool.exe (its type cannot be read)",
     }
     assert all("notes" not in item.metadata for title, item in found.items() if title != "Sales")
+
+
+def test_a_mail_of_outlook(tmp_path: Path, settings: Settings) -> None:
+    texts = {"0037": "Harvest date", "1000": "The harvest begins\r\non 9 September.", "001A": "IPM.Note"}
+    (tmp_path / "a.msg").write_bytes(outlook(texts))
+    document = load(tmp_path / "a.msg", settings)
+    assert document.page_content == "Subject: Harvest date\n\nThe harvest begins\non 9 September."
+    assert document.metadata["title"] == "Harvest date"
 
 
 def test_what_is_no_mail_is_refused(tmp_path: Path, settings: Settings) -> None:
