@@ -21,8 +21,10 @@ from rag.answers.context import (
     trim_history,
     whole_passages,
 )
+from rag.settings import Settings
+from rag.sources.loader import load_source
 from rag.text.sentences import count_tokens, split_sentences
-from tests.conftest import PaperEmbeddings
+from tests.conftest import ROOT, PaperEmbeddings
 
 WORDS = ["memory", "plan", "tool", "task", "agent", "cheese", "the", "of", "3.14", "e.g.", "Dr.", "naïve"]
 WORDS += ["記憶", "は。", "计划", "工具", "🧀", "Привет", "“so”", "(see)", "[1]", "\n"]
@@ -136,6 +138,25 @@ def test_short_lines_are_read_with_what_they_stand_under() -> None:
         "记忆。": "Rules: 记忆。",
         "计划。": "Rules: 计划。",
     }
+
+
+def test_every_short_line_of_a_file_can_be_picked(settings: Settings) -> None:
+    loaded = load_source(str(ROOT / "tests/data/cases/shortlines/campsite.md"), settings, named_at_start=True)
+    assert loaded is not None
+    told = telling_sentences(loaded.documents)
+    for line in ("Pitch: Cabin | Price per night: 72 euros", "Pool: 10 to 19", "warden: Greta Moll", "No open fires."):
+        assert line in told
+    for asked in ("What does a night in the cabin cost?", "When does the pool open?", "Who is the warden?"):
+        read = best_sentences(asked, loaded.documents, PaperEmbeddings())
+        assert len(read) <= SENTENCE_CHARACTERS and len(read.splitlines()) == SENTENCES
+
+
+def test_long_rows_are_read_in_parts() -> None:
+    row = " | ".join(f"Column {number}: {'word ' * 20}value{number}" for number in range(12))
+    told = telling_sentences(documents(f"Model: Heron | {row}"))
+    assert len(told) > 2 and all(len(piece) < SENTENCE_CHARACTERS for piece in told)
+    assert all(piece.startswith("Model: Heron | Column") for piece in told)
+    assert all(any(f"value{number}" in piece for piece in told) for number in range(12))
 
 
 def test_cells_stay_under_their_column_and_short_lines_are_all_kept() -> None:

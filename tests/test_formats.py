@@ -106,7 +106,7 @@ def test_workbook(tmp_path: Path, settings: Settings) -> None:
 def test_tables_as_text(name: str, data: str, tmp_path: Path, settings: Settings) -> None:
     for encoding in ("utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le"):
         document, _ = one(put(tmp_path, name, data.encode(encoding)), settings)
-        assert document.page_content == "Name | Said\nJörg | one, two three"
+        assert document.page_content == "Name: Jörg | Said: one, two three"
 
 
 def test_book(tmp_path: Path, settings: Settings) -> None:

@@ -288,10 +288,15 @@ def test_encoding_of_a_file(encoding: str, text: str, tmp_path: Path, settings: 
     assert (document.page_content, document.metadata["title"]) == (text, "Ä title")
 
 
-def test_bytes_in_no_encoding_are_text_all_the_same(tmp_path: Path, settings: Settings) -> None:
-    (tmp_path / "a.txt").write_bytes(b"begin \x81\x8d\xff\xfe\0\xed\xa0\x80 end")
+def test_bytes_in_no_encoding_are_refused_but_where_they_are_few(tmp_path: Path, settings: Settings) -> None:
+    odd = b"\x81\x8d\xff\xfe\0\xed\xa0\x80"
+    (tmp_path / "a.txt").write_bytes(b"begin " + odd + b" end")
+    assert "save it as UTF-8" in reason(tmp_path / "a.txt", settings)
+    (tmp_path / "a.txt").write_bytes(b"begin " + odd + b" end " + b"of a plain log. " * 100)
     document = load(tmp_path / "a.txt", settings)
-    assert document.page_content.startswith("begin") and document.page_content.endswith("end")
+    assert document.page_content.startswith("begin") and document.page_content.endswith("plain log.")
+    (note,) = document.metadata["notes"]
+    assert "characters are in no known encoding" in note
 
 
 def test_pdf_pages_count_from_one(tmp_path: Path, settings: Settings) -> None:
@@ -401,9 +406,12 @@ def test_empty_file(kind: str, tmp_path: Path, settings: Settings) -> None:
 
 
 def test_files_refused(tmp_path: Path, settings: Settings) -> None:
-    for name in ("a.xyz", "a", ".txt", "a.doc"):
+    for name, data in (("a.xyz", bytes(range(256))), ("a", b"\0" * 99), ("a.doc", b"text"), ("a.exe", b"text")):
+        (tmp_path / name).write_bytes(data)
+        assert "cannot be read; these can: web pages" in reason(tmp_path / name, settings)
+    for name in ("b.xyz", "b", ".txt"):  # named by a person, and plainly text
         (tmp_path / name).write_text("text")
-        assert "cannot be read" in reason(tmp_path / name, settings)
+        assert load(tmp_path / name, settings).page_content == "text"
     (tmp_path / "blank.txt").write_bytes(b" \n\0 \x1e\t")
     assert "no text" in reason(tmp_path / "blank.txt", settings)
     assert "No such file" in reason(tmp_path / "missing.md", settings)
@@ -433,6 +441,7 @@ def test_folder(tmp_path: Path) -> None:
         "deep/er/c.pdf",
         "d d.html",
         "x.exe",
+        "x.unknown",
         "README",
         ".hidden.md",
         ".git/e.md",
@@ -441,7 +450,7 @@ def test_folder(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.md").mkdir()
-    assert names(tmp_path) == ["A.TXT", "b.md", "d d.html", "deep/er/c.pdf"]
+    assert names(tmp_path) == ["A.TXT", "README", "b.md", "d d.html", "deep/er/c.pdf"]
 
 
 def test_folder_within_a_hidden_one(tmp_path: Path) -> None:

@@ -231,9 +231,9 @@ Dashes
 
 def test_headings_of_markdown(sections: Sections) -> None:
     found = [path for path, _ in sections(MARKDOWN.replace("# One #", "# One\n\n# Two #"), "a.md")]
-    assert found[:3] == ["", "Two", "Two > Two"]
+    assert found[:3] == ["One", "Two", "Two > Two"]  # the title is the front matter's
     found = [path for path, _ in sections(MARKDOWN, "a.md")]
-    assert found == ["", "Two", "Under", "Under > Dashes", "Under > Dashes > Three", "Under > C#"]
+    assert found == ["One", "One > Two", "Under", "Under > Dashes", "Under > Dashes > Three", "Under > C#"]
 
 
 @pytest.mark.timeout(60)

@@ -18,6 +18,8 @@ SENTENCES = 7
 SENTENCE_CHARACTERS = 750
 """A 135M model on two cores reads some 400 tokens a second. Of 500 to 900, 750 was the least that cost no answer."""
 SHORTEST_SENTENCE = 25
+LONGEST_PIECE = 700
+"""Characters from which a row of a table, or a line without sentences, is read in parts."""
 CARRY = 0.4
 """Of a sentence's nearness to the question, what the next one gets: tried on the guide and a long article."""
 HISTORY_SHARE = 0.25
@@ -65,7 +67,8 @@ def telling_sentences(sources: Sequence[Document]) -> dict[str, str]:
     found: dict[str, str] = {}
     lines: set[str] = set()
     for source in sources:
-        for piece, embedded, is_line in _pieces_of(split_sentences(source.page_content)):
+        pieces = [part for sentence in split_sentences(source.page_content) for part in _in_parts(sentence)]
+        for piece, embedded, is_line in _pieces_of(pieces):
             found.setdefault(piece, embedded)
             if is_line:
                 lines.add(piece)
@@ -76,6 +79,23 @@ def telling_sentences(sources: Sequence[Document]) -> dict[str, str]:
         for one in found
         if not any(one in other and one != other and not (one in lines and other in lines) for other in found)
     }
+
+
+def _in_parts(sentence: str) -> list[str]:
+    """A long row or line in parts that fit into the prompt; those of a row begin with its first pair."""
+    if len(sentence) <= LONGEST_PIECE or not re.search(r"[|:;=,{]", sentence):
+        return [sentence]
+    joint = " | " if sentence.count(" | ") > 2 else " "
+    longest = LONGEST_PIECE // 2
+    first, *rest = sentence.split(joint)
+    lead = first + joint if joint == " | " and len(first) < longest // 2 else ""
+    parts = [first]
+    for word in rest:
+        if len(parts[-1]) + len(joint) + len(word) <= longest:
+            parts[-1] += joint + word
+        else:
+            parts.append(lead + word)
+    return parts
 
 
 def _pieces_of(sentences: Sequence[str]) -> Iterator[tuple[str, str, bool]]:

@@ -138,7 +138,7 @@ def _beside(chunk: Document, groups: Iterable[list[Document]]) -> list[Document]
 
 def _touch(chunk: Document, other: Document) -> bool:
     one, two = sorted((chunk, other), key=_start)
-    if any(one.metadata.get(name) != two.metadata.get(name) for name in ("source", "revision", "page")):
+    if any(one.metadata.get(name) != two.metadata.get(name) for name in ("source", "revision", "title", "page")):
         return False
     shared = _start(one) + len(one.page_content) - _start(two)
     return (

@@ -168,12 +168,14 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         request: Request,
         source: Annotated[str, Query(description="A source in the library.")],
         page: Annotated[int | None, Query(description="Page of a PDF or slide of a show, from 1.")] = None,
+        title: Annotated[str | None, Query(description="Title of a file in an archive, as passages have it.")] = None,
     ) -> Response:
         """A source's text as it was read; passages and quotes give their places in it. Owners alone get it."""
 
         def found() -> dict[str, Any]:
             record = assistant.service.records.read(source)
             texts = [(text, told) for text, told in record.documents if told.get("page") == page] if record else []
+            texts = [(text, told) for text, told in texts if title in (None, told.get("title"))]
             if not texts:
                 raise SourceRefused(source, "not in the library" if not record else "without such a page")
             return {"source": source, "title": str(texts[0][1].get("title") or ""), "page": page, "text": texts[0][0]}

@@ -201,7 +201,7 @@ class Ingest:
 def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
     return Record(
         source,
-        _storable(str(loaded.documents[0].metadata.get("title") or source)),
+        _storable(loaded.title or source),
         [(_storable(item.page_content), item.metadata) for item in loaded.documents],
         kind=loaded.kind,
         size=loaded.size,

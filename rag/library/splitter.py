@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
@@ -14,11 +15,18 @@ from langchain_core.documents import Document
 from rag.library.records import Record
 from rag.settings import Settings
 from rag.sources.loader import section_at
+from rag.sources.markdown import FENCE
 
 MOST_COMPARED = 5_000_000
 """Pairs of lines that are the same in an old and a new text, at most, for the two to be compared: seconds of work."""
 LONGEST_HEADING = 200
 """Characters of title and headings that are embedded with a chunk."""
+LONGEST_PART = 100_000
+"""Characters that are split at a time: the splitter holds a text without blanks as one object for each character."""
+_JOINT = "\x01"
+"""Stands for a line break at which nothing is split, in a copy of the text."""
+_SENTENCE_START = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+Span = tuple[int, int]
 
 
 def split_documents(
@@ -30,21 +38,36 @@ def split_documents(
     stay as they are, and only what is between them is split anew: else one inserted word would move every border after
     it, and all of them would have to be embedded again.
     """
-    earlier: dict[Any, tuple[str, list[tuple[int, int]]]] = {}
+    earlier: dict[Any, tuple[str, list[Span]]] = {}
     for text, data in old.documents if old else ():
-        page = data.get("page")
         spans = [
             (int(chunk.metadata["start_index"]), int(chunk.metadata["start_index"]) + len(chunk.page_content))
             for chunk in current
-            if chunk.metadata.get("page") == page
+            if _place(chunk.metadata) == _place(data)
         ]
-        earlier[page] = (text, sorted(spans))
+        earlier[_place(data)] = (text, sorted(spans))
     chunks: list[Document] = []
     for text, data in record.documents:
-        kept = _kept(*earlier.get(data.get("page"), ("", [])), text)
-        spans = sorted(kept + [span for gap in _gaps(kept, len(text)) for span in _split(text, gap, data, settings)])
+        headings = _headings(text, data)
+        kept = _kept(*_version_before(earlier, data), text)
+        kept = _beside_text(text, headings, kept)
+        gaps = _gaps(kept, len(text))
+        spans = sorted(kept + [span for gap in gaps for span in _split(text, gap, headings, data, settings)])
         chunks += [_chunk(text[start:stop], start, data) for start, stop in spans]
     return chunks
+
+
+def _place(data: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What tells the documents of a source apart: pages by their number, files of an archive by their title."""
+    return data.get("title"), data.get("page")
+
+
+def _version_before(earlier: Mapping[Any, tuple[str, list[Span]]], data: Mapping[str, Any]) -> tuple[str, list[Span]]:
+    """The document that stood in this one's place; the title of a page may have changed."""
+    if _place(data) in earlier:
+        return earlier[_place(data)]
+    of_this_page = [version for (_, page), version in earlier.items() if page == data.get("page")]
+    return of_this_page[0] if len(of_this_page) == 1 else ("", [])
 
 
 def embedded_text(chunk: Document) -> str:
@@ -55,7 +78,7 @@ def embedded_text(chunk: Document) -> str:
 
 def _chunk(text: str, start: int, data: dict[str, Any]) -> Document:
     section, anchor = section_at(data, start)
-    metadata = {key: value for key, value in data.items() if key != "sections"}
+    metadata = {key: value for key, value in data.items() if key not in ("sections", "notes")}
     metadata |= (
         {"start_index": start} | ({"section": section} if section else {}) | ({"anchor": anchor} if anchor else {})
     )
@@ -121,20 +144,135 @@ def _gaps(kept: list[tuple[int, int]], length: int) -> list[tuple[int, int]]:
     return [*gaps, (covered, length)] if covered < length else gaps
 
 
-def _split(text: str, gap: tuple[int, int], data: dict[str, Any], settings: Settings) -> list[tuple[int, int]]:
-    """The spans of chunks in a gap: split at its sections, those in turn at paragraphs, lines, words."""
+def _headings(text: str, data: dict[str, Any]) -> list[Span]:
+    """Where the headings and captions of a text stand."""
+    found = []
+    for start, path, _ in data.get("sections") or ():
+        stop = text.find("\n", start)
+        stop = len(text) if stop < 0 else stop
+        line = text[start:stop].lstrip("# ")
+        if line and line.startswith(path[-1] if path else str(data.get("title") or "")):
+            found.append((start, stop))
+    return found
+
+
+def _has_text(text: str, span: Span, headings: list[Span]) -> bool:
+    """Whether there is more in a span than headings."""
+    at = span[0]
+    for start, stop in headings[max(0, bisect_right(headings, span) - 1) :]:
+        if start >= span[1]:
+            break
+        if stop > at:
+            if text[at : max(at, start)].strip("#= \n\t-"):
+                return True
+            at = stop
+    return bool(text[at : span[1]].strip("#= \n\t-"))
+
+
+def _beside_text(text: str, headings: list[Span], kept: list[Span]) -> list[Span]:
+    """The kept spans but those that are headings alone, or next to a gap that would be."""
+    kept = [span for span in kept if _has_text(text, span, headings)]
+    for gap in _gaps(kept, len(text)):
+        if text[gap[0] : gap[1]].strip() and not _has_text(text, gap, headings):
+            after = next((span for span in kept if span[0] >= gap[1]), kept[-1] if kept else None)
+            if after is not None:
+                kept.remove(after)
+    return kept
+
+
+def _split(text: str, gap: Span, headings: list[Span], data: dict[str, Any], settings: Settings) -> list[Span]:
+    """The spans of chunks in a gap: split at its sections, those in turn at paragraphs, lines, words.
+
+    A heading goes with the text below it, and what leads to a list with the list.
+    """
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     splitter = RecursiveCharacterTextSplitter(
-        chunk_size=settings.chunk_size, chunk_overlap=settings.chunk_overlap, add_start_index=True
+        chunk_size=settings.chunk_size,
+        chunk_overlap=settings.chunk_overlap,
+        add_start_index=True,
+        separators=["\n\n", "\n", "。", "！", "？", ". ", " ", ""],
+        keep_separator="end",
     )
+    spans = []
+    for start, stop in _parts(text, gap, headings, data, settings.chunk_overlap):
+        found = []
+        for piece in splitter.create_documents([_with_joints(text, (start, stop), headings)]):
+            begin = start + piece.metadata["start_index"]
+            found.append(_stripped(text, (begin, begin + len(piece.page_content))))
+        spans += _with_longer_end(text, [span for span in found if span[0] < span[1]], settings.chunk_overlap)
+    return spans
+
+
+def _with_longer_end(text: str, spans: list[Span], overlap: int) -> list[Span]:
+    """The spans of a section; a short last one begins with whole sentences or lines of the one before."""
+    if len(spans) > 1 and spans[-1][1] - spans[-1][0] < overlap:
+        (first, end), (start, stop) = spans[-2:]
+        sentence = _SENTENCE_START.search(text, max(first, end - overlap), start)
+        if sentence and sentence.end() < start:
+            spans[-1] = (sentence.end(), stop)
+    return spans
+
+
+def _parts(text: str, gap: Span, headings: list[Span], data: dict[str, Any], shortest: int) -> list[Span]:
+    """The sections of a gap; one that is short, or a heading alone, goes with the next one."""
     borders = [gap[0]]
     for start, _, _ in data.get("sections") or ():
-        if borders[-1] + settings.chunk_overlap < start < gap[1]:  # a short section goes with the next one
+        if borders[-1] + shortest < start < gap[1] and _has_text(text, (borders[-1], start), headings):
             borders.append(start)
-    spans = []
+    if len(borders) > 1 and not _has_text(text, (borders[-1], gap[1]), headings):
+        del borders[-1]
+    parts = []
     for start, stop in zip(borders, [*borders[1:], gap[1]], strict=True):
-        for piece in splitter.create_documents([text[start:stop]]):
-            begin = start + piece.metadata["start_index"]
-            spans.append((begin, begin + len(piece.page_content)))
-    return spans
+        while stop - start > LONGEST_PART:
+            least, most = start + LONGEST_PART // 2, start + LONGEST_PART
+            cut = max(
+                text.rfind("\n", least, most), text.rfind(" ", least, most) if "\n" not in text[least:most] else -1
+            )
+            cut = cut + 1 if cut > 0 else most
+            parts.append((start, cut))
+            start = cut
+        parts.append((start, stop))
+    return parts
+
+
+def _with_joints(text: str, span: Span, headings: list[Span]) -> str:
+    """A part of a text as the splitter sees it: of the same length, with joints for breaks at which it shall not cut.
+
+    These are the breaks below a heading, blank lines in code, and those after a line that leads to what follows.
+    """
+    start, stop = span
+    part = list(text[start:stop])
+    for first, last in headings[max(0, bisect_right(headings, (start, start)) - 1) :]:
+        if first >= stop:
+            break
+        if last > start:
+            _join(part, last - start)
+    for found in re.finditer(r":[ \t]*(?=\n+\S)", text[start:stop]):
+        _join(part, found.end())
+    fence, at = "", 0
+    for line in text[start:stop].split("\n"):
+        edge = FENCE.match(line)
+        if edge and not fence:
+            fence = edge[1]
+        elif edge and edge[1].startswith(fence) and not line[edge.end() :].strip():
+            fence = ""
+        elif fence and not line and 0 < at < len(part):
+            part[at - 1] = _JOINT
+        at += len(line) + 1
+    return "".join(part)
+
+
+def _join(part: list[str], at: int) -> None:
+    """Put joints for the white space from here on, if something follows it."""
+    stop = next((place for place in range(at, len(part)) if not part[place].isspace()), at)
+    part[at:stop] = _JOINT * (stop - at)
+
+
+def _stripped(text: str, span: Span) -> Span:
+    start, stop = span
+    while start < stop and text[start].isspace():
+        start += 1
+    while start < stop and text[stop - 1].isspace():
+        stop -= 1
+    return start, stop

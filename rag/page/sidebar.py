@@ -15,7 +15,7 @@ from rag.library.uploads import is_upload, name_of
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.library import BLOCKS, show_failed, show_head, show_rows, show_work
 from rag.page.models import show_index, show_models, show_pulls
-from rag.sources.formats import FILE_TYPES
+from rag.sources.formats import ending_by_content, ending_of
 
 DEPTHS = [
     ("Just these pages", -1),
@@ -138,7 +138,7 @@ class Sidebar:
         library = self._library(request)
         given = [Path(path) for path in ([paths] if isinstance(paths, str) else paths or [])]
         given = [path for path in given if not path.name.startswith(".")]
-        refused = [path.name for path in given if path.suffix.lower() not in FILE_TYPES]
+        refused = [path.name for path in given if not (ending_of(path.name) or ending_by_content(path))]
         readable = [path for path in given if path.name not in refused]
         old = self._to_replace([path.name for path in readable], library)
         kept = []

@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterator
 
 from langchain_core.documents import Document
 
+from rag.sources.archive import read_archive
 from rag.sources.book import read_book
+from rag.sources.delimited import read_delimited
 from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
+from rag.sources.mail import read_mail
+from rag.sources.markdown import read_markdown
+from rag.sources.notebook import read_notebook
 from rag.sources.ocr import Report, read_picture
 from rag.sources.opendocument import read_open_document
 from rag.sources.pdf import read_pdf
 from rag.sources.rtf import read_rtf
 from rag.sources.slides import read_slides
-from rag.sources.text_files import read_delimited, read_markdown, read_notebook, read_text
+from rag.sources.text_files import read_subtitles, read_text
 from rag.sources.web_page import read_page
 from rag.sources.word import read_word
 from rag.sources.workbook import read_workbook
@@ -40,6 +45,8 @@ def read(job: Job, report: Report = lambda page, pages: None) -> list[Document]:
         raise Unreadable("there is no text in it")
     if sum(len(item.page_content) for item in documents) > MOST_TEXT:
         raise Unreadable(f"it has more than {MOST_TEXT // 10**6} million characters of text; split it")
+    if job.notes:
+        documents[0].metadata["notes"] = list(dict.fromkeys([*documents[0].metadata.get("notes", []), *job.notes]))
     return documents
 
 
@@ -62,6 +69,9 @@ READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "notebook": read_notebook,
     "PDF": read_pdf,
     "picture": read_picture,
+    "subtitles": read_subtitles,
+    "mail": read_mail,
+    "archive": read_archive,
 }
 """The reader for each kind of file."""
 _BY_PAGE = ("PDF", "picture")

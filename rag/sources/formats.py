@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,19 @@ LARGEST_FILE = 50 * MIB
 """Bytes of a text file or web page."""
 LARGEST_CONTAINER = 200 * MIB
 """Bytes of a PDF or a zipped format: most of them are pictures, which are not read."""
+MOST_INSIDE = 500
+"""Files in an archive, or attachments, that are read; those in archives within it count, too."""
+MOST_INSIDE_BYTES = 400 * MIB
+"""Bytes of these together, unpacked."""
+DEEPEST_INSIDE = 3
+"""Archives and mails in one another."""
 MOST_TEXT = 64 * MIB
 """Characters of text in one source."""
 
 _ENDINGS = {
     "web page": "html htm xhtml",
-    "Markdown": "md markdown",
-    "text": "txt text log",
+    "Markdown": "md markdown mdx mkd mdown",
+    "text": "txt text log org adoc asciidoc textile",
     "PDF": "pdf",
     "picture": "png jpg jpeg tif tiff webp",
     "Word": "docx docm dotx",
@@ -30,16 +36,31 @@ _ENDINGS = {
     "sheet": "xlsx xlsm xltx csv tsv",
     "OpenDocument": "odt ods odp ott ots otp",
     "RTF": "rtf",
+    "mail": "eml msg",
+    "subtitles": "srt vtt",
+    "archive": "zip",
     "EPUB": "epub",
     "notebook": "ipynb",
     "code": "py js mjs ts jsx tsx java c cc cpp h hpp go rs rb php cs sh bash ps1 sql json yaml yml toml xml rst tex"
-    " lua kt swift scala pl r jl dart ini cfg css",
+    " lua kt swift scala pl r jl dart ini cfg css jsonl ndjson geojson conf env properties vue svelte tf tfvars hcl"
+    " graphql gql proto scss sass less cxx hh mm zsh fish bat cmd ex exs erl hrl hs ml mli clj fs fsx vb groovy gradle"
+    " cmake mk pyi pyx cu sol zig nim f90 f95 pas asm diff patch bib sty xsd xsl rss atom plist service editorconfig",
 }
+_TEXT_NAMES = (
+    "readme license licence copying notice authors contributors changelog changes contributing install news todo"
+    " history codeowners"
+)
+_CODE_NAMES = "makefile dockerfile containerfile jenkinsfile vagrantfile procfile gemfile rakefile justfile caddyfile"
+NAMED_FILES = {
+    **dict.fromkeys(_TEXT_NAMES.split(), ".txt"),
+    **dict.fromkeys(_CODE_NAMES.split(), ".sh"),
+}
+"""Files without an ending, by their names in small letters, and the ending of those that are read alike."""
 FILE_TYPES = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 """Kind of file by the ending of its name."""
 READABLE = (
-    "web pages, Markdown, text, PDF, pictures (.png, .jpg), Word (.docx), slides (.pptx), sheets (.xlsx, .csv), "
-    "OpenDocument (.odt), RTF, EPUB, notebooks (.ipynb) and source code"
+    "web pages, Markdown, text, PDF, pictures, Word (.docx), slides (.pptx), sheets (.xlsx, .csv), OpenDocument, RTF, "
+    "EPUB, notebooks, mail, subtitles, JSON, source code, and a .zip of these"
 )
 _FAMILIES = {
     ".docx": ("word/", "a Word document", ".docm .dotx"),
@@ -62,16 +83,23 @@ _OPEN_KINDS = {"text": ".odt", "spreadsheet": ".ods", "presentation": ".odp"}
 RTF = "an RTF document"
 OLD_OFFICE = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx", ".dot": ".docx", ".xlt": ".xlsx", ".pps": ".pptx"}
 """The old types of Office, and those in which its programs save their files today."""
+_OTHER_ENDINGS = (
+    ".wps .pages .numbers .key .one .mdb .accdb .vsd .vsdx .pub .mobi .azw3 .djvu .exe .dll .so"
+    " .bin .iso .dmg .msi .apk .jar .class .pyc .mp3 .mp4 .m4a .wav .ogg .flac .avi .mov .mkv .webm"
+    " .gif .bmp .heic .ico .psd .ttf .otf .woff .woff2 .gz .tgz .bz2 .xz .7z .rar .tar .db .sqlite .parquet"
+)
+OTHER_FORMATS = frozenset(_OTHER_ENDINGS.split()) | OLD_OFFICE.keys()
+"""Endings of formats that cannot be read, even where the content passes for text."""
+_OLD_TYPE = (
+    "protected by a password, or in the old format of Office (.doc, .xls, .ppt); save it as .docx, .xlsx or .pptx"
+)
 _SIGNATURES = [
     *((b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"%PDF-", "a PDF")),
     *((b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"Rar!\x1a", "a RAR archive")),
     *((b"\xfd7zXZ\0", "an xz archive"), (b"\x28\xb5\x2f\xfd", "a Zstandard archive"), (b"\x7fELF", "a program")),
     *((b"SQLite format 3\0", "an SQLite database"), (b"{\\rtf", RTF), (b"II*\0", "a TIFF image")),
     (b"MM\0*", "a TIFF image"),
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "protected by a password, or in the old format of Office (.doc, .xls, .ppt); save it as .docx, .xlsx or .pptx",
-    ),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLD_TYPE),
 ]
 """First bytes of files that are not text, and the names of their types."""
 _WEBP = "a WebP image"
@@ -95,6 +123,9 @@ class Job:
         charset: from the server; "" if it gave none.
         page_classes: CSS classes of a web page's main content.
         ocr: whether pages and pictures without text are read by text recognition.
+        notes: what readers say of how they read it; they add to it, and the first document gets it as "notes".
+        depth: in how many archives or mails it is.
+        room: files and bytes that may still be read from within it; shared by all that are in one file.
     """
 
     path: str
@@ -105,6 +136,9 @@ class Job:
     charset: str = ""
     page_classes: tuple[str, ...] = ()
     ocr: bool = True
+    notes: list[str] = field(default_factory=list)
+    depth: int = 0
+    room: dict[str, int] = field(default_factory=lambda: {"files": MOST_INSIDE, "bytes": MOST_INSIDE_BYTES})
 
     @property
     def kind(self) -> str:
@@ -129,6 +163,26 @@ class Job:
         return build_document(text, marks, metadata, markdown=markdown)
 
 
+def ending_of(name: str) -> str:
+    """The ending, a key of `FILE_TYPES`, by which a file of this name is read; "" if the name does not tell."""
+    ending = Path(name).suffix.lower()
+    return ending if ending in FILE_TYPES else NAMED_FILES.get(Path(name).name.lower(), "")
+
+
+def ending_by_content(path: Path) -> str:
+    """The ending by which a file with a name that tells nothing is read: ".txt" if it is plainly text, else ""."""
+    if path.suffix.lower() in OTHER_FORMATS:
+        return ""
+    try:
+        with path.open("rb") as file:
+            head = file.read(65_536)
+    except OSError:
+        return ""
+    control = sum(head.count(byte) for byte in (*range(9), *range(14, 27), 127))
+    plainly = head and control <= len(head) / 1000 and not _detected_type(path, head[:64])
+    return ".txt" if plainly or head.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+
+
 def check_type(job: Job) -> None:
     """Compare the first bytes of a file with its ending.
 
@@ -146,6 +200,11 @@ def check_type(job: Job) -> None:
         raise Unreadable("the file is not an RTF document, or it is damaged")
     if job.kind == "picture" and found in _PICTURES:
         return  # what it is, its first bytes tell the reader
+    if job.ending in (".zip", ".msg"):
+        expected = "a ZIP archive" if job.ending == ".zip" else _OLD_TYPE
+        if found != expected:
+            what = "a ZIP archive" if job.ending == ".zip" else "a mail of Outlook"
+            raise Unreadable(f"it is {job.claimed} but seems to be {found or f'no {what[2:]}'}")
     if found == "a damaged ZIP archive" and job.ending in ZIPPED:
         raise job.damaged()
     if found and found != expected:
@@ -180,6 +239,8 @@ def _detected_type(path: Path, head: bytes) -> str:
         ending := _OPEN_KINDS.get(kind[len(_OPEN_DOCUMENT) :].split("-")[0].strip())
     ):
         return _zipped_type(ending)
+    if path.suffix.lower() == ".zip" and not {"[Content_Types].xml", "mimetype"} & set(members):
+        return "a ZIP archive"  # one of documents may have a folder "word"
     for ending, start in ZIPPED.items():
         if ending not in _OPEN_KINDS.values() and any(name.startswith(start) for name in members):
             return _zipped_type(ending)

@@ -18,7 +18,17 @@ from rag.errors import SourceError, SourceRefused
 from rag.settings import Settings
 from rag.sources.body import NO_ROOM
 from rag.sources.fetch import Limits, Page, fetch_if_changed
-from rag.sources.formats import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, OLD_OFFICE, READABLE, ZIPPED, Job
+from rag.sources.formats import (
+    FILE_TYPES,
+    LARGEST_CONTAINER,
+    LARGEST_FILE,
+    OLD_OFFICE,
+    READABLE,
+    ZIPPED,
+    Job,
+    ending_by_content,
+    ending_of,
+)
 from rag.sources.reader import PARSER, WATCH, Watch
 
 GUIDE = "bundled:guide.md"
@@ -76,6 +86,12 @@ class Loaded:
     last_modified: str = ""
     found_at: str = ""
 
+    @property
+    def title(self) -> str:
+        """The first document's, or the name of an archive."""
+        title = str(self.documents[0].metadata.get("title") or "")
+        return title.partition("/")[0] if self.kind == "archive" else title
+
 
 class Known(Protocol):
     """What a server said of a source when it was fetched, and the address it was found at."""
@@ -128,7 +144,7 @@ def expand_source(source: str) -> list[str]:
 def _files_below(folder: Path) -> Iterator[Path]:
     root = folder.resolve()
     for path in folder.rglob("*"):
-        if path.suffix.lower() not in FILE_TYPES or not path.is_file():  # a link to itself is no file either
+        if not ending_of(path.name) or not path.is_file():  # a link to itself is no file either
             continue
         inside = path.resolve().is_relative_to(root)  # a link may not lead out of the folder
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -234,22 +250,23 @@ def _last_part(source: str) -> str:
 
 def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
     path = GUIDE_PATH if source == GUIDE else Path(source)
-    ending = path.suffix.lower()
-    if ending in OLD_OFFICE:
-        raise SourceError(source, f"files of the old type {ending} cannot be read; save it as {OLD_OFFICE[ending]}")
-    if ending not in FILE_TYPES:
-        raise SourceError(source, f"files of type {ending or 'without a name'} cannot be read; these can: {READABLE}")
+    if (old := path.suffix.lower()) in OLD_OFFICE:
+        raise SourceError(source, f"files of the old type {old} cannot be read; save it as {OLD_OFFICE[old]}")
     try:
         size = path.stat().st_size
         if not path.is_file():  # a pipe would never end
             raise SourceError(source, "the file cannot be read (it is a folder or a device)")
     except OSError as error:
         raise SourceError(source, f"the file cannot be read ({error.strerror or error})") from error
-    largest = LARGEST_CONTAINER if ending == ".pdf" or ending in ZIPPED else LARGEST_FILE
     if size == 0:
         raise SourceError(source, "the file is empty")
+    ending = ending_of(path.name) or ending_by_content(path)
+    if not ending:
+        kind = path.suffix.lower()
+        raise SourceError(source, f"files of type {kind or 'without a name'} cannot be read; these can: {READABLE}")
+    largest = LARGEST_CONTAINER if ending in (".pdf", ".zip", ".eml", ".msg", *ZIPPED) else LARGEST_FILE
     if size > largest:
         raise SourceError(source, f"the file has {size / 2**20:.0f} MiB; at most {largest >> 20} MiB are read")
-    name, classes = _last_part(str(path)), settings.page_classes
-    job = Job(str(path.absolute()), source, ending, f"named {ending}", name, "", classes, settings.ocr)
+    claimed, name = f"named {path.suffix.lower() or path.name}", _last_part(str(path))
+    job = Job(str(path.absolute()), source, ending, claimed, name, "", settings.page_classes, settings.ocr)
     return Loaded(PARSER.parse(job, watch), job.kind, size)

@@ -1,123 +1,183 @@
-"""Text, Markdown, notebooks and delimited tables become documents."""
+"""Plain text, source code, subtitles and the lighter markups become documents."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import json
 import re
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from langchain_core.documents import Document
 
-from rag.sources.formats import Job, Unreadable
-from rag.sources.outline import MARK, mark_markdown, plain
+from rag.sources.encoding import decode as decode  # for the readers of zipped formats
+from rag.sources.encoding import text_of as text_of
+from rag.sources.formats import Job
+from rag.sources.json_files import json_lines
+from rag.sources.markdown import plain_tables
+from rag.sources.outline import MARK, Marks, plain
 
-_BYTE_ORDER_MARKS = [
-    *((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
-    *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
-]
-_DECLARED_CHARSET = re.compile(
-    rb"""<meta[^>]{0,500}?charset\s*=\s*["']?\s*([\w.:-]+)|<\?xml[^>]{0,200}encoding=["']([\w.-]+)""", re.I
-)
+LONGEST_HEADING = 500
+LONGEST_CUE = 400
+"""Characters of subtitles in one line, beside what makes a sentence whole."""
+PAUSE = 4.0
+"""Seconds of silence that end a line of subtitles."""
 
-
-def decode(data: bytes, charset: str = "", *, html: bool = False) -> str:
-    """Text from bytes.
-
-    The encoding is the first of these that fits: the byte order mark's, `charset` (from the server), the one that the
-    page or its XML declares, UTF-16 without a mark, UTF-8, Windows-1252.
-    """
-    for mark, name in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return data.decode(name, "replace")
-    guesses = [charset]
-    if html and (found := _DECLARED_CHARSET.search(data[:4096])):
-        declared = (found[1] or found[2]).decode("ascii", "replace").lower()
-        guesses.append("" if declared.startswith(("utf-16", "utf-32")) else declared)  # the declaration is in ASCII
-    guesses += [_utf16_without_mark(data), "utf-8", "windows-1252"]
-    for guess in filter(None, guesses):
-        western = guess.lower() in ("latin-1", "latin1", "iso-8859-1", "iso8859-1", "ascii", "us-ascii")
-        for name in ["windows-1252", guess] if western else [guess]:  # as browsers do (WHATWG Encoding, 4.2)
-            try:
-                return data.decode(name)
-            except (LookupError, UnicodeError, ValueError):
-                continue
-    return data.decode("utf-8", "replace")
-
-
-def _utf16_without_mark(data: bytes) -> str:
-    """The kind of UTF-16, or "". In Western text, nearly every other byte of it is zero, and all on the same side."""
-    sample = data[:4096]
-    even, odd, half = sample[::2].count(0), sample[1::2].count(0), max(1, len(sample) // 2)
-    if len(data) % 2 or len(sample) < 8 or max(even, odd) < 0.4 * half or min(even, odd) > 0.05 * half:
-        return ""
-    return "utf-16-be" if even > odd else "utf-16-le"
-
-
-def text_of(job: Job, *, html: bool = False) -> str:
-    """The text of a file, its line breaks as line feeds.
-
-    Raises:
-        Unreadable: it holds binary data.
-    """
-    text = decode(Path(job.path).read_bytes(), job.charset, html=html)
-    sample = text[:65_536]
-    control = len(re.findall("[\0-\x08\x0e-\x1a\x7f]", sample))
-    if control > 8 and control > len(sample) / 100:  # a few do occur in text
-        raise Unreadable(f"it is {job.claimed} but holds binary data, not text")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+_TIME = r"(?:(\d{1,3}):)?(\d\d):(\d\d)[.,]\d{1,3}"
+_CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}")
+_HEADINGS = {
+    ".org": re.compile(r"(?P<level>\*+) +(?:TODO |DONE )?(?P<text>.*?)(?: +:[\w@:]+:)? *"),
+    ".adoc": re.compile(r"(?P<level>=+|#+) +(?P<text>.*?)(?: +=+)? *"),
+    ".textile": re.compile(r"h(?P<level>[1-6])(?:\([^()]*\))?\. +(?P<text>.*?) *"),
+    ".tex": re.compile(
+        r"\s*\\(?P<level>part|chapter|section|subsection|subsubsection|paragraph)\*?\s*(?:\[[^\[\]]*\])?"
+        r"\{(?P<text>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}(?P<rest>.*)"
+    ),
+}
+"""Lines that are headings, in markups where one line tells."""
+_HEADINGS[".asciidoc"] = _HEADINGS[".adoc"]
+_TEX_LEVELS = ("part", "chapter", "section", "subsection", "subsubsection", "paragraph")
+_TITLES = {
+    ".org": re.compile(r"(?im)^#\+title:\s*(.+?)\s*$"),
+    ".tex": re.compile(r"\\title\{([^{}]+)\}"),
+    ".rst": re.compile(r"(?m)^:title:\s*(.+?)\s*$"),
+}
+_CODE_BLOCK = {
+    ".org": re.compile(r"(?i)\s*#\+(begin|end)_(?:src|example)"),
+    ".adoc": re.compile(r"(-{4,}|\.{4,})\s*"),
+    ".textile": re.compile(r"$.^"),
+    ".tex": re.compile(r"\s*\\(?:begin|end)\{(?:verbatim|lstlisting|minted)\}"),
+}
+_CODE_BLOCK[".asciidoc"] = _CODE_BLOCK[".adoc"]
+_RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 
 
 def read_text(job: Job) -> Iterator[Document]:
-    """Plain text or source code as one document; a `#` heading of plain text is its title."""
-    text = plain(text_of(job))
-    heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000]) if job.kind == "text" else None
-    yield job.document(text, [], heading[1] if heading else job.name)
+    """Plain text or source code as one document; a `#` heading of plain text is its title.
 
-
-def read_markdown(job: Job) -> Iterator[Document]:
-    """Markdown as one document."""
-    yield _markdown(job, text_of(job))
-
-
-def _markdown(job: Job, text: str) -> Document:
-    """Markdown text as a document; its first heading of level 1 is the title."""
-    marked, marks = mark_markdown(text)
-    title = job.name
-    first = next((number for number, mark in enumerate(marks) if mark[0] == 1), None)
-    if first is not None:
-        line = marked.split(MARK, first + 1)[first + 1][:1000].partition("\n")[0]
-        title = re.sub(r"^#\s+|\s+#*\s*$|\s+\{#[^{}]*\}\s*$", "", line)
-    return job.document(marked, marks, title, markdown=True)
-
-
-def read_notebook(job: Job) -> Iterator[Document]:
-    """A Jupyter notebook as one Markdown document, its code fenced; the outputs are left out.
-
-    Raises:
-        Unreadable: not a notebook of version 4.
+    JSON becomes lines of `key: value`, and headings of the lighter markups become those of Markdown.
     """
-    try:
-        cells = json.loads(text_of(job))["cells"]
-        parts = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Unreadable("the file is not a Jupyter notebook (of version 4), or it is damaged") from error
-    fenced = [f"~~~~~~\n{text}\n~~~~~~" if kind == "code" else text for kind, text in parts if text.strip()]
-    yield _markdown(job, "\n\n".join(fenced))
-
-
-def read_delimited(job: Job) -> Iterator[Document]:
-    """A file of delimited values as one document, a row a line."""
     text = plain(text_of(job))
-    first = text[:10_000].partition("\n")[0]
-    delimiter = "\t" if job.ending == ".tsv" else max(",;\t|", key=first.count)
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    rows = filter(None, map(table_row, csv.reader(io.StringIO(text), delimiter=delimiter)))
-    yield job.document("\n".join(rows), [], job.name)
+    if job.ending in (".json", ".jsonl", ".ndjson", ".geojson") and (lines := json_lines(text, job.ending)):
+        yield job.document("\n".join(lines), [], job.name)
+    elif job.ending in (*_HEADINGS, ".rst"):
+        yield _light_markup(job, text)
+    else:
+        heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000]) if job.kind == "text" else None
+        yield job.document(text, [], heading[1] if heading else job.name)
+
+
+def _light_markup(job: Job, text: str) -> Document:
+    """A document whose headings are those of Markdown, and whose pipe tables are lines."""
+    lines, marks = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
+    title = _TITLES[job.ending].search(text[:4000]) if job.ending in _TITLES else None
+    named = title[1] if title else ""
+    if not named and marks and marks[0][0] == min(level for level, _ in marks):
+        named = next(line for line in lines if MARK in line).partition(MARK)[2].lstrip("# ")
+    content = "\n".join(lines)
+    return job.document(
+        plain_tables(content) if job.ending == ".org" else content, marks, named or job.name, markdown=True
+    )
+
+
+def _line_headings(text: str, ending: str) -> tuple[list[str], Marks]:
+    heading, block = _HEADINGS[ending], _CODE_BLOCK[ending]
+    lines: list[str] = []
+    marks: Marks = []
+    in_code = ""
+    for line in text.split("\n"):
+        if found := block.fullmatch(line) or (block.match(line) if ending in (".org", ".tex") else None):
+            in_code = "" if in_code else found[0].strip()
+        elif (
+            not in_code
+            and len(line) <= LONGEST_HEADING
+            and (found := heading.fullmatch(line))
+            and found["text"].strip()
+        ):
+            level = _level(found["level"])
+            lines.append(f"{MARK}{'#' * min(level, 6)} {found['text'].strip()}")
+            marks.append((min(level, 6), ""))
+            if (rest := found.groupdict().get("rest") or "").strip():
+                lines.append(rest)
+            continue
+        lines.append(line)
+    return lines, marks
+
+
+def _level(sign: str) -> int:
+    if sign in _TEX_LEVELS:
+        return _TEX_LEVELS.index(sign) + 1
+    return int(sign) if sign.isdigit() else len(sign)
+
+
+def _rst_headings(text: str) -> tuple[list[str], Marks]:
+    """Headings of reStructuredText: underlined, or between two lines; their levels by which line came first."""
+    given = text.split("\n")
+    lines: list[str] = []
+    marks: Marks = []
+    styles: list[tuple[str, bool]] = []
+    number = 0
+    while number < len(given):
+        line, under = given[number], given[number + 1] if number + 1 < len(given) else ""
+        over = (
+            bool(_RST_LINE.fullmatch(line)) and number + 2 < len(given) and given[number + 2].rstrip() == line.rstrip()
+        )
+        name = under.strip() if over else line.strip()
+        rule = line if over else under
+        alone = number == 0 or not given[number - 1].strip()
+        ruled = bool(_RST_LINE.fullmatch(rule)) and len(rule.rstrip()) >= len(name) - 1
+        if name and alone and ruled and not _RST_LINE.fullmatch(name) and (over or not line[:1].isspace()):
+            style = (rule[0], over)
+            if style not in styles:
+                styles.append(style)
+            level = min(styles.index(style) + 1, 6)
+            lines.append(f"{MARK}{'#' * level} {name}")
+            marks.append((level, ""))
+            number += 3 if over else 2
+            continue
+        lines.append(line)
+        number += 1
+    return lines, marks
+
+
+def read_subtitles(job: Job) -> Iterator[Document]:
+    """Subtitles as one document: a line for each sentence or so, with the time at which it begins."""
+    text = plain(text_of(job))
+    lines: list[str] = []
+    said, began, ended = "", "", 0.0
+    last = ""
+    for start, stop, words in _cues(text):
+        fresh = [line for line in words if line != last]  # captions made by machines show a line twice
+        last = words[-1] if words else last
+        if not fresh:
+            ended = stop
+            continue
+        whole = said.rstrip("\"'”’)").endswith((".", "!", "?", "…", "。", "！", "？"))
+        if said and (whole or start - ended > PAUSE or len(said) > LONGEST_CUE):
+            lines.append(f"[{began}] {said}")
+            said = ""
+        if not said:
+            began = f"{int(start) // 3600:02}:{int(start) // 60 % 60:02}:{int(start) % 60:02}"
+        said = f"{said} {' '.join(fresh)}".strip()
+        ended = stop
+    if said:
+        lines.append(f"[{began}] {said}")
+    yield job.document("\n".join(lines) if lines else text, [], job.stem)
+
+
+def _cues(text: str) -> Iterator[tuple[float, float, list[str]]]:
+    """Begin and end in seconds and the lines of each cue, without their markup."""
+    lines = text.split("\n")
+    at = [number for number, line in enumerate(lines) if "-->" in line and _CUE.match(line)]
+    for number, following in zip(at, [*at[1:], len(lines) + 1], strict=True):
+        found = _CUE.match(lines[number])
+        assert found
+        times = [int(part or 0) for part in found.groups()]
+        words = []
+        for line in lines[number + 1 : following]:
+            if not line.strip():
+                break
+            line = re.sub(r"<v(?:\.[\w.]+)?\s+([^<>]{1,80})>", r"\1: ", line)
+            words.append(" ".join(re.sub(r"</?[^<>]{0,80}>|\{\\[^{}]{0,40}\}", "", line).split()))
+        start, stop = (60 * (60 * hours + minutes) + seconds for hours, minutes, seconds in (times[:3], times[3:]))
+        yield float(start), float(stop), [line for line in words if line]
 
 
 def table_row(values: Iterable[object]) -> str:

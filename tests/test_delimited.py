@@ -1,0 +1,92 @@
+"""Delimited values: every row one line with the names of its columns, whatever parts the cells."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from rag.settings import Settings
+from tests.conftest import ROOT
+from tests.files import load
+
+CASES = ROOT / "tests" / "data" / "cases" / "csvpreamble"
+
+
+def lines_of(data: str, tmp_path: Path, settings: Settings, name: str = "a.csv") -> list[str]:
+    (tmp_path / name).write_text(data, encoding="utf-8", newline="")
+    return load(tmp_path / name, settings).page_content.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "de.csv",
+            [
+                "Umsatzbericht, Stand 1. Mai, alle Beträge in Euro",
+                "",
+                "Ort: Kiel | Umsatz: 1.250,50 | Anteil: 12,5 %",
+                "Ort: Ulm | Umsatz: 980,00 | Anteil: 9,8 %",
+            ],
+        ),
+        (
+            "ok.csv",
+            ["Ort: Kiel | Umsatz, brutto, in Tausend: 1250,50", "Ort: Ulm | Umsatz, brutto, in Tausend: 99,1"],
+        ),
+        ("sep.csv", ["Ort: Kiel | Umsatz: 1250,50"]),
+    ],
+)
+def test_the_cases(name: str, lines: list[str], settings: Settings) -> None:
+    assert load(CASES / name, settings).page_content.split("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ('Name,Said\r\n"J","one, two\nthree"\r\n', ["Name: J | Said: one, two three"]),
+        ("id,tags\n1,a;b;c\n2,d;e;f\n", ["id: 1 | tags: a;b;c", "id: 2 | tags: d;e;f"]),
+        ("a,b,c\n1,2,3\n4,5\n6,7,8,9\n", ["a: 1 | b: 2 | c: 3", "a: 4 | b: 5", "a: 6 | b: 7 | c: 8 | 9"]),
+        ("Zeit;Temp\n10:00;1,5\n11:00;2,5\n", ["Zeit: 10:00 | Temp: 1,5", "Zeit: 11:00 | Temp: 2,5"]),
+        ("1,5;2,5;3,5\n2,5;3,5;4,5\n", ["1,5 | 2,5 | 3,5", "2,5 | 3,5 | 4,5"]),
+        ('"a";"b"\n"x, y";"1.234,56"\n', ["a: x, y | b: 1.234,56"]),
+        ("when|level|text\n10:01|WARN|a, b, c\n", ["when: 10:01 | level: WARN | text: a, b, c"]),
+        ("a\tb\n1\tx, y\n", ["a: 1 | b: x, y"]),
+        ("Ort;2022;2023\nKiel;1;2\n", ["Ort: Kiel | 2022: 1 | 2023: 2"]),
+        ("name\nAnn\nBob\n", ["name", "Ann", "Bob"]),
+        ('a,b\n"say \\"hi\\", Ann",2\n', ['a: say "hi", Ann | b: 2']),
+        ('size,what\n5",a 5" disk\n6",y\n', ['size: 5" | what: a 5" disk', 'size: 6" | what: y']),
+        ("A,0,FALSE\nB,,TRUE\n", ["A | 0 | FALSE", "B |  | TRUE"]),
+        ("# made by hand, in May\na,b\n1,2\n3,4\n", ["# made by hand | in May", "a: 1 | b: 2", "a: 3 | b: 4"]),
+        (
+            "Report for 2024\nCreated by;Ann\n\nOrt;Wert\nKiel;1,0\nUlm;2,0\n\nQuelle: Amt\n",
+            ["Report for 2024", "Created by | Ann", "Ort: Kiel | Wert: 1,0", "Ort: Ulm | Wert: 2,0", "Quelle: Amt"],
+        ),
+        (
+            "a;b\n1;2\n3;4\n\nx;y;z\n5;6;7\n8;9;1\n",
+            ["a: 1 | b: 2", "a: 3 | b: 4", "x: 5 | y: 6 | z: 7", "x: 8 | y: 9 | z: 1"],
+        ),
+    ],
+)
+def test_rows(data: str, lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    assert [line for line in lines_of(data, tmp_path, settings) if line] == lines
+
+
+def test_a_quotation_mark_that_is_never_closed_costs_its_row_alone(tmp_path: Path, settings: Settings) -> None:
+    rows = [f"{number},text {number}" for number in range(500)]
+    rows[7] = '7,"oops'
+    lines = lines_of("\n".join(["id,what", *rows]), tmp_path, settings)
+    assert len(lines) == 500
+    assert lines[7] == 'id: 7 | what: "oops' and lines[8] == "id: 8 | what: text 8"
+
+
+def test_a_hundred_thousand_rows_in_seconds(tmp_path: Path, settings: Settings) -> None:
+    rows = (f"{number};Name {number};{number % 97},5;2024-01-{number % 28 + 1:02}" for number in range(100_000))
+    began = time.monotonic()
+    lines = lines_of("id;name;amount;date\n" + "\n".join(rows), tmp_path, settings)
+    assert len(lines) == 100_000
+    assert (
+        lines[77_777] == f"id: 77777 | name: Name 77777 | amount: {77_777 % 97},5 | date: 2024-01-{77_777 % 28 + 1:02}"
+    )
+    assert time.monotonic() - began < 30

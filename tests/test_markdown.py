@@ -1,0 +1,114 @@
+"""Markdown and MDX: titles, tags, tables and headings found; comments and tags of components left out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from rag.settings import Settings
+from tests.conftest import ROOT
+from tests.files import check, load
+
+CASE = ROOT / "tests" / "data" / "cases" / "markdown" / "note.md"
+
+
+def read(text: str, tmp_path: Path, settings: Settings, name: str = "a.md") -> tuple[str, str, list[str]]:
+    """Text, title and sections."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    document = load(tmp_path / name, settings)
+    check(document)
+    return (
+        document.page_content,
+        document.metadata["title"],
+        [" > ".join(path) for _, path, _ in document.metadata["sections"]],
+    )
+
+
+def test_the_case(settings: Settings) -> None:
+    document = load(CASE, settings)
+    check(document)
+    text = document.page_content
+    assert document.metadata["title"] == "Sauna logbook"
+    assert [path for _, path, _ in document.metadata["sections"]] == [["Setup"]]
+    assert "tags: wood, heat" in text and "author: Pekka Laine" in text and "date: 2026-01-09" in text
+    assert "Stone: Olivine | Mass: 40 kg | Supplier: Tulikivi" in text.split("\n")
+    assert "# install the stove firmware" in text and "Löyly is the steam" in text and "Ladle notes" in text
+    assert "internal: do not publish" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "title"),
+    [
+        ("---\ntitle: 'A: b'\ntags:\n  - one\n  - two\n---\ntext", "title: A: b\ntags: one, two\n\ntext", "A: b"),
+        ('+++\ntitle = "T"\nweight = 3\n+++\ntext', "title: T\nweight: 3\n\ntext", "T"),
+        ("---\nauthor: {name: Ann, age: 3}\n---\n# H\ntext", "author: name: Ann; age: 3\n\n# H\ntext", "H"),
+        ("---\na: &a [1]\nb: *a\n---\ntext", "a: &a [1]\nb: *a\n\ntext", "a.md"),
+        ("---\nno front matter\n\ntext", "---\nno front matter\n\ntext", "a.md"),
+        ("---\n\ntext\n\n---\nmore", "---\n\ntext\n\n---\nmore", "a.md"),
+    ],
+)
+def test_front_matter(text: str, said: str, title: str, tmp_path: Path, settings: Settings) -> None:
+    assert read(text, tmp_path, settings)[:2] == (said, title)
+
+
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ("| a | b |\n|---|---|\n| 1 | 2 |", ["a: 1 | b: 2"]),
+        ("a | b\n:--|--:\n1 | 2\n3 |", ["a: 1 | b: 2", "a: 3"]),
+        ("| a | b |\n|---|---|\n| x \\| y | `c` |", ["a: x | y | b: `c`"]),
+        ("| | Free | Pro |\n|-|-|-|\n| Price | 0<br>now | 9 |", ["Price | Free: 0 now | Pro: 9"]),
+        ("> | a | b |\n> |---|---|\n> | 1 | 2 |", ["a: 1 | b: 2"]),
+        ("- x\n\n  | a | b |\n  |---|---|\n  | 1 | 2 |", ["- x", "a: 1 | b: 2"]),
+        ("| | |\n|---|---|\n| Ann | 1 |\n| Bo | 2 |", ["Ann | 1", "Bo | 2"]),
+        ("```\n| a | b |\n|---|---|\n```", ["```", "| a | b |", "|---|---|", "```"]),
+        ("<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>", ["a: 1 | b: 2"]),
+        ("cat a | grep b\nls | wc", ["cat a | grep b", "ls | wc"]),
+    ],
+)
+def test_tables(table: str, rows: list[str], tmp_path: Path, settings: Settings) -> None:
+    text, _, sections = read(f"# Top\n\n## Prices\n\n{table}\n\nAfter.", tmp_path, settings)
+    assert [line for line in text.split("\n") if line] == ["# Top", "## Prices", *rows, "After."]
+    assert sections == ["", "Prices"]
+
+
+def test_comments_are_left_out_but_not_in_code(tmp_path: Path, settings: Settings) -> None:
+    text = "One <!-- no\n# no\n--> two `<!-- yes -->`\n\n```html\n<!-- kept -->\n```\n\n<!-- open"
+    assert read(text, tmp_path, settings)[0] == ("One  two `<!-- yes -->`\n\n```html\n<!-- kept -->\n```\n\n<!-- open")
+
+
+def test_mdx(tmp_path: Path, settings: Settings) -> None:
+    text, title, _ = read(
+        "import Tabs from '@theme/Tabs';\nimport {\n  Card,\n} from './card'\nexport const meta = {\n  a: 1,\n}\n\n"
+        "# Start\n\n<Tabs items={[1, 2]} onChange={() => go('x')}>\n<Card title=\"Fast setup\" icon={<Icon />}>\n"
+        "Run **it** if a < b and c > d.\n</Card>\n</Tabs>\n{/* hidden */}\nUse `<Card>` so:\n\n"
+        "```jsx\nimport React from 'react'\n<Card>kept</Card>\n```\n",
+        tmp_path,
+        settings,
+        "a.mdx",
+    )
+    assert title == "Start"
+    assert [line for line in text.split("\n") if line] == [
+        *("# Start", "Fast setup", "Run **it** if a < b and c > d.", "Use `<Card>` so:"),
+        *("```jsx", "import React from 'react'", "<Card>kept</Card>", "```"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<table" * 50_000,
+        "<!--" * 80_000,
+        "{/*" * 80_000,
+        "<A " * 80_000,
+        "|" + " " * 300_000 + "x\n|-|" + " " * 300_000 + "-x",
+        "import x\n" * 30_000,
+    ],
+    ids=["tables", "comments", "mdx comments", "tags", "blanks", "imports"],
+)
+def test_long_files_take_no_longer_than_their_size(text: str, tmp_path: Path, settings: Settings) -> None:
+    began = time.monotonic()
+    read(f"Begin\n\n{text}\n\nEnd", tmp_path, settings, "a.mdx")
+    assert time.monotonic() - began < 20
