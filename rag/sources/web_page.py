@@ -9,7 +9,8 @@ from bs4 import BeautifulSoup
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job
-from rag.sources.markup import mark_page, title_of_page
+from rag.sources.main_text import mark_page
+from rag.sources.markup import title_of_page
 from rag.sources.text_files import text_of
 
 MOST_UNCLOSED = 100
@@ -18,8 +19,9 @@ MOST_UNCLOSED = 100
 
 def read_page(job: Job) -> Iterator[Document]:
     """The main content of a web page as one document."""
-    soup = parse_html(text_of(job, html=True))
-    text, marks = mark_page(soup, job.page_classes)
+    html = text_of(job, html=True)
+    soup = parse_html(html)
+    text, marks = mark_page(soup, html, job.page_classes)
     yield job.document(text, marks, title_of_page(soup))
 
 
