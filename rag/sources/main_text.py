@@ -23,13 +23,15 @@ _ENOUGH = 2000
 """Characters of prose that make a main content, even where the rest of the page, as its comments, has far more."""
 _LONG = 20
 """Letters and digits from which a text hardly occurs twice on a page by chance."""
+_SMALL = 300
+"""Letters and digits of a page below which all of its text is read but what its tags put beside it."""
 _PROSE = 50
 """Letters and digits from which a text is a sentence, and no label or name."""
 _SHINGLE = 16
 _COVERED = 0.5
 """Share of the main text that the page's blocks must have. Else it comes from elsewhere, as from a script's data."""
 _FOUND = 0.2
-"""Share of a page's prose below which the main text was not found."""
+"""Share of the prose of a page, or of its articles, below which the main text was not found."""
 _LEAD = 20
 """Blocks between a page's title and its text."""
 
@@ -65,28 +67,29 @@ def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple
     panels = controlled_ids(soup)
     page = Walk(panels=panels)
     page.read(root)
+    blocks = _blocks(page)
+    small = _size(block for block in blocks if not block.place.beside) < _SMALL
+    text = "" if small or len(html) > LARGEST_PAGE else _main_text(html, panels)
+    main = _key(text)
     chosen = Walk(panels=panels)
     chosen.read(root, lambda tag: not set(tag.get_attribute_list("class")).isdisjoint(classes))
     if _is_body(chosen, page):
-        blocks = _blocks(chosen)
+        page, blocks = chosen, _blocks(chosen)
+    elif len(main) < _ENOUGH and (own := _own_choice(root, page, panels)) and len(main) < _FOUND * own.prose:
+        page, blocks, main = own, _blocks(own), ""
+    elif not main:
+        page = Walk(panels=panels)
+        page.read(root, without=_FRAME_TAGS)
+        blocks = _blocks(page)
+    _keep_words(blocks, main)
+    found = _size(block for block in blocks if block.keep)
+    if page is not chosen and found < _COVERED * len(main):
+        return EDGE.join(plain(text).splitlines()), []  # from the data in the page's scripts
+    if found < _FOUND * _size(block for block in blocks if not block.place.beside):
         for block in blocks:
             block.keep = True
         _drop_beside(blocks)
-        return _kept(chosen, blocks)
-    text = _main_text(html, panels) if len(html) <= LARGEST_PAGE else ""
-    main = _key(text)
-    if len(main) < _ENOUGH and (own := _own_choice(root, page, panels)):
-        if len(main) < 0.6 * own.prose:
-            return "".join(own.pieces), own.marks
-    if not main:
-        walk = Walk(panels=panels)
-        walk.read(root, without=_FRAME_TAGS)
-        return "".join(walk.pieces), walk.marks
-    blocks = _blocks(page)
-    _keep_words(blocks, main)
-    if _size(block for block in blocks if block.keep) < _COVERED * len(main):
-        return EDGE.join(plain(text).splitlines()), []  # from the data in the page's scripts
-    _keep_prose(blocks)
+        return _kept(page, blocks)
     _drop_beside(blocks)
     _keep_tables(blocks, page.cells, main)
     _keep_groups(blocks)
@@ -199,14 +202,6 @@ def _keep_words(blocks: Sequence[_Block], main: str) -> None:
                 at = main.find(block.key, low, high)
                 if at >= 0:
                     block.keep, low = True, at + len(block.key)
-
-
-def _keep_prose(blocks: Sequence[_Block]) -> None:
-    """Keep all prose, with what stands between it, where next to none of it was found."""
-    prose = [number for number, block in enumerate(blocks) if block.is_prose and len(block.key) >= 2 * _PROSE]
-    if prose and _size(blocks[n] for n in prose if blocks[n].keep) < _FOUND * _size(blocks[n] for n in prose):
-        for block in blocks[prose[0] : prose[-1] + 1]:
-            block.keep = not block.place.beside and block.linked < 0.5
 
 
 def _drop_beside(blocks: Sequence[_Block]) -> None:

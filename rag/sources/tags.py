@@ -87,16 +87,21 @@ def holds_heading(button: Tag, parent: Tag) -> bool:
 BESIDE_TAGS = frozenset(["nav", "footer", "aside"])
 """Tags for what stands beside a page's text."""
 _BESIDE = frozenset(
-    "newsletter subscribe subscription signup related recommended recommendation recommendations promo promotion share "
-    "sharing sharedaddy social addtoany comments respond breadcrumb breadcrumbs sidebar comment commentlist advert advertisement ads popup "
-    "popmake modal cookie cookies consent gdpr paywall author byline navbar navigation pagination pager footer copyright "
-    "widget widgets outbrain taboola teaser teasers".split()
+    re.split(
+        " +",
+        "newsletter subscribe subscription signup related recommended recommendation recommendations promo promotion "
+        "share sharing sharedaddy social addtoany comments comment commentlist respond breadcrumb breadcrumbs sidebar "
+        "advert advertisement ads popup popmake modal cookie cookies consent gdpr paywall author byline navbar "
+        "navigation pagination pager footer copyright widget widgets outbrain taboola",
+    )
 )
 """Words in the classes and ids of parts that stand beside a page's text."""
-_PART_TAGS = frozenset("div section ul ol p span table form figure aside nav footer header dl h2 h3 h4 h5 h6".split())
+_PART_TAGS = frozenset(
+    ["div", "section", "ul", "ol", "p", "span", "table", "form", "figure", "dl", "header", *HEADINGS]
+)
 
 
-_CAPTION = frozenset("caption captions credit credits copyright bildunterschrift photo".split())
+_CAPTION = frozenset(["caption", "captions", "credit", "credits", "copyright", "bildunterschrift", "photo"])
 
 
 def is_beside(tag: Tag) -> bool:
