@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,3 +146,13 @@ def _detected_type(path: Path, head: bytes) -> str:
         if any(name.startswith(start) for name in members):
             return _zipped_type(ending)
     return "a ZIP archive"
+
+
+def ending_of_archive(data: bytes) -> str:
+    """The ending of the zipped format that these bytes are, by the names of their members; "" for others."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError):
+        return ""
+    return next((end for end, start in ZIPPED.items() if any(name.startswith(start) for name in members)), "")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from bs4 import BeautifulSoup
 from langchain_core.documents import Document
 
-from rag.sources.formats import Job
+from rag.sources.drawn_page import embedded_text, is_drawn
+from rag.sources.formats import Job, Unreadable
 from rag.sources.main_text import mark_page
 from rag.sources.markup import title_of_page
 from rag.sources.text_files import text_of
@@ -18,11 +19,23 @@ MOST_UNCLOSED = 100
 
 
 def read_page(job: Job) -> Iterator[Document]:
-    """The main content of a web page as one document."""
+    """The main text of a web page as one document.
+
+    Raises:
+        Unreadable: a script draws the page in the browser, and no text is in its data.
+    """
     html = text_of(job, html=True)
     soup = parse_html(html)
-    text, marks = mark_page(soup, html, job.page_classes)
-    yield job.document(text, marks, title_of_page(soup))
+    title = title_of_page(soup)
+    if not is_drawn(soup):
+        text, marks = mark_page(soup, html, job.page_classes)
+        yield job.document(text, marks, title)
+    elif data := embedded_text(soup):
+        document = job.document(data, [], title)
+        document.metadata["notes"] = ["read from the data in the page's scripts, which draw it in the browser"]
+        yield document
+    else:
+        raise Unreadable("there is no text in it: a script draws the page in the browser; save it there as a file")
 
 
 def parse_html(html: str) -> BeautifulSoup:
