@@ -48,12 +48,13 @@ class _Block:
     place: Place
     key: str
     linked: float
+    beside: bool = False
     keep: bool = False
 
     @property
     def is_prose(self) -> bool:
         """Whether it is long enough to be more than a label, and is neither a link nor beside the text."""
-        is_text = self.place.kind not in ("table", "caption") and not self.place.beside
+        is_text = self.place.kind not in ("table", "caption") and not self.beside
         return is_text and len(self.key) >= _PROSE and self.linked < 0.3
 
 
@@ -68,7 +69,7 @@ def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple
     page = Walk(panels=panels)
     page.read(root)
     blocks = _blocks(page)
-    small = _size(block for block in blocks if not block.place.beside) < _SMALL
+    small = _size(blocks) < _SMALL
     text = "" if small or len(html) > LARGEST_PAGE else _main_text(html, panels)
     main = _key(text)
     chosen = Walk(panels=panels)
@@ -85,12 +86,13 @@ def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple
     found = _size(block for block in blocks if block.keep)
     if page is not chosen and found < _COVERED * len(main):
         return EDGE.join(plain(text).splitlines()), []  # from the data in the page's scripts
-    if found < _FOUND * _size(block for block in blocks if not block.place.beside):
+    _find_beside(blocks)
+    if found < _FOUND * _size(block for block in blocks if not block.beside):
         for block in blocks:
-            block.keep = True
-        _drop_beside(blocks)
+            block.keep = not block.beside
         return _kept(page, blocks)
-    _drop_beside(blocks)
+    for block in blocks:
+        block.keep = block.keep and not block.beside
     _keep_tables(blocks, page.cells, main)
     _keep_groups(blocks)
     _keep_lead(blocks)
@@ -204,13 +206,16 @@ def _keep_words(blocks: Sequence[_Block], main: str) -> None:
                     block.keep, low = True, at + len(block.key)
 
 
-def _drop_beside(blocks: Sequence[_Block]) -> None:
-    """Leave out blocks that the page's own tags and classes put beside its text, unless most of the text is there."""
-    kept = [block for block in blocks if block.keep]
-    beside = [block for block in kept if block.place.beside]
-    if _size(beside) < 0.5 * _size(kept):
-        for block in beside:
-            block.keep = False
+def _find_beside(blocks: Sequence[_Block]) -> None:
+    """See which blocks the page's own tags and classes put beside its text; a part with most of the text is not."""
+    text = [block for block in blocks if block.keep] or blocks
+    sizes: dict[int, int] = {}
+    for block in text:
+        for part in block.place.beside:
+            sizes[part] = sizes.get(part, 0) + len(block.key)
+    total = _size(text)
+    for block in blocks:
+        block.beside = any(sizes.get(part, 0) < 0.4 * total for part in block.place.beside)
 
 
 def _keep_tables(blocks: Sequence[_Block], cells: dict[int, list[str]], main: str) -> None:
@@ -220,7 +225,7 @@ def _keep_tables(blocks: Sequence[_Block], cells: dict[int, list[str]], main: st
         found = sum(len(key) for key in keys if key in main)
         for block in blocks:
             if block.place.group == group and block.place.kind == "table":
-                block.keep = found >= 0.5 * sum(map(len, keys)) and not block.place.beside
+                block.keep = found >= 0.5 * sum(map(len, keys)) and not block.beside
 
 
 def _keep_groups(blocks: Sequence[_Block]) -> None:
@@ -275,7 +280,7 @@ def _keep_headings(blocks: Sequence[_Block]) -> None:
     below = ended = False
     for block in reversed(blocks):
         if block.place.level:
-            block.keep = (block.keep and ended) or (below and not block.place.beside and block.linked < 0.8)
+            block.keep = (block.keep and ended) or (below and not block.beside and block.linked < 0.8)
         below = block.keep
         ended = ended or below
 

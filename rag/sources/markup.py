@@ -27,6 +27,7 @@ from rag.sources.tags import (
     is_permalink,
 )
 
+_MOST_BESIDE = 20
 _SOFT_HYPHEN = "\u00ad"
 _KINDS = {"pre": "code", "dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
 _CONTAINERS = ("section", "article", "div", "header", "hgroup")
@@ -62,7 +63,7 @@ class Place(NamedTuple):
         parent: the identity of the tag around its block, which it shares with its neighbours.
         level: of a heading, from 1; else 0.
         linked: whether it is in a link.
-        beside: whether it is in a part that stands beside the text, as navigation.
+        beside: the identities of the parts around it that are called what stands beside a text, as navigation.
     """
 
     kind: str = "text"
@@ -70,7 +71,7 @@ class Place(NamedTuple):
     parent: int = 0
     level: int = 0
     linked: bool = False
-    beside: bool = False
+    beside: tuple[int, ...] = ()
 
 
 _NOWHERE = Place("edge")
@@ -161,7 +162,7 @@ class Walk:
             self._groups += 1
             kind, group = found, self._groups
         linked = place.linked or is_link(tag)
-        beside = place.beside or is_beside(tag)
+        beside = (*place.beside, id(tag)) if len(place.beside) < _MOST_BESIDE and is_beside(tag) else place.beside
         parent = id(tag.parent) if tag.name in BLOCK_TAGS and tag.name != "br" else place.parent
         return Place(kind, group, parent, place.level, linked, beside)
 
