@@ -83,23 +83,23 @@ def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple
         page.read(root, without=_FRAME_TAGS)
         blocks = _blocks(page)
     _keep_words(blocks, main)
-    found = _size(block for block in blocks if block.keep)
-    if page is not chosen and found < _COVERED * len(main):
+    found = [block for block in blocks if block.keep]
+    if page is not chosen and _size(found) < _COVERED * len(main):
         return EDGE.join(plain(text).splitlines()), []  # from the data in the page's scripts
     _find_beside(blocks)
-    if found < _FOUND * _size(block for block in blocks if not block.beside):
-        for block in blocks:
-            block.keep = not block.beside
-        return _kept(page, blocks)
-    for block in blocks:
-        block.keep = block.keep and not block.beside
+    apart = [block for block in blocks if not block.beside]
+    if not main or (page is chosen and _size(found) < _FOUND * _size(apart)):
+        return _kept(page, apart)
+    for block in found:
+        block.keep = not block.beside
     _keep_tables(blocks, page.cells, main)
     _keep_groups(blocks)
     _keep_lead(blocks)
     _keep_siblings(blocks)
     _drop_links(page, blocks)
     _keep_headings(blocks)
-    return _kept(page, blocks)
+    kept = [block for block in blocks if block.keep]
+    return _kept(page, kept if _size(kept) > _COVERED * _size(found) else found)
 
 
 def _is_body(walk: Walk, page: Walk) -> bool:
@@ -109,8 +109,11 @@ def _is_body(walk: Walk, page: Walk) -> bool:
 
 def _own_choice(root: Tag, page: Walk, panels: frozenset[str]) -> Walk | None:
     """All articles of the page but those in an aside, or its `<main>`."""
+    body = Walk(panels=panels)
+    body.read(root, without=_FRAME_TAGS)
+    beside = BESIDE_TAGS if body.has_text else frozenset[str]()  # nothing closes a <nav>
     choices: list[tuple[Callable[[Tag], bool], frozenset[str]]] = [
-        (lambda tag: tag.name == "article", BESIDE_TAGS),
+        (lambda tag: tag.name == "article", beside),
         (lambda tag: tag.name == "main", frozenset()),
         (lambda tag: tag.get("role") == "main", frozenset()),
     ]
@@ -285,16 +288,17 @@ def _keep_headings(blocks: Sequence[_Block]) -> None:
         ended = ended or below
 
 
-def _kept(walk: Walk, blocks: Sequence[_Block]) -> tuple[str, Marks]:
-    """The text of the blocks that are kept, and their marks. The end of a table's section moves to the next of them."""
+def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
+    """The text of the blocks, and their marks. The end of a table's section moves to the next of them."""
     pieces: list[str] = []
     marks: Marks = []
     waiting = iter(walk.marks)
     ended = False
-    for block in blocks:
+    chosen = {block.first for block in kept}
+    for block in _blocks(walk):
         text = "".join(walk.pieces[block.first : block.end])
         own = [next(waiting) for _ in range(text.count(MARK))]
-        if not block.keep:
+        if block.first not in chosen:
             ended = ended or any(level == AFTER_TABLE for level, _ in own)
             continue
         if ended and not own:
