@@ -104,7 +104,10 @@ def table_rows(files: list[Path], rows_of: Callable[[Path], Iterator[Row]], sett
         total += len(rows)
         found += len(rows) - len(broken)
         reads.append(item)
-    return [reads, {"files": len(reads), "rows": total, "on one line": found, "share": found / total if total else None}]
+    return [
+        reads,
+        {"files": len(reads), "rows": total, "on one line": found, "share": found / total if total else None},
+    ]
 
 
 def html_rows(markup: bytes | str) -> Iterator[Row]:

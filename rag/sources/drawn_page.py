@@ -9,7 +9,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 
-from rag.sources.markup import Walk, mark_html
+from rag.sources.markup import Walk, mark_html, root_of
 from rag.sources.tags import below
 
 MOST_DATA = 8_000_000
@@ -45,7 +45,7 @@ def is_drawn(soup: BeautifulSoup) -> bool:
     if soup.find("script") is None:
         return False
     page = Walk()
-    page.read(soup.body or soup)
+    page.read(root_of(soup))
     if not page.has_text:
         return True
     if page.prose >= _EMPTY:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
 
-from rag.sources.markup import Place, Walk
+from rag.sources.markup import Place, Walk, root_of
 from rag.sources.outline import AFTER_TABLE, EDGE, MARK, Marks, plain
 from rag.sources.tags import BESIDE_TAGS, HEADINGS, controlled_ids, is_hidden, is_panel
 
@@ -64,7 +64,7 @@ def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple
     It is what has one of `classes`, where that is an article's body; else what trafilatura finds; else, where that is
     next to nothing, all the page's articles, its `<main>`, or its body without what frames it.
     """
-    root = _root(soup)
+    root = root_of(soup)
     panels = controlled_ids(soup)
     page = Walk(panels=panels)
     page.read(root)
@@ -125,13 +125,6 @@ def _own_choice(root: Tag, page: Walk, panels: frozenset[str]) -> Walk | None:
     return None
 
 
-def _root(soup: BeautifulSoup) -> Tag:
-    """What holds the page's text: its body, or all if nothing closes the head."""
-    if soup.body is None and soup.head is not None and soup.head.find(["p", "div", "main"]):
-        return soup.head
-    return soup.body or soup
-
-
 def _main_text(html: str, panels: frozenset[str]) -> str:
     """The main text as trafilatura finds it; "" if it finds none. Folded parts are opened for it first."""
     from trafilatura import extract, load_html
@@ -141,7 +134,8 @@ def _main_text(html: str, panels: frozenset[str]) -> str:
         return ""
     for item in list(tree.iter("noscript", "button")):
         if item.tag == "noscript":
-            item.drop_tree()
+            if len(item.text_content()) < _ENOUGH:  # it asks for JavaScript; more than that is the page itself
+                item.drop_tree()
         elif item.getparent().tag in HEADINGS or any(child.tag in HEADINGS for child in item):
             item.tag = "span"
     for item in tree.iter("div", "section", "dd", "p", "ul", "ol", "article"):

@@ -42,6 +42,13 @@ def mark_html(tag: Tag, *, gap: str = "") -> tuple[str, Marks]:
     return "".join(walk.pieces), walk.marks
 
 
+def root_of(soup: BeautifulSoup) -> Tag:
+    """What holds the page's text: its body, or all if nothing closes the head."""
+    if soup.body is None and soup.head is not None and soup.head.find(["p", "div", "main"]):
+        return soup.head
+    return soup.body or soup
+
+
 def title_of_page(soup: BeautifulSoup) -> str:
     """What the page calls itself: `<title>`, but not one of a drawing, else its first heading."""
     for name in ("title", "h1"):

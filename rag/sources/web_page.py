@@ -14,6 +14,8 @@ from rag.sources.main_text import mark_page
 from rag.sources.markup import title_of_page
 from rag.sources.text_files import text_of
 
+LEAST_DRAWN = 100
+"""Characters below which the text of a page that a script draws is only "Loading" or the like."""
 MOST_UNCLOSED = 100
 """Comments or tags at a page's end that nothing closes and the parser still reads."""
 
@@ -27,15 +29,17 @@ def read_page(job: Job) -> Iterator[Document]:
     html = text_of(job, html=True)
     soup = parse_html(html)
     title = title_of_page(soup)
-    if not is_drawn(soup):
-        text, marks = mark_page(soup, html, job.page_classes)
-        yield job.document(text, marks, title)
-    elif data := embedded_text(soup):
+    text, marks = mark_page(soup, html, job.page_classes)
+    drawn = is_drawn(soup)
+    data = embedded_text(soup) if drawn else ""
+    if len(data) > len(text):
         document = job.document(data, [], title)
         document.metadata["notes"] = ["read from the data in the page's scripts, which draw it in the browser"]
         yield document
-    else:
+    elif drawn and len(text) < LEAST_DRAWN:
         raise Unreadable("there is no text in it: a script draws the page in the browser; save it there as a file")
+    else:
+        yield job.document(text, marks, title)
 
 
 def parse_html(html: str) -> BeautifulSoup:
