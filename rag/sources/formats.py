@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,13 +232,10 @@ def _detected_type(path: Path, head: bytes) -> str:
         return ""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-            kind = archive.open("mimetype").read(100).decode("latin-1") if "mimetype" in members else ""
+            members, kind = archive.namelist(), _mimetype(archive)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError):
         return "a damaged ZIP archive"
-    if kind.startswith(_OPEN_DOCUMENT) and (
-        ending := _OPEN_KINDS.get(kind[len(_OPEN_DOCUMENT) :].split("-")[0].strip())
-    ):
+    if ending := _open_document(kind):
         return _zipped_type(ending)
     if path.suffix.lower() == ".zip" and not {"[Content_Types].xml", "mimetype"} & set(members):
         return "a ZIP archive"  # one of documents may have a folder "word"
@@ -245,3 +243,30 @@ def _detected_type(path: Path, head: bytes) -> str:
         if ending not in _OPEN_KINDS.values() and any(name.startswith(start) for name in members):
             return _zipped_type(ending)
     return "a ZIP archive"
+
+
+def ending_of_archive(data: bytes) -> str:
+    """The ending of the zipped format that these bytes are, by the names of their members; "" for others."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members, kind = archive.namelist(), _mimetype(archive)
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError):
+        return ""
+    if ending := _open_document(kind):
+        return ending
+    found = (end for end in ZIPPED if end not in _OPEN_KINDS.values())
+    return next((end for end in found if any(name.startswith(ZIPPED[end]) for name in members)), "")
+
+
+def _mimetype(archive: zipfile.ZipFile) -> str:
+    """What an OpenDocument file or a book says it is."""
+    return archive.open("mimetype").read(100).decode("latin-1") if "mimetype" in archive.namelist() else ""
+
+
+def _open_document(kind: str) -> str:
+    """The ending of an OpenDocument type; "" for others."""
+    return (
+        _OPEN_KINDS.get(kind[len(_OPEN_DOCUMENT) :].split("-")[0].strip(), "")
+        if kind.startswith(_OPEN_DOCUMENT)
+        else ""
+    )

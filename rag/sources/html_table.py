@@ -48,10 +48,11 @@ class _Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table's caption, "" if it has none, and its rows as lines."""
+    """A table's caption, "" if it has none, its rows as lines, and the texts of its cells."""
 
     caption: str
     lines: list[str]
+    cells: list[str]
 
 
 def read_table(tag: Tag, *, on_page: bool) -> Table | None:
@@ -158,7 +159,7 @@ def _steps(root: Tag) -> Iterator[tuple[Tag | str, bool]]:
             if stack:
                 yield tag, False
         elif isinstance(child, Tag):
-            if child.name not in NOISE_TAGS and not is_hidden(child):
+            if child.name not in NOISE_TAGS and not is_hidden(child.attrs):
                 yield child, True
                 stack.append((child, iter(child.contents)))
         elif type(child) in (NavigableString, CData):
@@ -193,6 +194,7 @@ def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> 
     """Rows with merged cells repeated; a cell as wide as the table is a line of its own, or the caption at the top."""
     grid = _filled(rows)
     wide = [width > 1 and len(row.cells) == 1 and row.cells[0].columns >= width for row in rows]
+    cells = [cell.text for row in rows for cell in row.cells if cell.text]
     lines: list[str] = []
     top = 0
     while top < len(rows) - 1 and wide[top]:
@@ -204,14 +206,14 @@ def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> 
     header = grid[top : top + (named or 0)]
     body = range(top + len(header), len(rows))
     if not body:
-        return Table(caption, lines + table_lines(header, header=0))
+        return Table(caption, lines + table_lines(header, header=0), cells)
     for apart, group in itertools.groupby(body, key=wide.__getitem__):
         numbers = list(group)
         if apart:
             lines += [grid[number][0] for number in numbers]
         else:
             lines += table_lines([*header, *(grid[number] for number in numbers)], header=named)
-    return Table(caption, lines)
+    return Table(caption, lines, cells)
 
 
 def _filled(rows: list[_Row]) -> list[list[str]]:

@@ -28,6 +28,7 @@ from rag.sources.formats import (
     Job,
     ending_by_content,
     ending_of,
+    ending_of_archive,
 )
 from rag.sources.reader import PARSER, WATCH, Watch
 
@@ -60,18 +61,34 @@ CONTENT_TYPES = {
     "application/x-ipynb+json": ".ipynb",
     "text/xml": ".xml",
     "application/xml": ".xml",
+    "application/json": ".json",
+    "application/ld+json": ".json",
+    "text/json": ".json",
     "application/yaml": ".yaml",
+    "application/x-yaml": ".yaml",
+    "text/yaml": ".yaml",
+    "text/x-yaml": ".yaml",
     "application/toml": ".toml",
     "text/x-python": ".py",
     "text/javascript": ".js",
     "application/javascript": ".js",
     "text/x-rst": ".rst",
+    "application/json": ".json",
+    "application/x-ndjson": ".jsonl",
+    "application/zip": ".zip",
+    "application/rtf": ".rtf",
+    "text/rtf": ".rtf",
+    "text/vtt": ".vtt",
+    "application/x-subrip": ".srt",
+    "message/rfc822": ".eml",
+    "application/vnd.ms-outlook": ".msg",
     "image/png": ".png",
     "image/jpeg": ".jpg",
     "image/tiff": ".tif",
     "image/webp": ".webp",
 }
 """Ending of the files that are served as this."""
+TEXT_TYPES = ("text/plain",)
 UNNAMED_TYPES = ("", "application/octet-stream", "binary/octet-stream", "application/force-download")
 
 
@@ -230,17 +247,30 @@ def _written(body: bytes, ending: str) -> str:
 
 
 def _ending_of_page(content_type: str, body: bytes, name: str) -> str:
-    """The ending of the files that are read like this page; "" if none is."""
+    """The ending of the files that are read like this page, by its first bytes, its type or its name; "" if none is."""
     by_name = Path(name).suffix.lower()
-    if content_type in UNNAMED_TYPES:
-        if body[:1024].lstrip().startswith(b"%PDF-"):
-            return ".pdf"
-        if body.startswith(b"PK\x03\x04") and by_name in ZIPPED:
+    by_name = by_name if by_name in FILE_TYPES else ""
+    if body[:1024].lstrip().startswith(b"%PDF-"):
+        return ".pdf"
+    if body.startswith(b"PK\x03\x04"):
+        return ending_of_archive(body) or (by_name if by_name in ZIPPED else CONTENT_TYPES.get(content_type, ""))
+    by_type = CONTENT_TYPES.get(content_type, "")
+    if content_type in UNNAMED_TYPES or content_type in TEXT_TYPES:  # as code hosts serve all text
+        if by_name and by_name not in (".pdf", *ZIPPED) and FILE_TYPES[by_name] != "web page":
             return by_name
-        return "" if content_type else ".html"
-    if content_type == "text/plain":  # as code hosts serve all text
-        return by_name if FILE_TYPES.get(by_name) in ("Markdown", "code", "notebook", "sheet", "text") else ".txt"
-    return CONTENT_TYPES.get(content_type, "")
+        if content_type in TEXT_TYPES:
+            return ".txt"
+        return _ending_of_bytes(body, by_name) if content_type else ".html"
+    if not by_type and content_type.startswith("text/") and content_type != "text/css":
+        return by_name or ".txt"
+    return by_type
+
+
+def _ending_of_bytes(body: bytes, by_name: str) -> str:
+    """For a file that is served as any bytes: a web page by its start, or what its name says of text."""
+    if re.match(rb"\s*(?:<!doctype html|<html)", body[:200], re.IGNORECASE):
+        return ".html"
+    return by_name if by_name not in (".pdf", *ZIPPED) and b"\0" not in body[:4096] else ""
 
 
 def _last_part(source: str) -> str:

@@ -3,53 +3,50 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections.abc import Callable
+from typing import NamedTuple
 
 from bs4 import BeautifulSoup, CData, Tag
 from bs4.element import NavigableString
 
 from rag.sources.html_table import Table, read_table
 from rag.sources.outline import AFTER_TABLE, CAPTION, EDGE, LONGEST_HEADING, MARK, Marks, plain, without_permalink
-from rag.sources.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, below, is_hidden, is_link, is_permalink
+from rag.sources.tags import (
+    BLOCK_TAGS,
+    HEADINGS,
+    NOISE_TAGS,
+    below,
+    holds_heading,
+    is_all_linked,
+    is_beside,
+    is_caption,
+    is_hidden,
+    is_link,
+    is_panel,
+    is_permalink,
+)
 
-_FRAME_TAGS = frozenset(["nav", "header", "footer", "aside"])
-_BESIDE_TAGS = _FRAME_TAGS - {"header"}
-_ENOUGH = 2000
-"""Characters of prose that make a main content, even where the rest of the page, as its comments, has far more."""
+_MOST_BESIDE = 20
+_SOFT_HYPHEN = "\u00ad"
+_KINDS = {"pre": "code", "dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
 _CONTAINERS = ("section", "article", "div", "header", "hgroup")
 _NEAR = 4
 """Levels above a heading at which an element may lend it its id."""
 
 
-def mark_page(soup: BeautifulSoup, classes: tuple[str, ...]) -> tuple[str, Marks]:
-    """A page's main content, with its blocks' edges and its headings marked.
-
-    It is what has one of `classes`, or all its articles but those in an aside, or its <main>, or else its body without
-    what frames it: the first of them with `_ENOUGH` prose or a quarter of the body's. Prose is text outside headings
-    and links; so a title with date and author, a list of linked titles, or teasers beside the text are no content.
-    """
-    page = _Walk()
-    page.read(soup.body or soup, without=_FRAME_TAGS)
-    beside = _BESIDE_TAGS if page.has_text else frozenset[str]()
-    choices: list[tuple[Callable[[Tag], bool], frozenset[str]]] = [
-        (lambda tag: not set(tag.get_attribute_list("class")).isdisjoint(classes), frozenset()),
-        (lambda tag: tag.name == "article", beside),
-        (lambda tag: tag.name == "main", frozenset()),
-        (lambda tag: tag.get("role") == "main", frozenset()),
-    ]
-    for wanted, without in choices:
-        walk = _Walk()
-        walk.read(soup, wanted, without)
-        if walk.prose and walk.prose >= min(page.prose / 4, _ENOUGH):
-            return "".join(walk.pieces), walk.marks
-    return "".join(page.pieces), page.marks
-
-
 def mark_html(tag: Tag, *, gap: str = "") -> tuple[str, Marks]:
     """All visible text below `tag`, its headings marked; `gap` comes after paragraphs, lists and headings."""
-    walk = _Walk(gap, on_page=False)
+    walk = Walk(gap, on_page=False)
     walk.read(tag)
     return "".join(walk.pieces), walk.marks
+
+
+def root_of(soup: BeautifulSoup) -> Tag:
+    """What holds the page's text: its body, or all if nothing closes the head."""
+    if soup.body is None and soup.head is not None and soup.head.find(["p", "div", "main"]):
+        return soup.head
+    return soup.body or soup
 
 
 def title_of_page(soup: BeautifulSoup) -> str:
@@ -63,16 +60,50 @@ def title_of_page(soup: BeautifulSoup) -> str:
     return ""
 
 
-class _Walk:
-    """One way through a tree, in a loop: pages nest deeper than Python's stack, and changing the tree is quadratic."""
+class Place(NamedTuple):
+    """Where a text stands on its page.
 
-    def __init__(self, gap: str = "", *, on_page: bool = True) -> None:
+    Attributes:
+        kind: "heading", "code", "table", "list" (a definition list), "folded" (a part that is opened with a click),
+            "caption" (of a picture), or "text".
+        group: the number of the table, code, list or folded part; 0 for other text.
+        parent: the identity of the tag around its block, which it shares with its neighbours.
+        level: of a heading, from 1; else 0.
+        linked: whether it is in a link.
+        beside: the identities of the parts around it that are called what stands beside a text, as navigation.
+    """
+
+    kind: str = "text"
+    group: int = 0
+    parent: int = 0
+    level: int = 0
+    linked: bool = False
+    beside: tuple[int, ...] = ()
+
+
+_NOWHERE = Place("edge")
+
+
+class Walk:
+    """One way through a tree, in a loop: pages nest deeper than Python's stack, and changing the tree is quadratic.
+
+    Attributes:
+        pieces: the texts, and between them the edges of blocks.
+        places: where each of the pieces stands.
+        cells: the texts of a table's cells, by the number of its group.
+    """
+
+    def __init__(self, gap: str = "", *, on_page: bool = True, panels: frozenset[str] = frozenset()) -> None:
         self.pieces: list[str] = []
+        self.places: list[Place] = []
+        self.cells: dict[int, list[str]] = {}
         self.marks: Marks = []
         self.has_text = False
         self.prose = 0  # characters outside headings and links
         self._gap = gap
         self._on_page = on_page
+        self._panels = panels
+        self._groups = 0
         self._pending: tuple[int, str] | None = None
         self._claimed: set[int] = set()
 
@@ -84,83 +115,113 @@ class _Walk:
         headings: bool = True,
     ) -> None:
         """Add the visible text below `root` that is not in tags `without`; with `wanted`, all of what it accepts."""
-        noise = NOISE_TAGS if headings else NOISE_TAGS - {"button"}  # a heading may be one that folds its part
-        skipped = noise | without
-        skipped_inside = skipped if wanted is None else noise
         inside = int(wanted is None)
-        links = 0
-        stack = [(root, iter(root.contents), False)]
+        stack = [(root, iter(root.contents), False, Place())]
         while stack:
-            tag, children, opened = stack[-1]
+            tag, children, opened, place = stack[-1]
             child = next(children, None)
             if child is None:
                 stack.pop()
                 if inside and (opened or tag.name in BLOCK_TAGS):
-                    self.pieces.append((self._gap if tag.name in ("p", "ul", "ol", *HEADINGS) else "") + EDGE)
+                    self._edge(tag.name in ("p", "ul", "ol", *HEADINGS))
                 if tag.name in HEADINGS:
                     self._pending = None
                 inside -= opened
-                links -= is_link(tag)
             elif not isinstance(child, Tag):
                 if inside and type(child) in (NavigableString, CData):
-                    self._add(str(child), prose=not links)
-            elif child.name not in (skipped_inside if inside else skipped) and not is_hidden(child):
+                    self._add(str(child), place)
+            elif not self._is_left_out(child, tag, headings) and (child.name not in without or (inside and wanted)):
                 opens = not inside and wanted is not None and wanted(child)
                 inside += opens
                 if inside and (opens or child.name in BLOCK_TAGS):
-                    self.pieces.append(EDGE)
-                if inside and headings and child.name in HEADINGS:
-                    if self._heading(child):
-                        inside -= opens
-                        continue
-                elif inside and headings and child.name == "table":
-                    if table := read_table(child, on_page=self._on_page):
-                        self._table(child, table)
-                        inside -= opens
-                        continue
-                elif not headings and is_permalink(child):
+                    self._edge()
+                if inside and headings and self._is_whole(child, place):
+                    inside -= opens
                     continue
-                links += is_link(child)
-                stack.append((child, iter(child.contents), opens))
+                stack.append((child, iter(child.contents), opens, self._place(child, place)))
 
-    def _add(self, text: str, *, prose: bool = False) -> None:
-        text = plain(text)
+    def _is_left_out(self, tag: Tag, parent: Tag, headings: bool) -> bool:
+        if tag.name in NOISE_TAGS and not (tag.name == "button" and (not headings or holds_heading(tag, parent))):
+            return True
+        if not headings and is_permalink(tag):
+            return True
+        return is_hidden(tag.attrs) and not is_panel(tag.name, tag.attrs, self._panels)
+
+    def _is_whole(self, tag: Tag, place: Place) -> bool:
+        """Add a heading or a table that is read as a whole. False for other tags."""
+        if tag.name in HEADINGS:
+            return self._heading(tag, place)
+        if tag.name == "table" and (table := read_table(tag, on_page=self._on_page)):
+            self._table(tag, table, place)
+            return True
+        return False
+
+    def _place(self, tag: Tag, place: Place) -> Place:
+        """Where the texts in a tag stand, when the tag stands at `place`."""
+        kind, group = place.kind, place.group
+        found = _KINDS.get(tag.name, "")
+        if tag.attrs and not found:
+            if is_hidden(tag.attrs):
+                found = "folded"  # else it would not be read
+            elif is_caption(tag):
+                found = "caption"
+        if found and kind not in ("code", "table"):
+            self._groups += 1
+            kind, group = found, self._groups
+        linked = place.linked or is_link(tag)
+        beside = (*place.beside, id(tag)) if len(place.beside) < _MOST_BESIDE and is_beside(tag) else place.beside
+        parent = id(tag.parent) if tag.name in BLOCK_TAGS and tag.name != "br" else place.parent
+        return Place(kind, group, parent, place.level, linked, beside)
+
+    def _edge(self, gap: bool = False) -> None:
+        self.pieces.append((self._gap if gap else "") + EDGE)
+        self.places.append(_NOWHERE)
+
+    def _add(self, text: str, place: Place) -> None:
+        text = unicodedata.normalize("NFC", plain(text).replace(_SOFT_HYPHEN, ""))
         seen = text.lstrip()
         if seen:
             self.has_text = True
-            self.prose += len(seen.rstrip()) if prose else 0
+            self.prose += len(seen.rstrip()) if not place.linked and place.kind != "heading" else 0
             if self._pending:
                 self.marks.append(self._pending)
                 self._pending = None
                 text = text[: len(text) - len(seen)] + MARK + seen
         self.pieces.append(text)
+        self.places.append(place)
 
-    def _heading(self, tag: Tag) -> bool:
+    def _heading(self, tag: Tag, place: Place) -> bool:
         """Add a heading as one line. False if it has blocks in it, as an unclosed one has: then it is read on into."""
         mark = (HEADINGS[tag.name], self._anchor(tag))
         if any(isinstance(item, Tag) and item.name in BLOCK_TAGS and item.name != "br" for item in below(tag)):
             self._pending = mark
             return False
-        line = _Walk()
+        line = Walk()
         line.read(tag, headings=False)
         self._pending = mark
-        self._add(" ".join(without_permalink("".join(line.pieces).replace(EDGE, " ")).split()))
+        text = " ".join(without_permalink("".join(line.pieces).replace(EDGE, " ")).split())
+        within = self._place(tag, place)
+        within = within._replace(kind="heading", level=HEADINGS[tag.name], linked=within.linked or is_all_linked(tag))
+        self._add(text, within)
         self._pending = None
-        self.pieces.append(self._gap + EDGE)
+        self._edge(gap=True)
         return True
 
-    def _table(self, tag: Tag, table: Table) -> None:
+    def _table(self, tag: Tag, table: Table, place: Place) -> None:
         """Add a table's caption as a heading of its rows, and each row as a line."""
+        self._groups += 1
+        place = self._place(tag, place)._replace(kind="table", group=self._groups)
+        self.cells[self._groups] = table.cells
         if table.caption:
             self._pending = self._pending or (CAPTION, plain(str(tag.get("id") or "")).strip())
-            self._add(table.caption)
-            self.pieces.append(EDGE)
+            self._add(table.caption, place)
+            self._edge()
         for line in table.lines:
-            self._add(line, prose=True)
-            self.pieces.append(EDGE)
+            self._add(line, place)
+            self._edge()
         if table.caption:
             self._pending = (AFTER_TABLE, "")
-        self.pieces.append(self._gap + EDGE)
+        self._edge(gap=True)
 
     def _anchor(self, tag: Tag) -> str:
         """The id of the heading, of something in it, of a link right before it, or of the part that it opens."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bs4 import Tag
 
@@ -27,9 +28,8 @@ def below(tag: Tag) -> Iterator[object]:
             stack.append(iter(item.contents))
 
 
-def is_hidden(tag: Tag) -> bool:
-    """Whether the tag itself says that it is not shown."""
-    attributes = tag.attrs
+def is_hidden(attributes: Mapping[str, object]) -> bool:
+    """Whether a tag itself says that it is not shown."""
     if not attributes:
         return False
     style = re.sub(r"\s", "", str(attributes.get("style", ""))[:2000]).lower()
@@ -40,9 +40,99 @@ def is_hidden(tag: Tag) -> bool:
     )
 
 
+_CONTROLS = frozenset(["button", "a", "summary", "h2", "h3", "h4", "div", "span", "li"])
+_FOLDED_TAGS = frozenset(["div", "section", "dd", "p", "ul", "ol", "article", "td", "tr"])
+_PANEL_CLASS = re.compile(r"accordion|collaps|faq|panel|tab-?pane|toggle|expand|answer|fold|disclosure|details", re.I)
+_NO_PANEL = re.compile(
+    r"modal|menu|nav|dialog|cookie|consent|popup|offcanvas|dropdown|lightbox|search|share|tooltip", re.I
+)
+
+
+def controlled_ids(soup: Tag) -> frozenset[str]:
+    """The ids of the parts that a button or link of the page shows and hides."""
+    ids: set[str] = set()
+    for item in below(soup):
+        if isinstance(item, Tag) and item.attrs and item.name in _CONTROLS:
+            for name in ("aria-controls", "data-target", "data-bs-target"):
+                ids.update(str(item.get(name) or "").replace("#", " ").split())
+    return frozenset(ids)
+
+
+def is_panel(name: str, attributes: Mapping[str, object], controlled: frozenset[str]) -> bool:
+    """Whether a hidden tag is a folded part of the text, which people open with a click.
+
+    It is one if a button controls it or its role or class says so; menus, dialogs and banners are none.
+    """
+    classes = attributes.get("class", "")
+    role = str(attributes.get("role", "")).lower()
+    own = str(attributes.get("id", ""))
+    names = " ".join([*(map(str, classes) if isinstance(classes, list) else [str(classes)]), own, role])[:500]
+    if name not in _FOLDED_TAGS or _NO_PANEL.search(names):
+        return False
+    return (
+        own in controlled
+        or str(attributes.get("hidden", "")).lower() == "until-found"
+        or role == "tabpanel"
+        or bool(_PANEL_CLASS.search(names))
+    )
+
+
+def holds_heading(button: Tag, parent: Tag) -> bool:
+    """Whether a button is (in) the heading of a part that it folds."""
+    if parent.name in (*HEADINGS, "summary", "dt", "legend"):
+        return True
+    return any(isinstance(item, Tag) and item.name in HEADINGS for item in itertools.islice(below(button), 20))
+
+
+BESIDE_TAGS = frozenset(["nav", "footer", "aside"])
+"""Tags for what stands beside a page's text."""
+_BESIDE = frozenset(
+    re.split(
+        " +",
+        "newsletter subscribe subscription signup related recommended recommendation recommendations promo promotion "
+        "share sharing sharedaddy social addtoany comments comment commentlist respond breadcrumb breadcrumbs sidebar "
+        "advert advertisement ads popup popmake modal cookie cookies consent gdpr paywall author byline navbar "
+        "navigation pagination pager footer copyright widget widgets outbrain taboola",
+    )
+)
+"""Words in the classes and ids of parts that stand beside a page's text."""
+_PART_TAGS = frozenset(
+    ["div", "section", "ul", "ol", "p", "span", "table", "form", "figure", "dl", "header", *HEADINGS]
+)
+
+
+_CAPTION = frozenset(["caption", "captions", "credit", "credits", "copyright", "bildunterschrift", "photo"])
+
+
+def is_beside(tag: Tag) -> bool:
+    """Whether a tag is by its name, class or id a part beside the text: navigation, banners, what is related."""
+    return tag.name in BESIDE_TAGS or (bool(tag.attrs) and tag.name in _PART_TAGS and _is_called(tag, _BESIDE))
+
+
+def is_caption(tag: Tag) -> bool:
+    """Whether a tag is by its class or id the caption of a picture."""
+    return tag.name in _PART_TAGS and _is_called(tag, _CAPTION)
+
+
+def _is_called(tag: Tag, names: frozenset[str]) -> bool:
+    """Whether one of the words of the tag's classes or id is one of `names`."""
+    for item in [*tag.get_attribute_list("class"), *tag.get_attribute_list("id")]:
+        words = re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1-\2", str(item or "")[:100]).lower())
+        if not names.isdisjoint(words) and words[0] not in ("has", "no", "with", "without"):
+            return True
+    return False
+
+
 def is_link(tag: Tag) -> bool:
     """Whether the tag is a link to somewhere."""
     return tag.name == "a" and "href" in tag.attrs
+
+
+def is_all_linked(tag: Tag) -> bool:
+    """Whether all of a heading's text is a link to another page."""
+    texts = [item for item in itertools.islice(below(tag), 50) if isinstance(item, Tag) and is_link(item)]
+    linked = sum(len(item.get_text(strip=True)) for item in texts if not is_permalink(item))
+    return linked > 0.8 * len(tag.get_text(strip=True)) > 0 and not str(texts[0].get("href", "")).startswith("#")
 
 
 def is_permalink(tag: Tag) -> bool:

@@ -8,19 +8,38 @@ from collections.abc import Iterator
 from bs4 import BeautifulSoup
 from langchain_core.documents import Document
 
-from rag.sources.formats import Job
-from rag.sources.markup import mark_page, title_of_page
+from rag.sources.drawn_page import embedded_text, is_drawn
+from rag.sources.formats import Job, Unreadable
+from rag.sources.main_text import mark_page
+from rag.sources.markup import title_of_page
 from rag.sources.text_files import text_of
 
+LEAST_DRAWN = 100
+"""Characters below which the text of a page that a script draws is only "Loading" or the like."""
 MOST_UNCLOSED = 100
 """Comments or tags at a page's end that nothing closes and the parser still reads."""
 
 
 def read_page(job: Job) -> Iterator[Document]:
-    """The main content of a web page as one document."""
-    soup = parse_html(text_of(job, html=True))
-    text, marks = mark_page(soup, job.page_classes)
-    yield job.document(text, marks, title_of_page(soup))
+    """The main text of a web page as one document.
+
+    Raises:
+        Unreadable: a script draws the page in the browser, and no text is in its data.
+    """
+    html = text_of(job, html=True)
+    soup = parse_html(html)
+    title = title_of_page(soup)
+    text, marks = mark_page(soup, html, job.page_classes)
+    drawn = is_drawn(soup)
+    data = embedded_text(soup) if drawn else ""
+    if len(data) > len(text):
+        document = job.document(data, [], title)
+        document.metadata["notes"] = ["read from the data in the page's scripts, which draw it in the browser"]
+        yield document
+    elif drawn and len(text) < LEAST_DRAWN:
+        raise Unreadable("there is no text in it: a script draws the page in the browser; save it there as a file")
+    else:
+        yield job.document(text, marks, title)
 
 
 def parse_html(html: str) -> BeautifulSoup:

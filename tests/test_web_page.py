@@ -1,0 +1,122 @@
+"""The main text of web pages: banners, navigation and what is related stay out; folded parts and data are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from rag.settings import Settings
+from rag.sources.loader import load_source, section_at
+from tests.conftest import Pages
+from tests.files import BOOK, LETTER, check, pdf, reason, zipped
+
+CASES = Path(__file__).parent / "data" / "cases" / "htmlchrome"
+PROSE = "Rangers counted {} otters on the river this spring, and forty more of them than they had found a year ago. "
+
+
+def read(path: Path, settings: Settings) -> Document:
+    (document,) = load_source(str(path), settings, named_at_start=True).documents
+    check(document)
+    return document
+
+
+@pytest.fixture
+def page(tmp_path: Path, settings: Settings):
+    def load(html: str) -> Document:
+        (tmp_path / "a.html").write_text(html, encoding="utf-8")
+        return read(tmp_path / "a.html", settings)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "not_there"),
+    [
+        ("cookie", ["Firing a kiln", "1000 degrees", "two days later"], ["812 partners", "Careers", "Newsletter"]),
+        ("index", ["Bridge opens", "Talbot bridge", "Museum moves", "Harlow Street", "Prize", "Ilse Brandt"], []),
+        ("related", ["Otter census", "318 otters", "near Hay"], []),
+        ("nextdata", ["Knead the dough for twelve minutes."], []),
+    ],
+)
+def test_the_pages_of_the_case(name: str, there: list[str], not_there: list[str], settings: Settings) -> None:
+    text = read(CASES / f"{name}.html", settings).page_content
+    assert [item for item in there if item not in text] == []
+    assert [item for item in not_there if item in text] == []
+
+
+def test_a_page_that_a_script_draws_is_refused_with_the_reason(settings: Settings, tmp_path: Path) -> None:
+    assert "a script draws the page" in reason(CASES / "spa.html", settings)
+    (tmp_path / "b.html").write_text("<title>T</title><div id=app>Loading...</div><script src=a.js></script>")
+    assert "a script draws the page" in reason(tmp_path / "b.html", settings)
+
+
+def test_the_body_in_json_ld_is_read_where_a_script_draws_the_page(page) -> None:
+    data = (
+        '{"@graph": [{"@type": "Article", "headline": "x", "articleBody": "<p>The ferry leaves.</p><p>At seven.</p>"}]}'
+    )
+    document = page(f'<title>T</title><div id=root></div><script type="application/ld+json">{data}</script>')
+    assert document.page_content == "The ferry leaves.\nAt seven."
+    assert "script" in document.metadata["notes"][0]
+
+
+def long_page(inner: str) -> str:
+    return (
+        "<title>Otters</title><body><div class=navbar><ul><li><a href=/>Home</a><li><a href=/s>Shop</a></ul></div>"
+        "<div id=cookie-banner><p>We and our many partners use cookies to personalise what you see.</p></div>"
+        f"<div class=content><h1 id=top>Otters</h1><p>{PROSE.format(318) * 3}</p>{inner}"
+        f"<p>{PROSE.format(12) * 3}</p></div>"
+        "<div class='related-posts'><h3>Related</h3><p><a href=/b>Badgers return to the forest</a></p></div>"
+        "<footer><p>All rights reserved. Imprint and privacy.</p></footer></body>"
+    )
+
+
+def test_navigation_banners_and_related_links_stay_out(page) -> None:
+    text = page(long_page("")).page_content
+    assert "318 otters" in text and "12 otters" in text
+    for noise in ("Shop", "cookies", "Badgers", "Related", "rights"):
+        assert noise not in text
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        (
+            "<h2 id=f><button aria-expanded=false>Food</button></h2><div hidden class=panel><p>Fish.</p></div>",
+            "Fish.",
+        ),
+        (
+            "<h2 id=f>Food</h2><details><summary>More</summary><p>They eat eels and trout.</p></details>",
+            "eels and trout",
+        ),
+        ("<h2 id=f>Food</h2><dl><dt>Length</dt><dd>One metre</dd></dl>", "Length\nOne metre"),
+        ("<h2 id=f>Food</h2><pre>def eat():\n    return 'eel'</pre>", "def eat():\n    return 'eel'"),
+        ("<h2 id=f>Food</h2><table><tr><th>Prey<th>Share<tr><td>Eels<td>40 %</table>", "Prey: Eels | Share: 40 %"),
+        ("<h2 id=f>Food</h2><ul><li>Eels</li><li>Trout</li></ul>", "Eels\nTrout"),
+    ],
+    ids=["button", "details", "definitions", "code", "table", "list"],
+)
+def test_what_is_in_the_text_survives_with_its_section(page, inner: str, expected: str) -> None:
+    document = page(long_page(inner))
+    assert expected in document.page_content
+    assert section_at(document.metadata, document.page_content.index(expected)) == ("Food", "f")
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "body", "kind"),
+    [
+        ("/a", "application/json", b'{"a": 1}', "code"),
+        ("/a", "text/yaml", b"a: 1", "code"),
+        ("/a", "application/octet-stream", LETTER, "Word"),
+        ("/a.bin", "text/plain", LETTER, "Word"),
+        ("/a", "text/html", pdf("Hello"), "PDF"),
+        ("/a.md", "application/octet-stream", b"# Hello", "Markdown"),
+        ("/a", "application/octet-stream", b"<!doctype html><p>Hello", "web page"),
+        ("/a.docx", "text/plain", b"Hello", "text"),
+        ("/a", "application/zip", zipped(BOOK), "EPUB"),
+    ],
+)
+def test_kinds_by_url(path: str, content_type: str, body: bytes, kind: str, pages: Pages, settings: Settings) -> None:
+    pages.pages[path] = (200, {"Content-Type": content_type}, body)
+    assert load_source(f"{pages.url}{path}", settings, named_at_start=True).kind == kind
