@@ -423,8 +423,6 @@ TYPES = [
     "application/wasm",
     "application/msword",
     "application/vnd.ms-excel",
-    "application/json",
-    "application/ld+json",
     "application/rss+xml",
     "text/css",
     "text/calendar",

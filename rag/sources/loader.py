@@ -262,7 +262,7 @@ def _ending_of_page(content_type: str, body: bytes, name: str) -> str:
             return ".txt"
         return _ending_of_bytes(body, by_name) if content_type else ".html"
     if not by_type and content_type.startswith("text/") and content_type != "text/css":
-        return by_name or ".txt"
+        return by_name
     return by_type
 
 

@@ -120,7 +120,7 @@ def _own_choice(root: Tag, page: Walk, panels: frozenset[str]) -> Walk | None:
     for wanted, without in choices:
         walk = Walk(panels=panels)
         walk.read(root, wanted, without)
-        if _is_body(walk, page):
+        if _is_body(walk, body if body.has_text else page):
             return walk
     return None
 
