@@ -54,6 +54,9 @@ class Background:
         targets: dict[str, Callable[[], None]] = {"index": self._bring_up_index}
         if chat:
             targets["chat"] = self._bring_up_chat
+        if named:
+            targets["folders"] = lambda: self.library.watch(self._closing)
+            self._wake["folders"] = threading.Event()
         threads = [
             threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
             for name, target in targets.items()

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     sources: Words = Field(
         (DEFAULT_SOURCE,), description="URLs, files and folders to load at start, separated by commas"
     )
+    refresh_hours: float = Field(
+        0.0, ge=0, description="Hours after which web pages of the library are looked at again (0: never)"
+    )
     page_classes: Words = Field(
         ("post-content", "post-title", "post-header"),
         description="HTML classes of a web page's text; where they have little of it, its main content is read",

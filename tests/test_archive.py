@@ -45,6 +45,7 @@ def test_members_are_documents(tmp_path: Path, settings: Settings) -> None:
         *(("docs.zip/two.pdf", 1), ("docs.zip/two.pdf", 2), ("docs.zip/word/letter.docx", None)),
     ]
     assert documents[0].metadata["notes"] == [
+        "word/letter.docx: 1 table",
         "left out: bad.txt (it is named .txt but holds binary data, not text)",
         "left out: empty.md (empty)",
         "left out: prog.exe (its type cannot be read)",

@@ -130,6 +130,7 @@ def test_attachments_are_documents_of_their_own(tmp_path: Path, settings: Settin
     assert set(found["Sales"].metadata["notes"]) == {
         "papers.zip: left out: run.exe (its type cannot be read)",
         "left out: tool.exe (its type cannot be read)",
+        "letter.docx: 1 table",
     }
     assert all("notes" not in item.metadata for title, item in found.items() if title != "Sales")
 

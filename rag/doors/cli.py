@@ -25,6 +25,7 @@ from rag.errors import EngineUnreachable, NothingIndexed, StoreError, StoreLocke
 from rag.library.backup import Backup, write_backup
 from rag.library.database import FILE, Database, open_database
 from rag.library.feedback import thumbs
+from rag.library.folders import is_below
 from rag.library.library import Library, counted, find_named, told_size
 from rag.models.choose import choose_models
 from rag.settings import Settings
@@ -219,8 +220,9 @@ def open_library(settings: Settings, *, whole: bool = True) -> Handle:
 
 
 def show_sources(handle: Handle, as_json: bool) -> int:
-    """Print every source."""
-    sources = handle.look()["sources"]
+    """Print every source, with what was left out of it, and every watched folder."""
+    look = handle.look()
+    sources = look["sources"]
     if as_json:
         print(json.dumps(sources, ensure_ascii=False))
         return 0
@@ -233,15 +235,28 @@ def show_sources(handle: Handle, as_json: bool) -> int:
             facts += [counted(entry["chunks"], "chunk"), told_size(entry["size"])]
             facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["indexed_at"])))
         print(f"         {'  '.join(filter(None, [*facts, entry['reason']]))}".rstrip())
+        if entry["notes"]:
+            print(f"         {'; '.join(entry['notes'])}")
+    for folder in look["folders"]:
+        print(f"folder   {folder['folder']}: {folder['problem'] or counted(folder['files'], 'file')}")
+        print_passed_over(folder)
     if ready := [entry for entry in sources if entry["indexed_at"]]:
         told = f"{counted(len(ready), 'source')}, {counted(sum(entry['chunks'] for entry in ready), 'chunk')}"
         print(f"{told}, indexed with {ready[0]['embeddings']}")
     return 0
 
 
+def print_passed_over(folder: dict[str, Any]) -> None:
+    """Print the files of a folder that are not read, each with the reason."""
+    for item in folder["passed_over"]:
+        print(f"         passed over: {item['file']} ({item['reason']})")
+
+
 def remove(handle: Handle, sources: Sequence[str]) -> int:
     """Forget sources, as they are named in the list or by what a name ends with."""
-    known = [entry["source"] for entry in handle.look()["sources"]]
+    look = handle.look()
+    known = [entry["source"] for entry in look["sources"]]
+    known += [item["folder"] for item in look["folders"] if not any(is_below(name, item["folder"]) for name in known)]
     names = find_named(sources, known)
     handle.remove(names)
     print("\n".join(f"removed  {name}" for name in names))
@@ -277,6 +292,11 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
             code |= failed
             told = entry["reason"] if failed else f"{entry['title']}, {counted(entry['chunks'], 'chunk')}"
             print(f"{entry['state']:8} {entry['source']}: {told}", file=sys.stderr if failed else sys.stdout)
+            if entry["notes"] and not failed:
+                print(f"         {'; '.join(entry['notes'])}")
+    for folder in now["folders"]:
+        if any(is_below(source, folder["folder"]) for source in asked):
+            print_passed_over(folder)
     return int(code)
 
 

@@ -48,7 +48,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 
 from rag.errors import StoreError, StoreUnreachable, store_error
 
-VERSION = 2
+VERSION = 3
 """Of the schema that this code reads and writes."""
 FILE = "library.sqlite"
 BUSY_SECONDS = 30
@@ -77,7 +77,14 @@ sources = Table(
     Column("private", Boolean, nullable=False),
     Column("loaded_at", Float, nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("notes", JSON, nullable=False, server_default="[]"),  # how it was read, and what was left out
     UniqueConstraint("source", "state"),
+)
+folders = Table(
+    "folders",
+    schema,
+    Column("path", Text, primary_key=True),
+    Column("device", BigInteger, nullable=False),  # that it is on: an empty folder on another one is not mounted
 )
 documents = Table(
     "documents",
@@ -166,7 +173,16 @@ feedback = Table(
     Column("answer", Text, nullable=False),
 )
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: lambda connection: feedback.create(connection)}
+
+def _add_notes_and_folders(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN notes JSON NOT NULL DEFAULT '[]'")
+    folders.create(connection)
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {
+    1: lambda connection: feedback.create(connection),
+    2: _add_notes_and_folders,
+}
 """What brings a schema of version N to N + 1."""
 
 

@@ -244,7 +244,14 @@ class SearchIndex:
         changed = self.records.update(record)
         with self._changing:
             if changed and (item := self._seen.sources.get(record.source)):
-                told = replace(item, title=record.title, kind=record.kind, size=record.size, loaded_at=record.loaded_at)
+                told = replace(
+                    item,
+                    title=record.title,
+                    kind=record.kind,
+                    size=record.size,
+                    loaded_at=record.loaded_at,
+                    notes=tuple(record.notes),
+                )
                 self._seen = replace(self._seen, sources=self._seen.sources | {record.source: told})
 
     def clean(self) -> None:

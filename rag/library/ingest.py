@@ -199,6 +199,7 @@ class Ingest:
 
 
 def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
+    notes = loaded.documents[0].metadata.pop("notes", []) if loaded.documents else []
     return Record(
         source,
         _storable(loaded.title or source),
@@ -209,6 +210,7 @@ def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
         last_modified=loaded.last_modified,
         found_at=loaded.found_at,
         private=private,
+        notes=[_storable(note) for note in notes],
     )
 
 

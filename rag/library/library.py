@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rag.errors import SourceError, SourceRefused, StoreError
+from rag.library.folders import Folders, Known, is_below
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
 from rag.library.queue import Job, Queue
@@ -26,7 +28,8 @@ MOST_PAGES = 1000
 class Entry:
     """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970.
 
-    `embeddings` is the model, `provider:model`, that it is indexed with.
+    `embeddings` is the model, `provider:model`, that it is indexed with. `notes` say how it was read and what was left
+    out.
     """
 
     source: str
@@ -40,14 +43,17 @@ class Entry:
     total: int = 0
     reason: str = ""
     embeddings: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Library:
     """What is in the index that answers, and what is asked of it. Every method may be called from any thread."""
 
-    def __init__(self, worker: Worker, queue: Queue, wake: Callable[[], None]) -> None:
+    def __init__(self, worker: Worker, queue: Queue, folders: Folders, wake: Callable[[], None]) -> None:
         """`wake` is called when there is work: somebody then calls the worker's `work`."""
-        self.worker, self.queue, self._wake = worker, queue, wake
+        self.worker, self.queue, self.folders, self._wake = worker, queue, folders, wake
+        self._web_asked: dict[str, float] = {}
+        """When web pages were last asked for, in seconds since 1970."""
         self._ask_for_missing()
 
     def _ask_for_missing(self) -> None:
@@ -73,6 +79,7 @@ class Library:
             SourceError: one of them is not there or may not be read; then none is added.
         """
         jobs: list[Job] = []
+        watched: list[str] = []
         for given in sources:
             source = given.strip()
             if not source:
@@ -90,7 +97,39 @@ class Library:
                 if _has_surrogates(single):
                     raise SourceRefused(source, "its name is not text in UTF-8; rename it")
                 jobs.append(Job(single, private, depth, max(1, min(limit, MOST_PAGES)) if depth >= 0 else 1))
-        return self._ask(jobs)
+            if not is_url(source) and source != GUIDE and os.path.isdir(path := _absolute(source)):
+                watched.append(path)
+        asked = self._ask(jobs)
+        for path in watched:
+            self.folders.keep(path)
+        if watched:
+            self.folders.compare(self._known(), self.queue.removed())  # to tell what is passed over
+        return asked
+
+    def look_at_folders(self) -> list[str]:
+        """Ask for new and changed files of the folders, and forget those that are gone. Returns what is asked for."""
+        if not self.folders.paths:
+            return []
+        change = self.folders.compare(self._known(), self.queue.removed())
+        if change.gone:
+            self._forget(change.gone)
+        return self._ask([Job(file, True) for file in change.load])
+
+    def look_at_web(self, hours: float) -> list[str]:
+        """Ask whether web pages have changed that nobody has asked about for so long. Returns what is asked for."""
+        before = time.time() - hours * 3600
+        due = [
+            item.source
+            for item in self._index.sources
+            if is_url(item.source) and max(item.loaded_at, self._web_asked.get(item.source, 0.0)) < before
+        ]
+        return self.refresh(due) if due else []
+
+    def _known(self) -> dict[str, Known | None]:
+        """Every source as the disk is compared with it."""
+        failed = {job.source: None for job in self.queue.jobs if job.reason}
+        waiting = {job.source: None for job in self.queue.jobs if not job.reason}
+        return {**failed, **waiting, **{item.source: Known(item.size, item.loaded_at) for item in self._index.sources}}
 
     def refresh(self, sources: Sequence[str] | None = None) -> list[str]:
         """Ask whether sources have changed, all of them without `sources`; what failed is tried again.
@@ -98,6 +137,7 @@ class Library:
         Raises:
             SourceError: one of them is not in the library.
         """
+        asked = self.look_at_folders() if sources is None else []
         failed = {job.source: job for job in self.queue.jobs if job.reason}
         known = {item.source for item in self._index.sources} | failed.keys()
         jobs = []
@@ -110,10 +150,12 @@ class Library:
                 jobs += [Job(single, private) for single in _singles(source)]
             except SourceError as error:
                 self.queue.fail(source, error.reason, private=private)
-        return self._ask(jobs)
+        return asked + self._ask([job for job in jobs if job.source not in asked])
 
     def _ask(self, jobs: Sequence[Job]) -> list[str]:
         if jobs:
+            now = time.time()
+            self._web_asked |= {job.source: now for job in jobs if is_url(job.source)}
             self.queue.ask(jobs)
             self._wake()
         return [job.source for job in jobs]
@@ -139,18 +181,30 @@ class Library:
         return self._ask(jobs)
 
     def remove(self, sources: Sequence[str]) -> None:
-        """Forget sources: from now on no answer is drawn from them.
+        """Forget sources: from now on no answer is drawn from them. A folder goes with all its files.
+
+        A file that is removed does not come back when its folder is looked at.
 
         Raises:
             SourceError: one of them is not in the library; then none is removed.
         """
         known = {entry.source for entry in self.entries()}
         for source in sources:
-            if source not in known:
+            if source not in known and source not in self.folders.paths:
                 raise SourceRefused(source, "not in the library")
+        gone = [*sources, *(name for name in known if any(is_below(name, path) for path in sources))]
+        left = known.difference(gone)
+        for path in list(self.folders.paths):
+            emptied = any(is_below(name, path) for name in gone) and not any(is_below(name, path) for name in left)
+            if path in sources or emptied:
+                self.folders.forget(path)
+        self._forget(gone)
+        stays_away = [name for name in gone if name == DEFAULT_SOURCE or self.folders.of(name)]
+        if stays_away:
+            self.queue.note_removed(stays_away)
+
+    def _forget(self, sources: Sequence[str]) -> None:
         self._index.records.remove(sources)
-        if DEFAULT_SOURCE in sources:
-            self.queue.note_removed([DEFAULT_SOURCE])
         self.queue.look()
         step = self.worker.step
         if step and step.source in sources:
@@ -182,6 +236,7 @@ class Library:
     def follow(self) -> None:
         """See what other processes have changed."""
         self.queue.look()
+        self.folders.follow()
         self._index.follow()
         if any(not job.reason and not job.taken_by for job in self.queue.jobs):
             self._wake()
@@ -219,6 +274,7 @@ class Library:
                 0,
                 "",
                 embeddings,
+                item.notes,
             )
             for item in self._index.sources
         }
@@ -235,9 +291,14 @@ class Library:
         return sorted(found.values(), key=lambda entry: (order[entry.state], entry.title.lower()))
 
     def look(self) -> dict[str, Any]:
-        """All of it as programs get it: every source, what is under way, whether anything is."""
+        """All of it as programs get it: every source and folder, what is under way, whether anything is."""
         entries = [asdict(entry) for entry in self.entries()]
-        return {"sources": entries, "progress": self.progress(), "busy": self.busy}
+        return {
+            "sources": entries,
+            "folders": self.folders.look(),
+            "progress": self.progress(),
+            "busy": self.busy,
+        }
 
     def progress(self) -> dict[str, Any] | None:
         """What is under way: the source, its chunks (pages while it is loading), sources done and to do, the time."""
@@ -259,6 +320,10 @@ class Library:
 def _singles(source: str) -> Iterator[str]:
     """The single sources that one stands for: the readable files of a folder, or itself."""
     yield from [source] if is_upload(source) else expand_source(source)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _has_surrogates(text: str) -> bool:

@@ -15,7 +15,18 @@ from sqlalchemy import Connection, Row, and_, select
 from rag.library.database import Database, documents, files, revisions, sources, version_is, work
 from rag.library.revisions import Revisions
 
-_VERSION_FIELDS = ("source", "title", "kind", "size", "etag", "last_modified", "found_at", "private", "loaded_at")
+_VERSION_FIELDS = (
+    "source",
+    "title",
+    "kind",
+    "size",
+    "etag",
+    "last_modified",
+    "found_at",
+    "private",
+    "loaded_at",
+    "notes",
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +35,7 @@ class Record:
 
     `etag`, `last_modified` and `found_at` (the address after redirects) come from the web server and are sent back to
     it, to ask whether the page has changed. `private`: the operator named the source, so that it may be on this machine
-    or network.
+    or network. `notes` say how it was read and what was left out.
     """
 
     source: str
@@ -37,6 +48,7 @@ class Record:
     last_modified: str = ""
     found_at: str = ""
     private: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def digest(self) -> str:

@@ -44,6 +44,7 @@ class IndexedSource:
     kind: str = ""
     size: int = 0
     loaded_at: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Revisions:
 
     def changes(self, index: int, since: int) -> Changes:
         """What has changed in an index since a number; since -1: all of it."""
-        about = [sources.c.title, sources.c.kind, sources.c.size, sources.c.loaded_at]
+        about = [sources.c.title, sources.c.kind, sources.c.size, sources.c.loaded_at, sources.c.notes]
         joined = revisions.outerjoin(
             sources, and_(sources.c.source == revisions.c.source, sources.c.state == "current")
         )
@@ -117,8 +118,17 @@ class Revisions:
             number = self.database.number(connection)
             hidden = connection.execute(select(revisions.c.id, revisions.c.removed).where(mine, unseen)).all()
             found = [
-                IndexedSource(source, title or source, count, revision, kind or "", size or 0, loaded_at or 0.0)
-                for source, revision, count, title, kind, size, loaded_at in connection.execute(added)
+                IndexedSource(
+                    source,
+                    title or source,
+                    count,
+                    revision,
+                    kind or "",
+                    size or 0,
+                    loaded_at or 0.0,
+                    tuple(notes or ()),
+                )
+                for source, revision, count, title, kind, size, loaded_at, notes in connection.execute(added)
             ]
         gone = [revision for revision, removed in hidden if removed is not None and removed > since]
         return Changes(number, gone, found, frozenset(revision for revision, _ in hidden))

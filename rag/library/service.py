@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from rag.errors import NothingIndexed, RagError, SourceError
 from rag.library.chroma import ChromaHome
 from rag.library.database import Database, open_database
 from rag.library.folder import DataFolder
+from rag.library.folders import Folders
 from rag.library.index import SearchIndex
 from rag.library.indexes import Indexes
 from rag.library.library import Library
@@ -87,7 +90,7 @@ class LibraryService:
             self._note(note)
         assert self.indexes.active is not None
         worker = Worker(self.indexes.active, queue, self._settings, self._indexing)
-        self.library = Library(worker, queue, self._wake)
+        self.library = Library(worker, queue, Folders(self.database), self._wake)
         if named:
             self._ask_for_named(self.library)
 
@@ -135,11 +138,14 @@ class LibraryService:
         for given in self._settings.sources:
             if given == DEFAULT_SOURCE and given in library.queue.removed():
                 continue
+            if os.path.abspath(os.path.expanduser(given)) in library.folders.paths:  # it is compared below
+                continue
             try:
                 library.add([given], private=True)
             except SourceError as error:
                 library.fail(given, error.reason)
                 log.warning("%s", error)
+        library.look_at_folders()
 
     def work(self, changed: Callable[[], None], *, named: bool) -> None:
         """Do all that is to be done; `changed` is called when another index answers. `named`: as `open` has it.
@@ -177,6 +183,22 @@ class LibraryService:
             library.worker.work()
         elif GUIDE in indexed and GUIDE not in self._settings.sources and len(indexed) > 1:
             library.remove([GUIDE])
+
+    def watch(self, closing: threading.Event) -> None:
+        """Follow the folders on the disk and, if the settings say so, web pages, until the app is closing."""
+        while self.library is None:
+            if closing.wait(1.0):
+                return
+        self.library.folders.watch(self._look_outside, closing)
+
+    def _look_outside(self) -> None:
+        assert self.library is not None
+        try:
+            self.library.look_at_folders()
+            if self._settings.refresh_hours:
+                self.library.look_at_web(self._settings.refresh_hours)
+        except RagError as error:  # the next look comes
+            log.warning("%s", error)
 
     def _indexing(self, label: str, done: int, total: int) -> None:
         self._tell("index", f"{'indexing' if total else 'loading'} {label}", done, total)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from rag.library.indexes import told_seconds
 from rag.library.library import Entry, counted, told_size
+from rag.library.uploads import PREFIX, is_upload, name_of
 from rag.sources.loader import GUIDE, is_url
 
 MAX_ROWS = 300
@@ -20,6 +21,8 @@ BLOCK = 25
 """Sources in one block. The page fetches a block again only when something in it is new, so that adding one source to a
 large library does not send the whole list."""
 BLOCKS = MAX_ROWS // BLOCK
+MAX_PASSED = 50
+"""Files that are named as passed over in one folder."""
 MAX_WAITING = 3
 """Waiting sources that are named; the others are counted."""
 
@@ -54,7 +57,8 @@ def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: 
         )
     waiting = [entry for entry in entries if entry.state == "waiting"]
     shown = [entry for entry in waiting if not entry.indexed_at][:MAX_WAITING]  # the others are among the rows
-    parts += [_row(entry, "waiting", owner) for entry in shown]
+    places = _places(entries)
+    parts += [_row(entry, "waiting", owner, places) for entry in shown]
     if len(waiting) > len(shown):
         left = f"{len(waiting) - len(shown):,}"
         parts.append(f"<p class='more'>{f'and {left} more' if shown else counted(len(waiting), 'source')} to come</p>")
@@ -64,7 +68,36 @@ def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: 
 def show_failed(entries: Sequence[Entry], owner: bool) -> str:
     """The sources that could not be loaded, each with the reason."""
     failed = [entry for entry in entries if entry.state == "failed"]
-    return "".join(_row(entry, f"failed: {entry.reason}", owner) for entry in failed[:MAX_ROWS])
+    places = _places(entries)
+    return "".join(_row(entry, f"failed: {entry.reason}", owner, places) for entry in failed[:MAX_ROWS])
+
+
+def show_folders(folders: Sequence[dict[str, Any]], owner: bool) -> str:
+    """The folders that are watched, each with the files that are passed over; only owners see them."""
+    return "".join(map(_folder, folders)) if owner else ""
+
+
+def _folder(told: dict[str, Any]) -> str:
+    path = html.escape(told["folder"], quote=True)
+    files, passed = told["files"], told["passed_over"]
+    state = f"<span class='failed'>{html.escape(told['problem'])}</span>" if told["problem"] else ""
+    if passed:
+        lines = [
+            f"<li>{html.escape(os.path.relpath(item['file'], told['folder']))}: {html.escape(item['reason'])}</li>"
+            for item in passed[:MAX_PASSED]
+        ]
+        lines += [f"<li>and {len(passed) - MAX_PASSED:,} more</li>"] if len(passed) > MAX_PASSED else []
+        state += (
+            f"<details><summary>{counted(len(passed), 'file')} passed over</summary><ul>{''.join(lines)}</ul></details>"
+        )
+    sure = html.escape(
+        f"Remove the folder {told['folder']} and its files? Answers are not drawn from them.", quote=True
+    )
+    return (
+        f"<div class='source folder'><b title='{path}'>{html.escape(short(told['folder']))}/</b>"
+        f"<small>watched folder · {counted(files, 'file')}</small>{state}"
+        f'<nav><button data-action="remove" data-source="{path}" data-sure="{sure}">Remove</button></nav></div>'
+    )
 
 
 def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[list[str], str]:
@@ -84,8 +117,9 @@ def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[
     ready.sort(key=lambda entry: (entry.indexed_at, entry.source))
     over = len(ready) - MAX_ROWS
     first = -(-over // BLOCK) * BLOCK if over > 0 else 0
+    places = _places(entries)
     blocks = [
-        "".join(_row(entry, "", owner) for entry in reversed(ready[start : start + BLOCK]))
+        "".join(_row(entry, "", owner, places) for entry in reversed(ready[start : start + BLOCK]))
         for start in range(first, first + MAX_ROWS, BLOCK)
     ]
     blocks.reverse()
@@ -97,11 +131,27 @@ def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[
     return blocks, f"<p class='more'>and {first:,} more; the filter finds them</p>" if first else ""
 
 
-def _row(entry: Entry, state: str, owner: bool) -> str:
-    """One source: title, address, facts, state and buttons."""
+def _places(entries: Sequence[Entry]) -> dict[str, str]:
+    """Where each source is from, as short as tells it apart from others of its name: the folder is named at need."""
+    named: dict[str, list[str]] = {}
+    for entry in entries:
+        named.setdefault(short(entry.source), []).append(entry.source)
+    return {source: name if len(of) == 1 else _longer(source) for name, of in named.items() for source in of}
+
+
+def _longer(source: str) -> str:
+    """A file's name with the folder that it is in; for an uploaded one, with the beginning of its hash."""
+    if is_url(source):
+        return short(source, 120)
+    if is_upload(source):
+        return f"{name_of(source)} ({source.removeprefix(PREFIX)[:6]})"
+    return os.path.join(os.path.basename(os.path.dirname(source)), os.path.basename(source))
+
+
+def _row(entry: Entry, state: str, owner: bool, places: dict[str, str]) -> str:
+    """One source: title, address, facts, how it was read, state and buttons."""
     source = html.escape(entry.source, quote=True)
-    where = short(entry.source)
-    where = where if entry.title != entry.source else short(entry.source, 34)
+    where = places[entry.source] if entry.title != entry.source else short(entry.source, 34)
     title = html.escape(entry.title if entry.title != entry.source else where)
     facts = [entry.kind, counted(entry.chunks, "chunk") if entry.chunks else ""]
     facts.append(told_size(entry.size) if entry.size else "")
@@ -121,6 +171,7 @@ def _row(entry: Entry, state: str, owner: bool) -> str:
         f"<div class='source {entry.state}'><b title='{source}'>{title}</b>"
         + (f"<small class='where'>{html.escape(where)}</small>" if html.escape(where) != title else "")
         + (f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>" if any(facts) else "")
+        + (f"<small class='notes'>{html.escape(' · '.join(entry.notes))}</small>" if entry.notes else "")
         + f"{told}<nav>{opened}{buttons}</nav></div>"
     )
 

@@ -13,7 +13,7 @@ from rag.assistant import Assistant
 from rag.library.library import MOST_PAGES, Library
 from rag.library.uploads import is_upload, name_of
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
-from rag.page.library import BLOCKS, show_failed, show_head, show_rows, show_work
+from rag.page.library import BLOCKS, show_failed, show_folders, show_head, show_rows, show_work
 from rag.page.models import show_index, show_models, show_pulls
 from rag.sources.formats import ending_by_content, ending_of
 
@@ -230,7 +230,7 @@ class Sidebar:
             "head": show_head(entries, owner, self._assistant.embeddings if library else ""),
             "owner": owner,
             "work": show_work(entries, library.progress() if library else None, owner),
-            "failed": show_failed(entries, owner),
+            "failed": show_folders(library.folders.look() if library else [], owner) + show_failed(entries, owner),
             "filter": sum(bool(entry.indexed_at) for entry in entries) > 8,
             **{f"rows {number}": block for number, block in enumerate(blocks)},
             "more": more,

@@ -33,7 +33,10 @@ from rag.sources.loader import CONTENT_TYPES
 logger = logging.getLogger(__name__)
 
 HTML_TYPES = ("text/html", "application/xhtml+xml", "")
-DOCUMENT_TYPES = ("text/plain", *(set(CONTENT_TYPES) - {*HTML_TYPES, "text/xml", "application/xml"}))
+_PASSED_OVER = {"text/xml", "application/xml", "application/zip"} | {
+    kind for kind in CONTENT_TYPES if kind.startswith("image/")
+}
+DOCUMENT_TYPES = ("text/plain", *(CONTENT_TYPES.keys() - {*HTML_TYPES, *_PASSED_OVER}))
 """What is yielded besides web pages."""
 
 ROBOT = USER_AGENT.partition("/")[0]

@@ -60,8 +60,8 @@ NAMED_FILES = {
 FILE_TYPES = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 """Kind of file by the ending of its name."""
 READABLE = (
-    "web pages, Markdown, text, PDF, pictures, Word (.docx), slides (.pptx), sheets (.xlsx, .csv), OpenDocument, RTF, "
-    "EPUB, notebooks, mail, subtitles, JSON, source code, and a .zip of these"
+    "web pages (.html), Markdown, text, PDF, pictures, Word (.docx), slides (.pptx), sheets (.xlsx, .csv), "
+    "OpenDocument, RTF, EPUB, mail, notebooks, subtitles, code, a .zip of these"
 )
 _FAMILIES = {
     ".docx": ("word/", "a Word document", ".docm .dotx"),

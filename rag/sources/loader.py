@@ -6,7 +6,7 @@ import bisect
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from rag.errors import SourceError, SourceRefused
 from rag.settings import Settings
 from rag.sources.body import NO_ROOM
 from rag.sources.fetch import Limits, Page, fetch_if_changed
+from rag.sources.folder import look_into
 from rag.sources.formats import (
     FILE_TYPES,
     LARGEST_CONTAINER,
@@ -144,7 +145,7 @@ def expand_source(source: str) -> list[str]:
     try:
         path = Path(source).expanduser().absolute()
         if path.is_dir():
-            files = sorted(str(file) for file in _files_below(path))
+            files = look_into(path).files
             if not files:
                 raise SourceRefused(source, f"the folder has no file of a readable type: {READABLE}")
             return files
@@ -153,17 +154,6 @@ def expand_source(source: str) -> list[str]:
     except (OSError, RuntimeError, ValueError):  # a name too long, of no known user, with a NUL, a link to itself
         pass
     raise SourceRefused(source, "there is no such file or folder")
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    root = folder.resolve()
-    for path in folder.rglob("*"):
-        if not ending_of(path.name) or not path.is_file():  # a link to itself is no file either
-            continue
-        inside = path.resolve().is_relative_to(root)  # a link may not lead out of the folder
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if inside and not hidden:
-            yield path
 
 
 def load_source(
