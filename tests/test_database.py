@@ -15,6 +15,7 @@ from rag.library import database as schema
 from rag.library.database import Database, open_database
 from rag.library.feedback import Thumb, keep_thumb, thumbs
 from rag.library.queue import Job, Queue
+from rag.library.records import Record, Records
 from rag.settings import load_settings
 from tests.conftest import make_settings
 from tests.postgres import Postgres, running_postgres
@@ -50,12 +51,14 @@ def test_a_newer_schema_is_refused_and_says_so(database: Database, url: str) -> 
 
 
 def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None:
-    """Version 1 had no table for feedback."""
+    """Version 1 had no table for feedback, version 2 none for folders, and no notes."""
     old = Database(url)
     old.open()
     old.remember("name", 5)
     with old.write() as connection:
         schema.feedback.drop(connection)
+        schema.folders.drop(connection)
+        connection.exec_driver_sql("ALTER TABLE sources DROP COLUMN notes")
         connection.execute(update(schema.versions).values(version=1))
     old.close()
     for _ in range(2):
@@ -68,6 +71,10 @@ def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None
         with database.read() as connection:
             assert connection.execute(select(schema.versions.c.version)).scalars().all() == [schema.VERSION]
         assert database.setting("name") == 5
+        records = Records(database)
+        records.write_loaded(Record("a.md", "A", [("text", {})], notes=["1 table"]))
+        found = records.read("a.md", "loaded")
+        assert found and found.notes == ["1 table"]
         database.close()
 
 

@@ -216,7 +216,7 @@ def test_text_of_hidden_parents(tmp_path: Path, settings: Settings) -> None:
         ("a.doc", b"text", "files of the old type .doc cannot be read; save it as .docx"),
         ("a.xls", b"\xd0\xcf\x11\xe0", "save it as .xlsx"),
         ("a.ppt", b"\xd0\xcf\x11\xe0", "save it as .pptx"),
-        ("a.xyz", b"text", "these can: web pages (.html)"),
+        ("a.xyz", bytes(range(256)), "these can: web pages (.html)"),
         ("a.rtf", b"plain text", "is not an RTF document, or it is damaged"),
         ("a.odt", zipped({"x": "y"}), "named .odt but seems to be a ZIP archive"),
         ("a.odt", word(), "named .odt but seems to be a Word document (.docx)"),

@@ -36,7 +36,7 @@ def page(tmp_path: Path, settings: Settings):
     [
         ("cookie", ["Firing a kiln", "1000 degrees", "two days later"], ["812 partners", "Careers", "Newsletter"]),
         ("index", ["Bridge opens", "Talbot bridge", "Museum moves", "Harlow Street", "Prize", "Ilse Brandt"], []),
-        ("related", ["Otter census", "318 otters", "near Hay"], []),
+        ("related", ["Otter census", "318 otters", "near Hay"], ["cruise"]),
         ("nextdata", ["Knead the dough for twelve minutes."], []),
     ],
 )

@@ -91,7 +91,7 @@ class Folders:
 
     def look(self) -> list[dict[str, Any]]:
         """The folders as programs get them."""
-        told = [self._told.get(path, Folder(path)) for path in self.paths]
+        told = [self._told.get(path) or self._tell(path) for path in self.paths]
         return [
             {
                 "folder": each.folder,
@@ -101,6 +101,15 @@ class Folders:
             }
             for each in told
         ]
+
+    def _tell(self, path: str) -> Folder:
+        """Look into a folder for the first time."""
+        try:
+            found = look_into(Path(path))
+        except OSError as error:
+            return Folder(path, problem=f"it cannot be read ({_reason(error)})")
+        self._told[path] = Folder(path, len(found.files), found.passed_over)
+        return self._told[path]
 
     def compare(self, known: Mapping[str, Known | None], removed: set[str]) -> Change:
         """What has changed on the disk since the library read it.

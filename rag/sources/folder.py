@@ -51,8 +51,6 @@ def _reason_against(path: Path, root: Path) -> str:
             return "it is no file, or a link to nothing"
         if not path.resolve().is_relative_to(root):
             return "it is a link that leads out of the folder"
-        if path.stat().st_size == 0:
-            return "it is empty"
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
     if ending in OLD_OFFICE:

@@ -61,7 +61,7 @@ FILE_TYPES = {f".{ending}": kind for kind, endings in _ENDINGS.items() for endin
 """Kind of file by the ending of its name."""
 READABLE = (
     "web pages (.html), Markdown, text, PDF, pictures, Word (.docx), slides (.pptx), sheets (.xlsx, .csv), "
-    "OpenDocument, RTF, EPUB, mail, notebooks, subtitles, code, a .zip of these"
+    "OpenDocument, RTF, EPUB, mail, notebooks, code, a .zip"
 )
 _FAMILIES = {
     ".docx": ("word/", "a Word document", ".docm .dotx"),

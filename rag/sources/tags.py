@@ -96,6 +96,7 @@ _BESIDE = frozenset(
     )
 )
 """Words in the classes and ids of parts that stand beside a page's text."""
+_TEASER = frozenset(["teaser", "teasers", "sponsored", "sponsor"])
 _PART_TAGS = frozenset(
     ["div", "section", "ul", "ol", "p", "span", "table", "form", "figure", "dl", "header", *HEADINGS]
 )
@@ -106,6 +107,8 @@ _CAPTION = frozenset(["caption", "captions", "credit", "credits", "copyright", "
 
 def is_beside(tag: Tag) -> bool:
     """Whether a tag is by its name, class or id a part beside the text: navigation, banners, what is related."""
+    if tag.name == "article":
+        return _is_called(tag, _TEASER)
     return tag.name in BESIDE_TAGS or (bool(tag.attrs) and tag.name in _PART_TAGS and _is_called(tag, _BESIDE))
 
 
