@@ -113,7 +113,8 @@ def table_rows(files: list[Path], rows_of: Callable[[Path], Iterator[Row]], sett
 def html_rows(markup: bytes | str) -> Iterator[Row]:
     """The cells with text of each row of the tables that hold no other table and are not for layout."""
     for grid in BeautifulSoup(markup, "lxml").find_all("table"):
-        if grid.find("table") is None and grid.get("role") not in ("presentation", "none"):
+        apart = grid.find("table") or grid.find_parent(["nav", "footer"]) or grid.find_parent(role="navigation")
+        if not apart and grid.get("role") not in ("presentation", "none"):
             for row in grid.find_all("tr"):
                 yield _with_text(cell.get_text() for cell in row.find_all(["td", "th"]) if _is_shown(cell))
 

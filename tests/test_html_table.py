@@ -54,7 +54,7 @@ def test_the_price_list_of_the_case(read: Read) -> None:
     assert "Model: Heron | Weight: 14 kg | Price: 429 EUR | Range: 60 km" in text
     assert read.section("Model: Stilt") == ("Bikes 2026 > Price list", "")
     assert read.section("Sizes") == ("Bikes 2026 > Sizes", "")
-    assert text[text.index("Sizes") + 1 :][:2] == ["Frame S | 150 cm", "Frame S | 160 cm"]
+    assert text[text.index("Sizes") + 1 :][:2] == ["Frame S: 150 cm", "Frame S: 160 cm"]
     for line in ("Warranty", "Five years on frames", "Returns", "Shipping", "We ship with Nordline couriers."):
         assert line in text
 
@@ -72,7 +72,7 @@ def test_the_price_list_of_the_case(read: Read) -> None:
             ["A: x | B: 1", "A: x | B: 2", "A: y | B: 3"],
         ),
         ("<tr><th>A<th>B<tr><td colspan=2>both<tr><td>1<td>2", ["both", "A: 1 | B: 2"]),
-        ("<tr><th>Height<td>3 m<tr><th>Width<td>2 m", ["Height | 3 m", "Width | 2 m"]),
+        ("<tr><th>Height<td>3 m<tr><th>Width<td>2 m", ["Height: 3 m", "Width: 2 m"]),
         ("<tfoot><tr><td>Sum<td>9</tfoot><tbody><tr><td>1<td>8</tbody>", ["1 | 8", "Sum | 9"]),
         ("<tr><td><p>one</p><p>two</p><td><ul><li>x<li>y</ul>", ["one two | x y"]),
         ("<tr><th>A<th>B<tr><td>1<td><img src=y.png alt=yes><tr><td hidden>2</td><td>3", ["A: 1 | B: yes", "A: 3"]),

@@ -187,7 +187,9 @@ def _header_rows(rows: list[_Row]) -> int | None:
         count = next((number for number, row in enumerate(rows) if row.part != "thead"), 0) or 1
     if count:
         return count
-    return 0 if rows and rows[0].cells and any(cell.heading for cell in rows[0].cells) else None
+    pairs = [row for row in rows if len(row.cells) > 1]
+    headed = sum(row.cells[0].heading and not row.cells[1].heading for row in pairs)
+    return 0 if pairs and headed >= len(pairs) / 2 else None
 
 
 def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> Table:
@@ -211,6 +213,8 @@ def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> 
         numbers = list(group)
         if apart:
             lines += [grid[number][0] for number in numbers]
+        elif named == 0 and width == 2:
+            lines += [": ".join(dict.fromkeys(filter(None, grid[number]))) for number in numbers]
         else:
             lines += table_lines([*header, *(grid[number] for number in numbers)], header=named)
     return Table(caption, lines, cells)

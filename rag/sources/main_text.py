@@ -83,16 +83,16 @@ def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple
         page.read(root, without=_FRAME_TAGS)
         blocks = _blocks(page)
     _keep_words(blocks, main)
+    _find_beside(blocks)
+    _keep_tables(blocks, page.cells, main)
     found = [block for block in blocks if block.keep]
     if page is not chosen and _size(found) < _COVERED * len(main):
         return EDGE.join(plain(text).splitlines()), []  # from the data in the page's scripts
-    _find_beside(blocks)
     apart = [block for block in blocks if not block.beside]
     if not main or (page is chosen and _size(found) < _FOUND * _size(apart)):
         return _kept(page, apart)
     for block in found:
         block.keep = not block.beside
-    _keep_tables(blocks, page.cells, main)
     _keep_groups(blocks)
     _keep_lead(blocks)
     _keep_siblings(blocks)
@@ -216,13 +216,18 @@ def _find_beside(blocks: Sequence[_Block]) -> None:
 
 
 def _keep_tables(blocks: Sequence[_Block], cells: dict[int, list[str]], main: str) -> None:
-    """Keep the tables of which half the text was found, by their cells, since their lines name the columns, too."""
+    """Keep the tables that stand among the text, and those of which half the text was found.
+
+    What was found is told by the cells, since the lines of a table name its columns, too.
+    """
+    text = {block.place.parent for block in blocks if block.keep and block.place.kind in ("text", "heading")}
     for group, texts in cells.items():
         keys = [key for key in map(_key, texts) if len(key) > 3] or [key for key in map(_key, texts) if key]
         found = sum(len(key) for key in keys if key in main)
         for block in blocks:
             if block.place.group == group and block.place.kind == "table":
-                block.keep = found >= 0.5 * sum(map(len, keys)) and not block.beside
+                among = block.place.parent in text
+                block.keep = (among or found >= 0.5 * sum(map(len, keys))) and not block.beside
 
 
 def _keep_groups(blocks: Sequence[_Block]) -> None:

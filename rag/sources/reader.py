@@ -156,6 +156,9 @@ class Parser:
                 watch.progress(*answer["page"])
         except (OSError, ValueError):  # ValueError: closed meanwhile
             line = b""
+        except BaseException:  # its answer may not be taken for that of the next file
+            self._end()
+            raise
         finally:
             guard.end()
         if line.endswith(b"\n") and not guard.reason:
