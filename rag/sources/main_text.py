@@ -223,11 +223,10 @@ def _keep_tables(blocks: Sequence[_Block], cells: dict[int, list[str]], main: st
     text = {block.place.parent for block in blocks if block.keep and block.place.kind in ("text", "heading")}
     for group, texts in cells.items():
         keys = [key for key in map(_key, texts) if len(key) > 3] or [key for key in map(_key, texts) if key]
-        found = sum(len(key) for key in keys if key in main)
+        is_found = sum(len(key) for key in keys if key in main) >= 0.5 * sum(map(len, keys))
         for block in blocks:
             if block.place.group == group and block.place.kind == "table":
-                among = block.place.parent in text
-                block.keep = (among or found >= 0.5 * sum(map(len, keys))) and not block.beside
+                block.keep = (is_found or block.place.parent in text) and not block.beside
 
 
 def _keep_groups(blocks: Sequence[_Block]) -> None:
