@@ -7,7 +7,7 @@
     text, child, errors, settings
 
 A question: app.py -> answers/stream.py -> answers/chain.py -> answers/retriever.py and the chat model.
-A source: library/work.py -> sources/loader.py -> library/ingest.py -> library/store.py.
+A source: library/work.py -> sources/loader.py -> library/ingest.py -> library/index.py.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
