@@ -58,6 +58,8 @@ class Folders:
         self._told: dict[str, Folder] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
         """Size and time of change of each file at the last look."""
+        self._left_out = False
+        """Whether the last look left out what was being read."""
         self._lock = threading.Lock()
         self.paths = self._read()
 
@@ -111,20 +113,28 @@ class Folders:
         self._told[path] = Folder(path, len(found.files), found.passed_over)
         return self._told[path]
 
-    def compare(self, known: Mapping[str, Known | None], removed: set[str]) -> Change:
+    def compare(self, known: Mapping[str, Known | None], removed: set[str], busy: set[str] | None = None) -> Change:
         """What has changed on the disk since the library read it.
 
         `known`: the library's sources; None for one that could not be read. `removed`: sources that somebody removed
-        and that are not to come back by themselves.
+        and that are not to come back by themselves. `busy`: sources that are being read; they are compared at the next
+        look, which comes soon.
         """
         change = Change()
         with self._lock:
+            self._left_out = False
             for path, device in self.paths.items():
-                self._compare(path, device, known, removed, change)
+                self._compare(path, device, known, removed, busy or set(), change)
         return Change(list(dict.fromkeys(change.load)), list(dict.fromkeys(change.gone)))
 
     def _compare(
-        self, path: str, device: int, known: Mapping[str, Known | None], removed: set[str], change: Change
+        self,
+        path: str,
+        device: int,
+        known: Mapping[str, Known | None],
+        removed: set[str],
+        busy: set[str],
+        change: Change,
     ) -> None:
         try:
             found = look_into(Path(path))
@@ -136,7 +146,9 @@ class Folders:
             return
         self._told[path] = Folder(path, len(found.files), found.passed_over)
         for file in found.files:
-            if file not in removed and self._is_new(file, known):
+            if file in busy:
+                self._left_out = True
+            elif file not in removed and self._is_new(file, known):
                 change.load.append(file)
         there = {*found.files, *found.passed_over}
         change.gone += [source for source in known if is_below(source, path) and source not in there]
@@ -163,8 +175,9 @@ class Folders:
             watched = self._there()
             try:
                 turns = self._changes(watched, closing) if watched and not limited else _pause(closing)
-                for happened in turns:
-                    if happened or time.monotonic() - looked > LOOK_SECONDS:
+                for number, happened in enumerate(turns):
+                    is_first = bool(watched) and not limited and number == 0  # nobody watched until now
+                    if happened or is_first or self._left_out or time.monotonic() - looked > LOOK_SECONDS:
                         changed()
                         looked = time.monotonic()
                     if self._there() != watched:

@@ -110,7 +110,8 @@ class Library:
         """Ask for new and changed files of the folders, and forget those that are gone. Returns what is asked for."""
         if not self.folders.paths:
             return []
-        change = self.folders.compare(self._known(), self.queue.removed())
+        busy = {job.source for job in self.queue.jobs if job.taken_by}
+        change = self.folders.compare(self._known(), self.queue.removed(), busy)
         if change.gone:
             self._forget(change.gone)
         return self._ask([Job(file, True) for file in change.load])
