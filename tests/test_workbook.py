@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import datetime
 import io
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -170,14 +169,10 @@ def test_a_formula_with_a_value_shows_the_value(tmp_path: Path, settings: Settin
     assert sheet["B2"].value == "=1+1"
 
 
-@pytest.mark.alone("measures time")
 def test_ten_thousand_rows(tmp_path: Path, settings: Settings) -> None:
     names = [f"Column {letter}" for letter in "ABCDEFGHIJ"]
     book, _ = book_of(names, *([f"part-{row}", *(row + place for place in range(9))] for row in range(10_000)))
-    data = saved(book)
-    began = time.monotonic()
-    found = lines_of(data, tmp_path, settings)
-    assert time.monotonic() - began < 20
+    found = lines_of(saved(book), tmp_path, settings)
     (line,) = [line for line in found if "part-7777 " in line]
     assert line.startswith("Column A: part-7777 | Column B: 7777 |") and line.endswith("| Column J: 7785")
 

@@ -7,6 +7,7 @@ killed renews no more, and another one takes the row after `LEASE_SECONDS`. A ro
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -53,6 +54,8 @@ class Queue:
         self._database, self.shared = database, database.shared
         self._lease = LEASE_SECONDS if database.shared else FOR_GOOD
         self._done: list[int] = []
+        self._lock = threading.Lock()
+        """For `jobs` and `_done`, which are read and written by several threads."""
         self.jobs: list[Job] = []
         """All rows as of the last look, in the order in which they were asked for."""
         if not database.shared:  # one process has the folder: what is taken was taken by one that is gone
@@ -62,11 +65,11 @@ class Queue:
 
     def look(self) -> None:
         """Read the rows."""
-        with self._database.read() as connection:
+        with self._lock, self._database.read() as connection:
             now = self._database.now(connection)
             rows = connection.execute(select(work).where(~work.c.source.startswith(INDEX)).order_by(work.c.id))
             found = [_job(row, row.taken_by if row.taken_until > now else "") for row in rows]
-        self.jobs = [job for job in found if job.id not in self._done]
+            self.jobs = [job for job in found if job.id not in self._done]
 
     def ask(self, jobs: Sequence[Job]) -> None:
         """Ask for sources. One that somebody is working on is left alone; one that waits or failed is asked anew."""
@@ -103,7 +106,8 @@ class Queue:
                 return None
             self._hold(connection, row.id, now)
         job = _job(row, self.holder)
-        self.jobs = [job if each.id == job.id else each for each in self.jobs]
+        with self._lock:
+            self.jobs = [job if each.id == job.id else each for each in self.jobs]
         return job
 
     def take_index(self, index: int) -> bool:
@@ -147,7 +151,8 @@ class Queue:
             if done:
                 connection.execute(work.delete().where(work.c.id.in_(done)))
             yield connection
-        self._done = [job for job in self._done if job not in done]
+        with self._lock:
+            self._done = [job for job in self._done if job not in done]
 
     def has(self, job: Job) -> bool:
         """Whether a job that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
@@ -163,10 +168,11 @@ class Queue:
             told = {"reason": reason, "taken_by": "", "taken_until": 0.0}
             with self._database.write() as connection:
                 connection.execute(work.update().where(work.c.id == job.id).values(told))
-        else:
-            self._done.append(job.id)
         failed = [replace(job, reason=reason, taken_by="")] if reason else []
-        self.jobs = [*(each for each in self.jobs if each.id != job.id), *failed]
+        with self._lock:
+            if not reason:
+                self._done.append(job.id)
+            self.jobs = [*(each for each in self.jobs if each.id != job.id), *failed]
 
     def fail(self, source: str, reason: str, *, private: bool = False) -> None:
         """Say why a source cannot be had, whether it was asked for or not."""
