@@ -79,6 +79,23 @@ def test_new_changed_and_removed_files_are_seen_within_seconds(assistant: Assist
     wait_until(lambda: files(assistant) == {"moon.md"}, 20)
 
 
+def test_a_change_is_not_lost_while_another_folder_is_added(tmp_path: Path, folder: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "river.md").write_text("# River\n\nThe river runs.")
+    made = Assistant(make_settings(tmp_path, embeddings="openai:paper"), embeddings=PaperEmbeddings())
+    made.start(chat=False)  # nothing watches the folders
+    try:
+        wait_until(lambda: made.library is not None, 30, lambda: str(made.status()))
+        library_of(made).add([str(folder)], private=True)
+        wait_until(lambda: files(made) == {"moon.md"} and not library_of(made).busy, 20)
+        (folder / "moon.md").write_text("# Moon\n\nThe moon is of cheese.")
+        library_of(made).add([str(other)], private=True)
+        assert str(folder / "moon.md") in library_of(made).look_at_folders()
+    finally:
+        made.close()
+
+
 def test_what_is_passed_over_is_named_with_the_reason(assistant: Assistant, folder: Path) -> None:
     library_of(assistant).add([str(folder)], private=True)
     (told,) = library_of(assistant).look()["folders"]

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from rag.library.database import Database, folders
-from rag.sources.folder import look_into
+from rag.sources.folder import Contents, look_into
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,9 @@ class Folders:
 
     def look(self) -> list[dict[str, Any]]:
         """The folders as programs get them."""
-        told = [self._told.get(path) or self._tell(path) for path in self.paths]
+        for path, device in self.paths.items():
+            if path not in self._told:
+                self._contents(path, device)
         return [
             {
                 "folder": each.folder,
@@ -101,17 +103,22 @@ class Folders:
                 "passed_over": [{"file": file, "reason": reason} for file, reason in each.passed_over.items()],
                 "problem": each.problem,
             }
-            for each in told
+            for each in map(self._told.__getitem__, self.paths)
         ]
 
-    def _tell(self, path: str) -> Folder:
-        """Look into a folder for the first time."""
+    def _contents(self, path: str, device: int) -> Contents | None:
+        """What is in a folder, and how it is told from now on; None where it cannot be looked into."""
         try:
             found = look_into(Path(path))
+            if not found.files and not os.listdir(path) and os.stat(path).st_dev != device:
+                raise OSError("it is empty; is its disk mounted?")
         except OSError as error:
-            return Folder(path, problem=f"it cannot be read ({_reason(error)})")
+            told = self._told.get(path, Folder(path))
+            problem = f"it cannot be read ({error.strerror or error})"
+            self._told[path] = Folder(path, told.files, told.passed_over, problem)
+            return None
         self._told[path] = Folder(path, len(found.files), found.passed_over)
-        return self._told[path]
+        return found
 
     def compare(self, known: Mapping[str, Known | None], removed: set[str], busy: set[str] | None = None) -> Change:
         """What has changed on the disk since the library read it.
@@ -136,15 +143,9 @@ class Folders:
         busy: set[str],
         change: Change,
     ) -> None:
-        try:
-            found = look_into(Path(path))
-            if not found.files and not os.listdir(path) and os.stat(path).st_dev != device:
-                raise OSError("it is empty; is its disk mounted?")
-        except OSError as error:
-            told = self._told.get(path, Folder(path))
-            self._told[path] = Folder(path, told.files, told.passed_over, f"it cannot be read ({_reason(error)})")
+        found = self._contents(path, device)
+        if found is None:
             return
-        self._told[path] = Folder(path, len(found.files), found.passed_over)
         for file in found.files:
             if file in busy:
                 self._left_out = True
@@ -214,7 +215,3 @@ def _pause(closing: threading.Event) -> Iterator[bool]:
 def is_below(source: str, folder: str) -> bool:
     """Whether a file is in a folder or in its folders."""
     return source.startswith(os.path.join(folder, ""))
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

@@ -102,8 +102,6 @@ class Library:
         asked = self._ask(jobs)
         for path in watched:
             self.folders.keep(path)
-        if watched:
-            self.folders.compare(self._known(), self.queue.removed())  # to tell what is passed over
         return asked
 
     def look_at_folders(self) -> list[str]:
@@ -128,9 +126,8 @@ class Library:
 
     def _known(self) -> dict[str, Known | None]:
         """Every source as the disk is compared with it."""
-        failed = {job.source: None for job in self.queue.jobs if job.reason}
-        waiting = {job.source: None for job in self.queue.jobs if not job.reason}
-        return {**failed, **waiting, **{item.source: Known(item.size, item.loaded_at) for item in self._index.sources}}
+        asked = {job.source: None for job in self.queue.jobs}
+        return {**asked, **{item.source: Known(item.size, item.loaded_at) for item in self._index.sources}}
 
     def refresh(self, sources: Sequence[str] | None = None) -> list[str]:
         """Ask whether sources have changed, all of them without `sources`; what failed is tried again.
