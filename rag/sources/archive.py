@@ -12,8 +12,8 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import LARGEST_CONTAINER, MIB, Job, Unreadable, ending_of
 from rag.sources.inside import Inside
+from rag.sources.zipped import MOST_MEMBERS
 
-MOST_MEMBERS = 20_000
 _UTF8_NAME = 0x800
 
 

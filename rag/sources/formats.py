@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.sources.outline import EDGE, Marks, build_document, plain
+from rag.sources.outline import Marks, build_document, one_line, plain
 
 MIB = 2**20
 LARGEST_FILE = 50 * MIB
@@ -159,7 +159,7 @@ class Job:
         self, text: str, marks: Marks, title: str, *, page: int | None = None, markdown: bool = False
     ) -> Document:
         """A document with cleaned text; `marks` are those of the headings in `text`, `page` counts from 1."""
-        title = " ".join(plain(title).replace(EDGE, " ").split())[:200] or plain(self.name).strip() or self.source
+        title = one_line(title)[:200] or plain(self.name).strip() or self.source
         metadata: dict[str, Any] = {"source": self.source, "title": title, **({"page": page} if page else {})}
         return build_document(text, marks, metadata, markdown=markdown)
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from langchain_core.documents import Document
 
 from rag.sources.formats import DEEPEST_INSIDE, LARGEST_CONTAINER, Job, Unreadable, ending_of
-from rag.sources.outline import EDGE, plain
+from rag.sources.outline import one_line
 
 MOST_NAMED = 40
 """Files that were left out and are named in the notes; the others are counted."""
@@ -90,4 +90,4 @@ class Inside:
 
 
 def _shown(name: str) -> str:
-    return " ".join(plain(name).replace(EDGE, " ").split())[:150]
+    return one_line(name)[:150]

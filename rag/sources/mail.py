@@ -16,7 +16,7 @@ from rag.sources.encoding import decode_noted
 from rag.sources.formats import Job, Unreadable, ending_of
 from rag.sources.inside import Inside
 from rag.sources.markup import mark_html
-from rag.sources.outline import EDGE, MARK, plain
+from rag.sources.outline import EDGE, MARK, one_line
 from rag.sources.web_page import parse_html
 
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
@@ -62,7 +62,7 @@ def _header(message: Message, name: str) -> str:
     except Exception:  # IndexError, AttributeError, ValueError: whatever its parser meets
         raw = [value for key, value in message.raw_items() if key.lower() == name.lower()]
         value = str(raw[0]) if raw else ""
-    return " ".join(plain(value).split())[:2000]
+    return one_line(value)[:2000]
 
 
 def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]) -> bool:
@@ -158,7 +158,7 @@ def _read_outlook(job: Job) -> Iterator[Document]:
         "Date": headers.get("date") or (str(sent) if sent and sent.year > 1970 else ""),
         "Subject": str(message.subject or headers.get("subject", "")),
     }
-    told = {name: " ".join(plain(value).split())[:2000] for name, value in told.items()}
+    told = {name: one_line(value)[:2000] for name, value in told.items()}
     body = str(message.body or "") or _html_text(str(message.html_body or ""))
     inside = Inside(job)
     documents = []

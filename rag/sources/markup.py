@@ -11,7 +11,17 @@ from bs4 import BeautifulSoup, CData, Tag
 from bs4.element import NavigableString
 
 from rag.sources.html_table import Table, read_table
-from rag.sources.outline import AFTER_TABLE, CAPTION, EDGE, LONGEST_HEADING, MARK, Marks, plain, without_permalink
+from rag.sources.outline import (
+    AFTER_TABLE,
+    CAPTION,
+    EDGE,
+    LONGEST_HEADING,
+    MARK,
+    Marks,
+    one_line,
+    plain,
+    without_permalink,
+)
 from rag.sources.tags import (
     BLOCK_TAGS,
     HEADINGS,
@@ -54,7 +64,7 @@ def title_of_page(soup: BeautifulSoup) -> str:
     for name in ("title", "h1"):
         for tag in soup.find_all(name, limit=50):
             if not any(parent.name == "svg" for parent in itertools.islice(tag.parents, 50)) and (
-                title := " ".join(plain(tag.get_text(" ")).replace(EDGE, " ").split())
+                title := one_line(tag.get_text(" "))
             ):
                 return without_permalink(title)[:LONGEST_HEADING].strip()
     return ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
-from rag.sources.outline import plain
+from rag.sources.outline import one_line
 from rag.sources.pdf_words import Frame, PageText
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ Report = Callable[[int, int], None]
 
 LONGEST_SIDE = 2000
 """Pixels of the longer side of a page as it is recognized: 170 dots an inch of an A4 page."""
-MEMORY = 3072
-"""MiB of address space for a process that recognizes text: its libraries and their threads take 1,900 for a page."""
 MOST_PIXELS = 120_000_000
 """Pixels of a picture: a page of 297 x 420 mm at 600 dots an inch has 70 million."""
 MOST_PAGES = 1_000
@@ -132,7 +130,7 @@ def _lines_of(pixels: Pixels, offset: int, above: float, below: float) -> Iterat
     if answer.boxes is None or not answer.txts:
         return
     for corners, text in zip(answer.boxes, answer.txts, strict=True):
-        text = " ".join(plain(str(text)).split())
+        text = one_line(str(text))
         box = (
             float(corners[:, 0].min()) + across,
             float(corners[:, 1].min()) + down + offset,

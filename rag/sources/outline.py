@@ -55,6 +55,11 @@ def plain(text: str) -> str:
     return re.sub(f"[\0{MARK}]", "", text).encode("utf-8", "ignore").decode("utf-8")
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks, marks of ours and white space at its ends."""
+    return " ".join(plain(text).split())  # which takes `EDGE` for white space, too
+
+
 def _cleaned(text: str) -> str:
     text = text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
     text = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -51,7 +51,6 @@ class Line:
 
 Table = tuple[Rect, list[list[list[Word]]]]
 """Where a ruled table is, and the words of the cells of its rows; the same list in each place of a merged cell."""
-TableLines = Callable[[Sequence[Sequence[list[Word]]]], "list[Line]"]
 
 
 def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from rag.sources.outline import EDGE, plain
+from rag.sources.outline import one_line
 
 SEPARATOR = " | "
 _NUMBER = re.compile(r"[-+(]?[\W_]{0,3}\d[\d\s.,:/'%-]*[\W_]{0,3}\w{0,3}\)?")
@@ -107,7 +107,7 @@ def has_groups(rows: Sequence[Sequence[str]]) -> bool:
 
 def cell_text(value: object) -> str:
     """The text of a cell in one line."""
-    return "" if value is None else " ".join(plain(str(value)).replace(EDGE, " ").split())
+    return "" if value is None else one_line(str(value))
 
 
 def _column_names(header: Sequence[Sequence[str]]) -> list[str]:

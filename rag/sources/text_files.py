@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from langchain_core.documents import Document
 
@@ -178,11 +178,3 @@ def _cues(text: str) -> Iterator[tuple[float, float, list[str]]]:
             words.append(" ".join(re.sub(r"</?[^<>]{0,80}>|\{\\[^{}]{0,40}\}", "", line).split()))
         start, stop = (60 * (60 * hours + minutes) + seconds for hours, minutes, seconds in (times[:3], times[3:]))
         yield float(start), float(stop), [line for line in words if line]
-
-
-def table_row(values: Iterable[object]) -> str:
-    """The cells of a table's row in one line, without empty ones at its end."""
-    cells = [" ".join(plain(str(value)).split()) if value is not None else "" for value in values]
-    while cells and not cells[-1]:
-        cells.pop()
-    return " | ".join(cells)
