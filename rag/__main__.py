@@ -20,7 +20,7 @@ from rag.assistant import Assistant
 from rag.doors import cli as commands
 from rag.doors.doctor import doctor
 from rag.doors.evaluate import as_json, evaluate, load_questions, report, settings_of, table
-from rag.doors.http import done_frame, failure_of
+from rag.doors.http import done_frame, failure_of, quotes_frame
 from rag.errors import EngineUnreachable, RagError, StoreLocked
 from rag.library.library import find_named
 from rag.settings import Settings, load_settings
@@ -214,11 +214,14 @@ async def _ask(settings: Settings, question: str, only: list[str], as_json: bool
         if not error.url:
             raise
         return await _ask_app(error.url, error.token, question, only, as_json)
-    text = ""
+    text, shown = "", False
     try:
         async with aclosing(assistant.chain.astream({"question": question, "scope": only})) as updates:
             async for update in updates:
                 text = update.text
+                if update.quotes and not shown:
+                    shown = True
+                    _show_quotes(quotes_frame(update), as_json)
                 if not as_json:
                     print(update.new, end="", flush=True)
         _close(text, done_frame(update), as_json)
@@ -248,6 +251,8 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
                     if "error" in frame:
                         told = {"error": frame["error"], "code": frame["code"]}
                         return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
+                    if "quotes" in frame and not frame.get("done"):
+                        _show_quotes(frame, as_json)
                     text += frame["message"]
                     if frame.get("done"):
                         _close(text, frame, as_json)
@@ -257,6 +262,15 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
     except httpx.HTTPError as error:
         raise EngineUnreachable(f"The app at {url} holds the data folder and does not answer. Restart it.") from error
     raise EngineUnreachable(f"The app at {url} ended in the middle of the answer.")
+
+
+def _show_quotes(frame: dict[str, Any], as_json: bool) -> None:
+    """What the sources say, before the model's answer; where the quotes are the answer, they come as such."""
+    if not as_json and not frame["quoted"]:
+        print("From your sources:")
+        for quote in frame["quotes"]:
+            print(f"  “{quote['text']}” [{quote['passage']}]")
+        print(flush=True)
 
 
 def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:
@@ -274,6 +288,8 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
         print(json.dumps({"answer": text, **answer}, ensure_ascii=False))
         return
     print("\n")
+    if frame["doubtful"]:
+        print("The library does not say so directly: read the quotes first.\n")
     for sentence in frame["grounding"] or ():
         if sentence["supported"] is not None:
             mark = f"[{sentence['passage']}]" if sentence["supported"] else "[?]"

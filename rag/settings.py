@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rag.errors import SettingsError
@@ -24,6 +24,8 @@ APP_NAME = "local-rag-chat"
 DEFAULT_SOURCE = "https://lilianweng.github.io/posts/2023-06-23-agent/"
 QUESTIONS_A_MINUTE = 30
 """What one address may ask where others can reach the app."""
+NO_MODEL = "none"
+"""Chat model of who wants quotes from the sources alone."""
 PROMPT_VARIABLES = ("context", "question")
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -43,7 +45,7 @@ class Settings(BaseSettings):
 
     model: str = Field(
         "auto",
-        description="Chat model as `provider:model`; `auto`: Ollama's llama3 or another, else embedded",
+        description="Chat model as `provider:model`; `auto`: Ollama's llama3 or another, else embedded; `none`: quotes",
     )
     embeddings: str = Field(
         "auto",
@@ -178,8 +180,10 @@ class Settings(BaseSettings):
 
     @field_validator("model", "embeddings")
     @classmethod
-    def _provider_and_model(cls, value: str) -> str:
+    def _provider_and_model(cls, value: str, info: ValidationInfo) -> str:
         if value == "auto":
+            return value
+        if value == NO_MODEL and info.field_name == "model":
             return value
         provider, colon, name = value.partition(":")
         if not (provider and colon and name.strip()) or provider != provider.strip():

@@ -219,11 +219,16 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
         note.wait_for(timeout=PATIENCE * 1000)
         shown = page.locator("#conversation .bot.message").first
         shown.evaluate("message => message.querySelectorAll('a[href^=\"#\"]').forEach(mark => mark.remove())")
-        text = shown.inner_text().partition("\n")[0].strip()
+        text = shown.inner_text()
+        if folded := page.locator("#conversation").get_by_text("What the model made of it").all():
+            folded[0].click()
+            page.locator("#conversation .thought-group .content:visible").first.wait_for()
+            text = shown.inner_text().partition("What the model made of it\n")[2]
+        text = text.strip().partition("\n")[0].strip()
         if (told := note.inner_text()).startswith("⚠"):
             return {"error": told.partition(": ")[2]}
         note.click()
-        passages = page.locator("#conversation blockquote")
+        passages = page.locator("#conversation details > blockquote")
         return {"answer": text, "passages": ["".join(passage.split()) for passage in passages.all_text_contents()]}
 
     return browser.do(ask)

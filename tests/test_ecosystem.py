@@ -12,8 +12,11 @@ import gradio_client
 import httpx
 import openai
 import pytest
+from langchain_core.documents import Document
 from websockets.sync.client import connect
 
+from rag.answers.quotes import Quote
+from rag.page.conversation import show_quotes
 from rag.page.export import conversation_as_markdown
 from tests.doors import call_mcp
 from tests.serving import ANSWER, TEXT, Served, frames, serve
@@ -252,6 +255,11 @@ HISTORY: list[dict[str, Any]] = [
         "<details><summary><b>2</b> File</summary><blockquote>Four</blockquote><p>/tmp/f.md</p></details>",
         "metadata": {"title": "Sources · 2 passages", "status": "done"},
     },
+    {
+        "role": "assistant",
+        "content": show_quotes([Quote(1, 0, 10)], [Document("One *b*\ntwo")], "From your sources", "ab12", 0),
+        "metadata": {"id": "quotes"},
+    },
     {"role": "user", "content": "And?"},
     {"role": "assistant", "content": "Ollama is gone", "metadata": {"title": "⚠ Not answered: gone"}},
 ]
@@ -263,7 +271,7 @@ def test_a_conversation_becomes_markdown_with_its_sources() -> None:
     assert text.partition("\n\n")[2] == (
         "## What is a plan? In short.\n\nA **list** of tasks.\n\n*Sources · 2 passages*\n\n"
         "1. **Notes (old) › A**, <https://example.com/a#b>\n\n   > One <b>\n   > two\n   >\n   > three\n\n"
-        "2. **File**, `/tmp/f.md`\n\n   > Four\n\n## And?\n\n*⚠ Not answered: gone*\n"
+        "2. **File**, `/tmp/f.md`\n\n   > Four\n\n> “One *b*\n> tw” [1]\n\n## And?\n\n*⚠ Not answered: gone*\n"
     )
 
 
@@ -282,7 +290,8 @@ def test_the_page_saves_the_conversation(served: Served, tmp_path: Path) -> None
         return tmp_path / "saved.md"
 
     text = browser.do(ask_and_save).read_text(encoding="utf-8")
-    assert f"## {QUESTION}\n\n{''.join(ANSWER)} [1]\n\n*Sources · " in text
+    assert f"## {QUESTION}\n\n{''.join(ANSWER)} [1]\n\n> “" in text
+    assert re.search(r"^> “.+” \[1\]$\n\n\*Sources · ", text, re.M | re.S)
     assert TEXT.splitlines()[0] in text
     assert "notes.md`" in text
 

@@ -162,7 +162,7 @@ def test_documents_titles_and_file_names_are_text(browser: Browser, tmp_path: Pa
         assert folded.count() >= 40
         page.eval_on_selector_all("#conversation details", "all => all.forEach(one => one.open = true)")
         visit.judge("the passages")
-        shown = " ".join(page.locator("#conversation blockquote").all_inner_texts())
+        shown = " ".join(page.locator("#conversation details > blockquote").all_inner_texts())
         for word in ("<script>", "<img src=x onerror=", "[a link](javascript:", "![an image](http", "$$\\href{"):
             assert word in shown, "it is not shown as it is"
     finally:

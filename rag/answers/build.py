@@ -34,8 +34,11 @@ class Chains:
         self._prompt = build_prompt(settings.prompt_file)
         self._linking = threading.Lock()
 
-    def link(self, index: SearchIndex, name: str, chat: tuple[BaseChatModel, int] | None) -> None:
-        """Build all that can be built; `name` is the chat model of the settings, `chat` it and its window in tokens."""
+    def link(self, index: SearchIndex, name: str, chat: tuple[BaseChatModel | None, int] | None) -> None:
+        """Build all that can be built; `name` is the chat model of the settings, `chat` it and its window in tokens.
+
+        The model is None where quotes are the answer.
+        """
         with self._linking:
             self.retriever = Retriever(index=index, k=self._settings.k, dense=self._settings.retriever == "dense")
             if self._settings.refuse and (self.refusal is None or self.refusal.index is not index):
@@ -44,8 +47,8 @@ class Chains:
                 self.own = self.chain_of(name, *chat)
                 gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
 
-    def chain_of(self, name: str, model: BaseChatModel, window: int) -> RagChain:
-        """The chain of a chat model with a window of so many tokens."""
+    def chain_of(self, name: str, model: BaseChatModel | None, window: int) -> RagChain:
+        """The chain of a chat model with a window of so many tokens; of none, where quotes are the answer."""
         assert self.retriever is not None
         how = self._settings.context
         return RagChain(
@@ -76,9 +79,9 @@ class Chains:
 
 async def asked_with(question: str, history: Sequence[BaseMessage], name: str, model: BaseChatModel | None) -> str:
     """What a question is searched with, after what was said before; `name` and `model` are the chat model's."""
-    return await standalone(question, history, rewriter_of(name, model) if model else None)
+    return await standalone(question, history, rewriter_of(name, model))
 
 
-def rewriter_of(name: str, model: BaseChatModel) -> Rewriter | None:
-    """What words follow-ups anew; none with an embedded model, which is too small for it."""
-    return None if name.startswith("embedded:") else build_rewriter(model)
+def rewriter_of(name: str, model: BaseChatModel | None) -> Rewriter | None:
+    """What words follow-ups anew; none without a model or with an embedded one, which is too small for it."""
+    return None if model is None or name.startswith("embedded:") else build_rewriter(model)

@@ -20,6 +20,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from rag.answers.context import pack, telling_sentences
 from rag.answers.followup import standalone
+from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
 from rag.answers.thinking import ThinkingFilter
 from rag.errors import AnswerCutOff, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
@@ -27,13 +28,15 @@ from rag.text.sentences import count_tokens
 from rag.text.vectors import have_vectors
 
 PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
-SHARED_FIELDS = frozenset({"asked", "unread", "refused", "grounding", "usage", "coverage"})
+SHARED_FIELDS = frozenset({"asked", "unread", "refused", "quotes", "quoted", "grounding", "usage", "coverage"})
 """Fields that a piece of the chain's stream and an `Update` have in common."""
 TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
 THOUGHT_TOO_LONG = (
     "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
     " answers without thinking."
 )
+NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
+"""The answer without a model where the passages have no sentence."""
 COMPLETE = ("stop", "end_turn", "STOP", "stop_sequence")
 """How engines say that the model itself ended its answer (Ollama and OpenAI, Anthropic, Google)."""
 CUT_OFF = ("length", "max_tokens", "MAX_TOKENS")
@@ -85,7 +88,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         self,
         retriever: BaseRetriever,
         prompt: ChatPromptTemplate,
-        chat_model: BaseChatModel,
+        chat_model: BaseChatModel | None,
         *,
         embeddings: Embeddings,
         sentences: bool,
@@ -99,7 +102,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         Args:
             retriever: finds the passages.
             prompt: has the variables `question`, `context` and `history`.
-            chat_model: writes the answer.
+            chat_model: writes the answer; None: the answer is the sentences of the passages that fit best.
             embeddings: rank sentences for the context and for the grounding.
             sentences: the model reads the best sentences of the passages, not whole passages.
             window: tokens that prompt and answer may have together.
@@ -123,9 +126,9 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer in pieces.
 
-        First comes `asked`, then `sources` whole, then `answer` piece by piece, at the end `grounding`; `unread`,
-        `refused` and `coverage` where there is cause, `thinking` while the model thinks, and `tokens` and `usage` where
-        the engine counts them.
+        First comes `asked`, then `sources` and `quotes` whole, then `answer` piece by piece, at the end `grounding`;
+        `unread`, `refused` and `coverage` where there is cause, `quoted` where no model writes the answer, `thinking`
+        while the model thinks, and `tokens` and `usage` where the engine counts them.
 
         Raises:
             AnswerCutOff: the engine did not end the answer as complete.
@@ -146,8 +149,15 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             if course.told:
                 yield {"refused": course.refused, "answer": course.told}
                 return
+        quotes = await self._quotes(given)
+        yield {"quotes": quotes, "quoted": self._chat_model is None}
+        if self._chat_model is None:
+            answer, grounding = quotes_as_answer(quotes, given["sources"])
+            yield {"answer": answer or NO_QUOTES, "grounding": grounding}
+            return
+        await asyncio.sleep(0)  # they are shown now, and not with the first token
         texts: list[str] = []
-        async with aclosing(self._write(given)) as pieces:
+        async with aclosing(self._write(given, self._chat_model)) as pieces:
             async for piece in pieces:
                 texts.append(piece.get("answer", ""))
                 yield piece
@@ -166,7 +176,17 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         """As `ainvoke`; not from within an event loop."""
         return asyncio.run(self.ainvoke(input, config))
 
-    async def _write(self, given: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _quotes(self, given: dict[str, Any]) -> tuple[Quote, ...]:
+        """The quotes; a model's answer is none the worse where they cannot be had."""
+        try:
+            return await find_quotes(given["asked"], given["sources"], self._embeddings)
+        except Exception:
+            if self._chat_model is None:
+                raise
+            log.exception("finding quotes")
+            return ()
+
+    async def _write(self, given: dict[str, Any], chat_model: BaseChatModel) -> AsyncGenerator[dict[str, Any], None]:
         """What the chat model writes, its thinking left out."""
         if self._sentences:
             pieces = telling_sentences(given["sources"])
@@ -181,7 +201,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         yield {"unread": variables.pop("unread")}
         thinking, thought = ThinkingFilter(), False
         read = written = shown = 0
-        answer = whole_answer(self._chat_model.astream(self._prompt.format_prompt(**variables)))
+        answer = whole_answer(chat_model.astream(self._prompt.format_prompt(**variables)))
         try:
             async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], answer)) as messages:
                 async for message in messages:

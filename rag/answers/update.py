@@ -7,7 +7,9 @@ from typing import Literal
 
 from langchain_core.documents import Document
 
+from rag.answers.quotes import Quote
 from rag.grounding.ground import Sentence
+from rag.grounding.segments import says_it_does_not_know
 
 Phase = Literal["queued", "starting", "searching", "loading", "reading", "thinking", "writing", "stalled", "done"]
 
@@ -38,6 +40,8 @@ class Update:
         text: the answer so far; `new` is the part that came since the last update.
         ahead: while the question is queued, the number of questions before it.
         sources: the passages that the answer is drawn from, best first.
+        quotes: the sentences of the passages that answer best, word for word, there before the model's first token.
+        quoted: the text is these quotes; no model wrote it.
         usage: tokens read and written, as the engine counts them; None where it does not tell.
         timings: how long it took so far.
         asked: the text that was searched for. A follow-up is put into full words first.
@@ -52,6 +56,8 @@ class Update:
     new: str = ""
     ahead: int | None = None
     sources: tuple[Document, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    quoted: bool = False
     usage: tuple[int, int] | None = None
     timings: Timings = field(default_factory=Timings)
     asked: str = ""
@@ -59,3 +65,16 @@ class Update:
     refused: bool = False
     coverage: str = ""
     grounding: tuple[Sentence, ...] | None = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether less than half of the answer's sentences have support, or it says that it does not know.
+
+        The quotes are then to be read first.
+        """
+        if self.quoted or self.refused or self.grounding is None or not self.quotes:
+            return False
+        claims = [sentence for sentence in self.grounding if sentence.claims]
+        if not claims:
+            return any(says_it_does_not_know(self.text[each.start : each.end]) for each in self.grounding)
+        return sum(sentence.passage is not None for sentence in claims) < len(claims) / 2

@@ -60,6 +60,14 @@ class Quote(BaseModel):
     link: str = Field("", description="The live page at these words, where it has an address.")
 
 
+class Best(Quote):
+    """A quote that answers the question, and the passage that it is from."""
+
+    passage: int = Field(description="Number of the passage.")
+    title: str
+    source: str = Field(description="URL, or path of the file.")
+
+
 class Grounded(BaseModel):
     """A sentence of the answer: `answer[start:end] == text`."""
 
@@ -88,6 +96,11 @@ class AnswerFields(BaseModel):
     """What every door but the page gives beside the answer's text."""
 
     sources: list[Source]
+    quotes: list[Best] = Field(description="The sentences of the passages that answer best, word for word, best first.")
+    quoted: bool = Field(description="The answer is these quotes; no model wrote it.")
+    doubtful: bool = Field(
+        description="Most of the answer has no support, or it says that it does not know: read the quotes first."
+    )
     timings: Times
     asked: str = Field(description="The text that was searched for: a follow-up in full words, else the question.")
     refused: bool = Field(description="No passage found is about the question, so no model was asked.")
@@ -181,10 +194,24 @@ def grounding_of(update: Update) -> list[Grounded] | None:
     return found
 
 
+def quotes_of(update: Update) -> list[dict[str, Any]]:
+    """The quotes as JSON, best first."""
+    found = []
+    for each in update.quotes:
+        passage = update.sources[each.passage - 1]
+        title, source = (str(passage.metadata.get(name) or "") for name in ("title", "source"))
+        quote = quote_of(passage, each.start, each.end).model_dump()
+        found.append(Best(**quote, passage=each.passage, title=title, source=source).model_dump())
+    return found
+
+
 def answer_fields(update: Update) -> dict[str, Any]:
     """The fields of `AnswerFields` as JSON."""
     return {
         "sources": sources_of(update.sources),
+        "quotes": quotes_of(update),
+        "quoted": update.quoted,
+        "doubtful": update.doubtful,
         "timings": timings_of(update.timings),
         "asked": update.asked,
         "refused": update.refused,

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.types import Message, Send
 
 from rag.answers.update import Update
-from rag.doors.bodies import answer_fields
+from rag.doors.bodies import answer_fields, quotes_of
 from rag.errors import QuestionError, RagError
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,11 @@ def failure_of(error: RagError, partial: str = "", *, sent: bool = False) -> dic
 def done_frame(update: Update) -> dict[str, Any]:
     """The frame that ends an answer on `/stream` and `/chat`; a client that reads only `message` can ignore it."""
     return {"message": "", "done": True, **answer_fields(update)}
+
+
+def quotes_frame(update: Update) -> dict[str, Any]:
+    """The frame that comes before the first piece on `/stream` and `/chat`; who reads only `message` can ignore it."""
+    return {"message": "", "quotes": quotes_of(update), "quoted": update.quoted}
 
 
 async def while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:

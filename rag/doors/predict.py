@@ -13,7 +13,17 @@ from rag.answers.stream import collect
 from rag.assistant import Assistant
 from rag.doors.bodies import Answer, Question, answer_fields
 from rag.doors.guard import caller_of
-from rag.doors.http import BoundedStream, PlainRoute, begun, done_frame, failure_of, failures, to_json, while_connected
+from rag.doors.http import (
+    BoundedStream,
+    PlainRoute,
+    begun,
+    done_frame,
+    failure_of,
+    failures,
+    quotes_frame,
+    to_json,
+    while_connected,
+)
 from rag.errors import QuestionError, RagError
 
 VERSIONED = "version=2"
@@ -55,7 +65,8 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
     async def stream(request: Request, question: Question) -> Response:
         """The answer as server-sent events: `data: {"message": piece}`, then one `event: done` or `event: error`.
 
-        `done` carries the sources and timings; comments keep the line open while the model is silent.
+        Before the first piece comes `event: quotes`, the sentences of the sources that answer best. `done` carries
+        the sources and timings; comments keep the line open while the model is silent.
         """
         given = {**question.given(), "caller": caller_of(request.scope)}
         connected = while_connected(request, assistant.chain.astream(given))
@@ -65,10 +76,13 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
             return JSONResponse(failure_of(error), error.status)
 
         async def events() -> AsyncIterator[str]:
-            update = first
+            update, quoted = first, False
             try:
                 async with aclosing(connected):
                     async for update in connected:
+                        if update.quotes and not quoted:
+                            quoted = True
+                            yield f"event: quotes\ndata: {to_json(quotes_frame(update))}\n\n"
                         if update.new:
                             yield f"data: {to_json({'message': update.new})}\n\n"
                         if update.phase == "done":

@@ -17,7 +17,7 @@ from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import Question
 from rag.doors.guard import caller_of
-from rag.doors.http import SEND_SECONDS, done_frame, failure_of, first_error, to_json
+from rag.doors.http import SEND_SECONDS, done_frame, failure_of, first_error, quotes_frame, to_json
 from rag.errors import Busy, QuestionError, RagError
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,10 @@ def build_socket_routes(assistant: Assistant) -> APIRouter:
 class ChatSocket:
     """One WebSocket on `/chat`.
 
-    A text frame is a question, or a JSON object `{"question", "history", "scope"}`. Each piece of the answer is a frame
-    `{"message": piece}`; the last frame is `{"message": "", "done": true, "sources", "grounding", ...}`. An error is a
-    frame `{"error", "code", "done": true}`, and the socket stays usable.
+    A text frame is a question, or a JSON object `{"question", "history", "scope"}`. The first frame back is
+    `{"message": "", "quotes"}`, each piece of the answer is a frame `{"message": piece}`, and the last frame is
+    `{"message": "", "done": true, "sources", "grounding", ...}`. An error is a frame `{"error", "code", "done": true}`,
+    and the socket stays usable.
 
     One task reads all the time, since an unread frame would hide the client's pongs behind it. Another task answers,
     one question after the other.
@@ -99,10 +100,13 @@ class ChatSocket:
                 await self._socket.close(1001, "idle")
                 return
             given = {**question.given(), "caller": caller_of(self._socket.scope)}
-            update = Update()
+            update, quoted = Update(), False
             try:
                 async with aclosing(self._assistant.chain.astream(given)) as updates:
                     async for update in updates:
+                        if update.quotes and not quoted:
+                            quoted = True
+                            await self._send(quotes_frame(update))
                         if update.new:
                             await self._send({"message": update.new})
                         if update.phase == "done":

@@ -30,14 +30,17 @@ _OPENING = re.compile(
     r"|the answer (?:to (?:this|the|your) question )?is)\s*[,:]?\s+",
     re.I,
 )
+_NOT_KNOWN = (
+    r"(?:i(?:'m| am)? (?:do not|don't|cannot|can't|not|could not|sorry|apologi[sz]e)|sorry\b|unfortunately, i\b"
+    rf"|no answer\b|(?:the|these|this|none of the) {_MATERIAL} (?:do|does|did|is|are)(?: not|n't)\b"
+    r"|ich weiß (?:es )?nicht|je ne sais pas|no lo sé|我不知道)"
+)
 _NO_CLAIM = re.compile(
-    r"\W*(?:i(?:'m| am)? (?:do not|don't|cannot|can't|not|could not|hope|think you|would be|can help|an?\b|sorry"
-    r"|apologi[sz]e)|sorry\b|unfortunately, i\b|let me know|feel free|hello\b|hi\b|thank|you(?:'re| are) welcome"
-    r"|here (?:is|are)\b[^.]*:\W*$|as an ai\b|no answer\b|(?:yes|no|ok|okay|sure)\W*$"
-    rf"|(?:the|these|this|none of the) {_MATERIAL} (?:do|does|did|is|are)(?: not|n't)\b"
-    r"|ich weiß (?:es )?nicht|je ne sais pas|no lo sé|我不知道)",
+    rf"\W*(?:{_NOT_KNOWN}|i(?:'m| am)? (?:hope|think you|would be|can help|an?\b)|let me know|feel free|hello\b|hi\b"
+    r"|thank|you(?:'re| are) welcome|here (?:is|are)\b[^.]*:\W*$|as an ai\b|(?:yes|no|ok|okay|sure)\W*$)",
     re.I,
 )
+_ADMISSION = re.compile(rf"\W*{_NOT_KNOWN}", re.I)
 
 
 @dataclass(frozen=True)
@@ -133,3 +136,8 @@ def is_question(wording: str) -> bool:
 def makes_no_claim(wording: str) -> bool:
     """Whether a sentence is about the conversation and not its subject: "I do not know", "Hello", "Here it is:"."""
     return bool(_NO_CLAIM.match(wording))
+
+
+def says_it_does_not_know(wording: str) -> bool:
+    """Whether a sentence says that there is no answer: "I do not know", "The notes do not say"."""
+    return bool(_ADMISSION.match(wording))

@@ -14,7 +14,7 @@ from rag.errors import NoSuchModel, RagError, not_pulled
 from rag.models.choose import build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
 from rag.models.ollama import Model, Ollama
-from rag.settings import Settings
+from rag.settings import NO_MODEL, Settings
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,16 @@ class ModelsInUse:
         self._given_embeddings = embeddings
         self._ollama = Ollama(settings)
         self.engine = self._embedded_engine(self.names.chat) if chat_model is None else None
-        self.chat: tuple[BaseChatModel, int] | None = None
-        """The app's own chat model, once it is ready, and the tokens that prompt and answer may have together."""
+        self.chat: tuple[BaseChatModel | None, int] | None = None
+        """The app's own chat model, once it is ready, and the tokens that prompt and answer may have together.
+
+        The model is None where quotes are the answer.
+        """
         self._given_chat = chat_model
-        self._others: dict[str, tuple[BaseChatModel, int, ChatEngine | None]] = {}
+        self._others: dict[str, tuple[BaseChatModel | None, int, ChatEngine | None]] = {}
         self._made_embeddings: dict[str, Embeddings] = {}
         self._choosing = threading.Lock()
-        local = ("ollama", "embedded")
+        local = ("ollama", "embedded", NO_MODEL)
         # What LangChain's own packages provide is built at once: a wrong name or a missing package stops the start.
         if chat_model is None and self.names.chat.partition(":")[0] not in local:
             self.chat = build_chat_model(self.names.chat, settings)
@@ -96,12 +99,12 @@ class ModelsInUse:
         if self.engine:
             self.engine.start(self.fetching("chat", self.names.chat))
 
-    def build_chat(self) -> tuple[BaseChatModel, int]:
+    def build_chat(self) -> tuple[BaseChatModel | None, int]:
         """The app's own chat model, ready from now on. Raises as `start_chat`."""
         if self._given_chat is not None:
             self.chat = (self._given_chat, self._settings.max_context)
         else:
-            self.chat = build_chat_model(self.names.chat, self._settings, self.engine)
+            self.chat = _build(self.names.chat, self._settings, self.engine)
         return self.chat
 
     def check_chat(self) -> None:
@@ -114,7 +117,7 @@ class ModelsInUse:
         if self._given_chat is None:
             self.need_pulled(self.names.chat)
 
-    def other_chat(self, name: str) -> tuple[BaseChatModel, int]:
+    def other_chat(self, name: str) -> tuple[BaseChatModel | None, int]:
         """Another chat model than the app's own, made ready if need be, and its tokens.
 
         Raises:
@@ -129,7 +132,7 @@ class ModelsInUse:
                 engine = self._embedded_engine(name)
                 if engine:
                     engine.start(self.fetching("chat", name))
-                self._others[name] = (*build_chat_model(name, self._settings, engine), engine)
+                self._others[name] = (*_build(name, self._settings, engine), engine)
             model, window, engine = self._others[name]
             if engine and not engine.running:
                 engine.start()
@@ -205,7 +208,7 @@ class ModelsInUse:
             found = self._ollama.models()
         except RagError:
             found = []
-        found += embedded_models()
+        found += [*embedded_models(), Model(NO_MODEL, "chat", details="quotes from the sources alone")]
         known = {model.name for model in found}
         for name, use in ((self.names.chat, "chat"), (self.names.embeddings, "embeddings")):
             if name not in known and name.removesuffix(":latest") not in known:
@@ -221,7 +224,11 @@ class ModelsInUse:
         provider = name.partition(":")[0]
         if provider == "ollama":
             return self._settings.ollama_host
-        return "this machine" if provider == "embedded" else self._settings.base_url or f"{provider}'s own address"
+        return (
+            "this machine"
+            if provider in ("embedded", NO_MODEL)
+            else self._settings.base_url or f"{provider}'s own address"
+        )
 
     def engine_of(self, name: str) -> Engine:
         """The engine of the chat model of that name, or of the app's own for ""."""
@@ -237,3 +244,8 @@ class ModelsInUse:
         for engine in (self.engine, *(other[2] for other in list(self._others.values()))):
             if engine:
                 engine.close()
+
+
+def _build(name: str, settings: Settings, engine: ChatEngine | None) -> tuple[BaseChatModel | None, int]:
+    """A chat model and its tokens; no model for `none`."""
+    return (None, 0) if name == NO_MODEL else build_chat_model(name, settings, engine)

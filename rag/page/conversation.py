@@ -17,6 +17,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from markdown_it import MarkdownIt
 
+from rag.answers.quotes import Quote
 from rag.answers.update import Update
 from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError
@@ -35,8 +36,14 @@ PHASES = {
     "done": "Sources",
 }
 
+FROM_SOURCES = "From your sources"
+NEAREST = "The library does not say so directly; nearest:"
+MODELS_OWN = "What the model made of it"
+"""Titles of quotes, of quotes that are to be read first, and of a model's answer below these."""
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 """What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
+BESIDE, INSTEAD = "quotes", "quotes-first"
+"""Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place."""
 _MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?: "[^"\n]*")?\)')
 _FORGED = re.compile(r"#(?:(?:quote|none)-)+")
 
@@ -69,8 +76,8 @@ def text_of(content: Any) -> str:
 def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
     """Gradio's history as messages for the model; text comes as a string from clients and as parts from the browser.
 
-    Notes under an answer (sources, failures) carry a title in their metadata and are no part of the conversation, and
-    neither are the marks in it.
+    Notes under an answer (sources, failures) carry a title in their metadata and are no part of the conversation.
+    Neither are the marks in it, nor quotes beside it.
 
     Raises:
         QuestionError: it is no list of turns.
@@ -80,8 +87,11 @@ def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
         raise QuestionError('The history does not fit: it is a list of turns, {"role", "content"} each.')
     for turn in history:
         text = text_of(turn.get("content"))
-        if not text.strip() or (turn.get("metadata") or {}).get("title"):
+        told = turn.get("metadata") or {}
+        if not text.strip() or told.get("title") or told.get("id") == BESIDE:
             continue
+        if told.get("id") == INSTEAD:
+            text = "\n".join(read_quotes(text))
         messages.append(HumanMessage(text) if turn.get("role") == "user" else AIMessage(_MARK.sub("", text)))
     return messages
 
@@ -89,7 +99,10 @@ def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
 def show_answer(
     update: Update, question: str, scope: Sequence[str] = (), awaiting: Sequence[str] = ()
 ) -> list[gr.ChatMessage]:
-    """The messages for a moment of an answer: its text, and a note that opens to the passages."""
+    """The messages for a moment of an answer: its text, quotes from the sources, and a note that opens to the passages.
+
+    Where quotes are the answer, or no passage supports most of what the model wrote, they stand first.
+    """
     timings = update.timings
     words = [PHASES[update.phase]]
     if update.refused:
@@ -109,21 +122,48 @@ def show_answer(
     if scope:
         words.append(f"only from {'1 source' if len(scope) == 1 else f'{len(scope)} sources'}")
     claims = [sentence for sentence in update.grounding or () if sentence.claims]
-    if claims:
+    if claims and not update.quoted:
         supported = sum(sentence.passage is not None for sentence in claims)
         words.append(f"{supported} of {len(claims)} sentence{'s' * (len(claims) != 1)} supported")
     if timings.first_token is not None and not update.refused:
-        words.append(f"first token after {timings.first_token:.1f} s")
+        words.append(f"{'quotes' if update.quoted else 'first token'} after {timings.first_token:.1f} s")
     if update.phase == "done" and timings.tokens_per_second:
         words.append(f"{timings.tokens_per_second:.0f} tokens a second")
     elif timings.first_token is None and timings.total >= 1:
         words.append(f"{timings.total:.0f} s")
     name = secrets.token_hex(4)
+    grounding = [] if update.quoted else list(update.grounding or ())
+    quoted = [Sentence(0, 0, passage=each.passage, quote=(each.start, each.end)) for each in update.quotes]
     note = gr.ChatMessage(
-        content=_asked(update, question) + show_passages(update.sources, update.grounding or (), name),
+        content=_asked(update, question) + show_passages(update.sources, [*grounding, *quoted], name),
         metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
     )
-    return [gr.ChatMessage(content=show_text(update, name)), note] if update.text else [note]
+    first = update.quoted or update.doubtful
+    shown = []
+    if update.quotes and not update.refused:
+        title = FROM_SOURCES if update.quoted or not first else NEAREST
+        content = show_quotes(update.quotes, update.sources, title, name, len(grounding))
+        shown = [gr.ChatMessage(content=content, metadata={"id": INSTEAD if first else BESIDE})]
+    if update.text and not (update.quoted and shown):
+        folded: Any = {"title": MODELS_OWN, "status": "done"} if update.doubtful else {}
+        answer = gr.ChatMessage(content=show_text(update, name), metadata=folded)
+        shown = [*shown, answer] if update.doubtful else [answer, *shown]
+    return [*shown, note]
+
+
+def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str, name: str, number: int) -> str:
+    """Quotes below a title, each with a mark that opens it in its passage; `number` is that of the first mark."""
+    shown = [
+        f'> “{plain(each.text(sources))}” [{each.passage}]({SUPPORTED}{name}-{place} "Open it in its passage.")'
+        for place, each in enumerate(quotes, start=number)
+    ]
+    return f"<small>{title}</small>\n\n" + "\n\n".join(shown)
+
+
+def read_quotes(content: str) -> list[str]:
+    """The quotes of a message that `show_quotes` made, each with its marks' numbers: `“…” [1]`."""
+    lines = (line.removeprefix("> ") for line in content.splitlines() if line.startswith("> "))
+    return [html.unescape(with_plain_marks(line).replace("<br>", "\n")) for line in lines]
 
 
 def _asked(update: Update, question: str) -> str:

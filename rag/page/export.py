@@ -8,7 +8,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
-from rag.page.conversation import text_of, with_plain_marks
+from rag.page.conversation import BESIDE, INSTEAD, read_quotes, text_of, with_plain_marks
 from rag.sources.loader import is_url
 
 
@@ -21,8 +21,11 @@ def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
     parts = [f"# Conversation of {time.strftime('%Y-%m-%d %H:%M')}"]
     for turn in history:
         text = text_of(turn.get("content")).strip()
-        title = str((turn.get("metadata") or {}).get("title") or "")
-        if title:
+        told = turn.get("metadata") or {}
+        title = str(told.get("title") or "")
+        if told.get("id") in (BESIDE, INSTEAD):
+            parts += ["> " + quote.replace("\n", "\n> ") for quote in read_quotes(text)]
+        elif title:
             parts.append(_note(title, text))
         elif turn.get("role") == "user":
             parts.append("## " + " ".join(text.split()))

@@ -14,7 +14,7 @@ document.addEventListener('click', (event) => {
   const mark = event.target.closest('#conversation a[href^="#quote-"], #conversation a[href^="#none-"]');
   if (!mark) return;
   event.preventDefault();
-  const note = mark.closest('.role')?.querySelector('.thought-group .title');
+  const note = [...(mark.closest('.role')?.querySelectorAll('.thought-group .title') ?? [])].at(-1);
   if (note && !note.classList.contains('expanded')) note.click();
   let frames = 0;
   const show = () => {

@@ -1,0 +1,216 @@
+"""The two or three sentences of the passages that answer a question best, word for word.
+
+They are there before a chat model has read its prompt, and they are the answer where there is no chat model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+
+from rag.grounding.ground import Sentence
+from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
+from rag.text.language import FUNCTION_WORDS, rarity, stem, surfaces
+from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
+
+MOST_SENTENCES = 3
+"""Sentences in all quotes together, those that one leans on not counted."""
+LONGEST_QUOTE = 600
+"""Characters of a quote, with the sentence that it leans on."""
+OVERLAP, PLACE, CARRY = 0.15, 0.08, 0.4
+"""Beside the cosine of a sentence and the question: the weight of the words they share, each by its rarity; what each
+place of its passage takes off; and what the sentence before gives on."""
+LONGEST_REFERENCE = 400
+"""Characters of a line that is taken for a reference where it names an arXiv number or the like."""
+LEAST_SHARE = 0.5
+"""Of the best quote's score, what another one has at least."""
+
+_REFERENCES = re.compile(
+    r"references?|bibliography|citations?|cited as|works cited|further reading|see also|literatur\w*|quellen\w*"
+    r"|einzelnachweise|références|bibliographie|referencias|bibliografía|参考文献|参考资料",
+    re.I,
+)
+_CITED = re.compile(
+    r"\[\d+\]\s+\W?[A-ZÀ-Þ]|.*(?:\barXiv\b|\bdoi(?:\.org|:)|\bISBN\b|\bet al\b.{0,40}[“\"]|\bRetrieved (?:from|on)\b"
+    r"|\bAvailable:|@(?:article|misc|inproceedings|book)\{)",
+    re.I | re.S,
+)
+_CAPTION = re.compile(
+    r"[\[(]?(?:fig(?:ure)?s?|tab(?:le|elle)?|abb(?:ildung)?|listing|tableau|tabla|figura|image source|photo|图|表)"
+    r"\s*\.?\s*\d*[a-z]?\s*[.:]|\(?(?:image|photo|picture) (?:source|credit|by)\b",
+    re.I,
+)
+_LEANS = re.compile(
+    r"(?:this|that|these|those|it|its|they|their|them|he|she|his|her|such|here|there|then|both|however|but|so"
+    r"|therefore|thus|hence|also|instead|otherwise|in this (?:case|way)|as a result|for (?:example|instance)"
+    r"|dies\w*|das|es|sie|er|ihr\w*|dabei|dadurch|daher|deshalb|jedoch|zum beispiel|cela|ceci|il|elle|ils|elles|ce"
+    r"|cette|ces|esto|este|esta|estos|estas|ello|pero|这|它|他们|此)\b",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Part of a passage, word for word: `sources[passage - 1].page_content[start:end]`."""
+
+    passage: int
+    start: int
+    end: int
+
+    def text(self, sources: Sequence[Document]) -> str:
+        """Its words, white space folded; rows and list items stay lines of their own."""
+        lines = sources[self.passage - 1].page_content[self.start : self.end].splitlines()
+        return "\n".join(" ".join(line.split()) for line in lines if line.strip())
+
+
+class _Quotable(NamedTuple):
+    """A sentence that may be quoted, the text that is embedded for it, and the sentence that it leans on, if any."""
+
+    passage: int
+    segment: Segment
+    embedded: str
+    leans_on: Segment | None
+    following: bool
+    """It follows the one before it in the list, in the same passage."""
+
+
+async def find_quotes(question: str, sources: Sequence[Document], embeddings: Embeddings) -> tuple[Quote, ...]:
+    """The sentences that answer the question best, best first; none where the passages have no sentence.
+
+    Args:
+        question: complete; a follow-up must be rewritten before.
+        sources: the passages, best first.
+        embeddings: rank the sentences. Cancelling closes the request to them.
+
+    Raises:
+        RagError: what the embeddings raise.
+    """
+    found = await asyncio.to_thread(lambda: list(_quotable(sources)))
+    if not found:
+        return ()
+    await have_vectors(embeddings, question, [each.embedded for each in found])
+    return await asyncio.to_thread(_best, question, found, sources, embeddings)
+
+
+def _best(
+    question: str, found: Sequence[_Quotable], sources: Sequence[Document], embeddings: Embeddings
+) -> tuple[Quote, ...]:
+    """The quotes with the highest scores, neighbours as one."""
+    scores = _scores(question, found, embeddings)
+    order = sorted(range(len(found)), key=lambda place: -scores[place])
+    least = LEAST_SHARE * scores[order[0]]
+    quotes: list[Quote] = []
+    for place in order[:MOST_SENTENCES]:
+        if scores[place] >= least:
+            _add(quotes, found[place], sources[found[place].passage - 1].page_content)
+    return tuple(quotes)
+
+
+def _scores(question: str, found: Sequence[_Quotable], embeddings: Embeddings) -> list[float]:
+    """How well each sentence answers: nearness, words in common, its passage's place, and the sentence before it."""
+    vector = at_length_one(question_vector(embeddings, question))
+    nearness = sentence_vectors(embeddings, [each.embedded for each in found]) @ vector
+    weights = _word_weights(question)
+    total = sum(weights.values()) or 1.0
+    alone = []
+    for each, near in zip(found, nearness, strict=True):
+        words = {stem(word) for word in surfaces(each.embedded)}
+        shared = sum(weight for word, weight in weights.items() if word in words) / total
+        alone.append(float(near) + OVERLAP * shared - PLACE * (each.passage - 1))
+    carried = [max(0.0, alone[place - 1]) if each.following else 0.0 for place, each in enumerate(found)]
+    return [own + CARRY * before for own, before in zip(alone, carried, strict=True)]
+
+
+def _word_weights(question: str) -> dict[str, float]:
+    """The rarity of each stem of the question, 0 to 1."""
+    asked = list(surfaces(question))
+    asked = [word for word in asked if word not in FUNCTION_WORDS] or asked
+    weights: dict[str, float] = {}
+    for word in asked:
+        weights[stem(word)] = max(weights.get(stem(word), 0.0), rarity(word))
+    return weights
+
+
+def _add(quotes: list[Quote], each: _Quotable, text: str) -> None:
+    """Add a sentence with what it leans on; to the quote beside it, where both together are no longer than one.
+
+    `text` is its passage's. Beside it is the sentence before or after in the same paragraph.
+    """
+    start = each.segment.start
+    if each.leans_on is not None and each.segment.end - each.leans_on.start <= LONGEST_QUOTE:
+        start = each.leans_on.start
+    for place, quote in enumerate(quotes):
+        if quote.passage != each.passage:
+            continue
+        if quote.start <= each.segment.start and each.segment.end <= quote.end:
+            return
+        begin, end = min(quote.start, start), max(quote.end, each.segment.end)
+        gap = text[quote.end : start] if quote.end <= start else text[each.segment.end : quote.start]
+        if gap in ("", " ") and end - begin <= LONGEST_QUOTE:
+            quotes[place] = replace(quote, start=begin, end=end)
+            return
+    quotes.append(Quote(each.passage, start, each.segment.end))
+
+
+def _quotable(sources: Sequence[Document]) -> Iterator[_Quotable]:
+    """What may be quoted of the passages, each text once: no headings, captions, questions and references."""
+    seen: set[str] = set()
+    for number, source in enumerate(sources, start=1):
+        text = source.page_content
+        heading = str(source.metadata.get("section") or "").rpartition(" > ")[2]
+        before: Segment | None = None
+        following = False
+        for place, segment in enumerate(split_segments(text)):
+            words = " ".join(text[segment.begin : segment.end].split())
+            if segment.kind == "heading":
+                heading, before, following = words.strip("#*_ "), None, False
+                continue
+            cut = not place and segment.start == 0 and words[:1].islower() and source.metadata.get("start_index")
+            line = text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
+            if cut or words in seen or _is_beside_the_text(line, heading) or not _is_quotable(words, segment):
+                before, following = (None if segment.kind else segment), False
+                continue
+            seen.add(words)
+            short = len(words) < 60 and _is_line(words)
+            embedded = f"{heading}: {words}" if short and heading else words
+            leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
+            yield _Quotable(number, segment, embedded, leans_on, following and not short)
+            before, following = segment, True
+
+
+def _is_line(words: str) -> bool:
+    """Whether it is a row, a list item or a `key: value` and no sentence."""
+    return not words.endswith((".", "!", "。", "！"))
+
+
+def _is_beside_the_text(line: str, heading: str) -> bool:
+    """Whether a line is a caption or a reference."""
+    if _REFERENCES.fullmatch(heading) or _CAPTION.match(line):
+        return True
+    return len(line) <= LONGEST_REFERENCE and bool(_CITED.match(line))
+
+
+def _is_quotable(words: str, segment: Segment) -> bool:
+    """Whether a sentence can stand alone: it is no question, and long enough to say something."""
+    if segment.kind == "rule" or len(words) > LONGEST_QUOTE or is_question(words) or makes_no_claim(words):
+        return False
+    return len(words.split()) >= 4 or bool(re.search(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}", words))
+
+
+def quotes_as_answer(quotes: Sequence[Quote], sources: Sequence[Document]) -> tuple[str, tuple[Sentence, ...]]:
+    """The quotes as an answer, one a paragraph, and the support of each: the passage that it was taken from."""
+    text, sentences = "", []
+    for quote in quotes:
+        text += "\n\n" if text else ""
+        words = quote.text(sources)
+        sentences.append(
+            Sentence(len(text), len(text) + len(words), passage=quote.passage, quote=(quote.start, quote.end))
+        )
+        text += words
+    return text, tuple(sentences)

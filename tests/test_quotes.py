@@ -1,0 +1,254 @@
+"""The sentences of the passages that answer best: which are chosen, what they lean on, and how each door gives them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio_client
+import httpx
+import pytest
+from langchain_core.documents import Document
+from websockets.sync.client import connect
+
+from rag.answers.quotes import LONGEST_QUOTE, find_quotes, quotes_as_answer
+from rag.answers.update import Update
+from rag.errors import SettingsError
+from rag.grounding.ground import Sentence
+from rag.page.conversation import BESIDE, INSTEAD, as_messages, show_answer
+from rag.settings import load_settings
+from tests.commands import run
+from tests.conftest import PaperEmbeddings
+from tests.serving import ANSWER, TEXT, Served, frames, serve
+
+GUIDE = Document(
+    "# Keeping things\n\n"
+    "The agent writes a plan before it acts. It keeps that plan in its memory.\n"
+    "Which plan does the agent keep?\n"
+    "Fig. 3. The plan of the agent in its memory.\n"
+    "Cheese comes from the moon.",
+    metadata={"source": "guide.md", "title": "Guide", "start_index": 0},
+)
+
+
+def quotes_of(question: str, *texts: str | Document, section: str = "") -> list[str]:
+    sources = [
+        text if isinstance(text, Document) else Document(text, metadata={"section": section, "start_index": 7})
+        for text in texts
+    ]
+    found = asyncio.run(find_quotes(question, sources, PaperEmbeddings()))
+    for quote in found:
+        assert 0 <= quote.start < quote.end <= len(sources[quote.passage - 1].page_content)
+    return [quote.text(sources) for quote in found]
+
+
+def test_the_nearest_sentence_comes_first_with_what_it_leans_on() -> None:
+    quotes = quotes_of("What plan does the agent keep in memory?", GUIDE)
+    assert quotes == ["The agent writes a plan before it acts. It keeps that plan in its memory."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Which plan has the agent?",
+        "# The plan of the agent",
+        "Figure 2: The plan of an agent.",
+        "Abb. 4: The plan of an agent.",
+        "Table 7. The plan of an agent.",
+        "[12] A. Author et al. “The plan of an agent.” 2023.",
+        "Author, B. The plan of an agent. arXiv preprint arXiv:2304.03442, 2023.",
+        "plan of the agent as it was cut off at the chunk's edge.",
+        "The plan",
+    ],
+)
+def test_headings_questions_captions_references_and_stumps_are_no_quotes(text: str) -> None:
+    assert quotes_of("What is the plan of the agent?", text) == []
+
+
+def test_a_list_of_references_is_no_quote_under_its_heading() -> None:
+    text = "Smith, A. The plan of the agent and its memory. Journal of Plans 4, 2021."
+    assert quotes_of("What is the plan of the agent?", text, section="Guide > References") == []
+    assert quotes_of("What is the plan of the agent?", text, section="Guide > Plans") != []
+
+
+def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:
+    rows = "Agent: Anna | Task: river\nAgent: Bert | Task: moon\nAgent: Carl | Task: cheese"
+    quotes = quotes_of("Which agent has the moon task?", rows)
+    assert quotes[0] == "Agent: Bert | Task: moon"
+    assert set(quotes) <= set(rows.splitlines())
+
+
+def test_the_same_sentence_of_two_passages_is_quoted_once() -> None:
+    text = "The agent keeps its plan in memory."
+    assert quotes_of("Where is the plan kept?", text, f"{text} The moon is far from any river.").count(text) == 1
+
+
+def test_a_quote_is_never_longer_than_its_bound() -> None:
+    long = "The agent " + "plans and " * (LONGEST_QUOTE // 9) + "rests."
+    assert quotes_of("What does the agent plan?", f"{long} It plans this again.") == ["It plans this again."]
+    pair = ["The agent " + "plans and " * 40 + "rests.", "It " + "plans and " * 40 + "rests."]
+    assert all(len(quote) <= LONGEST_QUOTE for quote in quotes_of("What does the agent plan?", " ".join(pair)))
+
+
+def test_quotes_as_an_answer_have_the_passage_that_each_is_from() -> None:
+    sources = [GUIDE, Document("The river carries the tool to the agent.")]
+    found = asyncio.run(find_quotes("Which tool does the agent have at the river?", sources, PaperEmbeddings()))
+    text, grounding = quotes_as_answer(found, sources)
+    assert text.split("\n\n") == [quote.text(sources) for quote in found]
+    for sentence, quote in zip(grounding, found, strict=True):
+        assert text[sentence.start : sentence.end] == quote.text(sources)
+        assert (sentence.passage, sentence.quote) == (quote.passage, (quote.start, quote.end))
+
+
+@pytest.mark.parametrize(
+    ("text", "supported", "doubtful"),
+    [
+        ("Agents plan. Cheese sings.", (True, True), False),
+        ("Agents plan. Cheese sings.", (True, False), False),
+        ("Agents plan. Cheese sings.", (False, False), True),
+        ("I do not know.", (None,), True),
+        ("Hello there.", (None,), False),
+    ],
+)
+def test_an_answer_without_support_is_doubtful(text: str, supported: tuple[bool | None, ...], doubtful: bool) -> None:
+    sources, quotes = [GUIDE], asyncio.run(find_quotes("Which plan?", [GUIDE], PaperEmbeddings()))
+    sentences, start = [], 0
+    for one, has in zip(text.split(". "), supported, strict=True):
+        end = start + len(one.rstrip(".")) + 1
+        sentences.append(Sentence(start, end, 1 if has else None, (0, 5) if has else None, claims=has is not None))
+        start = end + 1
+    update = Update("done", text, sources=tuple(sources), quotes=quotes, grounding=tuple(sentences))
+    assert update.doubtful is doubtful
+    messages = show_answer(update, "Which plan?")
+    titles = [str(message.metadata.get("title", "")).partition(" · ")[0] for message in messages]
+    first = "The library does not say so directly; nearest:" if doubtful else "From your sources"
+    quoted = messages[0 if doubtful else 1]
+    assert quoted.content.startswith(f"<small>{first}</small>")
+    assert titles == (["", "What the model made of it", "Sources"] if doubtful else ["", "", "Sources"])
+    history = [{"role": "assistant", "content": each.content, "metadata": each.metadata} for each in messages]
+    kept = [str(message.content) for message in as_messages(history)]
+    assert kept == [f"“{quotes[0].text(sources)}” [1]"] if doubtful else [text]
+    assert quoted.metadata["id"] == (INSTEAD if doubtful else BESIDE)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = serve(tmp_path_factory.mktemp("quotes"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def without_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = serve(tmp_path_factory.mktemp("none"), model="none")
+    yield made
+    made.close()
+
+
+QUESTION = "What is a plan?"
+BEST = "A plan is a list of tasks."
+
+
+def ask_socket(served: Served) -> list[dict[str, Any]]:
+    with connect(served.socket_url) as socket:
+        socket.send(QUESTION)
+        return frames(socket)
+
+
+def test_quotes_come_before_the_model_has_written_anything(served: Served) -> None:
+    with served.server.hold(after=0) as held, connect(served.socket_url) as socket:
+        socket.send(QUESTION)
+        first = json.loads(socket.recv(timeout=60))
+        held.release()
+        rest = frames(socket)
+    assert first["message"] == "" and first["quoted"] is False
+    assert first["quotes"][0]["text"] == BEST
+    assert (first["quotes"][0]["passage"], first["quotes"][0]["title"]) == (1, "Notes")
+    assert "".join(frame["message"] for frame in rest) == "".join(ANSWER)
+    assert rest[-1]["quotes"] == first["quotes"]
+
+
+def test_the_stream_has_them_as_an_event_that_readers_of_messages_pass_over(served: Served) -> None:
+    with httpx.stream("POST", f"{served.url}stream", json={"question": QUESTION}, timeout=60) as reply:
+        lines = [line for line in reply.iter_lines() if line]
+    place = lines.index("event: quotes")
+    frame = json.loads(lines[place + 1].removeprefix("data: "))
+    assert frame["quotes"][0]["text"] == BEST
+    assert not [line for line in lines[:place] if line.startswith("data: ")]
+
+
+@pytest.mark.parametrize("name", ["served", "without_model"])
+def test_every_door_gives_the_same_quotes(name: str, request: pytest.FixtureRequest) -> None:
+    app: Served = request.getfixturevalue(name)
+    plain = httpx.get(f"{app.url}predict", params={"query": QUESTION, "sources": True}, timeout=60).json()
+    assert plain["quotes"][0]["text"] == BEST
+    source = plain["sources"][plain["quotes"][0]["passage"] - 1]
+    start = plain["quotes"][0]["start"] - source["start"]
+    assert source["text"][start : start + len(BEST)] == BEST
+    body = {"messages": [{"role": "user", "content": QUESTION}]}
+    completion = httpx.post(f"{app.url}v1/chat/completions", json=body, timeout=60).json()
+    client = gradio_client.Client(app.url, verbose=False)
+    by_gradio = client.predict(QUESTION, api_name="/answer")
+    client.close()
+    found = [ask_socket(app)[-1], completion["local_rag"], by_gradio]
+    assert [each["quotes"] for each in found] == [plain["quotes"]] * 3
+    assert {each["quoted"] for each in found} == {name == "without_model"}
+
+
+def test_without_a_model_quotes_are_the_answer(without_model: Served) -> None:
+    assert without_model.assistant.ready
+    answer = httpx.get(f"{without_model.url}predict", params={"query": QUESTION}, timeout=60).json()
+    whole = ask_socket(without_model)
+    assert "".join(frame["message"] for frame in whole) == answer
+    assert answer.split("\n\n")[0] == BEST
+    assert [each["supported"] for each in whole[-1]["grounding"]] == [True] * len(whole[-1]["quotes"])
+    assert not [item for item in without_model.server.requests if item.path == "/api/chat"]
+    health = httpx.get(f"{without_model.url}health", timeout=30).json()
+    assert (health["models"]["chat"], health["ready"]) == ("none", True)
+
+
+def test_a_question_can_be_asked_without_the_model_of_the_app(served: Served) -> None:
+    async def ask() -> Update:
+        return await served.assistant.chain.ainvoke({"question": QUESTION, "model": "none"})
+
+    before = len(served.server.requests)
+    update = asyncio.run(ask())
+    assert update.quoted and update.text.split("\n\n")[0] == BEST
+    assert not [item for item in served.server.requests[before:] if item.path == "/api/chat"]
+
+
+def test_the_page_shows_quotes_as_the_answer_and_opens_them(without_model: Served) -> None:
+    browser = without_model.in_browser()
+
+    def look() -> tuple[str, str]:
+        page = browser.page
+        page.get_by_role("textbox", name="Question").fill(QUESTION)
+        page.keyboard.press("Enter")
+        page.get_by_text("Sources ·").first.wait_for(timeout=30_000)
+        shown = page.locator("#conversation .bot blockquote").first.inner_text()
+        page.locator("#conversation .bot blockquote a").first.click()
+        here = page.locator("#conversation mark.here")
+        here.wait_for()
+        return shown, here.inner_text()
+
+    shown, opened = browser.do(look)
+    assert shown.startswith(f"“{BEST}”")
+    assert opened == BEST
+
+
+def test_the_command_line_prints_quotes_before_the_answer_and_as_it(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text(f"# Notes\n\n{TEXT}", encoding="utf-8")
+    answer = run(tmp_path, "ask", QUESTION, "--source", "notes.md", "--model", "none").stdout
+    assert answer.startswith(BEST + "\n")
+    assert f"[1] {BEST}\n" in answer
+    asked = run(tmp_path, "ask", QUESTION, "--source", "notes.md", "--model", "embedded:smollm2-135m-instruct").stdout
+    assert asked.startswith(f"From your sources:\n  “{BEST}” [1]\n")
+
+
+def test_only_the_chat_model_can_be_none() -> None:
+    assert load_settings(model="none").model == "none"
+    with pytest.raises(SettingsError, match="RAG_EMBEDDINGS"):
+        load_settings(embeddings="none")
