@@ -94,7 +94,7 @@ TEXTS = {
 def test_a_language_in_its_old_encodings(language: str, tmp_path: Path, settings: Settings) -> None:
     encodings, text = TEXTS[language]
     for encoding in encodings.split():
-        data = text.encode(encoding, "ignore")
+        data = (f"{text} " * 4).strip().encode(encoding, "ignore")
         (tmp_path / "a.txt").write_bytes(data)
         document = load(tmp_path / "a.txt", settings)
         assert document.page_content == data.decode(encoding), encoding
@@ -169,6 +169,29 @@ def test_what_no_encoding_fits_is_refused(tmp_path: Path, settings: Settings) ->
     assert "its encoding cannot be told" in reason(tmp_path / "a.txt", settings)
     (tmp_path / "b.txt").write_bytes(b"\x00\x01\x02\x03" * 500)
     assert "binary data" in reason(tmp_path / "b.txt", settings)
+
+
+UNDECIDABLE = [
+    ("cp1250", "A komp hétkor indul az őszi"),
+    ("iso8859_2", "ťřď"),
+    ("koi8_r", "Да"),
+    ("cp1251", "Ия"),
+    ("cp932", "茶"),
+    ("euc_kr", "차"),
+    ("gbk", "茶价"),
+]
+"""Texts that fit several encodings: too short, or all of letters that are in others, too."""
+
+
+@pytest.mark.parametrize(("encoding", "text"), UNDECIDABLE)
+def test_what_fits_several_encodings_is_refused(encoding: str, text: str, tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    said = reason(tmp_path / "a.txt", settings)
+    assert "its encoding cannot be told" in said and "save it as UTF-8 and add it again" in said
+    plain = b"The price list of the harbour office follows in this file. " * 40
+    (tmp_path / "b.txt").write_bytes(plain + text.encode(encoding) + b"\n" + plain)
+    (note,) = load(tmp_path / "b.txt", settings).metadata["notes"]
+    assert "save the file as UTF-8" in note
 
 
 def test_servers_that_say_latin_1_of_utf8() -> None:

@@ -90,7 +90,8 @@ def _guessed(data: bytes, *, html: bool) -> tuple[str, str]:
     """Text that declares no encoding and is no UTF-8, and the note.
 
     Raises:
-        Unreadable: no encoding fits.
+        Unreadable: no encoding fits, or several do and the text differs. A text that is nearly all ASCII is read
+            with a note, as few of its letters can be wrong.
     """
     from rag.sources.legacy import guess_encoding
 
@@ -100,20 +101,17 @@ def _guessed(data: bytes, *, html: bool) -> tuple[str, str]:
         return text, f"{damaged} characters are damaged (they are no UTF-8) and left out"
     prose = re.sub(rb"<[^<>]{0,2000}>", b" ", data) if html else data
     found = guess_encoding(prose)
-    if found:
+    if found and (found.sure or damaged <= FEW_DAMAGED * len(data)):
         text = data.decode(found.encoding, "replace")
-        spoken = f"{found.name} ({found.language})"
         if found.sure:
-            return text, f"read as {spoken}: no encoding is declared"
-        return text, f"the encoding is not declared and was guessed as {spoken}; {_HINT}"
+            return text, f"read as {found.name}: no encoding is declared"
+        return text, f"the encoding of {damaged} characters was guessed as {found.name}; {_HINT}"
     if damaged <= FEW_DAMAGED * len(data):
-        return text, f"{damaged} characters are in no known encoding and left out"
-    from charset_normalizer import from_bytes
-
-    match = from_bytes(prose[:100_000]).best()
-    if match and match.coherence > 0.3 and (other := _decoded(data, match.encoding)) is not None:
-        return other, f"the encoding is not declared and was guessed as {match.encoding}; {_HINT}"
-    raise Unreadable("its encoding cannot be told, so its letters would be wrong; save it as UTF-8 and add it again")
+        return text, f"{damaged} characters are in no known encoding and left out; save the file as UTF-8"
+    readings = f" ({found.name} or {found.rival})" if found and found.rival else ""
+    raise Unreadable(
+        f"its encoding cannot be told{readings}, so its letters would be wrong; save it as UTF-8 and add it again"
+    )
 
 
 def _is_cut(data: bytes, damaged: int) -> bool:

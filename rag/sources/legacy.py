@@ -1,7 +1,7 @@
 """The encoding of text that declares none and is no UTF-8: by the letters and words that its language would have.
 
 charset-normalizer alone takes Western text for Central European and the other way round in two of five short texts.
-Here each encoding is tried with the languages that it was made for, and charset-normalizer is asked about the rest.
+Here each encoding is tried with the languages that it was made for, by the letters that charset-normalizer counts.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ reading had less in one of 500."""
 LEAD = 0.1
 """Score by which the best reading must be ahead of a different one to be taken as it is; twice that for few letters."""
 FEW = 8
+EVIDENCE = 1.2
+"""Lead times characters outside of ASCII that is enough in longer texts, where encodings differ in few letters."""
 RARE = 0.06
 """Taken off the score of encodings that few files are in: those of DOS and old Macintosh."""
 _RARE_ENCODINGS = "mac_roman mac_cyrillic cp850 cp852 cp866 iso8859_5 iso8859_6 iso8859_8 iso8859_13"
@@ -117,20 +119,27 @@ class Guess:
 
     Attributes:
         encoding: Python's name of it.
-        language: that the text seems to have; "" if only charset-normalizer knows the encoding.
+        language: that the text seems to have.
         score: from -1 to 1, how well letters and words fit the language.
         sure: whether no other reading that differs comes near.
+        rival: the reading that comes next, for people; "" if there is none.
     """
 
     encoding: str
     language: str
     score: float
     sure: bool
+    rival: str = ""
 
     @property
     def name(self) -> str:
-        """The encoding's name for people."""
-        return _NAMES.get(self.encoding, self.encoding.upper().replace("ISO8859_", "ISO 8859-").replace("_", "-"))
+        """The encoding and the language for people."""
+        return _spoken(self.encoding, self.language)
+
+
+def _spoken(encoding: str, language: str) -> str:
+    name = _NAMES.get(encoding, encoding.upper().replace("ISO8859_", "ISO 8859-").replace("_", "-"))
+    return f"{name} ({language})"
 
 
 def guess_encoding(data: bytes) -> Guess | None:
@@ -151,8 +160,10 @@ def guess_encoding(data: bytes) -> Guess | None:
         return None
     score, encoding, language = ranked[0]
     lead = score - ranked[1][0] if len(ranked) > 1 else 1.0
-    few = sum(byte > 127 for byte in sample) < FEW
-    return Guess(encoding, language, score, lead >= (2 * LEAD if few else LEAD))
+    count = sum(byte > 127 for byte in sample)
+    sure = lead >= (2 * LEAD if count < FEW else LEAD) or lead * count >= EVIDENCE
+    sure = sure and (count >= FEW or encoding not in _EAST_ASIAN)  # two bytes a letter: nearly any three would do
+    return Guess(encoding, language, score, sure, _spoken(*ranked[1][1:]) if len(ranked) > 1 else "")
 
 
 @cache
