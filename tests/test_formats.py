@@ -118,6 +118,27 @@ def test_book(tmp_path: Path, settings: Settings) -> None:
     assert document.metadata["sections"][0][2] == "c1"
 
 
+def test_notes_and_tables_of_a_book_in_the_order_of_its_spine(tmp_path: Path, settings: Settings) -> None:
+    """The spine begins with the last file; popup notes are hidden until their number is clicked."""
+    chapter = (
+        '<html xmlns:epub="http://www.idpf.org/2007/ops"><body><h1>Herons</h1><p>A heron<sup><a epub:type="noteref" '
+        'href="#n1">1</a></sup> eats fish<a role="doc-noteref" href="#n2">[2]</a>.</p><table><caption>Birds</caption>'
+        "<tr><th>Bird</th><th>Price</th></tr><tr><td rowspan='2'>Heron</td><td>429</td></tr>"
+        "<tr><td>99</td></tr></table>"
+        '<aside epub:type="footnote" id="n1"><p>A grey bird.</p></aside>'
+        '<section role="doc-endnotes" hidden="hidden"><p id="n2">Eels, too.</p></section>'
+        "<div hidden='hidden'>Not shown.</div></body></html>"
+    )
+    package = str(BOOK["OPS/a.opf"]).replace('<itemref idref="one"/><itemref idref="two"/><itemref idref="three"/>', "")
+    package = package.replace("</spine>", '<itemref idref="three"/><itemref idref="two"/></spine>')
+    book = zipped({**BOOK, "OPS/a.opf": package, "OPS/3.xhtml": chapter})
+    document, _ = one(put(tmp_path, "a.epub", book), settings)
+    assert [line for line in document.page_content.split("\n") if line] == [
+        *("Herons", "A heron[1] eats fish[2].", "Birds", "Bird: Heron | Price: 429", "Bird: Heron | Price: 99"),
+        *("A grey bird.", "Eels, too.", "No heading."),
+    ]
+
+
 def test_notebook(tmp_path: Path, settings: Settings) -> None:
     document, sections = one(put(tmp_path, "a.ipynb", NOTEBOOK), settings)
     assert document.metadata["title"] == "My notes" and sections == ["", "Next"]

@@ -33,6 +33,7 @@ from rag.sources.tags import (
     is_caption,
     is_hidden,
     is_link,
+    is_note_reference,
     is_panel,
     is_permalink,
 )
@@ -145,7 +146,7 @@ class Walk:
                 inside += opens
                 if inside and (opens or child.name in BLOCK_TAGS):
                     self._edge()
-                if inside and headings and self._is_whole(child, place):
+                if inside and headings and (self._is_whole(child, place) or self._is_note_number(child, place)):
                     inside -= opens
                     continue
                 stack.append((child, iter(child.contents), opens, self._place(child, place)))
@@ -165,6 +166,13 @@ class Walk:
             self._table(tag, table, place)
             return True
         return False
+
+    def _is_note_number(self, tag: Tag, place: Place) -> bool:
+        """Add the number of a footnote in brackets, else it would be part of the word. False for other tags."""
+        if not is_note_reference(tag.attrs) or not (number := "".join(tag.get_text().split()).strip("[]()")):
+            return False
+        self._add(f"[{plain(number)}]", place)
+        return True
 
     def _place(self, tag: Tag, place: Place) -> Place:
         """Where the texts in a tag stand, when the tag stands at `place`."""

@@ -48,6 +48,22 @@ _NO_PANEL = re.compile(
 )
 
 
+_NOTES = frozenset(
+    ["footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "note", "doc-footnote", "doc-endnotes"]
+    + ["doc-endnote"]
+)
+
+
+def _roles(attributes: Mapping[str, object]) -> set[str]:
+    """What books and pages say that a tag is (EPUB 3 Structural Semantics, DPUB-ARIA)."""
+    return set(f"{attributes.get('epub:type', '')} {attributes.get('role', '')}"[:200].lower().split())
+
+
+def is_note_reference(attributes: Mapping[str, object]) -> bool:
+    """Whether a tag is the number of a footnote in the text."""
+    return bool(attributes) and not _roles(attributes).isdisjoint(("noteref", "doc-noteref"))
+
+
 def controlled_ids(soup: Tag) -> frozenset[str]:
     """The ids of the parts that a button or link of the page shows and hides."""
     ids: set[str] = set()
@@ -61,8 +77,11 @@ def controlled_ids(soup: Tag) -> frozenset[str]:
 def is_panel(name: str, attributes: Mapping[str, object], controlled: frozenset[str]) -> bool:
     """Whether a hidden tag is a folded part of the text, which people open with a click.
 
-    It is one if a button controls it or its role or class says so; menus, dialogs and banners are none.
+    It is one if a button controls it or its role or class says so, or it is a footnote of a book; menus, dialogs and
+    banners are none.
     """
+    if not _NOTES.isdisjoint(_roles(attributes)):
+        return True
     classes = attributes.get("class", "")
     role = str(attributes.get("role", "")).lower()
     own = str(attributes.get("id", ""))
