@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """Time that one file may take, the start of the child included."""
-PAGE_SECONDS = 120.0
-"""Time that one page may take whose text is recognized, counted from its begin."""
+PAGE_SECONDS = 600.0
+"""Time that one page may take whose text is recognized, counted from its begin.
+
+It needs 8 seconds of processor time. On two cores with twenty busy processes a page took over 120 seconds.
+"""
 MEGABYTES = 1536
 """MiB of address space that the child may have, where the system can bound it (Linux)."""
 OCR_MEGABYTES = 3072
