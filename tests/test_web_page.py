@@ -86,6 +86,7 @@ def test_navigation_banners_and_related_links_stay_out(page) -> None:
             "<h2 id=f><button aria-expanded=false>Food</button></h2><div hidden class=panel><p>Fish.</p></div>",
             "Fish.",
         ),
+        ("<h2 id=f><button aria-expanded=false>Food</button></h2><div hidden><p>Crabs.</p></div>", "Crabs."),
         (
             "<h2 id=f>Food</h2><details><summary>More</summary><p>They eat eels and trout.</p></details>",
             "eels and trout",
@@ -95,7 +96,7 @@ def test_navigation_banners_and_related_links_stay_out(page) -> None:
         ("<h2 id=f>Food</h2><table><tr><th>Prey<th>Share<tr><td>Eels<td>40 %</table>", "Prey: Eels | Share: 40 %"),
         ("<h2 id=f>Food</h2><ul><li>Eels</li><li>Trout</li></ul>", "Eels\nTrout"),
     ],
-    ids=["button", "details", "definitions", "code", "table", "list"],
+    ids=["button", "bare panel", "details", "definitions", "code", "table", "list"],
 )
 def test_what_is_in_the_text_survives_with_its_section(page, inner: str, expected: str) -> None:
     document = page(long_page(inner))

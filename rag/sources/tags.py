@@ -48,10 +48,8 @@ _NO_PANEL = re.compile(
 )
 
 
-_NOTES = frozenset(
-    ["footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "note", "doc-footnote", "doc-endnotes"]
-    + ["doc-endnote"]
-)
+_NOTES = frozenset(["note", "footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"])
+_NOTES |= frozenset(["doc-footnote", "doc-endnote", "doc-endnotes"])
 
 
 def _roles(attributes: Mapping[str, object]) -> set[str]:
@@ -94,6 +92,17 @@ def is_panel(name: str, attributes: Mapping[str, object], controlled: frozenset[
         or role == "tabpanel"
         or bool(_PANEL_CLASS.search(names))
     )
+
+
+def open_panels(soup: Tag) -> bool:
+    """Mark hidden parts that follow a heading with a button in it as folded parts. Whether there are any."""
+    found = False
+    for heading in soup.find_all(list(HEADINGS)):
+        panel = heading.find_next_sibling() if heading.find("button") else None
+        if isinstance(panel, Tag) and is_hidden(panel.attrs) and not is_panel(panel.name, panel.attrs, frozenset()):
+            panel["hidden"] = "until-found"
+            found = True
+    return found
 
 
 def holds_heading(button: Tag, parent: Tag) -> bool:

@@ -12,6 +12,7 @@ from rag.sources.drawn_page import embedded_text, is_drawn
 from rag.sources.formats import Job, Unreadable
 from rag.sources.main_text import mark_page
 from rag.sources.markup import title_of_page
+from rag.sources.tags import open_panels
 from rag.sources.text_files import text_of
 
 LEAST_DRAWN = 100
@@ -28,6 +29,8 @@ def read_page(job: Job) -> Iterator[Document]:
     """
     html = text_of(job, html=True)
     soup = parse_html(html)
+    if open_panels(soup):
+        html = str(soup)
     title = title_of_page(soup)
     text, marks = mark_page(soup, html, job.page_classes)
     drawn = is_drawn(soup)
