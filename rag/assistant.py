@@ -28,9 +28,12 @@ from rag.library.indexes import Offer
 from rag.library.library import Library, find_named
 from rag.library.revisions import IndexedSource, Made
 from rag.models.in_use import Work
+from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.observe import Metrics
 from rag.settings import Settings
 from rag.sources.loader import GUIDE
+from rag.text.detect import NAMES
+from rag.text.language import ENGLISH
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +212,18 @@ class Assistant:
     @property
     def notes(self) -> list[str]:
         """What a person should know of how models were chosen and the library was opened."""
-        return [*self.models.names.notes, *self.service.notes]
+        return [*self.models.names.notes, *self.service.notes, *self._languages()]
+
+    def _languages(self) -> list[str]:
+        """A note where sources are in languages that the embedding model does not read."""
+        found = {item.language for item in self.sources} - {"", ENGLISH}
+        if not found or not reads_english_alone(self.embeddings):
+            return []
+        named = ", ".join(sorted(NAMES.get(language, language) for language in found))
+        return [
+            f"{self.embeddings} reads English alone: texts in {named} are found by their words, not by their meaning."
+            f" For both: ollama pull {MULTILINGUAL}, then choose it as embedding model under Models."
+        ]
 
     @property
     def ready(self) -> bool:

@@ -51,7 +51,7 @@ def test_a_newer_schema_is_refused_and_says_so(database: Database, url: str) -> 
 
 
 def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None:
-    """Version 1 had no table for feedback, version 2 none for folders, and no notes."""
+    """Version 1 had no table for feedback, version 2 none for folders and no notes, version 3 no languages."""
     old = Database(url)
     old.open()
     old.remember("name", 5)
@@ -59,6 +59,7 @@ def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None
         schema.feedback.drop(connection)
         schema.folders.drop(connection)
         connection.exec_driver_sql("ALTER TABLE sources DROP COLUMN notes")
+        connection.exec_driver_sql("ALTER TABLE sources DROP COLUMN language")
         connection.execute(update(schema.versions).values(version=1))
     old.close()
     for _ in range(2):

@@ -236,7 +236,7 @@ def test_a_folder_that_is_not_what_it_should_be_begins_empty(damage: str) -> Non
     elif damage == "meta.json":
         (copy / "chunks" / "meta.json").write_bytes(b"x")
     elif damage == "an older format":
-        state.write_text(state.read_text().replace('"format": 1', '"format": 0'))
+        state.write_text(state.read_text().replace('"format": 2', '"format": 1'))
     again = WordIndex(copy, "other" if damage == "another library" else "library")
     assert (again.number, len(again.words)) == (-1, 0)
     again.apply(1, [], [Row("b-0", "b", "b", "the river")])

@@ -50,17 +50,19 @@ class Chains:
     def chain_of(self, name: str, model: BaseChatModel | None, window: int) -> RagChain:
         """The chain of a chat model with a window of so many tokens; of none, where quotes are the answer."""
         assert self.retriever is not None
+        index = self.retriever.index
         how = self._settings.context
         return RagChain(
             self.retriever,
             self._prompt,
             model,
-            embeddings=self.retriever.index.embeddings,
+            embeddings=index.embeddings,
             sentences=how == "sentences" or (how == "auto" and name.startswith("embedded:")),
             window=window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(name, model),
             decide=self.refusal,
+            languages=lambda: index.words.languages,
         )
 
     def prepare(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +96,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         max_tokens: int,
         rewriter: Rewriter | None = None,
         decide: Decide | None = None,
+        languages: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Put the chain together.
 
@@ -109,6 +110,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             max_tokens: tokens of the answer alone.
             rewriter: puts a follow-up into full words; without one, earlier words are added to it.
             decide: says whether the model is asked at all; without it, it always is.
+            languages: those of the library, as ISO 639-1.
         """
         self._retriever = retriever
         self._prompt = prompt
@@ -120,6 +122,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         self._reserved = max_tokens + sum(count_tokens(str(message)) for message in prompt.messages)
         self._rewriter = rewriter
         self._decide = decide
+        self._languages = languages
 
     async def astream(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
@@ -179,7 +182,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
     async def _quotes(self, given: dict[str, Any]) -> tuple[Quote, ...]:
         """The quotes; a model's answer is none the worse where they cannot be had."""
         try:
-            return await find_quotes(given["asked"], given["sources"], self._embeddings)
+            return await find_quotes(given["asked"], given["sources"], self._embeddings, self._languages())
         except Exception:
             if self._chat_model is None:
                 raise

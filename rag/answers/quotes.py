@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,16 +16,29 @@ from langchain_core.embeddings import Embeddings
 
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
-from rag.text.language import FUNCTION_WORDS, rarity, stem, surfaces
+from rag.text.detect import question_language
+from rag.text.language import ENGLISH, common_words, rarity, stem, surfaces
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
 MOST_SENTENCES = 3
 """Sentences in all quotes together, those that one leans on not counted."""
 LONGEST_QUOTE = 600
 """Characters of a quote, with the sentence that it leans on."""
-OVERLAP, PLACE, CARRY = 0.15, 0.08, 0.4
-"""Beside the cosine of a sentence and the question: the weight of the words they share, each by its rarity; what each
-place of its passage takes off; and what the sentence before gives on."""
+PLACE = 0.08
+"""What each place of its passage takes off a sentence's score."""
+
+
+class _Weights(NamedTuple):
+    """Weights of a sentence's nearness, of the words that it shares, by rarity, and of the sentence before it."""
+
+    near: float
+    words: float
+    before: float
+
+
+IN_ENGLISH = _Weights(1.0, 0.15, 0.4)
+ELSEWHERE = _Weights(0.5, 1.0, 0.2)
+"""In other languages, of which many embedding models know little."""
 LONGEST_REFERENCE = 400
 """Characters of a line that is taken for a reference where it names an arXiv number or the like."""
 LEAST_SHARE = 0.5
@@ -80,13 +93,16 @@ class _Quotable(NamedTuple):
     """It follows the one before it in the list, in the same passage."""
 
 
-async def find_quotes(question: str, sources: Sequence[Document], embeddings: Embeddings) -> tuple[Quote, ...]:
+async def find_quotes(
+    question: str, sources: Sequence[Document], embeddings: Embeddings, languages: Collection[str] = ()
+) -> tuple[Quote, ...]:
     """The sentences that answer the question best, best first; none where the passages have no sentence.
 
     Args:
         question: complete; a follow-up must be rewritten before.
         sources: the passages, best first.
         embeddings: rank the sentences. Cancelling closes the request to them.
+        languages: those of the library; the question is in one of them, or in English.
 
     Raises:
         RagError: what the embeddings raise.
@@ -95,14 +111,15 @@ async def find_quotes(question: str, sources: Sequence[Document], embeddings: Em
     if not found:
         return ()
     await have_vectors(embeddings, question, [each.embedded for each in found])
-    return await asyncio.to_thread(_best, question, found, sources, embeddings)
+    language = question_language(question, languages)
+    return await asyncio.to_thread(_best, question, language, found, sources, embeddings)
 
 
 def _best(
-    question: str, found: Sequence[_Quotable], sources: Sequence[Document], embeddings: Embeddings
+    question: str, language: str, found: Sequence[_Quotable], sources: Sequence[Document], embeddings: Embeddings
 ) -> tuple[Quote, ...]:
     """The quotes with the highest scores, neighbours as one."""
-    scores = _scores(question, found, embeddings)
+    scores = _scores(question, language, found, embeddings)
     order = sorted(range(len(found)), key=lambda place: -scores[place])
     least = LEAST_SHARE * scores[order[0]]
     quotes: list[Quote] = []
@@ -112,28 +129,31 @@ def _best(
     return tuple(quotes)
 
 
-def _scores(question: str, found: Sequence[_Quotable], embeddings: Embeddings) -> list[float]:
+def _scores(question: str, language: str, found: Sequence[_Quotable], embeddings: Embeddings) -> list[float]:
     """How well each sentence answers: nearness, words in common, its passage's place, and the sentence before it."""
     vector = at_length_one(question_vector(embeddings, question))
     nearness = sentence_vectors(embeddings, [each.embedded for each in found]) @ vector
-    weights = _word_weights(question)
+    weigh = IN_ENGLISH if language == ENGLISH else ELSEWHERE
+    weights = _word_weights(question, language)
     total = sum(weights.values()) or 1.0
     alone = []
     for each, near in zip(found, nearness, strict=True):
-        words = {stem(word) for word in surfaces(each.embedded)}
+        words = {stem(word, language) for word in surfaces(each.embedded)}
         shared = sum(weight for word, weight in weights.items() if word in words) / total
-        alone.append(float(near) + OVERLAP * shared - PLACE * (each.passage - 1))
+        alone.append(weigh.near * float(near) + weigh.words * shared - PLACE * (each.passage - 1))
     carried = [max(0.0, alone[place - 1]) if each.following else 0.0 for place, each in enumerate(found)]
-    return [own + CARRY * before for own, before in zip(alone, carried, strict=True)]
+    return [own + weigh.before * before for own, before in zip(alone, carried, strict=True)]
 
 
-def _word_weights(question: str) -> dict[str, float]:
+def _word_weights(question: str, language: str) -> dict[str, float]:
     """The rarity of each stem of the question, 0 to 1."""
     asked = list(surfaces(question))
-    asked = [word for word in asked if word not in FUNCTION_WORDS] or asked
+    common = common_words(language)
+    asked = [word for word in asked if word not in common] or asked
     weights: dict[str, float] = {}
     for word in asked:
-        weights[stem(word)] = max(weights.get(stem(word), 0.0), rarity(word))
+        root = stem(word, language)
+        weights[root] = max(weights.get(root, 0.0), rarity(word, language))
     return weights
 
 

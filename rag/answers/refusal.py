@@ -14,6 +14,9 @@ from rag.answers.relevance import Judge
 from rag.library.index import SearchIndex
 from rag.library.records import Records
 from rag.library.revisions import IndexedSource
+from rag.models.ollama import MULTILINGUAL, reads_english_alone
+from rag.text.detect import NAMES, sure_language
+from rag.text.language import ENGLISH
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,9 @@ class Refusal:
         if verdict.answers:
             return Course(sources)
         chunks = sum(item.chunks for item in looked)
-        return Course(sources, nothing_found_message(given["question"], looked, chunks, sources), refused=True)
+        told = nothing_found_message(given["question"], looked, chunks, sources)
+        difficulty = language_difficulty(given["asked"], looked, self.index.made.embeddings)
+        return Course(sources, " ".join(filter(None, (told, difficulty))), refused=True)
 
 
 def beginnings(records: Records, sources: Sequence[IndexedSource], most: int) -> tuple[list[Document], str]:
@@ -111,6 +116,23 @@ def nothing_found_message(
     return f"I looked through {where}, and nothing there answers “{asked}”.{below}"
 
 
+def language_difficulty(question: str, looked: Sequence[IndexedSource], embeddings: str) -> str:
+    """A sentence where some sources are in another language than the question; else ""."""
+    asked = sure_language(question)
+    others = {item.language or ENGLISH for item in looked} - {asked}
+    if not asked or not others:
+        return ""
+    named = _listed(sorted(NAMES.get(language, language) for language in others))
+    whole = len({item.language or ENGLISH for item in looked}) == len(others)
+    told = (
+        f"The question seems to be in {NAMES[asked]}, and {'the library' if whole else 'a part of the library'} is in"
+        f" {named}, which may be the reason: ask in {named if len(others) == 1 else 'these'}"
+    )
+    if reads_english_alone(embeddings):
+        return f"{told}, or index it with a model that knows both (ollama pull {MULTILINGUAL})."
+    return told + "."
+
+
 def greeting_reply(looked: Sequence[IndexedSource]) -> str:
     """The reply to a greeting."""
     return f"I answer questions about what is in the library: {_named(looked)}. What would you like to know?"
@@ -121,6 +143,11 @@ def _named(sources: Sequence[IndexedSource]) -> str:
     names = [source.title or source.source for source in sources[:SHOWN]]
     if more := len(sources) - len(names):
         return f"{', '.join(names)} and {more} more"
+    return _listed(names)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names in a sentence: `A, B and C`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

@@ -13,7 +13,7 @@ import json
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -26,12 +26,16 @@ from rag.answers.intent import asks_about_library, is_greeting
 from rag.answers.scale import EVERYDAY_FILE, Scale, load_scale, measure, save_scale
 from rag.errors import engine_error
 from rag.library.words import Words
-from rag.text.language import FUNCTION_WORDS, rarity, stem, surfaces
+from rag.models.ollama import reads_english_alone
+from rag.text.detect import question_language
+from rag.text.language import ENGLISH, common_words, rarity, stem, surfaces
 from rag.text.sentences import KEPT_TEXTS, split_sentences
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
 WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
 
+ENOUGH_WORDS = 0.3
+"""Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
 SHORTEST, LONGEST = 25, 400
 """Characters of a sentence that is compared. Shorter neighbours are joined; a longer one, as of a table, is cut."""
 
@@ -82,6 +86,7 @@ class Judge:
         """
         self._embeddings = embeddings
         self._engine = engine
+        self._reads_english_alone = reads_english_alone(engine[0])
         self._measuring = threading.Lock()
         self._scale: Scale | None = None
         texts = EVERYDAY_FILE.read_bytes()
@@ -131,10 +136,17 @@ class Judge:
                 await have_vectors(self._embeddings, words.corrected(question), _pieces_of(some))
             except Exception as error:
                 raise engine_error(error, *self._engine) from error
-            verdict = _verdict(self.signals(question, some, words))
+            signals = self.signals(question, some, words)
+            verdict = _verdict(signals)
             if verdict.answers:
                 break
+        if not verdict.answers and signals.covered >= ENOUGH_WORDS and self._cannot_read(question, words):
+            return replace(verdict, answers=True)
         return verdict
+
+    def _cannot_read(self, question: str, words: Words) -> bool:
+        """Whether the embedding model does not know the question's language: how near it is then tells nothing."""
+        return self._reads_english_alone and question_language(question, words.languages) != ENGLISH
 
     def signals(self, question: str, passages: Sequence[Document], words: Words) -> Signals:
         """The signals for `decide` and for `bench/relevance.py`.
@@ -149,9 +161,10 @@ class Judge:
             nearest = float((sentence_vectors(self._embeddings, _pieces_of(passages)) @ vector).max())
         except Exception as error:
             raise engine_error(error, *self._engine) from error
-        weights, unknown = _word_weights(asked, words)
+        language = question_language(asked, words.languages)
+        weights, unknown = _word_weights(asked, words, language)
         total = sum(weights.values()) or 1.0
-        covered = max(sum(weights[word] for word in weights.keys() & _stems(passage)) for passage in passages)
+        covered = max(sum(weights[word] for word in weights.keys() & _stems(passage, language)) for passage in passages)
         return Signals(
             (nearest - scale.unrelated) / scale.unit,
             (nearest - scale.by_chance(vector)) / scale.unit,
@@ -193,26 +206,27 @@ def _pieces(text: str) -> list[str]:
     return [sentence[at : at + LONGEST] for sentence in sentences for at in range(0, len(sentence), LONGEST)]
 
 
-def _stems(passage: Document) -> frozenset[str]:
+def _stems(passage: Document, language: str) -> frozenset[str]:
     """The stems of a passage and of its headings."""
     heading = f"{passage.metadata.get('title') or ''} {passage.metadata.get('section') or ''}"
-    return _stems_in(f"{heading}\n{passage.page_content}")
+    return _stems_in(f"{heading}\n{passage.page_content}", language)
 
 
 @lru_cache(KEPT_TEXTS)
-def _stems_in(text: str) -> frozenset[str]:
-    return frozenset(stem(word) for word in surfaces(text))
+def _stems_in(text: str, language: str) -> frozenset[str]:
+    return frozenset(stem(word, language) for word in surfaces(text))
 
 
-def _word_weights(question: str, words: Words) -> tuple[dict[str, float], set[str]]:
+def _word_weights(question: str, words: Words, language: str) -> tuple[dict[str, float], set[str]]:
     """The rarity of each stem of the question, 0 to 1, and the stems of which the library has no form."""
     asked = list(surfaces(question))
-    asked = [word for word in asked if word not in FUNCTION_WORDS] or asked
+    common = common_words(language)
+    asked = [word for word in asked if word not in common] or asked
     weights: dict[str, float] = {}
     known: set[str] = set()
     for word in asked:
-        root = stem(word)
-        weights[root] = max(weights.get(root, 0.0), rarity(word))
+        root = stem(word, language)
+        weights[root] = max(weights.get(root, 0.0), rarity(word, language))
         if words.has(word):
             known.add(root)
     return weights, weights.keys() - known

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rag.grounding.vocabulary import STOP_WORDS
-from rag.text.language import english_words
+from rag.text.language import ENGLISH, word_frequencies
 
 
 @dataclass(frozen=True)
@@ -89,4 +89,4 @@ def _is_name(token: Token, names: Collection[str]) -> bool:
         return False
     if any(map(str.isupper, text[1:])) or any(each.isdigit() or each in "+#" for each in text):
         return True
-    return not token.starts_sentence or token.folded in names or token.folded not in english_words()
+    return not token.starts_sentence or token.folded in names or token.folded not in word_frequencies(ENGLISH)

@@ -48,7 +48,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 
 from rag.errors import StoreError, StoreUnreachable, store_error
 
-VERSION = 3
+VERSION = 4
 """Of the schema that this code reads and writes."""
 FILE = "library.sqlite"
 BUSY_SECONDS = 30
@@ -78,6 +78,7 @@ sources = Table(
     Column("loaded_at", Float, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("notes", JSON, nullable=False, server_default="[]"),  # how it was read, and what was left out
+    Column("language", String(8), nullable=False, server_default=""),  # ISO 639-1; empty: not sure
     UniqueConstraint("source", "state"),
 )
 folders = Table(
@@ -179,9 +180,14 @@ def _add_notes_and_folders(connection: Connection) -> None:
     folders.create(connection)
 
 
+def _add_language(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN language VARCHAR(8) NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     1: lambda connection: feedback.create(connection),
     2: _add_notes_and_folders,
+    3: _add_language,
 }
 """What brings a schema of version N to N + 1."""
 

@@ -176,7 +176,7 @@ class SearchIndex:
     def _rows(self, added: Sequence[IndexedSource]) -> Iterator[Row]:
         for item in added:
             for chunk in self.records.revisions.chunks_of(item.revision):
-                yield Row(str(chunk.id), item.revision, item.source, embedded_text(chunk))
+                yield Row(str(chunk.id), item.revision, item.source, embedded_text(chunk), item.language)
 
     # -- searching -----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from rag.settings import Settings
 from rag.sources.fetch import Page
 from rag.sources.loader import Loaded, load_source
 from rag.sources.reader import WATCH, Watch
+from rag.text.detect import document_language
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ Embedded = tuple[Document, list[float], Document]
 
 BATCH = 32
 """Chunks embedded in one request: progress and cancelling happen between two."""
+LOOKED_AT = 20
+"""Pages of a document whose language is looked at."""
 SHORTEST_CHUNK = 8
 """Characters below which a chunk that the embedding model finds too long is not split again."""
 
@@ -211,6 +214,7 @@ def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
         found_at=loaded.found_at,
         private=private,
         notes=[_storable(note) for note in notes],
+        language=document_language("\n".join(item.page_content for item in loaded.documents[:LOOKED_AT])),
     )
 
 

@@ -29,7 +29,7 @@ class Entry:
     """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970.
 
     `embeddings` is the model, `provider:model`, that it is indexed with. `notes` say how it was read and what was left
-    out.
+    out. `language` is that of its text, as ISO 639-1; "": not sure.
     """
 
     source: str
@@ -44,6 +44,7 @@ class Entry:
     reason: str = ""
     embeddings: str = ""
     notes: tuple[str, ...] = ()
+    language: str = ""
 
 
 class Library:
@@ -273,6 +274,7 @@ class Library:
                 "",
                 embeddings,
                 item.notes,
+                item.language,
             )
             for item in self._index.sources
         }

@@ -26,6 +26,7 @@ _VERSION_FIELDS = (
     "private",
     "loaded_at",
     "notes",
+    "language",
 )
 
 
@@ -35,7 +36,8 @@ class Record:
 
     `etag`, `last_modified` and `found_at` (the address after redirects) come from the web server and are sent back to
     it, to ask whether the page has changed. `private`: the operator named the source, so that it may be on this machine
-    or network. `notes` say how it was read and what was left out.
+    or network. `notes` say how it was read and what was left out; `language` is a code
+    of `rag.text.detect`, "" where it is not sure.
     """
 
     source: str
@@ -49,6 +51,7 @@ class Record:
     found_at: str = ""
     private: bool = False
     notes: list[str] = field(default_factory=list)
+    language: str = ""
 
     @cached_property
     def digest(self) -> str:

@@ -45,6 +45,7 @@ class IndexedSource:
     size: int = 0
     loaded_at: float = 0.0
     notes: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Revisions:
     def changes(self, index: int, since: int) -> Changes:
         """What has changed in an index since a number; since -1: all of it."""
         about = [sources.c.title, sources.c.kind, sources.c.size, sources.c.loaded_at, sources.c.notes]
+        about.append(sources.c.language)
         joined = revisions.outerjoin(
             sources, and_(sources.c.source == revisions.c.source, sources.c.state == "current")
         )
@@ -127,8 +129,9 @@ class Revisions:
                     size or 0,
                     loaded_at or 0.0,
                     tuple(notes or ()),
+                    language or "",
                 )
-                for source, revision, count, title, kind, size, loaded_at, notes in connection.execute(added)
+                for source, revision, count, title, kind, size, loaded_at, notes, language in connection.execute(added)
             ]
         gone = [revision for revision, removed in hidden if removed is not None and removed > since]
         return Changes(number, gone, found, frozenset(revision for revision, _ in hidden))

@@ -22,7 +22,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from rag.errors import store_error
-from rag.text.language import FUNCTION_WORDS, WORD, english_words, fold, stem, surfaces
+from rag.text.detect import question_language
+from rag.text.language import ENGLISH, WORD, common_words, fold, stem, surfaces, word_frequencies
 
 if TYPE_CHECKING:
     from tantivy import IndexWriter, Query, Searcher
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 Hit = tuple[str, float]
 """A chunk's id and its score."""
 
-FORMAT = 1
+FORMAT = 2
 """Of the folder; a folder of another one is written again."""
 STATE = "state.json"
 WRITER_BYTES = 15_000_000
@@ -90,6 +91,12 @@ class _Part:
 
         return Query.term_query(self._schema, "stems", stem, "freq")
 
+    def has_any(self, stems: Collection[str]) -> Query:
+        """What has one of the words."""
+        from tantivy import Occur, Query
+
+        return Query.boolean_query([(Occur.Should, self.has(each)) for each in stems])
+
     def rank(self, searcher: Searcher, stems: Mapping[str, int], most: int, scope: Collection[str]) -> list[Hit]:
         """The `most` chunks that have the words best, of the sources in `scope`, if any."""
         from tantivy import Occur, Query
@@ -107,21 +114,27 @@ class _Part:
 
 @dataclass(frozen=True)
 class Row:
-    """A chunk as it is indexed: its id, revision and source, and the text that is embedded for it.
+    """A chunk as it is indexed: its id, revision and source, the text that is embedded for it, and its language.
 
-    The first of several lines of the text is its heading, which each of its windows has, too.
+    The first of several lines of the text is its heading, which each of its windows has, too. The language is a code
+    of `rag.text.detect`; "" counts as English.
     """
 
     id: str
     revision: str
     source: str
     text: str
+    language: str = ""
 
 
 class Words:
     """One state of the index: what a question sees, whatever is written meanwhile."""
 
-    def __init__(self, parts: tuple[_Part, _Part], chunks: Searcher, windows: Searcher) -> None:
+    def __init__(
+        self, parts: tuple[_Part, _Part], chunks: Searcher, windows: Searcher, languages: frozenset[str]
+    ) -> None:
+        self.languages = languages
+        """The languages of the chunks, English among them."""
         self._chunks, self._windows = parts
         self._seen, self._seen_windows = chunks, windows
         self._spelled: dict[str, dict[int, list[str]]] = {}
@@ -137,11 +150,11 @@ class Words:
 
     def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` chunk ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        return self._chunks.rank(self._seen, told(question), most, scope)
+        return self._chunks.rank(self._seen, told(question, self.languages), most, scope)
 
     def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
         """The `most` chunk ids that match best as wholes, and those that do by their best window."""
-        asked = told(question)
+        asked = told(question, self.languages)
         by_window = self._windows.rank(self._seen_windows, asked, WINDOWS_SEEN * most, scope)
         rows = [row for row, _ in self._chunks.rank(self._seen, asked, most, scope)]
         return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
@@ -159,7 +172,7 @@ class Words:
         word = fold(given)
         if len(word) < SHORTEST_CORRECTED or not word.isalpha():
             return ""
-        if word in english_words() or self._many(word):
+        if any(word in word_frequencies(language) for language in self.languages) or self._many(word):
             return ""
         slips = 1 if len(word) < LONG_WORD else 2
         letters = dict.fromkeys(word[:2])  # slips in the first letter are rare, but for two letters that changed places
@@ -171,7 +184,8 @@ class Words:
 
     def _many(self, word: str) -> int:
         """In how many chunks a word occurs, in any form of it; `doc_freq` would count chunks that are gone, too."""
-        return int(self._seen.search(self._chunks.has(stem(word)), 1).count)  # type: ignore[attr-defined]  # not in stubs
+        stems = {stem(word, language) for language in self.languages}
+        return int(self._seen.search(self._chunks.has_any(stems), 1).count)  # type: ignore[attr-defined]  # not in stubs
 
     def _spellings(self, letter: str, lengths: Iterable[int]) -> Iterator[str]:
         """The words of chunks that begin with a letter and have one of these lengths."""
@@ -195,6 +209,8 @@ class WordIndex:
         self.number = -1
         """The change in the database that the index has been brought to; -1: it is empty."""
         self._folder, self._library = folder, library
+        self._languages = {ENGLISH}
+        """Of the chunks that are there, or were."""
         self.parts: tuple[_Part, _Part]
         try:
             try:
@@ -203,6 +219,7 @@ class WordIndex:
                     raise ValueError("of another library")
                 self._open()
                 self.number = int(state["number"])
+                self._languages = {ENGLISH, *state["languages"]}
             except (OSError, ValueError, KeyError, TypeError) as error:
                 if folder.exists():
                     log.info("the index of words in %s is written again (%s)", folder, error)
@@ -217,7 +234,7 @@ class WordIndex:
 
     def _state(self) -> Words:
         chunks, windows = self.parts
-        return Words(self.parts, chunks.now(), windows.now())
+        return Words(self.parts, chunks.now(), windows.now(), frozenset(self._languages))
 
     def apply(self, number: int, removed: Iterable[str], added: Iterable[Row]) -> None:
         """Bring the index to a change in the database, in one commit: these revisions are gone, these rows are there.
@@ -260,18 +277,30 @@ class WordIndex:
         chunks, windows = self.parts
         first, line_break, rest = row.text.partition("\n")
         head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
-        heading, stems = [stem(word) for word in head], [stem(word) for word in body]
+        language = row.language or ENGLISH
+        self._languages.add(language)
+        heading, stems = ([stem(word, language) for word in words] for words in (head, body))
         chunks.add(writers[0], row, heading + stems, dict.fromkeys(head + body))
         for start in range(0, max(1, len(stems) - STEP), STEP):
             windows.add(writers[1], row, heading + stems[start : start + WINDOW])
 
     def _write_state(self, number: int) -> None:
         part = self._folder / f"{STATE}.part"
-        part.write_text(json.dumps({"format": FORMAT, "library": self._library, "number": number}), encoding="utf-8")
+        state = {"format": FORMAT, "library": self._library, "number": number, "languages": sorted(self._languages)}
+        part.write_text(json.dumps(state), encoding="utf-8")
         os.replace(part, self._folder / STATE)
 
 
-def told(question: str) -> Counter[str]:
-    """The stems that tell what a question is about, and how often each is asked for."""
+def told(question: str, languages: Collection[str] = (ENGLISH,)) -> Counter[str]:
+    """The stems that tell what a question is about, and how often each is asked for.
+
+    `languages` are those of the chunks: a word has a stem for each of them.
+    """
     asked = list(surfaces(question))
-    return Counter(stem(word) for word in asked if word not in FUNCTION_WORDS) or Counter(map(stem, asked))
+    common = common_words(question_language(question, languages))
+    asked = [word for word in asked if word not in common] or asked
+    found: Counter[str] = Counter()
+    for word, times in Counter(asked).items():
+        for root in {stem(word, language) for language in languages}:
+            found[root] += times
+    return found

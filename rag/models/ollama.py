@@ -32,6 +32,9 @@ INSTRUCTIONS: dict[str, tuple[str, str]] = {
     ),
 }
 """What the models' cards ask for before a question and before a text."""
+MULTILINGUAL = "bge-m3"
+"""An embedding model of Ollama's that reads a hundred languages (MIT, 1.2 GB)."""
+_ENGLISH_ALONE = ("all-minilm", "mxbai-embed-large", "bge-small", "bge-base", "bge-large", "nomic-embed-text")
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,12 @@ def with_tag(name: str) -> str:
     """One name of all those that Ollama takes for a model: `Llama3`, `library/llama3` and `llama3` are the same."""
     name = name.strip().casefold().removeprefix("registry.ollama.ai/").removeprefix("library/")
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def reads_english_alone(name: str) -> bool:
+    """Whether an embedding model, `provider:model`, is known to have been trained on English texts alone."""
+    known = base_name(name.partition(":")[2])
+    return known in _ENGLISH_ALONE or known.startswith("all-minilm") or known == "snowflake-arctic-embed"
 
 
 def base_name(name: str) -> str:

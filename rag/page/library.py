@@ -14,6 +14,8 @@ from rag.library.indexes import told_seconds
 from rag.library.library import Entry, counted, told_size
 from rag.library.uploads import PREFIX, is_upload, name_of
 from rag.sources.loader import GUIDE, is_url
+from rag.text.detect import NAMES
+from rag.text.language import ENGLISH
 
 MAX_ROWS = 300
 """Sources that are listed at once; the filter finds the others."""
@@ -153,7 +155,8 @@ def _row(entry: Entry, state: str, owner: bool, places: dict[str, str]) -> str:
     source = html.escape(entry.source, quote=True)
     where = places[entry.source] if entry.title != entry.source else short(entry.source, 34)
     title = html.escape(entry.title if entry.title != entry.source else where)
-    facts = [entry.kind, counted(entry.chunks, "chunk") if entry.chunks else ""]
+    language = NAMES.get(entry.language, "") if entry.language != ENGLISH else ""
+    facts = [entry.kind, language, counted(entry.chunks, "chunk") if entry.chunks else ""]
     facts.append(told_size(entry.size) if entry.size else "")
     if entry.indexed_at:
         facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.indexed_at)))

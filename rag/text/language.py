@@ -1,4 +1,4 @@
-"""Words of a text, as they are searched for and compared: folded, stemmed, and how rare they are in English."""
+"""Words of a text, as they are searched for and compared: folded, stemmed, and how rare they are in their language."""
 
 from __future__ import annotations
 
@@ -11,8 +11,22 @@ from functools import cache, lru_cache
 
 import Stemmer
 
+ENGLISH = "en"
+DICTIONARIES = ("ar", "de", "es", "eu", "fa", "fr", "it", "lv", "nl", "pt", "ru")
+"""Languages other than English of which pyspellchecker has words with their frequency."""
+COMMON_WORDS = 120
+"""The commonest words of a language, which tell nothing of a question's subject."""
+_STEMMERS = {
+    "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
+    "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "hi": "hindi", "hu": "hungarian",
+    "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nl": "dutch", "no": "norwegian",
+    "pt": "portuguese",
+    "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish",
+}  # fmt: skip
+"""Snowball's stemmers; a word of another language is left as it is."""
 RAREST = 1000
-"""A word that English texts have no oftener than this (of 1.6 billion words) counts as a name."""
+"""A word that English texts have no oftener than this (of 1.6 billion words) counts as a name; in other languages as
+much rarer as their texts are fewer."""
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -62,32 +76,52 @@ _stemmers = threading.local()
 
 
 @lru_cache(maxsize=200_000)
-def stem(word: str) -> str:
-    """The word without its English ending, in American spelling: `planning` and `plans` are `plan`."""
-    word = _BRITISH_OUR.sub(
-        "or", _BRITISH_IS.sub("iz", word)
-    )  # the same for any word, so that a wrong one does no harm
-    if not hasattr(_stemmers, "english"):
-        _stemmers.english = Stemmer.Stemmer("english", 0)  # its objects are not for two threads at once
-    stemmed: str = _stemmers.english.stemWord(word)
+def stem(word: str, language: str = ENGLISH) -> str:
+    """The word without its ending, English in American spelling: `planning` and `plans` are `plan`."""
+    if language not in _STEMMERS:
+        return word
+    if language == ENGLISH:
+        word = _BRITISH_IS.sub("iz", word)
+        word = _BRITISH_OUR.sub("or", word)  # the same for any word, so that a wrong one does no harm
+    stemmers: dict[str, Stemmer.Stemmer] = _stemmers.__dict__  # its objects are not for two threads at once
+    if language not in stemmers:
+        stemmers[language] = Stemmer.Stemmer(_STEMMERS[language], 0)
+    stemmed: str = stemmers[language].stemWord(word)
     return stemmed
 
 
 @cache
-def english_words() -> Mapping[str, int]:
-    """Words that are no slips, and how often: who asks for bread in a library without it does not mean `read`."""
-    from spellchecker import SpellChecker  # 16 MB in memory
+def word_frequencies(language: str) -> Mapping[str, int]:
+    """Words of a language that are no slips, folded, and how often they are used; none where they are not known."""
+    if language != ENGLISH and language not in DICTIONARIES:
+        return {}
+    from spellchecker import SpellChecker  # 16 MB in memory for English
 
-    known: Mapping[str, int] = SpellChecker(language="en").word_frequency.dictionary
-    return known
-
-
-def rarity(word: str) -> float:
-    """From 0, the commonest word of English, to 1, a name; for words as `surfaces` gives them."""
-    most = _most_often()
-    return math.log(most / max(english_words().get(word, 0), RAREST)) / math.log(most / RAREST)
+    known: Mapping[str, int] = SpellChecker(language=language).word_frequency.dictionary
+    return known if language == ENGLISH else {fold(word): many for word, many in known.items()}
 
 
 @cache
-def _most_often() -> int:
-    return max(english_words().values())
+def common_words(language: str) -> frozenset[str]:
+    """The commonest words of a language, which say nothing of a question's subject; none where they are not known."""
+    if language == ENGLISH:
+        return FUNCTION_WORDS
+    words = word_frequencies(language)
+    return frozenset(sorted(words, key=lambda word: -words[word])[:COMMON_WORDS])
+
+
+def rarity(word: str, language: str = ENGLISH) -> float:
+    """From 0, the commonest word of a language, to 1, a name; for words as `surfaces` gives them.
+
+    In a language whose words are not known, every word is as rare as a name.
+    """
+    known = word_frequencies(language)
+    if not known:
+        return 1.0
+    most, rarest = _most_often(language), max(1.0, RAREST * _most_often(language) / _most_often(ENGLISH))
+    return math.log(most / max(known.get(word, 0), rarest)) / math.log(most / rarest)
+
+
+@cache
+def _most_often(language: str) -> int:
+    return max(word_frequencies(language).values())

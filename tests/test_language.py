@@ -1,0 +1,149 @@
+"""Languages: told of texts and questions, words of each found by its own stems, and what is said where they differ."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from rag.answers.refusal import language_difficulty
+from rag.answers.update import Update
+from rag.assistant import Assistant
+from rag.library.revisions import IndexedSource
+from rag.models.ollama import reads_english_alone
+from rag.text.detect import document_language, question_language, sure_language
+from rag.text.language import common_words, rarity, stem
+from tests.conftest import make_settings, wait_until
+
+CAMPSITE = {
+    "de": "# Campingplatz\n\nEin Zelt kostet 19 Euro pro Nacht, ein Wohnmobil 34 Euro und eine Hütte 72 Euro. Die Rezeption"
+    " ist täglich von acht bis zwanzig Uhr geöffnet. Offenes Feuer ist auf dem ganzen Platz verboten. Die Platzwartin"
+    " heißt Greta Moll und wohnt neben der Einfahrt. Die Überfahrten mit der Fähre dauern fünfundvierzig Minuten.",
+    "es": "# Camping\n\nUna tienda cuesta 19 euros por noche, una autocaravana 34 euros y una cabaña 72 euros. La recepción"
+    " está abierta todos los días de ocho a veinte horas. El fuego abierto está prohibido en todo el recinto. La encargada"
+    " se llama Greta Moll y vive junto a la entrada. Los viajes en ferry duran cuarenta y cinco minutos.",
+    "fr": "# Camping\n\nUne tente coûte 19 euros par nuit, un camping-car 34 euros et une cabane 72 euros. La réception"
+    " est ouverte tous les jours de huit à vingt heures. Les feux ouverts sont interdits sur tout le terrain. La"
+    " gardienne s'appelle Greta Moll et habite près de l'entrée. Les traversées en ferry durent quarante-cinq minutes.",
+    "en": "# Campsite\n\nA tent costs 19 euros a night, a camper van 34 euros and a cabin 72 euros. The reception is"
+    " open every day from eight to twenty. Open fires are forbidden on the whole site. The warden is called Greta Moll"
+    " and lives beside the gate. Crossings by ferry take forty-five minutes.",
+    "zh": "# 营地\n\n帐篷每晚19欧元，露营车34欧元，小屋72欧元。"
+    "前台每天八点到二十点开放。整个营地禁止明火。管理员叫格蕾塔，住在大门旁边。渡轮需要四十五分钟。" * 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", CAMPSITE)
+def test_the_language_of_a_text(language: str) -> None:
+    assert document_language(CAMPSITE[language]) == language
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ein kurzer Satz.",
+        "Part: K-11 | Price: 3.40 | Stock: 17\n" * 40,
+        "0x3fa2 0x77b1 mov eax, ebx\n" * 40,
+        "def open(path): return Path(path).read_text()\n" * 20,
+    ],
+)
+def test_nothing_is_said_of_what_is_no_prose(text: str) -> None:
+    assert document_language(text) in ("", "en")
+
+
+@pytest.mark.parametrize(
+    ("question", "among", "language"),
+    [
+        ("Was kostet ein Zelt?", ("de",), "de"),
+        ("What does a tent cost?", ("de",), "en"),
+        ("Was kostet ein Zelt?", (), "en"),
+        ("¿Cuánto cuesta una tienda?", ("es", "fr"), "es"),
+        ("E17", ("de",), "en"),
+    ],
+)
+def test_the_language_of_a_question(question: str, among: tuple[str, ...], language: str) -> None:
+    assert question_language(question, among) == language
+
+
+def test_words_are_weighed_in_their_language() -> None:
+    assert stem("uberfahrten", "de") == stem("uberfahrt", "de") != stem("uberfahrten", "en")
+    assert {"die", "der", "und"} <= common_words("de") and "die" not in common_words("en")
+    assert rarity("die", "de") < 0.2 < 0.8 < rarity("uberfahrt", "de")
+    assert rarity("anything", "th") == 1.0
+
+
+@pytest.fixture(scope="module")
+def assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
+    folder = tmp_path_factory.mktemp("languages")
+    for language in ("de", "es", "fr", "zh"):
+        (folder / f"{language}.md").write_text(CAMPSITE[language], encoding="utf-8")
+    sources = tuple(str(folder / f"{language}.md") for language in ("de", "es", "fr", "zh"))
+    made = Assistant(make_settings(folder, sources=sources, model="none", refuse=True))
+    made.start()
+    wait_until(lambda: made.ready and made.service.ingested, 60, lambda: str(made.status()))
+    yield made
+    made.close()
+
+
+def ask(assistant: Assistant, question: str) -> Update:
+    return asyncio.run(assistant.chain.ainvoke({"question": question}))
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Wie lange dauert die Überfahrt mit der Fähre?", "fünfundvierzig"),
+        ("Wie heißt die Platzwartin?", "Greta Moll und wohnt"),
+        ("¿Cuánto dura el viaje en ferry?", "cuarenta y cinco"),
+        ("¿Está prohibido el fuego?", "El fuego abierto está prohibido"),
+        ("Combien de temps dure la traversée ?", "quarante-cinq"),
+        ("Comment s'appelle la gardienne ?", "Greta Moll et habite"),
+        ("小屋每晚多少钱？", "小屋72欧元"),
+    ],
+)
+def test_a_question_finds_texts_of_its_language(assistant: Assistant, question: str, said: str) -> None:
+    update = ask(assistant, question)
+    assert not update.refused
+    assert said in update.text
+
+
+def test_a_difference_of_languages_is_told_where_nothing_is_found(assistant: Assistant) -> None:
+    update = ask(assistant, "Welches Wetter wird es morgen in Paris geben?")
+    assert update.refused
+    assert "a part of the library is in Chinese, French and Spanish" in update.text
+    update = ask(assistant, "What will the weather be like in Paris tomorrow?")
+    assert update.refused and "the library is in Chinese, French, German and Spanish" in update.text
+    assert "ollama pull bge-m3" in update.text
+
+
+def test_the_page_and_the_library_say_which_languages_there_are(assistant: Assistant) -> None:
+    assert {item.source[-5:-3]: item.language for item in assistant.sources} == {
+        each: each for each in ("de", "es", "fr", "zh")
+    }
+    assert any("texts in Chinese, French, German, Spanish are found by their words" in note for note in assistant.notes)
+    assert assistant.library and {entry.language for entry in assistant.library.entries()} == {"de", "es", "fr", "zh"}
+
+
+def test_nothing_is_told_where_question_and_library_are_in_one_language() -> None:
+    german, english = (IndexedSource("a.md", "A", 1, "r", language=each) for each in ("de", "en"))
+    question = "Welches Wetter wird es morgen geben?"
+    assert sure_language(question) == "de"
+    assert language_difficulty(question, [german], "embedded:all-minilm-l6-v2") == ""
+    assert "bge-m3" in language_difficulty(question, [english], "embedded:all-minilm-l6-v2")
+    assert "bge-m3" not in language_difficulty(question, [english], "ollama:bge-m3")
+    assert language_difficulty("E17 reset", [german], "ollama:bge-m3") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "english"),
+    [
+        ("embedded:all-minilm-l6-v2", True),
+        ("ollama:mxbai-embed-large:latest", True),
+        ("ollama:snowflake-arctic-embed2", False),
+        ("ollama:bge-m3", False),
+        ("openai:text-embedding-3-small", False),
+    ],
+)
+def test_embedding_models_that_read_english_alone(name: str, english: bool) -> None:
+    assert reads_english_alone(name) is english
