@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -22,8 +21,6 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from rag.models.embedded import MiniLMEmbeddings
-from rag.settings import Settings
 from tests.conftest import ROOT, AppStarter, Pages, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
 
@@ -149,13 +146,10 @@ def test_start_ingest_chat_and_stop_contact_the_engine_and_the_sources_alone(
     assert not [address for address in unix if not str(address).startswith(("/", "\0", "b"))], unix
 
 
-def test_the_libraries_that_report_home_are_told_not_to(settings: Settings) -> None:
-    """What was found in them: Gradio's and ONNX Runtime's by their variables, Chroma's by its setting."""
+def test_the_libraries_that_report_home_are_told_not_to() -> None:
+    """What was found in them: Gradio's by its variable, Chroma's by its setting; tests/test_encoder.py has the rest."""
     text = (ROOT / "app.py").read_text(encoding="utf-8")
     assert text.index('"GRADIO_ANALYTICS_ENABLED", "False"') < text.index("import gradio")
-    assert os.environ.pop("ORT_DISABLE_TELEMETRY", "") in ("", "1")
-    MiniLMEmbeddings(settings.cache_dir)
-    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
     from rag.library.chroma import chroma_settings
 
     assert chroma_settings().anonymized_telemetry is False

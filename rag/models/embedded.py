@@ -24,6 +24,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.child import child_command
 from rag.errors import EngineError, TextTooLong
+from rag.models.encoder import open_encoder
 from rag.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, Progress, Weights, fetch_weights, widened
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def serve() -> None:
 
 
 class MiniLMEmbeddings(Embeddings):
-    """all-MiniLM-L6-v2 (int8) in onnxruntime: 384 numbers a text, of length 1.
+    """all-MiniLM-L6-v2 (int8): 384 numbers a text, of length 1.
 
     Mean of the token vectors, then normalised, as in the model's card. A text longer than `EMBEDDING_WINDOW` tokens is
     refused and never cut.
@@ -186,24 +187,14 @@ class MiniLMEmbeddings(Embeddings):
     window = EMBEDDING_WINDOW
 
     def __init__(self, cache_dir: Path, progress: Progress | None = None) -> None:
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; from 1.29 it reports home
-        import onnxruntime
         from tokenizers import Tokenizer
-
-        onnxruntime.disable_telemetry_events()  # Windows looks at this alone
 
         model = fetch_weights(MINILM, cache_dir, progress)
         self._tokenizer = Tokenizer.from_file(str(fetch_weights(MINILM_TOKENIZER, cache_dir, progress)))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        options = onnxruntime.SessionOptions()
-        # Runs side by side, a thread each: threads within a run wait for each other at every step of it, and the more
-        # the busier the machine is. 45 chunks a second against 39 on two cores, and 41 against 33 while pages are read.
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
         self._helpers = ThreadPoolExecutor(max(1, cores() - 1), "rag-embedding")
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        self._inputs = {item.name for item in self._session.get_inputs()}
+        self._encode = open_encoder(model, cores())
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, the two special ones included."""
@@ -260,8 +251,7 @@ class MiniLMEmbeddings(Embeddings):
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = self._session.run(None, {name: feed[name] for name in self._inputs})[0]
+        hidden = self._encode(ids, mask)
         weight = mask[:, :, None].astype(np.float32)
         mean = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
         return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)

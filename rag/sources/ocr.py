@@ -48,7 +48,11 @@ _SURE = 0.5
 @functools.cache
 def _engine() -> Any:
     _raise_memory()
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; from 1.29 it reports home
+    import onnxruntime
     from rapidocr import RapidOCR
+
+    onnxruntime.disable_telemetry_events()  # Windows looks at this alone
 
     return RapidOCR(
         params={

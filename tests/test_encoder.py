@@ -1,0 +1,83 @@
+"""The transformer of the embedded embeddings in each engine that may run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import requires
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.models.embedded import MiniLMEmbeddings
+from rag.settings import load_settings
+from tests.conftest import ROOT
+
+TEXTS = [
+    "The moon pulls the sea twice a day on every shore.",
+    "Tides come from the pull of the moon.",
+    "Goat cheese ripens on a shelf of straw.",
+    "A",
+    "Käse, сыр und チーズ",
+    "word " * 400,
+]
+ENGINES = ["openvino", "onnxruntime"]
+
+
+def embeddings(engine: str, monkeypatch: pytest.MonkeyPatch) -> MiniLMEmbeddings:
+    if engine == "onnxruntime":
+        monkeypatch.setitem(sys.modules, "openvino", None)  # as where it has no wheel
+    elif not find_spec("openvino"):
+        pytest.skip("OpenVINO has no wheel for this machine")
+    return MiniLMEmbeddings(load_settings().cache_dir)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_like_texts_lie_near_whoever_computes_it(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.array(embeddings(engine, monkeypatch).embed_documents(TEXTS))
+    assert vectors.shape == (len(TEXTS), 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
+
+
+def test_both_engines_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that one of them embedded is searched with the other's questions."""
+    one, other = (np.array(embeddings(engine, monkeypatch).embed_documents(TEXTS)) for engine in ENGINES)
+    assert (one * other).sum(axis=1).min() > 0.999
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_many_threads_get_what_one_gets(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = embeddings(engine, monkeypatch)
+    alone = [model.embed_query(text) for text in TEXTS]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(model.embed_query, TEXTS * 8))
+    assert np.allclose(together, alone * 8, atol=1e-6)
+
+
+def test_no_engine_finds_what_reports_home(tmp_path: Path) -> None:
+    """The package that OpenVINO reports home with is a requirement of it, and its import alone would send."""
+    if not find_spec("openvino"):
+        pytest.skip("OpenVINO has no wheel for this machine")
+    assert any(item.startswith("openvino-telemetry") for item in requires("openvino") or ())
+    code = """
+import os, sys
+from pathlib import Path
+from rag.models.embedded import MiniLMEmbeddings
+from rag.settings import load_settings
+MiniLMEmbeddings(load_settings(cache_dir=Path(sys.argv[1])).cache_dir)
+from rag.sources.ocr import _engine
+_engine()
+assert "openvino" in sys.modules and "onnxruntime" in sys.modules
+assert not [name for name, found in sys.modules.items() if name.startswith("openvino_telemetry") and found]
+assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+"""
+    home = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(load_settings().cache_dir)], env=home, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "intel").exists()
