@@ -34,7 +34,12 @@ PRELOADED = (
     "rag.doors.evaluate",
     "rag.doors.mcp",
     "langchain_chroma",
-    "chromadb",
+    "chromadb.api.rust",
+    "tantivy",
+    "tokenizers",
+    "rag.models.encoder",
+    "rag.models.ollama_chat",
+    "sqlalchemy.dialects.sqlite",
 )
 _NUMBER = struct.Struct("i")
 
