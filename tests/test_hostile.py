@@ -314,9 +314,18 @@ HOSTILE_FILES: list[tuple[str, str, Made, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.alone("a file may take a few seconds, and not more")
+SLOW = re.compile("without end|for ever|left open|thousand|10 MB|tables in tables|packed|overlap|nesting|,000|bomb")
+"""Those that take half a second and more with the machine to themselves, or may: the parser gives a file a few."""
+
+
 @pytest.mark.parametrize(
-    ("file", "made", "said"), [case[1:] for case in HOSTILE_FILES], ids=[case[0] for case in HOSTILE_FILES]
+    ("file", "made", "said"),
+    [
+        pytest.param(
+            *case[1:], id=case[0], marks=[pytest.mark.alone("seconds a file may take")] * bool(SLOW.search(case[0]))
+        )
+        for case in HOSTILE_FILES
+    ],
 )
 def test_hostile_file(
     file: str, made: Made, said: str, tmp_path: Path, settings: Settings, canary: Pages, parser: Parser
