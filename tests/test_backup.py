@@ -66,7 +66,7 @@ def test_a_library_goes_into_a_file_and_into_another_folder(tmp_path: Path, page
 
 
 def test_while_the_app_runs(tmp_path: Path, start_app: AppStarter) -> None:
-    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md")
+    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--model", "none")
     chunks = app.health()["chunks"]
     told = run(tmp_path, "backup", "library.backup")
     assert told.returncode == 0, told.stderr
