@@ -133,7 +133,6 @@ class Settings(BaseSettings):
     rate_limit: int | None = Field(
         None, ge=0, description="Questions a minute from one address (0: any; default: 30 where others reach the app)"
     )
-    keep_alive: str = Field("30m", description="How long Ollama keeps a model loaded after a question (`-1`: for good)")
     first_token_timeout: float = Field(
         180.0, gt=0, description="Seconds to wait for the first token (model load included)"
     )
@@ -144,13 +143,6 @@ class Settings(BaseSettings):
     )
     log_text: bool = Field(False, description="Let questions and answers into the log")
     root_path: str = Field("", description="Path under which a proxy serves the app, such as `/chat`")
-
-    @field_validator("keep_alive")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        if not re.fullmatch(r"-?\d+|-?(\d+(\.\d+)?(ns|us|ms|s|m|h))+", value):
-            raise ValueError("a duration such as 30m or 1h30m, or a number of seconds; -1 is for good")
-        return value
 
     @field_validator("sources", "page_classes", "allow_hosts", mode="before")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 from collections.abc import Sequence
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from rag.models.weights import Progress
 
 OLLAMA_DEFAULTS = ("ollama:llama3", "ollama:mxbai-embed-large")
+KEEP_ALIVE = "30m"
+"""How long Ollama keeps a model loaded after a question, in its own words: reading it anew takes many seconds."""
 EMBEDDED_DEFAULTS = ("embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2")
 
 
@@ -145,7 +146,7 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
     """
     provider, _, model = name.partition(":")
     if provider == "ollama":
-        return OllamaEmbeddings(model, settings.ollama_host, keep_alive=_kept_alive(settings))
+        return OllamaEmbeddings(model, settings.ollama_host, keep_alive=KEEP_ALIVE)
     if provider == "embedded":
         from rag.models.embedded import MiniLMEmbeddings
 
@@ -242,15 +243,9 @@ def _ollama_chat(model: str, settings: Settings) -> tuple[BaseChatModel, int]:
         window=window,
         answer_tokens=settings.max_tokens,
         can_think=there.thinks(model),
-        keep_alive=_kept_alive(settings),
+        keep_alive=KEEP_ALIVE,
         read_seconds=settings.first_token_timeout + 30,
     ), window
-
-
-def _kept_alive(settings: Settings) -> int | str:
-    """As Ollama has it: a duration in words, or a number of seconds, of which any below 0 is for good."""
-    told = settings.keep_alive
-    return int(told) if re.fullmatch(r"-?\d+", told) else told
 
 
 def _openai_options(settings: Settings) -> dict[str, Any]:
