@@ -8,12 +8,13 @@ RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --only-binary=:all: -r requirements.txt "mcp>=2.3,<3" "psycopg[binary]>=3.2,<4"
 
 FROM packages AS weights
-# `embedded` bakes the weights of the embedded models in (120 MB); `none` leaves them to be mounted at /cache.
-ARG WEIGHTS=embedded
+# The embedded chat models whose weights are baked in (510 MB), with those of the embedding model; `none` leaves them to be
+# mounted at /cache.
+ARG WEIGHTS=qwen2.5-coder-0.5b-instruct
 COPY rag /app/rag
 RUN mkdir -p /cache \
-    && if [ "$WEIGHTS" = embedded ]; then \
-        RAG_CACHE_DIR=/cache /venv/bin/python -m rag.models.weights; \
+    && if [ "$WEIGHTS" != none ]; then \
+        RAG_CACHE_DIR=/cache /venv/bin/python -m rag.models.fetch $WEIGHTS; \
     fi
 
 FROM python:3.12-slim

@@ -20,7 +20,7 @@ from rag.answers.followup import combine, depends
 from rag.answers.retriever import Retriever
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, load_questions, rank_of
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 
 

@@ -29,7 +29,7 @@ from rag.answers.relevance import WEIGHTS_FILE, Judge, Signals, load_weights
 from rag.answers.retriever import Retriever
 from rag.doors.evaluate import Question, folded, load_questions
 from rag.library.index import SearchIndex
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -24,13 +24,13 @@ from rag.answers.retriever import Retriever
 from rag.answers.stream import Answers, Limits, Line, check_question
 from rag.background import Background
 from rag.errors import QuestionError, SourceError
-from rag.library.indexes import Offer
+from rag.library.indexes import Offer, told_seconds
 from rag.library.library import Library, find_named
 from rag.library.revisions import IndexedSource, Made
 from rag.models.in_use import Work
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.observe import Metrics
-from rag.settings import Settings
+from rag.settings import NO_MODEL, Settings
 from rag.sources.loader import GUIDE
 from rag.text.detect import NAMES
 from rag.text.language import ENGLISH
@@ -174,7 +174,7 @@ class Assistant:
             RagError: it cannot be had; says what to do.
         """
         other = bool(name) and name != self.models.names.chat
-        while (self.chains.own is None and not other) or not self.sources:
+        while (self.chains.own is None and not other and not self._quotes_meanwhile) or not self.sources:
             problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
             if problem:
                 raise problem
@@ -183,7 +183,10 @@ class Assistant:
             await asyncio.sleep(POLL_SECONDS)
         sources = self._in_scope(scope)
         if other:
-            chain = self.chains.chain_of(name, *await asyncio.to_thread(self.models.other_chat, name))
+            chain = self.chains.chain_of(await asyncio.to_thread(self.models.other_chat, name))
+        elif self._quotes_meanwhile:
+            assert self.chains.quotes is not None
+            chain = self.chains.quotes
         else:
             engine = self.models.engine
             if "chat" in self.problems or (engine and not engine.running):
@@ -226,8 +229,15 @@ class Assistant:
         ]
 
     @property
+    def _quotes_meanwhile(self) -> bool:
+        """Whether quotes are the answer because the chat model's file is not here yet, or was declined."""
+        return self.chains.own is None and self.chains.quotes is not None and self.models.lacks_file
+
+    @property
     def ready(self) -> bool:
         """Whether a question would be answered now."""
+        if self._quotes_meanwhile:
+            return bool(self.sources) and not self.problems.keys() - {"chat"}
         return self.chains.own is not None and bool(self.sources) and not self.problems
 
     def _engine_state(self, name: str, part: str, built: object) -> dict[str, Any]:
@@ -243,6 +253,8 @@ class Assistant:
             "awaiting": [work.label + _share(work) for work in list(self.work.values())],
             "problems": {name: str(error) for name, error in list(self.problems.items())},
             "models": {"chat": self.models.names.chat, "embeddings": self.embeddings},
+            "quotes_only": self._quotes_meanwhile or self.models.names.chat == NO_MODEL,
+            "declined": self.models.declined,
             "engines": {
                 "chat": self._engine_state(self.models.names.chat, "chat", self.models.chat),
                 "embeddings": self._engine_state(self.embeddings, "embeddings", self.service.index),
@@ -261,7 +273,8 @@ def _share(work: Work) -> str:
     if not work.total:
         return ""
     if work.unit == "bytes":
-        return f", {work.done / 1e6:.0f} of {work.total / 1e6:.0f} MB"
+        left = f", about {told_seconds(work.seconds_left)} left" if work.seconds_left is not None else ""
+        return f", {work.done / 1e6:.0f} of {work.total / 1e6:.0f} MB{left}"
     return f", {work.done} of {work.total} {work.unit}"
 
 

@@ -17,7 +17,7 @@ from rag.answers.build import Chains
 from rag.errors import RagError
 from rag.library.ingest import Cancelled
 from rag.library.service import LibraryService
-from rag.models.in_use import ModelsInUse, Work
+from rag.models.in_use import Declined, ModelsInUse, Work
 from rag.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -106,11 +106,16 @@ class Background:
 
     def _bring_up_chat(self) -> None:
         if self.models.chat is None:
+            if self.models.declined:
+                return
             self.work["chat"] = Work(f"loading {self.models.names.chat}")
-            self.models.start_chat()
+            try:
+                self.models.start_chat()
+            except Declined:
+                return
             self._let_page_first()
-            _, window = self.models.build_chat()
-            log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, window)
+            chat = self.models.build_chat()
+            log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, chat.window)
         if self.chains.own is None:
             self._link()
         self.check_chat()
@@ -166,4 +171,4 @@ class Background:
     def _link(self) -> None:
         """Build the retriever once the library is there, and the chain once the chat model is, too."""
         if self.library.index is not None and self._named:
-            self.chains.link(self.library.index, self.models.names.chat, self.models.chat)
+            self.chains.link(self.library.index, self.models.chat)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
+from tests.conftest import environment_of
 from tests.warm import WarmProcess
 
 MOON = "The moon pulls the sea, twice a day, on every shore. " * 5
@@ -21,5 +21,4 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def start(*arguments: str, folder: Path | None = None, **environment: str) -> WarmProcess:
     """Start a command; `environment` is added to that of the tests."""
-    given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", **environment}
-    return WarmProcess(["-m", "rag", *arguments], cwd=folder, env=given)
+    return WarmProcess(["-m", "rag", *arguments], cwd=folder, env=environment_of(**environment))

@@ -58,6 +58,18 @@ FIRST += (
 """Files whose tests take longest: begun first, since none of them may be the last one alone."""
 
 
+SMALLEST = "embedded:smollm2-135m-instruct"
+"""The chat model where a test has no Ollama and names none: the app's own default is five times as large."""
+NO_OLLAMA = "127.0.0.1:9"
+"""An address where nothing listens."""
+
+
+def environment_of(**given: str) -> dict[str, str]:
+    """The environment of an app or a command that a test starts."""
+    environment = {**os.environ, "OLLAMA_HOST": NO_OLLAMA, "PYTHONUNBUFFERED": "1", **given}
+    return {"RAG_MODEL": SMALLEST, **environment} if environment["OLLAMA_HOST"] == NO_OLLAMA else environment
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a file the order stays."""
     place = {f"test_{name}.py": number for number, name in enumerate(FIRST)}
@@ -86,7 +98,9 @@ def make_settings(folder: Path, **given: Any) -> Settings:
         "port": 0,
         "refuse": False,
     }
-    return load_settings(**{**defaults, "ollama_host": "127.0.0.1:9", **given})
+    if given.setdefault("ollama_host", NO_OLLAMA) == NO_OLLAMA:
+        defaults["model"] = SMALLEST
+    return load_settings(**{**defaults, **given})
 
 
 class Pages:
@@ -224,7 +238,7 @@ class AppStarter:
         fresh: bool = False,
     ) -> RunningApp:
         arguments = [*(program or (str(ROOT / "app.py"),)), "--port", "0", *flags]
-        given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUNBUFFERED": "1", **(environment or {})}
+        given = environment_of(**(environment or {}))
         process: subprocess.Popen[str] | WarmProcess
         if fresh or program or under:
             process = subprocess.Popen(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import signal
 import socket
@@ -20,7 +19,7 @@ import pytest
 from app import main
 from rag.doors.process import MAX_FILES
 from rag.library.chroma import FOLDER, check_folder
-from tests.conftest import ROOT, AppStarter, RunningApp
+from tests.conftest import ROOT, AppStarter, RunningApp, environment_of
 from tests.ollama_server import OllamaServer
 from tests.warm import WarmProcess
 
@@ -175,8 +174,8 @@ def test_open_pages_are_not_bounded_by_the_usual_limit_on_files(tmp_path: Path, 
 
 
 def run_app(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    given = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", **environment}
-    with WarmProcess([str(ROOT / "app.py"), "--port", "0", *flags], env=given) as process:
+    command = [str(ROOT / "app.py"), "--port", "0", *flags]
+    with WarmProcess(command, env=environment_of(**environment)) as process:
         out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(list(flags), process.wait(), out, err)
 

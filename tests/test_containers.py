@@ -14,7 +14,7 @@ import pytest
 
 from rag.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, is_whole
 from rag.settings import Settings
-from tests.conftest import ROOT, make_settings, wait_until
+from tests.conftest import ROOT, environment_of, make_settings, wait_until
 
 
 def compose() -> list[str]:
@@ -86,7 +86,7 @@ def test_the_app_starts_in_a_folder_that_it_may_not_write_to(tmp_path: Path) -> 
             cwd=folder,
             stdout=log,
             stderr=log,
-            env={**os.environ, "RAG_DATA_DIR": str(tmp_path / "data"), "OLLAMA_HOST": "127.0.0.1:9"},
+            env=environment_of(RAG_DATA_DIR=str(tmp_path / "data")),
         )
     found = re.compile(r"is at (http://127\.0\.0\.1:\d+)/")
     try:
@@ -111,7 +111,7 @@ def told(folder: Path) -> str:
 def test_the_step_that_bakes_the_weights_in(tmp_path: Path) -> None:
     cache = make_settings(tmp_path).cache_dir
     subprocess.run(
-        [sys.executable, "-m", "rag.models.weights"],
+        [sys.executable, "-m", "rag.models.fetch", "smollm2-135m-instruct"],
         check=True,
         cwd=ROOT,
         timeout=200,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 from tests.conftest import ROOT
 
@@ -66,7 +66,7 @@ def test_no_engine_finds_what_reports_home(tmp_path: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 MiniLMEmbeddings(load_settings(cache_dir=Path(sys.argv[1])).cache_dir)
 from rag.sources.ocr import _engine

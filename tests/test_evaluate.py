@@ -11,7 +11,7 @@ import pytest
 from rag.__main__ import main
 from rag.doors.evaluate import Outcome, Question, has_words, load_questions, rank_of, report, settings_of, table
 from rag.errors import QuestionError, SettingsError
-from tests.conftest import ROOT
+from tests.conftest import NO_OLLAMA, ROOT, SMALLEST
 
 BUNDLED = ROOT / "tests" / "data" / "questions.jsonl"
 ARTICLE = ROOT / "tests" / "data" / "agent_page.jsonl"
@@ -124,7 +124,8 @@ def test_the_questions_on_the_article_are_of_every_kind() -> None:
 def test_the_bundled_questions_find_their_passages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setenv("OLLAMA_HOST", NO_OLLAMA)
+    monkeypatch.setenv("RAG_MODEL", SMALLEST)
     sources = [argument for path in DOCUMENTS for argument in ("--source", str(path))]
     command = ["eval", str(BUNDLED), "--retrieval-only", "--json", "--data-dir", str(tmp_path / "data"), *sources]
     assert main([*command, "--against", "RAG_RETRIEVER=dense"]) == 0
@@ -142,7 +143,8 @@ def test_the_bundled_questions_find_their_passages(
 def test_answers_of_the_real_small_model_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setenv("OLLAMA_HOST", NO_OLLAMA)
+    monkeypatch.setenv("RAG_MODEL", SMALLEST)
     path = tmp_path / "q.jsonl"
     lines: list[dict[str, Any]] = [
         {

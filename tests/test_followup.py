@@ -18,7 +18,7 @@ from rag.answers.followup import LONGEST, build_rewriter, cleaned, combine, depe
 from rag.answers.retriever import Retriever
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import load_questions
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 from tests.conftest import Script, ScriptedChat
 

@@ -19,7 +19,7 @@ from rag.errors import EngineError
 from rag.grounding.fragment import text_fragment
 from rag.grounding.ground import ground
 from rag.grounding.tokenizer import tokenize
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 from rag.text.sentences import sentence_spans, split_sentences
 from tests.conftest import ROOT, PaperEmbeddings

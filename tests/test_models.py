@@ -21,6 +21,8 @@ from tests.ollama_server import LLAMA3, MXBAI, ModelSpec, OllamaServer, Pullable
 
 INSTRUCTION = "Represent this sentence for searching relevant passages: "
 
+DEFAULT = "embedded:qwen2.5-coder-0.5b-instruct"
+
 
 @pytest.fixture
 def server() -> Iterator[OllamaServer]:
@@ -44,8 +46,8 @@ async def ask(assistant: Assistant, question: str = "What is task decomposition?
 def test_ollama_is_chosen_when_it_answers(server: OllamaServer, tmp_path: Path) -> None:
     names = choose_models(make_settings(tmp_path, ollama_host=server.url))
     assert (names.chat, names.embeddings) == ("ollama:llama3", "ollama:mxbai-embed-large")
-    names = choose_models(make_settings(tmp_path))
-    assert (names.chat, names.embeddings) == ("embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2")
+    names = choose_models(make_settings(tmp_path, model="auto"))
+    assert (names.chat, names.embeddings) == (DEFAULT, "embedded:all-minilm-l6-v2")
 
 
 GB = 10**9
@@ -57,8 +59,8 @@ LARGE = ModelSpec(8192, size=400 * GB)
 @pytest.mark.parametrize(
     ("installed", "chat", "embeddings", "said"),
     [
-        ({}, "embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2", ["llama3", "mxbai-embed-large"]),
-        ({"nomic-embed-text": NOMIC}, "embedded:smollm2-135m-instruct", "ollama:nomic-embed-text", ["llama3"]),
+        ({}, DEFAULT, "embedded:all-minilm-l6-v2", ["llama3", "mxbai-embed-large"]),
+        ({"nomic-embed-text": NOMIC}, DEFAULT, "ollama:nomic-embed-text", ["llama3"]),
         ({"qwen3:4b": QWEN3}, "ollama:qwen3:4b", "embedded:all-minilm-l6-v2", ["mxbai-embed-large"]),
         ({"library/Llama3": LLAMA3, "qwen3:4b": QWEN3}, "ollama:llama3", "embedded:all-minilm-l6-v2", ["mxbai"]),
         (
@@ -68,7 +70,7 @@ LARGE = ModelSpec(8192, size=400 * GB)
             [],
         ),
         ({"c:400b": LARGE, "d:cloud": ModelSpec(8192, size=384), "mxbai-embed-large": MXBAI},
-         "embedded:smollm2-135m-instruct", "ollama:mxbai-embed-large", ["fits half", "llama3"]),
+         DEFAULT, "ollama:mxbai-embed-large", ["fits half", "llama3"]),
     ],
     ids=["nothing", "an embedding model", "a thinking model", "llama3 by another name", "several", "too large or far"],
 )  # fmt: skip

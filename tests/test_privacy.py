@@ -21,7 +21,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.conftest import ROOT, AppStarter, Pages, RunningApp, wait_until
+from tests.conftest import NO_OLLAMA, ROOT, AppStarter, Pages, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
 
 HOOK = """
@@ -96,7 +96,7 @@ def test_start_ingest_chat_and_stop_contact_the_engine_and_the_sources_alone(
     pages.pages["/moon"] = "<title>Moon</title><p>The moon pulls the sea twice a day on every shore.</p>"
     log = tmp_path / "noted"
     with OllamaServer() as server:
-        ollama = server.url if engine == "ollama" else "http://127.0.0.1:9"
+        ollama = server.url if engine == "ollama" else NO_OLLAMA
         environment = {"PYTHONPATH": str(tmp_path / "hook"), "NOTED": str(log), "OLLAMA_HOST": ollama}
         environment |= {"RAG_MCP": "true"}
         flags = ("--data-dir", str(tmp_path / "data"), "--source", f"{pages.url}/moon")

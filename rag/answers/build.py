@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from langchain_core.documents import Document
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
 from rag.answers.chain import RagChain, Rewriter, build_prompt
@@ -17,6 +16,7 @@ from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
 from rag.errors import RagError
 from rag.library.index import SearchIndex
+from rag.models.choose import Chat
 from rag.settings import Settings
 
 
@@ -26,6 +26,8 @@ class Chains:
     def __init__(self, settings: Settings) -> None:
         self.own: RagChain | None = None
         """The chain of the settings' chat model, once model and index are there."""
+        self.quotes: RagChain | None = None
+        """The chain without a chat model, once the index is there."""
         self.retriever: Retriever | None = None
         """The retriever, once the index is there."""
         self.refusal: Refusal | None = None
@@ -34,33 +36,31 @@ class Chains:
         self._prompt = build_prompt(settings.prompt_file)
         self._linking = threading.Lock()
 
-    def link(self, index: SearchIndex, name: str, chat: tuple[BaseChatModel | None, int] | None) -> None:
-        """Build all that can be built; `name` is the chat model of the settings, `chat` it and its window in tokens.
-
-        The model is None where quotes are the answer.
-        """
+    def link(self, index: SearchIndex, chat: Chat | None) -> None:
+        """Build all that can be built; `chat` is the chat model of the settings, once it is ready."""
         with self._linking:
             self.retriever = Retriever(index=index, k=self._settings.k, dense=self._settings.retriever == "dense")
             if self._settings.refuse and (self.refusal is None or self.refusal.index is not index):
                 self.refusal = Refusal(index, self._settings.k)
+            self.quotes = self.chain_of(Chat(None, 0, "none"))
             if chat is not None:
-                self.own = self.chain_of(name, *chat)
+                self.own = self.chain_of(chat)
                 gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
 
-    def chain_of(self, name: str, model: BaseChatModel | None, window: int) -> RagChain:
-        """The chain of a chat model with a window of so many tokens; of none, where quotes are the answer."""
+    def chain_of(self, chat: Chat) -> RagChain:
+        """The chain of a chat model."""
         assert self.retriever is not None
         index = self.retriever.index
         how = self._settings.context
         return RagChain(
             self.retriever,
             self._prompt,
-            model,
+            chat.model,
             embeddings=index.embeddings,
-            sentences=how == "sentences" or (how == "auto" and name.startswith("embedded:")),
-            window=window,
+            sentences=how == "sentences" or (how == "auto" and chat.size in ("tiny", "small")),
+            window=chat.window,
             max_tokens=self._settings.max_tokens,
-            rewriter=rewriter_of(name, model),
+            rewriter=rewriter_of(chat),
             decide=self.refusal,
             languages=lambda: index.words.languages,
         )
@@ -79,11 +79,11 @@ class Chains:
         return course.refused
 
 
-async def asked_with(question: str, history: Sequence[BaseMessage], name: str, model: BaseChatModel | None) -> str:
-    """What a question is searched with, after what was said before; `name` and `model` are the chat model's."""
-    return await standalone(question, history, rewriter_of(name, model))
+async def asked_with(question: str, history: Sequence[BaseMessage], chat: Chat | None) -> str:
+    """What a question is searched with, after what was said before, with that chat model."""
+    return await standalone(question, history, rewriter_of(chat))
 
 
-def rewriter_of(name: str, model: BaseChatModel | None) -> Rewriter | None:
-    """What words follow-ups anew; none without a model or with an embedded one, which is too small for it."""
-    return None if model is None or name.startswith("embedded:") else build_rewriter(model)
+def rewriter_of(chat: Chat | None) -> Rewriter | None:
+    """What words follow-ups anew; none without a model or with one that is too small for it."""
+    return build_rewriter(chat.model) if chat and chat.model and chat.size == "large" else None

@@ -11,7 +11,7 @@ from rag.library.database import open_database
 from rag.library.folder import DataFolder
 from rag.library.uploads import LEAST_FREE_DISK
 from rag.models.choose import choose_models
-from rag.models.embedded import CHAT_WEIGHTS
+from rag.models.model_files import CHAT_WEIGHTS, is_here, model_path
 from rag.models.ollama import Ollama
 from rag.models.weights import MINILM, MINILM_TOKENIZER, is_whole
 from rag.settings import Settings
@@ -40,7 +40,12 @@ def doctor(settings: Settings) -> int:
     print(f"--  chat model {names.chat}, embeddings {names.embeddings}")
     for note in names.notes:
         print(f"--  {note}")
-    weights = [CHAT_WEIGHTS[name.partition(":")[2]] for name in (names.chat,) if name.startswith("embedded:")]
+    provider, _, model = names.chat.partition(":")
+    weights = [CHAT_WEIGHTS[model]] if provider == "embedded" and model in CHAT_WEIGHTS else []
+    if provider == "embedded" and not weights:
+        here = is_here(model, settings.cache_dir)
+        path = model_path(model, settings.cache_dir)
+        print(f"{'ok' if here else '--'}  model file {path}{'' if here else ' is fetched at the first start'}")
     weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
     for item in weights:
         here = is_whole(settings.cache_dir / item.file, item)

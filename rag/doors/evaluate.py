@@ -163,8 +163,7 @@ async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Questio
     began = time.monotonic()
     history = messages_of(question.history)
     try:
-        own = assistant.models.chat
-        asked = await asked_with(question.question, history, assistant.models.names.chat, own[0] if own else None)
+        asked = await asked_with(question.question, history, assistant.models.chat)
         passages = await retriever.ainvoke(asked)
         retrieval = time.monotonic() - began
         rank = rank_of(question.gold, [item.page_content for item in passages])

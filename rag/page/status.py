@@ -11,6 +11,7 @@ from rag.assistant import Assistant
 from rag.library.library import counted
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.style import TITLE
+from rag.settings import NO_MODEL
 
 
 class StatusStrip:
@@ -24,29 +25,38 @@ class StatusStrip:
         with gr.Row(elem_id="actions", visible=False) as self.actions:
             self.pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
             self.retry = gr.Button("Try again", size="sm", visible=False)
+            self.decline = gr.Button("Quotes only, stop the download", size="sm", visible=False)
+            self.accept = gr.Button("Fetch the chat model", size="sm", visible=False)
         self.seen = gr.State({})
         self.pull.click(self._pull_missing, None, None, api_visibility="private", concurrency_limit=1)
         self.retry.click(self._try_again, None, None, **QUIET)
+        self.decline.click(self._decline, None, None, **QUIET)
+        self.accept.click(self._accept, None, None, **QUIET)
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `look` updates, in its order."""
-        return [self.strip, self.actions, self.pull, self.retry, self.seen]
+        return [self.strip, self.actions, self.pull, self.retry, self.decline, self.accept, self.seen]
 
     def look(self, seen: dict[str, Any], request: gr.Request) -> list[Any]:
         """An update for each of `outputs`, unless the visitor's page shows all of it already (`seen`)."""
         status = self._assistant.status()
         owner = self._may_change(request)
-        now: dict[str, Any] = {"status": show_status(status), "owner": owner}
+        fetching = status["quotes_only"] and status["models"]["chat"] != NO_MODEL and not status["declined"]
+        now: dict[str, Any] = {"status": show_status(status), "owner": owner, "fetching": fetching}
         if now == seen:
             return [gr.skip()] * len(self.outputs)
+        if seen.get("fetching") and not status["quotes_only"]:
+            gr.Info(f"{status['models']['chat']} is here and answers from now on.")
         can_pull, can_retry = bool(status["missing"]) and owner, bool(status["failed"]) and owner
         can_retry &= status["guide"] or not status["ready"]
         return [
             now["status"],
-            gr.Row(visible=can_pull or can_retry),
+            gr.Row(visible=can_pull or can_retry or (owner and (fetching or status["declined"]))),
             gr.Button(f"Pull {', '.join(status['missing'])}", visible=can_pull),
             gr.Button(visible=can_retry),
+            gr.Button(visible=owner and fetching),
+            gr.Button(visible=owner and status["declined"]),
             now,
         ]
 
@@ -56,6 +66,15 @@ class StatusStrip:
             for model in self._assistant.status()["missing"]:
                 for _ in self._assistant.models.pull(model):
                     pass
+
+    def _decline(self, request: gr.Request) -> None:
+        check_may_change(self._may_change, request)
+        self._assistant.models.decline()
+
+    def _accept(self, request: gr.Request) -> None:
+        check_may_change(self._may_change, request)
+        self._assistant.models.accept()
+        self._assistant.retry()
 
     def _try_again(self, request: gr.Request) -> None:
         check_may_change(self._may_change, request)
@@ -67,7 +86,12 @@ def show_status(status: dict[str, Any]) -> str:
     mood = "ok" if status["ready"] else "bad" if status["problems"] else "wait"
     models = status["models"]
     counts = f"{counted(status['sources'], 'source')}, {counted(status['chunks'], 'chunk')}"
-    facts = [("Chat", models["chat"]), ("Embeddings", models["embeddings"]), ("Indexed", counts)]
+    chat = models["chat"]
+    if status["quotes_only"]:
+        chat = "quotes from the sources" + (
+            f", until {chat} is here" if chat != NO_MODEL and not status["declined"] else ""
+        )
+    facts = [("Chat", chat), ("Embeddings", models["embeddings"]), ("Indexed", counts)]
     if status["ready"] and status["awaiting"]:  # beside the rest, so that nothing moves while people chat
         facts.append(("Meanwhile", "; ".join(status["awaiting"])))
     strip = "".join(f"<span><small>{name}</small> {html.escape(value)}</span>" for name, value in facts)
