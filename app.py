@@ -34,7 +34,7 @@ from rag.page.chat import (
     connect_save,
     connect_stop,
 )
-from rag.page.choices import Choices
+from rag.page.choices import OWN, Choices
 from rag.page.conversation import as_messages, show_answer, show_failure
 from rag.page.events import QUIET
 from rag.page.feedback import keep_feedback
@@ -132,7 +132,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
         update = Update()
         request_id.set(request.headers.get("x-request-id", ""))
-        model = model if may_change(request) else ""
+        model = model if may_change(request) and model != OWN else ""
         try:
             given = {"question": message, "history": as_messages(history), "scope": scope, "model": model}
             async with aclosing(assistant.chain.astream({**given, "caller": caller_of(request)})) as updates:

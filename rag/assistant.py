@@ -30,7 +30,7 @@ from rag.library.revisions import IndexedSource, Made
 from rag.models.in_use import Work
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.observe import Metrics
-from rag.settings import NO_MODEL, Settings
+from rag.settings import Settings
 from rag.sources.loader import GUIDE
 from rag.text.detect import NAMES
 from rag.text.language import ENGLISH
@@ -54,12 +54,12 @@ class Assistant:
     ) -> None:
         """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
         self.settings = settings
-        self._background = Background(settings, chat_model, embeddings)
+        self.line = Line(settings.concurrency, settings.queue_size)
+        self._background = Background(settings, chat_model, embeddings, lambda: self.line.inside > 0)
         self.models, self.chains = self._background.models, self._background.chains
         self.problems, self.work = self._background.problems, self._background.work
         self.service = self._background.library
         self.folder, self.indexes = self.service.folder, self.service.indexes
-        self.line = Line(settings.concurrency, settings.queue_size)
         self.metrics = Metrics(self, text=settings.log_text)
         self._ending = threading.Event()
         self.chain = Answers(
@@ -103,6 +103,14 @@ class Assistant:
         self._background.wake_all()
 
     # -- models --------------------------------------------------------------------------------------------------
+
+    def choose_chat(self, name: str) -> None:
+        """Let another embedded chat model be the app's own from now on, fetched first if need be; "none": quotes alone.
+
+        Raises:
+            RagError: there is no such model, or the library is not open yet.
+        """
+        self._background.choose(name)
 
     def reindex(self, embeddings: str | None) -> None:
         """Move the library to another embedding model; None: to none, keep the one there is.
@@ -174,7 +182,7 @@ class Assistant:
             RagError: it cannot be had; says what to do.
         """
         other = bool(name) and name != self.models.names.chat
-        while (self.chains.own is None and not other and not self._quotes_meanwhile) or not self.sources:
+        while (self.chains.own is None and not other) or not self.sources:
             problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
             if problem:
                 raise problem
@@ -184,9 +192,6 @@ class Assistant:
         sources = self._in_scope(scope)
         if other:
             chain = self.chains.chain_of(await asyncio.to_thread(self.models.other_chat, name))
-        elif self._quotes_meanwhile:
-            assert self.chains.quotes is not None
-            chain = self.chains.quotes
         else:
             engine = self.models.engine
             if "chat" in self.problems or (engine and not engine.running):
@@ -229,21 +234,22 @@ class Assistant:
         ]
 
     @property
-    def _quotes_meanwhile(self) -> bool:
-        """Whether quotes are the answer because the chat model's file is not here yet, or was declined."""
-        return self.chains.own is None and self.chains.quotes is not None and self.models.lacks_file
-
-    @property
     def ready(self) -> bool:
         """Whether a question would be answered now."""
-        if self._quotes_meanwhile:
-            return bool(self.sources) and not self.problems.keys() - {"chat"}
         return self.chains.own is not None and bool(self.sources) and not self.problems
 
     def _engine_state(self, name: str, part: str, built: object) -> dict[str, Any]:
         """What runs a model, where, and whether it could be reached at the last look (every 3 s)."""
         reachable = bool(built) and part not in self.problems
         return {"model": name, "address": self.models.address(name), "reachable": reachable}
+
+    def _coming(self) -> dict[str, Any] | None:
+        """How far the chat model is that is being fetched, in bytes, or why it did not come."""
+        coming, work = self.models.coming, self.work.get("coming")
+        if coming is None:
+            return None
+        far = {"done": work.done, "total": work.total, "seconds_left": work.seconds_left} if work else {}
+        return {"model": coming.name, "problem": coming.problem, **far}
 
     def status(self) -> dict[str, Any]:
         """The app's state for people and programs: the same facts on the page and at `/health`."""
@@ -253,8 +259,8 @@ class Assistant:
             "awaiting": [work.label + _share(work) for work in list(self.work.values())],
             "problems": {name: str(error) for name, error in list(self.problems.items())},
             "models": {"chat": self.models.names.chat, "embeddings": self.embeddings},
-            "quotes_only": self._quotes_meanwhile or self.models.names.chat == NO_MODEL,
-            "declined": self.models.declined,
+            "coming": self._coming(),
+            "declined": self.models.configured if self.models.declined else "",
             "engines": {
                 "chat": self._engine_state(self.models.names.chat, "chat", self.models.chat),
                 "embeddings": self._engine_state(self.embeddings, "embeddings", self.service.index),

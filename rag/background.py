@@ -17,27 +17,41 @@ from rag.answers.build import Chains
 from rag.errors import RagError
 from rag.library.ingest import Cancelled
 from rag.library.service import LibraryService
-from rag.models.in_use import Declined, ModelsInUse, Work
+from rag.models.in_use import ModelsInUse, Work
 from rag.settings import Settings
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 3.0
+FETCH_AGAIN_SECONDS = 300.0
+"""After that a download that failed is tried again, without anybody asking."""
 PAGE_SECONDS = 10.0
 """The page is waited for no longer than that before models and index are brought up beside it."""
 FOLLOW_SECONDS = 1.0
+CHOICE = "chat model"
+"""The name under which the database remembers which chat model a person chose."""
 
 
 class Background:
     """Brings up models, library and chains, and keeps them up."""
 
-    def __init__(self, settings: Settings, chat_model: BaseChatModel | None, embeddings: Embeddings | None) -> None:
-        """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
+    def __init__(
+        self,
+        settings: Settings,
+        chat_model: BaseChatModel | None,
+        embeddings: Embeddings | None,
+        asked: Callable[[], bool],
+    ) -> None:
+        """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings.
+
+        `asked` tells whether a question is being answered or waits.
+        """
+        self._asked = asked
         self.problems: dict[str, RagError] = {}
         """What fails now, by part: "chat", "embeddings", "index", "store"."""
         self.work: dict[str, Work] = {}
         """What is under way, by part."""
-        self._wake = {"chat": threading.Event(), "index": threading.Event()}
+        self._wake = {name: threading.Event() for name in ("chat", "coming", "index")}
         self.models = ModelsInUse(settings, self.work, self.wake_all, chat_model=chat_model, embeddings=embeddings)
         self.library = LibraryService(
             settings, self.models.embeddings, self.models.address, self._wake["index"].set, self._tell
@@ -53,7 +67,7 @@ class Background:
         self._page, self._named = page, named
         targets: dict[str, Callable[[], None]] = {"index": self._bring_up_index}
         if chat:
-            targets["chat"] = self._bring_up_chat
+            targets |= {"chat": self._bring_up_chat, "coming": self._bring_coming}
         if named:
             targets["folders"] = lambda: self.library.watch(self._closing)
             self._wake["folders"] = threading.Event()
@@ -101,30 +115,69 @@ class Background:
                 self.work.pop(name, None)
                 self.work.pop("reindex" if name == "index" else name, None)
             again = name in self.problems or name == "chat" or bool(self.library.indexes.problem)
-            self._wake[name].wait(RETRY_SECONDS if again else None)
+            later = FETCH_AGAIN_SECONDS if name == "coming" and self.models.coming else None
+            self._wake[name].wait(RETRY_SECONDS if again else later)
             self._wake[name].clear()
 
     def _bring_up_chat(self) -> None:
         if self.models.chat is None:
-            if self.models.declined:
-                return
+            self._recall()
             self.work["chat"] = Work(f"loading {self.models.names.chat}")
-            try:
-                self.models.start_chat()
-            except Declined:
-                return
+            self.models.start_chat()
             self._let_page_first()
             chat = self.models.build_chat()
             log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, chat.window)
+            self._wake["coming"].set()
         if self.chains.own is None:
             self._link()
         self.check_chat()
+        if not self._asked():
+            self.models.let_go()
+            if not self.work.keys() - {"chat", "coming"}:
+                self._measure()
         if self.library.index is not None:
             try:
                 self.models.need_pulled(self.library.index.made.embeddings)
                 self.problems.pop("embeddings", None)
             except RagError as error:
                 self.problems["embeddings"] = error
+
+    def _recall(self) -> None:
+        """Begin with the chat model that was chosen before; with the settings' where no database can be had."""
+        while not self.library.database_opened.wait(0.1):
+            if self._closing.is_set() or "index" in self.problems:
+                return
+        self.models.recall(self.library.database.setting(CHOICE))
+        self._wake["coming"].set()
+
+    def choose(self, name: str) -> None:
+        """Let another embedded chat model, or none, be the app's own from now on, and remember it.
+
+        Raises:
+            RagError: there is no such model, or the library is not open yet.
+        """
+        if not self.library.database_opened.is_set():
+            raise RagError("The library is being opened. Try again in a moment.")
+        self.library.database.remember(CHOICE, self.models.choose(name))
+        self._wake["coming"].set()
+
+    def _bring_coming(self) -> None:
+        """Fetch the chat model that is to come, and change over to it between two questions."""
+        if self.models.chat is None or self.models.coming is None:
+            return
+        self.work["coming"] = Work(f"loading {self.models.coming.name}")
+        if self.models.fetch_coming():
+            self._link()
+            log.info("%s answers from now on", self.models.names.chat)
+        elif self.models.coming and self.models.coming.problem:
+            log.warning("%s", self.models.coming.problem)
+
+    def _measure(self) -> None:
+        """Measure once how fast the chat model is here, while nothing else is done."""
+        try:
+            self.models.measure_speed()
+        except RagError as error:
+            log.info("%s", error)
 
     def _let_page_first(self) -> None:
         if self._page:

@@ -26,8 +26,6 @@ class Chains:
     def __init__(self, settings: Settings) -> None:
         self.own: RagChain | None = None
         """The chain of the settings' chat model, once model and index are there."""
-        self.quotes: RagChain | None = None
-        """The chain without a chat model, once the index is there."""
         self.retriever: Retriever | None = None
         """The retriever, once the index is there."""
         self.refusal: Refusal | None = None
@@ -42,7 +40,6 @@ class Chains:
             self.retriever = Retriever(index=index, k=self._settings.k, dense=self._settings.retriever == "dense")
             if self._settings.refuse and (self.refusal is None or self.refusal.index is not index):
                 self.refusal = Refusal(index, self._settings.k)
-            self.quotes = self.chain_of(Chat(None, 0, "none"))
             if chat is not None:
                 self.own = self.chain_of(chat)
                 gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream

@@ -25,7 +25,7 @@ from rag.answers.build import asked_with
 from rag.answers.stream import collect
 from rag.assistant import Assistant
 from rag.doors.bodies import Turn, messages_of
-from rag.errors import QuestionError, RagError, SettingsError
+from rag.errors import EngineError, QuestionError, RagError, SettingsError
 from rag.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,10 @@ async def evaluate(
         retriever = await assistant.retriever(DEPTH)
         for source, reason in assistant.service.failed.items():
             log.error("Not in the library: %s (%s)", source, reason)
+        while answers and (coming := assistant.models.coming):
+            if coming.problem:
+                raise EngineError(coming.problem)
+            await asyncio.sleep(0.5)
         outcomes = []
         for question in questions:
             outcomes.append(await _ask(assistant, retriever, question, answers))

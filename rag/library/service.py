@@ -63,6 +63,7 @@ class LibraryService:
         self._settings, self._build, self._wake, self._tell = settings, build, wake, tell
         self.home = ChromaHome(settings)
         self._opened = False
+        self.database_opened = threading.Event()
         self._closing = False
         self._cleaned = 0.0
 
@@ -105,6 +106,7 @@ class LibraryService:
             for note in take_over(path, self.records, self._indexing):
                 self._note(note)
         self._opened = True
+        self.database_opened.set()
 
     def _number(self) -> int:
         with self.database.read() as connection:

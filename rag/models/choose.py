@@ -33,6 +33,8 @@ OLLAMA_DEFAULTS = ("ollama:llama3", "ollama:mxbai-embed-large")
 KEEP_ALIVE = "30m"
 """How long Ollama keeps a model loaded after a question, in its own words: reading it anew takes many seconds."""
 EMBEDDED_DEFAULTS = ("embedded:qwen2.5-coder-0.5b-instruct", "embedded:all-minilm-l6-v2")
+LARGER = "embedded:qwen2.5-coder-1.5b-instruct"
+"""What is offered where the machine can carry it."""
 TINY, SMALL = 300_000_000, 4_000_000_000
 """Parameters below which a model is of the size `tiny` or `small`."""
 

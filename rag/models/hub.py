@@ -83,12 +83,15 @@ def _bar_that_tells(progress: Progress | None) -> type[Any]:
     class Bar(tqdm):  # type: ignore[misc]  # it has no types
         def __init__(self, *arguments: Any, **given: Any) -> None:
             given.pop("name", None)  # huggingface_hub's own bars have one
-            given["mininterval"] = 0.0
             super().__init__(*arguments, **{**given, "disable": False, "file": _Nowhere()})
 
-        def display(self, *_: Any, **__: Any) -> bool:
-            if progress and self.total:
+        def update(self, n: float | None = 1) -> bool | None:
+            shown: bool | None = super().update(n)
+            if progress and self.total:  # here and not in `display`, as tqdm would keep its lock where that raises
                 progress(int(self.n), int(self.total))
+            return shown
+
+        def display(self, *_: Any, **__: Any) -> bool:
             return True
 
     return Bar

@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag.errors import NoSuchModel, RagError, not_pulled
+from rag.errors import EngineError, NoSuchModel, RagError, not_pulled
 from rag.models.choose import Chat, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
-from rag.models.model_files import is_here, model_path
+from rag.models.hub import Stopped
+from rag.models.machine import free_memory
+from rag.models.model_files import is_here
 from rag.models.ollama import Model, Ollama
+from rag.models.speed import Outlook, Speed, keep_speed, known_speeds, measure, outlook
 from rag.settings import NO_MODEL, Settings
 
 
@@ -31,6 +33,8 @@ class Work:
     seconds_left: float | None = None
 
 
+Choice = dict[str, str]
+"""What a person chose, to be remembered: the model `chosen` in place of the one `configured`."""
 EnginePhase = Literal["loading", "reading"]
 
 
@@ -46,8 +50,12 @@ class Engine:
     phase: Callable[[], EnginePhase]
 
 
-class Declined(Exception):
-    """A person would rather have quotes alone than wait for this download."""
+@dataclass(frozen=True)
+class Coming:
+    """An embedded chat model, `provider:model`, that is being fetched and will answer then; or why it did not come."""
+
+    name: str
+    problem: str = ""
 
 
 class ModelsInUse:
@@ -70,19 +78,26 @@ class ModelsInUse:
             SettingsError: a model of LangChain's own packages cannot be used; one line that says why.
         """
         self.names = choose_models(settings)
+        self.configured = self.names.chat
+        """The chat model of the settings; `names` has the one that answers now."""
+        self.coming: Coming | None = None
         self.missing: list[str] = []
         self._settings = settings
         self._work = work
         self._pulled = pulled
         self._given_embeddings = embeddings
         self._ollama = Ollama(settings)
-        self.engine = self._embedded_engine(self.names.chat) if chat_model is None else None
+        self.engine: ChatEngine | None = None
         self.chat: Chat | None = None
         """The app's own chat model, once it is ready."""
         self._given_chat = chat_model
+        self._closed = False
+        self._retired: list[ChatEngine] = []
         self._others: dict[str, tuple[Chat, ChatEngine | None]] = {}
         self._made_embeddings: dict[str, Embeddings] = {}
         self._choosing = threading.Lock()
+        if chat_model is None:
+            self._begin_with(self.configured)
         local = ("ollama", "embedded", NO_MODEL)
         # What LangChain's own packages provide is built at once: a wrong name or a missing package stops the start.
         if chat_model is None and self.names.chat.partition(":")[0] not in local:
@@ -106,31 +121,91 @@ class ModelsInUse:
         if self.engine:
             self.engine.start(self.fetching("chat", self.names.chat))
 
-    @property
-    def lacks_file(self) -> bool:
-        """Whether the app's own chat model is an embedded one whose file is not here."""
-        return self.engine is not None and not is_here(self.engine.model, self._settings.cache_dir)
+    # -- another own chat model --------------------------------------------------------------------------------------
+
+    def _begin_with(self, name: str) -> None:
+        """Let `name` be the app's own chat model; quotes, until its file has been fetched."""
+        engine = self._embedded_engine(name)
+        if engine is not None and not is_here(engine.model, self._settings.cache_dir):
+            self.coming, engine, name = Coming(name), None, NO_MODEL
+        self.names, self.engine = replace(self.names, chat=name), engine
+
+    def recall(self, choice: Choice | None) -> None:
+        """Begin with what was chosen before, if the settings still name the model that they named then."""
+        if choice and choice.get("configured") == self.configured and self.chat is None:
+            self.coming = None
+            self._begin_with(choice["chosen"])
+
+    def choose(self, name: str) -> Choice:
+        """Let another embedded model, or none, be the app's own; returns what to remember. `fetch_coming` does it.
+
+        Raises:
+            NoSuchModel: it is neither.
+        """
+        known = {NO_MODEL, self.configured, *(model.name for model in embedded_models() if model.use == "chat")}
+        if name not in known:
+            raise NoSuchModel(f"There is no chat model {name} to change to; there is {', '.join(sorted(known))}.")
+        self.coming = Coming(name) if name != self.names.chat else None
+        return {"configured": self.configured, "chosen": name}
+
+    def fetch_coming(self) -> bool:
+        """Make the model that is to come ready, and let it be the app's own; whether it is.
+
+        Where it cannot be had, `coming` says why, and what answered before goes on.
+        """
+        coming = self.coming
+        if coming is None or self._closed:
+            return False
+        self.coming = coming = replace(coming, problem="")
+        engine = self._embedded_engine(coming.name)
+        try:
+            if engine:
+                engine.start(self.fetching("coming", coming.name))
+            chat = build_chat_model(coming.name, self._settings, engine)
+        except Stopped:
+            return False
+        except RagError as error:
+            if self.coming is coming:
+                self.coming = replace(coming, problem=str(error))
+            return False
+        if self.coming is not coming or self._closed:
+            if engine:
+                engine.close()
+            return False
+        if self.engine:
+            self._retired.append(self.engine)
+        self.engine, self.chat, self.coming = engine, chat, None
+        self.names = replace(self.names, chat=coming.name)
+        return True
+
+    def let_go(self) -> None:
+        """End the engines that answered before: nobody reads an answer of theirs any more."""
+        while self._retired:
+            self._retired.pop().close()
 
     @property
     def declined(self) -> bool:
-        """Whether a person would rather have quotes alone than fetch the file of the app's own chat model."""
-        return self.engine is not None and self._declined(self.engine).exists() and self.lacks_file
+        """Whether a person would rather have quotes alone than the chat model of the settings."""
+        return self.names.chat == NO_MODEL != self.configured and self.coming is None
 
-    def _declined(self, engine: ChatEngine) -> Path:
-        path = model_path(engine.model, self._settings.cache_dir)
-        return path.with_name(path.name + ".declined")
+    def speeds(self) -> dict[str, Speed]:
+        """What was measured of the embedded models on this machine."""
+        return known_speeds(self._settings.cache_dir)
 
-    def decline(self) -> None:
-        """End the download of the app's own chat model; quotes are the answer, after a restart, too."""
-        if self.engine is not None:
-            mark = self._declined(self.engine)
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+    def outlook(self, name: str) -> Outlook:
+        """What an embedded model that is known by name would do on this machine."""
+        sizes = {model.name: model.size for model in embedded_models()}
+        return outlook(name, sizes[name], sizes, self.speeds(), free_memory())
 
-    def accept(self) -> None:
-        """Take back `decline`."""
-        if self.engine is not None:
-            self._declined(self.engine).unlink(missing_ok=True)
+    def measure_speed(self) -> None:
+        """Measure the app's own chat model, an embedded one, unless that was done before.
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        engine, name = self.engine, self.names.chat
+        if engine is not None and engine.running and name not in self.speeds():
+            keep_speed(self._settings.cache_dir, name, measure(engine.url, engine.key))
 
     def build_chat(self) -> Chat:
         """The app's own chat model, ready from now on. Raises as `start_chat`."""
@@ -163,6 +238,8 @@ class ModelsInUse:
                 if name not in names:
                     raise NoSuchModel(f"There is no chat model {name}; there is {', '.join(names)}.")
                 engine = self._embedded_engine(name)
+                if engine and not is_here(engine.model, self._settings.cache_dir):
+                    raise EngineError(f"{name} is not on this machine yet: fetch it under Models.")
                 if engine:
                     engine.start(self.fetching("chat", name))
                 self._others[name] = (build_chat_model(name, self._settings, engine), engine)
@@ -228,8 +305,8 @@ class ModelsInUse:
         began: list[tuple[float, int]] = []
 
         def progress(done: int, total: int) -> None:
-            if key == "chat" and self.declined:
-                raise Declined
+            if self._closed or (key == "coming" and (self.coming is None or self.coming.name != name)):
+                raise Stopped
             began.append((time.monotonic(), done))
             del began[1:-1]
             seconds, came = began[-1][0] - began[0][0], done - began[0][1]
@@ -280,7 +357,9 @@ class ModelsInUse:
         return "loading" if provider == "ollama" and not self._ollama.is_loaded(model) else "reading"
 
     def close(self) -> None:
-        """End the child processes of embedded chat models."""
+        """End downloads, and the child processes of embedded chat models."""
+        self._closed = True
+        self.let_go()
         for engine in (self.engine, *(other[1] for other in list(self._others.values()))):
             if engine:
                 engine.close()

@@ -24,3 +24,10 @@ def memory() -> int:
         with suppress(OSError, ValueError):
             return int(min(total, int(Path(limit).read_text(encoding="ascii"))))
     return int(total)
+
+
+def free_memory() -> int:
+    """Bytes of memory that programs could have now, as far as the machine tells; a container may allow fewer."""
+    import psutil
+
+    return int(min(psutil.virtual_memory().available, memory()))

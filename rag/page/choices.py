@@ -11,6 +11,9 @@ from rag.assistant import Assistant
 from rag.page.events import QUIET, MayChange
 from rag.page.library import short
 
+OWN = "default"
+"""The choice of the app's own chat model, whichever it is at the time."""
+
 
 class Choices:
     """The two dropdowns. Their lists are fetched as a dropdown is opened."""
@@ -19,7 +22,6 @@ class Choices:
         """Build the dropdowns within the page that is being built."""
         self._assistant = assistant
         self._may_change = may_change
-        own = assistant.models.names.chat
         with gr.Row(elem_id="choices"):
             self.scope = gr.Dropdown(
                 [],
@@ -32,8 +34,8 @@ class Choices:
                 min_width=200,
             )
             self.model = gr.Dropdown(
-                [own],
-                value=own,
+                [_own(assistant)],
+                value=OWN,
                 allow_custom_value=True,
                 label="Chat model",
                 elem_id="chat-model",
@@ -60,7 +62,11 @@ def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
     return sorted(named, key=lambda name: name[0].lower())
 
 
-def name_chat_models(assistant: Assistant) -> list[str]:
-    """The choices of `model`, the app's own chat model first."""
+def name_chat_models(assistant: Assistant) -> list[tuple[str, str]]:
+    """The choices of `model`: (label, value), the app's own chat model first."""
     own = assistant.models.names.chat
-    return [own, *(name for name in assistant.models.chat_names() if name != own)]
+    return [_own(assistant), *((name, name) for name in assistant.models.chat_names() if name != own)]
+
+
+def _own(assistant: Assistant) -> tuple[str, str]:
+    return f"{assistant.models.names.chat} (default)", OWN

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rag.library.indexes import told_seconds
 from rag.library.library import told_size
 from rag.models.in_use import Work
 from rag.models.ollama import Model
+from rag.models.speed import Outlook, Speed
 
 
 def show_pulls(work: Sequence[tuple[str, Work]]) -> str:
@@ -24,15 +25,35 @@ def show_pulls(work: Sequence[tuple[str, Work]]) -> str:
     )
 
 
-def show_models(models: Sequence[Model]) -> str:
-    """The models there are, as a table."""
+def show_models(models: Sequence[Model], speeds: Mapping[str, Speed]) -> str:
+    """The models there are, as a table; with what was measured of some of them."""
     rows = "".join(
-        f"<tr><td>{html.escape(model.name)}<br><small>{html.escape(f'{model.use} {model.details}')}</small></td>"
+        f"<tr><td>{html.escape(model.name)}<br><small>{html.escape(_told(model, speeds))}</small></td>"
         f"<td>{told_size(model.size) if model.size else ''}</td>"
         f"<td>{f'{model.window:,}' if model.window else ''}</td></tr>"
         for model in models
     )
     return f"<table><thead><tr><th>Model</th><th>Size</th><th>Context</th></tr></thead>{rows}</table>"
+
+
+def _told(model: Model, speeds: Mapping[str, Speed]) -> str:
+    speed = speeds.get(model.name)
+    measured = f", here {speed.write:.0f} tokens a second" if speed else ""
+    return f"{model.use} {model.details}{measured}"
+
+
+def show_larger(name: str, size: int, outlook: Outlook) -> str:
+    """Whether a larger embedded chat model, a file of `size` bytes, is worth it here, with a button that takes it."""
+    free = f"It takes about {outlook.memory / 1e9:.1f} GB of memory, of which {outlook.free / 1e9:.1f} GB are free"
+    if not outlook.fits:
+        return f"<p><b>{html.escape(name)}</b> is too large for this machine now. {free}.</p>"
+    pace = f"about {outlook.speed.write:.0f} tokens a second" if outlook.speed else "at a speed not known yet"
+    verdict = "is worth it on this machine" if outlook.worth else "would be slow on this machine"
+    if not outlook.speed:
+        verdict = "gives better answers"
+    button = f'<button data-action="use model" data-source="{html.escape(name)}">Use it</button>'
+    told = f"<b>{html.escape(name)}</b> ({told_size(size)}) {verdict}: {pace}. {free}."
+    return f"<div class='offer'><p>{told}</p>{button}</div>"
 
 
 def show_index(status: dict[str, Any], owner: bool) -> str:

@@ -12,9 +12,10 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.library.library import MOST_PAGES, Library
 from rag.library.uploads import is_upload, name_of
+from rag.models.choose import LARGER
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.library import BLOCKS, show_failed, show_folders, show_head, show_rows, show_work
-from rag.page.models import show_index, show_models, show_pulls
+from rag.page.models import show_index, show_larger, show_models, show_pulls
 from rag.sources.formats import ending_by_content, ending_of
 
 DEPTHS = [
@@ -70,7 +71,7 @@ class Sidebar:
                 )
                 self.folder = gr.UploadButton("Add a folder …", file_count="directory", size="sm", elem_id="folder")
             with gr.Accordion("Models", open=False, visible=False, elem_id="models") as self.models:
-                self.told = gr.HTML(elem_id="models-told", padding=False)
+                self.told = gr.HTML(elem_id="models-told", js_on_load=CLICKS, padding=False)
                 with gr.Row(elem_id="pulling"):
                     self.pull_name = gr.Textbox(
                         label="Pull a model with Ollama", placeholder="such as qwen3:4b", max_length=200, scale=3
@@ -108,7 +109,7 @@ class Sidebar:
         gr.on([self.add.click, self.urls.submit], self._add, given, self.urls, **QUIET)
         for upload in (self.files, self.folder):
             upload.upload(self._keep, upload, upload, api_visibility="private", concurrency_limit=4)
-        for rows in (self.head, self.work, self.failed, *self.rows, self.index):
+        for rows in (self.head, self.work, self.failed, *self.rows, self.index, self.told):
             rows.click(self._act, None, None, **QUIET)
         self.filter.input(self.look, [self.seen, self.filter], self.outputs, **QUIET)
         self.models.expand(self._show_models, None, [self.told, self.embeddings], **QUIET)
@@ -182,14 +183,21 @@ class Sidebar:
                     library.cancel()
                 case "keep index":
                     self._assistant.reindex(None)
+                case "use model":
+                    self._assistant.choose_chat(source)
                 case "build index":
                     self._assistant.reindex(source)
 
     def _show_models(self, request: gr.Request) -> tuple[str, Any]:
         self._check(request)
-        models = self._assistant.models.listed()
+        used = self._assistant.models
+        models = used.listed()
         names = [model.name for model in models if model.use == "embeddings"]
-        return show_models(models), gr.Dropdown(names, value=self._assistant.embeddings)
+        told = show_models(models, used.speeds())
+        if used.names.chat.startswith("embedded:") and used.names.chat != LARGER:
+            size = next(model.size for model in models if model.name == LARGER)
+            told += show_larger(LARGER, size, used.outlook(LARGER))
+        return told, gr.Dropdown(names, value=self._assistant.embeddings)
 
     def _estimate(self, name: str, request: gr.Request) -> tuple[Any, Any]:
         self._check(request)

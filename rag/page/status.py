@@ -24,39 +24,42 @@ class StatusStrip:
         self.strip = gr.HTML(show_status(assistant.status()), elem_id="status", padding=False)
         with gr.Row(elem_id="actions", visible=False) as self.actions:
             self.pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
+            self.quotes = gr.Button("Quotes only", size="sm", visible=False)
+            self.fetch = gr.Button("Fetch the chat model", size="sm", visible=False)
             self.retry = gr.Button("Try again", size="sm", visible=False)
-            self.decline = gr.Button("Quotes only, stop the download", size="sm", visible=False)
-            self.accept = gr.Button("Fetch the chat model", size="sm", visible=False)
         self.seen = gr.State({})
         self.pull.click(self._pull_missing, None, None, api_visibility="private", concurrency_limit=1)
+        self.quotes.click(self._decline, None, None, **QUIET)
+        self.fetch.click(self._accept, None, None, **QUIET)
         self.retry.click(self._try_again, None, None, **QUIET)
-        self.decline.click(self._decline, None, None, **QUIET)
-        self.accept.click(self._accept, None, None, **QUIET)
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `look` updates, in its order."""
-        return [self.strip, self.actions, self.pull, self.retry, self.decline, self.accept, self.seen]
+        return [self.strip, self.actions, self.pull, self.quotes, self.fetch, self.retry, self.seen]
 
     def look(self, seen: dict[str, Any], request: gr.Request) -> list[Any]:
         """An update for each of `outputs`, unless the visitor's page shows all of it already (`seen`)."""
         status = self._assistant.status()
         owner = self._may_change(request)
-        fetching = status["quotes_only"] and status["models"]["chat"] != NO_MODEL and not status["declined"]
-        now: dict[str, Any] = {"status": show_status(status), "owner": owner, "fetching": fetching}
+        chat, coming = status["models"]["chat"], status["coming"]
+        now: dict[str, Any] = {"status": show_status(status), "owner": owner, "chat": chat}
         if now == seen:
             return [gr.skip()] * len(self.outputs)
-        if seen.get("fetching") and not status["quotes_only"]:
-            gr.Info(f"{status['models']['chat']} is here and answers from now on.")
+        if seen and seen["chat"] != chat:
+            gr.Info(f"{'Quotes from the sources' if chat == NO_MODEL else chat} from now on.", title="Answers")
         can_pull, can_retry = bool(status["missing"]) and owner, bool(status["failed"]) and owner
         can_retry &= status["guide"] or not status["ready"]
+        can_retry |= owner and bool(coming and coming["problem"])
+        can_decline = owner and bool(coming) and chat == NO_MODEL
+        can_fetch = owner and bool(status["declined"])
         return [
             now["status"],
-            gr.Row(visible=can_pull or can_retry or (owner and (fetching or status["declined"]))),
+            gr.Row(visible=can_pull or can_retry or can_decline or can_fetch),
             gr.Button(f"Pull {', '.join(status['missing'])}", visible=can_pull),
+            gr.Button(visible=can_decline),
+            gr.Button(f"Fetch {status['declined']}", visible=can_fetch),
             gr.Button(visible=can_retry),
-            gr.Button(visible=owner and fetching),
-            gr.Button(visible=owner and status["declined"]),
             now,
         ]
 
@@ -68,13 +71,15 @@ class StatusStrip:
                     pass
 
     def _decline(self, request: gr.Request) -> None:
-        check_may_change(self._may_change, request)
-        self._assistant.models.decline()
+        self._choose(NO_MODEL, request)
 
     def _accept(self, request: gr.Request) -> None:
+        self._choose(self._assistant.models.configured, request)
+
+    def _choose(self, name: str, request: gr.Request) -> None:
         check_may_change(self._may_change, request)
-        self._assistant.models.accept()
-        self._assistant.retry()
+        with errors_on_the_page():
+            self._assistant.choose_chat(name)
 
     def _try_again(self, request: gr.Request) -> None:
         check_may_change(self._may_change, request)
@@ -86,12 +91,7 @@ def show_status(status: dict[str, Any]) -> str:
     mood = "ok" if status["ready"] else "bad" if status["problems"] else "wait"
     models = status["models"]
     counts = f"{counted(status['sources'], 'source')}, {counted(status['chunks'], 'chunk')}"
-    chat = models["chat"]
-    if status["quotes_only"]:
-        chat = "quotes from the sources" + (
-            f", until {chat} is here" if chat != NO_MODEL and not status["declined"] else ""
-        )
-    facts = [("Chat", chat), ("Embeddings", models["embeddings"]), ("Indexed", counts)]
+    facts = [("Chat", models["chat"]), ("Embeddings", models["embeddings"]), ("Indexed", counts)]
     if status["ready"] and status["awaiting"]:  # beside the rest, so that nothing moves while people chat
         facts.append(("Meanwhile", "; ".join(status["awaiting"])))
     strip = "".join(f"<span><small>{name}</small> {html.escape(value)}</span>" for name, value in facts)
@@ -110,5 +110,15 @@ def show_status(status: dict[str, Any]) -> str:
         lines.append(f'<p class="warn">{more}; the library says why.</p>')
     if status["guide"]:
         lines.append('<p class="wait">Meanwhile answers come from the guide on LLM agents that comes with the app.</p>')
+    if status["coming"]:
+        lines.append(_show_coming(status["coming"], models["chat"]))
     lines += [f'<p class="warn">{html.escape(text)}</p>' for text in status["notes"]]
     return "".join(lines)
+
+
+def _show_coming(coming: dict[str, Any], chat: str) -> str:
+    name, problem = html.escape(coming["model"]), html.escape(coming["problem"])
+    now = "Quotes from the sources answer" if chat == NO_MODEL else f"{html.escape(chat)} answers"
+    if problem:
+        return f'<p class="warn">{now}, as {name} could not be had: {problem}</p>'
+    return f'<p class="wait">{now} until {name} is here.</p>'
