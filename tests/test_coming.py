@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from rag.assistant import Assistant
+from rag.background import CHOICE
+from rag.doors.doctor import doctor
 from rag.errors import EngineError, NoSuchModel
+from rag.library.database import open_database
 from rag.models.choose import EMBEDDED_DEFAULTS
 from rag.models.speed import Speed, keep_speed, known_speeds, outlook
 from rag.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, fetch_weights
@@ -148,6 +151,27 @@ async def test_another_choice_is_taken_and_comes_back_after_a_restart(
     other = start(make_settings(tmp_path, model=MODEL, cache_dir=settings.cache_dir), assistants)
     assert answering(other) == NO_MODEL  # the settings name another model since: theirs is on its way
     assert other.status()["coming"]["model"] == MODEL
+
+
+def test_doctor_says_which_chat_model_and_why(
+    tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = make_settings(tmp_path).cache_dir
+    fetch_weights(SMOLLM2, small)
+    assert doctor(settings.model_copy(update={"model": "auto"})) == 0
+    told = capsys.readouterr().out
+    assert "chat model embedded:qwen2.5-coder-0.5b-instruct (as Ollama has none)" in told
+    assert "is fetched once the app runs (491 MB); quotes from the sources answer until then" in told
+    database = open_database(settings.data_dir, "")
+    database.remember(CHOICE, {"configured": SMALLEST, "chosen": NO_MODEL})
+    database.close()
+    keep_speed(settings.cache_dir, SMALLEST, Speed(300.0, 70.0))
+    (settings.cache_dir / SMOLLM2.file).symlink_to(small / SMOLLM2.file)
+    assert doctor(settings.model_copy(update={"model": SMALLEST})) == 0
+    told = capsys.readouterr().out
+    assert f"chat model {SMALLEST} (named by RAG_MODEL)" in told and f"ok  {settings.cache_dir / SMOLLM2.file}" in told
+    assert "it reads 300 and writes 70 tokens a second on this machine" in told
+    assert f"chosen on the page: quotes alone, in place of {SMALLEST}" in told
 
 
 def test_nothing_large_is_fetched_for_a_question_unasked(settings: Settings, assistants: list[Assistant]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
+from rag.background import CHOICE
 from rag.errors import PULL_SIZES, RagError, StoreLocked
 from rag.library.chroma import FOLDER, check_folder, connect
 from rag.library.database import open_database
@@ -13,8 +14,9 @@ from rag.library.uploads import LEAST_FREE_DISK
 from rag.models.choose import choose_models
 from rag.models.model_files import CHAT_WEIGHTS, is_here, model_path
 from rag.models.ollama import Ollama
-from rag.models.weights import MINILM, MINILM_TOKENIZER, is_whole
-from rag.settings import Settings
+from rag.models.speed import known_speeds
+from rag.models.weights import MINILM, MINILM_TOKENIZER, Weights, is_whole
+from rag.settings import NO_MODEL, Settings
 
 
 def doctor(settings: Settings) -> int:
@@ -37,15 +39,19 @@ def doctor(settings: Settings) -> int:
         tell(False, f"Ollama at {settings.ollama_host} does not answer", "ollama serve, or set OLLAMA_HOST")
     else:
         print(f"--  Ollama at {settings.ollama_host} does not answer; the embedded models do the work")
-    print(f"--  chat model {names.chat}, embeddings {names.embeddings}")
+    why = (
+        "named by RAG_MODEL"
+        if settings.model != "auto"
+        else "of Ollama's"
+        if names.chat.startswith("ollama:")
+        else "as Ollama has none"
+    )
+    print(f"--  chat model {names.chat} ({why}), embeddings {names.embeddings}")
     for note in names.notes:
         print(f"--  {note}")
-    provider, _, model = names.chat.partition(":")
-    weights = [CHAT_WEIGHTS[model]] if provider == "embedded" and model in CHAT_WEIGHTS else []
-    if provider == "embedded" and not weights:
-        here = is_here(model, settings.cache_dir)
-        path = model_path(model, settings.cache_dir)
-        print(f"{'ok' if here else '--'}  model file {path}{'' if here else ' is fetched at the first start'}")
+    if names.chat.startswith("embedded:"):
+        _tell_chat_model(names.chat, settings)
+    weights: list[Weights] = []
     weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
     for item in weights:
         here = is_whole(settings.cache_dir / item.file, item)
@@ -58,6 +64,20 @@ def doctor(settings: Settings) -> int:
         tell(False, str(error))
     print("All is well." if well else "Something is to be done.")
     return 0 if well else 1
+
+
+def _tell_chat_model(name: str, settings: Settings) -> None:
+    """Print where the file of an embedded chat model is, and how fast the model was here."""
+    model = name.partition(":")[2]
+    path = model_path(model, settings.cache_dir)
+    if not is_here(model, settings.cache_dir):
+        size = f" ({CHAT_WEIGHTS[model].size / 1e6:.0f} MB)" if model in CHAT_WEIGHTS else ""
+        print(f"--  {path} is fetched once the app runs{size}; quotes from the sources answer until then")
+        return
+    whole = model not in CHAT_WEIGHTS or is_whole(path, CHAT_WEIGHTS[model])
+    print(f"{'ok' if whole else '--'}  {path}{'' if whole else ' is damaged, and fetched again at the next start'}")
+    if speed := known_speeds(settings.cache_dir).get(name):
+        print(f"--  it reads {speed.read:.0f} and writes {speed.write:.0f} tokens a second on this machine")
 
 
 def _check_library(settings: Settings, tell: Callable[..., None]) -> None:
@@ -75,6 +95,10 @@ def _check_library(settings: Settings, tell: Callable[..., None]) -> None:
         database = open_database(settings.data_dir, settings.database_url)
         try:
             tell(True, f"database {database.where}")
+            choice = database.setting(CHOICE) or {}
+            if choice and choice["chosen"] != choice["configured"]:
+                chosen = "quotes alone" if choice["chosen"] == NO_MODEL else choice["chosen"]
+                print(f"--  chosen on the page: {chosen}, in place of {choice['configured']}")
         finally:
             database.close()
         if settings.chroma_url:
