@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -27,6 +28,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from rag.errors import EngineError
+from rag.models.weights import SMOLLM2, fetch_weights
 from rag.settings import Settings, load_settings
 from tests.warm import WarmProcess
 
@@ -64,8 +67,16 @@ NO_OLLAMA = "127.0.0.1:9"
 """An address where nothing listens."""
 
 
+@functools.cache
+def have_smallest() -> None:
+    """See that `SMALLEST` is there: an app would answer by quotes until it is."""
+    with suppress(EngineError):  # offline: the tests that need it say so
+        fetch_weights(SMOLLM2, load_settings().cache_dir)
+
+
 def environment_of(**given: str) -> dict[str, str]:
     """The environment of an app or a command that a test starts."""
+    have_smallest()
     environment = {**os.environ, "OLLAMA_HOST": NO_OLLAMA, "PYTHONUNBUFFERED": "1", **given}
     return {"RAG_MODEL": SMALLEST, **environment} if environment["OLLAMA_HOST"] == NO_OLLAMA else environment
 
@@ -99,6 +110,7 @@ def make_settings(folder: Path, **given: Any) -> Settings:
         "refuse": False,
     }
     if given.setdefault("ollama_host", NO_OLLAMA) == NO_OLLAMA:
+        have_smallest()
         defaults["model"] = SMALLEST
     return load_settings(**{**defaults, **given})
 
