@@ -31,7 +31,7 @@ async def _article(assistant: Any, question: str) -> tuple[float, float]:
 
     from rag.answers.retriever import Retriever
 
-    model, _ = assistant.models.chat
+    model = assistant.models.chat.model
     dense = Retriever(index=assistant.service.index, dense=True)
     began = time.monotonic()
     found = await dense.ainvoke(question)
