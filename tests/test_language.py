@@ -18,11 +18,11 @@ from tests.conftest import make_settings, wait_until
 
 CAMPSITE = {
     "de": "# Campingplatz\n\nEin Zelt kostet 19 Euro pro Nacht, ein Wohnmobil 34 Euro und eine Hütte 72 Euro. Die"
-    " Rezeption ist täglich von acht bis zwanzig Uhr geöffnet. Offenes Feuer ist auf dem ganzen Platz verboten. Die Platzwartin"
-    " heißt Greta Moll und wohnt neben der Einfahrt. Die Überfahrten mit der Fähre dauern fünfundvierzig Minuten.",
+    " Rezeption ist täglich von acht bis zwanzig Uhr geöffnet. Offenes Feuer ist auf dem ganzen Platz verboten. Die"
+    " Platzwartin heißt Greta Moll und wohnt neben der Einfahrt. Die Überfahrten mit der Fähre dauern fünfundvierzig Minuten.",
     "es": "# Camping\n\nUna tienda cuesta 19 euros por noche, una autocaravana 34 euros y una cabaña 72 euros. La"
-    " recepción está abierta todos los días de ocho a veinte horas. El fuego abierto está prohibido en todo el recinto. La"
-    " encargada se llama Greta Moll y vive junto a la entrada. Los viajes en ferry duran cuarenta y cinco minutos.",
+    " recepción está abierta todos los días de ocho a veinte horas. El fuego abierto está prohibido en todo el"
+    " recinto. La encargada se llama Greta Moll y vive junto a la entrada. Los viajes en ferry duran cuarenta y cinco minutos.",
     "fr": "# Camping\n\nUne tente coûte 19 euros par nuit, un camping-car 34 euros et une cabane 72 euros. La réception"
     " est ouverte tous les jours de huit à vingt heures. Les feux ouverts sont interdits sur tout le terrain. La"
     " gardienne s'appelle Greta Moll et habite près de l'entrée. Les traversées en ferry durent quarante-cinq minutes.",
