@@ -1,0 +1,197 @@
+"""A query of a table -> the answer by counting: what was counted of how many rows, the rows, and a mark for each line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from langchain_core.documents import Document
+
+from rag.answers.question_words import sayings
+from rag.answers.table_question import Condition, Query, matches
+from rag.answers.tables import Table
+from rag.answers.values import folded, told_number
+from rag.grounding.ground import Sentence
+
+MOST_SHOWN = 30
+"""Rows or values that an answer lists."""
+MOST_QUOTED = 60
+"""Rows in the passage below it."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer that was put together by code: its text, the passages under it and the mark of each sentence."""
+
+    text: str
+    sources: list[Document]
+    grounding: tuple[Sentence, ...]
+
+
+class Writer:
+    """Puts an answer together, line by line, each with the passage that it is from."""
+
+    def __init__(self) -> None:
+        self.sources: list[Document] = []
+        self._text = ""
+        self._sentences: list[Sentence] = []
+
+    def say(self, text: str, passage: int | None = None, quote: tuple[int, int] | None = None, lead: str = "") -> None:
+        """Add a line. `lead` stands before its sentence, as a list's sign; without a passage it claims nothing."""
+        start = len(self._text) + bool(self._text) + len(lead)
+        self._text += ("\n" if self._text else "") + lead + text
+        end = start + len(text)
+        self._sentences.append(Sentence(start, end, passage, quote, claims=passage is not None))
+
+    def gap(self) -> None:
+        """Begin a new paragraph."""
+        self._text += "\n" if self._text else ""
+
+    def told(self) -> Told:
+        """The answer."""
+        return Told(self._text, self.sources, tuple(self._sentences))
+
+
+def answer_query(tables: Sequence[tuple[Table, Query, str]]) -> Told:
+    """The answer for each table with its query and what it is called; the first line of each says how it was counted."""
+    writer = Writer()
+    for table, query, name in tables:
+        writer.gap()
+        _answer(writer, table, query, name)
+    return writer.told()
+
+
+def _answer(writer: Writer, table: Table, query: Query, name: str) -> None:
+    say = sayings()[query.language]
+    rows = matches(table, query.conditions)
+    values = table.values[query.column] if query.column else None
+    told: dict[str, str] = {"table": name, "all": f"{len(table.rows):,}", "column": query.column or ""}
+    conditions = " & ".join(_told_condition(table, each) for each in query.conditions)
+    told["where"] = say["where"].format(conditions=conditions) if conditions else ""
+    empty = 0
+    if not rows:
+        _note(writer, table, list(range(len(table.rows))))
+        writer.say(say["none"].format(**told), *_whole(writer))
+        return
+    if values is not None and query.operation in ("sum", "average", "maximum", "minimum"):
+        filled = [row for row in rows if _amount(table, query.column or "", row) is not None]
+        empty, rows = len(rows) - len(filled), filled
+    told["count"] = f"{len(rows):,}"
+    if query.operation in ("maximum", "minimum") and rows:
+        amounts = {row: _amount(table, query.column or "", row) for row in rows}
+        best = (max if query.operation == "maximum" else min)(amounts.values())  # type: ignore[type-var]
+        rows = [row for row in rows if amounts[row] == best]
+        told |= {"count": f"{len(rows):,}", "value": values.texts[rows[0]] if values else ""}
+    _note(writer, table, rows)
+    if query.per:
+        _say_groups(writer, table, query, rows, say, told)
+    elif query.operation == "count" or (query.operation in ("list", "distinct") and query.column is None):
+        writer.say(say["count" if conditions else "whole"].format(**told), *_whole(writer))
+    elif query.operation in ("list", "distinct") and values is not None:
+        has = Counter(folded(values.texts[row]) for row in rows if values.texts[row])
+        first = {folded(values.texts[row]): values.texts[row] for row in reversed(rows)}
+        writer.say(say["distinct"].format(**told, value=f"{len(has):,}"), *_whole(writer))
+        if query.operation == "list" or len(has) <= MOST_SHOWN:
+            _say_lines(writer, [f"{first[value]}: {count:,}" for value, count in has.most_common()], say)
+    elif query.operation in ("sum", "average"):
+        value, kind = _total(table, query, rows), query.operation
+        told["value"] = value if len(rows) > 1 or not values else values.texts[rows[0]] if rows else "0"
+        writer.say(say[kind if len(rows) != 1 else "value"].format(**told), *_whole(writer))
+    else:
+        writer.say(say[query.operation].format(**told), *_whole(writer))
+    if query.operation in ("maximum", "minimum") or (query.operation == "list" and query.column is None):
+        _say_rows(writer, table, rows, say)
+    if empty:
+        writer.say(say["empty"].format(column=query.column, value=f"{empty:,}"))
+    if table.totals:
+        writer.say(say["totals"].format(value=f"{len(table.totals):,}"))
+
+
+def _amount(table: Table, column: str, row: int) -> object:
+    """A row's number or date in a column."""
+    values = table.values[column]
+    if values.numbers is not None:
+        return values.numbers[row]
+    return tuple(part or 0 for part in day) if values.dates and (day := values.dates[row]) else None
+
+
+def _total(table: Table, query: Query, rows: Sequence[int]) -> str:
+    """The sum or the average of a column over rows, as people write it."""
+    numbers = table.values[query.column or ""].numbers or []
+    found = [number for row in rows if (number := numbers[row]) is not None]
+    total = sum(found, Decimal())
+    if query.operation != "average":
+        return told_number(total)
+    places = max((-int(number.as_tuple().exponent) for number in found), default=0)
+    return told_number(round(total / len(found), max(0, places) + 2)) if found else "–"
+
+
+def _say_groups(
+    writer: Writer, table: Table, query: Query, rows: Sequence[int], say: dict[str, str], told: dict[str, str]
+) -> None:
+    """A line for each value of the column that rows are grouped by."""
+    per = table.values[query.per or ""]
+    groups: dict[str, list[int]] = {}
+    first: dict[str, str] = {}
+    for row in rows:
+        if text := per.texts[row]:
+            groups.setdefault(folded(text), []).append(row)
+            first.setdefault(folded(text), text)
+    writer.say(say["group"].format(**{**told, "column": query.per}), *_whole(writer))
+    sums = query.operation in ("sum", "average")
+    what = f" ({query.operation}, {query.column})" if sums else ""
+    lines = [
+        f"{first[key]}: {_total(table, query, own) if sums else f'{len(own):,}'}{what}" for key, own in groups.items()
+    ]
+    _say_lines(writer, lines, say)
+
+
+def _say_lines(writer: Writer, lines: Sequence[str], say: dict[str, str]) -> None:
+    writer.gap()
+    for line in lines[:MOST_SHOWN]:
+        writer.say(line, *_whole(writer), lead="- ")
+    if len(lines) > MOST_SHOWN:
+        writer.say(say["more"].format(value=f"{len(lines) - MOST_SHOWN:,}"), lead="- ")
+
+
+def _say_rows(writer: Writer, table: Table, rows: Sequence[int], say: dict[str, str]) -> None:
+    """The rows as a list, each with its mark."""
+    at = 0
+    writer.gap()
+    for row in rows[:MOST_SHOWN]:
+        line = table.line(table.rows[row])
+        writer.say(line, len(writer.sources), (at, at + len(line)), lead="- ")
+        at += len(line) + 1
+    if len(rows) > MOST_SHOWN:
+        writer.say(say["more"].format(value=f"{len(rows) - MOST_SHOWN:,}"), lead="- ")
+
+
+def _note(writer: Writer, table: Table, rows: Sequence[int]) -> None:
+    """Add the rows as the passage under the answer; it has a place in the text where they follow each other."""
+    shown = [table.rows[row] for row in rows[:MOST_QUOTED]]
+    metadata = {key: value for key, value in table.metadata.items() if key not in ("sections", "notes")}
+    metadata |= {"source": table.source, "title": table.title} | ({"section": table.section} if table.section else {})
+    text = "\n".join(map(table.line, shown))
+    if shown and table.text[shown[0].start : shown[-1].end] == text:
+        metadata["start_index"] = shown[0].start
+    writer.sources.append(Document(text, metadata=metadata))
+
+
+def _whole(writer: Writer) -> tuple[int, tuple[int, int]]:
+    """The last passage, as a whole, as what a sentence is from."""
+    return len(writer.sources), (0, len(writer.sources[-1].page_content))
+
+
+def _told_condition(table: Table, condition: Condition) -> str:
+    """A condition for people: `total > 100`, `ordered = 2021-03`."""
+    if condition.number is not None:
+        value = told_number(condition.number)
+    elif condition.when is not None:
+        value = "-".join(f"{part:02}" for part in condition.when if part is not None)
+    else:
+        texts = table.values[condition.column].texts
+        first = {folded(text): text for text in reversed(texts)}
+        value = ", ".join(first.get(each, each) for each in condition.values)
+    return f"{condition.column} {condition.sign} {value}"

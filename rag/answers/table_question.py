@@ -1,0 +1,437 @@
+"""A question about a table -> what is to be counted, summed or listed of it; nothing where that is not certain.
+
+Each word of the question has to be accounted for: by the words of counting, by the table's name, by the name of a
+column or by a value in it. So "how many wheels does the tram have" asks nothing of a table of orders, and a filter that
+was not understood is not left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Literal
+
+from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, key_of, phrases, tokenize_question
+from rag.answers.tables import Table
+from rag.answers.values import When, folded
+from rag.text.language import stem
+
+Sign = Literal["=", "≠", ">", "≥", "<", "≤"]
+Operation = Literal["count", "sum", "average", "maximum", "minimum", "list", "distinct"]
+SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+OPERATIONS: tuple[Operation, ...] = ("count", "sum", "average", "maximum", "minimum", "list", "distinct")
+MOST_GROUPS = 50
+"""Values of a column that rows are grouped by, at most."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a column has to be: one of `values` (folded), or on one side of a number or a date."""
+
+    column: str
+    sign: Sign
+    values: tuple[str, ...] = ()
+    number: Decimal | None = None
+    when: When | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a table. `column` is what is summed, compared or listed; None: whole rows."""
+
+    operation: Operation
+    column: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    per: str | None = None
+    named: bool = False
+    """The question calls the table by one of its names."""
+    language: str = "en"
+
+
+@dataclass
+class _Span:
+    """A stretch of the question with what it may mean."""
+
+    start: int
+    kinds: set[str]
+    column: str = ""
+    exact: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+    """By column: the value, folded."""
+    token: Token | None = None
+    used: bool = False
+
+
+class Uncertain(Exception):
+    """It is not certain what of the table is asked for."""
+
+
+def read_question(question: str, table: Table, names: Sequence[str]) -> Query | None:
+    """What a question asks of a table; None where it asks nothing of it, or where that is not certain.
+
+    `names` are what people may call the table: its file's name and title, its sheet, its heading.
+    """
+    tokens = tokenize_question(question)
+    for language, known in phrases().items():
+        try:
+            return replace(_Reading(tokens, table, names, known).query(), language=language)
+        except Uncertain:
+            continue
+    return None
+
+
+def may_ask_of_tables(question: str) -> bool:
+    """Whether a question has words of counting in some language."""
+    words = [token.folded for token in tokenize_question(question)]
+    wanted = set(OPERATIONS)
+    return any(
+        wanted & known.get(tuple(words[start : start + length]), set())
+        for known in phrases().values()
+        for start in range(len(words))
+        for length in range(1, LONGEST_PHRASE)
+    )
+
+
+class _Reading:
+    """One reading of a question, with the words of one language."""
+
+    def __init__(self, tokens: Sequence[Token], table: Table, names: Sequence[str], known: Phrases) -> None:
+        self.tokens, self.table, self.known = tokens, table, known
+        self.names = {form for name in names for form in _forms(key_of(name))}
+        self.columns: dict[tuple[str, ...], str] = {}
+        by_stem: dict[str, set[str]] = defaultdict(set)
+        for column in table.columns:
+            self.columns.setdefault(key_of(column.replace("_", " ")), column)
+            for word in key_of(column.replace("_", " ")):
+                if word not in known or known[(word,)] <= {"stop"}:
+                    by_stem[stem(word)].add(column)
+        self.by_stem = {word: next(iter(found)) for word, found in by_stem.items() if len(found) == 1}
+        self.units = {key for values in table.values.values() if values.numbers for unit in values.units for key in key_of(unit)}
+        self.values = _value_index(table)
+        self.spans = list(self._spans())
+
+    # -- words -> spans ------------------------------------------------------------------------------------------
+
+    def _spans(self) -> Iterator[_Span]:
+        at = 0
+        while at < len(self.tokens):
+            for length in range(min(LONGEST_PHRASE, len(self.tokens) - at), 0, -1):
+                if span := self._span(at, length):
+                    yield span
+                    at += length
+                    break
+            else:
+                raise Uncertain(self.tokens[at].text)
+
+    def _span(self, at: int, length: int) -> _Span | None:
+        """What so many tokens mean together."""
+        tokens = self.tokens[at : at + length]
+        key = tuple(token.folded for token in tokens)
+        span = _Span(at, set(self.known.get(key, ())))
+        if key in self.names:
+            span.kinds |= {"table", "name"}
+        if key in self.columns:
+            span.kinds.add("column")
+            span.column, span.exact = self.columns[key], True
+        if key in self.values:
+            span.kinds.add("value")
+            span.values = self.values[key]
+        if length == 1:
+            token = tokens[0]
+            if token.number is not None or token.when is not None:
+                span.kinds.add("amount")
+                span.token = token
+            word = stem(token.folded)
+            if not span.kinds - {"stop"} and word in self.by_stem and "stop" not in span.kinds:
+                span.kinds.add("column")
+                span.column = self.by_stem[word]
+            if not span.kinds and (found := self.values.get(("stem", word))):
+                span.kinds.add("value")
+                span.values = found
+            if not span.kinds and token.folded in self.units:
+                span.kinds.add("stop")
+        return span if span.kinds else None
+
+    # -- spans -> query ------------------------------------------------------------------------------------------
+
+    def query(self) -> Query:
+        """The query.
+
+        Raises:
+            Uncertain: no operation is asked for, or a word has no place in the query.
+        """
+        operation, superlative = self._operation()
+        per = self._per()
+        conditions = tuple(self._conditions(operation))
+        rest = [span for span in self.spans if not span.used]
+        columns = list(dict.fromkeys(span.column for span in rest if "column" in span.kinds))
+        for span in rest:
+            if not span.kinds & {"column", "stop", "rows", "table", "list", "distinct"}:
+                raise Uncertain(self.tokens[span.start].text)
+        about_rows = any("rows" in span.kinds for span in rest)
+        about_table = any("table" in span.kinds and "stop" not in span.kinds for span in rest)
+        has_subject = about_rows or about_table
+        if len(columns) > 1:
+            raise Uncertain("several columns")
+        column = columns[0] if columns else None
+        operation, column = self._with_column(operation, column, about_rows=about_rows, rest=rest)
+        if superlative and column is None:
+            raise Uncertain("no column for a superlative")
+        if not (has_subject or conditions or column or per):
+            raise Uncertain("nothing of the table is named")
+        named = any("name" in span.kinds for span in self.spans)
+        return Query(operation, column, conditions, per, named)
+
+    def _operation(self) -> tuple[Operation, bool]:
+        """What is asked for; the span that says so is used up."""
+        found: list[tuple[_Span, Operation]] = []
+        for span in self.spans:
+            for name in OPERATIONS:
+                if name in span.kinds:
+                    found.append((span, name))
+                    break
+        asked: Operation | None = None
+        for span, name in found:
+            is_column = "column" in span.kinds or "value" in span.kinds
+            if asked is None and not is_column:
+                asked, span.used = name, True
+            elif asked == "count" and name == "distinct":
+                asked, span.used = "distinct", True
+            elif asked in ("list", "count", "distinct") and name in ("maximum", "minimum", "average", "sum") and not is_column:
+                if asked == "count" and name in ("sum",):
+                    span.used = True  # "how many visitors in total"
+                else:
+                    asked, span.used = name, True
+            elif not is_column and name in ("list", "distinct"):
+                span.used = name == "list"
+            elif not is_column and asked in ("maximum", "minimum", "average") and name in ("count", "sum"):
+                span.used = True  # "the highest number of visitors"
+            elif not is_column and asked != name:
+                raise Uncertain("two operations")
+            elif not is_column:
+                span.used = True
+        if asked in (None, "list"):
+            sums = [span for span, name in found if name == "sum" and span.exact]
+            lists = [span for span, name in found if name == "list"]
+            if len(sums) == 1 and (not lists or sums[0].start < lists[0].start):
+                asked = "sum"  # "what is the total of all orders", with a column that is called so
+        if asked is None:
+            raise Uncertain("no operation")
+        return asked, asked in ("maximum", "minimum")
+
+    def _per(self) -> str | None:
+        """The column that rows are grouped by."""
+        for number, span in enumerate(self.spans[:-1]):
+            if "per" in span.kinds and not span.used:
+                after = self._next(number)
+                if after is not None and "column" in after.kinds:
+                    if len(self.table.values[after.column].distinct) > MOST_GROUPS:
+                        raise Uncertain("too many groups")
+                    span.used = after.used = True
+                    return after.column
+        return None
+
+    def _next(self, number: int) -> _Span | None:
+        """The next span that is more than a little word."""
+        return next((span for span in self.spans[number + 1 :] if span.kinds != {"stop"}), None)
+
+    def _conditions(self, operation: Operation) -> Iterator[Condition]:
+        negated = [number for number, span in enumerate(self.spans) if "not" in span.kinds and not span.used]
+        if len(negated) > 1:
+            raise Uncertain("not ... not")
+        chosen: dict[str, list[str]] = defaultdict(list)
+        opposite: set[str] = set()
+        for number, span in enumerate(self.spans):
+            if span.used:
+                continue
+            if "amount" in span.kinds and not ("value" in span.kinds and not self._compared(number)):
+                yield from self._amount(number, operation)
+            elif "value" in span.kinds and not span.exact and "table" not in span.kinds:
+                column = self._column_of(number, span)
+                chosen[column].append(span.values[column])
+                span.used = True
+                if negated and self._next(negated[0]) in (span, self._column_before(number)):
+                    self.spans[negated[0]].used = True
+                    opposite.add(column)
+        for column, values in chosen.items():
+            yield Condition(column, "≠" if column in opposite else "=", tuple(dict.fromkeys(values)))
+        for number in negated:
+            if not self.spans[number].used:
+                raise Uncertain("not what?")
+
+    def _column_before(self, number: int) -> _Span | None:
+        before = [span for span in self.spans[:number] if span.kinds != {"stop"}]
+        return before[-1] if before and "column" in before[-1].kinds else None
+
+    def _column_of(self, number: int, span: _Span) -> str:
+        """The column of a value: the one beside it, or the only one that has the value."""
+        for beside in (self._column_before(number), self._next(number)):
+            if beside is not None and beside.column in span.values and not beside.used:
+                beside.used = True
+                return beside.column
+        if len(span.values) > 1:
+            raise Uncertain("the value is in several columns")
+        return next(iter(span.values))
+
+    def _compared(self, number: int) -> bool:
+        """Whether an amount is compared: words such as "over" stand before it."""
+        before = [span for span in self.spans[:number] if span.kinds != {"stop"}]
+        return bool(before and before[-1].kinds & {*SIGNS, "between"})
+
+    def _amount(self, number: int, operation: Operation) -> Iterator[Condition]:
+        """The condition that a number or a date makes, with the words before it and the column beside it."""
+        span = self.spans[number]
+        token = span.token
+        assert token is not None
+        span.used = True
+        if between := next((each for each in self.spans[:number] if "between" in each.kinds and not each.used), None):
+            second = next((each for each in self.spans[number + 1 :] if "amount" in each.kinds), None)
+            if second is None or second.token is None:
+                raise Uncertain("between what?")
+            between.used = second.used = True
+            column, is_date = self._target(number, token, operation)
+            for sign, each in (("≥", token), ("≤", second.token)):
+                yield _compare(column, sign, each, is_date=is_date)  # type: ignore[arg-type]
+            return
+        before = [each for each in self.spans[:number] if each.kinds != {"stop"}]
+        sign: Sign = "="
+        if before and (kinds := before[-1].kinds & SIGNS.keys()) and not before[-1].used:
+            sign = SIGNS[next(name for name in SIGNS if name in kinds)]
+            before[-1].used = True
+        column, is_date = self._target(number, token, operation)
+        yield _compare(column, sign, token, is_date=is_date)
+
+    def _target(self, number: int, token: Token, operation: Operation) -> tuple[str, bool]:
+        """The column that an amount is compared with, and whether it is one of dates."""
+        values = self.table.values
+        dates = [name for name in self.table.columns if values[name].dates is not None]
+        years = [name for name in self.table.columns if values[name].years]
+        numbers = [name for name in self.table.columns if values[name].numbers is not None and name not in years]
+        fits = (dates + years if token.when else []) + (numbers if token.number is not None else [])
+        before = [span for span in self.spans[:number] if span.kinds - {"stop"} and not span.kinds & {*SIGNS, "between"}]
+        beside = [before[-1] if before else None, self._next(number)]
+        for span in beside:
+            if span is not None and span.column in fits and not self._asked_for(span, operation, fits, token):
+                span.used = span.used or operation == "count" or span is beside[0]
+                return span.column, span.column in dates
+        if token.when is not None and len(dates + years) == 1:
+            return (dates + years)[0], bool(dates)
+        if token.when is None and len(numbers) == 1 and self._compared_or_used(number):
+            return numbers[0], False
+        raise Uncertain("which column is compared?")
+
+    def _asked_for(self, span: _Span, operation: Operation, fits: Sequence[str], token: Token) -> bool:
+        """Whether a column beside an amount is what is asked for: in "how many visitors in 2021", visitors."""
+        others = [name for name in fits if name != span.column]
+        return token.when is not None and operation in ("count", "sum", "average") and bool(others) and (
+            self.table.values[span.column].dates is None
+        )
+
+    def _compared_or_used(self, number: int) -> bool:
+        return any(span.used and span.kinds & {*SIGNS, "between"} for span in self.spans[:number])
+
+    def _with_column(
+        self, operation: Operation, column: str | None, *, about_rows: bool, rest: Sequence[_Span]
+    ) -> tuple[Operation, str | None]:
+        """The operation as it is meant for the column: "how many visitors" sums a column of numbers."""
+        if column is None:
+            if operation in ("sum", "average"):
+                raise Uncertain("which column is summed?")
+            return operation, None
+        values = self.table.values[column]
+        is_table = any(span.column == column and "table" in span.kinds for span in rest)
+        if operation in ("sum", "average") and values.numbers is None:
+            raise Uncertain("no column of numbers")
+        if operation in ("maximum", "minimum") and values.numbers is None and values.dates is None:
+            raise Uncertain("nothing to compare")
+        if operation == "count":
+            if about_rows or is_table:
+                if not is_table:
+                    raise Uncertain("rows or values?")
+                return "count", None
+            if values.numbers is not None and not values.years:
+                return "sum", column
+            return "distinct", column
+        return operation, column
+
+
+def _compare(column: str, sign: Sign, token: Token, *, is_date: bool) -> Condition:
+    if is_date:
+        return Condition(column, sign, when=token.when)
+    if token.number is None:
+        raise Uncertain("a date for a number")
+    return Condition(column, sign, number=token.number)
+
+
+def _value_index(table: Table) -> dict[tuple[str, ...], dict[str, str]]:
+    """By its tokens: a value of a column of words, and the columns that have it. ("stem", word) for single words."""
+    found: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    stems: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name, values in table.values.items():
+        if values.numbers is not None or values.dates is not None:
+            continue
+        for value in values.distinct:
+            key = key_of(value)
+            if not key or len(key) > LONGEST_PHRASE:
+                continue
+            if found[key].get(name, value) != value:
+                found[key][name] = ""  # two values are the same without their signs: "C" and "C++"
+            else:
+                found[key][name] = value
+            if len(key) == 1 and len(key[0]) > 3:
+                stems[stem(key[0])][name].add(value)
+    index: dict[tuple[str, ...], dict[str, str]] = {
+        key: columns for key, columns in found.items() if all(columns.values())
+    }
+    for word, columns in stems.items():
+        if len(columns) == 1 and all(len(each) == 1 for each in columns.values()):
+            index["stem", word] = {name: next(iter(each)) for name, each in columns.items()}
+    return index
+
+
+def _forms(key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """A name as people say it: also without its ending, and in singular and plural."""
+    yield key
+    if len(key) > 1 and key[-1] in ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf"):
+        key = key[:-1]
+        yield key
+    if key:
+        last = key[-1]
+        for form in (last.removesuffix("s"), f"{last}s", last.removesuffix("es"), last.removesuffix("ies") + "y"):
+            yield (*key[:-1], form)
+
+
+def matches(table: Table, conditions: Sequence[Condition]) -> list[int]:
+    """The numbers of the rows, from 0, that meet all conditions."""
+    found: list[int] = list(range(len(table.rows)))
+    for condition in conditions:
+        values = table.values[condition.column]
+        if condition.when is not None:
+            dates = values.dates or []
+            when = condition.when
+            found = [row for row in found if (day := dates[row]) is not None and _meets(*_cut(day, when), condition.sign)]
+        elif condition.number is not None:
+            numbers = values.numbers or []
+            wanted = condition.number
+            found = [row for row in found if (has := numbers[row]) is not None and _meets(has, wanted, condition.sign)]
+        else:
+            kept = set(condition.values)
+            is_in = condition.sign == "="
+            found = [row for row in found if (folded(values.texts[row]) in kept) == is_in]
+    return found
+
+
+def _cut(day: When, when: When) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two dates, both as exact as the less exact one: a day in 2021 is in 2021."""
+    length = min(sum(part is not None for part in day), sum(part is not None for part in when))
+    return tuple(int(part or 0) for part in day[:length]), tuple(int(part or 0) for part in when[:length])
+
+
+def _meets(has: object, wanted: object, sign: Sign) -> bool:
+    one, two = has, wanted
+    if sign in ("=", "≠"):
+        return (one == two) == (sign == "=")
+    less, equal = one < two, one == two  # type: ignore[operator]
+    return bool({">": not less and not equal, "≥": not less, "<": less, "≤": less or equal}[sign])

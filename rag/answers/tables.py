@@ -1,0 +1,187 @@
+"""The tables of a source, had back from its stored text: a line a row, `column: value | column: value`.
+
+`rag.sources.tables` writes these lines for every kind of file, so that a CSV file, a workbook, and a table of a web page
+or a Markdown file are counted in the same way. What the lines do not tell is which cells were empty: a row lacks those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rag.answers.values import Values
+from rag.sources.loader import section_at
+from rag.sources.tables import SEPARATOR
+
+LONGEST_NAME = 60
+"""Characters of a column's name, at most: as `rag.sources.tables.has_header` has it."""
+FEWEST_ROWS, FEWEST_ALONE = 2, 3
+"""Rows of a table; of one with a single column, which looks as a list does."""
+ODD_ROWS = 0.1
+"""Share of a table's rows, at most, that may begin with something that is no column."""
+_TOTAL = re.compile(
+    r"(?:grand |sub)?totals?|sums?|(?:gesamt|zwischen)?summe|gesamt|insgesamt|totaux|total général|sous-total|somme"
+    r"|total general|subtotal|suma|合计|总计|小计|总和",
+    re.I,
+)
+_CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its cells by column, and where its line is in the document's text."""
+
+    cells: dict[str, str]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a document. `rows` are those below the header; `totals`, which sum them up, are none of them."""
+
+    source: str
+    title: str
+    section: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    totals: tuple[Row, ...]
+    text: str
+    metadata: dict[str, Any]
+
+    def line(self, row: Row) -> str:
+        """A row as it is in the text."""
+        return self.text[row.start : row.end]
+
+    @cached_property
+    def values(self) -> dict[str, Values]:
+        """The values of each column."""
+        return {name: Values([row.cells.get(name, "") for row in self.rows]) for name in self.columns}
+
+
+def find_tables(source: str, title: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> list[Table]:
+    """The tables of a source with two rows or more whose columns have names, in reading order."""
+    found = []
+    for text, metadata in documents:
+        for lines in _blocks(text):
+            table = _table(source, title, text, metadata, lines)
+            if table is not None:
+                found.append(table)
+    return found
+
+
+Line = tuple[int, int]
+
+
+def _blocks(text: str) -> Iterator[list[Line]]:
+    """Lines that follow each other without a blank one, outside of code."""
+    block: list[Line] = []
+    at, in_code = 0, False
+    for line in text.split("\n"):
+        if _CODE.match(line):
+            in_code = not in_code
+        if line.strip() and not in_code:
+            block.append((at, at + len(line)))
+        elif block:
+            yield block
+            block = []
+        at += len(line) + 1
+    if block:
+        yield block
+
+
+def _table(source: str, title: str, text: str, metadata: dict[str, Any], block: list[Line]) -> Table | None:
+    """The table in a block, with what stands above and below it left out."""
+    lines = [text[start:end] for start, end in block]
+    names = _names(lines)
+    if not names:
+        return None
+    cells = [_cells(line, names) for line in lines]
+    places = [number for number, row in enumerate(cells) if any(name for name, _ in row)]
+    if len(places) < FEWEST_ROWS:
+        return None
+    first, last = places[0], places[-1]
+    inside = range(first, last + 1)
+    odd = [number for number in inside if not cells[number] or not cells[number][0][0]]
+    if len(odd) > ODD_ROWS * len(inside):
+        return None
+    rows = []
+    for number in inside:
+        start, end = block[number]
+        named = {name or names[0]: value for name, value in cells[number]}
+        rows.append(Row(named, start, end))
+    order = [name for name in names if any(name in row.cells for row in rows)]
+    own = [row for row in rows if not _is_total(row)]
+    section, _ = section_at(metadata, block[first][0])
+    return Table(
+        source, title, section, tuple(order), tuple(own), tuple(row for row in rows if _is_total(row)), text, metadata
+    )
+
+
+def _names(lines: Sequence[str]) -> list[str]:
+    """The columns' names: what stands before a colon at the beginning of cells, in several rows.
+
+    A name that stands in one row alone is part of a cell that has a colon, unless the table is short.
+    """
+    counted: Counter[str] = Counter()
+    place: dict[str, int] = {}
+    rows = 0
+    for line in lines:
+        found = _possible_names(line)
+        rows += bool(found)
+        for name, number in found.items():
+            counted[name] += 1
+            place[name] = max(place.get(name, 0), number)
+    names = {name for name, count in counted.items() if count >= (1 if rows <= 3 else 2)}
+    for name in sorted(names, key=len):  # "note" with the value "fragile: glass", or a name with a colon in it
+        shorter = [name[:at] for at in _colons(name) if name[:at] in names]
+        names -= {each if counted[each] == counted[name] else name for each in shorter}
+    in_order = sorted(names, key=lambda name: (place[name], name))
+    if any(SEPARATOR in line for line in lines):
+        # A table has rows with two names; a line of prose with a colon and a list of two have not.
+        is_table = any(sum(name in names for name in _possible_names(line)) > 1 for line in lines)
+        return in_order if is_table else []
+    return in_order if len(names) == 1 and counted[in_order[0]] == len(lines) >= FEWEST_ALONE else []
+
+
+def _possible_names(line: str) -> dict[str, int]:
+    """What may be columns' names in a line, each with the number of its cell."""
+    found: dict[str, int] = {}
+    for number, part in enumerate(line.split(SEPARATOR)):
+        for at in _colons(part):
+            if at <= LONGEST_NAME and not part.startswith(("#", ">", "- ", "* ")):
+                found.setdefault(part[:at], number)
+    return found
+
+
+def _cells(line: str, names: Sequence[str]) -> list[tuple[str, str]]:
+    """The cells of a row as (name, value); a part that names no column belongs to the cell before it."""
+    known, given = set(names), set[str]()
+    cells: list[tuple[str, str]] = []
+    for part in line.split(SEPARATOR):
+        name = next((part[:at] for at in _colons(part) if part[:at] in known), part if part in known else "")
+        if name and name not in given:
+            cells.append((name, part[len(name) + 2 :] or part))
+            given.add(name)
+        elif cells:
+            before, value = cells[-1]
+            cells[-1] = (before, f"{value}{SEPARATOR}{part}")
+        else:
+            cells.append(("", part))
+    # A line of bare names is the header, which is given where a column has no value at all.
+    return [] if len(cells) > 1 and all(name == value for name, value in cells) else cells
+
+
+def _colons(part: str) -> list[int]:
+    """Where a name may end, the last place first."""
+    return [found.start() for found in re.finditer(r"(?<=\S): (?=\S)", part)][::-1]
+
+
+def _is_total(row: Row) -> bool:
+    """Whether a row sums up those above it: its first cell says so."""
+    first = next(iter(row.cells.values()), "")
+    return bool(_TOTAL.fullmatch(first.strip(" :*_")))
