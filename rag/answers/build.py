@@ -14,6 +14,7 @@ from rag.answers.chain import RagChain, Rewriter, build_prompt
 from rag.answers.followup import build_rewriter, standalone
 from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
+from rag.answers.whole import Whole
 from rag.errors import RagError
 from rag.library.index import SearchIndex
 from rag.models.choose import Chat
@@ -30,6 +31,8 @@ class Chains:
         """The retriever, once the index is there."""
         self.refusal: Refusal | None = None
         """What decides whether a question is answered; None where the settings refuse nothing."""
+        self.whole: Whole | None = None
+        """What decides how a question is answered, once the index is there."""
         self._settings = settings
         self._prompt = build_prompt(settings.prompt_file)
         self._linking = threading.Lock()
@@ -39,7 +42,8 @@ class Chains:
         with self._linking:
             self.retriever = Retriever(index=index, k=self._settings.k, dense=self._settings.retriever == "dense")
             if self._settings.refuse and (self.refusal is None or self.refusal.index is not index):
-                self.refusal = Refusal(index, self._settings.k)
+                self.refusal = Refusal(index)
+            self.whole = Whole(index, self.retriever, self.refusal)
             if chat is not None:
                 self.own = self.chain_of(chat)
                 gc.freeze()  # what is loaded by now stays, and no collection need look at it while answers stream
@@ -58,15 +62,15 @@ class Chains:
             window=chat.window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(chat),
-            decide=self.refusal,
+            decide=self.whole,
             languages=lambda: index.words.languages,
         )
 
     def prepare(self) -> None:
         """Measure the embedding model's scale now, so that no question waits for it."""
-        if self.refusal is not None and self.refusal.index.chunks:
+        if self.whole is not None and self.retriever is not None and self.retriever.index.chunks:
             with suppress(RagError):  # the question that needs it tries again, and tells
-                self.refusal.prepare()
+                self.whole.prepare()
 
     async def refuses(self, asked: str, sources: list[Document]) -> bool:
         """Whether a question would be refused, given what was found for it."""

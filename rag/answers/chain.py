@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -21,6 +23,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from rag.answers.context import pack, telling_sentences
 from rag.answers.followup import standalone
 from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
+from rag.answers.receipt import Answer, ChatReader
 from rag.answers.thinking import ThinkingFilter
 from rag.errors import AnswerCutOff, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
@@ -28,7 +31,9 @@ from rag.text.sentences import count_tokens
 from rag.text.vectors import have_vectors
 
 PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
-SHARED_FIELDS = frozenset({"asked", "unread", "refused", "quotes", "quoted", "grounding", "usage", "coverage"})
+SHARED_FIELDS = frozenset(
+    {"asked", "unread", "refused", "quotes", "quoted", "grounding", "usage", "coverage", "progress"}
+)
 """Fields that a piece of the chain's stream and an `Update` have in common."""
 TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
 THOUGHT_TOO_LONG = (
@@ -52,13 +57,15 @@ Rewriter = Runnable[dict[str, Any], str]
 class Course:
     """Answer from `sources`, or reply with the fixed text `told` without asking the model.
 
-    `coverage` says what of the library was read, where that is not the passages found.
+    `coverage` says what of the library was read, where that is not the passages found. `answer` is a way of its own to
+    answer, which yields all pieces itself.
     """
 
     sources: list[Document]
     told: str = ""
     refused: bool = False
     coverage: str = ""
+    answer: Answer | None = None
 
 
 Decide = Callable[[dict[str, Any]], Awaitable[Course]]
@@ -130,8 +137,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         """The answer in pieces.
 
         First comes `asked`, then `sources` and `quotes` whole, then `answer` piece by piece, at the end `grounding`;
-        `unread`, `refused` and `coverage` where there is cause, `quoted` where no model writes the answer, `thinking`
-        while the model thinks, and `tokens` and `usage` where the engine counts them.
+        `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted` where no model writes the answer,
+        `thinking` while the model thinks, and `tokens` and `usage` where the engine counts them.
 
         Raises:
             AnswerCutOff: the engine did not end the answer as complete.
@@ -144,6 +151,11 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         await asyncio.sleep(0)  # they are shown now, and not with the first token
         if self._decide is not None:
             course = await self._decide(given)
+            if course.answer is not None:
+                async with aclosing(course.answer(self._reader())) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
             if course.sources != given["sources"]:
                 given["sources"] = course.sources
                 yield {"sources": course.sources}
@@ -202,9 +214,21 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             reserved=self._reserved,
         )
         yield {"unread": variables.pop("unread")}
+        async with aclosing(self._stream(chat_model, self._prompt.format_prompt(**variables))) as answer:
+            async for piece in answer:
+                yield piece
+
+    def _reader(self) -> ChatReader | None:
+        """The chat model for whole passages; None where there is none, or where it reads sentences alone."""
+        if self._chat_model is None or self._sentences:
+            return None
+        return ChatReader(partial(self._stream, self._chat_model), self._window - self._max_tokens)
+
+    async def _stream(self, chat_model: BaseChatModel, prompt: PromptValue) -> AsyncGenerator[dict[str, Any], None]:
+        """What the chat model replies to a prompt, its thinking left out."""
         thinking, thought = ThinkingFilter(), False
         read = written = shown = 0
-        answer = whole_answer(chat_model.astream(self._prompt.format_prompt(**variables)))
+        answer = whole_answer(chat_model.astream(prompt))
         try:
             async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], answer)) as messages:
                 async for message in messages:

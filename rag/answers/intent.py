@@ -1,35 +1,32 @@
-"""Questions about no passage: "summarise this page", "what can I ask?", "hello"."""
+"""What a question is about, where it is no passage: a whole document, the library itself, or nothing ("hello")."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-# Only whole questions match: "summarise this page" does, "summarise the page's view of Kant" does not.
-_THING = (
-    "(?:library|libraries|pages?|docs?|documents?|files?|texts?|articles?|posts?|sources?|books?|papers?|notes"
-    "|contents?|collection|website|site)"
-)
-_POINTING = r"(?:(?:all|of|the|my|your|this|that|these|those|whole|entire)\s+)*"
-_LIBRARY = re.compile(
-    rf"""
-    ^(?:please\s+|can\s+you\s+|could\s+you\s+|would\s+you\s+)*(?:
-        (?:summari[sz]e|sum\s+up|outline)(?:\s+(?:it|this|that|them|these|everything|all|{_POINTING}{_THING}))?
-            (?:\s+for\s+me)?
-        |(?:give|write|show|tell)\s+(?:me\s+)?(?:an?|the)\s+(?:short\s+|brief\s+|quick\s+)?(?:summary|overview|outline)
-            (?:\s+of\s+(?:it|this|{_POINTING}{_THING}))?
-        |(?:a\s+)?(?:short\s+|brief\s+)?(?:summary|overview)(?:\s+please)?
-        |tl\s*;?\s*dr
-        |what(?:'s|\s+is|\s+are|\s+was)?\s+(?:it|this|that|{_POINTING}{_THING})\s+(?:all\s+)?about
-        |what\s+(?:does|do)\s+{_POINTING}{_THING}\s+(?:say|contain|cover|tell|hold)
-        |what(?:'s|\s+is)\s+(?:there\s+)?in\s+{_POINTING}{_THING}
-        |(?:what|which)\s+(?:sources|documents|pages|files|texts|topics|subjects|information|material)
-            (?:\s+(?:do\s+you\s+(?:have|know|hold|cover)|are\s+(?:there|here|available|loaded|indexed)))?
-        |what\s+(?:can|could|should|may)\s+(?:i|we)\s+ask(?:\s+(?:you|about|here|it))*
-        |what\s+(?:do|can)\s+you\s+(?:know|tell\s+me|talk)(?:\s+about)?
-    )[\s.?!]*$
-    """,
-    re.I | re.X,
-)
+import yaml  # type: ignore[import-untyped]
+from langchain_core.embeddings import Embeddings
+
+from rag.answers.question_words import LONGEST_PHRASE, key_of, phrases
+from rag.text.vectors import at_length_one, have_vectors
+
+if TYPE_CHECKING:
+    from rag.text.vectors import Vectors
+
+INTENTS_FILE = Path(__file__).parent.parent / "intents.yaml"
+NEAR = 0.72
+"""Cosine with a sentence that stands for an intent from which on a question has it (tests/data/intents.yaml)."""
+AHEAD = 0.12
+"""How much nearer that sentence has to be than one of another kind."""
+LONGEST_ASKED = 30
+"""Tokens of a question about whole documents, at most: a longer one says what it wants to know."""
+
 _GREETING = re.compile(
     r"""
     ^(?:(?:hi|hello|hey|hallo|howdy|greetings|good\s+(?:morning|afternoon|evening|day|night)|thanks|thank\s+you|thx
@@ -40,12 +37,157 @@ _GREETING = re.compile(
     re.I | re.X,
 )
 
+Aim = Literal["summary", "library"]
+Ask = Literal["names", "count", "last", "when", "passages"]
 
-def asks_about_library(question: str) -> bool:
-    """Whether a question is about the library itself, such as "summarise this page" or "what is this about?"."""
-    return bool(_LIBRARY.match(" ".join(question.split())))
+
+@dataclass(frozen=True)
+class Intent:
+    """What is asked for. `named` are the names, as given to `read_intent`, that are in the question.
+
+    `ask` is what is asked about the library itself. Not `sure`: a follow-up such as "what is it about" means something
+    that was spoken of before.
+    """
+
+    aim: Aim
+    named: tuple[str, ...] = ()
+    ask: Ask = "names"
+    language: str = "en"
+    sure: bool = True
 
 
 def is_greeting(question: str) -> bool:
     """Whether a question only greets, thanks, or asks who answers."""
     return bool(_GREETING.match(question.strip()))
+
+
+def read_intent(question: str, names: Sequence[str] = ()) -> Intent | None:
+    """The intent that the words of a question say; None where one of its words is about something else.
+
+    `names` are those of sources and headings, which may be summarised: "what is the campsite page about".
+    """
+    key = key_of(question)
+    if not key or len(key) > LONGEST_ASKED:
+        return None
+    called = {key_of(name): name for name in names if key_of(name)}
+    for language in _words():
+        kinds, named = _kinds(key, language, called)
+        if kinds is None:
+            continue
+        if "overview" in kinds and "thing" not in kinds:
+            return Intent("library", named, language=language)
+        if _is_about_library(kinds):
+            return Intent("library", named, _asked(kinds), language)
+        if "summary" in kinds or ("about" in kinds and (named or "thing" in kinds)):
+            return Intent("summary", named, language=language, sure="summary" in kinds or bool(named))
+    return None
+
+
+class Nearness:
+    """Finds the intent of a question in words of its own, by sentences that stand for each. For any thread."""
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        self._embeddings = embeddings
+        self._vectors: dict[str, Vectors] = {}
+
+    def prepare(self) -> None:
+        """Embed the sentences now, so that no question waits for it.
+
+        Raises:
+            RagError: what the embeddings raise.
+        """
+        if not self._vectors:
+            near = _file()["near"]
+            self._vectors = {aim: at_length_one(self._embeddings.embed_documents(texts)) for aim, texts in near.items()}
+
+    async def intent(self, question: str) -> Intent | None:
+        """The intent whose sentence is near, and nearer by far than those of others.
+
+        Raises:
+            RagError: what the embeddings raise.
+        """
+        if len(key_of(question)) > LONGEST_ASKED or not _points(question):
+            return None
+        if not self._vectors:
+            await asyncio.to_thread(self.prepare)
+        vector = at_length_one(await have_vectors(self._embeddings, question))
+        best = {aim: float((vectors @ vector).max()) for aim, vectors in self._vectors.items()}
+        aims: tuple[Aim, ...] = ("summary", "library")
+        for aim in aims:
+            others = max(score for other, score in best.items() if other != aim)
+            if best[aim] >= NEAR and best[aim] - others >= AHEAD:
+                return Intent(aim, sure=False)
+        return None
+
+
+Key = tuple[str, ...]
+
+
+@cache
+def _file() -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = yaml.safe_load(INTENTS_FILE.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def _words() -> dict[str, dict[Key, set[str]]]:
+    """For each language: what a phrase may mean."""
+    found: dict[str, dict[Key, set[str]]] = {}
+    for language, kinds in _file().items():
+        if language == "near":
+            continue
+        mine = found.setdefault(language, {})
+        for key, meant in phrases()[language].items():
+            mine[key] = {kind for kind in meant if kind in ("stop", "count", "list")}
+        for kind, texts in kinds.items():
+            for text in texts:
+                mine.setdefault(key_of(text), set()).add(kind)
+    return {language: {key: kinds for key, kinds in mine.items() if kinds} for language, mine in found.items()}
+
+
+def _kinds(key: Key, language: str, called: dict[Key, str]) -> tuple[set[str] | None, tuple[str, ...]]:
+    """The kinds of all words of a question, None where one has none; and the names in it. Longest phrases first."""
+    words = _words()[language]
+    found: set[str] = set()
+    named: list[str] = []
+    at = 0
+    while at < len(key):
+        for length in range(min(LONGEST_PHRASE, len(key) - at), 0, -1):
+            part = key[at : at + length]
+            name = called.get(part, "")
+            meant = words.get(part, set())
+            if name and (length > 1 or not meant - {"polite"}):
+                named.append(name)
+                break
+            if meant:
+                found |= meant
+                break
+        else:
+            return None, ()
+        at += length
+    return found, tuple(named)
+
+
+def _is_about_library(kinds: set[str]) -> bool:
+    if "summary" in kinds:
+        return False
+    asked = kinds & {"own", "count", "list", "last", "when"}
+    return bool("source" in kinds and asked) or bool("own" in kinds and kinds & {"last", "when", "passages"})
+
+
+def _asked(kinds: set[str]) -> Ask:
+    wanted: tuple[Ask, ...] = ("passages", "last", "when", "count")
+    return next((each for each in wanted if each in kinds), "names")
+
+
+_POINTING = re.compile(
+    r"\b(?:this|it|that|these|everything|all|whole|entire|document|file|text|page|article|book|paper|here|you|i|me)\b",
+    re.I,
+)
+
+
+def _points(question: str) -> bool:
+    """Whether a question points at what is there, and has no name or number of its own."""
+    words = question.split()
+    has_name = any(word[:1].isupper() and word.lower() != "i" and not word.startswith("I'") for word in words[1:])
+    return bool(_POINTING.search(question)) and not has_name and not re.search(r"\d", question)

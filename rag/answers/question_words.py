@@ -1,20 +1,21 @@
-"""A question as tokens, and what its words ask for: a count, a sum, all of something (`rag/questions.toml`)."""
+"""A question as tokens, and what its words ask for: a count, a sum, all of something (`rag/questions.yaml`)."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import yaml  # type: ignore[import-untyped]
 
 from rag.answers.values import MONTHS, When, read_date, read_number
 from rag.text.language import fold
 
-WORDS_FILE = Path(__file__).parent.parent / "questions.toml"
+WORDS_FILE = Path(__file__).parent.parent / "questions.yaml"
 LONGEST_PHRASE = 8
 """Tokens of the longest phrase that is looked for."""
 
@@ -25,7 +26,9 @@ _DATE = (
     rf"|{_MONTH_NAME}\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}|{_MONTH_NAME}(?: de| of)? \d{{4}}"
 )
 _CJK = r"[\u3040-\u30ff\u3400-\u9fff]"
-_TOKEN = re.compile(rf"(?P<date>{_DATE})|(?P<number>\d[\d.,]*\d|\d)|(?P<cjk>{_CJK})|(?P<word>(?:(?!{_CJK})[^\W\d_])+)", re.I)
+_TOKEN = re.compile(
+    rf"(?P<date>{_DATE})|(?P<number>\d[\d.,]*\d|\d)|(?P<cjk>{_CJK})|(?P<word>(?:(?!{_CJK})[^\W\d_])+)", re.I
+)
 _MONTH_YEAR = re.compile(r"([^\W\d_]+)\.?(?: de| of)? (\d{4})|(\d{4})年(\d{1,2})月")
 
 Kind = Literal[
@@ -92,7 +95,7 @@ Phrases = dict[tuple[str, ...], set[str]]
 def phrases() -> dict[str, Phrases]:
     """For each language: what a phrase of tokens may mean, one or more of `Kind`."""
     found: dict[str, Phrases] = {}
-    for language, kinds in tomllib.loads(WORDS_FILE.read_text(encoding="utf-8")).items():
+    for language, kinds in _file().items():
         mine = found.setdefault(language, {})
         for kind, texts in kinds.items():
             for text in texts if isinstance(texts, list) else ():
@@ -100,6 +103,7 @@ def phrases() -> dict[str, Phrases]:
     return found
 
 
+@lru_cache(50_000)
 def key_of(text: str) -> tuple[str, ...]:
     """A text as the tokens that are compared."""
     return tuple(token.folded for token in tokenize_question(text))
@@ -108,5 +112,10 @@ def key_of(text: str) -> tuple[str, ...]:
 @cache
 def sayings() -> dict[str, dict[str, str]]:
     """For each language: the sentences of a counted answer, with fields to fill in."""
-    found = tomllib.loads(WORDS_FILE.read_text(encoding="utf-8"))
-    return {language: kinds["say"] for language, kinds in found.items()}
+    return {language: kinds["say"] for language, kinds in _file().items()}
+
+
+@cache
+def _file() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(WORDS_FILE.read_text(encoding="utf-8"))
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course
+from rag.answers.receipt import many
 from rag.answers.relevance import Judge
 from rag.library.index import SearchIndex
-from rag.library.records import Records
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.text.detect import NAMES, sure_language
@@ -20,8 +19,6 @@ from rag.text.language import ENGLISH
 
 log = logging.getLogger(__name__)
 
-BEGINNING = 1000
-"""Characters of a source that stand for it when the question is about the library itself."""
 SHOWN = 3
 """Sources that a reply names."""
 
@@ -29,10 +26,8 @@ SHOWN = 3
 class Refusal:
     """Decides how each question of one index is answered. For any thread."""
 
-    def __init__(self, index: SearchIndex, most: int) -> None:
-        """`most` sources are read, from their beginnings, for questions about the library itself."""
+    def __init__(self, index: SearchIndex) -> None:
         self.index = index
-        self._most = most
         self._judge = Judge(index.embeddings, index.engine, index.weights, index.folder)
 
     def prepare(self) -> None:
@@ -44,7 +39,7 @@ class Refusal:
         self._judge.prepare()
 
     async def __call__(self, given: dict[str, Any]) -> Course:
-        """The way to answer a question: from passages, from the beginnings of sources, or with a fixed reply.
+        """The way to answer a question: from passages, or with a fixed reply.
 
         Args:
             given: `question` as typed, `asked` as a complete question, `sources` (the passages found), and `scope`
@@ -60,37 +55,12 @@ class Refusal:
         log.debug("%s: %s", "answered" if verdict.answers else "not answered", verdict.reason)
         if verdict.kind == "greeting":
             return Course([], greeting_reply(looked))
-        if verdict.kind == "library":
-            found, coverage = await asyncio.to_thread(beginnings, self.index.records, looked, self._most)
-            return Course(found or sources, coverage=coverage)
         if verdict.answers:
             return Course(sources)
         chunks = sum(item.chunks for item in looked)
         told = nothing_found_message(given["question"], looked, chunks, sources)
         difficulty = language_difficulty(given["asked"], looked, self.index.made.embeddings)
         return Course(sources, " ".join(filter(None, (told, difficulty))), refused=True)
-
-
-def beginnings(records: Records, sources: Sequence[IndexedSource], most: int) -> tuple[list[Document], str]:
-    """The beginnings of the first `most` sources, for questions about the library itself.
-
-    The second part says how much was read, for people: "from the beginnings of 2 sources".
-    """
-    found, cut = [], False
-    for source in sources[:most]:
-        record = records.read(source.source)
-        if record is not None and record.documents:
-            text, data = record.documents[0]
-            start = len(text) - len(text.lstrip())
-            metadata = {name: value for name, value in data.items() if name != "sections"}
-            metadata |= {"source": source.source, "title": source.title, "start_index": start}
-            found.append(Document(_whole_words(text[start:], BEGINNING), metadata=metadata))
-            cut |= len(record.documents) > 1 or len(text[start:]) > BEGINNING
-    if not found:
-        return [], ""
-    more = f", {len(sources) - len(found)} more were not read" if len(sources) > len(found) else ""
-    what = f"the beginning{'s' * (len(found) != 1)} of" if cut else "all of"
-    return found, f"from {what} {_many(len(found), 'source')}{more}"
 
 
 def nothing_found_message(
@@ -109,7 +79,7 @@ def nothing_found_message(
     if not looked:
         return f"There is nothing in the library yet, so nothing in it answers “{asked}”. Add a page or a file first."
     named = _named(looked)
-    where = f"{_many(len(looked), 'source')} ({named}), {_many(chunks, 'passage')} in all"
+    where = f"{many(len(looked), 'source')} ({named}), {many(chunks, 'passage')} in all"
     below = {0: "", 1: " The passage that comes nearest is below."}.get(
         len(nearest), " The passages that come nearest are below."
     )
@@ -149,11 +119,6 @@ def _named(sources: Sequence[IndexedSource]) -> str:
 def _listed(names: Sequence[str]) -> str:
     """The names in a sentence: `A, B and C`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def _many(number: int, thing: str) -> str:
-    """A number with its noun: `1 source`, `1,200 passages`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _whole_words(text: str, most: int) -> str:

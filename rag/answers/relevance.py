@@ -22,7 +22,7 @@ from typing import Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.answers.intent import asks_about_library, is_greeting
+from rag.answers.intent import is_greeting
 from rag.answers.scale import EVERYDAY_FILE, Scale, load_scale, measure, save_scale
 from rag.errors import engine_error
 from rag.library.words import Words
@@ -48,13 +48,13 @@ class Verdict:
         answers: the verdict.
         score: logarithm of the odds that they do, less that of the odds that are required; 0 and more is yes.
         reason: for the log.
-        kind: "library" if the question is about the library itself, "greeting" if it asks nothing.
+        kind: "greeting" if it asks nothing.
     """
 
     answers: bool
     score: float
     reason: str
-    kind: Literal["passages", "library", "greeting"] = "passages"
+    kind: Literal["passages", "greeting"] = "passages"
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,6 @@ class Judge:
         """
         if is_greeting(question):
             return Verdict(True, 0.0, "nothing is asked", "greeting")
-        if asks_about_library(question):
-            return Verdict(True, 0.0, "the library itself is asked about", "library")
         filled = [passage for passage in passages if passage.page_content.strip()]
         if not filled:
             return Verdict(False, -math.inf, "nothing was found")

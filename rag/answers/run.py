@@ -133,7 +133,8 @@ class Run:
             now = replace(now, phase="searching")
         if "sources" in piece:
             self._last_piece = moment
-            timings = replace(timings, retrieval=moment - self._search_began)
+            if timings.retrieval is None:
+                timings = replace(timings, retrieval=moment - self._search_began)
             now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
         if "thinking" in piece:
             self._last_piece = moment

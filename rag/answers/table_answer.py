@@ -1,19 +1,18 @@
-"""A query of a table -> the answer by counting: what was counted of how many rows, the rows, and a mark for each line."""
+"""A query of a table -> the answer by counting: how it was counted, the rows, and a mark for each line."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from langchain_core.documents import Document
 
 from rag.answers.question_words import sayings
-from rag.answers.table_question import Condition, Query, matches
+from rag.answers.receipt import Writer
+from rag.answers.table_query import Condition, Query, matches
 from rag.answers.tables import Table
 from rag.answers.values import folded, told_number
-from rag.grounding.ground import Sentence
 
 MOST_SHOWN = 30
 """Rows or values that an answer lists."""
@@ -21,46 +20,13 @@ MOST_QUOTED = 60
 """Rows in the passage below it."""
 
 
-@dataclass(frozen=True)
-class Told:
-    """An answer that was put together by code: its text, the passages under it and the mark of each sentence."""
-
-    text: str
-    sources: list[Document]
-    grounding: tuple[Sentence, ...]
-
-
-class Writer:
-    """Puts an answer together, line by line, each with the passage that it is from."""
-
-    def __init__(self) -> None:
-        self.sources: list[Document] = []
-        self._text = ""
-        self._sentences: list[Sentence] = []
-
-    def say(self, text: str, passage: int | None = None, quote: tuple[int, int] | None = None, lead: str = "") -> None:
-        """Add a line. `lead` stands before its sentence, as a list's sign; without a passage it claims nothing."""
-        start = len(self._text) + bool(self._text) + len(lead)
-        self._text += ("\n" if self._text else "") + lead + text
-        end = start + len(text)
-        self._sentences.append(Sentence(start, end, passage, quote, claims=passage is not None))
-
-    def gap(self) -> None:
-        """Begin a new paragraph."""
-        self._text += "\n" if self._text else ""
-
-    def told(self) -> Told:
-        """The answer."""
-        return Told(self._text, self.sources, tuple(self._sentences))
-
-
-def answer_query(tables: Sequence[tuple[Table, Query, str]]) -> Told:
-    """The answer for each table with its query and what it is called; the first line of each says how it was counted."""
+def answer_query(tables: Sequence[tuple[Table, Query, str]]) -> Writer:
+    """The answer for each table, given with its query and name; the first line of each says how it was counted."""
     writer = Writer()
     for table, query, name in tables:
         writer.gap()
         _answer(writer, table, query, name)
-    return writer.told()
+    return writer
 
 
 def _answer(writer: Writer, table: Table, query: Query, name: str) -> None:
@@ -195,3 +161,16 @@ def _told_condition(table: Table, condition: Condition) -> str:
         first = {folded(text): text for text in reversed(texts)}
         value = ", ".join(first.get(each, each) for each in condition.values)
     return f"{condition.column} {condition.sign} {value}"
+
+
+def told_table(table: Table) -> str:
+    """A table in a line: how many rows it has, its columns, and from where to where numbers and dates go."""
+    columns = []
+    for name, values in table.values.items():
+        amounts = [(each, row) for row in range(len(table.rows)) if (each := _amount(table, name, row)) is not None]
+        if len(amounts) > 1:
+            ends = [values.texts[end[1]] for end in (min(amounts), max(amounts))]
+            columns.append(f"{name} ({' – '.join(ends)})")
+        else:
+            columns.append(name)
+    return f"{len(table.rows):,} × {', '.join(columns)}"

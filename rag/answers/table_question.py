@@ -9,63 +9,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from typing import Literal
+from dataclasses import replace
 
-from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, key_of, phrases, tokenize_question
+from rag.answers.question_spans import Span, TableWords, Uncertain
+from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, phrases, tokenize_question
+from rag.answers.table_query import OPERATIONS, Condition, Operation, Query, Sign
 from rag.answers.tables import Table
-from rag.answers.values import When, folded
-from rag.text.language import stem
 
-Sign = Literal["=", "≠", ">", "≥", "<", "≤"]
-Operation = Literal["count", "sum", "average", "maximum", "minimum", "list", "distinct"]
 SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-OPERATIONS: tuple[Operation, ...] = ("count", "sum", "average", "maximum", "minimum", "list", "distinct")
+AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")
 MOST_GROUPS = 50
 """Values of a column that rows are grouped by, at most."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What a column has to be: one of `values` (folded), or on one side of a number or a date."""
-
-    column: str
-    sign: Sign
-    values: tuple[str, ...] = ()
-    number: Decimal | None = None
-    when: When | None = None
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is asked of a table. `column` is what is summed, compared or listed; None: whole rows."""
-
-    operation: Operation
-    column: str | None = None
-    conditions: tuple[Condition, ...] = ()
-    per: str | None = None
-    named: bool = False
-    """The question calls the table by one of its names."""
-    language: str = "en"
-
-
-@dataclass
-class _Span:
-    """A stretch of the question with what it may mean."""
-
-    start: int
-    kinds: set[str]
-    column: str = ""
-    exact: bool = False
-    values: dict[str, str] = field(default_factory=dict)
-    """By column: the value, folded."""
-    token: Token | None = None
-    used: bool = False
-
-
-class Uncertain(Exception):
-    """It is not certain what of the table is asked for."""
 
 
 def read_question(question: str, table: Table, names: Sequence[str]) -> Query | None:
@@ -98,63 +52,8 @@ class _Reading:
     """One reading of a question, with the words of one language."""
 
     def __init__(self, tokens: Sequence[Token], table: Table, names: Sequence[str], known: Phrases) -> None:
-        self.tokens, self.table, self.known = tokens, table, known
-        self.names = {form for name in names for form in _forms(key_of(name))}
-        self.columns: dict[tuple[str, ...], str] = {}
-        by_stem: dict[str, set[str]] = defaultdict(set)
-        for column in table.columns:
-            self.columns.setdefault(key_of(column.replace("_", " ")), column)
-            for word in key_of(column.replace("_", " ")):
-                if word not in known or known[(word,)] <= {"stop"}:
-                    by_stem[stem(word)].add(column)
-        self.by_stem = {word: next(iter(found)) for word, found in by_stem.items() if len(found) == 1}
-        self.units = {key for values in table.values.values() if values.numbers for unit in values.units for key in key_of(unit)}
-        self.values = _value_index(table)
-        self.spans = list(self._spans())
-
-    # -- words -> spans ------------------------------------------------------------------------------------------
-
-    def _spans(self) -> Iterator[_Span]:
-        at = 0
-        while at < len(self.tokens):
-            for length in range(min(LONGEST_PHRASE, len(self.tokens) - at), 0, -1):
-                if span := self._span(at, length):
-                    yield span
-                    at += length
-                    break
-            else:
-                raise Uncertain(self.tokens[at].text)
-
-    def _span(self, at: int, length: int) -> _Span | None:
-        """What so many tokens mean together."""
-        tokens = self.tokens[at : at + length]
-        key = tuple(token.folded for token in tokens)
-        span = _Span(at, set(self.known.get(key, ())))
-        if key in self.names:
-            span.kinds |= {"table", "name"}
-        if key in self.columns:
-            span.kinds.add("column")
-            span.column, span.exact = self.columns[key], True
-        if key in self.values:
-            span.kinds.add("value")
-            span.values = self.values[key]
-        if length == 1:
-            token = tokens[0]
-            if token.number is not None or token.when is not None:
-                span.kinds.add("amount")
-                span.token = token
-            word = stem(token.folded)
-            if not span.kinds - {"stop"} and word in self.by_stem and "stop" not in span.kinds:
-                span.kinds.add("column")
-                span.column = self.by_stem[word]
-            if not span.kinds and (found := self.values.get(("stem", word))):
-                span.kinds.add("value")
-                span.values = found
-            if not span.kinds and token.folded in self.units:
-                span.kinds.add("stop")
-        return span if span.kinds else None
-
-    # -- spans -> query ------------------------------------------------------------------------------------------
+        self.tokens, self.table = tokens, table
+        self.spans = list(TableWords(table, names, known).spans(tokens))
 
     def query(self) -> Query:
         """The query.
@@ -166,7 +65,10 @@ class _Reading:
         per = self._per()
         conditions = tuple(self._conditions(operation))
         rest = [span for span in self.spans if not span.used]
+        named_too = {span.column for span in rest if {"column", "name"} <= span.kinds}
         columns = list(dict.fromkeys(span.column for span in rest if "column" in span.kinds))
+        if len(columns) > 1:  # "which order has the highest amount", with a column and a file that are called so
+            columns = [column for column in columns if column not in named_too]
         for span in rest:
             if not span.kinds & {"column", "stop", "rows", "table", "list", "distinct"}:
                 raise Uncertain(self.tokens[span.start].text)
@@ -186,7 +88,7 @@ class _Reading:
 
     def _operation(self) -> tuple[Operation, bool]:
         """What is asked for; the span that says so is used up."""
-        found: list[tuple[_Span, Operation]] = []
+        found: list[tuple[Span, Operation]] = []
         for span in self.spans:
             for name in OPERATIONS:
                 if name in span.kinds:
@@ -199,11 +101,10 @@ class _Reading:
                 asked, span.used = name, True
             elif asked == "count" and name == "distinct":
                 asked, span.used = "distinct", True
-            elif asked in ("list", "count", "distinct") and name in ("maximum", "minimum", "average", "sum") and not is_column:
-                if asked == "count" and name in ("sum",):
-                    span.used = True  # "how many visitors in total"
-                else:
-                    asked, span.used = name, True
+            elif asked == "count" and name == "sum" and not is_column:
+                span.used = True  # "how many visitors in total"
+            elif asked in ("list", "count", "distinct") and name in AMOUNTS and not is_column:
+                asked, span.used = name, True
             elif not is_column and name in ("list", "distinct"):
                 span.used = name == "list"
             elif not is_column and asked in ("maximum", "minimum", "average") and name in ("count", "sum"):
@@ -233,7 +134,7 @@ class _Reading:
                     return after.column
         return None
 
-    def _next(self, number: int) -> _Span | None:
+    def _next(self, number: int) -> Span | None:
         """The next span that is more than a little word."""
         return next((span for span in self.spans[number + 1 :] if span.kinds != {"stop"}), None)
 
@@ -261,11 +162,11 @@ class _Reading:
             if not self.spans[number].used:
                 raise Uncertain("not what?")
 
-    def _column_before(self, number: int) -> _Span | None:
+    def _column_before(self, number: int) -> Span | None:
         before = [span for span in self.spans[:number] if span.kinds != {"stop"}]
         return before[-1] if before and "column" in before[-1].kinds else None
 
-    def _column_of(self, number: int, span: _Span) -> str:
+    def _column_of(self, number: int, span: Span) -> str:
         """The column of a value: the one beside it, or the only one that has the value."""
         for beside in (self._column_before(number), self._next(number)):
             if beside is not None and beside.column in span.values and not beside.used:
@@ -292,8 +193,8 @@ class _Reading:
                 raise Uncertain("between what?")
             between.used = second.used = True
             column, is_date = self._target(number, token, operation)
-            for sign, each in (("≥", token), ("≤", second.token)):
-                yield _compare(column, sign, each, is_date=is_date)  # type: ignore[arg-type]
+            yield _compare(column, "≥", token, is_date=is_date)
+            yield _compare(column, "≤", second.token, is_date=is_date)
             return
         before = [each for each in self.spans[:number] if each.kinds != {"stop"}]
         sign: Sign = "="
@@ -309,8 +210,11 @@ class _Reading:
         dates = [name for name in self.table.columns if values[name].dates is not None]
         years = [name for name in self.table.columns if values[name].years]
         numbers = [name for name in self.table.columns if values[name].numbers is not None and name not in years]
+        amounts = [name for name in numbers if not values[name].are_keys]
         fits = (dates + years if token.when else []) + (numbers if token.number is not None else [])
-        before = [span for span in self.spans[:number] if span.kinds - {"stop"} and not span.kinds & {*SIGNS, "between"}]
+        before = [
+            span for span in self.spans[:number] if span.kinds - {"stop"} and not span.kinds & {*SIGNS, "between"}
+        ]
         beside = [before[-1] if before else None, self._next(number)]
         for span in beside:
             if span is not None and span.column in fits and not self._asked_for(span, operation, fits, token):
@@ -318,22 +222,25 @@ class _Reading:
                 return span.column, span.column in dates
         if token.when is not None and len(dates + years) == 1:
             return (dates + years)[0], bool(dates)
-        if token.when is None and len(numbers) == 1 and self._compared_or_used(number):
-            return numbers[0], False
+        if token.when is None and len(amounts) == 1 and self._compared_or_used(number):
+            return amounts[0], False
         raise Uncertain("which column is compared?")
 
-    def _asked_for(self, span: _Span, operation: Operation, fits: Sequence[str], token: Token) -> bool:
+    def _asked_for(self, span: Span, operation: Operation, fits: Sequence[str], token: Token) -> bool:
         """Whether a column beside an amount is what is asked for: in "how many visitors in 2021", visitors."""
         others = [name for name in fits if name != span.column]
-        return token.when is not None and operation in ("count", "sum", "average") and bool(others) and (
-            self.table.values[span.column].dates is None
+        return (
+            token.when is not None
+            and operation in ("count", "sum", "average")
+            and bool(others)
+            and (self.table.values[span.column].dates is None)
         )
 
     def _compared_or_used(self, number: int) -> bool:
         return any(span.used and span.kinds & {*SIGNS, "between"} for span in self.spans[:number])
 
     def _with_column(
-        self, operation: Operation, column: str | None, *, about_rows: bool, rest: Sequence[_Span]
+        self, operation: Operation, column: str | None, *, about_rows: bool, rest: Sequence[Span]
     ) -> tuple[Operation, str | None]:
         """The operation as it is meant for the column: "how many visitors" sums a column of numbers."""
         if column is None:
@@ -351,7 +258,7 @@ class _Reading:
                 if not is_table:
                     raise Uncertain("rows or values?")
                 return "count", None
-            if values.numbers is not None and not values.years:
+            if values.numbers is not None and not values.years and not values.are_keys:
                 return "sum", column
             return "distinct", column
         return operation, column
@@ -363,75 +270,3 @@ def _compare(column: str, sign: Sign, token: Token, *, is_date: bool) -> Conditi
     if token.number is None:
         raise Uncertain("a date for a number")
     return Condition(column, sign, number=token.number)
-
-
-def _value_index(table: Table) -> dict[tuple[str, ...], dict[str, str]]:
-    """By its tokens: a value of a column of words, and the columns that have it. ("stem", word) for single words."""
-    found: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
-    stems: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for name, values in table.values.items():
-        if values.numbers is not None or values.dates is not None:
-            continue
-        for value in values.distinct:
-            key = key_of(value)
-            if not key or len(key) > LONGEST_PHRASE:
-                continue
-            if found[key].get(name, value) != value:
-                found[key][name] = ""  # two values are the same without their signs: "C" and "C++"
-            else:
-                found[key][name] = value
-            if len(key) == 1 and len(key[0]) > 3:
-                stems[stem(key[0])][name].add(value)
-    index: dict[tuple[str, ...], dict[str, str]] = {
-        key: columns for key, columns in found.items() if all(columns.values())
-    }
-    for word, columns in stems.items():
-        if len(columns) == 1 and all(len(each) == 1 for each in columns.values()):
-            index["stem", word] = {name: next(iter(each)) for name, each in columns.items()}
-    return index
-
-
-def _forms(key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """A name as people say it: also without its ending, and in singular and plural."""
-    yield key
-    if len(key) > 1 and key[-1] in ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf"):
-        key = key[:-1]
-        yield key
-    if key:
-        last = key[-1]
-        for form in (last.removesuffix("s"), f"{last}s", last.removesuffix("es"), last.removesuffix("ies") + "y"):
-            yield (*key[:-1], form)
-
-
-def matches(table: Table, conditions: Sequence[Condition]) -> list[int]:
-    """The numbers of the rows, from 0, that meet all conditions."""
-    found: list[int] = list(range(len(table.rows)))
-    for condition in conditions:
-        values = table.values[condition.column]
-        if condition.when is not None:
-            dates = values.dates or []
-            when = condition.when
-            found = [row for row in found if (day := dates[row]) is not None and _meets(*_cut(day, when), condition.sign)]
-        elif condition.number is not None:
-            numbers = values.numbers or []
-            wanted = condition.number
-            found = [row for row in found if (has := numbers[row]) is not None and _meets(has, wanted, condition.sign)]
-        else:
-            kept = set(condition.values)
-            is_in = condition.sign == "="
-            found = [row for row in found if (folded(values.texts[row]) in kept) == is_in]
-    return found
-
-
-def _cut(day: When, when: When) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Two dates, both as exact as the less exact one: a day in 2021 is in 2021."""
-    length = min(sum(part is not None for part in day), sum(part is not None for part in when))
-    return tuple(int(part or 0) for part in day[:length]), tuple(int(part or 0) for part in when[:length])
-
-
-def _meets(has: object, wanted: object, sign: Sign) -> bool:
-    one, two = has, wanted
-    if sign in ("=", "≠"):
-        return (one == two) == (sign == "=")
-    less, equal = one < two, one == two  # type: ignore[operator]
-    return bool({">": not less and not equal, "≥": not less, "<": less, "≤": less or equal}[sign])

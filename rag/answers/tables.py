@@ -1,21 +1,24 @@
 """The tables of a source, had back from its stored text: a line a row, `column: value | column: value`.
 
-`rag.sources.tables` writes these lines for every kind of file, so that a CSV file, a workbook, and a table of a web page
-or a Markdown file are counted in the same way. What the lines do not tell is which cells were empty: a row lacks those.
+`rag.sources.tables` writes these lines for every kind of file, so that a CSV file, a workbook, and a table of a web
+page or a Markdown file are counted in the same way. What the lines do not tell is which cells were empty: a row lacks
+those.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rag.answers.question_words import LONGEST_PHRASE, key_of
 from rag.answers.values import Values
 from rag.sources.loader import section_at
 from rag.sources.tables import SEPARATOR
+from rag.text.language import stem
 
 LONGEST_NAME = 60
 """Characters of a column's name, at most: as `rag.sources.tables.has_header` has it."""
@@ -61,6 +64,14 @@ class Table:
     def values(self) -> dict[str, Values]:
         """The values of each column."""
         return {name: Values([row.cells.get(name, "") for row in self.rows]) for name in self.columns}
+
+    @cached_property
+    def value_index(self) -> dict[tuple[str, ...], dict[str, str]]:
+        """By the tokens of a value: the columns of words that have it, and how, folded.
+
+        By ("stem", word): single words that are like one value alone.
+        """
+        return _index_values(self.values)
 
 
 def find_tables(source: str, title: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> list[Table]:
@@ -185,3 +196,28 @@ def _is_total(row: Row) -> bool:
     """Whether a row sums up those above it: its first cell says so."""
     first = next(iter(row.cells.values()), "")
     return bool(_TOTAL.fullmatch(first.strip(" :*_")))
+
+
+def _index_values(columns: Mapping[str, Values]) -> dict[tuple[str, ...], dict[str, str]]:
+    found: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    stems: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name, values in columns.items():
+        if values.numbers is not None or values.dates is not None:
+            continue
+        for value in values.distinct:
+            key = key_of(value)
+            if not key or len(key) > LONGEST_PHRASE:
+                continue
+            if found[key].get(name, value) != value:
+                found[key][name] = ""  # two values are the same without their signs: "C" and "C++"
+            else:
+                found[key][name] = value
+            if len(key) == 1 and len(key[0]) > 3:
+                stems[stem(key[0])][name].add(value)
+    index: dict[tuple[str, ...], dict[str, str]] = {
+        key: columns for key, columns in found.items() if all(columns.values())
+    }
+    for word, found_in in stems.items():
+        if len(found_in) == 1 and all(len(each) == 1 for each in found_in.values()):
+            index["stem", word] = {name: next(iter(each)) for name, each in found_in.items()}
+    return index

@@ -48,6 +48,7 @@ class Update:
         unread: passages that did not fit the model's window.
         refused: nothing found speaks to the question, and no model was asked.
         coverage: what of the library was read, where that is not the passages found.
+        progress: passages read, and those that are to be read, where an answer reads whole sources.
         grounding: at the end, the answer's sentences with what supports each; None where that could not be told.
     """
 
@@ -64,6 +65,7 @@ class Update:
     unread: int = 0
     refused: bool = False
     coverage: str = ""
+    progress: tuple[int, int] | None = None
     grounding: tuple[Sentence, ...] | None = None
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from itertools import pairwise
 
 from rag.text.language import fold
 
@@ -75,6 +76,13 @@ class Values:
             return None
         found = [read_number(text, comma) if text else None for text in self.texts]
         return found if sum(each is not None for each in found) >= LEAST_SHARE * self.filled else None
+
+    @cached_property
+    def are_keys(self) -> bool:
+        """Whether the numbers only tell the rows apart, as they count up: nothing is to be summed."""
+        found = [number for number in self.numbers or () if number is not None]
+        is_whole = all(number == number.to_integral_value() for number in found)
+        return len(found) > 2 and is_whole and all(one < two for one, two in pairwise(found))
 
     @cached_property
     def units(self) -> set[str]:

@@ -107,7 +107,7 @@ def show_answer(
     words = [PHASES[update.phase]]
     if update.refused:
         words = ["Not in the library"]
-    elif update.phase == "done" and not update.sources:
+    elif update.phase == "done" and not update.sources and not update.coverage:
         words = ["Nothing was asked, so nothing was searched"]
     elif update.phase == "starting" and awaiting:
         words = ["; ".join(awaiting)]

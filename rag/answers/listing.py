@@ -1,0 +1,207 @@
+"""Lists of a document: the items below a heading, and how many parts of a kind it has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.documents import Document
+
+from rag.answers.question_words import LONGEST_PHRASE, Phrases, key_of, phrases
+from rag.answers.receipt import Writer
+from rag.library.records import Record
+from rag.text.language import stem
+
+MOST_ITEMS = 100
+LONGEST_ITEM = 300
+"""Characters of a line that is an item of a list; a longer one is a paragraph."""
+_ITEM = re.compile(r"[ \t]*(?:[-*+•–]|\d{1,3}[.)]|[a-z][.)])[ \t]+(?=\S)")
+_CHAPTER = re.compile(r"(?:chapter|kapitel|chapitre|capítulo|capitulo|part|teil|partie|parte)\b|第.{1,4}[章部]", re.I)
+PARTS = {
+    "chapter": ("chapters", "chapter", "kapitel", "chapitres", "chapitre", "capitulos", "capitulo", "章", "章节"),
+    "section": (
+        "sections",
+        "section",
+        "headings",
+        "heading",
+        "abschnitte",
+        "uberschriften",
+        "titres",
+        "secciones",
+        "节",
+    ),
+    "page": ("pages", "page", "slides", "slide", "seiten", "folien", "paginas", "diapositivas", "页"),
+}
+"""Parts of documents, as people call them, folded."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The items of one section: each with its place in the text of a document."""
+
+    record: Record
+    number: int
+    heading: str
+    items: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class _Section:
+    path: list[str]
+    start: int
+    end: int
+
+
+def sections_of(text: str, metadata: dict[str, Any]) -> list[_Section]:
+    """The sections of a document, each until the next heading."""
+    found = metadata.get("sections") or []
+    ends = [*(entry[0] for entry in found[1:]), len(text)][: len(found)]
+    return [_Section(list(path), start, end) for (start, path, _), end in zip(found, ends, strict=True)]
+
+
+def find_listing(question: str, records: Sequence[Record]) -> Listing | None:
+    """The list that a question asks for: the items below the only heading that has all of its words.
+
+    Every word has to be in the heading, in those above it, in the source's
+    title, or be one that asks for a list.
+    """
+    fitting = []
+    for record in records:
+        for number, (text, metadata) in enumerate(record.documents):
+            for section in sections_of(text, metadata):
+                if section.path and _asks_for(question, section.path, record.title):
+                    items = _items(text, section)
+                    if len(items) > 1:
+                        fitting.append(Listing(record, number, section.path[-1], tuple(items)))
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _asks_for(question: str, path: Sequence[str], title: str) -> bool:
+    """Whether a question has the words of a heading and none that is not accounted for."""
+    key = key_of(question)
+    heading = {stem(word) for word in key_of(path[-1])}
+    around = {stem(word) for name in (*path[:-1], title) for word in key_of(name)}
+    for known in phrases().values():
+        left = _left(key, known, {"stop", "count", "list", "table"})
+        little = {stem(word) for word in key_of(path[-1]) if "stop" in known.get((word,), ())}
+        stems = [stem(word) for word in left]
+        if _asks(key, known) and heading - little and heading - little <= set(stems) and set(stems) <= heading | around:
+            return True
+    return False
+
+
+def _asks(key: tuple[str, ...], known: Phrases) -> bool:
+    """Whether words ask for a list or a count."""
+    parts = (key[start : start + length] for start in range(len(key)) for length in range(1, LONGEST_PHRASE))
+    return any(known.get(part, set()) & {"count", "list"} for part in parts)
+
+
+def _left(key: tuple[str, ...], known: Phrases, kinds: set[str]) -> list[str]:
+    """The words of a question that are no phrase of these kinds."""
+    left: list[str] = []
+    at = 0
+    while at < len(key):
+        for length in range(min(LONGEST_PHRASE, len(key) - at), 0, -1):
+            if known.get(key[at : at + length], set()) & kinds:
+                at += length
+                break
+        else:
+            left.append(key[at])
+            at += 1
+    return left
+
+
+def _items(text: str, section: _Section) -> list[tuple[int, int]]:
+    """The items of a section: its list's, or its lines where all of them are short and none is a table's row."""
+    lines = []
+    at = section.start
+    for number, line in enumerate(text[section.start : section.end].split("\n")):
+        if line.strip() and not (number == 0 and line.lstrip("# ").startswith(section.path[-1])):
+            lines.append((at, line))
+        at += len(line) + 1
+    listed = [(start, line) for start, line in lines if _ITEM.match(line)]
+    if not listed and all(len(line) <= 80 and " | " not in line for _, line in lines):
+        listed = lines
+    found = []
+    for start, line in listed:
+        sign = _ITEM.match(line)
+        begin = start + (sign.end() if sign else 0)
+        if len(line) <= LONGEST_ITEM:
+            found.append((begin, start + len(line.rstrip())))
+    return found
+
+
+def tell_listing(listing: Listing) -> Writer:
+    """The answer: how many items there are, and each with its mark."""
+    text, data = listing.record.documents[listing.number]
+    start, end = listing.items[0][0], listing.items[-1][1]
+    metadata = {key: value for key, value in data.items() if key not in ("sections", "notes")}
+    metadata |= {"source": listing.record.source, "title": listing.record.title, "section": listing.heading}
+    writer = Writer()
+    passage = writer.add(Document(text[start:end], metadata={**metadata, "start_index": start}))
+    count = len(listing.items)
+    writer.say(f"{listing.heading}: {count:,}", passage, (0, end - start))
+    writer.gap()
+    for begin, stop in listing.items[:MOST_ITEMS]:
+        writer.say(" ".join(text[begin:stop].split()), passage, (begin - start, stop - start), lead="- ")
+    if count > MOST_ITEMS:
+        writer.say(f"… {count - MOST_ITEMS:,}", lead="- ")
+    return writer
+
+
+def asks_for_parts(question: str, names: Sequence[str]) -> str:
+    """Which parts of a document a question counts or lists: a key of `PARTS`, or ""."""
+    key = key_of(question)
+    named = {word for name in names for word in key_of(name)}
+    for known in phrases().values():
+        asked = _asks(key, known)
+        left = [word for word in _left(key, known, {"stop", "count", "list", "table"}) if word not in named]
+        found = [part for part, words in PARTS.items() if "".join(left) in words]
+        if asked and found:
+            return found[0]
+    return ""
+
+
+def tell_parts(record: Record, part: str) -> Writer | None:
+    """How many chapters, sections or pages a source has, with their headings; None where it has none."""
+    writer = Writer()
+    if part == "page":
+        pages = [data["page"] for _, data in record.documents if data.get("page")]
+        if not pages:
+            return None
+        writer.say(f"{record.title}: {len(set(pages)):,}")
+        return writer
+    found: list[tuple[int, _Section]] = [
+        (number, section)
+        for number, (text, data) in enumerate(record.documents)
+        for section in sections_of(text, data)
+        if section.path
+    ]
+    if part == "chapter":
+        own = [(number, each) for number, each in found if _CHAPTER.match(each.path[-1])]
+        if not own and found:
+            tops = min(len(each.path) for _, each in found)
+            if sum(len(each.path) == tops for _, each in found) == 1:
+                tops += 1  # the only one at the top is the document's title
+            own = [(number, each) for number, each in found if len(each.path) == tops]
+        found = own
+    if not found:
+        return None
+    writer.say(f"{record.title}: {len(found):,}", *_passage(writer, record, *found[0]))
+    writer.gap()
+    for number, section in found[:MOST_ITEMS]:
+        writer.say(section.path[-1], *_passage(writer, record, number, section), lead="- ")
+    return writer
+
+
+def _passage(writer: Writer, record: Record, number: int, section: _Section) -> tuple[int, tuple[int, int]]:
+    """The line of a heading as a passage, and its place there."""
+    text, data = record.documents[number]
+    stop = text.find("\n", section.start)
+    line = text[section.start : stop if stop >= 0 else len(text)]
+    metadata = {key: value for key, value in data.items() if key not in ("sections", "notes")}
+    metadata |= {"source": record.source, "title": record.title, "start_index": section.start}
+    passage = writer.add(Document(line, metadata=metadata, id=f"{record.source} {number} {section.start}"))
+    return passage, (0, len(line))

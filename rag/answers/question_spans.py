@@ -1,0 +1,107 @@
+"""The words of a question about a table -> stretches with what each may mean: a name, a column, a value, a count."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, key_of
+from rag.answers.tables import Table
+from rag.text.language import stem
+
+ENDINGS = ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf")
+
+
+@dataclass
+class Span:
+    """A stretch of the question with what it may mean."""
+
+    start: int
+    kinds: set[str]
+    column: str = ""
+    exact: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+    """By column: the value, folded."""
+    token: Token | None = None
+    used: bool = False
+
+
+class Uncertain(Exception):
+    """It is not certain what of the table is asked for."""
+
+
+class TableWords:
+    """The words that a question about a table may have, in one language."""
+
+    def __init__(self, table: Table, names: Sequence[str], known: Phrases) -> None:
+        self.known = known
+        self.names = {form for name in names for form in _forms(key_of(name))}
+        self.columns: dict[tuple[str, ...], str] = {}
+        by_stem: dict[str, set[str]] = defaultdict(set)
+        for column in table.columns:
+            self.columns.setdefault(key_of(column.replace("_", " ")), column)
+            for word in key_of(column.replace("_", " ")):
+                if known.get((word,), set()) <= {"stop"}:
+                    by_stem[stem(word)].add(column)
+        self.by_stem = {word: next(iter(found)) for word, found in by_stem.items() if len(found) == 1}
+        self.units = {
+            key for values in table.values.values() if values.numbers for unit in values.units for key in key_of(unit)
+        }
+        self.values = table.value_index
+
+    def spans(self, tokens: Sequence[Token]) -> Iterator[Span]:
+        """What the tokens of a question mean, the longest stretches first.
+
+        Raises:
+            Uncertain: one of them means nothing here.
+        """
+        at = 0
+        while at < len(tokens):
+            for length in range(min(LONGEST_PHRASE, len(tokens) - at), 0, -1):
+                if span := self._span(tokens[at : at + length], at):
+                    yield span
+                    at += length
+                    break
+            else:
+                raise Uncertain(tokens[at].text)
+
+    def _span(self, tokens: Sequence[Token], at: int) -> Span | None:
+        """What so many tokens mean together."""
+        key = tuple(token.folded for token in tokens)
+        span = Span(at, set(self.known.get(key, ())))
+        if key in self.names:
+            span.kinds |= {"table", "name"}
+        if key in self.columns:
+            span.kinds.add("column")
+            span.column, span.exact = self.columns[key], True
+        if key in self.values:
+            span.kinds.add("value")
+            span.values = self.values[key]
+        if len(tokens) == 1:
+            token = tokens[0]
+            if token.number is not None or token.when is not None:
+                span.kinds.add("amount")
+                span.token = token
+            word = stem(token.folded)
+            if not span.kinds - {"stop"} and word in self.by_stem and "stop" not in span.kinds:
+                span.kinds.add("column")
+                span.column = self.by_stem[word]
+            if not span.kinds and (found := self.values.get(("stem", word))):
+                span.kinds.add("value")
+                span.values = found
+            if not span.kinds and token.folded in self.units:
+                span.kinds.add("stop")
+        return span if span.kinds else None
+
+
+def _forms(key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """A name as people say it: also without its ending, and in singular and plural."""
+    yield key
+    if len(key) > 1 and key[-1] in ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf"):
+        key = key[:-1]
+        yield key
+    if key:
+        last = key[-1]
+        for form in (last.removesuffix("s"), f"{last}s", last.removesuffix("es"), last.removesuffix("ies") + "y"):
+            yield (*key[:-1], form)

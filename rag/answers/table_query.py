@@ -1,0 +1,75 @@
+"""What is asked of a table: rows under conditions, and what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from rag.answers.tables import Table
+from rag.answers.values import When, folded
+
+Sign = Literal["=", "≠", ">", "≥", "<", "≤"]
+Operation = Literal["count", "sum", "average", "maximum", "minimum", "list", "distinct"]
+OPERATIONS: tuple[Operation, ...] = ("count", "sum", "average", "maximum", "minimum", "list", "distinct")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a column has to be: one of `values` (folded), or on one side of a number or a date."""
+
+    column: str
+    sign: Sign
+    values: tuple[str, ...] = ()
+    number: Decimal | None = None
+    when: When | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a table. `column` is what is summed, compared or listed; None: whole rows."""
+
+    operation: Operation
+    column: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    per: str | None = None
+    named: bool = False
+    """The question calls the table by one of its names."""
+    language: str = "en"
+
+
+def matches(table: Table, conditions: Sequence[Condition]) -> list[int]:
+    """The numbers of the rows, from 0, that meet all conditions."""
+    found: list[int] = list(range(len(table.rows)))
+    for condition in conditions:
+        values = table.values[condition.column]
+        if condition.when is not None:
+            dates = values.dates or []
+            when = condition.when
+            found = [
+                row for row in found if (day := dates[row]) is not None and _meets(*_cut(day, when), condition.sign)
+            ]
+        elif condition.number is not None:
+            numbers = values.numbers or []
+            wanted = condition.number
+            found = [row for row in found if (has := numbers[row]) is not None and _meets(has, wanted, condition.sign)]
+        else:
+            kept = set(condition.values)
+            is_in = condition.sign == "="
+            found = [row for row in found if (folded(values.texts[row]) in kept) == is_in]
+    return found
+
+
+def _cut(day: When, when: When) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two dates, both as exact as the less exact one: a day in 2021 is in 2021."""
+    length = min(sum(part is not None for part in day), sum(part is not None for part in when))
+    return tuple(int(part or 0) for part in day[:length]), tuple(int(part or 0) for part in when[:length])
+
+
+def _meets(has: object, wanted: object, sign: Sign) -> bool:
+    one, two = has, wanted
+    if sign in ("=", "≠"):
+        return (one == two) == (sign == "=")
+    less, equal = one < two, one == two  # type: ignore[operator]
+    return bool({">": not less and not equal, "≥": not less, "<": less, "≤": less or equal}[sign])

@@ -1,0 +1,183 @@
+"""The questions that no passage answers: of whole documents, rows, lists, the library; each goes its own way.
+
+    read_intent (words, nearness) -> summary, library_facts
+    read_question (tables) -> table_answer;  find_listing -> listing;  read_sides -> comparison
+
+What is asked has to be certain. All else is answered from passages, if `Refusal` finds that they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from langchain_core.documents import Document
+
+from rag.answers.chain import Course, retrieve
+from rag.answers.comparison import Comparison, has_both, of_side, read_sides
+from rag.answers.intent import Nearness, is_greeting, read_intent
+from rag.answers.library_facts import tell_library, told_of
+from rag.answers.listing import asks_for_parts, find_listing, tell_listing, tell_parts
+from rag.answers.question_words import key_of
+from rag.answers.receipt import Writer, at_once, many, read_of
+from rag.answers.refusal import Refusal
+from rag.answers.retriever import Retriever
+from rag.answers.summary import Summary
+from rag.answers.table_answer import answer_query
+from rag.answers.table_query import Query
+from rag.answers.table_question import may_ask_of_tables, read_question
+from rag.answers.tables import Table, find_tables
+from rag.errors import engine_error
+from rag.library.index import SearchIndex
+from rag.library.revisions import IndexedSource
+
+LOOKED_AT = 24
+"""Sources whose tables and lists are looked at for a question, and whose tables stay in memory, at most."""
+
+
+class Whole:
+    """Decides how each question of one index is answered. For any thread."""
+
+    def __init__(self, index: SearchIndex, retriever: Retriever, refusal: Refusal | None) -> None:
+        """`refusal` decides where passages are the way; without it, they always answer."""
+        self._index, self._retriever, self._refusal = index, retriever, refusal
+        self._nearness = Nearness(index.embeddings)
+        self._tables_of = lru_cache(LOOKED_AT)(self._read_tables)
+
+    async def __call__(self, given: dict[str, Any]) -> Course:
+        """The way to answer a question. Takes and raises what `Refusal` does."""
+        question = given["question"]
+        scope = given.get("scope")
+        looked = [item for item in self._index.sources if not scope or item.source in scope]
+        if looked and not is_greeting(question):
+            course = (
+                await self._counted(question, given, looked)
+                or await self._by_intent(question, looked, is_follow_up=given["asked"] != question)
+                or await self._compared(question, given, looked)
+            )
+            if course is not None:
+                return course
+        return await self._refusal(given) if self._refusal else Course(given["sources"])
+
+    def prepare(self) -> None:
+        """Embed now what every question is compared with.
+
+        Raises:
+            EngineError: the embedding model failed; the first question that needs it tries again.
+        """
+        try:
+            self._nearness.prepare()
+        except Exception as error:
+            raise engine_error(error, *self._index.engine) from error
+        if self._refusal:
+            self._refusal.prepare()
+
+    # -- the library, and whole documents --------------------------------------------------------------------------
+
+    async def _by_intent(self, question: str, looked: Sequence[IndexedSource], *, is_follow_up: bool) -> Course | None:
+        names = {name: item for item in looked for name in names_of(item)}
+        intent = read_intent(question, list(names)) or await self._nearness.intent(question)
+        if intent is None or (is_follow_up and not intent.sure):
+            return None
+        named = list(dict.fromkeys(names[name] for name in intent.named)) or list(looked)
+        if intent.aim == "library":
+            return _course(tell_library(named, intent.ask, intent.language), told_of(named))
+        return Course([], answer=Summary(self._index, named, question).pieces)
+
+    # -- rows and lists --------------------------------------------------------------------------------------------
+
+    async def _counted(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
+        if not may_ask_of_tables(question):
+            return None
+        return await asyncio.to_thread(self._count, question, given["sources"], looked)
+
+    def _count(self, question: str, passages: Sequence[Document], looked: Sequence[IndexedSource]) -> Course | None:
+        """The answer by counting, from the sources that are named, those of the passages found, and sheets."""
+        key = set(key_of(question))
+        named = [item for item in looked if any(key >= set(key_of(name)) for name in names_of(item))]
+        of_passages = {passage.metadata.get("source") for passage in passages}
+        nearest = [*named, *(item for item in looked if item.source in of_passages and item not in named)]
+        near = [*nearest, *(item for item in looked if item.kind == "sheet" and item not in nearest)][:LOOKED_AT]
+        if parts := self._parts(question, named or looked):
+            return parts
+        found: list[tuple[Table, Query, IndexedSource]] = []
+        for item in near:
+            for table in self._tables_of(item):
+                query = read_question(question, table, [*names_of(item), *table.section.split(" > ")])
+                if query is not None:
+                    found.append((table, query, item))
+        if any(query.named for _, query, _ in found):
+            found = [each for each in found if each[1].named]
+        if found and _is_certain(found):
+            told = [(table, query, _called(table, item, several=len(found) > 1)) for table, query, item in found]
+            rows = sum(len(table.rows) for table, _, _ in found)
+            return _course(answer_query(told), f"read {rows:,} of {many(rows, 'row')} of {_file(found[0][2])}")
+        records = [record for item in nearest[:LOOKED_AT] if (record := self._index.records.read(item.source))]
+        if listing := find_listing(question, records):
+            item = next(item for item in near if item.source == listing.record.source)
+            return _course(tell_listing(listing), read_of(item.chunks, item.chunks, 1))
+        return None
+
+    def _parts(self, question: str, meant: Sequence[IndexedSource]) -> Course | None:
+        """The chapters, sections or pages of the only source that can be meant."""
+        if len(meant) != 1:
+            return None
+        part = asks_for_parts(question, names_of(meant[0]))
+        record = self._index.records.read(meant[0].source) if part else None
+        writer = tell_parts(record, part) if record else None
+        return _course(writer, read_of(meant[0].chunks, meant[0].chunks, 1)) if writer else None
+
+    def _read_tables(self, item: IndexedSource) -> list[Table]:
+        """The tables of a source."""
+        record = self._index.records.read(item.source)
+        return find_tables(item.source, item.title, record.documents) if record else []
+
+    # -- comparisons -----------------------------------------------------------------------------------------------
+
+    async def _compared(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
+        """Passages for each side, where no passage found speaks of both."""
+        sides = read_sides(question)
+        if sides is None or has_both(given["sources"], sides):
+            return None
+        found: list[list[Document]] = []
+        for side in sides:
+            named = [item.source for item in looked if key_of(side) in {key_of(name) for name in names_of(item)}]
+            passages = await retrieve(
+                {"asked": question if named else side, "scope": named or given.get("scope")}, self._retriever
+            )
+            if not named:
+                passages = of_side(passages, side)
+            if not passages:
+                return None
+            found.append(passages)
+        return Course([], answer=Comparison(question, sides, found, self._index).pieces)
+
+
+def names_of(item: IndexedSource) -> list[str]:
+    """What people may call a source: its title, its file's name, and that without its ending."""
+    file = _file(item)
+    return list(dict.fromkeys(filter(None, (item.title, file, os.path.splitext(file)[0]))))
+
+
+def _file(item: IndexedSource) -> str:
+    return os.path.basename(item.source.rstrip("/")) or item.source
+
+
+def _called(table: Table, item: IndexedSource, *, several: bool) -> str:
+    """What an answer calls a table: its file, and its heading where the file has more than one."""
+    return f"{_file(item)} ({table.section})" if several and table.section else _file(item)
+
+
+def _is_certain(found: Sequence[tuple[Table, Query, IndexedSource]]) -> bool:
+    """Whether one table is meant, or the rows of all tables of a source."""
+    if len(found) == 1:
+        return True
+    sources = {item.source for _, _, item in found}
+    return len(sources) == 1 and all(query.operation == "count" and query.column is None for _, query, _ in found)
+
+
+def _course(writer: Writer, coverage: str) -> Course:
+    return Course([], answer=lambda reader: at_once(writer, coverage))
