@@ -12,8 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
-from rag.answers.intent import asks_about_library
-from rag.answers.refusal import beginnings, nothing_found_message
+from rag.answers.refusal import nothing_found_message
 from rag.answers.relevance import Judge, Verdict
 from rag.answers.retriever import Retriever
 from rag.answers.scale import measure
@@ -23,7 +22,6 @@ from rag.library.revisions import IndexedSource
 from rag.library.words import Words
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
-from rag.sources.loader import GUIDE_PATH
 from tests.conftest import PaperEmbeddings
 from tests.stores import Lexical
 
@@ -154,46 +152,6 @@ def test_where_nothing_is_found_nothing_answers(passages: list[Document]) -> Non
     assert (verdict.answers, verdict.score, verdict.reason) == (False, -math.inf, "nothing was found")
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        "What is in the library?",
-        "What's this about?",
-        "what is this page about",
-        "Summarise the page.",
-        "Please summarize this document for me",
-        "Give me a short summary of the article",
-        "Can you give me an overview?",
-        "tl;dr",
-        "What can I ask you?",
-        "Which documents do you have?",
-        "What do you know?",
-        "What does this text say?",
-        "summary",
-    ],
-)
-def test_questions_about_the_library_itself(question: str) -> None:
-    assert asks_about_library(question)
-    verdict = decide(Judge(PaperEmbeddings(), ENGINE), question, [], Lexical().words)
-    assert (verdict.answers, verdict.kind) == (True, "library")
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "What is in the memory stream?",
-        "Summarise the plot of Hamlet.",
-        "What is Reflexion about?",
-        "Give me a recipe",
-        "Which documents does a notary need?",
-        "What do you know about Napoleon?",
-        "What does the agent say?",
-    ],
-)
-def test_other_questions_are_not_about_the_library(question: str) -> None:
-    assert not asks_about_library(question)
-
-
 @pytest.mark.parametrize("text", ["hi", "Hello!", "Hi there", "thanks", "Thank you very much!", "ok, thanks", "bye"])
 def test_greetings_ask_nothing(text: str) -> None:
     verdict = decide(Judge(PaperEmbeddings(), ENGINE), text, [], Lexical().words)
@@ -234,15 +192,6 @@ def test_an_engine_that_fails_says_so_and_is_asked_again() -> None:
         judge.prepare()
     embeddings.down = False
     judge.prepare()
-
-
-def test_what_sources_begin_with(store: SearchIndex) -> None:
-    (start,), coverage = beginnings(store.records, store.sources, 3)
-    assert coverage == "from the beginning of 1 source"
-    text = store.records.read(str(GUIDE_PATH)).documents[0][0]  # type: ignore[union-attr]
-    at = start.metadata["start_index"]
-    assert text[at : at + len(start.page_content)] == start.page_content
-    assert "LLM agent" in start.page_content and len(start.page_content) <= 1000
 
 
 def indexed(*titles: str) -> list[IndexedSource]:

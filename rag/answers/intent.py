@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rag.text.vectors import Vectors
 
 INTENTS_FILE = Path(__file__).parent.parent / "intents.yaml"
-NEAR = 0.72
+NEAR = 0.68
 """Cosine with a sentence that stands for an intent from which on a question has it (tests/data/intents.yaml)."""
-AHEAD = 0.12
+AHEAD = 0.15
 """How much nearer that sentence has to be than one of another kind."""
 LONGEST_ASKED = 30
 """Tokens of a question about whole documents, at most: a longer one says what it wants to know."""

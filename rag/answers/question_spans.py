@@ -69,7 +69,8 @@ class TableWords:
     def _span(self, tokens: Sequence[Token], at: int) -> Span | None:
         """What so many tokens mean together."""
         key = tuple(token.folded for token in tokens)
-        span = Span(at, set(self.known.get(key, ())))
+        is_column = len(key) > 1 and key[:1] in self.columns  # "sum of total of ...", with a column that is called so
+        span = Span(at, set() if is_column else set(self.known.get(key, ())))
         if key in self.names:
             span.kinds |= {"table", "name"}
         if key in self.columns:

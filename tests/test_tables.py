@@ -1,0 +1,300 @@
+"""Rows are counted, filtered and summed by code: exactly, whatever file a table stands in."""
+
+from __future__ import annotations
+
+import csv
+import html
+import random
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from rag.answers.table_answer import answer_query, told_table
+from rag.answers.table_query import matches
+from rag.answers.table_question import read_question
+from rag.answers.tables import Table, find_tables
+from rag.answers.values import read_date, read_number
+from rag.settings import Settings
+from tests.files import load
+from tests.ways import FILES
+
+COLUMNS = ["order id", "customer", "status", "city", "total", "ordered", "note"]
+NAMES = ["orders.csv", "orders"]
+
+
+@cache
+def rows_of(count: int) -> list[list[str]]:
+    """Rows with empty cells, and with colons, bars and line breaks in cells."""
+    any_of = random.Random(count).choice
+    day = date(2021, 1, 1)
+    return [
+        [
+            f"A-{number:05}",
+            any_of(["Ann Lee", "Bo Falk", "Cem Ates", "Dia Rossi"]),
+            any_of(["shipped", "open", "cancelled"]),
+            any_of(["Kiel", "Ulm", "New York", ""]),
+            any_of(["12.50", "99.99", "1250.00", "480.75", "7.00"]),
+            (day + timedelta(days=number % 1500)).isoformat(),
+            any_of(["", "fragile: glass", "two | parts", "call first\nthen ring"]),
+        ]
+        for number in range(1, count + 1)
+    ]
+
+
+def write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def write_xlsx(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(COLUMNS)
+    for row in rows:
+        sheet.append([*row[:4], float(row[4]), date.fromisoformat(row[5]), row[6]])
+    book.save(path)
+
+
+def write_html(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
+    head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+    table = f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+    said = "<p>All orders of the shop as of today are in this one table, and each of them has a row of its own.</p>"
+    path.write_text(f"<html><body><article><h1>Orders</h1>{said}{table}{said}</article></body></html>", "utf-8")
+
+
+def write_markdown(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    path.write_text("# Shop\n\n## Orders\n\n" + "\n".join(lines) + "\n\n## End\n\nThat is all.\n", "utf-8")
+
+
+WRITERS = {"csv": write_csv, "xlsx": write_xlsx, "html": write_html, "md": write_markdown}
+
+
+def tables_of(path: Path, settings: Settings) -> list[Table]:
+    document = load(path, settings)
+    return find_tables(str(path), path.name, [(document.page_content, document.metadata)])
+
+
+def told(table: Table, question: str, names: Sequence[str] = NAMES) -> str:
+    query = read_question(question, table, names)
+    assert query is not None, question
+    return answer_query([(table, query, names[0])]).text
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+@pytest.mark.parametrize("count", [57, 159, 10_000])
+def test_rows_are_counted_and_summed_exactly(ending: str, count: int, tmp_path: Path, settings: Settings) -> None:
+    rows = rows_of(count)
+    path = tmp_path / f"orders.{ending}"
+    WRITERS[ending](path, rows)
+    (table,) = tables_of(path, settings)
+    assert table.columns == tuple(COLUMNS)
+    assert [row.cells.get("status", "") for row in table.rows] == [row[2] for row in rows]
+    assert [row.cells.get("city", "") for row in table.rows] == [row[3] for row in rows]
+    assert [row.cells.get("note", "") for row in table.rows] == [row[6].replace("\n", " ") for row in rows]
+
+    shipped = [row for row in rows if row[2] == "shipped"]
+    name = path.name
+    assert told(table, f"How many rows does {name} have?", [name]) == f"{name} has {count:,} rows."
+    where = f"of {count:,} rows of orders.csv where"
+    assert told(table, "How many orders were shipped?") == f"{len(shipped):,} {where} status = shipped."
+    total = sum(Decimal(row[4]) for row in shipped)
+    assert f"is {total.normalize():,f}: {len(shipped):,} {where}" in told(table, "sum of total of shipped orders")
+    late = [row for row in rows if row[3] == "New York" and row[5][:4] == "2022" and Decimal(row[4]) > 100]
+    asked = "How many orders from New York were ordered in 2022 with a total over 100?"
+    assert told(table, asked).startswith(f"{len(late):,} {where}" if late else f"None of {count:,} rows")
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    from tests.conftest import make_settings
+
+    folder = tmp_path_factory.mktemp("orders")
+    write_csv(folder / "orders.csv", rows_of(159))
+    (table,) = tables_of(folder / "orders.csv", make_settings(folder))
+    return table
+
+
+def is_row(row: Sequence[str], question: str) -> bool:
+    """What each question below asks for, in Python."""
+    conditions = {
+        "How many orders are not shipped?": row[2] != "shipped",
+        "How many orders are open or cancelled?": row[2] in ("open", "cancelled"),
+        "How many shipped orders are there from Kiel?": row[2] == "shipped" and row[3] == "Kiel",
+        "How many orders have a total of at least 480.75?": Decimal(row[4]) >= Decimal("480.75"),
+        "How many orders have a total under 100?": Decimal(row[4]) < 100,
+        "How many orders are there between 10 and 100?": 10 <= Decimal(row[4]) <= 100,
+        "How many orders were ordered after 2021-03-10?": row[5] > "2021-03-10",
+        "How many orders were ordered in March 2021?": row[5].startswith("2021-03"),
+        "How many orders were ordered between 2021-02-01 and 2021-02-14?": "2021-02-01" <= row[5] <= "2021-02-14",
+        "How many orders were ordered on 3 February 2021?": row[5] == "2021-02-03",
+        "Number of orders by Ann Lee before April 2021": row[1] == "Ann Lee" and row[5] < "2021-04",
+        "Wie viele orders sind open?": row[2] == "open",
+        "Wie viele Zeilen in orders.csv haben total über 100?": Decimal(row[4]) > 100,
+        "Combien de lignes de orders.csv avec status shipped ?": row[2] == "shipped",
+        "¿Cuántas filas de orders.csv con status open?": row[2] == "open",
+        "orders.csv里有多少行是shipped的？": row[2] == "shipped",
+    }
+    return conditions[question]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many orders are not shipped?",
+        "How many orders are open or cancelled?",
+        "How many shipped orders are there from Kiel?",
+        "How many orders have a total of at least 480.75?",
+        "How many orders have a total under 100?",
+        "How many orders are there between 10 and 100?",
+        "How many orders were ordered after 2021-03-10?",
+        "How many orders were ordered in March 2021?",
+        "How many orders were ordered between 2021-02-01 and 2021-02-14?",
+        "How many orders were ordered on 3 February 2021?",
+        "Number of orders by Ann Lee before April 2021",
+        "Wie viele orders sind open?",
+        "Wie viele Zeilen in orders.csv haben total über 100?",
+        "Combien de lignes de orders.csv avec status shipped ?",
+        "¿Cuántas filas de orders.csv con status open?",
+        "orders.csv里有多少行是shipped的？",
+    ],
+)
+def test_a_question_becomes_a_filter(question: str, orders: Table) -> None:
+    query = read_question(question, orders, NAMES)
+    assert query is not None and query.operation == "count"
+    wanted = [number for number, row in enumerate(rows_of(159)) if is_row(row, question)]
+    assert matches(orders, query.conditions) == wanted and 0 < len(wanted) < 159
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many wheels does the tram have?",
+        "How many orders did Ann Lee place by phone?",
+        "How many orders are fragile?",  # no cell is that alone
+        "How many orders were shipped last week?",
+        "How many orders are not from Kiel and not open?",
+        "What is the highest price?",
+        "Which customer has the most orders?",
+        "How many orders over 100 euros in weight?",
+        "What is the status of order A-00012?",
+        "Compare the orders of Kiel and Ulm",
+        "How many?",
+        "List all",
+    ],
+)
+def test_what_is_not_certain_is_not_counted(question: str, orders: Table) -> None:
+    assert read_question(question, orders, NAMES) is None
+
+
+def test_the_answer_says_how_it_was_counted_and_marks_each_row(orders: Table) -> None:
+    query = read_question("List all shipped orders from Ulm with a total over 1000", orders, NAMES)
+    assert query is not None
+    writer = answer_query([(orders, query, "orders.csv")])
+    first, _, *lines = writer.text.split("\n")
+    wanted = [row for row in rows_of(159) if row[2:5] == ["shipped", "Ulm", "1250.00"]]
+    assert first == f"{len(wanted)} of 159 rows of orders.csv where total > 1,000 & status = shipped & city = Ulm."
+    assert [line.split(" | ")[0] for line in lines] == [f"- order id: {row[0]}" for row in wanted] and wanted
+    (passage,) = writer.sources
+    for sentence in writer.grounding[1:]:
+        assert sentence.passage == 1 and sentence.quote
+        assert writer.text[sentence.start : sentence.end] == passage.page_content[slice(*sentence.quote)]
+
+
+def test_the_highest_the_average_and_groups(orders: Table) -> None:
+    rows = rows_of(159)
+    highest = sum(row[4] == "1250.00" for row in rows)
+    assert told(orders, "Which order has the highest total?").startswith(
+        f"The highest total is 1250.00: {highest} of 159 rows of orders.csv.\n\n- order id: "
+    )
+    assert told(orders, "What is the latest ordered?").startswith("The highest ordered is 2021-06-09: 1 of 159")
+    mean = round(sum(Decimal(row[4]) for row in rows) / 159, 4)
+    assert f"is {mean.normalize():,f}: 159 of 159" in told(orders, "What is the average total?")
+    groups = told(orders, "How many orders per status?")
+    for status in ("shipped", "open", "cancelled"):
+        assert f"- {status}: {sum(row[2] == status for row in rows)}" in groups
+    cities = told(orders, "How many cities are there?")
+    assert cities.startswith("city has 3 different values: 159 of 159")
+
+
+def test_visits(settings: Settings) -> None:
+    (table,) = tables_of(FILES / "visits.csv", settings)
+    with (FILES / "visits.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = ["visits.csv", "visits"]
+    total = sum(int(row["visitors"]) for row in rows)
+    assert told(table, "How many visitors were there in total?", names).startswith(
+        f"The sum of visitors is {total:,}: 57 of 57 rows of visits.csv."
+    )
+    south = [row for row in rows if row["ward"] == "south" and row["date"] < "2025-02"]
+    assert told(table, "How many visitors came to the south ward in January 2025?", names).startswith(
+        f"The sum of visitors is {sum(int(row['visitors']) for row in south):,}: {len(south)} of 57 rows"
+    )
+    assert told_table(table).startswith("57 × date (2025-01-01 – ")
+
+
+def test_rows_that_sum_up_are_left_out_and_keys_are_not_summed(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text("region,order,amount\nNorth,1,10\nSouth,2,20\nEast,3,30\nTotal,,60\n", encoding="utf-8")
+    (table,) = tables_of(path, settings)
+    text = told(table, "What is the sum of the amount?", ["sales.csv"])
+    assert text == "The sum of amount is 60: 3 of 3 rows of sales.csv.\nRows that sum up others were left out: 1."
+    assert "different values" in told(table, "How many orders are in sales.csv?", ["sales.csv"])
+
+
+@pytest.mark.parametrize(
+    ("text", "mark", "number"),
+    [
+        ("1,250.50", ".", "1250.50"),
+        ("1.250,50", ",", "1250.50"),
+        ("€ 19", ".", "19"),
+        ("19 euros", ".", "19"),
+        ("12,5 %", ",", "12.5"),
+        ("(5)", ".", "-5"),
+        ("-3", ".", "-3"),
+        ("A-12", ".", None),
+        ("two", ".", None),
+    ],
+)
+def test_numbers(text: str, mark: str, number: str | None) -> None:
+    assert read_number(text, mark) == (Decimal(number) if number else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("2025-03-04", (2025, 3, 4)),
+        ("4.3.2025", (2025, 3, 4)),
+        ("4 March 2025", (2025, 3, 4)),
+        ("March 4, 2025", (2025, 3, 4)),
+        ("4. März 2025", (2025, 3, 4)),
+        ("4 de marzo de 2025", (2025, 3, 4)),
+        ("2025年3月4日", (2025, 3, 4)),
+        ("2025-13-04", None),
+        ("soon", None),
+    ],
+)
+def test_dates(text: str, when: tuple[int, int, int] | None) -> None:
+    assert read_date(text) == when
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Note: this is prose.\nIt goes on: and on.\nAnd ends here.",
+        "- one: a\n- two: b\n- three: c",
+        "key: value\nother: value",
+        "```\na: 1 | b: 2\na: 3 | b: 4\n```",
+        "a | b\nc | d",
+    ],
+)
+def test_what_is_no_table(text: str) -> None:
+    assert find_tables("x", "x", [(text, {})]) == []
