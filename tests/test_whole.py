@@ -237,3 +237,27 @@ def test_a_small_model_is_not_asked_to_read_whole_documents(ways: Ways, tmp_path
     assert chains.own is not None
     told = asyncio.run(chains.own.ainvoke({"question": "Summarise tram.md"}))
     assert "Nonsense" not in told["answer"] and "**Vehicles**" in told["answer"] and not chat.script.asked
+
+
+def test_a_table_that_cannot_be_told_from_another_is_not_counted(tmp_path: Path, ways: Ways) -> None:
+    for name, rows in (("orders.csv", 3), ("old orders.csv", 5)):
+        lines = [f"{number},{'open' if number % 2 else 'shipped'}" for number in range(rows)]
+        (tmp_path / name).write_text("number,status\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    with library_of(tmp_path, ways.index.embeddings, *sorted(tmp_path.glob("*.csv"))) as two:
+        assert two.told("How many orders are open in old orders.csv?")["answer"].startswith("2 of 5 rows of old orders")
+        assert two.told("How many rows does orders.csv have?")["answer"] == "orders.csv has 3 rows."
+        assert asyncio.run(two.course("How many rows are open?")).answer is None
+        scope = [named(two, "old orders.csv")]
+        assert two.told("How many rows are open?", scope)["answer"].startswith("2 of 5 rows")
+
+
+def test_all_tables_of_a_file_are_counted_together(tmp_path: Path, ways: Ways) -> None:
+    table = "| city | size |\n|---|---|\n| Kiel | 1 |\n| Ulm | 2 |\n"
+    path = tmp_path / "towns.md"
+    path.write_text(f"# Towns\n\n## North\n\n{table}\n## South\n\n{table}| Trier | 3 |\n", encoding="utf-8")
+    with library_of(tmp_path, ways.index.embeddings, path) as one:
+        told = one.told("How many rows does towns.md have?")
+        assert told["answer"] == "towns.md (North) has 2 rows.\n\ntowns.md (South) has 3 rows."
+        assert told["coverage"] == "read 5 of 5 rows of towns.md"
+        assert one.told("How many rows are in South?")["answer"] == "towns.md has 3 rows."
+        check_marks(told)

@@ -18,6 +18,7 @@ class Span:
     """A stretch of the question with what it may mean."""
 
     start: int
+    length: int
     kinds: set[str]
     column: str = ""
     exact: bool = False
@@ -37,6 +38,7 @@ class TableWords:
     def __init__(self, table: Table, names: Sequence[str], known: Phrases) -> None:
         self.known = known
         self.names = {form for name in names for form in _forms(key_of(name))}
+        self.heads = {form for name in names for form in _forms(_head(key_of(name)))}
         self.columns: dict[tuple[str, ...], str] = {}
         by_stem: dict[str, set[str]] = defaultdict(set)
         for column in table.columns:
@@ -70,7 +72,7 @@ class TableWords:
         """What so many tokens mean together."""
         key = tuple(token.folded for token in tokens)
         is_column = len(key) > 1 and key[:1] in self.columns  # "sum of total of ...", with a column that is called so
-        span = Span(at, set() if is_column else set(self.known.get(key, ())))
+        span = Span(at, len(key), set() if is_column else set(self.known.get(key, ())))
         if key in self.names:
             span.kinds |= {"table", "name"}
         if key in self.columns:
@@ -91,15 +93,23 @@ class TableWords:
             if not span.kinds and (found := self.values.get(("stem", word))):
                 span.kinds.add("value")
                 span.values = found
+            if not span.kinds and key in self.heads:
+                span.kinds.add("table")
             if not span.kinds and token.folded in self.units:
                 span.kinds.add("stop")
         return span if span.kinds else None
 
 
+def _head(key: tuple[str, ...]) -> tuple[str, ...]:
+    """The word of a name that says what its rows are: `orders` of `old orders 2024.csv`."""
+    words = [word for word in key if word not in ENDINGS and not word[0].isdigit()]
+    return tuple(words[-1:])
+
+
 def _forms(key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """A name as people say it: also without its ending, and in singular and plural."""
     yield key
-    if len(key) > 1 and key[-1] in ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf"):
+    if len(key) > 1 and key[-1] in ENDINGS:
         key = key[:-1]
         yield key
     if key:

@@ -29,9 +29,9 @@ Answer = Callable[[ChatReader | None], Pieces]
 """Writes an answer by its own way; without a chat model where it is None, or too small to read whole passages."""
 
 
-def read_of(read: int, total: int, sources: int, thing: str = "passage") -> str:
+def read_of(read: int, total: int, sources: int) -> str:
     """The receipt: `read 84 of 84 passages of 1 source`."""
-    return f"read {read:,} of {many(total, thing)} of {many(sources, 'source')}"
+    return f"read {read:,} of {many(total, 'passage')} of {many(sources, 'source')}"
 
 
 def many(number: int, thing: str) -> str:

@@ -56,10 +56,10 @@ REDUCE = ChatPromptTemplate.from_messages(
 
 
 class Summary:
-    """Summarises sources. `wanted` is what was asked, as typed; `section` limits it to one heading."""
+    """Summarises sources. `wanted` is what was asked, as typed."""
 
-    def __init__(self, index: SearchIndex, sources: Sequence[IndexedSource], wanted: str, section: str = "") -> None:
-        self._index, self._sources, self._wanted, self._section = index, sources, wanted, section
+    def __init__(self, index: SearchIndex, sources: Sequence[IndexedSource], wanted: str) -> None:
+        self._index, self._sources, self._wanted = index, sources, wanted
 
     async def pieces(self, reader: ChatReader | None) -> Pieces:
         """The answer in pieces: with each, `coverage` says what has been read until then.
@@ -81,10 +81,6 @@ class Summary:
         found: list[Part] = []
         for source in self._sources:
             chunks = self._index.records.revisions.chunks_of(source.revision)
-            if self._section:
-                chunks = [
-                    chunk for chunk in chunks if self._section in str(chunk.metadata.get("section")).split(" > ")
-                ] or chunks
             found += parts_of(source, chunks, max(1, MOST_PARTS // len(self._sources)))
         return found
 

@@ -34,8 +34,8 @@ class Query:
     column: str | None = None
     conditions: tuple[Condition, ...] = ()
     per: str | None = None
-    named: bool = False
-    """The question calls the table by one of its names."""
+    named: int = 0
+    """Words of the longest name that the question calls the table by."""
     language: str = "en"
 
 

@@ -83,7 +83,7 @@ class _Reading:
             raise Uncertain("no column for a superlative")
         if not (has_subject or conditions or column or per):
             raise Uncertain("nothing of the table is named")
-        named = any("name" in span.kinds for span in self.spans)
+        named = max((span.length for span in self.spans if "name" in span.kinds), default=0)
         return Query(operation, column, conditions, per, named)
 
     def _operation(self) -> tuple[Operation, bool]:

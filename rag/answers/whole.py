@@ -109,8 +109,8 @@ class Whole:
                 query = read_question(question, table, [*names_of(item), *table.section.split(" > ")])
                 if query is not None:
                     found.append((table, query, item))
-        if any(query.named for _, query, _ in found):
-            found = [each for each in found if each[1].named]
+        best = max((query.named for _, query, _ in found), default=0)
+        found = [each for each in found if each[1].named == best]
         if found and _is_certain(found):
             told = [(table, query, _called(table, item, several=len(found) > 1)) for table, query, item in found]
             rows = sum(len(table.rows) for table, _, _ in found)
