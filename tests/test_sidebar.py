@@ -185,7 +185,7 @@ def test_a_file_that_is_given_again_takes_the_place_of_its_old_version(
 
     query = {"query": "Summarise this", "sources": "true", "scope": "prices.md"}
     read = httpx.get(f"{app.url}predict", params=query, timeout=30).json()
-    assert (read["coverage"], len(read["sources"])) == ("read 1 of 1 passages of 1 source", 1)
+    assert (read["coverage"], len(read["sources"])) == ("read 1 of 1 passage of 1 source", 1)
 
     both = [tmp_path / "a" / "README.md", tmp_path / "b" / "README.md"]
     for number, path in enumerate(both):

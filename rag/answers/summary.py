@@ -39,8 +39,8 @@ WHOLE = ChatPromptTemplate.from_messages(
     [
         (
             "human",
-            "Read this document and answer: {question}\n\nUse only what the document says. Answer in the language of"
-            " the question.\n\n{text}",
+            "Read this document.\n\n{text}\n\nAnswer with what it says and nothing else, in the language of the"
+            " question.\nQuestion: {question}",
         )
     ]
 )
@@ -121,6 +121,8 @@ class Summary:
             text = "\n\n".join(map(_told, group))
             prompt = WHOLE if len(groups) == 1 else NOTES
             start = len(writer.text)
+            for chunk in group[:MOST_PARTS] if len(groups) == 1 else ():
+                writer.add(chunk)
             fields = {"text": text, "question": self._wanted, "sentences": 4 if len(groups) < 10 else 2}
             async with aclosing(_paragraph(reader, prompt.format_prompt(**fields), writer)) as pieces:
                 async for piece in pieces:
