@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from rag.answers.intent import INTENTS_FILE
 from rag.assistant import Assistant
 from rag.doors import cli as commands
 from rag.errors import QuestionError
@@ -16,6 +18,7 @@ from rag.settings import Settings
 from tests.conftest import Script, ScriptedChat, make_settings, wait_until
 from tests.ollama_server import MXBAI, ModelSpec, OllamaServer
 
+COMPARED = {text for texts in yaml.safe_load(INTENTS_FILE.read_text())["near"].values() for text in texts}
 MX, NOMIC = "ollama:mxbai-embed-large", "ollama:nomic-embed-text"
 TEXTS = {
     "moon": "The moon pulls the sea, twice a day, on every shore. ",
@@ -65,10 +68,11 @@ class House:
             self.running.pop().close()
 
     def embedded(self, name: str) -> list[str]:
-        """The texts that a model has embedded so far."""
+        """The texts that a model has embedded so far, but for the sentences that questions are compared with."""
         asked = [item.body for item in self.server.requests if item.path == "/api/embed" and item.status == 200]
         found = [body["input"] for body in asked if body["model"] == name.partition(":")[2]]
-        return [text for texts in found for text in ([texts] if isinstance(texts, str) else texts)]
+        all_texts = [text for texts in found for text in ([texts] if isinstance(texts, str) else texts)]
+        return [text for text in all_texts if text.removeprefix("search_document: ") not in COMPARED]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from rag.answers.comparison import read_sides
 from rag.answers.intent import Nearness, is_greeting, read_intent
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
+from tests.conftest import PaperEmbeddings
 from tests.ways import FILES, Ways, library_of
 
 QUESTIONS: dict[str, dict[str, list[str]]] = yaml.safe_load((FILES / "questions.yaml").read_text(encoding="utf-8"))
@@ -142,8 +143,20 @@ def test_what_is_named_and_what_is_asked() -> None:
 )
 def test_other_words_for_it(question: str, aim: str | None, embeddings: MiniLMEmbeddings) -> None:
     assert read_intent(question) is None
-    found = asyncio.run(Nearness(embeddings).intent(question))
+    found = asyncio.run(Nearness(embeddings, ("paper", "here")).intent(question))
     assert (found.aim if found else None) == aim
+
+
+def test_what_questions_are_compared_with_is_embedded_once(tmp_path: Path) -> None:
+    first, second = PaperEmbeddings(), PaperEmbeddings()
+    for embeddings in (first, second):
+        nearness = Nearness(embeddings, ("openai:paper", "here"), "digest", tmp_path)
+        nearness.prepare()
+        assert asyncio.run(nearness.intent("How does it work?")) is None
+    assert first.embedded and not second.embedded
+    other = PaperEmbeddings()
+    Nearness(other, ("openai:paper", "here"), "another digest", tmp_path).prepare()
+    assert other.embedded == first.embedded
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import yaml  # type: ignore[import-untyped]
 from langchain_core.embeddings import Embeddings
 
 from rag.answers.question_words import LONGEST_PHRASE, key_of, phrases
-from rag.text.vectors import at_length_one, have_vectors
+from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors
 
 if TYPE_CHECKING:
     from rag.text.vectors import Vectors
@@ -86,9 +88,15 @@ def read_intent(question: str, names: Sequence[str] = ()) -> Intent | None:
 class Nearness:
     """Finds the intent of a question in words of its own, by sentences that stand for each. For any thread."""
 
-    def __init__(self, embeddings: Embeddings) -> None:
+    def __init__(
+        self, embeddings: Embeddings, engine: tuple[str, str], digest: str = "", folder: Path | None = None
+    ) -> None:
+        """`engine` and `digest` (of the weights) are those of the index. The vectors are saved in `folder`, if any."""
         self._embeddings = embeddings
         self._vectors: dict[str, Vectors] = {}
+        sentences = json.dumps(_file()["near"]).encode()
+        key = hashlib.sha256(b"\0".join([engine[0].encode(), digest.encode(), sentences])).hexdigest()[:16]
+        self._saved = folder / f"intents-{key}.npz" if folder else None
 
     def prepare(self) -> None:
         """Embed the sentences now, so that no question waits for it.
@@ -96,9 +104,13 @@ class Nearness:
         Raises:
             RagError: what the embeddings raise.
         """
+        if not self._vectors and self._saved:
+            self._vectors = load_vectors(self._saved)
         if not self._vectors:
             near = _file()["near"]
             self._vectors = {aim: at_length_one(self._embeddings.embed_documents(texts)) for aim, texts in near.items()}
+            if self._saved:
+                save_vectors(self._saved, self._vectors)
 
     async def intent(self, question: str) -> Intent | None:
         """The intent whose sentence is near, and nearer by far than those of others.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.embeddings import Embeddings
 
 from rag.text.sentences import split_sentences
-from rag.text.vectors import at_length_one
+from rag.text.vectors import at_length_one, load_vectors, save_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,25 +68,12 @@ def measure(embeddings: Embeddings) -> Scale:
 
 def load_scale(file: Path) -> Scale | None:
     """The scale that `save_scale` wrote; None, and a warning, if the file cannot be read."""
-    import numpy as np
-
-    if not file.exists():
+    found = load_vectors(file)
+    if not found.keys() >= {"unrelated", "related", "sentences"}:
         return None
-    try:
-        with np.load(file) as found:
-            return Scale(float(found["unrelated"]), float(found["related"]), found["sentences"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        log.warning("%s cannot be read (%s); it is made again", file, error)
-        return None
+    return Scale(float(found["unrelated"]), float(found["related"]), found["sentences"])
 
 
 def save_scale(file: Path, scale: Scale) -> None:
     """Write a scale; a warning, if the file cannot be written."""
-    import numpy as np
-
-    unfinished = file.with_suffix(".new.npz")
-    try:
-        np.savez(unfinished, **vars(scale))
-        unfinished.replace(file)
-    except OSError as error:
-        log.warning("%s cannot be written (%s)", file, error)
+    save_vectors(file, vars(scale))

@@ -44,7 +44,7 @@ class Whole:
     def __init__(self, index: SearchIndex, retriever: Retriever, refusal: Refusal | None) -> None:
         """`refusal` decides where passages are the way; without it, they always answer."""
         self._index, self._retriever, self._refusal = index, retriever, refusal
-        self._nearness = Nearness(index.embeddings)
+        self._nearness = Nearness(index.embeddings, index.engine, index.weights, index.folder)
         self._tables_of = lru_cache(LOOKED_AT)(self._read_tables)
 
     async def __call__(self, given: dict[str, Any]) -> Course:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import zipfile
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+log = logging.getLogger(__name__)
 
 KEPT_VECTORS = 4096
 """Sentences whose vectors are kept, for each embedding model in use: 6 MB for 384 numbers each."""
@@ -108,3 +113,29 @@ async def have_vectors(embeddings: Embeddings, question: str, sentences: Sequenc
         known |= dict(zip(missing, at_length_one(await embeddings.aembed_documents(missing)), strict=True))
     _keep(embeddings, known)
     return known[key]
+
+
+def load_vectors(file: Path) -> dict[str, Vectors]:
+    """What `save_vectors` wrote; nothing, and a warning, if the file cannot be read."""
+    import numpy as np
+
+    if not file.exists():
+        return {}
+    try:
+        with np.load(file) as found:
+            return {name: found[name] for name in found.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        log.warning("%s cannot be read (%s); it is made again", file, error)
+        return {}
+
+
+def save_vectors(file: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays by their names; a warning, if the file cannot be written."""
+    import numpy as np
+
+    unfinished = file.with_suffix(".new.npz")
+    try:
+        np.savez(unfinished, **arrays)
+        unfinished.replace(file)
+    except OSError as error:
+        log.warning("%s cannot be written (%s)", file, error)
