@@ -10,9 +10,11 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.page.events import QUIET, MayChange
 from rag.page.library import short
+from rag.settings import NO_MODEL
 
 OWN = "default"
-"""The choice of the app's own chat model, whichever it is at the time."""
+OWN_LABEL = "The one above"
+"""The choice of the app's own chat model, whichever it is at the time; the strip over the chat names it."""
 
 
 class Choices:
@@ -34,7 +36,7 @@ class Choices:
                 min_width=200,
             )
             self.model = gr.Dropdown(
-                [_own(assistant)],
+                [(OWN_LABEL, OWN)],
                 value=OWN,
                 allow_custom_value=True,
                 label="Chat model",
@@ -65,8 +67,5 @@ def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
 def name_chat_models(assistant: Assistant) -> list[tuple[str, str]]:
     """The choices of `model`: (label, value), the app's own chat model first."""
     own = assistant.models.names.chat
-    return [_own(assistant), *((name, name) for name in assistant.models.chat_names() if name != own)]
-
-
-def _own(assistant: Assistant) -> tuple[str, str]:
-    return f"{assistant.models.names.chat} (default)", OWN
+    others = [name for name in assistant.models.chat_names() if name != own]
+    return [(OWN_LABEL, OWN), *(("none: quotes alone" if name == NO_MODEL else name, name) for name in others)]
