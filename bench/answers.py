@@ -161,7 +161,7 @@ class Bench:
         found.searched = time.monotonic() - began
         verdict = await self.judge.decide(asked, passages, self.index.words)
         found.score = max(-99.0, verdict.score)
-        quotes = await find_quotes(asked, passages, self.index.embeddings)
+        quotes = await find_quotes(asked, passages, self.index.embeddings, self.index.words.languages)
         found.ready = time.monotonic() - began
         texts = [quote.text(passages) for quote in quotes]
         found.quoted = ["\n".join(texts[:1]), "\n".join(texts[:2]), "\n".join(texts)]
@@ -308,9 +308,9 @@ COLUMNS = {
 def markdown(found: Sequence[Outcome]) -> str:
     """One table: a row for each half, kind of document and kind of question; columns without figures are left out."""
     groups: dict[str, list[Outcome]] = {}
-    for group in GROUPS.values():
-        for each in found:
-            groups.setdefault(group(each), []).append(each)
+    for each in found:
+        for name in dict.fromkeys(group(each) for group in GROUPS.values()):
+            groups.setdefault(name, []).append(each)
     answered = [each for each in found if each.item.gold]
     rows = {name: figures([each for each in some if each.item.gold] or some) for name, some in groups.items()}
     rows = {"all answerable": figures(answered), **rows}

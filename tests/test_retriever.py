@@ -163,17 +163,17 @@ def test_another_source_that_is_first_in_a_ranking_has_a_place(library: Library,
 
 
 def test_the_last_place_goes_to_another_source_only_where_all_are_of_one() -> None:
-    def of(source: str, text: str) -> Document:
-        return Document(text, metadata={"source": source})
+    def of(source: str, text: str) -> list[Document]:
+        return [Document(text, metadata={"source": source})]
 
     one = [of("a", str(number)) for number in range(4)]
     other = of("b", "first by words")
-    assert _with_another_source(one, [one[2], other], 4) == [*one[:3], other]
-    assert _with_another_source(one, one[:2], 4) == one
+    assert _with_another_source(one, [*one[2], *other], 4) == [*one[:3], other]
+    assert _with_another_source(one, [*one[0], *one[1]], 4) == one
     mixed = [*one[:3], of("c", "x")]
-    assert _with_another_source(mixed, [other], 4) == mixed
-    assert _with_another_source(one[:3], [other], 4) == one[:3], "there was room: nothing else fits"
-    assert _with_another_source(one[:2], [other], 2) == one[:2], "too few to give one away"
+    assert _with_another_source(mixed, other, 4) == mixed
+    assert _with_another_source(one[:3], other, 4) == one[:3], "there was room: nothing else fits"
+    assert _with_another_source(one[:2], other, 2) == one[:2], "too few to give one away"
 
 
 def test_neighbours_are_one_passage_that_stands_so_in_the_text(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The two or three sentences of the passages that answer a question best, word for word.
+"""The sentences of the passages that answer a question best, word for word, in up to three quotes.
 
 They are there before a chat model has read its prompt, and they are the answer where there is no chat model.
 """
@@ -17,31 +17,37 @@ from langchain_core.embeddings import Embeddings
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
 from rag.text.detect import question_language
-from rag.text.language import ENGLISH, common_words, rarity, stem, surfaces
+from rag.text.language import ENGLISH, stems, word_weights
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
-MOST_SENTENCES = 3
-"""Sentences in all quotes together, those that one leans on not counted."""
+MOST_QUOTES, MOST_SENTENCES = 3, 8
+"""Quotes, and the sentences with the best scores that are looked at for them: neighbours among these are one quote."""
 LONGEST_QUOTE = 600
-"""Characters of a quote, with the sentence that it leans on."""
-PLACE = 0.08
+"""Characters of a quote, and of all together, with what they lean on. Of 300 to 800, more brought no answer."""
+PLACE = 0.1
 """What each place of its passage takes off a sentence's score."""
 
 
 class _Weights(NamedTuple):
-    """Weights of a sentence's nearness, of the words that it shares, by rarity, and of the sentence before it."""
+    """Weights of a sentence's nearness, of the question's words in it, each by its rarity, and of what stands before.
+
+    Words weigh more in a row, a list item or a `key: value` (`line`), which embedding models know less of, and as much
+    in its heading alone.
+    """
 
     near: float
     words: float
+    line: float
+    heading: float
     before: float
 
 
-IN_ENGLISH = _Weights(1.0, 0.15, 0.4)
-ELSEWHERE = _Weights(0.5, 1.0, 0.2)
+IN_ENGLISH = _Weights(1.0, words=0.2, line=0.5, heading=0.4, before=0.2)
+ELSEWHERE = _Weights(0.5, words=1.0, line=1.0, heading=0.4, before=0.2)
 """In other languages, of which many embedding models know little."""
 LONGEST_REFERENCE = 400
 """Characters of a line that is taken for a reference where it names an arXiv number or the like."""
-LEAST_SHARE = 0.5
+LEAST_SHARE = 0.4
 """Of the best quote's score, what another one has at least."""
 
 _REFERENCES = re.compile(
@@ -82,7 +88,7 @@ class Quote:
         return "\n".join(" ".join(line.split()) for line in lines if line.strip())
 
 
-class _Quotable(NamedTuple):
+class Quotable(NamedTuple):
     """A sentence that may be quoted, the text that is embedded for it, and the sentence that it leans on, if any."""
 
     passage: int
@@ -91,6 +97,10 @@ class _Quotable(NamedTuple):
     leans_on: Segment | None
     following: bool
     """It follows the one before it in the list, in the same passage."""
+    heading: str
+    """The heading that it stands under, or the question that it follows, as in a list of questions and answers."""
+    line: bool
+    """It is a row, a list item or a `key: value`."""
 
 
 async def find_quotes(
@@ -107,7 +117,7 @@ async def find_quotes(
     Raises:
         RagError: what the embeddings raise.
     """
-    found = await asyncio.to_thread(lambda: list(_quotable(sources)))
+    found = await asyncio.to_thread(lambda: list(quotable(sources)))
     if not found:
         return ()
     await have_vectors(embeddings, question, [each.embedded for each in found])
@@ -116,49 +126,41 @@ async def find_quotes(
 
 
 def _best(
-    question: str, language: str, found: Sequence[_Quotable], sources: Sequence[Document], embeddings: Embeddings
+    question: str, language: str, found: Sequence[Quotable], sources: Sequence[Document], embeddings: Embeddings
 ) -> tuple[Quote, ...]:
-    """The quotes with the highest scores, neighbours as one."""
+    """The quotes with the highest scores, neighbours as one, as many as there is room for."""
     scores = _scores(question, language, found, embeddings)
     order = sorted(range(len(found)), key=lambda place: -scores[place])
     least = LEAST_SHARE * scores[order[0]]
     quotes: list[Quote] = []
     for place in order[:MOST_SENTENCES]:
-        if scores[place] >= least:
-            _add(quotes, found[place], sources[found[place].passage - 1].page_content)
+        if not quotes or scores[place] >= least:
+            more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
+            if len(more) <= MOST_QUOTES and sum(quote.end - quote.start for quote in more) <= LONGEST_QUOTE:
+                quotes = more
     return tuple(quotes)
 
 
-def _scores(question: str, language: str, found: Sequence[_Quotable], embeddings: Embeddings) -> list[float]:
-    """How well each sentence answers: nearness, words in common, its passage's place, and the sentence before it."""
+def _scores(question: str, language: str, found: Sequence[Quotable], embeddings: Embeddings) -> list[float]:
+    """How well each sentence answers: nearness, words, its passage's place, and the sentence before it."""
     vector = at_length_one(question_vector(embeddings, question))
     nearness = sentence_vectors(embeddings, [each.embedded for each in found]) @ vector
     weigh = IN_ENGLISH if language == ENGLISH else ELSEWHERE
-    weights = _word_weights(question, language)
+    weights = word_weights(question, language)
     total = sum(weights.values()) or 1.0
     alone = []
     for each, near in zip(found, nearness, strict=True):
-        words = {stem(word, language) for word in surfaces(each.embedded)}
-        shared = sum(weight for word, weight in weights.items() if word in words) / total
-        alone.append(weigh.near * float(near) + weigh.words * shared - PLACE * (each.passage - 1))
+        own = weights.keys() & stems(each.embedded, language)
+        above = (weights.keys() & stems(each.heading, language)) - own
+        words = (weigh.line if each.line else weigh.words) * sum(weights[word] for word in own)
+        words += weigh.heading * sum(weights[word] for word in above)
+        alone.append(weigh.near * float(near) + words / total - PLACE * (each.passage - 1))
     carried = [max(0.0, alone[place - 1]) if each.following else 0.0 for place, each in enumerate(found)]
     return [own + weigh.before * before for own, before in zip(alone, carried, strict=True)]
 
 
-def _word_weights(question: str, language: str) -> dict[str, float]:
-    """The rarity of each stem of the question, 0 to 1."""
-    asked = list(surfaces(question))
-    common = common_words(language)
-    asked = [word for word in asked if word not in common] or asked
-    weights: dict[str, float] = {}
-    for word in asked:
-        root = stem(word, language)
-        weights[root] = max(weights.get(root, 0.0), rarity(word, language))
-    return weights
-
-
-def _add(quotes: list[Quote], each: _Quotable, text: str) -> None:
-    """Add a sentence with what it leans on; to the quote beside it, where both together are no longer than one.
+def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:
+    """The quotes with one more sentence and what it leans on, which is part of the quote beside it, if there is one.
 
     `text` is its passage's. Beside it is the sentence before or after in the same paragraph.
     """
@@ -169,16 +171,15 @@ def _add(quotes: list[Quote], each: _Quotable, text: str) -> None:
         if quote.passage != each.passage:
             continue
         if quote.start <= each.segment.start and each.segment.end <= quote.end:
-            return
-        begin, end = min(quote.start, start), max(quote.end, each.segment.end)
+            return list(quotes)
         gap = text[quote.end : start] if quote.end <= start else text[each.segment.end : quote.start]
-        if gap in ("", " ") and end - begin <= LONGEST_QUOTE:
-            quotes[place] = replace(quote, start=begin, end=end)
-            return
-    quotes.append(Quote(each.passage, start, each.segment.end))
+        if gap in ("", " "):
+            joined = replace(quote, start=min(quote.start, start), end=max(quote.end, each.segment.end))
+            return [*quotes[:place], joined, *quotes[place + 1 :]]
+    return [*quotes, Quote(each.passage, start, each.segment.end)]
 
 
-def _quotable(sources: Sequence[Document]) -> Iterator[_Quotable]:
+def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
     """What may be quoted of the passages, each text once: no headings, captions, questions and references."""
     seen: set[str] = set()
     for number, source in enumerate(sources, start=1):
@@ -191,16 +192,20 @@ def _quotable(sources: Sequence[Document]) -> Iterator[_Quotable]:
             if segment.kind == "heading":
                 heading, before, following = words.strip("#*_ "), None, False
                 continue
+            if is_question(words) and "\n" in text[segment.end : segment.end + 2]:
+                heading, before, following = words, None, False
+                continue
             cut = not place and segment.start == 0 and words[:1].islower() and source.metadata.get("start_index")
             line = text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
             if cut or words in seen or _is_beside_the_text(line, heading) or not _is_quotable(words, segment):
                 before, following = (None if segment.kind else segment), False
                 continue
             seen.add(words)
-            short = len(words) < 60 and _is_line(words)
+            is_line = _is_line(words)
+            short = is_line and len(words) < 60
             embedded = f"{heading}: {words}" if short and heading else words
             leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
-            yield _Quotable(number, segment, embedded, leans_on, following and not short)
+            yield Quotable(number, segment, embedded, leans_on, following and not short, heading, is_line)
             before, following = segment, True
 
 

@@ -14,7 +14,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -28,8 +28,8 @@ from rag.errors import engine_error
 from rag.library.words import Words
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import question_language
-from rag.text.language import ENGLISH, common_words, rarity, stem, surfaces
-from rag.text.sentences import KEPT_TEXTS, split_sentences
+from rag.text.language import ENGLISH, stem, stems, surfaces, word_weights
+from rag.text.sentences import split_sentences
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
 WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
@@ -160,14 +160,14 @@ class Judge:
         except Exception as error:
             raise engine_error(error, *self._engine) from error
         language = question_language(asked, words.languages)
-        weights, unknown = _word_weights(asked, words, language)
+        weights = word_weights(asked, language)
         total = sum(weights.values()) or 1.0
         covered = max(sum(weights[word] for word in weights.keys() & _stems(passage, language)) for passage in passages)
         return Signals(
             (nearest - scale.unrelated) / scale.unit,
             (nearest - scale.by_chance(vector)) / scale.unit,
             covered / total,
-            sum(weights[word] for word in unknown) / total,
+            sum(weights[word] for word in _unknown(asked, words, language)) / total,
         )
 
 
@@ -207,24 +207,10 @@ def _pieces(text: str) -> list[str]:
 def _stems(passage: Document, language: str) -> frozenset[str]:
     """The stems of a passage and of its headings."""
     heading = f"{passage.metadata.get('title') or ''} {passage.metadata.get('section') or ''}"
-    return _stems_in(f"{heading}\n{passage.page_content}", language)
+    return stems(f"{heading}\n{passage.page_content}", language)
 
 
-@lru_cache(KEPT_TEXTS)
-def _stems_in(text: str, language: str) -> frozenset[str]:
-    return frozenset(stem(word, language) for word in surfaces(text))
-
-
-def _word_weights(question: str, words: Words, language: str) -> tuple[dict[str, float], set[str]]:
-    """The rarity of each stem of the question, 0 to 1, and the stems of which the library has no form."""
-    asked = list(surfaces(question))
-    common = common_words(language)
-    asked = [word for word in asked if word not in common] or asked
-    weights: dict[str, float] = {}
-    known: set[str] = set()
-    for word in asked:
-        root = stem(word, language)
-        weights[root] = max(weights.get(root, 0.0), rarity(word, language))
-        if words.has(word):
-            known.add(root)
-    return weights, weights.keys() - known
+def _unknown(question: str, words: Words, language: str) -> set[str]:
+    """The stems of a question of which the library has no form."""
+    known = {stem(word, language) for word in surfaces(question) if words.has(word)}
+    return word_weights(question, language).keys() - known

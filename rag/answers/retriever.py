@@ -1,12 +1,16 @@
 """Question -> passages: the chunks nearest by meaning, the best by words as wholes and in part, fused by rank.
 
-What each step brings was measured on questions of seven kinds (docs/how-it-works.md). What brought nothing is not here.
+The first of these are ranked by how near they are and how much of the question they say, and the passages that are left
+by their sentences, too, whose vectors are needed for the quotes anyway. What each step brings was measured
+(bench/README.md, docs/how-it-works.md). What brought nothing is not here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -14,9 +18,13 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict
 
+from rag.answers.quotes import quotable
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
-from rag.text.vectors import have_vectors, question_vector
+from rag.library.splitter import embedded_text
+from rag.text.detect import question_language
+from rag.text.language import stems, word_weights
+from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
 if TYPE_CHECKING:
     from rag.text.vectors import Vectors
@@ -26,12 +34,26 @@ CANDIDATES = 50
 RANK_CONSTANT = 10
 """Of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009, who took 60): with three rankings of which two
 are by words, what one of them has first must not be lost among what all have in the middle."""
+RANKED = 20
+"""Chunks, the first by rank, that are ranked anew by nearness and words."""
+WORDS, SENTENCE = 4.0, 0.5
+"""Beside the nearness of a chunk: the weight of the question's words in it, and of its nearest sentence's nearness.
+Nearness counts in standard deviations among what is compared, as cosines differ with every embedding model. From 3 to 5
+and from .3 to .7 there was no difference to speak of."""
 JOINED_AMONG, JOINED_MOST = 8, 2
 """Chunks that follow each other among the first 8 are one passage, of at most two chunks."""
 FEWEST_FOR_ANOTHER = 3
 """Passages from which on one may be given to another source."""
 ALIKE = 0.9
 """Share of words in common from which on two passages are the same."""
+
+
+class _Passage(NamedTuple):
+    """A passage with the score of its best chunk, and its sentences as they are embedded."""
+
+    document: Document
+    score: float = 0.0
+    sentences: Sequence[str] = ()
 
 
 class Retriever(BaseRetriever):
@@ -54,11 +76,11 @@ class Retriever(BaseRetriever):
     ) -> list[Document]:
         """The `k` best passages, best first. `scope`: of these sources only, if any is given."""
         asked = self._corrected(query)
-        try:
+        with self._engine_errors():
             vector = question_vector(self.index.embeddings, asked)
-        except Exception as error:
-            raise engine_error(error, *self.index.engine) from error
-        return self._find(asked, vector, scope, k or self.k)
+        found = self._find(asked, vector, scope, k or self.k)
+        with self._engine_errors():
+            return self._by_sentences(found, vector)
 
     async def _aget_relevant_documents(
         self,
@@ -69,23 +91,70 @@ class Retriever(BaseRetriever):
         k: int | None = None,
     ) -> list[Document]:
         asked = await run_in_executor(None, self._corrected, query)
-        try:
+        with self._engine_errors():
             vector = await have_vectors(self.index.embeddings, asked)
+        found = await run_in_executor(None, self._find, asked, vector, scope, k or self.k)
+        with self._engine_errors():
+            await have_vectors(self.index.embeddings, asked, [text for passage in found for text in passage.sentences])
+            return await run_in_executor(None, self._by_sentences, found, vector)
+
+    @contextmanager
+    def _engine_errors(self) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:
             raise engine_error(error, *self.index.engine) from error
-        return await run_in_executor(None, self._find, asked, vector, scope, k or self.k)
 
     def _corrected(self, query: str) -> str:
         return query if self.dense else self.index.words.corrected(query)
 
-    def _find(self, asked: str, vector: Vectors, scope: Collection[str], k: int) -> list[Document]:
+    def _find(self, asked: str, vector: Vectors, scope: Collection[str], k: int) -> list[_Passage]:
+        """The `k` passages whose chunks are best, best first."""
         found = self.index.candidates(asked, vector, k if self.dense else CANDIDATES, scope)
         if self.dense:
-            return [found.chunks[row] for row in found.by_meaning[:k]]
+            return [_Passage(found.chunks[row]) for row in found.by_meaning[:k]]
         rankings = (found.by_meaning, found.by_words, found.by_windows)
         best = [found.chunks[row] for row in _fused(*rankings)]
+        scores = self._scores(asked, vector, best[:RANKED])
+        best.sort(key=lambda chunk: -scores.get(str(chunk.id), -math.inf))  # stable: the rest stays behind as it is
         firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
-        return _with_another_source(_passages(best, k), firsts, k)
+        passages = _with_another_source(_passages(best, k), firsts, k)
+        worst = min(scores.values(), default=0.0)
+        return [
+            _Passage(
+                _joined(group),
+                max(scores.get(str(chunk.id), worst) for chunk in group),
+                [each.embedded for each in quotable([_joined(group)])],
+            )
+            for group in passages
+        ]
+
+    def _scores(self, asked: str, vector: Vectors, chunks: Sequence[Document]) -> dict[str, float]:
+        """By id, how near each chunk is to the question, and how much of the question it says."""
+        if not chunks:
+            return {}
+        nearness = at_length_one(self.index.vectors_of(chunks)) @ at_length_one(vector)
+        unit = WORDS * float(nearness.std())
+        language = question_language(asked, self.index.words.languages)
+        weights = word_weights(asked, language)
+        total = sum(weights.values()) or 1.0
+        return {
+            str(chunk.id): float(near)
+            + unit * sum(weights[word] for word in weights.keys() & stems(embedded_text(chunk), language)) / total
+            for chunk, near in zip(chunks, nearness, strict=True)
+        }
+
+    def _by_sentences(self, found: list[_Passage], vector: Vectors) -> list[Document]:
+        """The passages, those first that have a near sentence, too."""
+        if len(found) > 1 and not self.dense:
+            asked = at_length_one(vector)
+            nearest = {
+                id(passage): float((sentence_vectors(self.index.embeddings, passage.sentences) @ asked).max())
+                for passage in found
+                if passage.sentences
+            }
+            found = sorted(found, key=lambda passage: -(passage.score + SENTENCE * nearest.get(id(passage), 0.0)))
+        return [passage.document for passage in found]
 
 
 def _fused(*rankings: Sequence[str]) -> list[str]:
@@ -97,8 +166,8 @@ def _fused(*rankings: Sequence[str]) -> list[str]:
     return sorted(scores, key=lambda row: -scores[row])
 
 
-def _passages(chunks: Sequence[Document], most: int) -> list[Document]:
-    """The first `most` passages: without what says the same again, and with neighbours as one."""
+def _passages(chunks: Sequence[Document], most: int) -> list[list[Document]]:
+    """The chunks of the first `most` passages: without what says the same again, and with neighbours together."""
     found: list[list[Document]] = []
     bags: list[set[str]] = []
     for place, chunk in enumerate(chunks):
@@ -115,16 +184,16 @@ def _passages(chunks: Sequence[Document], most: int) -> list[Document]:
             beside.append(chunk)
         else:
             found.append([chunk])
-    return [_joined(group) for group in found]
+    return found
 
 
-def _with_another_source(found: list[Document], firsts: Sequence[Document], most: int) -> list[Document]:
+def _with_another_source(found: list[list[Document]], firsts: Sequence[Document], most: int) -> list[list[Document]]:
     """Where all passages are of one source, the last gives way to what another source has first in some ranking."""
-    sources = {passage.metadata.get("source") for passage in found}
+    sources = {group[0].metadata.get("source") for group in found}
     if len(found) < max(most, FEWEST_FOR_ANOTHER) or len(sources) > 1:
         return found
     others = [chunk for chunk in firsts if chunk.metadata.get("source") not in sources]
-    return [*found[:-1], others[0]] if others else found
+    return [*found[:-1], others[:1]] if others else found
 
 
 def _alike(words: set[str], others: set[str]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
@@ -203,6 +204,16 @@ class SearchIndex:
                 )
                 return Candidates(meaning, words, windows, found)
         raise AssertionError("the last try returns")
+
+    def vectors_of(self, chunks: Sequence[Document]) -> Any:
+        """The stored vectors of chunks that were found, a row each; of length 0 where one is gone meanwhile.
+
+        Raises:
+            StoreError: the database failed.
+        """
+        stored = self.records.revisions.vectors(self.model, (chunk.metadata["digest"] for chunk in chunks))
+        nothing = np.zeros(len(next(iter(stored.values()), ())), np.float32)
+        return np.stack([stored.get(chunk.metadata["digest"], nothing) for chunk in chunks])
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from functools import cache, lru_cache
 import Stemmer
 
 ENGLISH = "en"
+KEPT_TEXTS = 1024
+"""Passages whose stems are kept."""
 DICTIONARIES = ("ar", "de", "es", "eu", "fa", "fr", "it", "lv", "nl", "pt", "ru")
 """Languages other than English of which pyspellchecker has words with their frequency."""
 COMMON_WORDS = 120
@@ -88,6 +90,22 @@ def stem(word: str, language: str = ENGLISH) -> str:
         stemmers[language] = Stemmer.Stemmer(_STEMMERS[language], 0)
     stemmed: str = stemmers[language].stemWord(word)
     return stemmed
+
+
+def word_weights(question: str, language: str = ENGLISH) -> dict[str, float]:
+    """The rarity, 0 to 1, of each stem of a question that says something of its subject; of each, where none does."""
+    asked, common = list(surfaces(question)), common_words(language)
+    weights: dict[str, float] = {}
+    for word in [word for word in asked if word not in common] or asked:
+        root = stem(word, language)
+        weights[root] = max(weights.get(root, 0.0), rarity(word, language))
+    return weights
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def stems(text: str, language: str = ENGLISH) -> frozenset[str]:
+    """The stems of a text; remembered, as a passage is found again and again."""
+    return frozenset(stem(word, language) for word in surfaces(text))
 
 
 @cache
