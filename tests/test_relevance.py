@@ -13,7 +13,7 @@ from langchain_core.embeddings import Embeddings
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
 from rag.answers.refusal import nothing_found_message
-from rag.answers.relevance import Judge, Verdict
+from rag.answers.relevance import Judge, Verdict, score_of
 from rag.answers.retriever import Retriever
 from rag.answers.scale import measure
 from rag.errors import EngineError
@@ -144,6 +144,20 @@ def test_a_long_passage_without_sentences_is_looked_at(embeddings: Remembering) 
     words = Lexical()
     words.replace("a", [("1", passages[0].page_content)])
     assert decide(Judge(embeddings, ENGINE), "agent memory plan", passages, words.words).answers
+
+
+def test_a_rare_word_that_no_passage_has_speaks_against_them() -> None:
+    words = Lexical()
+    passages = [Document("The pump needs oil."), Document("The gearbox of the pump is sealed.")]
+    words.replace("a", [(str(number), passage.page_content) for number, passage in enumerate(passages)])
+    judge = Judge(PaperEmbeddings(), ENGINE)
+    known = judge.signals("Is the gearbox sealed?", passages, words.words)
+    half = judge.signals("Is the gearbox sealed?", passages[:1], words.words)
+    other = judge.signals("Is the gearbox galvanised?", passages, words.words)
+    assert known.missing == 0 < half.missing
+    assert other.missing > 0
+    assert other.unknown > known.unknown == half.unknown == 0
+    assert score_of(known, load_weights()) > score_of(half, load_weights())
 
 
 @pytest.mark.parametrize("passages", [[], [Document("")], [Document(" \n ")]])

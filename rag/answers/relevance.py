@@ -1,8 +1,8 @@
 """Whether passages answer a question, so that a small model is not left to invent an answer.
 
-Four signals decide: how near the question is to the nearest sentence of the passages, on the embedding model's own
-scale (`rag.answers.scale`) and compared with chance; how many of the question's words the best passage has; and how
-many no chunk of the library has. `bench/relevance.py` fits their weights (`rag/relevance.json`) and gives the figures.
+Three signals decide: how near the question is to the nearest sentence of the passages, on the embedding model's own
+scale (`rag.answers.scale`); how many of the question's words no chunk of the library has; and how rare the rarest word
+is that no passage found has. `bench/relevance.py` fits their weights (`rag/relevance.json`) and gives the figures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -36,6 +36,7 @@ WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
 
 ENOUGH_WORDS = 0.3
 """Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
+WEIGHED = ("nearness", "unknown", "missing")
 SHORTEST, LONGEST = 25, 400
 """Characters of a sentence that is compared. Shorter neighbours are joined; a longer one, as of a table, is cut."""
 
@@ -63,15 +64,16 @@ class Signals:
 
     Attributes:
         nearness: of the nearest sentence: 0 as an unrelated one, 1 as an answer.
-        ahead: how far it is nearer than the nearest everyday sentences, in the same unit.
-        covered: share of the question's words in the best passage, 0 to 1.
         unknown: share of the question's words in no chunk of the library, 0 to 1.
+        missing: rarity of the question's rarest word that no passage has, 0 to 1; 0: they have all.
+        covered: share of the question's words in the best passage, 0 to 1; has no weight, and decides where the
+            embedding model cannot read the question.
     """
 
     nearness: float
-    ahead: float
-    covered: float
     unknown: float
+    missing: float
+    covered: float
 
 
 class Judge:
@@ -162,12 +164,12 @@ class Judge:
         language = question_language(asked, words.languages)
         weights = word_weights(asked, language)
         total = sum(weights.values()) or 1.0
-        covered = max(sum(weights[word] for word in weights.keys() & _stems(passage, language)) for passage in passages)
+        found = [weights.keys() & _stems(passage, language) for passage in passages]
         return Signals(
             (nearest - scale.unrelated) / scale.unit,
-            (nearest - scale.by_chance(vector)) / scale.unit,
-            covered / total,
             sum(weights[word] for word in _unknown(asked, words, language)) / total,
+            max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
+            max(sum(weights[word] for word in each) for each in found) / total,
         )
 
 
@@ -178,13 +180,17 @@ def load_weights() -> dict[str, float]:
     return found
 
 
+def score_of(signals: Signals, weights: Mapping[str, float]) -> float:
+    """The weighted sum of the signals; 0 and more is an answer."""
+    return weights["bias"] + sum(weights[name] * float(getattr(signals, name)) for name in WEIGHED)
+
+
 def _verdict(signals: Signals) -> Verdict:
     """The weighted sum of the signals as a score, and the reason in figures."""
-    weights = load_weights()
-    score = weights["bias"] + sum(weights[name] * float(value) for name, value in vars(signals).items())
+    score = score_of(signals, load_weights())
     reason = (
-        f"nearest sentence {signals.nearness:.2f} (0 unrelated, 1 an answer), {signals.ahead:+.2f} ahead of chance,"
-        f" words {signals.covered:.0%} in one passage, {signals.unknown:.0%} nowhere"
+        f"nearest sentence {signals.nearness:.2f} (0 unrelated, 1 an answer), words {signals.covered:.0%} in one"
+        f" passage, {signals.unknown:.0%} nowhere, rarest that no passage has {signals.missing:.2f}"
     )
     return Verdict(score >= 0, score, reason)
 

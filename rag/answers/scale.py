@@ -25,28 +25,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERYDAY_FILE = Path(__file__).parent.parent / "everyday.jsonl"
-NEAREST = 3
-"""Everyday sentences whose mean cosine is the nearness by chance of a question."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean cosines of a question to an unrelated passage and to its answer; vectors of the everyday sentences."""
+    """Mean cosines of a question to the nearest sentence of an unrelated passage, and to that of its answer."""
 
     unrelated: float
     related: float
-    sentences: Array
 
     @property
     def unit(self) -> float:
         """Cosine between the two, above 0."""
         return max(self.related - self.unrelated, 1e-6)
-
-    def by_chance(self, question: Array) -> float:
-        """Mean cosine of a question (a vector of length 1) to the `NEAREST` everyday sentences."""
-        import numpy as np
-
-        return float(np.sort(self.sentences @ question)[-NEAREST:].mean())
 
 
 def measure(embeddings: Embeddings) -> Scale:
@@ -63,15 +54,15 @@ def measure(embeddings: Embeddings) -> Scale:
     starts = np.cumsum([0, *map(len, sentences)])[:-1]
     nearest = np.maximum.reduceat(questions @ vectors.T, starts, axis=1)
     own = np.eye(len(pairs), dtype=bool)
-    return Scale(float(nearest[~own].mean()), float(nearest[own].mean()), vectors)
+    return Scale(float(nearest[~own].mean()), float(nearest[own].mean()))
 
 
 def load_scale(file: Path) -> Scale | None:
     """The scale that `save_scale` wrote; None, and a warning, if the file cannot be read."""
     found = load_vectors(file)
-    if not found.keys() >= {"unrelated", "related", "sentences"}:
+    if not found.keys() >= {"unrelated", "related"}:
         return None
-    return Scale(float(found["unrelated"]), float(found["related"]), found["sentences"])
+    return Scale(float(found["unrelated"]), float(found["related"]))
 
 
 def save_scale(file: Path, scale: Scale) -> None:
