@@ -147,8 +147,10 @@ def curve(found: Sequence[Case], weights: dict[str, float]) -> Iterator[str]:
     wanted = [score(case, weights) for case in found if case.tuning and case.group == "answerable"]
     for share in CURVE:
         bar = float(np.quantile(wanted, share))
-        held = {group: [case for case in found if case.group == group and not case.tuning] for group in GROUPS}
-        told = [f"{group} {np.mean([score(case, weights) < bar for case in some]):.3f}" for group, some in held.items()]
+        others = {group: [case for case in found if case.group == group and not case.tuning] for group in GROUPS}
+        told = [
+            f"{group} {np.mean([score(case, weights) < bar for case in some]):.3f}" for group, some in others.items()
+        ]
         yield f"bar {bar:+.2f}: refused {', '.join(told)}"
 
 

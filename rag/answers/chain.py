@@ -164,7 +164,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             if course.told:
                 yield {"refused": course.refused, "answer": course.told}
                 return
-        quotes = await self._quotes(given)
+        quotes = given["quotes"] = await self._quotes(given)
         yield {"quotes": quotes, "quoted": self._chat_model is None}
         if self._chat_model is None:
             answer, grounding = quotes_as_answer(quotes, given["sources"])

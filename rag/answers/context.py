@@ -131,9 +131,13 @@ def _cells(row: str) -> list[str]:
 
 
 def best_sentences(
-    question: str, sources: Sequence[Document], embeddings: Embeddings, tokens: int = SENTENCE_CHARACTERS
+    question: str,
+    sources: Sequence[Document],
+    embeddings: Embeddings,
+    tokens: int = SENTENCE_CHARACTERS,
+    quotes: Sequence[str] = (),
 ) -> str:
-    """The sentences and short lines of the passages that are nearest to the question, in reading order.
+    """The quotes, best first, and the other sentences and short lines that are nearest to the question, in their order.
 
     They have 750 characters together at most. Small models answer from these where four whole passages would take
     seconds to read and lead them astray. `tokens` is what there is room for.
@@ -149,15 +153,24 @@ def best_sentences(
     nearness[1:] += CARRY * np.maximum(nearness[:-1], 0)  # what follows a near sentence often explains it
     chosen: list[int] = []
     room = SENTENCE_CHARACTERS
+
+    def takes(text: str) -> bool:
+        nonlocal room, tokens
+        fits = len(text) < room and count_tokens(text) < tokens
+        if fits:
+            room -= len(text) + 1
+            tokens -= count_tokens(text) + 1
+        return fits
+
+    first = [quote for quote in quotes if takes(quote)]
+    said = " ".join(" ".join(first).split())
     for index in np.argsort(-nearness):
         sentence = sentences[index]
-        if len(chosen) < SENTENCES and len(sentence) < room and count_tokens(sentence) < tokens:
+        if len(first) + len(chosen) < SENTENCES and sentence not in said and takes(sentence):
             chosen.append(int(index))
-            room -= len(sentence) + 1
-            tokens -= count_tokens(sentence) + 1
-    if not chosen:
+    if not first and not chosen:
         return _beginning(sentences[int(np.argmax(nearness))], tokens)
-    return "\n".join(sentences[index] for index in sorted(chosen))
+    return "\n".join([*first, *(sentences[index] for index in sorted(chosen))])
 
 
 def _beginning(text: str, tokens: int) -> str:
@@ -209,7 +222,7 @@ def _disarmed_turn(message: BaseMessage) -> BaseMessage:
 def pack(
     given: dict[str, Any], *, embeddings: Embeddings, sentences: bool, window: int, reserved: int
 ) -> dict[str, Any]:
-    """The prompt's variables from `question`, `asked`, `history` and `sources`, within the window.
+    """The prompt's variables from `question`, `asked`, `history`, `sources` and `quotes`, within the window.
 
     `window` is the model's in tokens, `reserved` what the answer and the prompt's own words take of it. `unread` is how
     many passages did not fit.
@@ -221,7 +234,8 @@ def pack(
     room -= sum(count_tokens(message.text) + 8 for message in history)
     if sentences:
         asked = disarm(given.get("asked", question))
-        context, read = best_sentences(asked, sources, embeddings, room), len(sources)
+        quotes = [disarm(quote.text(given["sources"])) for quote in given.get("quotes", ())]
+        context, read = best_sentences(asked, sources, embeddings, room, quotes), len(sources)
     else:
         for source in sources:  # none may pass as one more passage
             source.page_content = _NUMBERED.sub(r"\1(\2)", source.page_content)
