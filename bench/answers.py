@@ -40,7 +40,8 @@ from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, folded, rank_of
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex
-from rag.models.embedded import ChatEngine, MiniLMEmbeddings
+from rag.models.embedded import ChatEngine
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import Settings, load_settings
 
 FOLDER = ROOT / "bench" / "answers"
@@ -156,7 +157,7 @@ class Bench:
         found = Outcome(item)
         history = messages_of(item.history)
         began = time.monotonic()
-        asked = await asked_with(item.question, history, "none", None)
+        asked = await asked_with(item.question, history, None)
         passages = await self.retriever.ainvoke(asked)
         found.searched = time.monotonic() - began
         verdict = await self.judge.decide(asked, passages, self.index.words)
@@ -243,7 +244,7 @@ def _chain(name: str, settings: Settings, index: SearchIndex) -> tuple[ChatEngin
     if engine is not None:
         engine.start()
     chains = Chains(settings)
-    chains.link(index, name, build_chat_model(name, settings, engine))
+    chains.link(index, build_chat_model(name, settings, engine))
     assert chains.own
     return engine, chains.own
 

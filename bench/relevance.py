@@ -147,9 +147,9 @@ def curve(found: Sequence[Case], weights: dict[str, float]) -> Iterator[str]:
     wanted = [score(case, weights) for case in found if case.tuning and case.group == "answerable"]
     for share in CURVE:
         bar = float(np.quantile(wanted, share))
-        others = {group: [case for case in found if case.group == group and not case.tuning] for group in GROUPS}
+        elsewhere = {group: [case for case in found if case.group == group and not case.tuning] for group in GROUPS}
         told = [
-            f"{group} {np.mean([score(case, weights) < bar for case in some]):.3f}" for group, some in others.items()
+            f"{group} {np.mean([score(case, weights) < bar for case in some]):.3f}" for group, some in elsewhere.items()
         ]
         yield f"bar {bar:+.2f}: refused {', '.join(told)}"
 
@@ -175,8 +175,8 @@ def main(arguments: Sequence[str]) -> None:
     print(weights)
     print("held out, all libraries:", *curve(found, weights), sep="\n  ")
     for name in ("bundled", "guide", "answers"):
-        for half, tuning in (("tuning", True), ("held out", False)):
-            chosen = [case for case in found if case.library == name and case.tuning is tuning]
+        for half in ("tuning", "held out"):
+            chosen = [case for case in found if case.library == name and case.tuning == (half == "tuning")]
             shares = [
                 f"{group} {refused([case for case in chosen if case.group == group], weights)}" for group in GROUPS
             ]

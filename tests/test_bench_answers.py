@@ -10,7 +10,7 @@ from bench.answers import DOCUMENTS, Bench, as_line, figures, load_items, markdo
 from rag.answers.relevance import Judge
 from rag.answers.retriever import Retriever
 from rag.doors.evaluate import folded
-from rag.models.embedded import MiniLMEmbeddings
+from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 from rag.sources.loader import load_source
 

@@ -94,6 +94,18 @@ def test_the_sentences_that_carry_the_answer() -> None:
     assert any("Cheese" in sentence for sentence in only)
 
 
+def test_the_quotes_come_first_and_are_not_said_again() -> None:
+    sources = documents("The lamp is red.\nThe lamp costs nine euros.\nThe lamp hangs in the hall of the house.")
+    told = best_sentences(
+        "Where does the lamp hang?", sources, PaperEmbeddings(), quotes=["The lamp costs nine euros."]
+    )
+    assert told.splitlines()[0] == "The lamp costs nine euros."
+    assert told.count("nine euros") == 1
+    assert "The lamp hangs in the hall of the house." in told
+    long = ["word " * 140 + "end."]
+    assert len(best_sentences("lamp", sources, PaperEmbeddings(), quotes=long * 2)) <= 750
+
+
 def test_of_many_the_nearest_are_chosen_in_reading_order() -> None:
     near = [f"In case {number} the agent asks its memory for a plan of the next task." for number in range(6)]
     far = [f"On day {number} the water was as cold as it had ever been in that valley." for number in range(60)]

@@ -10,7 +10,7 @@ from contextlib import suppress
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
-from rag.answers.chain import RagChain, Rewriter, build_prompt
+from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, Rewriter, build_prompt
 from rag.answers.followup import build_rewriter, standalone
 from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
@@ -35,6 +35,7 @@ class Chains:
         """What decides how a question is answered, once the index is there."""
         self._settings = settings
         self._prompt = build_prompt(settings.prompt_file)
+        self._small_prompt = build_prompt(settings.prompt_file or SMALL_PROMPT_FILE)
         self._linking = threading.Lock()
 
     def link(self, index: SearchIndex, chat: Chat | None) -> None:
@@ -52,13 +53,13 @@ class Chains:
         """The chain of a chat model."""
         assert self.retriever is not None
         index = self.retriever.index
-        how = self._settings.context
+        how, is_small = self._settings.context, chat.size in ("tiny", "small")
         return RagChain(
             self.retriever,
-            self._prompt,
+            self._small_prompt if is_small else self._prompt,
             chat.model,
             embeddings=index.embeddings,
-            sentences=how == "sentences" or (how == "auto" and chat.size in ("tiny", "small")),
+            sentences=how == "sentences" or (how == "auto" and is_small),
             window=chat.window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(chat),

@@ -31,6 +31,9 @@ from rag.text.sentences import count_tokens
 from rag.text.vectors import have_vectors
 
 PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
+SMALL_PROMPT_FILE = PROMPT_FILE.with_name("prompt_small.txt")
+"""For models of some hundred million parameters, which follow one short order and say too often that they do not know
+where they may."""
 SHARED_FIELDS = frozenset(
     {"asked", "unread", "refused", "quotes", "quoted", "grounding", "usage", "coverage", "progress"}
 )
