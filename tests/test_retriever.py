@@ -208,7 +208,7 @@ def test_an_engine_that_fails_says_so(library: Library, tmp_path: Path) -> None:
 def test_the_settings_choose_the_retriever(library: Library, tmp_path: Path) -> None:
     for name in ("hybrid", "dense"):
         chains = Chains(make_settings(tmp_path, retriever=name, k=7))
-        chains.link(library.index, "openai:scripted", None)
+        chains.link(library.index, None)
         assert chains.retriever and (chains.retriever.dense, chains.retriever.k) == (name == "dense", 7)
 
 

@@ -34,12 +34,12 @@ CANDIDATES = 50
 RANK_CONSTANT = 10
 """Of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009, who took 60): with three rankings of which two
 are by words, what one of them has first must not be lost among what all have in the middle."""
-RANKED = 20
+RANKED = 30
 """Chunks, the first by rank, that are ranked anew by nearness and words."""
-WORDS, SENTENCE = 4.0, 0.5
+WORDS, SENTENCE = 4.0, 1.0
 """Beside the nearness of a chunk: the weight of the question's words in it, and of its nearest sentence's nearness.
 Nearness counts in standard deviations among what is compared, as cosines differ with every embedding model. From 3 to 5
-and from .3 to .7 there was no difference to speak of."""
+and from .5 to 1.5 there was no difference to speak of."""
 JOINED_AMONG, JOINED_MOST = 8, 2
 """Chunks that follow each other among the first 8 are one passage, of at most two chunks."""
 FEWEST_FOR_ANOTHER = 3
