@@ -14,7 +14,7 @@ import pytest
 import rag.sources.reader
 from rag.errors import SourceError
 from rag.sources.formats import Job
-from rag.sources.reader import Parser
+from rag.sources.reader import Guard, Parser
 from tests.conftest import ROOT, wait_until
 
 ENDLESS = b"<![endif>" * 1_250_000
@@ -86,6 +86,34 @@ def test_time_is_bounded(tmp_path: Path) -> None:
     assert text(parser, job(tmp_path, b"<p>Two")) == "Two"
     assert parser.pid not in (None, pid)
     parser.close()
+
+
+def test_time_of_a_page_is_processor_time() -> None:
+    """A page that waits for a busy processor is not ended when one that uses it has used all its time."""
+    working, waiting = (
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+        for code in ("while True: pass", "input()")
+    )
+    guards = [Guard(process, 0.0, lambda: False) for process in (waiting, working)]
+    for guard in guards:
+        guard.allow_page(1.0, 600.0)
+        guard.start()
+    assert working.wait(120) != 0  # it has had a second at least, and so has the other by the clock
+    for guard in guards:
+        guard.end()
+    assert [(guard.reason, guard.by_page) for guard in guards] == [("", False), ("time", True)]
+    waiting.communicate(b"\n", timeout=30)
+    assert waiting.returncode == 0
+
+
+def test_time_of_a_page_that_waits_is_bounded() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        guard = Guard(process, 0.0, lambda: False)
+        guard.allow_page(600.0, 0.5)
+        guard.start()
+        assert process.wait(120) != 0
+        guard.end()
+    assert (guard.reason, guard.by_page) == ("time", True)
 
 
 @linux

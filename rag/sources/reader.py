@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import psutil
 from langchain_core.documents import Document
 
 from rag.child import child_command
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """Time that one file may take, the start of the child included."""
-PAGE_SECONDS = 600.0
-"""Time that one page may take whose text is recognized, counted from its begin.
+PAGE_SECONDS = 120.0
+"""Processor time that one page may take whose text is recognized, counted from its begin; it needs about 8 seconds.
 
-It needs 8 seconds of processor time. On two cores with twenty busy processes a page took over 120 seconds.
+On two cores with twenty busy processes such a page took over 120 seconds of the clock, so the clock cannot judge it.
 """
+WAITING_SECONDS = 3600.0
+"""Time by the clock that such a page may take, should the child wait for something that does not come."""
 MEGABYTES = 1536
 """MiB of address space that the child may have, where the system can bound it (Linux)."""
 OCR_MEGABYTES = 3072
@@ -145,7 +148,7 @@ class Parser:
         """The child's answer, or what its silence means."""
         process = self._process
         assert process is not None and process.stdin and process.stdout
-        guard = _Guard(process, self._seconds, watch.is_cancelled)
+        guard = Guard(process, self._seconds, watch.is_cancelled)
         guard.start()
         answer: dict[str, Any] = {}
         try:
@@ -155,7 +158,7 @@ class Parser:
                 answer = json.loads(line)
                 if "page" not in answer:
                     break
-                guard.allow(PAGE_SECONDS)
+                guard.allow_page(PAGE_SECONDS, WAITING_SECONDS)
                 watch.progress(*answer["page"])
         except (OSError, ValueError):  # ValueError: closed meanwhile
             line = b""
@@ -169,7 +172,8 @@ class Parser:
         code = process.wait()  # its end of the pipe is closed: it has ended
         self._end()
         if guard.reason == "time":
-            limit = f"{PAGE_SECONDS:g} seconds for a page" if guard.by_page else f"{self._seconds:g} seconds"
+            by_page = f"{PAGE_SECONDS:g} seconds of processor time for a page"
+            limit = by_page if guard.by_page else f"{self._seconds:g} seconds"
             return {"error": f"reading it took more than {limit}; split it, or save it anew"}
         if self._broken_off is process or guard.reason:
             return {"error": "reading it was broken off"}
@@ -186,8 +190,12 @@ class Parser:
                 self._one_at_a_time.release()
 
 
-class _Guard(threading.Thread):
-    """Ends the child when its time is over or its file is wanted no more."""
+class Guard(threading.Thread):
+    """Ends the child when its time is over or its file is wanted no more.
+
+    Its time is over `seconds` after the start. From the first page on that takes long, that page's time must be over,
+    too.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float, is_cancelled: Callable[[], bool]) -> None:
         super().__init__(name="rag-reader-guard", daemon=True)
@@ -196,14 +204,14 @@ class _Guard(threading.Thread):
         self.by_page = False
         self._process = process
         self._until = time.monotonic() + seconds
+        self._page: tuple[float, float] | None = None
+        """Where the page that is read ends at the latest: seconds used of the processor, and of the clock."""
         self._is_cancelled = is_cancelled
         self._ended = threading.Event()
 
-    def allow(self, seconds: float) -> None:
-        """Give the page that begins its time, beyond what the file has left."""
-        until = time.monotonic() + seconds
-        if until > self._until:
-            self._until, self.by_page = until, True
+    def allow_page(self, processor: float, clock: float) -> None:
+        """Give the page that begins its seconds of processor time and by the clock."""
+        self._page = (self._used() + processor, time.monotonic() + clock)
 
     def end(self) -> None:
         """The answer is there, or the child has ended."""
@@ -212,14 +220,33 @@ class _Guard(threading.Thread):
 
     def run(self) -> None:
         """Look at the time and the caller until the end."""
-        while not self._ended.wait(max(0.0, min(LOOK_SECONDS, self._until - time.monotonic()))):
+        while not self._ended.wait(self._next_look()):
             if self._is_cancelled():
                 self.reason = "cancelled"
-            elif time.monotonic() >= self._until:
+            elif self._is_over():
                 self.reason = "time"
             if self.reason:
                 self._process.kill()
                 return
+
+    def _next_look(self) -> float:
+        left = self._until - time.monotonic()
+        return min(LOOK_SECONDS, left) if left > 0 else LOOK_SECONDS
+
+    def _is_over(self) -> bool:
+        now, page = time.monotonic(), self._page
+        if page is None or now < self._until:
+            return now >= self._until
+        self.by_page = self._used() >= page[0] or now >= page[1]
+        return self.by_page
+
+    def _used(self) -> float:
+        """Seconds of processor time that the child has used."""
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:  # it has ended
+            return 0.0
+        return float(times.user + times.system)
 
 
 def _signal_name(code: int) -> str:
