@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.settings import Settings
-from rag.sources.encoding import decode
+from rag.sources.encoding import decode_noted
 from rag.sources.legacy import guess_encoding
 from tests.conftest import ROOT
 from tests.files import load, reason
@@ -150,6 +150,22 @@ def test_what_is_declared_or_utf8_needs_no_note(tmp_path: Path, settings: Settin
             assert document.page_content == text.strip() and "notes" not in document.metadata, encoding
 
 
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark(language: str, encoding: str, tmp_path: Path, settings: Settings) -> None:
+    text = TEXTS[language][1] * 2
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    assert load(tmp_path / "a.txt", settings).page_content == text
+
+
+@pytest.mark.parametrize("text", ["Да", "茶价", "切符は三百円", "어린이", "姓名,城市\n张三,上海\n李四,北京\n"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_too_little_utf16_is_refused(text: str, encoding: str, tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    said = reason(tmp_path / "a.txt", settings)
+    assert "its encoding cannot be told" in said or "binary data" in said
+
+
 def test_east_asian_text_in_seven_bits(tmp_path: Path, settings: Settings) -> None:
     for encoding, text in (("iso2022_jp", "渡船は朝七時です。"), ("iso2022_kr", "나룻배는 아침"), ("hz", "渡轮 早上")):
         (tmp_path / "a.txt").write_bytes(text.encode(encoding))
@@ -195,5 +211,5 @@ def test_what_fits_several_encodings_is_refused(encoding: str, text: str, tmp_pa
 
 
 def test_servers_that_say_latin_1_of_utf8() -> None:
-    assert decode("Größe".encode(), "iso-8859-1") == "Größe"
-    assert decode("Größe".encode("latin-1"), "iso-8859-1") == "Größe"
+    assert decode_noted("Größe".encode(), "iso-8859-1") == ("Größe", "")
+    assert decode_noted("Größe".encode("latin-1"), "iso-8859-1") == ("Größe", "")

@@ -139,6 +139,19 @@ def test_notes_and_tables_of_a_book_in_the_order_of_its_spine(tmp_path: Path, se
     ]
 
 
+def test_a_chapter_in_an_encoding_that_cannot_be_told_is_left_out(tmp_path: Path, settings: Settings) -> None:
+    chapter = "<html><body><p>ťřď</p></body></html>".encode("iso8859_2")
+    sure = ("<html><body><p>" + "Die Fähre fährt früh und die Überfahrt ist für Schüler frei. " * 5).encode("cp1252")
+    document, _ = one(
+        put(tmp_path, "a.epub", zipped({**BOOK, "OPS/3.xhtml": chapter, "OPS/text/two.xhtml": sure})), settings
+    )
+    assert "Second." in document.page_content and "Die Fähre fährt früh" in document.page_content
+    assert "ď" not in document.page_content and "\ufffd" not in document.page_content
+    read, left_out = document.metadata["notes"]
+    assert read.startswith("OPS/text/two.xhtml: read as Windows-1252 (German)")
+    assert left_out.startswith("OPS/3.xhtml: left out (its encoding cannot be told")
+
+
 def test_notebook(tmp_path: Path, settings: Settings) -> None:
     document, sections = one(put(tmp_path, "a.ipynb", NOTEBOOK), settings)
     assert document.metadata["title"] == "My notes" and sections == ["", "Next"]

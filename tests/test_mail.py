@@ -108,6 +108,14 @@ def test_encoding_of_the_text(charset: str, encoding: str, noted: bool, tmp_path
     assert ("notes" in document.metadata) == noted
 
 
+def test_a_text_in_an_encoding_that_cannot_be_told_is_left_out(tmp_path: Path, settings: Settings) -> None:
+    head = b"From: x@example.org\r\nSubject: s\r\nContent-Type: text/plain\r\n\r\n"
+    (document,) = read(head + "ťřď ěšč".encode("iso8859_2"), tmp_path, settings).values()
+    assert document.page_content == "From: x@example.org\nSubject: s"
+    (note,) = document.metadata["notes"]
+    assert note.startswith("left out: the text of the mail (its encoding cannot be told")
+
+
 def test_attachments_are_documents_of_their_own(tmp_path: Path, settings: Settings) -> None:
     message = mail("Sales", "See the files.")
     for name, data in {

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 from langchain_core.documents import Document
 
+from rag.sources.encoding import decode_noted
 from rag.sources.formats import Job, Unreadable
 from rag.sources.markup import mark_html
 from rag.sources.outline import EDGE, MARK, Marks
-from rag.sources.text_files import decode
 from rag.sources.web_page import parse_html
 from rag.sources.zipped import opened
 
@@ -44,7 +44,7 @@ def read_book(job: Job) -> Iterator[Document]:
                 continue
             place = posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(item.get("href") or "")))
             if place in names:
-                soup = parse_html(decode(archive.read(place), html=True))
+                soup = parse_html(_chapter(archive.read(place), place, job.notes))
                 text, found = mark_html(soup.body or soup)
                 text = text.lstrip()
                 if text and not text.startswith(MARK):  # ends the sections of the chapter before
@@ -53,3 +53,14 @@ def read_book(job: Job) -> Iterator[Document]:
                 pieces += [text, "\n\n", EDGE]
                 marks += found
     yield job.document("".join(pieces), marks, title or job.stem)
+
+
+def _chapter(data: bytes, place: str, notes: list[str]) -> str:
+    """The HTML of a chapter; "" and a note where its encoding cannot be told."""
+    try:
+        text, note = decode_noted(data, html=True)
+    except Unreadable as error:
+        text, note = "", f"left out ({error})"
+    if note:
+        notes.append(f"{place}: {note}")
+    return text

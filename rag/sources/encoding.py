@@ -26,14 +26,6 @@ FEW_DAMAGED = 0.01
 """Share of the bytes that may fit no encoding where the rest is plain."""
 
 
-def decode(data: bytes, charset: str = "", *, html: bool = False) -> str:
-    """Text from bytes, as `decode_noted`; what nothing fits is decoded as UTF-8 with replacements."""
-    try:
-        return decode_noted(data, charset, html=html)[0]
-    except Unreadable:
-        return data.decode("utf-8", "replace")
-
-
 def decode_noted(data: bytes, charset: str = "", *, html: bool = False) -> tuple[str, str]:
     """Text from bytes, and a note on its encoding; "" where that is declared, or UTF-8.
 
@@ -120,22 +112,29 @@ def _is_cut(data: bytes, damaged: int) -> bool:
 
 
 def _utf16_without_mark(data: bytes) -> str:
-    """The kind of UTF-16, or "". Its blanks, digits and Latin letters have zeros, and all on the same side."""
+    """The kind of UTF-16, or "". Its blanks, digits and Latin letters have zeros, and all on the same side.
+
+    Chinese, Japanese and Korean have none; `guess_encoding` tells these.
+    """
     sample = data[: 4096 - len(data) % 2] if len(data) > 4096 else data
     even, odd, half = sample[::2].count(0), sample[1::2].count(0), max(1, len(sample) // 2)
     if len(data) % 2 or len(sample) < 8 or min(even, odd) > 0.05 * half:
         return ""
-    name = "utf-16-be" if even > odd else "utf-16-le"
     if max(even, odd) >= 0.4 * half:
-        return name
-    if max(even, odd) < 0.02 * half or min(even, odd):
+        return "utf-16-be" if even > odd else "utf-16-le"
+    if min(even, odd):
         return ""
-    try:  # other scripts
-        text = sample.decode(name)
-    except UnicodeDecodeError:
-        return ""
-    blocks = {ord(letter) >> 10 for letter in text if letter.isalpha()}
-    return name if len(blocks) <= 2 and all(map(_is_plain, text)) else ""
+    spaced = max(even, odd) >= 0.02 * half
+    for name in ("utf-16-be",) if even > odd else ("utf-16-le",) if odd > even else ("utf-16-le", "utf-16-be"):
+        try:  # other scripts
+            text = sample.decode(name)
+        except UnicodeDecodeError:
+            continue
+        blocks = {ord(letter) >> 10 for letter in text if letter.isalpha()}
+        few = len(blocks) <= 2 if spaced else blocks and max(blocks) < 4  # half of the bytes are control characters
+        if few and all(map(_is_plain, text)):
+            return name
+    return ""
 
 
 def _is_plain(letter: str) -> bool:
@@ -152,7 +151,7 @@ def text_of(job: Job, *, html: bool = False) -> str:
     sample = data[:65_536]
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
     control = sum(sample.count(byte) for byte in (*range(9), *range(14, 27), 127))
-    if control > max(8, len(sample) / 100) and not (marked or job.charset or _utf16_without_mark(data)):
+    if _are_many(control, len(sample)) and not (marked or job.charset or _is_utf16(data)):
         raise Unreadable(f"it is {job.claimed} but holds binary data, not text")
     text, note = decode_noted(data, job.charset, html=html)
     check_plain(text, job)
@@ -169,5 +168,19 @@ def check_plain(text: str, job: Job) -> None:
     """
     sample = text[:65_536]
     control = len(re.findall("[\0-\x08\x0e-\x1a\x7f]", sample))
-    if control > 8 and control > len(sample) / 100:  # a few do occur in text
+    if _are_many(control, len(sample)):
         raise Unreadable(f"it is {job.claimed} but holds binary data, not text")
+
+
+def _are_many(control: int, size: int) -> bool:
+    """Whether these are more control characters than the few that do occur in text."""
+    return control > max(min(8, size / 4), size / 100)
+
+
+def _is_utf16(data: bytes) -> bool:
+    if _utf16_without_mark(data):
+        return True
+    from rag.sources.legacy import guess_encoding
+
+    found = guess_encoding(data)
+    return bool(found and found.sure and found.encoding.startswith("utf_16"))

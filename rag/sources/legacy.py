@@ -85,11 +85,13 @@ _LANGUAGES = {
 }
 """Encodings, letters outside of ASCII, and common words of languages."""
 _EAST_ASIAN = {
-    "gb18030": "Chinese",
-    "big5hkscs": "Chinese",
-    "cp932": "Japanese",
-    "euc_jp": "Japanese",
-    "cp949": "Korean",
+    "gb18030": ("Chinese",),
+    "big5hkscs": ("Chinese",),
+    "cp932": ("Japanese",),
+    "euc_jp": ("Japanese",),
+    "cp949": ("Korean",),
+    "utf_16_le": ("Chinese", "Japanese", "Korean"),
+    "utf_16_be": ("Chinese", "Japanese", "Korean"),
 }
 _NAMES = {
     **{f"cp125{number}": f"Windows-125{number}" for number in range(10)},
@@ -98,6 +100,8 @@ _NAMES = {
     "cp932": "Shift-JIS",
     "euc_jp": "EUC-JP",
     "cp949": "EUC-KR",
+    "utf_16_le": "UTF-16LE",
+    "utf_16_be": "UTF-16BE",
     "mac_roman": "Mac Roman",
     "mac_cyrillic": "Mac Cyrillic",
     "koi8_r": "KOI8-R",
@@ -147,7 +151,7 @@ def guess_encoding(data: bytes) -> Guess | None:
     sample = _telling_part(data)
     readings: dict[str, tuple[float, str, str]] = {}  # one for each text: encodings often differ in no byte of it
     for encoding in _encodings():
-        if (text := _read(sample, encoding)) is None:
+        if (text := _read(data[:SAMPLE] if encoding.startswith("utf_16") else sample, encoding)) is None:
             continue
         score, language = _score(text, encoding)
         score -= RARE if encoding in _RARE else 0
@@ -207,7 +211,7 @@ def _decodes(data: bytes, encoding: str) -> bool:
 def _score(text: str, encoding: str) -> tuple[float, str]:
     """How well a reading fits, and the language that it fits best."""
     if encoding in _EAST_ASIAN:
-        return _score_east_asian(text, _EAST_ASIAN[encoding]), _EAST_ASIAN[encoding]
+        return max((_score_east_asian(text, language), language) for language in _EAST_ASIAN[encoding])
     words = re.findall(r"[^\W\d_]+", text.lower())
     scored = (
         (_score_letters(text, language, words), language)

@@ -103,8 +103,8 @@ def _text_of(part: Message, notes: list[str] | None = None) -> str:
     charset = str(part.get_content_charset() or "")
     try:
         text, note = decode_noted(data, charset, html=html)
-    except Unreadable:
-        text, note = data.decode("ascii", "replace"), "its encoding cannot be told: letters are missing"
+    except Unreadable as error:
+        text, note = "", f"left out: the text of the mail ({error})"
     if note and notes is not None:
         notes.append(note)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
