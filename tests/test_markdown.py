@@ -74,6 +74,23 @@ def test_tables(table: str, rows: list[str], tmp_path: Path, settings: Settings)
     assert sections == ["", "Prices"]
 
 
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ("Heron\n: A grey bird\n: A bike of 429 euros", ["Heron: A grey bird", "Heron: A bike of 429 euros"]),
+        ("Eel\nConger\n\n:   A fish.\n\n    More.", ["Eel / Conger: A fish.", "    More."]),
+        ("Time\n: 9:30\nPlace\n: Pier 4", ["Time: 9:30", "Place: Pier 4"]),
+        ("```\nX\n: no\n```", ["```", "X", ": no", "```"]),
+        ("* item\n: what", ["* item", ": what"]),
+        ("::: note\nhi\n:::", ["::: note", "hi", ":::"]),
+    ],
+)
+def test_definitions_have_their_term(given: str, lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    text, _, sections = read(f"# Top\n\n## Terms\n\n{given}\n\nAfter.", tmp_path, settings)
+    assert [line for line in text.split("\n") if line] == ["# Top", "## Terms", *lines, "After."]
+    assert sections == ["", "Terms"]
+
+
 def test_comments_are_left_out_but_not_in_code(tmp_path: Path, settings: Settings) -> None:
     text = "One <!-- no\n# no\n--> two `<!-- yes -->`\n\n```html\n<!-- kept -->\n```\n\n<!-- open"
     assert read(text, tmp_path, settings)[0] == ("One  two `<!-- yes -->`\n\n```html\n<!-- kept -->\n```\n\n<!-- open")
@@ -105,8 +122,9 @@ def test_mdx(tmp_path: Path, settings: Settings) -> None:
         "<A " * 80_000,
         "|" + " " * 300_000 + "x\n|-|" + " " * 300_000 + "-x",
         "import x\n" * 30_000,
+        "x\n" * 30_000 + ": y\n" * 30_000,
     ],
-    ids=["tables", "comments", "mdx comments", "tags", "blanks", "imports"],
+    ids=["tables", "comments", "mdx comments", "tags", "blanks", "imports", "definitions"],
 )
 def test_long_files_take_no_longer_than_their_size(text: str, tmp_path: Path, settings: Settings) -> None:
     began = time.monotonic()

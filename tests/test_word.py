@@ -156,6 +156,17 @@ def test_tables_in_cells_and_tables_for_layout(tmp_path: Path, settings: Setting
     assert "Bike" in text and [line for line in text.split("\n") if "Bike" in line and "bell" in line]
 
 
+def test_a_header_above_one_row_with_a_table_in_it(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    outer = document.add_table(2, 2)
+    outer.cell(0, 0).text, outer.cell(0, 1).text, outer.cell(1, 0).text = "Model", "Details", "Heron"
+    inner = outer.cell(1, 1).add_table(2, 2)
+    for row, texts in zip(inner.rows, [["Gear", "Price"], ["Hub", "90"]], strict=True):
+        for cell, text in zip(row.cells, texts, strict=True):
+            cell.text = text
+    assert text_of(saved(document), tmp_path, settings) == "Model: Heron | Details: Gear: Hub | Price: 90"
+
+
 def test_tracked_changes_are_accepted(tmp_path: Path, settings: Settings) -> None:
     marked = '<w:pPr><w:rPr><w:del w:id="9" w:author="x"/></w:rPr></w:pPr>'
     cell = "<w:tc><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:tc>"

@@ -20,6 +20,12 @@ LONGEST_RULE = 2000
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
 _KEY = re.compile(r"(?m)^\w[\w -]*:")
 _TABLE_RULE = re.compile(r"\s*(?:>\s?){0,9}\|?\s*:?-+:?\s*(?:[|+]\s*:?-+:?\s*)*\|?\s*")
+LONGEST_TERM = 200
+"""Characters of what a definition list defines."""
+MOST_TERMS = 5
+"""Lines above a definition that are its terms; more are a paragraph."""
+_DEFINITION = re.compile(r"(?m)^ {0,3}:[ \t]+(?=\S)")
+_NO_TERM = re.compile(r"    |\t| {0,3}(?:[-*+>|:#]|\d+[.)]\s|`{3}|~{3})")
 _VALUE = r"\"[^\"<>]{0,500}\"|'[^'<>]{0,500}'|\{[^{}]{0,500}(?:\{[^{}]{0,500}\}[^{}]{0,500}){0,5}\}"
 _COMPONENT = re.compile(rf"<(?:/?|/?[A-Z][\w.]{{0,80}}(?:[\s/](?:[^<>{{}}\"']|{_VALUE}){{0,300}})?)>")
 """A tag of a component (a capital letter), or of a fragment."""
@@ -35,7 +41,8 @@ def read_markdown(job: Job) -> Iterator[Document]:
 def markdown_document(job: Job, text: str) -> Document:
     """Markdown text as a document; its title is the front matter's, or its first heading of level 1."""
     front, text, title = split_front_matter(plain(text))
-    marked, marks = mark_markdown(plain_tables(_without_html_tables(without_comments(text))))
+    text = with_terms(plain_tables(_without_html_tables(without_comments(text))))
+    marked, marks = mark_markdown(text)
     first = next((number for number, mark in enumerate(marks) if mark[0] == 1), None)
     if first is not None and not title:
         line = marked.split(MARK, first + 1)[first + 1][:1000].partition("\n")[0]
@@ -159,6 +166,43 @@ def _without_pipes(text: str) -> str:
         named = any(rows[0])
         result += table_lines(rows if named else rows[1:], header=int(named))
     return "\n".join(result)
+
+
+def with_terms(text: str) -> str:
+    """The text with each definition of a definition list behind its term: `Term: definition`, but those in code."""
+    if not _DEFINITION.search(text):
+        return text
+    return outside_code(text, _with_terms)
+
+
+def _with_terms(text: str) -> str:
+    lines: list[str] = []
+    terms: list[str] = []
+    done = 0  # lines that are defined already
+    for line in text.split("\n"):
+        found = _DEFINITION.match(line)
+        if found and not terms:
+            above = len(lines)
+            while above > done and not lines[above - 1].strip():
+                above -= 1
+            end = above
+            while above > done and end - above <= MOST_TERMS and _is_term(lines[above - 1]):
+                above -= 1
+            if 0 < end - above <= MOST_TERMS:
+                terms = [one.strip() for one in lines[above:end]]
+                del lines[above:]
+        if found and terms:
+            lines.append(f"{' / '.join(terms)}: {line[found.end() :].strip()}")
+            done = len(lines)
+        else:
+            lines.append(line)
+            if line.strip() and not line[:1].isspace():  # no more of the definition
+                terms = []
+    return "\n".join(lines)
+
+
+def _is_term(line: str) -> bool:
+    return bool(line.strip()) and len(line) <= LONGEST_TERM and not _NO_TERM.match(line)
 
 
 def _without_html_tables(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from fractions import Fraction
 from functools import lru_cache
 
 _LITERAL = re.compile(r'"([^"]*)"|\\(.)|_(.)|\*(.)', re.DOTALL)
@@ -120,6 +121,7 @@ def _layout(section: str) -> tuple[str, str, str]:
     section = re.sub(r"\[\$([^\]-]*)[^\]]*\]", lambda found: f'"{found[1]}"', section)
     section = re.sub(r"\[[^\]]*\]", "", section)
     section = re.sub(r'(?<=[#0])(?:\\[ \u00a0\u202f]|"[ \u00a0\u202f]"|[\u00a0\u202f])(?=[#0])', ",", section)  # 1 234
+    section = re.sub(r'(?<=[#0?])(?:\\ |" ")(?=[?#0]+/)', " ", section)  # of a fraction
     texts: list[str] = []
 
     def keep(found: re.Match[str]) -> str:
@@ -151,7 +153,7 @@ def _number(number: Decimal, section: str) -> str:
     minus = "-" if number < 0 else ""
     number = abs(number)
     if "/" in pattern:
-        digits = general(number)  # a fraction such as 3/4: its value says as much
+        digits = _fraction(number, pattern)
     elif "E" in pattern.upper():
         digits = _scientific(number, pattern)
     else:
@@ -175,6 +177,25 @@ def _decimal(number: Decimal, pattern: str) -> str:
     if "," in stripped and digits:
         digits = f"{int(digits):,}".zfill(len(digits))
     return f"{digits}.{rest}" if rest else digits
+
+
+def _fraction(number: Decimal, pattern: str) -> str:
+    """A number as in `# ?/?`: 3 3/4, with a denominator of as many digits as the format has, or of a given value."""
+    above, _, below = pattern.partition("/")
+    mixed = bool(re.search("[0#?]+ +[0#?]+$", above.strip()))
+    whole, rest = divmod(number, 1) if mixed else (Decimal(0), number)
+    if below.strip().isdecimal() and int(below):
+        parts = int(below)
+        count = int((rest * parts).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    else:
+        nearest = Fraction(rest).limit_denominator(10 ** min(len(below.strip()), 6) - 1)
+        count, parts = nearest.numerator, nearest.denominator
+    whole, count = (whole + 1, 0) if mixed and count == parts else (whole, count)
+    if not count:
+        return f"{whole:f}"
+    if not mixed and parts == 1:
+        return str(count)
+    return f"{whole:f} {count}/{parts}" if whole else f"{count}/{parts}"
 
 
 def _scientific(number: Decimal, pattern: str) -> str:

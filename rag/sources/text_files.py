@@ -11,7 +11,9 @@ from rag.sources.encoding import text_of as text_of
 from rag.sources.formats import Job
 from rag.sources.json_files import json_lines
 from rag.sources.markdown import plain_tables
-from rag.sources.outline import MARK, Marks, plain
+from rag.sources.markup_tables import adoc_tables, rst_tables
+from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, plain
+from rag.sources.tex_tables import tex_tables
 
 LONGEST_HEADING = 500
 LONGEST_CUE = 400
@@ -45,6 +47,7 @@ _CODE_BLOCK = {
     ".tex": re.compile(r"\s*\\(?:begin|end)\{(?:verbatim|lstlisting|minted)\}"),
 }
 _CODE_BLOCK[".asciidoc"] = _CODE_BLOCK[".adoc"]
+_TABLES = {".org": plain_tables, ".rst": rst_tables, ".tex": tex_tables, ".adoc": adoc_tables, ".asciidoc": adoc_tables}
 _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 
 
@@ -64,22 +67,48 @@ def read_text(job: Job) -> Iterator[Document]:
 
 
 def _light_markup(job: Job, text: str) -> Document:
-    """A document whose headings are those of Markdown, and whose pipe tables are lines."""
-    lines, marks = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
+    """A document whose headings are those of Markdown, and whose tables are lines that name their columns."""
     title = _TITLES[job.ending].search(text[:4000]) if job.ending in _TITLES else None
+    text = _TABLES[job.ending](text) if job.ending in _TABLES else text
+    found = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
     named = title[1] if title else ""
-    if not named and marks and marks[0][0] == min(level for level, _ in marks):
-        named = next(line for line in lines if MARK in line).partition(MARK)[2].lstrip("# ")
-    content = "\n".join(lines)
-    return job.document(
-        plain_tables(content) if job.ending == ".org" else content, marks, named or job.name, markdown=True
-    )
+    if not named and found.marks and found.marks[0][0] == min(level for level, _ in found.marks):
+        named = next(line for line in found.lines if MARK in line).partition(MARK)[2].lstrip("# ")
+    return job.document("\n".join(found.lines), found.marks, named or job.name, markdown=True)
 
 
-def _line_headings(text: str, ending: str) -> tuple[list[str], Marks]:
+class _Lines:
+    """The lines of a text, its headings as those of Markdown, and the marks of these and of captions of tables."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.marks: Marks = []
+        self._after_table = False
+
+    def heading(self, level: int, name: str) -> None:
+        """Add a heading; 1 is the outermost level."""
+        self.lines.append(f"{MARK}{'#' * level} {name}")
+        self.marks.append((level, ""))
+        self._after_table = False
+
+    def add(self, line: str) -> None:
+        """Add a line of text, or one that has to do with a caption (see `markup_tables`)."""
+        if line == MARK:
+            self._after_table = True
+            return
+        if line.startswith(MARK):
+            self.marks.append((CAPTION, ""))
+            self._after_table = False
+        elif self._after_table and line.strip():
+            line = MARK + line.lstrip()
+            self.marks.append((AFTER_TABLE, ""))
+            self._after_table = False
+        self.lines.append(line)
+
+
+def _line_headings(text: str, ending: str) -> _Lines:
     heading, block = _HEADINGS[ending], _CODE_BLOCK[ending]
-    lines: list[str] = []
-    marks: Marks = []
+    found_lines = _Lines()
     in_code = ""
     for line in text.split("\n"):
         if found := block.fullmatch(line) or (block.match(line) if ending in (".org", ".tex") else None):
@@ -90,14 +119,12 @@ def _line_headings(text: str, ending: str) -> tuple[list[str], Marks]:
             and (found := heading.fullmatch(line))
             and found["text"].strip()
         ):
-            level = _level(found["level"])
-            lines.append(f"{MARK}{'#' * min(level, 6)} {found['text'].strip()}")
-            marks.append((min(level, 6), ""))
+            found_lines.heading(min(_level(found["level"]), 6), found["text"].strip())
             if (rest := found.groupdict().get("rest") or "").strip():
-                lines.append(rest)
+                found_lines.add(rest)
             continue
-        lines.append(line)
-    return lines, marks
+        found_lines.add(line)
+    return found_lines
 
 
 def _level(sign: str) -> int:
@@ -106,11 +133,10 @@ def _level(sign: str) -> int:
     return int(sign) if sign.isdigit() else len(sign)
 
 
-def _rst_headings(text: str) -> tuple[list[str], Marks]:
+def _rst_headings(text: str) -> _Lines:
     """Headings of reStructuredText: underlined, or between two lines; their levels by which line came first."""
     given = text.split("\n")
-    lines: list[str] = []
-    marks: Marks = []
+    found_lines = _Lines()
     styles: list[tuple[str, bool]] = []
     number = 0
     while number < len(given):
@@ -127,13 +153,12 @@ def _rst_headings(text: str) -> tuple[list[str], Marks]:
             if style not in styles:
                 styles.append(style)
             level = min(styles.index(style) + 1, 6)
-            lines.append(f"{MARK}{'#' * level} {name}")
-            marks.append((level, ""))
+            found_lines.heading(level, name)
             number += 3 if over else 2
             continue
-        lines.append(line)
+        found_lines.add(line)
         number += 1
-    return lines, marks
+    return found_lines
 
 
 def read_subtitles(job: Job) -> Iterator[Document]:

@@ -77,6 +77,9 @@ class Table:
         labelled = any(text.endswith(":") for text in self.rows[0])
         if labelled or (max(map(len, self._cells)) == 2 and all(map(_is_bold, beside))):
             return 0  # each row has its own name in front
+        nested = [any(True for cell in cells for _ in below(cell, "tbl")) for cells in self._cells]
+        if nested[:2] == [False, True]:
+            return None
         if len(rows) == 2 and max(map(len, self._cells)) == 2 and not any(map(is_number, self.rows[1])):
             return 0  # two rows of words say nothing of a header
         return None
