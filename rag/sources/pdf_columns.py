@@ -5,6 +5,7 @@ Lengths are points, from the top left corner of the page as it is shown; an em i
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
 from collections import Counter
@@ -97,6 +98,63 @@ def _covers(row: Row, segment: Segment) -> bool:
     return any(min(item.x1, segment.x1) - max(item.x0, segment.x0) > 0.5 * segment.size for item in row)
 
 
+def with_justified_lines(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those that are lines of justified text in one piece though their words stand far apart.
+
+    Such a line begins and ends with the others of its column, and the white between all its words is the same, as it
+    is not between the cells of a table.
+    """
+    told = [row for row in rows if _is_telling(row)]
+    if len(told) < 3 or all(len(row) == 1 for row in rows):
+        return list(rows)
+    left, right = (
+        statistics.mode(round(edge) for edge in edges)
+        for edges in ([row[0].x0 for row in told], [row[-1].x1 for row in told])
+    )
+    reaches = [_reaches(row, left, right) for row in rows]
+    even = [is_flush and _is_even(row) for row, is_flush in zip(rows, reaches, strict=True)]
+    whole = sum(is_flush and len(row) == 1 for row, is_flush in zip(rows, reaches, strict=True))
+    parted = [row for row, is_even in zip(rows, even, strict=True) if is_even and len(row) > 1]
+    if whole < 3 and (whole + len(parted) < 3 or _stand_below(parted)):
+        return list(rows)
+    found = []
+    for number, row in enumerate(rows):
+        beside = [place for place in (number - 1, number + 1) if 0 <= place < len(rows) and even[place]]
+        two = len(row) == 2 and len(row[0].words) + len(row[1].words) == 2  # one space, which is as wide as itself
+        if len(row) > 1 and even[number] and (not two or any(_is_telling(rows[place]) for place in beside)):
+            words = [word for item in row for word in item.words]
+            top, bottom = min(item.top for item in row), max(item.bottom for item in row)
+            row = [Segment(words, row[0].x0, top, row[-1].x1, bottom)]
+        found.append(row)
+    return found
+
+
+def _stand_below(rows: Sequence[Row]) -> bool:
+    """Whether most parts of these rows begin below or above those of another, as cells do."""
+    starts = [(item.x0, number) for number, row in enumerate(rows) for item in row[1:]]
+    near = 0.1 * rows[0][0].size if rows else 0.0
+    alike = sum(any(other != row and abs(x - start) < near for x, other in starts) for start, row in starts)
+    return 2 * alike > len(starts)
+
+
+def _reaches(row: Row, left: float, right: float) -> bool:
+    """Whether a row goes from one edge of the column to the other; the first of a paragraph may be indented."""
+    size = row[0].size
+    return -0.3 * size < row[0].x0 - left < 3 * size and abs(row[-1].x1 - right) < 0.4 * size
+
+
+def _is_even(row: Row) -> bool:
+    words = [word for item in row for word in item.words]
+    if any(" " in word.text for word in words):  # recognized lines are one word
+        return False
+    gaps = [two.x0 - one.x1 for one, two in itertools.pairwise(words)]
+    return bool(gaps) and max(gaps) - min(gaps) < 0.3 * row[0].size and max(gaps) < 5 * row[0].size
+
+
+def _is_telling(row: Row) -> bool:
+    return sum(len(item.words) for item in row) > 2
+
+
 # -- columns ----------------------------------------------------------------------------------------------------------
 
 
@@ -124,6 +182,26 @@ def reading_order(segments: list[Segment], depth: int = 0) -> list[list[Segment]
 
 Band = tuple[tuple[list[Segment], list[Segment]], list[Segment]]
 """What is left and right of a gutter, and what crosses it right below."""
+
+
+def _stands_out(item: Segment, text: Segment) -> bool:
+    """Whether it is larger or bolder than the text of a column, or stands for a ruled table."""
+    bold = item.words[0].bold and not text.words[0].bold
+    return bold or item.size > 1.1 * text.size or item.bottom - item.top > 2.5 * item.size
+
+
+def _alone(column: Sequence[Segment], top: float, bottom: float, size: float) -> list[Segment]:
+    """What stands between two heights in a column, with white above and below it."""
+    runs: list[list[Segment]] = []
+    end = -1e9
+    for item in sorted(column, key=lambda item: item.top):
+        if item.top - end >= 0.6 * size:
+            runs.append([])
+        runs[-1].append(item)
+        end = max(end, item.bottom)
+    inner = runs[1:-1]
+    between = (run for run in inner if run[0].top > top - 0.3 * size and run[-1].bottom < bottom + 0.3 * size)
+    return [item for run in between for item in run]
 
 
 def _gutter(segments: Sequence[Segment]) -> float | None:
@@ -161,7 +239,32 @@ def _bands(segments: Sequence[Segment], gutter: float) -> list[Band]:
     for segment in beside[number:]:
         columns[segment.x0 >= gutter].append(segment)
     bands.append((columns, []))
-    return bands
+    return [part for (sides, below) in bands for part in _parted(*sides, below)]
+
+
+def _parted(left: list[Segment], right: list[Segment], below: list[Segment]) -> list[Band]:
+    """A band as it is, or parted where what spans the columns is too short to cross the gutter, as a heading may be.
+
+    White is beside it in the right column, and above and below it in the left one; columns are above and below it.
+    """
+    parts: list[Band] = []
+    at = 0
+    ends = list(itertools.accumulate((item.bottom for item in right), max))
+    for number in range(1, len(right)):
+        top, bottom, size = ends[number - 1], right[number].top, right[number].size
+        if bottom - top < 2.2 * size:
+            continue
+        short = _alone(left, top, bottom, size)
+        if not short:
+            continue
+        above = [item for item in left if item.bottom <= short[0].top]
+        rest = [item for item in left if item.top > short[0].top and item not in short]
+        if not above or not rest or not any(_stands_out(item, above[-1]) for item in short):
+            continue
+        if _are_columns(above, right[at:number]) and _are_columns(rest, right[number:]):
+            parts.append(((above, right[at:number]), short))
+            left, at = rest, number
+    return [*parts, ((left, right[at:]), below)]
 
 
 def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:

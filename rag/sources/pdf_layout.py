@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from rag.sources.pdf_columns import RIGHT_TO_LEFT, Row, Segment, reading_order, rows_of, segments_of
+from rag.sources.pdf_columns import (
+    RIGHT_TO_LEFT,
+    Row,
+    Segment,
+    reading_order,
+    rows_of,
+    segments_of,
+    with_justified_lines,
+)
 from rag.sources.pdf_words import PageText, Rect, Word
 
 Span = tuple[int, int, int]
@@ -28,6 +36,8 @@ _SENTENCE_END = re.compile(r"[.!?:;。！？：；…]['\")\]”’»]*$")
 _ITEM = re.compile(r"(?:[•·▪●○◦■□‣∙\-–—*]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s|$)")
 _KOREAN = re.compile(r"[\uac00-\ud7ff]{2}")
 """Letters of Korean: a line ends in the middle of a word, or with the blank after it where the file has such."""
+_AND = re.compile(r"(?:und|oder|sowie|bzw\.|and|or|og|och|eller),?")
+_ADDRESS = re.compile(r"[/@_]|www\.")
 UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 
@@ -73,7 +83,7 @@ def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
     lines: list[Line] = []
     for block in reading_order(segments) if len(words) <= MOST_WORDS else [segments]:
         added: list[Line] = []
-        rows_of_block = rows_of([segment for segment in block if id(segment) not in places])
+        rows_of_block = with_justified_lines(rows_of([segment for segment in block if id(segment) not in places]))
         rows_of_block += [[segment] for segment in block if id(segment) in places]
         rows_of_block.sort(key=lambda row: row[0].top)
         start = number = 0
@@ -187,7 +197,8 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
             cut = _cut(last, before, words[0], hyphened)
             near = -0.5 * line.size < pitch < 2.2 * max(line.size, last.size)
             if near and cut is not None:
-                lines[-1] = join(last, line, dropped=cut) if cut or before[-1].words[-1].broken else join(last, line)
+                tight = not cut and not _AND.fullmatch(words[0].text)
+                lines[-1] = join(last, line, dropped=cut, tight=tight)
                 if before[-1].words[-1].broken and not cut:
                     lines[-1] = _joined_broken(last, line, hyphened)
                 before = row
@@ -223,9 +234,8 @@ def _by_size(row: Row) -> list[Row]:
 def _joined_broken(first: Line, second: Line, hyphened: set[str]) -> Line:
     """The word that PDFium found broken: whole, or with its hyphen where the page has it so elsewhere."""
     head, tail = first.text.rpartition(" ")[2], second.text.partition(" ")[0]
-    keeps = f"{head}-{tail}".lower().strip(".,;:()") in hyphened or not tail[:1].islower()
-    if keeps:
-        first = replace(first, text=first.text + "-")
+    if not tail[:1].islower() or _keeps_hyphen(head, tail, hyphened):
+        first = replace(first, text=first.text + "-" + " " * bool(_AND.fullmatch(tail)))
     start = len(first.text)
     spans = [*first.spans, *((at + start, source, count) for at, source, count in second.spans)]
     return replace(first, text=first.text + second.text, spans=spans, full=second.full, rows=first.rows + second.rows)
@@ -238,7 +248,18 @@ def _cut(last: Line, before: Row, after: Word, hyphened: set[str]) -> int | None
     if not re.search(r"[^\W\d_][-\u00ad\u2010]$", last.text) or not after.text[:1].islower():
         return None
     head = last.text.rpartition(" ")[2][:-1]
-    return 0 if f"{head}-{after.text}".lower().strip(".,;:()") in hyphened else 1
+    return 0 if _keeps_hyphen(head, after.text, hyphened) else 1
+
+
+def _keeps_hyphen(head: str, tail: str, hyphened: set[str]) -> bool:
+    """Whether the hyphen at the end of a line belongs to the word.
+
+    So it does where the page has the word with it elsewhere, in an address, between the parts of a long compound
+    (state-of-the-art), and where a word for "and" follows (Hin- und Rückfahrt).
+    """
+    if f"{head}-{tail}".lower().strip(".,;:()") in hyphened or _AND.fullmatch(tail) or _ADDRESS.search(head):
+        return True
+    return (head + tail.rstrip("-")).count("-") > 1
 
 
 def _was_full(before: Row, row: Row, right: float) -> bool:

@@ -34,6 +34,7 @@ _PROGRAM = re.compile(r"(?i)(?:microsoft (?:word|powerpoint|excel|office \w+)|wo
 _FILE_NAME = re.compile(
     r"(?i)^(?:[a-z]:|file:|~|\.{1,2})?[\\/].*|.*\.(?:docx?|dotx?|xlsx?|pptx?|odt|ods|odp|rtf|txt|tex|dvi|ps|eps|indd|qx[dp]|pdf"
     r"|html?|pub|wpd|pages|fm|cdr|ai|tiff?|jpe?g|png)"
+    r"|(?:about|data|blob):\S*|[a-z][a-z0-9+.-]*://\S*"  # what a browser prints that has no title
 )
 
 
