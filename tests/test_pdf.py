@@ -95,7 +95,16 @@ def test_a_title_that_is_none(tmp_path: Path, settings: Settings) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        *("untitled", "Untitled Document", "(anonymous)", "Microsoft Word - x.doc", "C:\\texts\\b.indd", "/tmp/a b"),
+        *(
+            "untitled",
+            "about:blank",
+            "https://x.org/a",
+            "Untitled Document",
+            "(anonymous)",
+            "Microsoft Word - x.doc",
+            "C:\\texts\\b.indd",
+            "/tmp/a b",
+        ),
         *("report.docx", "PowerPoint Presentation", "Document1", "Slide 1", "", " ", "unspecified", "12", "Page 3"),
     ],
 )
@@ -122,6 +131,52 @@ def test_headings_over_both_columns(tmp_path: Path, settings: Settings) -> None:
     (page,) = read(drawn(texts), tmp_path, settings)
     assert " ".join(page.page_content.split()) == " ".join([texts[0][3], *LEFT, *RIGHT])
     assert page.metadata["title"] == texts[0][3]
+
+
+def justified(x: float, y: float, width: float, *texts: str) -> str:
+    """Lines of letters of one width (a b d e g h n o p u), as text of 10 points, all but the last of one length."""
+    shown = []
+    for number, text in enumerate(texts):
+        natural = 5.56 * len(text.replace(" ", "")) + 2.78 * text.count(" ")
+        space = (width - natural) / text.count(" ") if number < len(texts) - 1 else 0
+        shown.append(f"BT /F 10 Tf {space:.3f} Tw {x} {y - 12 * number} Td ({text}) Tj ET")
+    return "\n".join(shown)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_justified_lines_are_no_table(columns: int, tmp_path: Path, settings: Settings) -> None:
+    text = [
+        *("a dog had gone on ahead", "abandoned upon head", "unbounded dab dog", "a pond and a bone and ado"),
+        *("deadheaded hop one", "no one had been up on a bed", "ahead abounded"),
+        *("headband hub bud", "gone on and on", "good dog"),
+    ]
+    drawing = "\n".join(justified(60 + 200 * number, 700, 150, *text) for number in range(columns))
+    (page,) = read(drawn([], lines=drawing), tmp_path, settings)
+    assert " ".join(page.page_content.split()) == " ".join(text * columns)
+    assert "notes" not in page.metadata
+
+
+def test_numbers_at_even_distances_are_a_table(tmp_path: Path, settings: Settings) -> None:
+    texts = [
+        text for row in range(5) for column in range(4) for text in lines(60 + 40 * column, 700 - 12 * row, "0.14")
+    ]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n") == ["0.14 | 0.14 | 0.14 | 0.14"] * 5
+
+
+def test_a_short_heading_between_columns_parts_them(tmp_path: Path, settings: Settings) -> None:
+    above = [*lines(60, 760, *LEFT), *lines(310, 760, *RIGHT)]
+    below = [*lines(60, 600, *reversed(LEFT)), *lines(310, 600, *reversed(RIGHT))]
+    (page,) = read(drawn([*above, (60.0, 630.0, 14.0, "Annex"), *below]), tmp_path, settings)
+    told = [*LEFT, *RIGHT, "Annex", *reversed(LEFT), *reversed(RIGHT)]
+    assert " ".join(page.page_content.split()) == " ".join(told)
+
+
+def test_a_narrow_column_beside_the_text(tmp_path: Path, settings: Settings) -> None:
+    body = [f"the text of this page has a line {number} of many words that goes on and on" for number in range(16)]
+    side = ["Contact", "Ida Berg", "Tel 12345", "Open: all days", "and by letter", "to Mill Lane", "number four"]
+    (page,) = read(drawn([*lines(60, 700, *body, pitch=13.4), *lines(420, 698, *side, size=8)]), tmp_path, settings)
+    assert " ".join(page.page_content.split()) == " ".join([*body, *side])
 
 
 def test_headings_by_size_and_weight(tmp_path: Path, settings: Settings) -> None:
@@ -170,6 +225,23 @@ def test_a_hyphen_that_belongs_to_the_word(tmp_path: Path, settings: Settings) -
     ]
     (page,) = read(drawn(lines(60, 700, *text)), tmp_path, settings)
     assert page.page_content.endswith("which says it again: a multi-agent way.")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        ("a state-", "of-the-art pump", "a state-of-the-art pump"),
+        ("at https://x.org/a-long-", "path/to.html now", "at https://x.org/a-long-path/to.html now"),
+        ("die Hin-", "und Rückfahrt", "die Hin- und Rückfahrt"),
+        ("the long-", "lasting pump", "the longlasting pump"),  # nothing tells
+        ("the embank-", "ment there", "the embankment there"),
+        ("a mid-", "April day", "a mid-April day"),
+    ],
+)
+def test_hyphens_at_the_end_of_a_line(first: str, second: str, text: str, tmp_path: Path, settings: Settings) -> None:
+    before = "This line is as long as the column of the page and then "
+    (page,) = read(drawn(lines(60, 700, f"{before}{before}", f"{before}{first}", second)), tmp_path, settings)
+    assert page.page_content.endswith(text)
 
 
 def test_own_line_breaks_stay(tmp_path: Path, settings: Settings) -> None:

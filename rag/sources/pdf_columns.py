@@ -5,6 +5,7 @@ Lengths are points, from the top left corner of the page as it is shown; an em i
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 import statistics
@@ -269,7 +270,11 @@ def _parted(left: list[Segment], right: list[Segment], below: list[Segment]) -> 
 
 def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
     """Whether both are running text; of the right column there may be no more than its first lines."""
-    if not left or not right or not _is_prose(left):
+    if not left or not right:
+        return False
+    if _are_apart(left, right):
+        return True
+    if not _is_prose(left):
         return False
     if len(right) > 3 or len(left) < 6:
         return _is_prose(right)
@@ -278,6 +283,25 @@ def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
         len(item.text.split()) >= 4 and len(item.text) >= 20 and item.top < top + 4 * (item.bottom - item.top)
         for item in right
     )
+
+
+def _are_apart(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
+    """Whether text stands beside a narrow column whose lines are at other heights, as those of a table never are."""
+    narrow, wide = sorted((left, right), key=lambda side: max(item.x1 for item in side) - min(item.x0 for item in side))
+    if len(narrow) < 6 or not _is_prose(wide) or statistics.median(len(item.text.split()) for item in narrow) < 2:
+        return False
+    size = statistics.median(item.size for item in narrow)
+    lines = sorted(item.bottom for item in narrow)
+    steps = [two - one for one, two in itertools.pairwise(lines)]
+    if sum(0.8 * size < step < 2 * size for step in steps) < 0.75 * len(steps):  # labels beside what they name
+        return False
+    heights = sorted(item.bottom for item in wide)
+    level = sum(
+        bisect.bisect_left(heights, bottom - 0.15 * size) < bisect.bisect_right(heights, bottom + 0.15 * size)
+        for bottom in lines
+        if heights[0] - size < bottom < heights[-1] + size
+    )
+    return level <= 0.35 * len(lines)
 
 
 def _is_prose(column: Sequence[Segment]) -> bool:
