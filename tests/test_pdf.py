@@ -133,25 +133,28 @@ def test_headings_over_both_columns(tmp_path: Path, settings: Settings) -> None:
     assert page.metadata["title"] == texts[0][3]
 
 
-def justified(x: float, y: float, width: float, *texts: str) -> str:
-    """Lines of letters of one width (a b d e g h n o p u), as text of 10 points, all but the last of one length."""
-    shown = []
+def justified(x: float, y: float, width: float, *texts: str) -> list[Text]:
+    """Words of letters of one width (a b d e g h n o p u) in 10 points, in lines of one length but for the last."""
+    words = []
     for number, text in enumerate(texts):
-        natural = 5.56 * len(text.replace(" ", "")) + 2.78 * text.count(" ")
-        space = (width - natural) / text.count(" ") if number < len(texts) - 1 else 0
-        shown.append(f"BT /F 10 Tf {space:.3f} Tw {x} {y - 12 * number} Td ({text}) Tj ET")
-    return "\n".join(shown)
+        last = number == len(texts) - 1
+        gap = 2.78 if last else (width - 5.56 * len(text.replace(" ", ""))) / text.count(" ")
+        place = x
+        for word in text.split():
+            words.append((place, y - 12 * number, 10.0, word))
+            place += 5.56 * len(word) + gap
+    return words
 
 
 @pytest.mark.parametrize("columns", [1, 2])
 def test_justified_lines_are_no_table(columns: int, tmp_path: Path, settings: Settings) -> None:
     text = [
-        *("a dog had gone on ahead", "abandoned upon head", "unbounded dab dog", "a pond and a bone and ado"),
-        *("deadheaded hop one", "no one had been up on a bed", "ahead abounded"),
-        *("headband hub bud", "gone on and on", "good dog"),
+        *("a dog had gone on ahead", "unbound abounded headband", "abandon deadened bandaged"),
+        *("abounded unbound hang", "a pond and a bone and ado", "one dog on a bed and a pond"),
+        *("deepened bonehead banned", "unopened unheeded hung", "pounded headband nudged", "good dog"),
     ]
-    drawing = "\n".join(justified(60 + 200 * number, 700, 150, *text) for number in range(columns))
-    (page,) = read(drawn([], lines=drawing), tmp_path, settings)
+    words = [word for number in range(columns) for word in justified(60 + 200 * number, 700, 150, *text)]
+    (page,) = read(drawn(words), tmp_path, settings)
     assert " ".join(page.page_content.split()) == " ".join(text * columns)
     assert "notes" not in page.metadata
 
