@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
+from pypdf import PdfWriter
+from pypdf.generic import (
+    ArrayObject,
+    DecodedStreamObject,
+    DictionaryObject,
+    FloatObject,
+    NameObject,
+    NumberObject,
+    PdfObject,
+    TextStringObject,
+)
 
 from rag.settings import Settings
 from rag.sources.letters import is_recognizable, odd_characters, share_found
@@ -73,6 +85,37 @@ def test_form_values_stand_beside_their_labels(tmp_path: Path, settings: Setting
     (page,) = read("form.pdf", tmp_path, settings)
     assert page.page_content.split("\n\n") == ["Applicant name: Rosalind Okafor", "Licence number: LN-88213"]
     assert page.metadata["title"] == "form.pdf" and page.metadata["notes"] == ["2 form fields with a value"]
+
+
+def test_rows_of_a_form_have_no_columns_in_common(tmp_path: Path, settings: Settings) -> None:
+    """A form of a label and a field in each row, and one row of two: a text, a box that is ticked, and a choice."""
+    writer = PdfWriter(BytesIO(drawn([*lines(60, 745, "Name", "Vegetarian", "Country", "Arrival", pitch=30)])))
+    page = writer.pages[0]
+
+    def add(top: float, **entries: PdfObject) -> None:
+        field = {"Type": NameObject("/Annot"), "Subtype": NameObject("/Widget"), **entries}
+        field["Rect"] = ArrayObject(map(FloatObject, (180, top - 5, 300, top + 12)))
+        page.setdefault(NameObject("/Annots"), ArrayObject()).append(
+            writer._add_object(DictionaryObject({NameObject(f"/{name}"): value for name, value in field.items()}))
+        )
+
+    states = DictionaryObject(
+        {NameObject(f"/{name}"): writer._add_object(DecodedStreamObject()) for name in ("On", "Off")}
+    )
+    on, text, choice = NameObject("/On"), NameObject("/Tx"), NameObject("/Ch")
+    options = ArrayObject(ArrayObject(map(TextStringObject, pair)) for pair in (("dk", "Denmark"), ("no", "Norway")))
+    add(745, FT=text, T=TextStringObject("name"), V=TextStringObject("Ida"))
+    ticked = DictionaryObject({NameObject("/N"): states})
+    add(715, FT=NameObject("/Btn"), T=TextStringObject("diet"), V=on, AS=on, AP=ticked)
+    add(685, FT=choice, T=TextStringObject("land"), V=TextStringObject("no"), Opt=options, Ff=NumberObject(131072))
+    add(655, FT=text, T=TextStringObject("by"), V=TextStringObject("by train"))
+    fields = DictionaryObject({NameObject("/Fields"): ArrayObject(page["/Annots"])})
+    writer.root_object[NameObject("/AcroForm")] = fields
+    held = BytesIO()
+    writer.write(held)
+    (read_page,) = read(held.getvalue(), tmp_path, settings)
+    told = [line for line in read_page.page_content.replace(": ", " | ").split("\n") if line]
+    assert told == ["Name | Ida", "Vegetarian | [x]", "Country | Norway", "Arrival | by train"]
 
 
 def test_the_outline_gives_the_sections(tmp_path: Path, settings: Settings) -> None:
@@ -180,6 +223,23 @@ def test_a_narrow_column_beside_the_text(tmp_path: Path, settings: Settings) -> 
     side = ["Contact", "Ida Berg", "Tel 12345", "Open: all days", "and by letter", "to Mill Lane", "number four"]
     (page,) = read(drawn([*lines(60, 700, *body, pitch=13.4), *lines(420, 698, *side, size=8)]), tmp_path, settings)
     assert " ".join(page.page_content.split()) == " ".join([*body, *side])
+
+
+def test_text_that_lies_on_its_side_is_read_as_if_turned(tmp_path: Path, settings: Settings) -> None:
+    rows = [("Route", "Adult", "Child"), ("Arden - Brill", "14.50", "7.00"), ("Coll - Eday", "31.20", "15.60")]
+    texts = [
+        text
+        for y, row in enumerate(rows)
+        for x, cell in enumerate(row)
+        for text in lines(60 + 90 * x, 500 - 14 * y, cell)
+    ]
+    for shown in (0, 90, 180, 270):
+        data = drawn(texts, turned=True).replace(b"/Rotate 90", b"/Rotate %d" % shown)
+        (page,) = read(data, tmp_path, settings)
+        assert page.page_content.split("\n") == [
+            "Route: Arden - Brill | Adult: 14.50 | Child: 7.00",
+            "Route: Coll - Eday | Adult: 31.20 | Child: 15.60",
+        ], shown
 
 
 def test_headings_by_size_and_weight(tmp_path: Path, settings: Settings) -> None:

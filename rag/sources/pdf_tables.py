@@ -319,6 +319,8 @@ def _names_columns(
     Two columns need more of a sign: bold names, or numbers below both, or below the first or all of the second.
     """
     texts = _texts(below)
+    if any(word.typed for row, _ in header for cell in row for word in cell):  # a form
+        return False
     if any(text.endswith(":") for row in [names, *texts] for text in row) or not has_header([names, *texts]):
         return False
     bold = all(word.bold for row, _ in header for cell in row for word in cell)

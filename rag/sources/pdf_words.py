@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
@@ -46,6 +48,8 @@ class Word:
     """Whether it goes on, without a hyphen, at the beginning of the next line."""
     spaced: bool = False
     """Whether a blank comes right after it in the file."""
+    typed: bool = False
+    """Whether it was typed into a form."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +121,24 @@ def frame_of(page: pdfium.PdfPage) -> Frame:
     return Frame(left, bottom, right, top, page.get_rotation() % 360)
 
 
+def _upright(frame: Frame, textpage: pdfium.PdfTextPage, chars: str) -> Frame:
+    """The frame, turned so that the text is upright where nearly all of it lies on one side, as a wide table may."""
+    places = [number for number in range(0, len(chars), max(1, len(chars) // 200)) if chars[number].isalnum()]
+    quarters = Counter(
+        -round(pdfium_c.FPDFText_GetCharAngle(textpage.raw, place) * 2 / math.pi) % 4 for place in places
+    )
+    quarter, count = quarters.most_common(1)[0] if quarters else (0, 0)
+    return replace(frame, rotation=90 * quarter) if count > max(9, 0.9 * len(places)) else frame
+
+
 def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
     """The words of a page with their places; words that the file itself parts by a blank stay together as one.
 
     Only the first and the last character of each are asked for: a question to PDFium takes a microsecond, and a page
     has thousands of characters.
     """
-    frame = frame_of(page)
     chars = _characters(textpage)
+    frame = _upright(frame_of(page), textpage, chars)
     raw = textpage.raw
     if _LIGATURE.search(chars):
         chars = _with_ligatures(chars, raw)
@@ -314,6 +328,7 @@ def _place(found: PageText, value: str, rect: Rect) -> None:
     for number, line in enumerate(lines):
         y = middle + number * size * 1.2
         found.add(line, (x0 + 1, y, min(x1, x0 + 1 + len(line) * size * 0.5), y + size * 1.2), size)
+        found.words[-1].typed = True
 
 
 def _value(document: pdfium.PdfDocument, item: pdfium_c.FPDF_ANNOTATION) -> str:
@@ -327,6 +342,11 @@ def _value(document: pdfium.PdfDocument, item: pdfium_c.FPDF_ANNOTATION) -> str:
     field_type = pdfium_c.FPDFAnnot_GetFormFieldType(form, item)
     if field_type in (pdfium_c.FPDF_FORMFIELD_CHECKBOX, pdfium_c.FPDF_FORMFIELD_RADIOBUTTON):
         return "[x]" if pdfium_c.FPDFAnnot_IsChecked(form, item) else ""
+    if field_type in (pdfium_c.FPDF_FORMFIELD_COMBOBOX, pdfium_c.FPDF_FORMFIELD_LISTBOX):
+        count = min(pdfium_c.FPDFAnnot_GetOptionCount(form, item), MOST_FIELDS)
+        chosen = [number for number in range(count) if pdfium_c.FPDFAnnot_IsOptionSelected(form, item, number)]
+        if labels := [_string(pdfium_c.FPDFAnnot_GetOptionLabel, form, item, number) for number in chosen]:
+            return ", ".join(labels)
     if field_type in (
         pdfium_c.FPDF_FORMFIELD_TEXTFIELD,
         pdfium_c.FPDF_FORMFIELD_COMBOBOX,
