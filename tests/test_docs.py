@@ -22,6 +22,7 @@ PACKAGES = {
     "dotenv": "python-dotenv",
     "stemmer": "pystemmer",
     "spellchecker": "pyspellchecker",
+    "yaml": "pyyaml",
 }
 
 

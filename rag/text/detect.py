@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection
 from functools import lru_cache
 
 from rag.text.language import ENGLISH, common_words, surfaces
+
+log = logging.getLogger(__name__)
 
 NAMES = {
     "ar": "Arabic", "ca": "Catalan", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
@@ -60,7 +63,11 @@ def sure_language(question: str) -> str:
 
 def _likeliest(text: str, among: Collection[str]) -> str:
     """The likeliest of some languages; "" where another one may be it."""
-    scores = [(language, score) for language, score in _ranked(text) if language in among]
+    try:
+        scores = [(language, score) for language, score in _ranked(text) if language in among]
+    except OSError as error:  # py3langid unpacks its model into a temporary file, and the disk may be full
+        log.warning("languages cannot be told: %s", error)
+        return ""
     best = max(score for _, score in scores)
     total = sum(math.exp(score - best) for _, score in scores)
     language = next(language for language, score in scores if score == best)
