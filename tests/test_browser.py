@@ -41,7 +41,8 @@ def server(engine: OllamaServer) -> OllamaServer:
 def app(start_shared_app: AppStarter, engine: OllamaServer, tmp_path_factory: pytest.TempPathFactory) -> RunningApp:
     data = tmp_path_factory.mktemp("browser") / "data"
     environment = {"OLLAMA_HOST": engine.url}
-    return start_shared_app("--data-dir", str(data), "--source", "bundled:guide.md", environment=environment)
+    flags = ("--data-dir", str(data), "--source", "bundled:guide.md", "--embeddings", "embedded:all-minilm-l6-v2")
+    return start_shared_app(*flags, environment=environment)
 
 
 @pytest.fixture
@@ -173,9 +174,9 @@ def test_retry_and_undo(page: Page, server: OllamaServer) -> None:
 
 def test_a_saved_conversation_outlives_a_reload(page: Page, server: OllamaServer) -> None:
     server.reply = lambda messages: [SUPPORTED[0]]
-    ask(page, "Is this kept?")
+    ask(page, "What is a plan, and is this kept?")
     expect(page.get_by_text("Sources · 4 passages")).to_have_count(1, timeout=20_000)
-    saved = page.locator("table, .gallery, .dataset").get_by_text("Is this kept?")
+    saved = page.locator("table, .gallery, .dataset").get_by_text("What is a plan, and is this kept?")
     expect(saved.first).to_be_visible()
     page.reload()
     expect(saved.first).to_be_visible(timeout=20_000)

@@ -53,8 +53,9 @@ class Site:
 
 
 def is_document(record: Record) -> bool:
-    """Whether chunks are embedded here, and not a question."""
-    return record.path == "/api/embed" and any(text.startswith("Page ") for text in record.body["input"])
+    """Whether chunks are embedded here, below their titles, and no question and no single sentence."""
+    chunks = [text for text in (record.body or {}).get("input", ()) if text.startswith("Page ") and "\n" in text]
+    return record.path == "/api/embed" and bool(chunks)
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ CABLES: dict[str, tuple[Cable, PageInThread]] = {}
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     made = serve(tmp_path_factory.mktemp("leaving"))
+    made.assistant.chains.prepare()  # what is embedded beside the questions
     yield made
     if made.url in CABLES:
         cable, browser = CABLES.pop(made.url)

@@ -190,6 +190,7 @@ def test_if_retrieval_fails_the_model_is_not_asked(server: OllamaServer, tmp_pat
     assistant = start(tmp_path, server)
     try:
         wait_until(lambda: assistant.ready, 30)
+        assistant.chains.prepare()  # what is embedded beside the question
         server.fail("error", path="/api/embed", times=1)
         with pytest.raises(EngineError):
             asyncio.run(ask(assistant))

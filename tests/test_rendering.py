@@ -193,6 +193,8 @@ def test_without_the_guards_they_succeed(
             visit.ask("What is a plan?", number)
         wait_until(lambda: canary.hits, 20)
         assert any(url.startswith(canary.url) for url in visit.wrong)
+        for folded in visit.page.get_by_text("What the model made of it").all():
+            folded.click()
         if guards == "none" and not visit.ran:
             visit.page.wait_for_event("dialog", timeout=20_000)
         assert visit.ran == (guards == "none")

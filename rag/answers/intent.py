@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,8 @@ NEAR = 0.68
 """Cosine with a sentence that stands for an intent from which on a question has it (tests/data/intents.yaml)."""
 AHEAD = 0.15
 """How much nearer that sentence has to be than one of another kind."""
+BATCH = 32
+"""Sentences in one request to the embedding model."""
 LONGEST_ASKED = 30
 """Tokens of a question about whole documents, at most: a longer one says what it wants to know."""
 
@@ -94,6 +97,7 @@ class Nearness:
         """`engine` and `digest` (of the weights) are those of the index. The vectors are saved in `folder`, if any."""
         self._embeddings = embeddings
         self._vectors: dict[str, Vectors] = {}
+        self._preparing = threading.Lock()
         sentences = json.dumps(_file()["near"]).encode()
         key = hashlib.sha256(b"\0".join([engine[0].encode(), digest.encode(), sentences])).hexdigest()[:16]
         self._saved = folder / f"intents-{key}.npz" if folder else None
@@ -104,13 +108,17 @@ class Nearness:
         Raises:
             RagError: what the embeddings raise.
         """
-        if not self._vectors and self._saved:
-            self._vectors = load_vectors(self._saved)
-        if not self._vectors:
-            near = _file()["near"]
-            self._vectors = {aim: at_length_one(self._embeddings.embed_documents(texts)) for aim, texts in near.items()}
-            if self._saved:
-                save_vectors(self._saved, self._vectors)
+        with self._preparing:
+            if not self._vectors and self._saved:
+                self._vectors = load_vectors(self._saved)
+            if not self._vectors:
+                self._vectors = {aim: self._embedded(texts) for aim, texts in _file()["near"].items()}
+                if self._saved:
+                    save_vectors(self._saved, self._vectors)
+
+    def _embedded(self, texts: Sequence[str]) -> Vectors:
+        parts = [list(texts[place : place + BATCH]) for place in range(0, len(texts), BATCH)]
+        return at_length_one([vector for part in parts for vector in self._embeddings.embed_documents(part)])
 
     async def intent(self, question: str) -> Intent | None:
         """The intent whose sentence is near, and nearer by far than those of others.

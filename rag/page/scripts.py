@@ -23,7 +23,9 @@ document.addEventListener('click', (event) => {
     const passage = place.closest('details');
     if (passage) passage.open = true;
     document.querySelectorAll('#conversation .here').forEach((one) => one.classList.remove('here'));
-    (place.nextElementSibling || place).classList.add('here');
+    let words = place;  // several quotes may begin at one place: a span for each stands before the words
+    while (words && words.tagName !== 'MARK') words = words.nextElementSibling;
+    (words || place).classList.add('here');
     const quote = () => document.querySelector('#conversation .here');
     const near = () => quote()?.scrollIntoView({block: 'center', behavior: 'instant'});
     for (const wait of [0, 100, 400, 800]) setTimeout(near, wait);  // Gradio scrolls, too, when it unfolds the note

@@ -174,7 +174,7 @@ def check_plain(text: str, job: Job) -> None:
 
 def _are_many(control: int, size: int) -> bool:
     """Whether these are more control characters than the few that do occur in text."""
-    return control > max(min(8, size / 4), size / 100)
+    return control > max(1, min(8, size / 4), size / 100)
 
 
 def _is_utf16(data: bytes) -> bool:

@@ -94,11 +94,17 @@ def is_panel(name: str, attributes: Mapping[str, object], controlled: frozenset[
     )
 
 
+BUTTON_DEPTH = 4
+"""Elements from a button up to the heading that it is in, at most."""
+
+
 def open_panels(soup: Tag) -> bool:
     """Mark hidden parts that follow a heading with a button in it as folded parts. Whether there are any."""
     found = False
-    for heading in soup.find_all(list(HEADINGS)):
-        panel = heading.find_next_sibling() if heading.find("button") else None
+    for button in soup.find_all("button"):
+        above = itertools.islice(button.parents, BUTTON_DEPTH)  # not all: parents and pages can be ten thousand deep
+        heading = next((parent for parent in above if parent.name in HEADINGS), None)
+        panel = heading.find_next_sibling() if heading else None
         if isinstance(panel, Tag) and is_hidden(panel.attrs) and not is_panel(panel.name, panel.attrs, frozenset()):
             panel["hidden"] = "until-found"
             found = True
