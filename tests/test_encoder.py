@@ -58,6 +58,33 @@ def test_many_threads_get_what_one_gets(engine: str, monkeypatch: pytest.MonkeyP
     assert np.allclose(together, alone * 8, atol=1e-6)
 
 
+FIRST_RUNS = """
+import os, sys, threading
+from pathlib import Path
+from rag.models.minilm import MiniLMEmbeddings
+
+model, begin = MiniLMEmbeddings(Path(sys.argv[1])), threading.Barrier(4)
+texts = ["text " * n for n in range(1, 40)]
+threads = [
+    threading.Thread(target=lambda: (begin.wait(), model.embed_documents(texts)), daemon=True) for _ in range(4)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(20)
+print(sum(thread.is_alive() for thread in threads), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("processes", [3, pytest.param(100, marks=pytest.mark.soak)])
+def test_the_first_runs_of_a_process_wait_for_no_other(processes: int) -> None:
+    command = [sys.executable, "-c", FIRST_RUNS, str(load_settings().cache_dir)]
+    for _ in range(processes):
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "0\n"
+
+
 def test_no_engine_finds_what_reports_home(tmp_path: Path) -> None:
     """The package that OpenVINO reports home with is a requirement of it, and its import alone would send."""
     if not find_spec("openvino"):

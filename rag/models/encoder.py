@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
     """From token ids and their mask, both (texts, width), to the vectors of the tokens, (texts, width, size)."""
 
 
+_OPENING = threading.Lock()
+"""Held until OpenVINO has run once. Two first runs at once can wait for each other for ever: one holds the interpreter
+and waits for what the other makes (2 of 25 processes with four threads; 0 of 100 where one run came first)."""
+
+
 def open_encoder(model: Path, threads: int) -> Encoder:
     """A function that runs `model`, from up to `threads` threads at once, each run on one core.
 
     More threads within a run are slower: they wait for each other at every step of it, the more the busier the machine.
     """
     try:
-        return _in_openvino(model, threads)
+        with _OPENING:
+            return _in_openvino(model, threads)
     except ImportError:
         return _in_onnxruntime(model)
 
@@ -35,6 +42,7 @@ def open_encoder(model: Path, threads: int) -> Encoder:
 def _in_openvino(model: Path, threads: int) -> Encoder:
     # Its import would tell Google Analytics of it, and write into the home folder. Without that package it does not.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import numpy as np
     import openvino
 
     compiled = openvino.Core().compile_model(
@@ -48,6 +56,7 @@ def _in_openvino(model: Path, threads: int) -> Encoder:
         found: NDArray[np.float32] = request.infer({name: feed[name] for name in names})[0].copy()
         return found
 
+    run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `_OPENING`
     return run
 
 
