@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.loopback import LoopbackServer
+
 
 class Index:
     """A package index on loopback, of the wheels in `wheels`, by file name.
@@ -62,17 +64,12 @@ class Index:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/simple"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self._server = LoopbackServer(Handler)
+        self.url = f"{self._server.url}/simple"
 
     def close(self) -> None:
         self.go_on.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        self._server.close()
 
 
 def build_wheel(package: str, members: dict[str, bytes]) -> bytes:

@@ -30,6 +30,7 @@ from rag.assistant import Assistant
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings, wait_until
+from tests.loopback import LoopbackServer
 from tests.stores import half_written, on_disk
 from tests.warm import WarmProcess
 
@@ -73,15 +74,12 @@ class Site:
         self.editions: dict[str, list[frozenset[str]]] = {}
         self.others: list[str] = []
         handler = functools.partial(_Quiet, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server = LoopbackServer(handler)
+        self.url = self._server.url
         self._now = int(time.time()) - 100_000
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     def build(self) -> None:
         for number in range(PAGES):
