@@ -11,9 +11,10 @@ from langchain_core.documents import Document
 from langchain_core.prompts import ChatPromptTemplate
 
 from rag.answers.quotes import find_quotes
-from rag.answers.receipt import ChatReader, Pieces, Writer, many
+from rag.answers.receipt import ChatReader, Pieces, Writer
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex
+from rag.library.library import counted
 from rag.text.language import stem, surfaces
 
 EACH = 3
@@ -104,7 +105,7 @@ class Comparison:
             for passage in own:
                 writer.add(passage)
         counts = [
-            f"{many(len(own), 'passage')} on {side}" for own, side in zip(self._passages, self._sides, strict=True)
+            f"{counted(len(own), 'passage')} on {side}" for own, side in zip(self._passages, self._sides, strict=True)
         ]
         yield writer.piece(coverage="read " + " and ".join(counts))
         if reader is None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rag.answers.intent import Ask
-from rag.answers.receipt import Writer, many
+from rag.answers.receipt import Writer
+from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 
 MOST_LISTED = 50
@@ -56,7 +57,7 @@ def named(source: IndexedSource) -> str:
 
 def told_of(sources: Sequence[IndexedSource]) -> str:
     """What was looked at, for people."""
-    return f"read the list of {many(len(sources), 'source')}"
+    return f"read the list of {counted(len(sources), 'source')}"
 
 
 SAYINGS = {

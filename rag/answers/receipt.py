@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.prompt_values import PromptValue
 
 from rag.grounding.ground import Sentence
+from rag.library.library import counted
 
 Pieces = AsyncGenerator[dict[str, Any], None]
 
@@ -31,12 +32,7 @@ Answer = Callable[[ChatReader | None], Pieces]
 
 def read_of(read: int, total: int, sources: int) -> str:
     """The receipt: `read 84 of 84 passages of 1 source`."""
-    return f"read {read:,} of {many(total, 'passage')} of {many(sources, 'source')}"
-
-
-def many(number: int, thing: str) -> str:
-    """A number with its noun: `1 source`, `1,200 passages`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    return f"read {read:,} of {counted(total, 'passage')} of {counted(sources, 'source')}"
 
 
 class Writer:

@@ -9,9 +9,9 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course
-from rag.answers.receipt import many
 from rag.answers.relevance import Judge
 from rag.library.index import SearchIndex
+from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.text.detect import NAMES, sure_language
@@ -79,7 +79,7 @@ def nothing_found_message(
     if not looked:
         return f"There is nothing in the library yet, so nothing in it answers “{asked}”. Add a page or a file first."
     named = _named(looked)
-    where = f"{many(len(looked), 'source')} ({named}), {many(chunks, 'passage')} in all"
+    where = f"{counted(len(looked), 'source')} ({named}), {counted(chunks, 'passage')} in all"
     below = {0: "", 1: " The passage that comes nearest is below."}.get(
         len(nearest), " The passages that come nearest are below."
     )

@@ -122,11 +122,11 @@ class Retriever(BaseRetriever):
         worst = min(scores.values(), default=0.0)
         return [
             _Passage(
-                _joined(group),
+                passage,
                 max(scores.get(str(chunk.id), worst) for chunk in group),
-                [each.embedded for each in quotable([_joined(group)])],
+                [each.embedded for each in quotable([passage])],
             )
-            for group in passages
+            for group, passage in zip(passages, map(_joined, passages), strict=True)
         ]
 
     def _scores(self, asked: str, vector: Vectors, chunks: Sequence[Document]) -> dict[str, float]:

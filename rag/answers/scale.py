@@ -7,22 +7,13 @@ Cosines differ with every model, so no constant fits them. The scale comes from 
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
 
 from rag.text.sentences import split_sentences
 from rag.text.vectors import at_length_one, load_vectors, save_vectors
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[np.float32]]
-
-log = logging.getLogger(__name__)
 
 EVERYDAY_FILE = Path(__file__).parent.parent / "everyday.jsonl"
 

@@ -22,7 +22,7 @@ from rag.answers.intent import Nearness, is_greeting, read_intent
 from rag.answers.library_facts import tell_library, told_of
 from rag.answers.listing import asks_for_parts, find_listing, tell_listing, tell_parts
 from rag.answers.question_words import key_of
-from rag.answers.receipt import Writer, at_once, many, read_of
+from rag.answers.receipt import Writer, at_once, read_of
 from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
 from rag.answers.summary import Summary
@@ -32,6 +32,7 @@ from rag.answers.table_question import may_ask_of_tables, read_question
 from rag.answers.tables import Table, find_tables
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
+from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 
 LOOKED_AT = 24
@@ -114,7 +115,7 @@ class Whole:
         if found and _is_certain(found):
             told = [(table, query, _called(table, item, several=len(found) > 1)) for table, query, item in found]
             rows = sum(len(table.rows) for table, _, _ in found)
-            return _course(answer_query(told), f"read {rows:,} of {many(rows, 'row')} of {_file(found[0][2])}")
+            return _course(answer_query(told), f"read {rows:,} of {counted(rows, 'row')} of {_file(found[0][2])}")
         records = [record for item in nearest[:LOOKED_AT] if (record := self._index.records.read(item.source))]
         if listing := find_listing(question, records):
             item = next(item for item in near if item.source == listing.record.source)

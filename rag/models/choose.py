@@ -55,11 +55,10 @@ class Chat(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelNames:
-    """The models in use, as `provider:model`, whether Ollama answered when they were chosen, and what to say of it."""
+    """The models in use, as `provider:model`, and what to say of how they were chosen."""
 
     chat: str
     embeddings: str
-    ollama_answered: bool
     notes: tuple[str, ...] = ()
 
     def on_ollama(self) -> list[str]:
@@ -109,7 +108,7 @@ def choose_models(settings: Settings) -> ModelNames:
         _check_file("RAG_MODEL", chat, settings.cache_dir)
     if embeddings.startswith("embedded:") and embeddings != EMBEDDED_DEFAULTS[1]:
         raise SettingsError(f"RAG_EMBEDDINGS: there is no {embeddings}; there is {EMBEDDED_DEFAULTS[1]}.")
-    return ModelNames(chat, embeddings, answered, tuple(notes))
+    return ModelNames(chat, embeddings, tuple(notes))
 
 
 def _check_file(variable: str, name: str, cache_dir: Path) -> None:
