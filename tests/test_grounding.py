@@ -250,6 +250,28 @@ def test_markdown_is_taken_apart() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "supported"),
+    [
+        ("A monthly ticket for the Marra ferry costs 34.00.", True),
+        ("A monthly ticket for the Marra ferry costs 43.00.", False),
+        ("The boats of the Marra ferry leave every fifteen minutes.", False),  # these are the coach's
+        ("A monthly ticket for the Marra ferry costs something.", False),  # no more than the question
+        ("A monthly ticket for the Lune ferry costs 34.00.", False),
+    ],
+)
+def test_what_the_question_says_need_not_be_said_again(answer: str, supported: bool, minilm: Embeddings) -> None:
+    texts = [
+        ("The Marra ferry", "A single ticket costs 1.80, a monthly ticket 34.00. Bicycles travel free."),
+        ("The town's coach", "It leaves the market every fifteen minutes and takes half an hour."),
+    ]
+    given = [Document(text, metadata={"title": title, "source": title}) for title, text in texts]
+    (found,) = ground(answer, given, minilm, "What does a monthly ticket for the Marra ferry cost?")
+    assert (found.passage == 1) is supported
+    (alone,) = ground("A monthly ticket for the Marra ferry costs 34.00.", given, minilm)
+    assert alone.passage is None
+
+
+@pytest.mark.parametrize(
     ("question", "answer", "supported"),
     [
         ("How many generative agents lived in the virtual town?", "25.", True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from rag.grounding.order import exchanged
 from rag.grounding.statements import Statement, content
@@ -22,15 +22,18 @@ from rag.text.language import stem
 _NEGATIVE_PREFIX = re.compile(r"(?:un|in|im|ir|il|dis|non|mis)(?=\w{4})")
 
 
-def differences(claim: Statement, evidence: Statement) -> Iterator[str]:
-    """The differences in words for people. Those about a single word, name or number start with "the "."""
+def differences(claim: Statement, evidence: Statement, given: Collection[Token] = ()) -> Iterator[str]:
+    """The differences in words for people. Those about a single word, name or number start with "the ".
+
+    `given` are words of the claim that the evidence need not have.
+    """
     nearest = [_nearest(clause, evidence) for clause in claim.clauses]
-    yield from _numbers(claim, evidence)
+    yield from _numbers(claim, evidence, given)
     yield from _negations(claim, evidence)
     yield from _cjk_negations(claim, evidence)
     yield from _absolutes(claim, evidence)
     for clause, other in zip(claim.clauses, nearest, strict=True):
-        yield from _antonyms(clause, other, evidence)
+        yield from _antonyms([token for token in clause if token not in given], other, evidence)
     yield from _negative_prefixes(claim, evidence)
     yield from _subjects(claim, evidence)
     yield from exchanged(claim, evidence, nearest)
@@ -58,10 +61,12 @@ def _overlap(clause: Sequence[Token], other: Sequence[Token]) -> int:
     return overlap
 
 
-def _numbers(claim: Statement, evidence: Statement) -> Iterator[str]:
+def _numbers(claim: Statement, evidence: Statement, given: Collection[Token]) -> Iterator[str]:
     """Numbers of the claim that the evidence lacks, or has with another unit of measure."""
     numbers = [token for token in evidence.tokens if token.values]
     for token, following in zip(claim.tokens, [*claim.tokens[1:], None], strict=True):
+        if token in given:
+            continue
         if token.folded == "one":
             if following and _has_other_count(following, evidence):
                 yield 'the number "one"'

@@ -36,6 +36,8 @@ COMPARED_BY_VECTORS = 2
 """Candidates for one sentence: those with most of its words."""
 LEAST_TO_EXPLAIN = 0.5
 """Share of a sentence's words that a candidate has to have for its difference to be told."""
+MOST_ELSEWHERE = 0.4
+"""Share of the words that a claim has from the question which neither a candidate nor what stands before it has."""
 SHORT_ANSWER = 2
 """Content words of an answer such as "Twenty-five.", which means something together with its question only."""
 _PRONOUNS = frozenset(("it", "they", "this", "these", "its", "their", "he", "she", "his", "her", "that", "those"))
@@ -68,8 +70,8 @@ def ground(answer: str, passages: Sequence[Document], embeddings: Embeddings, qu
     """The sentences of an answer, in order, each with the passage that supports it best.
 
     One passage has to support the whole sentence. Its numbers have to stand in the quoted sentence, its names there or
-    before it: in the passage's heading or the three sentences before. `question` completes answers such as "Three.".
-    If the embeddings fail, words decide alone.
+    before it: in the passage's heading or the three sentences before. `question` completes answers such as "Three.";
+    what a sentence has from it need not stand in the passage again. If the embeddings fail, words decide alone.
     """
     segments = split_segments(answer)[:MOST_SENTENCES]
     texts = [wording(answer[segment.start : segment.end]) for segment in segments]
@@ -106,13 +108,18 @@ def _with_support(
 ) -> Sentence:
     """The sentence with the candidate that supports it, or with the reason why none does."""
     is_short = bool(context.asked) and len(claim.content) <= SHORT_ANSWER
-    found = sorted(candidates(claim, context.passages), key=lambda each: -each.coverage)
+    found = sorted(candidates(claim, context.passages, context.asked), key=lambda each: (-each.coverage, -each.shared))
     if is_short:
         found.sort(key=lambda each: (-each.coverage, -_share(context.asked, each.statement)))
     agreeing = []
     why = ""
     for candidate in found[:COMPARED_BY_WORDS]:
-        reasons = [*_other_names(claim, candidate, context.subject), *differences(claim, candidate.statement)]
+        if _of_another_matter(candidate):
+            continue
+        reasons = [
+            *_other_names(claim, candidate, context.subject),
+            *differences(claim, candidate.statement, candidate.given),
+        ]
         if not reasons:
             agreeing.append(candidate)
         elif not why and candidate.coverage >= LEAST_TO_EXPLAIN:
@@ -127,6 +134,15 @@ def _with_support(
         return replace(sentence, why=why or missing)
     words = sorted({(other.start, other.end) for _, other in chosen.alignment if other is not None})
     return replace(sentence, passage=chosen.number, quote=chosen.quote, words=tuple(words))
+
+
+def _of_another_matter(candidate: Candidate) -> bool:
+    """Whether too many words that the claim has from the question stand neither in the candidate nor before it."""
+    passage = candidate.passage
+    leading = passage.statements[max(0, candidate.first - 3) : candidate.first]
+    before = [*passage.heading, *(token for sentence in leading for token in sentence.tokens)]
+    elsewhere = [token for token in candidate.unsaid if not contains(before, token)]
+    return len(elsewhere) > MOST_ELSEWHERE * len(candidate.given)
 
 
 def _is_specific(claim: Statement) -> bool:
@@ -145,11 +161,15 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
     before = [*passage.heading, *(token for sentence in leading for token in sentence.tokens if token.is_name)]
     has_other_subject = _has_other_name(said, claim) or (bool(said) and not contains(claim.content, said[0]))
     for token, other in candidate.alignment:
+        if token in candidate.given and not _has_other_name(said, claim):
+            continue
         if token.is_name and other is None and (has_other_subject or not contains(before, token)):
             yield f'the name "{token.text}"'
     if candidate.alignment and candidate.alignment[0][1] is None:
         first = candidate.alignment[0][0]
-        if any(sentence.content and same(first, sentence.content[0]) for sentence in passage.statements):
+        if first not in candidate.given and any(
+            sentence.content and same(first, sentence.content[0]) for sentence in passage.statements
+        ):
             yield f'"{first.text}"'
     refers = claim.tokens[0].folded in _PRONOUNS
     if subject and refers and not contains(candidate.statement.tokens, subject) and _has_other_name(said[:2], claim):
@@ -177,7 +197,7 @@ def _supporting(
     text: str, claim: Statement, agreeing: Sequence[Candidate], embeddings: Embeddings
 ) -> tuple[Candidate | None, str]:
     """The candidate that says the same as the claim; without one, the only word that the best one lacks, if any."""
-    complete = [each for each in agreeing if not each.missing]
+    complete = [each for each in agreeing if each.shared == len(each.alignment)]
     if complete:
         return min(complete, key=lambda each: each.last - each.first), ""
     short = [each for each in agreeing if len(each.text) <= 2 * LONGEST_EMBEDDED]

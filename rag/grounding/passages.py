@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from rag.grounding.segments import LONGEST_READ, Segment, split_segments, wording
 from rag.grounding.statements import Alignment, Statement, TokenIndex, align, index_tokens, join, parse
 from rag.grounding.tokenizer import tokenize
-from rag.grounding.tokens import Token, with_names
+from rag.grounding.tokens import Token, contains, keys, with_names
 
 KEPT_PASSAGES = 64
 """Passages whose tokens are kept for the next answers from them: some 0.1 MB each."""
@@ -40,6 +40,12 @@ class Passage:
     heading: list[Token]
     statements: list[Statement]
     index: TokenIndex
+    source: str
+
+    def has(self, token: Token) -> bool:
+        """Whether its heading or one of its sentences has the token."""
+        there = (other for key in keys(token) for _, other in self.index.get(key, ()))
+        return contains(self.heading, token) or contains(there, token)
 
 
 def tokenized(passage: Document) -> TokenizedPassage:
@@ -49,7 +55,8 @@ def tokenized(passage: Document) -> TokenizedPassage:
 
 def parsed(passage: Document, names: set[str]) -> Passage:
     """A passage's sentences; kept for the next call with the same names. `names` as `tokens.capitalised` gives them."""
-    return _parsed(passage.page_content, _heading(passage), tokenized(passage).forms & names)
+    source = str(passage.metadata.get("source") or "")
+    return _parsed(passage.page_content, _heading(passage), tokenized(passage).forms & names, source)
 
 
 def _heading(passage: Document) -> str:
@@ -75,13 +82,14 @@ def _tokenized(text: str, heading: str) -> TokenizedPassage:
 
 
 @lru_cache(KEPT_PASSAGES)
-def _parsed(text: str, heading: str, names: frozenset[str]) -> Passage:
+def _parsed(text: str, heading: str, names: frozenset[str], source: str) -> Passage:
     known = _tokenized(text, heading)
     statements = [
         parse(text[segment.start : segment.end], names, tokens, segment.start)
         for segment, tokens in zip(known.segments, known.tokens, strict=True)
     ]
-    return Passage(text, known.segments, with_names(known.heading, names), statements, index_tokens(statements))
+    heading_tokens = with_names(known.heading, names)
+    return Passage(text, known.segments, heading_tokens, statements, index_tokens(statements), source)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ class Candidate:
         last: the same, or one more for two sentences.
         statement: the sentence, or both as one.
         alignment: the claim's words with those of the statement.
+        given: words of the claim that the question has, which the statement need not have.
     """
 
     number: int
@@ -103,16 +112,27 @@ class Candidate:
     last: int
     statement: Statement
     alignment: Alignment
+    given: frozenset[Token] = frozenset()
 
     @cached_property
     def coverage(self) -> float:
-        """Share of the claim's words that it has, 0 to 1."""
-        return sum(other is not None for _, other in self.alignment) / max(1, len(self.alignment))
+        """Share of the claim's words that it has, 0 to 1; those that it lacks and need not have do not count."""
+        return self.shared / max(1, self.shared + len(self.missing))
 
-    @property
+    @cached_property
+    def shared(self) -> int:
+        """How many of the claim's words it has."""
+        return sum(other is not None for _, other in self.alignment)
+
+    @cached_property
     def missing(self) -> list[Token]:
-        """The claim's words that it lacks."""
-        return [token for token, other in self.alignment if other is None]
+        """The claim's words that it lacks and ought to have."""
+        return [token for token, other in self.alignment if other is None and token not in self.given]
+
+    @cached_property
+    def unsaid(self) -> list[Token]:
+        """The claim's words that it lacks and need not have."""
+        return [token for token, other in self.alignment if other is None and token in self.given]
 
     @property
     def quote(self) -> tuple[int, int]:
@@ -126,11 +146,28 @@ class Candidate:
         return " ".join(self.passage.text[segments[self.first].begin : segments[self.last].end].split())
 
 
-def candidates(claim: Statement, passages: Sequence[Passage]) -> Iterator[Candidate]:
-    """The sentences that have enough of a claim's words, and pairs of neighbours that have more than either alone."""
+def _given(claim: Statement, beside: Sequence[Passage], asked: Sequence[Token]) -> frozenset[Token]:
+    """The claim's words that the question has, if the claim says more.
+
+    Names and numbers must stand in one of the passages of the source, too (`beside`).
+    """
+    found = [token for token in claim.content if contains(asked, token)]
+    if len(found) == len(claim.content):
+        return frozenset()
+    return frozenset(
+        token for token in found if not (token.is_name or token.values) or any(passage.has(token) for passage in beside)
+    )
+
+
+def candidates(claim: Statement, passages: Sequence[Passage], asked: Sequence[Token] = ()) -> Iterator[Candidate]:
+    """The sentences that have enough of a claim's words, and pairs of neighbours that have more than either alone.
+
+    `asked` are the question's tokens.
+    """
     for number, passage in enumerate(passages, start=1):
+        given = _given(claim, [each for each in passages if each.source == passage.source], asked)
         single = {
-            index: Candidate(number, passage, index, index, passage.statements[index], alignment)
+            index: Candidate(number, passage, index, index, passage.statements[index], alignment, given)
             for index, alignment in align(claim, passage.index).items()
             if passage.segments[index].kind != "heading"
         }
@@ -139,6 +176,8 @@ def candidates(claim: Statement, passages: Sequence[Passage]) -> Iterator[Candid
             if other := single.get(index + 1):
                 rows = zip(one.alignment, other.alignment, strict=True)
                 alignment = [(token, left or right) for (token, left), (_, right) in rows]
-                pair = Candidate(number, passage, index, index + 1, join(one.statement, other.statement), alignment)
+                pair = Candidate(
+                    number, passage, index, index + 1, join(one.statement, other.statement), alignment, given
+                )
                 if pair.coverage > max(one.coverage, other.coverage):
                     yield pair
