@@ -13,7 +13,16 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from rag.answers.update import Update
 from rag.assistant import Assistant
-from rag.errors import AnswerCutOff, Busy, EngineError, EngineStalled, EngineUnreachable, QuestionError, RagError
+from rag.errors import (
+    AnswerCutOff,
+    AnswerRepeats,
+    Busy,
+    EngineError,
+    EngineStalled,
+    EngineUnreachable,
+    QuestionError,
+    RagError,
+)
 from tests.conftest import PaperEmbeddings, Script, ScriptedChat, make_settings
 
 
@@ -127,6 +136,20 @@ def test_an_answer_that_the_model_did_not_end_is_cut_off(scene: Scene, reason: s
     scene.script.reason = reason
     with pytest.raises(AnswerCutOff, match="cut off"):
         asyncio.run(scene.ask())
+
+
+def test_a_model_that_repeats_itself_is_stopped_and_told_so(scene: Scene) -> None:
+    scene.script.tokens = ["An ", "agent ", "plans", *[" to be", " allowed"] * 200]
+    updates: list[Update] = []
+
+    async def scenario() -> None:
+        async for update in scene.assistant.chain.astream({"question": "How does an agent plan?"}):
+            updates.append(update)
+
+    with pytest.raises(AnswerRepeats, match="began to repeat itself"):
+        asyncio.run(scenario())
+    assert updates[-1].text.startswith("An agent plans to be allowed")
+    assert scene.script.sent < 60 and scene.script.closed == 1
 
 
 def test_an_empty_answer_is_an_error(scene: Scene) -> None:

@@ -24,8 +24,9 @@ from rag.answers.context import pack, telling_sentences
 from rag.answers.followup import standalone
 from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
 from rag.answers.receipt import Answer, ChatReader
+from rag.answers.repeats import RepeatWatch
 from rag.answers.thinking import ThinkingFilter
-from rag.errors import AnswerCutOff, AnswerTooLong
+from rag.errors import AnswerCutOff, AnswerRepeats, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
 from rag.text.sentences import count_tokens
 from rag.text.vectors import have_vectors
@@ -47,6 +48,7 @@ NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted 
 """The answer without a model where the passages have no sentence."""
 COMPLETE = ("stop", "end_turn", "STOP", "stop_sequence")
 """How engines say that the model itself ended its answer (Ollama and OpenAI, Anthropic, Google)."""
+REPEATS = "The model began to repeat itself and was stopped. Ask in other words, or choose a larger model."
 CUT_OFF = ("length", "max_tokens", "MAX_TOKENS")
 """How engines say that the answer reached its longest."""
 
@@ -229,7 +231,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
     async def _stream(self, chat_model: BaseChatModel, prompt: PromptValue) -> AsyncGenerator[dict[str, Any], None]:
         """What the chat model replies to a prompt, its thinking left out."""
-        thinking, thought = ThinkingFilter(), False
+        thinking, thought, repeats = ThinkingFilter(), False, RepeatWatch()
         read = written = shown = 0
         answer = whole_answer(chat_model.astream(prompt))
         try:
@@ -243,6 +245,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                         yield {"thinking": True}
                     shown += bool(text)
                     yield {"answer": text}
+                    if repeats.feed(text):
+                        raise AnswerRepeats(REPEATS)
                     if shown > self._max_tokens:  # the engine has been given more than that, for its thinking
                         raise AnswerTooLong(TOO_LONG)
         except AnswerTooLong as error:
