@@ -119,7 +119,8 @@ def test_a_model_that_thinks_answers(server: OllamaServer, tmp_path: Path, think
         assert ("thinking" in phases) == (thinks == "always")
         chat = next(item for item in server.requests if item.path == "/api/chat")
         assert chat.body["think"] is False
-        server.reply = lambda messages: ["word "] * 40  # the answer alone is held against RAG_MAX_TOKENS
+        # The answer alone is held against RAG_MAX_TOKENS.
+        server.reply = lambda messages: [f"word{number} " for number in range(40)]
         with pytest.raises(AnswerTooLong, match="RAG_MAX_TOKENS"):
             asyncio.run(ask(assistant))
         server.thoughts = ["hm "] * 20_000

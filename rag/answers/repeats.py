@@ -10,6 +10,8 @@ FEWEST_WORDS = 18
 """Words that a loop has, all rounds together: "very, very, very" and a line of a song are none."""
 LONGEST_ROUND = 120
 """Words of the longest round that is looked for."""
+LONGEST_WORD = 100
+"""Characters of a word, and of the beginning of a line, that are kept."""
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[^\w\s]")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 
@@ -29,7 +31,7 @@ class RepeatWatch:
         """Whether the answer, with this piece, ends in the same words over and over; never within code."""
         looping = False
         for part in piece.splitlines(keepends=True):
-            self._line += part
+            self._line = (self._line + part)[:LONGEST_WORD]
             if not self._in_code:
                 looping = self._read(part) or looping
             if part.endswith("\n"):
@@ -42,7 +44,7 @@ class RepeatWatch:
         found = list(_WORD.finditer(text))
         if text[-1:].isalnum() and not "\u3040" <= text[-1] <= "\u9fff":
             found = found[:-1]  # the last word may go on
-        self._rest = text[found[-1].end() :] if found else text
+        self._rest = (text[found[-1].end() :] if found else text)[-LONGEST_WORD:]
         looping = [self._add(word[0].casefold()) for word in found]
         return any(looping)
 
