@@ -191,7 +191,7 @@ def _subjects(claim: Statement, evidence: Statement) -> Iterator[str]:
         subject = words[0]
         overlaps = [_overlap(words[1:], part) for part in parts]
         most = max(overlaps)
-        said = parts[overlaps.index(most)]
+        said = max(zip(overlaps, parts, strict=True), key=lambda each: (each[0], contains(each[1], subject)))[1]
         if any(token.is_name and not contains(claim.tokens, token) for token in said):
             yield from (f'the name "{token.text}"' for token in words if token.is_name and not contains(said, token))
         own = max(

@@ -36,8 +36,6 @@ COMPARED_BY_VECTORS = 2
 """Candidates for one sentence: those with most of its words."""
 LEAST_TO_EXPLAIN = 0.5
 """Share of a sentence's words that a candidate has to have for its difference to be told."""
-MOST_ELSEWHERE = 0.4
-"""Share of the words that a claim has from the question which neither a candidate nor what stands before it has."""
 SHORT_ANSWER = 2
 """Content words of an answer such as "Twenty-five.", which means something together with its question only."""
 _PRONOUNS = frozenset(("it", "they", "this", "these", "its", "their", "he", "she", "his", "her", "that", "those"))
@@ -114,8 +112,6 @@ def _with_support(
     agreeing = []
     why = ""
     for candidate in found[:COMPARED_BY_WORDS]:
-        if _of_another_matter(candidate):
-            continue
         reasons = [
             *_other_names(claim, candidate, context.subject),
             *differences(claim, candidate.statement, candidate.given),
@@ -134,15 +130,6 @@ def _with_support(
         return replace(sentence, why=why or missing)
     words = sorted({(other.start, other.end) for _, other in chosen.alignment if other is not None})
     return replace(sentence, passage=chosen.number, quote=chosen.quote, words=tuple(words))
-
-
-def _of_another_matter(candidate: Candidate) -> bool:
-    """Whether too many words that the claim has from the question stand neither in the candidate nor before it."""
-    passage = candidate.passage
-    leading = passage.statements[max(0, candidate.first - 3) : candidate.first]
-    before = [*passage.heading, *(token for sentence in leading for token in sentence.tokens)]
-    elsewhere = [token for token in candidate.unsaid if not contains(before, token)]
-    return len(elsewhere) > MOST_ELSEWHERE * len(candidate.given)
 
 
 def _is_specific(claim: Statement) -> bool:
@@ -201,6 +188,7 @@ def _supporting(
     if complete:
         return min(complete, key=lambda each: each.last - each.first), ""
     short = [each for each in agreeing if len(each.text) <= 2 * LONGEST_EMBEDDED]
+    short.sort(key=lambda each: each.is_elsewhere)
     if not short or len(text) > LONGEST_EMBEDDED:
         return None, ""
     try:

@@ -17,6 +17,8 @@ KEPT_PASSAGES = 64
 """Passages whose tokens are kept for the next answers from them: some 0.1 MB each."""
 MOST_SENTENCES = 400
 """Sentences that are read of an answer and of each passage."""
+MOST_ELSEWHERE = 0.35
+"""Share of the words that a claim has from the question which neither a candidate nor what stands before it has."""
 LEAST_COVERAGE = 0.2
 """Share of a claim's words that a candidate has at least."""
 
@@ -133,6 +135,14 @@ class Candidate:
     def unsaid(self) -> list[Token]:
         """The claim's words that it lacks and need not have."""
         return [token for token, other in self.alignment if other is None and token in self.given]
+
+    @cached_property
+    def is_elsewhere(self) -> bool:
+        """Whether too many words that the claim has from the question stand neither here nor just before."""
+        leading = self.passage.statements[max(0, self.first - 3) : self.first]
+        before = [*self.passage.heading, *(token for sentence in leading for token in sentence.tokens)]
+        missing = [token for token in self.unsaid if not contains(before, token)]
+        return len(missing) > MOST_ELSEWHERE * len(self.given)
 
     @property
     def quote(self) -> tuple[int, int]:

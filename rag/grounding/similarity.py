@@ -19,6 +19,10 @@ from rag.text.vectors import sentence_vectors
 SUPPORTED = 1.41
 """Score from which a claim counts as supported: about 1 for the meaning and 1 for the words. This and the other
 weights were tuned on the odd lines of tests/data/grounding.jsonl."""
+COMPLETE = 1.31
+"""The same where no word is missing but what the question has said."""
+ALIKE = 0.85
+"""Similarity of meaning from which a sentence is about what was asked, although it has none of its words."""
 PAIR_PENALTY = 0.2
 """Score that a pair of sentences loses: it has words that belong to neither fact."""
 _WEIGHT_OF_MEANING = 0.7
@@ -67,10 +71,16 @@ def most_similar(
     meaning, words = _scale(embeddings, PARAPHRASES), _scale(embeddings, SYNONYMS)
     sentence = " ".join(text.split())
     vectors = _vectors(embeddings, [sentence, *(each.text for each in candidates)])
+
+    def least(candidate: Candidate) -> float:
+        return COMPLETE if candidate.unsaid and not candidate.missing else SUPPORTED
+
     near = []
     for candidate in candidates:
         similarity = meaning.similarity(vectors[sentence] @ vectors[candidate.text])
-        if 1.0 + _WEIGHT_OF_MEANING * min(similarity, _MOST_SIMILAR) >= SUPPORTED:  # with no word missing
+        if candidate.is_elsewhere and similarity < ALIKE:
+            continue
+        if 1.0 + _WEIGHT_OF_MEANING * min(similarity, _MOST_SIMILAR) >= least(candidate):  # with no word missing
             near.append(candidate)
     vectors |= _vectors(embeddings, [_without(text, each.missing) for each in near])
     forms = [token.folded for each in near for token in (*each.missing, *_unmatched(each))]
@@ -91,7 +101,7 @@ def most_similar(
         score += _WEIGHT_OF_MEANING * min(0.0, whole - shortened)  # words of another subject make it less similar
         scored.append((score - PAIR_PENALTY * (candidate.last > candidate.first), candidate))
     score, best = max(scored, key=lambda each: each[0], default=(0.0, None))
-    return best if score >= SUPPORTED else None
+    return best if best is not None and score >= least(best) else None
 
 
 def _vectors(embeddings: Embeddings, texts: Sequence[str]) -> dict[str, Any]:

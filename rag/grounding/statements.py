@@ -48,7 +48,8 @@ def parse(text: str, names: Collection[str], tokens: Sequence[Token], offset: in
         offset: position of the sentence in that text.
     """
     named = with_names(tokens, names)
-    ends = [match.start() + offset for match in _CLAUSE.finditer(text)]
+    is_row = " | " in text  # which tells of one thing
+    ends = [] if is_row else [match.start() + offset for match in _CLAUSE.finditer(text)]
     clauses: list[tuple[Token, ...]] = []
     place = 0
     for end in [*ends, offset + len(text)]:
