@@ -10,21 +10,13 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from rag.answers.context import (
-    SENTENCE_CHARACTERS,
-    SENTENCES,
-    best_sentences,
-    pack,
-    telling_sentences,
-    trim_history,
-    whole_passages,
-)
+from rag.answers.context import BEGINNING, pack, trim_history, whole_passages
+from rag.answers.quotes import Quote, quotable
 from rag.settings import Settings
 from rag.sources.loader import load_source
 from rag.text.sentences import count_tokens, split_sentences
-from tests.conftest import ROOT, PaperEmbeddings
+from tests.conftest import ROOT
 
 WORDS = ["memory", "plan", "tool", "task", "agent", "cheese", "the", "of", "3.14", "e.g.", "Dr.", "naïve"]
 WORDS += ["記憶", "は。", "计划", "工具", "🧀", "Привет", "“so”", "(see)", "[1]", "\n"]
@@ -84,144 +76,30 @@ FILLER = "The river was wide and the boats went by all day long without any soun
 ANSWER = "An agent keeps what it learns in its memory so that a later plan can use it."
 
 
-def test_the_sentences_that_carry_the_answer() -> None:
-    sources = documents(
-        FILLER * 3, f"{FILLER}{ANSWER} {FILLER}", "Cheese is not on the moon, whatever people may say about it."
-    )
-    chosen = best_sentences("What does the agent keep in memory?", sources, PaperEmbeddings()).splitlines()
-    assert ANSWER in chosen
-    only = best_sentences("Is there cheese on the moon?", sources, PaperEmbeddings()).splitlines()
-    assert any("Cheese" in sentence for sentence in only)
+def test_a_small_model_reads_the_quotes_and_the_best_one_last() -> None:
+    text = f"The lamp is red. The lamp costs nine euros.\n\n{ANSWER}\n\nThe lamp hangs in the hall."
+    (source,) = documents(text)
+    places = [(text.index(words), text.index(words) + len(words)) for words in ("The lamp hangs in the hall.", ANSWER)]
+    given = {"question": "lamp?", "sources": [source], "quotes": [Quote(1, *place) for place in places]}
+    packed = pack(given, sentences=True, window=4096, reserved=100)
+    assert packed["context"] == f"{ANSWER}\nThe lamp hangs in the hall."
+    tight = count_tokens("The lamp hangs in the hall.") + 5
+    packed = pack(given, sentences=True, window=tight + count_tokens("lamp?"), reserved=0)
+    assert packed["context"] == "The lamp hangs in the hall.", "the best one is the last to go"
 
 
-def test_the_quotes_come_first_and_are_not_said_again() -> None:
-    sources = documents("The lamp is red.\nThe lamp costs nine euros.\nThe lamp hangs in the hall of the house.")
-    told = best_sentences(
-        "Where does the lamp hang?", sources, PaperEmbeddings(), quotes=["The lamp costs nine euros."]
-    )
-    assert told.splitlines()[0] == "The lamp costs nine euros."
-    assert told.count("nine euros") == 1
-    assert "The lamp hangs in the hall of the house." in told
-    long = ["word " * 140 + "end."]
-    assert len(best_sentences("lamp", sources, PaperEmbeddings(), quotes=long * 2)) <= 750
+def test_without_a_quote_it_reads_the_beginning_of_the_passages() -> None:
+    given = {"question": "Why?", "sources": documents("agent memory " * 500), "quotes": ()}
+    packed = pack(given, sentences=True, window=4096, reserved=100)
+    assert packed["context"] == ("agent memory " * 500)[:BEGINNING]
 
 
-def test_of_many_the_nearest_are_chosen_in_reading_order() -> None:
-    near = [f"In case {number} the agent asks its memory for a plan of the next task." for number in range(6)]
-    far = [f"On day {number} the water was as cold as it had ever been in that valley." for number in range(60)]
-    mixed = [*far[:20], near[0], near[1], *far[20:40], *near[2:5], *far[40:], near[5]]
-    sources = documents(" ".join(mixed[:30]), " ".join(mixed[30:]))
-    chosen = best_sentences("Which plan has the agent in memory for a task?", sources, PaperEmbeddings()).splitlines()
-    assert [sentence for sentence in chosen if sentence in near] == near
-    assert chosen == [sentence for sentence in mixed if sentence in chosen]
-
-
-def test_what_follows_a_near_sentence_goes_before_what_does_not() -> None:
-    follows = "It looks there before anything else, and that is all there is to it."
-    stray = [f"Nobody had seen number {number} of the boats since the first of the month." for number in range(20)]
-    text = " ".join([*stray[:10], "For this the agent has a memory of every task and plan.", follows, *stray[10:]])
-    chosen = best_sentences("agent memory task plan", documents(text), PaperEmbeddings()).splitlines()
-    assert follows in chosen
-
-
-def test_headings_and_stubs_are_left_out() -> None:
-    text = f"# Agent memory plan tool task\nMemory\n{ANSWER}\nTable of agent memory and plan\n{ANSWER}\n# Memory"
-    assert best_sentences("agent memory", documents(text), PaperEmbeddings()) == ANSWER
-    assert best_sentences("agent memory", documents("Memory", "Plan"), PaperEmbeddings()) == "Memory\nPlan"
-
-
-def test_short_lines_are_read_with_what_they_stand_under() -> None:
-    told = telling_sentences(
-        documents(
-            "# Campsite\n\n## Prices\n\n| Pitch | Price per night |\n|---|---:|\n| Tent | 19 euros |\n"
-            "| Van | 34 euros |\n\n## Opening\n\n- Shop: 9 to 18\n- Pool: 10 to 19\n\n## Contact\n\n"
-            f"warden: Greta Moll\n\n## Rules\n\nNo fires.\nDogs on a leash.\n\n{ANSWER}\n\n记忆。\n计划。"
-        )
-    )
-    assert told == {
-        "Pitch: Tent, Price per night: 19 euros": "Prices: Pitch: Tent, Price per night: 19 euros",
-        "Pitch: Van, Price per night: 34 euros": "Prices: Pitch: Van, Price per night: 34 euros",
-        "Shop: 9 to 18": "Opening: Shop: 9 to 18",
-        "Pool: 10 to 19": "Opening: Pool: 10 to 19",
-        "warden: Greta Moll": "Contact: warden: Greta Moll",
-        "No fires.": "Rules: No fires.",
-        "Dogs on a leash.": "Rules: Dogs on a leash.",
-        ANSWER: ANSWER,
-        "记忆。": "Rules: 记忆。",
-        "计划。": "Rules: 计划。",
-    }
-
-
-def test_every_short_line_of_a_file_can_be_picked(settings: Settings) -> None:
+def test_every_short_line_of_a_file_can_be_quoted(settings: Settings) -> None:
     loaded = load_source(str(ROOT / "tests/data/cases/shortlines/campsite.md"), settings, named_at_start=True)
     assert loaded is not None
-    told = telling_sentences(loaded.documents)
-    for line in ("Pitch: Cabin | Price per night: 72 euros", "Pool: 10 to 19", "warden: Greta Moll", "No open fires."):
-        assert line in told
-    for asked in ("What does a night in the cabin cost?", "When does the pool open?", "Who is the warden?"):
-        read = best_sentences(asked, loaded.documents, PaperEmbeddings())
-        assert len(read) <= SENTENCE_CHARACTERS and len(read.splitlines()) == SENTENCES
-
-
-def test_long_rows_are_read_in_parts() -> None:
-    row = " | ".join(f"Column {number}: {'word ' * 20}value{number}" for number in range(12))
-    told = telling_sentences(documents(f"Model: Heron | {row}"))
-    assert len(told) > 2 and all(len(piece) < SENTENCE_CHARACTERS for piece in told)
-    assert all(piece.startswith("Model: Heron | Column") for piece in told)
-    assert all(any(f"value{number}" in piece for piece in told) for number in range(12))
-
-
-def test_cells_stay_under_their_column_and_short_lines_are_all_kept() -> None:
-    told = telling_sentences(
-        documents(
-            "| | Free | Pro |\n|---|---|---|\n| Storage | 5 GB | 50 GB |\n| Price | | 9 EUR |\n\n"
-            f"{ANSWER}\n\ncat a.txt | grep b\nls | wc\n\n# Ports\n\n- Port 80\n- Port 8080"
-        )
-    )
-    assert list(told) == [
-        "Storage, Free: 5 GB, Pro: 50 GB",
-        "Price, Pro: 9 EUR",
-        ANSWER,
-        "cat a.txt | grep b",
-        "ls | wc",
-        "Port 80",
-        "Port 8080",
-    ]
-
-
-def test_limits_hold() -> None:
-    draw = random.Random(2)
-    for _ in range(100):
-        sources = documents(*(random_text(draw, draw.randrange(200)) for _ in range(draw.randrange(6))))
-        found = best_sentences(random_text(draw, 5), sources, PaperEmbeddings())
-        assert len(found) <= SENTENCE_CHARACTERS
-    short = " ".join(f"The agent has plan number {number}." for number in range(100))
-    assert len(best_sentences("agent plan", documents(short), PaperEmbeddings()).splitlines()) == SENTENCES
-    endless = documents("agent memory " * 500)
-    assert best_sentences("agent", endless, PaperEmbeddings()) == ("agent memory " * 500)[:SENTENCE_CHARACTERS]
-
-
-def test_overlapping_chunks_give_no_sentence_twice() -> None:
-    text = " ".join(
-        f"In step {number} the agent takes tool {number} for the task and notes it in memory." for number in range(40)
-    )
-    for size in range(250, 500, 10):
-        splitter = RecursiveCharacterTextSplitter(chunk_size=size, chunk_overlap=size // 3, add_start_index=True)
-        chunks = splitter.split_documents(documents(text))[:3]
-        chosen = best_sentences("Which tool does the agent take for the task?", chunks, PaperEmbeddings()).splitlines()
-        assert len(set(chosen)) == len(chosen)
-        for sentence in chosen:  # nor the half of one, where a chunk begins or ends within it
-            assert not [other for other in chosen if other != sentence and sentence in other], sentence
-        again = best_sentences("Which tool?", [*chunks, *chunks], PaperEmbeddings()).splitlines()
-        assert len(set(again)) == len(again)
-
-
-def test_embeddings_are_asked_for_each_sentence_once() -> None:
-    embeddings = PaperEmbeddings()
-    best_sentences("agent", documents(ANSWER, f"{ANSWER} {FILLER}", FILLER), embeddings)
-    assert sorted(embeddings.embedded) == sorted([ANSWER, FILLER.strip()])
-    assert best_sentences("agent", [], embeddings) == ""
-    assert len(embeddings.embedded) == 2
+    told = {each.embedded.rpartition(": Pitch: ")[2].strip() for each in quotable(loaded.documents)}
+    for line in ("Cabin | Price per night: 72 euros", "Pool: 10 to 19", "warden: Greta Moll", "No open fires."):
+        assert any(line in each for each in told), line
 
 
 # Passages and history
@@ -296,13 +174,17 @@ def cases(number: int, seed: int) -> Iterator[tuple[dict[str, Any], int, int]]:
             "history": talk(draw, draw.randrange(8)),
             "sources": documents(*(random_text(draw, draw.randrange(150)) for _ in range(draw.randrange(6)))),
         }
+        given["quotes"] = [
+            Quote(number, 0, draw.randrange(1 + len(source.page_content)))
+            for number, source in enumerate(given["sources"], start=1)
+        ]
         yield given, window, draw.randrange(window + 50)
 
 
 @pytest.mark.parametrize("sentences", [False, True])
 def test_all_of_it_fits_the_window(sentences: bool) -> None:
     for given, window, reserved in cases(250, 5):
-        packed = pack(given, embeddings=PaperEmbeddings(), sentences=sentences, window=window, reserved=reserved)
+        packed = pack(given, sentences=sentences, window=window, reserved=reserved)
         assert set(packed) == {"question", "history", "context", "unread"}
         assert packed["question"] == given["question"]  # never cut
         room = max(0, window - reserved - count_tokens(given["question"]))
@@ -318,13 +200,13 @@ def test_question_that_leaves_no_room(sentences: bool) -> None:
         "history": [HumanMessage("Hello."), AIMessage("Hi.")],
         "sources": documents(ANSWER),
     }
-    packed = pack(given, embeddings=PaperEmbeddings(), sentences=sentences, window=4096, reserved=600)
+    packed = pack(given, sentences=sentences, window=4096, reserved=600)
     assert packed == {"question": given["question"], "history": [], "context": "", "unread": 0 if sentences else 1}
 
 
 def test_passages_that_do_not_fit_are_counted() -> None:
     given = {"question": "Why?", "sources": documents(*(f"Passage {number}. " * 100 for number in range(4)))}
-    packed = pack(given, embeddings=PaperEmbeddings(), sentences=False, window=1600, reserved=400)
+    packed = pack(given, sentences=False, window=1600, reserved=400)
     assert packed["unread"] == 4 - len(re.findall(r"^\[\d\] Page", packed["context"], re.M)) == 1
 
 
@@ -335,14 +217,7 @@ def test_history_never_takes_the_room_of_the_passages() -> None:
         "history": [HumanMessage("a" * 400), AIMessage("b" * 400)] * 50,
         "sources": documents(passage),
     }
-    packed = pack(given, embeddings=PaperEmbeddings(), sentences=False, window=2048, reserved=600)
+    packed = pack(given, sentences=False, window=2048, reserved=600)
     assert passage in packed["context"] and packed["history"]
     del given["history"]
-    assert pack(given, embeddings=PaperEmbeddings(), sentences=False, window=2048, reserved=600)["history"] == []
-
-
-def test_sentences_are_taken_from_the_passages_word_for_word() -> None:
-    for given, _, _ in cases(30, 6):
-        packed = pack(given, embeddings=PaperEmbeddings(), sentences=True, window=4096, reserved=100)
-        whole = re.sub(r"\s", "", "".join(source.page_content for source in given["sources"]))
-        assert all(re.sub(r"\s", "", line) in whole for line in packed["context"].splitlines())
+    assert pack(given, sentences=False, window=2048, reserved=600)["history"] == []

@@ -20,7 +20,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from rag.answers.context import pack, telling_sentences
+from rag.answers.context import pack
 from rag.answers.followup import standalone
 from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
 from rag.answers.receipt import Answer, ChatReader
@@ -29,7 +29,6 @@ from rag.answers.thinking import ThinkingFilter
 from rag.errors import AnswerCutOff, AnswerRepeats, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
 from rag.text.sentences import count_tokens
-from rag.text.vectors import have_vectors
 
 PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
 SMALL_PROMPT_FILE = PROMPT_FILE.with_name("prompt_small.txt")
@@ -116,8 +115,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             retriever: finds the passages.
             prompt: has the variables `question`, `context` and `history`.
             chat_model: writes the answer; None: the answer is the sentences of the passages that fit best.
-            embeddings: rank sentences for the context and for the grounding.
-            sentences: the model reads the best sentences of the passages, not whole passages.
+            embeddings: rank sentences for the quotes and for the grounding.
+            sentences: the model reads the quotes alone, not whole passages.
             window: tokens that prompt and answer may have together.
             max_tokens: tokens of the answer alone.
             rewriter: puts a follow-up into full words; without one, earlier words are added to it.
@@ -208,12 +207,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
     async def _write(self, given: dict[str, Any], chat_model: BaseChatModel) -> AsyncGenerator[dict[str, Any], None]:
         """What the chat model writes, its thinking left out."""
-        if self._sentences:
-            pieces = telling_sentences(given["sources"])
-            await have_vectors(self._embeddings, given["asked"], list(pieces.values()))
         variables = pack(
             given,
-            embeddings=self._embeddings,
             sentences=self._sentences,
             window=self._window,
             reserved=self._reserved,

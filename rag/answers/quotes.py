@@ -225,7 +225,7 @@ def _is_quotable(words: str, segment: Segment) -> bool:
     """Whether a sentence can stand alone: it is no question, and long enough to say something."""
     if segment.kind == "rule" or len(words) > LONGEST_QUOTE or is_question(words) or makes_no_claim(words):
         return False
-    return len(words.split()) >= 4 or bool(re.search(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}", words))
+    return len(words.split()) >= (4 if _is_line(words) else 3) or bool(re.search(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}", words))
 
 
 def quotes_as_answer(quotes: Sequence[Quote], sources: Sequence[Document]) -> tuple[str, tuple[Sentence, ...]]:
