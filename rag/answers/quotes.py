@@ -50,6 +50,8 @@ LONGEST_REFERENCE = 400
 LEAST_SHARE = 0.4
 """Of the best quote's score, what another one has at least."""
 
+_TELLING = re.compile(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}")
+"""What says something in few words: a number, a `key: value`, writing without blanks."""
 _REFERENCES = re.compile(
     r"references?|bibliography|citations?|cited as|works cited|further reading|see also|literatur\w*|quellen\w*"
     r"|einzelnachweise|références|bibliographie|referencias|bibliografía|参考文献|参考资料",
@@ -225,7 +227,8 @@ def _is_quotable(words: str, segment: Segment) -> bool:
     """Whether a sentence can stand alone: it is no question, and long enough to say something."""
     if segment.kind == "rule" or len(words) > LONGEST_QUOTE or is_question(words) or makes_no_claim(words):
         return False
-    return len(words.split()) >= (4 if _is_line(words) else 3) or bool(re.search(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}", words))
+    fewest = 4 if _is_line(words) else 3
+    return len(words.split()) >= fewest or bool(_TELLING.search(words))
 
 
 def quotes_as_answer(quotes: Sequence[Quote], sources: Sequence[Document]) -> tuple[str, tuple[Sentence, ...]]:
