@@ -9,7 +9,6 @@ from rag.grounding.order import exchanged
 from rag.grounding.statements import Statement, content
 from rag.grounding.tokens import Token, contains, same
 from rag.grounding.vocabulary import (
-    ABSOLUTES,
     ANTONYMS,
     CJK_NEGATIONS,
     IMPLIED_NEGATIONS,
@@ -31,7 +30,6 @@ def differences(claim: Statement, evidence: Statement, given: Collection[Token] 
     yield from _numbers(claim, evidence, given)
     yield from _negations(claim, evidence)
     yield from _cjk_negations(claim, evidence)
-    yield from _absolutes(claim, evidence)
     for clause, other in zip(claim.clauses, nearest, strict=True):
         yield from _antonyms([token for token in clause if token not in given], other, evidence)
     yield from _negative_prefixes(claim, evidence)
@@ -129,13 +127,6 @@ def _cjk_negations(claim: Statement, evidence: Statement) -> Iterator[str]:
             pairs = zip(evidence.tokens, evidence.tokens[1:], strict=False)
             if any(token.text.startswith(sign) and contains(claim.tokens, following) for token, following in pairs):
                 yield "a negation is left out"
-
-
-def _absolutes(claim: Statement, evidence: Statement) -> Iterator[str]:
-    """The first of the claim's words such as "always", if the evidence has none of them."""
-    found = next((token for token in claim.tokens if token.folded in ABSOLUTES), None)
-    if found and not ABSOLUTES & _forms(evidence.tokens):
-        yield f'the word "{found.text}"'
 
 
 def _antonyms(clause: Sequence[Token], nearest: Sequence[Token], evidence: Statement) -> Iterator[str]:

@@ -28,8 +28,6 @@ NEGATIONS = _words("negations")
 IMPLIED_NEGATIONS = _words("implied_negations")
 """Words that can match the other sentence's negation, such as "lacks"; they need no match themselves."""
 CJK_NEGATIONS = frozenset("不没無无未非")
-ABSOLUTES = _words("absolutes")
-"""Words that claim so much that the evidence must have one of them, too."""
 STOP_WORDS = FUNCTION_WORDS | _words("stop_words")
 """Words that say nothing about a sentence's subject."""
 COPULAS = _words("copulas")
