@@ -79,9 +79,6 @@ class Settings(BaseSettings):
     refuse: bool = Field(
         True, description="Say that the library does not tell, and ask no model, where nothing found fits the question"
     )
-    context: Literal["auto", "passages", "sentences"] = Field(
-        "auto", description="What the model reads: whole passages, or their best sentences (`auto`: for embedded)"
-    )
     prompt_file: Path | None = Field(None, description="File with a prompt of your own")
     temperature: float = Field(0.0, ge=0, le=2, description="Temperature of the chat model")
     max_tokens: int = Field(512, ge=16, le=32_768, description="Tokens in an answer, at most")

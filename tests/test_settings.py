@@ -193,7 +193,7 @@ def test_unknown_variable_names_the_near_one(
         ("RAG_CHUNK_OVERLAP", "-1", "0"),
         ("RAG_K", "0", "1"),
         ("RAG_K", "four", "integer"),
-        ("RAG_CONTEXT", "all\nof it", "passages"),
+        ("RAG_RETRIEVER", "all\nof it", "hybrid"),
         ("RAG_PROMPT_FILE", "not\nthere", "read"),
         ("RAG_TEMPERATURE", "nan", "2"),
         ("RAG_TEMPERATURE", "2,0", "number"),

@@ -53,13 +53,13 @@ class Chains:
         """The chain of a chat model."""
         assert self.retriever is not None
         index = self.retriever.index
-        how, is_small = self._settings.context, chat.size in ("tiny", "small")
+        is_small = chat.size in ("tiny", "small")
         return RagChain(
             self.retriever,
             self._small_prompt if is_small else self._prompt,
             chat.model,
             embeddings=index.embeddings,
-            sentences=how == "sentences" or (how == "auto" and is_small),
+            sentences=is_small,
             window=chat.window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(chat),
