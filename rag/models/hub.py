@@ -51,7 +51,9 @@ def fetch_from_hub(file: HubFile, folder: Path, progress: Progress | None = None
     for name in ("huggingface_hub", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
     name = f"{file.repository}/{file.path}"
+    endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
+        _see_that_it_answers(file, name, endpoint)
         found = hf_hub_download(
             file.repository,
             file.path,
@@ -59,14 +61,14 @@ def fetch_from_hub(file: HubFile, folder: Path, progress: Progress | None = None
             local_dir=folder,
             etag_timeout=ANSWER_SECONDS,
             tqdm_class=_bar_that_tells(progress),
-            endpoint=os.environ.get("HF_ENDPOINT") or None,
+            endpoint=endpoint,
         )
-    except Stopped:
+    except (Stopped, EngineError):
         raise
     except GatedRepoError as error:
         raise EngineError(f"{name}: the hub wants you to accept the model's terms first, and a token.") from error
     except LocalEntryNotFoundError as error:
-        raise EngineError(f"{name}: the hub does not answer. Is this machine online?") from error
+        raise _no_answer(name) from error
     except RepositoryNotFoundError as error:
         raise EngineError(f"{name}: the hub has no such repository.") from error
     except EntryNotFoundError as error:
@@ -75,6 +77,28 @@ def fetch_from_hub(file: HubFile, folder: Path, progress: Progress | None = None
         told = next(iter(str(error).splitlines()), "")
         raise EngineError(f"{name} could not be fetched from the hub: {told or type(error).__name__}") from error
     return Path(found)
+
+
+def _see_that_it_answers(file: HubFile, name: str, endpoint: str | None) -> None:
+    """Ask once: the download itself would ask again for 24 seconds where nothing answers.
+
+    Raises:
+        EngineError: it does not.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    url = hf_hub_url(file.repository, file.path, revision=file.revision or None, endpoint=endpoint)
+    try:
+        get_hf_file_metadata(url, timeout=ANSWER_SECONDS, endpoint=endpoint)
+    except HfHubHTTPError:
+        pass  # an answer, which the download tells better
+    except Exception as error:  # of its HTTP client
+        raise _no_answer(name) from error
+
+
+def _no_answer(name: str) -> EngineError:
+    return EngineError(f"{name}: the hub does not answer. Is this machine online?")
 
 
 def _bar_that_tells(progress: Progress | None) -> type[Any]:
