@@ -23,6 +23,7 @@ from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id
 from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import Row, WordIndex, Words
+from rag.models.minilm import MiniLMEmbeddings
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,9 @@ class SearchIndex:
         self.made, self.weights, self.embeddings = made, weights, embeddings
         self.engine = (made.embeddings, address)
         self.records = records
-        self.folder = home.path.parent
+        beside_weights = embeddings.folder if isinstance(embeddings, MiniLMEmbeddings) else None
+        self.folder = beside_weights or home.path.parent
+        """Where to keep what is computed from the embedding model alone."""
         self.id, self.model = records.revisions.index_of(made, weights)
         self._shared = records.database.shared
         self._own_chroma = self._shared and not home.url

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +35,14 @@ class MiniLMEmbeddings(Embeddings):
     """
 
     window = EMBEDDING_WINDOW
+    folder: Path | None
+    """For what is computed from these weights alone, so that no library computes it again; None: it cannot be had."""
 
     def __init__(self, cache_dir: Path, progress: Progress | None = None) -> None:
         from tokenizers import Tokenizer
 
         model = fetch_weights(MINILM, cache_dir, progress)
+        self.folder = _made(cache_dir / f"of-{MINILM.sha256[:16]}")
         self._tokenizer = Tokenizer.from_file(str(fetch_weights(MINILM_TOKENIZER, cache_dir, progress)))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -103,6 +108,13 @@ class MiniLMEmbeddings(Embeddings):
         weight = mask[:, :, None].astype(np.float32)
         mean = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
         return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _made(folder: Path) -> Path | None:
+    """The folder, made at need, if it can be written to."""
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import zipfile
 from collections import OrderedDict, deque
@@ -133,7 +134,7 @@ def save_vectors(file: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays by their names; a warning, if the file cannot be written."""
     import numpy as np
 
-    unfinished = file.with_suffix(".new.npz")
+    unfinished = file.with_suffix(f".{os.getpid()}.npz")  # other processes may write theirs
     try:
         np.savez(unfinished, **arrays)
         unfinished.replace(file)
