@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection
 import app as page
 from rag.assistant import Assistant
 from tests.browser import PageInThread
-from tests.conftest import PaperEmbeddings, make_settings, wait_until
+from tests.conftest import POLLER, PaperEmbeddings, make_settings, wait_until
 from tests.ollama_server import OllamaServer
 
 TEXT = "An agent plans.\n\nA plan is a list of tasks.\n\nA tool is what an agent calls.\n\nMemory keeps what it saw."
@@ -92,9 +92,6 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     made = started(Assistant(make_settings(folder, **given)), OllamaServer())
     yield made
     made.close()
-
-
-POLLER = httpx.Client(timeout=30)  # a new one each time would cost more than what is looked at
 
 
 def tokens_under_way(served: Served) -> int:

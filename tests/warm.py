@@ -227,6 +227,9 @@ def _become(order: dict[str, Any]) -> None:
 def _main() -> None:
     for name in PRELOADED:
         __import__(name)
+    from rag.text.detect import sure_language
+
+    sure_language("What is a plan?")  # it unpacks its model for half a second
     gc.freeze()
     if order := _serve(socket.socket(fileno=int(sys.argv[1]))):
         _become(order)
