@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -255,9 +256,15 @@ def test_leaving_stops_the_model_within_a_second(
     assert httpx.get(f"{served.url}predict?query=plan", timeout=30).json() == "".join(ANSWER)
 
 
+def each_door_once() -> Iterator[Any]:
+    """Every door before the first token or after three, in turn; the long run has both."""
+    for number, (door, after) in enumerate(itertools.product(LEAVING, [0, 3])):
+        marks = [pytest.mark.soak] if number % 4 in (1, 2) else []
+        yield pytest.param(door, after, id=f"{door.__name__} {after}", marks=marks)
+
+
 @pytest.mark.alone("the seconds until the model stops")
-@pytest.mark.parametrize("after", [0, 3])
-@pytest.mark.parametrize("door", LEAVING)
+@pytest.mark.parametrize(("door", "after"), list(each_door_once()))
 def test_leaving_frees_the_embedded_models_slot(
     counting: Served, door: Callable[[Served], Callable[[], None]], after: int
 ) -> None:
