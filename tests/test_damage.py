@@ -191,6 +191,12 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path, 
 
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && shift && exec "$@"'
 
+COMMANDS = """
+import json, sys
+from rag.__main__ import main
+print([main(arguments) for arguments in json.loads(sys.argv[1])])
+"""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a folder read-only")
 @pytest.mark.parametrize("which", [".", "vectors"])
@@ -203,12 +209,16 @@ def test_a_library_on_a_disk_to_be_read_is_refused_and_not_taken_for_damaged(tmp
     spaces = ["unshare", *(["--mount"] if os.geteuid() == 0 else ["--map-root-user", "--mount"])]
     if subprocess.run([*spaces, "true"], capture_output=True).returncode:
         pytest.skip("no right to mount here")
-    command = [*spaces, "sh", "-c", READ_ONLY, str(place), "-", sys.executable, "-m", "rag"]
+    command = [*spaces, "sh", "-c", READ_ONLY, str(place), "-", sys.executable, "-c", COMMANDS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAG_DATA_DIR": str(tmp_path / "data")}
-    for arguments in (["ask", "What pulls the sea?"], ["ingest", "moon.md"], ["sources"])[: 1 + 2 * (which == ".")]:
-        ended = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=60)
-        assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
-        assert str(place.resolve()) in ended.stderr and "cannot be written to" in ended.stderr
+    tried = [["ask", "What pulls the sea?"], ["ingest", "moon.md"], ["sources"]][: 1 + 2 * (which == ".")]
+    ended = subprocess.run(
+        [*command, json.dumps(tried)], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(ended.stdout) == [1] * len(tried), ended.stderr
+    assert len(ended.stderr.splitlines()) == len(tried), ended.stderr
+    for line in ended.stderr.splitlines():
+        assert str(place.resolve()) in line and "cannot be written to" in line
     assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == before
     assert "Moon" in run(tmp_path, "sources").stdout
 
