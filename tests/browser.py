@@ -99,6 +99,10 @@ class Visit:
         """Whether a script did."""
         return any(what.startswith("dialog") for what in self.wrong)
 
+    def hear(self) -> None:
+        """Let the handlers run of what has happened: a dialog that nobody dismisses holds up the page."""
+        self.page.evaluate("0")
+
     def _note(self, request: Any) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):
             self.wrong.append(request.url)
