@@ -191,7 +191,12 @@ def test_without_the_guards_they_succeed(
             text = made(payload, canary.url)
             served.server.reply = lambda _, text=text: [text[at : at + 7] for at in range(0, len(text), 7)]  # type: ignore[misc]
             visit.ask("What is a plan?", number)
-        wait_until(lambda: visit.hear() or canary.hits, 20)
+
+        def fetched() -> bool:
+            visit.hear()
+            return bool(canary.hits)
+
+        wait_until(fetched, 20)
         assert any(url.startswith(canary.url) for url in visit.wrong)
         for folded in visit.page.get_by_text("What the model made of it").all():
             folded.click()
