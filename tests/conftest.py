@@ -44,20 +44,10 @@ for helper in ("browser", "commands", "crowds", "doors", "files", "serving", "st
 ROOT = Path(__file__).resolve().parent.parent
 OF_THE_PERSON = ("OLLAMA_HOST", "OPENAI_API_KEY", "CHROMA_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID")
 
-
-FIRST = ("privacy", "rendering", "damage", "replicas", "folders", "relevance", "evaluate", "sidebar", "app", "backup")
-FIRST += (
-    "faults",
-    "containers",
-    "takeover",
-    "library",
-    "chroma",
-    "kill",
-    "endurance",
-    "refusal",
-    "html_table",
-    "scope",
-)
+FIRST = (
+    "api rendering hostile replicas sidebar app damage browser faults privacy cases evaluate relevance backup library kill"
+    " folders containers takeover chroma endurance refusal hub store fuzz coming html_table doors followup scope"
+).split()
 """Files whose tests take longest: begun first, since none of them may be the last one alone."""
 
 

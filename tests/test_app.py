@@ -141,7 +141,7 @@ def test_a_second_start_embeds_nothing_and_a_signal_ends_it_tidily(start_app: Ap
 
 @pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.soak)])
 def test_two_processes_do_not_share_a_folder(tmp_path: Path, start_app: AppStarter, times: int) -> None:
-    flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md")
+    flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--model", "none")
     first = start_app(*flags)
     chunks = first.health()["chunks"]
     for _ in range(times):
@@ -165,7 +165,7 @@ def test_open_pages_are_not_bounded_by_the_usual_limit_on_files(tmp_path: Path, 
     assert hard > 1024
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))  # which the app inherits
-        app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", ready=False, fresh=True)
+        app = start_app("--data-dir", str(tmp_path / "data"), "--model", "none", ready=False, fresh=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     limits = Path(f"/proc/{app.process.pid}/limits").read_text(encoding="utf-8")

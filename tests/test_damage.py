@@ -29,6 +29,7 @@ from tests.commands import run
 from tests.conftest import ROOT, AppStarter, make_settings, wait_until
 from tests.postgres import running_postgres
 from tests.stores import Library
+from tests.warm import WarmProcess
 
 ROWS = 150
 HNSW = ("data_level0.bin", "header.bin", "length.bin", "link_lists.bin", "index_metadata.pickle")
@@ -149,11 +150,11 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Pa
     (tmp_path / "large.md").write_text(
         "\n\n".join(f"The river {number} runs to the sea." * 2 for number in range(2000))
     )
-    command = [sys.executable, "-c", LIMITED, str(tmp_path), str(room)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    told = ended.stdout.splitlines()
-    assert told and told[0].startswith("StoreError: "), ended.stdout + ended.stderr
+    (tmp_path / "limited.py").write_text(LIMITED)
+    with WarmProcess([str(tmp_path / "limited.py"), str(tmp_path), str(room)]) as process:
+        out, err = process.communicate(60)
+    told = out.splitlines()
+    assert told and told[0].startswith("StoreError: "), out + err
     assert re.search("[Ff]ree some space", told[0]), told[0]
     settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
     again = Library(settings)

@@ -23,6 +23,7 @@ from rag.library.work import Worker
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings
 from tests.stores import CHEESE, MOON, RIVER, Library, write
+from tests.warm import WarmProcess
 
 
 @pytest.fixture
@@ -372,18 +373,16 @@ for number in range(1000):
 def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
     rng, settings = random.Random(7), make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
     whole: dict[str, int] = {}
+    program = tmp_path / "child.py"
+    program.write_text(CHILD)
     for _ in range(3):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout
+        child = WarmProcess([str(program), str(tmp_path)])
         assert child.stdout.readline() == "ready\n"
         done = [int(child.stdout.readline()) for _ in range(rng.randint(2, 5))]
         child.send_signal(signal.SIGKILL)
         done += [int(line) for line in child.stdout.read().split() if line.isdigit()]
         child.wait(30)
-        child.stdout.close()
+        child.close()
         whole |= {str(tmp_path / f"{number % 6}.md"): number for number in done}
         library = Library(settings)
         try:

@@ -211,12 +211,12 @@ def _become(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["env"])
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.path.append(str(ROOT))
     first, *arguments = order["arguments"]
     if first == "-m":
         module, *arguments = arguments
         sys.argv = [module, *arguments]
         sys.path[0] = order["cwd"]
-        sys.path.append(str(ROOT))
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     else:
         sys.argv = [first, *arguments]
