@@ -44,10 +44,10 @@ for helper in ("browser", "commands", "crowds", "doors", "files", "serving", "st
 ROOT = Path(__file__).resolve().parent.parent
 OF_THE_PERSON = ("OLLAMA_HOST", "OPENAI_API_KEY", "CHROMA_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID")
 
-FIRST = (
-    "api rendering hostile replicas sidebar app damage browser faults privacy cases evaluate relevance backup library kill"
-    " folders containers takeover chroma endurance refusal hub store fuzz coming html_table doors followup scope"
-).split()
+FIRST = """
+api rendering hostile replicas sidebar app damage browser faults privacy cases evaluate relevance backup library kill
+folders containers takeover chroma endurance refusal hub store fuzz coming html_table doors followup scope
+"""
 """Files whose tests take longest: begun first, since none of them may be the last one alone."""
 
 
@@ -75,7 +75,7 @@ def environment_of(**given: str) -> dict[str, str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a file the order stays."""
-    place = {f"test_{name}.py": number for number, name in enumerate(FIRST)}
+    place = {f"test_{name}.py": number for number, name in enumerate(FIRST.split())}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
