@@ -50,7 +50,7 @@ from tests.files import BOOK, ENTITIES, LETTER, altered, bomb_of, pdf, slides, w
 
 SECONDS = 8.0
 """Processor time that the reader may take for one file here, its start included (the app gives it 120 seconds)."""
-CLOCK_SECONDS = 4 * SECONDS
+CLOCK_SECONDS = 60.0
 """The same by the clock, with other tests beside it."""
 MEGABYTES = 1024
 CANARY = "http://127.0.0.1:{port}/canary"
@@ -297,7 +297,6 @@ HOSTILE_FILES: list[tuple[str, str, Made, str]] = [
     ("comments left open", "a.html", b"<p>text" + b"<!--" * 500_000, ""),
     ("tags left open", "a.html", b"<p>text" + b"<a " * 200_000, ""),
     ("attributes left open", "a.html", b"<p>text" + b'<a x="' * 200_000, ""),
-    ("marks left open", "a.html", b"<p>text" + b"<![endif>" * 500_000, "more than 8 seconds"),
     ("an attribute for ever", "a.html", b"<p>text<a " + b'x="' * 3_000_000, "more memory"),
     ("brackets 1,000,000 deep", "a.ipynb", b'{"cells":' + b"[" * 1_000_000, "not a Jupyter notebook"),
     ("a number of a million digits", "a.ipynb", b'{"cells": ' + b"9" * 1_000_000 + b"}", "not a Jupyter notebook"),
@@ -342,6 +341,20 @@ def test_hostile_file(
     assert said in told and bool(said) == bool(told), told or "it was read"
     (tmp_path / "after.txt").write_bytes(b"The next one.")
     assert outcome(tmp_path / "after.txt", settings) == ""
+
+
+def test_a_file_that_takes_too_long_is_given_up(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = Parser(seconds=3, megabytes=MEGABYTES)
+    monkeypatch.setattr(rag.sources.loader, "PARSER", parser)
+    (tmp_path / "a.html").write_bytes(b"<p>text" + b"<![endif>" * 500_000)
+    (tmp_path / "after.txt").write_bytes(b"The next one.")
+    try:
+        assert "more than 3 seconds" in outcome(tmp_path / "a.html", settings)
+        assert outcome(tmp_path / "after.txt", settings) == ""
+    finally:
+        parser.close()
 
 
 def test_no_text_of_another_file_gets_in(tmp_path: Path, settings: Settings, canary: Pages) -> None:
