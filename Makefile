@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 WORKERS ?= 3
+INSTALL = $(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes
 
 TOOLS := .tools/bin
 COMPILE := pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
@@ -54,16 +55,23 @@ audit: .tools/.ready  ## known vulnerabilities of the locked packages
 	$(TOOLS)/python -m pip install --quiet --only-binary=:all: uv pip-audit
 	@touch .tools/.ready
 
-$(READY): requirements.lock
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
 		|| (echo "Python 3.10 to 3.13 is needed, $(PYTHON) is `$(PYTHON) -V`. Try: make $(MAKECMDGOALS) PYTHON=python3.12" && exit 1)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes -r requirements.lock
+
+$(READY): requirements.lock | $(BIN)/python
+	$(INSTALL) -r requirements.lock
 	@touch $(READY)
 
-$(DEV): $(READY) requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes -r requirements-dev.lock
-	@touch $(DEV)
+# uv installs all at once, in a third of pip's time; it does not know an index that pip is set to, or a proxy.
+$(DEV): requirements.lock requirements-dev.lock | $(BIN)/python
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock >$(VENV)/uv.lock
+	$(INSTALL) -r $(VENV)/uv.lock
+	@if $(BIN)/python -m pip config list | grep -q index-url \
+		|| ! $(BIN)/uv pip install --quiet --python $(BIN)/python --only-binary=:all: --require-hashes -r requirements-dev.lock; \
+		then echo "pip installs it" && $(INSTALL) -r requirements-dev.lock; fi
+	@touch $(READY) $(DEV)
 
 browser: dev  ## a Chromium for the browser tests
 	@$(BIN)/python -c 'from tests.browser import find_browser; find_browser()' 2>/dev/null \
