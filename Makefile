@@ -64,7 +64,7 @@ $(READY): requirements.lock | $(BIN)/python
 	$(INSTALL) -r requirements.lock
 	@touch $(READY)
 
-# uv installs all at once, in a third of pip's time; it does not know an index that pip is set to, or a proxy.
+# uv fetches and unpacks many at once. It does not know an index that pip is set to, or its proxy.
 $(DEV): requirements.lock requirements-dev.lock | $(BIN)/python
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock >$(VENV)/uv.lock
 	$(INSTALL) -r $(VENV)/uv.lock

@@ -18,10 +18,8 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from schemathesis.generation import GenerationMode
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
@@ -72,13 +70,6 @@ def some(count: int) -> Any:
         phases=[Phase.generate],
     )  # fmt: skip
 
-
-SHAPES = [
-    schemathesis.checks.response_schema_conformance,
-    schemathesis.checks.content_type_conformance,
-    schemathesis.checks.status_code_conformance,
-]
-"""What is looked at in a reply: its body, its type and its status are those that the document names."""
 
 LENGTHS = pytest.mark.parametrize(
     "count", [SHORT, pytest.param(LONG, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
@@ -196,6 +187,11 @@ def test_requests_of_every_shape(served: Served, count: int) -> None:
 @pytest.mark.parametrize("count", [8, pytest.param(400, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_the_routes_keep_what_openapi_says(served: Served, count: int) -> None:
     """Schemathesis draws requests from `/openapi.json`, right and wrong ones: 0 server errors, replies of the shape told."""
+    import schemathesis  # its import takes two seconds, which those who run other tests are spared
+    from schemathesis.generation import GenerationMode
+
+    conforms = schemathesis.checks.response_schema_conformance, schemathesis.checks.content_type_conformance
+    shapes = [*conforms, schemathesis.checks.status_code_conformance]  # body, type and status are what it names
     schema: Any = schemathesis.openapi.from_url(f"{served.url}openapi.json")
     schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
     asked: Counter[str] = Counter()
@@ -213,7 +209,7 @@ def test_the_routes_keep_what_openapi_says(served: Served, count: int) -> None:
             assert reply.status_code < 500 or (reply.status_code == 503 and case.path == "/health"), reply.text
             apart = "\n" in unquote((reply.request.url or "").partition("?")[0])  # the path of no route
             if not case.path.startswith("/login") and not apart:  # nor is the login ours
-                case.validate_response(reply, checks=SHAPES)
+                case.validate_response(reply, checks=shapes)
 
         sent()
     print(json.dumps(asked, indent=1))
