@@ -35,9 +35,10 @@ from rag.page.chat import (
     connect_stop,
 )
 from rag.page.choices import OWN, Choices
-from rag.page.conversation import as_messages, show_answer, show_failure
+from rag.page.conversation import as_messages, end_stopped, show_answer, show_failure
 from rag.page.events import QUIET
 from rag.page.feedback import keep_feedback
+from rag.page.library import sources_so_far
 from rag.page.saved import keep_conversations
 from rag.page.sidebar import Sidebar
 from rag.page.status import StatusStrip
@@ -133,12 +134,16 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         update = Update()
         request_id.set(request.headers.get("x-request-id", ""))
         model = model if may_change(request) and model != OWN else ""
+        end_stopped(history)
         try:
-            given = {"question": message, "history": as_messages(history), "scope": scope, "model": model}
+            turns = as_messages(history)
+            asked = [turn.text for turn in turns if turn.type == "human"]
+            given = {"question": message, "history": turns, "scope": scope, "model": model}
             async with aclosing(assistant.chain.astream({**given, "caller": caller_of(request)})) as updates:
                 async for update in updates:
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
-                    yield show_answer(update, message, scope, awaiting)
+                    so_far = sources_so_far(assistant.library) if update.sources else ""
+                    yield show_answer(update, message, scope, awaiting, so_far=so_far, asked=asked)
         except RagError as error:
             yield show_failure(update, error)
 
@@ -148,11 +153,11 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
     ) as page:
         status = StatusStrip(assistant, may_change)
         build_views()
+        choices = Choices(assistant, may_change)
         with gr.Row(elem_id="layout", scale=1):
+            sidebar = Sidebar(assistant, may_change)
             with gr.Column(elem_id="main", scale=1, min_width=0):
-                choices = Choices(assistant, may_change)
                 chatbot = build_chatbot(settings)
-                save = gr.Button("Save the conversation", size="sm", variant="secondary", elem_id="save")
                 chat = gr.ChatInterface(
                     respond,
                     chatbot=chatbot,
@@ -167,16 +172,19 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     show_progress="hidden",
                     api_visibility="private",
                 )
-            sidebar = Sidebar(assistant, may_change)
+                sidebar.welcome.render()  # type: ignore[no-untyped-call]
+                choices.row.render()
+                choices.connect()
+            sidebar.show_conversations(chat)
         keep_conversations(chat, settings)
         keep_feedback(chatbot, assistant)
-        connect_save(save, chat)
+        connect_save(sidebar.save, chat)
         connect_stop(chat)
         add_api(assistant)
         timer = gr.Timer(LOOK_SECONDS)
         gr.on([page.load, timer.tick], status.look, status.seen, status.outputs, **QUIET)
         gr.on([page.load, timer.tick], sidebar.look, [sidebar.seen, sidebar.filter], sidebar.outputs, **QUIET)
-        page.load(choices.load, None, [choices.scope, choices.model], **QUIET)
+        gr.on([page.load, timer.tick], choices.look, choices.seen, choices.outputs, **QUIET)
     page.queue(max_size=MAX_EVENTS, default_concurrency_limit=8, api_open=False)
     return page
 

@@ -48,7 +48,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 
 from rag.errors import StoreError, StoreUnreachable, store_error
 
-VERSION = 4
+VERSION = 5
 """Of the schema that this code reads and writes."""
 FILE = "library.sqlite"
 BUSY_SECONDS = 30
@@ -172,6 +172,7 @@ feedback = Table(
     Column("liked", Boolean),  # empty: the thumb was taken back
     Column("question", Text, nullable=False),
     Column("answer", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),  # what was amiss, in the words of the page
 )
 
 
@@ -184,10 +185,16 @@ def _add_language(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN language VARCHAR(8) NOT NULL DEFAULT ''")
 
 
+def _add_reason(connection: Connection) -> None:
+    if "reason" not in {column["name"] for column in inspect(connection).get_columns("feedback")}:  # else made by 1
+        connection.exec_driver_sql("ALTER TABLE feedback ADD COLUMN reason TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     1: lambda connection: feedback.create(connection),
     2: _add_notes_and_folders,
     3: _add_language,
+    4: _add_reason,
 }
 """What brings a schema of version N to N + 1."""
 

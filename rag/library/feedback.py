@@ -12,12 +12,17 @@ from rag.library.database import Database, feedback
 
 @dataclass(frozen=True)
 class Thumb:
-    """A thumb under an answer. `at` is seconds since 1970; `liked` is None where the thumb was taken back."""
+    """A thumb under an answer.
+
+    `at` is seconds since 1970; `liked` is None where the thumb was taken back; `reason` is what was amiss, in the words
+    of the page, if it was told.
+    """
 
     question: str
     answer: str
     liked: bool | None
     at: float = 0.0
+    reason: str = ""
 
 
 def keep_thumb(database: Database, thumb: Thumb) -> None:
@@ -27,6 +32,7 @@ def keep_thumb(database: Database, thumb: Thumb) -> None:
         StoreError: the database failed.
     """
     row = {"at": time.time(), "liked": thumb.liked, "question": thumb.question, "answer": thumb.answer}
+    row["reason"] = thumb.reason
     with database.write() as connection:
         connection.execute(feedback.insert().values(**row))
 
@@ -35,4 +41,4 @@ def thumbs(database: Database) -> list[Thumb]:
     """All thumbs, oldest first."""
     with database.read() as connection:
         rows = connection.execute(select(feedback).order_by(feedback.c.id))
-        return [Thumb(row.question, row.answer, row.liked, row.at) for row in rows]
+        return [Thumb(row.question, row.answer, row.liked, row.at, row.reason) for row in rows]

@@ -7,7 +7,7 @@ import gradio as gr
 from rag.answers.stream import LONGEST_QUESTION
 from rag.page.events import QUIET
 from rag.page.export import conversation_as_markdown
-from rag.page.scripts import MARK_STOPPED, OPEN_QUOTE, SAVE_FILE, SETTLE, SHOW_VIEW
+from rag.page.scripts import MARK_LATE, MARK_STOPPED, OPEN_QUOTE, PAGE, SAVE_FILE, SETTLE
 from rag.settings import DEFAULT_SOURCE, Settings
 
 EXAMPLES = [
@@ -16,16 +16,24 @@ EXAMPLES = [
     "How does an agent use tools?",
     "What are the limits of LLM agents?",
 ]
+FORMULAS: list[dict[str, str | bool]] = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
+"""What stands around a formula. Single dollars are not among them, since most are prices: see `answer_text`."""
+REASONS = ("Wrong", "Incomplete", "Wrong passage", "My sources do say it", "Off the question")
+"""What may be amiss with an answer, in a menu beside the thumbs."""
 QUESTION_HINT = "Ask a question …"
 VIEWS = (
-    '<div role="tablist"><button role="tab" data-view="chat">Chat</button>'
-    '<button role="tab" data-view="library">Library</button></div>'
+    '<div role="tablist" aria-label="View"><button role="tab" data-view="chat" aria-selected="true">Chat</button>'
+    '<button role="tab" data-view="library" aria-selected="false">Library</button></div>'
 )
 
 
 def build_views() -> gr.HTML:
-    """The tabs of a narrow screen. The script beside them also opens the passage behind a mark."""
-    return gr.HTML(VIEWS, elem_id="views", js_on_load=SHOW_VIEW + OPEN_QUOTE, padding=False)
+    """The tabs of a narrow screen, and the page's script."""
+    return gr.HTML(VIEWS, elem_id="views", js_on_load=PAGE + OPEN_QUOTE, padding=False)
 
 
 def build_chatbot(settings: Settings) -> gr.Chatbot:
@@ -37,8 +45,10 @@ def build_chatbot(settings: Settings) -> gr.Chatbot:
         scale=1,
         placeholder=f"### Ask about your pages and files\n{describe_sources(settings)}",
         buttons=["copy", "copy_all"],
+        feedback_options=("Like", "Dislike", *REASONS),
         feedback_value=None,
         layout="bubble",
+        latex_delimiters=FORMULAS,
     )
 
 
@@ -77,16 +87,8 @@ def connect_save(button: gr.Button, chat: gr.ChatInterface) -> None:
 
 
 def connect_stop(chat: gr.ChatInterface) -> None:
-    """Mark an answer that Stop has ended, and put the hint back into the question box."""
+    """Mark an answer that Stop has ended."""
     chatbot = chat.chatbot
     chat.textbox.stop(None, chatbot, chatbot, js=MARK_STOPPED, **QUIET).then(None, None, None, js=SETTLE, **QUIET).then(
-        None, chatbot, chatbot, js=MARK_STOPPED, **QUIET
-    )
-    # Gradio takes the hint out of the box at each question, and does not put it back.
-    gr.on(
-        [chat.saved_conversations.change, chat.textbox.stop],
-        lambda: gr.Textbox(placeholder=QUESTION_HINT),
-        None,
-        chat.textbox,
-        **QUIET,
+        None, chatbot, chatbot, js=MARK_LATE, **QUIET
     )

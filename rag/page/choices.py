@@ -1,4 +1,4 @@
-"""The choices over the conversation: the sources to answer from, and the chat model."""
+"""The choices below the question box: the sources to answer from, and the chat model."""
 
 from __future__ import annotations
 
@@ -10,47 +10,69 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.page.events import QUIET, MayChange
 from rag.page.library import short
+from rag.page.scripts import RETRY
 from rag.settings import NO_MODEL
 
 OWN = "default"
-OWN_LABEL = "The one above"
-"""The choice of the app's own chat model, whichever it is at the time; the strip over the chat names it."""
+"""The choice of the app's own chat model, whichever it is at the time."""
 
 
 class Choices:
-    """The two dropdowns. Their lists are fetched as a dropdown is opened."""
+    """The two dropdowns, in a row that is not part of the page until `row.render()`.
+
+    Their lists are fetched as a dropdown is opened; `look` keeps the name of the app's own model up to date.
+    """
 
     def __init__(self, assistant: Assistant, may_change: MayChange) -> None:
-        """Build the dropdowns within the page that is being built."""
+        """Build the dropdowns."""
         self._assistant = assistant
         self._may_change = may_change
-        with gr.Row(elem_id="choices"):
+        with gr.Row(elem_id="choices", render=False) as self.row:
             self.scope = gr.Dropdown(
                 [],
                 value=[],
                 multiselect=True,
                 allow_custom_value=True,
-                label="Answer only from (empty: all sources)",
+                label="Sources",
                 elem_id="scope",
-                scale=3,
-                min_width=200,
+                scale=0,
+                min_width=0,
             )
             self.model = gr.Dropdown(
-                [(OWN_LABEL, OWN)],
+                [(_own_label(assistant), OWN)],
                 value=OWN,
                 allow_custom_value=True,
-                label="Chat model",
+                label="Model",
                 elem_id="chat-model",
                 visible=False,
-                scale=2,
-                min_width=200,
+                scale=0,
+                min_width=0,
             )
-        self.scope.focus(lambda: gr.Dropdown(name_sources(assistant)), None, self.scope, **QUIET)
-        self.model.focus(lambda: gr.Dropdown(name_chat_models(assistant)), None, self.model, **QUIET)
+            self.again = gr.Button(
+                "Answer again with it", size="sm", visible=False, elem_id="again", scale=0, min_width=0
+            )
+        self.seen = gr.State({})
 
-    def load(self, request: gr.Request) -> list[Any]:
-        """Updates for `scope` and `model` as the page is opened; only owners see the choice of a model."""
-        return [gr.Dropdown(name_sources(self._assistant)), gr.Dropdown(visible=self._may_change(request))]
+    def connect(self) -> None:
+        """Add the listeners, once the row is part of the page."""
+        self.scope.focus(lambda: gr.Dropdown(name_sources(self._assistant)), None, self.scope, **QUIET)
+        self.model.focus(lambda: gr.Dropdown(name_chat_models(self._assistant)), None, self.model, **QUIET)
+        self.model.input(lambda: gr.Button(visible=True), None, self.again, **QUIET)
+        self.again.click(lambda: gr.Button(visible=False), None, self.again, js=RETRY, **QUIET)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The components that `look` updates, in its order."""
+        return [self.scope, self.model, self.seen]
+
+    def look(self, seen: dict[str, Any], request: gr.Request) -> list[Any]:
+        """An update for each of `outputs`, where it is new; only owners see the choice of a model."""
+        owner = self._may_change(request)
+        now = {"own": self._assistant.models.names.chat, "owner": owner}
+        if now == seen:
+            return [gr.skip()] * len(self.outputs)
+        model = gr.Dropdown([(_own_label(self._assistant), OWN)], visible=owner)  # the rest on focus
+        return [gr.skip() if seen else gr.Dropdown(name_sources(self._assistant)), model, now]
 
 
 def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
@@ -68,4 +90,10 @@ def name_chat_models(assistant: Assistant) -> list[tuple[str, str]]:
     """The choices of `model`: (label, value), the app's own chat model first."""
     own = assistant.models.names.chat
     others = [name for name in assistant.models.chat_names() if name != own]
-    return [(OWN_LABEL, OWN), *(("none: quotes alone" if name == NO_MODEL else name, name) for name in others)]
+    labels = [("none: quotes alone" if name == NO_MODEL else name, name) for name in others]
+    return [(_own_label(assistant), OWN), *labels]
+
+
+def _own_label(assistant: Assistant) -> str:
+    own = assistant.models.names.chat
+    return "quotes alone" if own == NO_MODEL else own

@@ -8,20 +8,21 @@ from __future__ import annotations
 import html
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from markdown_it import MarkdownIt
 
 from rag.answers.quotes import Quote
+from rag.answers.suggest import suggest
 from rag.answers.update import Update
 from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError
 from rag.grounding.ground import Sentence
+from rag.page.answer_text import as_written, with_marks
 from rag.sources.loader import GUIDE, is_url
 
 PHASES = {
@@ -40,31 +41,18 @@ FROM_SOURCES = "From your sources"
 NEAREST = "The library does not say so directly; nearest:"
 MODELS_OWN = "What the model made of it"
 """Titles of quotes, of quotes that are to be read first, and of a model's answer below these."""
+LONGEST_TOLD = 400
+"""Characters of a quote that a mark tells when it is pointed at."""
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 """What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
 BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place."""
-_MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?: "[^"\n]*")?\)')
-_FORGED = re.compile(r"#(?:(?:quote|none)-)+")
-
-_BLOCKS = MarkdownIt("commonmark", {"inline_definitions": True}).enable("table")
-_BLOCKS.core.ruler.enableOnly(["normalize", "block"])
-_WITHOUT_MARKS = frozenset(("fence", "code_block", "table_open", "html_block", "definition"))
-"""Blocks that a mark would break, or be text in."""
-_FORMULA = re.compile(r"\$\$[\s\S]+?\$\$|(?<!\\)\\\[(?:(?!(?<!\\)\\\[|\n[ \t]*\n)[\s\S])+?\\\]")
-_INLINE = re.compile(
-    r"(?P<whole>\\\((?:(?!\\\()[\s\S])+?\\\)|(?<!`)(?P<ticks>`+)(?!`)[\s\S]{1,2000}?(?<!`)(?P=ticks)(?!`)"
-    r"|<!--(?:(?!<!--)[\s\S])*?-->|</?[A-Za-z][^<>]*>)"
-    r"|(?P<open>\[)"
-    r"|\](?P<link>\((?:[^()\\]|\\.|\([^()]{0,300}\)){0,1000}\)|\[[^\[\]]{0,300}\])?"
-    r"|\\[^\w\s]|`+"
-)
-_ADDRESS = re.compile(r"(?:https?|ftp)://|\bwww\.", re.I)
+_MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
 
 
 def with_plain_marks(text: str) -> str:
     """An answer as the page shows it, its marks without their links: `[1]`, `[?]`."""
-    return _MARK.sub(r" [\1]", text)
+    return as_written(_MARK.sub(r" [\1]", text))
 
 
 def text_of(content: Any) -> str:
@@ -92,16 +80,37 @@ def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
             continue
         if told.get("id") == INSTEAD:
             text = "\n".join(read_quotes(text))
-        messages.append(HumanMessage(text) if turn.get("role") == "user" else AIMessage(_MARK.sub("", text)))
+        messages.append(
+            HumanMessage(text) if turn.get("role") == "user" else AIMessage(as_written(_MARK.sub("", text)))
+        )
     return messages
 
 
+def end_stopped(history: Sequence[dict[str, Any]]) -> None:
+    """Say of each earlier answer that was not finished that it was stopped, in place.
+
+    Gradio shows such changes of the history with the next answer. The browser marks a stopped answer itself
+    (`scripts.MARK_STOPPED`), but an update that was on its way may write over that before the next question.
+    """
+    for turn in history:
+        note = turn.get("metadata") or {}
+        if note.get("status") == "pending":
+            note.update(title=f"Stopped · {note.get('title') or ''}", status="done")
+
+
 def show_answer(
-    update: Update, question: str, scope: Sequence[str] = (), awaiting: Sequence[str] = ()
+    update: Update,
+    question: str,
+    scope: Sequence[str] = (),
+    awaiting: Sequence[str] = (),
+    *,
+    so_far: str = "",
+    asked: Sequence[str] = (),
 ) -> list[gr.ChatMessage]:
     """The messages for a moment of an answer: its text, quotes from the sources, and a note that opens to the passages.
 
-    Where quotes are the answer, or no passage supports most of what the model wrote, they stand first.
+    Where quotes are the answer, or no passage supports most of what the model wrote, they stand first. `so_far` says
+    how much of the library is read by now, while the rest is. `asked`: earlier questions of the conversation.
     """
     timings = update.timings
     words = [PHASES[update.phase]]
@@ -117,6 +126,8 @@ def show_answer(
         words.append(f"{'nearest ' * update.refused}{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
     if update.coverage:
         words.append(update.coverage)
+    if so_far:
+        words.append(so_far)
     if update.unread:
         words.append(f"{update.unread} of them did not fit the model's window")
     if scope:
@@ -134,9 +145,11 @@ def show_answer(
     name = secrets.token_hex(4)
     grounding = [] if update.quoted else list(update.grounding or ())
     quoted = [Sentence(0, 0, passage=each.passage, quote=(each.start, each.end)) for each in update.quotes]
+    proposed = suggest(question, update.sources, asked) if update.phase == "done" else []
     note = gr.ChatMessage(
         content=_asked(update, question) + show_passages(update.sources, [*grounding, *quoted], name),
         metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
+        options=[{"value": each} for each in proposed],
     )
     first = update.quoted or update.doubtful
     shown = []
@@ -153,11 +166,18 @@ def show_answer(
 
 def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str, name: str, number: int) -> str:
     """Quotes below a title, each with a mark that opens it in its passage; `number` is that of the first mark."""
-    shown = [
-        f'> “{plain(each.text(sources))}” [{each.passage}]({SUPPORTED}{name}-{place} "Open it in its passage.")'
-        for place, each in enumerate(quotes, start=number)
-    ]
+    shown = []
+    for place, each in enumerate(quotes, start=number):
+        mark = f'[{each.passage}]({SUPPORTED}{name}-{place} "{_origin(sources[each.passage - 1])}")'
+        shown.append(f"> “{plain(each.text(sources))}” {mark}")
     return f"<small>{title}</small>\n\n" + "\n\n".join(shown)
+
+
+def _origin(source: Document) -> str:
+    """Where a quote is from, as the title of a mark's link: it stands behind the quote itself."""
+    title = str(source.metadata.get("title") or source.metadata.get("source", ""))
+    section, page = source.metadata.get("section"), source.metadata.get("page")
+    return _in_title(title + (f" › {section}" if section else "") + (f" · page {page}" if page else ""))
 
 
 def read_quotes(content: str) -> list[str]:
@@ -175,92 +195,29 @@ def _asked(update: Update, question: str) -> str:
 
 def show_text(update: Update, name: str) -> str:
     """The answer's text, and behind each sentence a mark: the passage that supports it, or that there is none."""
-    claims = [(number, sentence) for number, sentence in enumerate(update.grounding or ()) if sentence.claims]
-    places = places_without_marks(update.text) if claims else []
-    shown, end = "", 0
-    for number, sentence in claims:
-        place = _place_of_mark(update.text, sentence.end, places)
-        if place is None:
+    marks = []
+    for number, sentence in enumerate(update.grounding or ()):
+        if not sentence.claims:
             continue
-        shown += _unforged(update.text[end : max(end, place)])
-        end = max(end, place)
-        shown += " " * _is_joined(update.text, end, places)
         if sentence.passage is not None:
-            title = f"Passage {sentence.passage} says so. Open it."
-            shown += f'[{sentence.passage}]({SUPPORTED}{name}-{number} "{title}")'
+            told = quote_told(update.sources[sentence.passage - 1 : sentence.passage], sentence.quote)
+            marks.append((sentence.end, f'[{sentence.passage}]({SUPPORTED}{name}-{number} "{told}")'))
         else:
-            missing = f": it has not {sentence.why}" if sentence.why else ""
-            title = re.sub(r'[\s"\\<>\[\]()`]+', " ", f"No passage supports this sentence{missing}.")
-            shown += f'[?]({UNSUPPORTED}{name}-{number} "{title}")'
-    return shown + _unforged(update.text[end:])
+            missing = f": none says {sentence.why}" if sentence.why else ""
+            told = _in_title(f"No passage supports this sentence{missing}.")
+            marks.append((sentence.end, f'[?]({UNSUPPORTED}{name}-{number} "{told}")'))
+    return with_marks(update.text, marks)
 
 
-class Place(NamedTuple):
-    """A part of an answer that a mark in it would break; `block`: one right behind it would, too."""
-
-    start: int
-    end: int
-    block: bool
-
-
-def places_without_marks(text: str) -> list[Place]:
-    """Code, formulas, tables, HTML and links of an answer, as the page takes them: blocks first.
-
-    The page takes formulas out before it reads the Markdown, and so does this: what is in them is no Markdown.
-    """
-    formulas = [Place(*found.span(), True) for found in _FORMULA.finditer(text)]
-    text = _FORMULA.sub(lambda found: "x" * len(found[0]), text)
-    lines = [0, *(found.end() for found in re.finditer(r"\r\n?|\n", text)), len(text)]
-    known: dict[str, Any] = {}
-    blocks: list[Place] = []
-    inline: list[Place] = []
-    for token in _BLOCKS.parse(text, known):
-        if not token.map:
-            continue
-        start, end = lines[token.map[0]], lines[min(token.map[1], len(lines) - 1)]
-        if token.type in _WITHOUT_MARKS:
-            blocks.append(Place(start, start + len(text[start:end].rstrip()), True))
-        elif token.type == "inline" and not (blocks and start < blocks[-1].end):
-            inline += _inline_places(text, start, end, bool(known.get("references")))
-    return [*formulas, *blocks, *inline]
+def quote_told(passage: Sequence[Document], quote: tuple[int, int] | None) -> str:
+    """What a mark tells when it is pointed at: the words that support a sentence, as the title of its link."""
+    start, end = quote or (0, 0)
+    text = "".join(each.page_content[start : min(end, start + LONGEST_TOLD)] for each in passage)
+    return _in_title(f"“{text}{' …' * (end > start + LONGEST_TOLD)}”" if text else "Open it in its passage.")
 
 
-def _inline_places(text: str, start: int, end: int, references: bool) -> Iterator[Place]:
-    """Code, formulas, tags and links within a paragraph; `references`: `[text]` alone may be a link."""
-    opened: list[int] = []
-    for found in _INLINE.finditer(text, start, end):
-        if found["whole"]:
-            yield Place(*found.span(), False)
-        elif found["open"]:
-            opened.append(found.start())
-        elif found[0][0] == "]" and opened:
-            place = opened.pop()
-            if found["link"] or references:
-                yield Place(place, found.end(), False)
-
-
-def _place_of_mark(text: str, place: int, places: Sequence[Place]) -> int | None:
-    """Where the mark of a sentence that ends at `place` stands: there, or behind what it would break in that line."""
-    while found := next((each for each in places if each.start < place < each.end + each.block), None):
-        if found.block or "\n" in text[place : found.end]:
-            return None
-        place = found.end
-    return place
-
-
-def _is_joined(text: str, place: int, places: Sequence[Place]) -> bool:
-    """Whether a mark right at `place` would be an image, escaped, a reference or part of a bare address."""
-    if text.endswith(("!", "\\", "]"), 0, place):
-        return True
-    word = re.split(r"[\s<]", text[text.rfind("\n", 0, place) + 1 : place])[-1]
-    address = _ADDRESS.search(word)
-    start = place - len(word) + address.start() if address else place
-    return bool(address) and not any(each.start <= start < each.end <= place for each in places)
-
-
-def _unforged(text: str) -> str:
-    """A model's text, in which no link looks like a mark."""
-    return _FORGED.sub("#", text)
+def _in_title(text: str) -> str:
+    return plain(" ".join(text.split()))
 
 
 def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
@@ -268,7 +225,7 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     title = "Cut off" if update.text else "Not answered"
     told = plain(str(error))
     note = gr.ChatMessage(content=told, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
-    return [gr.ChatMessage(content=f"{_unforged(update.text)} …"), note] if update.text else [note]
+    return [gr.ChatMessage(content=f"{with_marks(update.text)} …"), note] if update.text else [note]
 
 
 def show_passages(sources: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:

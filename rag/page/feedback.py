@@ -9,11 +9,12 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.errors import RagError
 from rag.library.feedback import Thumb, keep_thumb
+from rag.page.chat import REASONS
 from rag.page.conversation import as_messages
 
 
 def keep_feedback(chatbot: gr.Chatbot, assistant: Assistant) -> None:
-    """Keep each thumb under an answer, with the answer and its question.
+    """Keep each thumb under an answer, or what is amiss with it, with the answer and its question.
 
     `gr.ChatInterface(flagging_mode=...)` would write them to a file, with a listener that is part of the public API.
     """
@@ -23,9 +24,10 @@ def keep_feedback(chatbot: gr.Chatbot, assistant: Assistant) -> None:
         said = as_messages(history[: place + 1])
         question = next((turn.text for turn in reversed(said[:-1]) if turn.type == "human"), "")
         answer = said[-1].text if said else ""
-        liked = data.liked if isinstance(data.liked, bool) else {"Like": True, "Dislike": False}.get(str(data.liked))
+        given = data.liked if isinstance(data.liked, bool) else {"Like": True, "Dislike": False}.get(str(data.liked))
+        reason = str(data.liked) if data.liked in REASONS else ""
         try:
-            keep_thumb(assistant.service.database, Thumb(question, answer, liked))
+            keep_thumb(assistant.service.database, Thumb(question, answer, False if reason else given, reason=reason))
         except RagError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from rag.library.indexes import told_seconds
-from rag.library.library import Entry, counted, told_size
+from rag.library.library import Entry, Library, counted, told_size
 from rag.library.uploads import PREFIX, is_upload, name_of
 from rag.sources.loader import GUIDE, is_url
 from rag.text.detect import NAMES
@@ -50,21 +50,58 @@ def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: 
             facts.insert(0, f"source {ended + 1} of {ended + left}")
         if progress["seconds_left"] is not None:
             facts.append(f"about {told_seconds(progress['seconds_left'])} left")
-        share = f"value={ended + done / (total or 1):.3f} max={ended + left}" if total or ended else ""
+        share = f"value={done} max={total}" if total else ""
         stop = '<button data-action="cancel">Cancel</button>' if owner else ""
         parts.append(
             f"<div class='busy'><b title='{html.escape(progress['source'])}'>"
             f"{html.escape(short(progress['source'], 34))}</b>"
-            f"<progress {share}></progress><small>{' · '.join(facts)}</small>{stop}</div>"
+            f"<progress {share} aria-label='Read'></progress><small>{' · '.join(facts)}</small>{stop}</div>"
         )
     waiting = [entry for entry in entries if entry.state == "waiting"]
     shown = [entry for entry in waiting if not entry.indexed_at][:MAX_WAITING]  # the others are among the rows
     places = _places(entries)
-    parts += [_row(entry, "waiting", owner, places) for entry in shown]
+    parts += [_waiting(entry, owner, places) for entry in shown]
     if len(waiting) > len(shown):
         left = f"{len(waiting) - len(shown):,}"
         parts.append(f"<p class='more'>{f'and {left} more' if shown else counted(len(waiting), 'source')} to come</p>")
     return "".join(parts)
+
+
+def _waiting(entry: Entry, owner: bool, places: Mapping[str, str]) -> str:
+    """A source that waits its turn, with an empty bar and a button that takes it off the list."""
+    source = html.escape(entry.source, quote=True)
+    away = f'<button data-action="remove" data-source="{source}">Cancel</button>' if owner else ""
+    return (
+        f"<div class='source busy waiting'><b title='{source}'>{html.escape(places[entry.source])}</b>{away}"
+        "<progress value='0' max='1' aria-label='Not begun'></progress><small>waiting</small></div>"
+    )
+
+
+def show_welcome(entries: Sequence[Entry], owner: bool) -> str:
+    """What an empty library invites to; "" where there is something in it, or on its way."""
+    if entries:
+        return ""
+    if not owner:
+        return (
+            "<div class='card'><h2>The library is empty</h2><p>Whoever runs this page has to add something.</p></div>"
+        )
+    return (
+        "<div class='card'><h2>Add something to ask about</h2>"
+        "<p>Drop files here, or anywhere on the page: PDF, Word, web pages, notes, tables, scans, code.</p>"
+        '<button class="first" data-do="choose files">Choose files …</button>'
+        f'<button data-action="add" data-source="{GUIDE}">Load an example</button>'
+        "<p><small>Addresses of pages go into the library at the side. Nothing leaves this machine.</small></p></div>"
+    )
+
+
+def sources_so_far(library: Library | None) -> str:
+    """How many sources answers come from while others are still read, in words; "" where all are."""
+    if library is None or not library.busy:
+        return ""
+    entries = library.entries()
+    ready = sum(bool(entry.indexed_at) for entry in entries)
+    coming = sum(not entry.indexed_at and entry.state != "failed" for entry in entries)
+    return f"from {ready} of {ready + coming} sources so far" if coming else ""
 
 
 def show_failed(entries: Sequence[Entry], owner: bool) -> str:

@@ -1,13 +1,20 @@
-"""JavaScript of the page."""
+"""JavaScript of the page; longer scripts are files in `rag/assets`."""
 
-SHOW_VIEW = """
-const show = (view) => {
-  element.querySelectorAll('button').forEach((one) => one.setAttribute('aria-selected', one.dataset.view === view));
-};
-element.addEventListener('click', (event) => event.target.dataset.view && show(event.target.dataset.view));
-show('chat');
-"""
-"""On a narrow screen, chat and library are two tabs; on a wide one they stand side by side."""
+from __future__ import annotations
+
+from rag.page.style import ASSETS
+
+
+def _read(*names: str) -> str:
+    """The scripts of the folder `assets`, one after the other, each with names of its own."""
+    return "\n".join(f"{{\n{(ASSETS / name).read_text(encoding='utf-8')}}}" for name in names)
+
+
+NOTICES = _read("notices.js")
+"""For the strip over the page: opens its notices and puts them away."""
+
+PAGE = _read("page.js", "marks.js", "copy.js")
+"""For the page as a whole: views, keys, drops, what marks tell and what is copied; `element` holds the tabs."""
 
 OPEN_QUOTE = """
 document.addEventListener('click', (event) => {
@@ -46,15 +53,31 @@ SAVE_FILE = """
 """
 """Saves a text as the file `conversation.md`."""
 
-MARK_STOPPED = """
-(messages) => [messages.map((message) => {
-  const note = message.metadata;
-  if (note?.status !== 'pending') return message;
-  return {...message, metadata: {...note, title: `Stopped · ${note.title}`, status: 'done'}};
-})]
+RETRY = """
+() => {
+  const below = [...document.querySelectorAll('#conversation .message-buttons-left')].at(-1);
+  below?.querySelectorAll('button')[1]?.click();
+}
 """
+"""Asks the last question again, by the second button below the last answer; its name depends on the language."""
+
+_MARK_PENDING = """
+(messages) => {
+  const asked = messages.findLastIndex((message) => message.role === 'user');
+  const isRunning = %s;
+  return [messages.map((message, place) => {
+    const note = message.metadata;
+    if (note?.status !== 'pending' || (isRunning && place > asked)) return message;
+    return {...message, metadata: {...note, title: `Stopped · ${note.title}`, status: 'done'}};
+  })];
+}
+"""
+MARK_STOPPED = _MARK_PENDING % "false"
 """After Stop, the note under the answer says that the answer was stopped. The browser writes that, not the server: as
 soon as Stop is pressed, Gradio copies and saves what is shown."""
+
+MARK_LATE = _MARK_PENDING % "document.querySelector('#main .stop-button')"
+"""The same once more, unless the next question is being answered by then."""
 
 SETTLE = "() => new Promise((done) => setTimeout(done, 600))"
 """Waits for an update that was on its way when Stop was pressed: it writes over the mark, which is then set again."""

@@ -14,9 +14,10 @@ from rag.library.library import MOST_PAGES, Library
 from rag.library.uploads import is_upload, name_of
 from rag.models.choose import LARGER
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
-from rag.page.library import BLOCKS, show_failed, show_folders, show_head, show_rows, show_work
+from rag.page.library import BLOCKS, show_failed, show_folders, show_head, show_rows, show_welcome, show_work
 from rag.page.models import show_index, show_larger, show_models, show_pulls
 from rag.sources.formats import ending_by_content, ending_of
+from rag.sources.loader import GUIDE
 
 DEPTHS = [
     ("Just these pages", -1),
@@ -43,7 +44,10 @@ class Sidebar:
         """Build the sidebar within the page that is being built."""
         self._assistant = assistant
         self._may_change = may_change
-        with gr.Column(elem_id="sidebar", scale=0, min_width=360):
+        with gr.Column(elem_id="sidebar", scale=0, min_width=0):
+            with gr.Column(elem_id="conversations", min_width=0) as self.conversations:
+                gr.HTML("<h2>Conversations</h2>", padding=False)
+                self.save = gr.Button("Save as Markdown", size="sm", elem_id="save", render=False)
             self.head = gr.HTML("<h2>Library</h2>", elem_id="library-head", js_on_load=CLICKS, padding=False)
             with gr.Group(visible=False, elem_id="adding") as self.adding:
                 self.urls = gr.Textbox(
@@ -94,14 +98,23 @@ class Sidebar:
             with gr.Column(elem_id="library-rows"):
                 self.rows = [gr.HTML(js_on_load=CLICKS, padding=False) for _ in range(BLOCKS)]
                 self.more = gr.HTML(padding=False)
+        self.welcome = gr.HTML(elem_id="welcome", js_on_load=CLICKS, padding=False, render=False)
         self.seen = gr.State({})
         self._connect()
+
+    def show_conversations(self, chat: gr.ChatInterface) -> None:
+        """Move the button for a new chat and the saved conversations, which Gradio puts beside the chat, here."""
+        with self.conversations:
+            for part in (chat.new_chat_button, chat.chat_history_dataset):
+                part.unrender()  # type: ignore[no-untyped-call]
+                part.render()  # type: ignore[no-untyped-call]
+            self.save.render()  # type: ignore[no-untyped-call]
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `look` updates, in its order."""
         rows = [self.failed, self.filter, *self.rows, self.more]
-        return [self.head, self.adding, self.work, *rows, self.models, self.index, self.seen]
+        return [self.head, self.adding, self.work, *rows, self.models, self.index, self.welcome, self.seen]
 
     def _connect(self) -> None:
         self.depth.change(lambda depth: gr.Number(visible=depth >= 0), self.depth, self.limit, **QUIET)
@@ -109,7 +122,7 @@ class Sidebar:
         gr.on([self.add.click, self.urls.submit], self._add, given, self.urls, **QUIET)
         for upload in (self.files, self.folder):
             upload.upload(self._keep, upload, upload, api_visibility="private", concurrency_limit=4)
-        for rows in (self.head, self.work, self.failed, *self.rows, self.index, self.told):
+        for rows in (self.head, self.work, self.failed, *self.rows, self.index, self.told, self.welcome):
             rows.click(self._act, None, None, **QUIET)
         self.filter.input(self.look, [self.seen, self.filter], self.outputs, **QUIET)
         self.models.expand(self._show_models, None, [self.told, self.embeddings], **QUIET)
@@ -173,6 +186,8 @@ class Sidebar:
         source = str(getattr(click, "source", ""))
         with errors_on_the_page():
             match getattr(click, "action", ""):
+                case "add":
+                    library.add([GUIDE], private=True)
                 case "refresh":
                     library.refresh([source])
                 case "refresh all":
@@ -244,6 +259,7 @@ class Sidebar:
             "more": more,
             "models": owner,
             "index": show_pulls(list(self._assistant.work.items())) + show_index(status, owner),
+            "welcome": show_welcome(entries, owner) if library and self._assistant.service.ingested else "",
         }
         if now == seen:
             return [gr.skip()] * len(self.outputs)

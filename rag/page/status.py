@@ -1,124 +1,155 @@
-"""The strip over the chat: how the app is, and the buttons that mend it."""
+"""The line over the page: what answers, how much is indexed; and below it a line for each thing to know or to mend."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from rag.assistant import Assistant
+from rag.library.indexes import told_seconds
 from rag.library.library import counted
-from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
+from rag.page.events import MayChange, check_may_change, errors_on_the_page
+from rag.page.scripts import NOTICES
 from rag.page.style import TITLE
 from rag.settings import NO_MODEL
 
+BLANK = f"<h1>{TITLE}</h1>"
+"""What is there before the page's first look, which is of this moment; the page itself was made at the app's start."""
+
 
 class StatusStrip:
-    """The strip's components, the handlers of its buttons, and `look`, which keeps it up to date."""
+    """The strip, the handler of the buttons in its notices, and `look`, which keeps it up to date."""
 
     def __init__(self, assistant: Assistant, may_change: MayChange) -> None:
         """Build the strip within the page that is being built."""
         self._assistant = assistant
         self._may_change = may_change
-        self.strip = gr.HTML(show_status(assistant.status()), elem_id="status", padding=False)
-        with gr.Row(elem_id="actions", visible=False) as self.actions:
-            self.pull = gr.Button("Pull the missing models", variant="primary", size="sm", visible=False)
-            self.quotes = gr.Button("Quotes only", size="sm", visible=False)
-            self.fetch = gr.Button("Fetch the chat model", size="sm", visible=False)
-            self.retry = gr.Button("Try again", size="sm", visible=False)
+        self.strip = gr.HTML(BLANK, elem_id="status", padding=False, js_on_load=NOTICES)
         self.seen = gr.State({})
-        self.pull.click(self._pull_missing, None, None, api_visibility="private", concurrency_limit=1)
-        self.quotes.click(self._decline, None, None, **QUIET)
-        self.fetch.click(self._accept, None, None, **QUIET)
-        self.retry.click(self._try_again, None, None, **QUIET)
+        self.strip.click(
+            self._act, None, None, api_visibility="private", show_progress="hidden", concurrency_limit=4
+        )  # queued, since a pull takes minutes
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `look` updates, in its order."""
-        return [self.strip, self.actions, self.pull, self.quotes, self.fetch, self.retry, self.seen]
+        return [self.strip, self.seen]
 
     def look(self, seen: dict[str, Any], request: gr.Request) -> list[Any]:
         """An update for each of `outputs`, unless the visitor's page shows all of it already (`seen`)."""
         status = self._assistant.status()
-        owner = self._may_change(request)
-        chat, coming = status["models"]["chat"], status["coming"]
-        now: dict[str, Any] = {"status": show_status(status), "owner": owner, "chat": chat}
+        chat = status["models"]["chat"]
+        now: dict[str, Any] = {"status": show_status(status, owner=self._may_change(request)), "chat": chat}
         if now == seen:
             return [gr.skip()] * len(self.outputs)
         if seen and seen["chat"] != chat:
             gr.Info(f"{'Quotes from the sources' if chat == NO_MODEL else chat} from now on.", title="Answers")
-        can_pull, can_retry = bool(status["missing"]) and owner, bool(status["failed"]) and owner
-        can_retry &= status["guide"] or not status["ready"]
-        can_retry |= owner and bool(coming and coming["problem"])
-        can_decline = owner and bool(coming) and chat == NO_MODEL
-        can_fetch = owner and bool(status["declined"])
-        return [
-            now["status"],
-            gr.Row(visible=can_pull or can_retry or can_decline or can_fetch),
-            gr.Button(f"Pull {', '.join(status['missing'])}", visible=can_pull),
-            gr.Button(visible=can_decline),
-            gr.Button(f"Fetch {status['declined']}", visible=can_fetch),
-            gr.Button(visible=can_retry),
-            now,
-        ]
+        return [now["status"], now]
 
-    def _pull_missing(self, request: gr.Request) -> None:
+    def _act(self, click: gr.EventData, request: gr.Request) -> None:
         check_may_change(self._may_change, request)
+        models = self._assistant.models
         with errors_on_the_page():
-            for model in self._assistant.status()["missing"]:
-                for _ in self._assistant.models.pull(model):
-                    pass
-
-    def _decline(self, request: gr.Request) -> None:
-        self._choose(NO_MODEL, request)
-
-    def _accept(self, request: gr.Request) -> None:
-        self._choose(self._assistant.models.configured, request)
-
-    def _choose(self, name: str, request: gr.Request) -> None:
-        check_may_change(self._may_change, request)
-        with errors_on_the_page():
-            self._assistant.choose_chat(name)
-
-    def _try_again(self, request: gr.Request) -> None:
-        check_may_change(self._may_change, request)
-        self._assistant.retry()
+            match getattr(click, "action", ""):
+                case "pull":
+                    for model in self._assistant.status()["missing"]:
+                        for _ in models.pull(model):
+                            pass
+                case "quotes only":
+                    self._assistant.choose_chat(NO_MODEL)
+                case "fetch":
+                    self._assistant.choose_chat(models.configured)
+                case "try again":
+                    self._assistant.retry()
 
 
-def show_status(status: dict[str, Any]) -> str:
-    """The strip as HTML: models, size of the index, work under way, problems."""
+def show_status(status: Mapping[str, Any], *, owner: bool = False) -> str:
+    """The strip as HTML: what answers, the size of the index, and notices. `owner`: with buttons that mend."""
     mood = "ok" if status["ready"] else "bad" if status["problems"] else "wait"
     models = status["models"]
-    counts = f"{counted(status['sources'], 'source')}, {counted(status['chunks'], 'chunk')}"
-    facts = [("Chat", models["chat"]), ("Embeddings", models["embeddings"]), ("Indexed", counts)]
-    if status["ready"] and status["awaiting"]:  # beside the rest, so that nothing moves while people chat
-        facts.append(("Meanwhile", "; ".join(status["awaiting"])))
-    strip = "".join(f"<span><small>{name}</small> {html.escape(value)}</span>" for name, value in facts)
-    lines = [f"<h1>{TITLE}</h1>"]
-    lines += [f'<div class="strip {mood}"><i aria-hidden="true"></i>{strip}</div>']
-    lines += [f'<p class="wait">{html.escape(text)} …</p>' for text in status["awaiting"] if not status["ready"]]
-    lines += [f'<p class="bad">{html.escape(text)}</p>' for text in status["problems"].values()]
-    failed = list(status["failed"].items())
-    shown = 0 if status["ready"] and not status["guide"] else 5  # the library lists them, too
-    lines += [
-        f'<p class="warn"><b>{html.escape(source)}</b> could not be loaded: {html.escape(reason)}</p>'
-        for source, reason in failed[:shown]
-    ]
-    if len(failed) > shown:
-        more = f"{counted(len(failed) - shown, 'more source' if shown else 'source')} could not be loaded"
-        lines.append(f'<p class="warn">{more}; the library says why.</p>')
-    if status["guide"]:
-        lines.append('<p class="wait">Meanwhile answers come from the guide on LLM agents that comes with the app.</p>')
-    if status["coming"]:
-        lines.append(_show_coming(status["coming"], models["chat"]))
-    lines += [f'<p class="warn">{html.escape(text)}</p>' for text in status["notes"]]
-    return "".join(lines)
+    sources = counted(status["sources"], "source")
+    facts = [("Chat", _chat(status)), ("Indexed", f"{sources}, {counted(status['chunks'], 'chunk')}")]
+    others = [text for text in status["awaiting"] if not (status["coming"] and status["coming"]["model"] in text)]
+    if status["ready"] and others:  # beside the rest, so that nothing moves while people chat
+        facts.append(("Meanwhile", "; ".join(others)))
+    strip = "".join(
+        f"<span title='{html.escape(f'{name} {value}')}'><small>{name}</small> {html.escape(value)}</span>"
+        for name, value in facts
+    )
+    head = (
+        f"<div class='head'>{BLANK}<div class='strip {mood}' title='Embeddings: {html.escape(models['embeddings'])}'>"
+        f"<i aria-hidden='true'></i>{strip}</div></div>"
+    )
+    return head + "".join(_notices(status, owner))
 
 
-def _show_coming(coming: dict[str, Any], chat: str) -> str:
-    name, problem = html.escape(coming["model"]), html.escape(coming["problem"])
-    now = "Quotes from the sources answer" if chat == NO_MODEL else f"{html.escape(chat)} answers"
-    if problem:
-        return f'<p class="warn">{now}, as {name} could not be had: {problem}</p>'
-    return f'<p class="wait">{now} until {name} is here.</p>'
+def _chat(status: Mapping[str, Any]) -> str:
+    """What answers now, in a few words."""
+    name, coming = str(status["models"]["chat"]), status["coming"]
+    if name != NO_MODEL:
+        return name
+    return f"quotes, until {coming['model']} is here" if coming and not coming["problem"] else "quotes from the sources"
+
+
+def _notices(status: Mapping[str, Any], owner: bool) -> Iterator[str]:
+    """A line for each thing that is awaited, wrong or to be known."""
+    missing, coming = status["missing"], status["coming"]
+    pull = [("pull", f"Pull {', '.join(missing)}")] if missing else []
+    again = [("try again", "Try again")]
+    if status["awaiting"] and not status["ready"]:
+        yield _notice("wait", f"{'; '.join(status['awaiting'])} …", "awaiting")
+    problems = list(status["problems"].values())
+    for text in problems:
+        yield _notice("bad", text, text, pull * owner)
+    if pull and not problems:
+        yield _notice("warn", f"{', '.join(missing)} is not pulled yet.", f"missing {missing}", pull * owner)
+    if failed := list(status["failed"].items()):
+        told = "; ".join(f"{source}: {reason}" for source, reason in failed[:3]) + " …" * (len(failed) > 3)
+        told = f"{counted(len(failed), 'source')} could not be loaded: {told}"
+        if status["guide"]:
+            told = f"Answers come from the guide on LLM agents that comes with the app; {told}"
+        can_retry = owner and (status["guide"] or not status["ready"])
+        yield _notice("warn", told, f"failed {sorted(status['failed'])}", again * can_retry)
+    if coming:
+        yield _show_coming(coming, status["models"]["chat"], owner)
+    elif status["declined"]:
+        told = f"Answers are quotes from the sources; {status['declined']} would write them."
+        fetch = [("fetch", f"Fetch {status['declined']}")]
+        yield _notice("note", told, f"declined {status['declined']}", fetch * owner)
+    for text in status["notes"]:
+        yield _notice("note", text, text)
+
+
+def _show_coming(coming: Mapping[str, Any], chat: str, owner: bool) -> str:
+    name = coming["model"]
+    now = "Quotes from the sources answer" if chat == NO_MODEL else f"{chat} answers"
+    quotes = [("quotes only", "Quotes only")] if chat == NO_MODEL and owner else []
+    if coming["problem"]:
+        told = f"{now}, as {name} could not be had: {coming['problem']}"
+        return _notice("warn", told, told, [("try again", "Try again"), *quotes] if owner else [])
+    told = f"{now} until {name} is here."
+    share = ""
+    if total := coming.get("total"):
+        left = coming.get("seconds_left")
+        told += f" {coming['done'] / 1e6:.0f} of {total / 1e6:.0f} MB"
+        told += f", about {told_seconds(left)} left" if left is not None else ""
+        share = f"<progress aria-label='Fetched' value='{coming['done']}' max='{total}'></progress>"
+    return _notice("wait", told, f"coming {name}", quotes, share)
+
+
+def _notice(kind: str, text: str, key: str, buttons: Sequence[tuple[str, str]] = (), share: str = "") -> str:
+    """One line that opens to its whole text, with buttons that mend what it tells of, and one that puts it away.
+
+    The page forgets that a line of another kind than "note" was put away once it is gone: it is new when it is back.
+    """
+    actions = "".join(
+        f"<button class='act' data-action='{action}'>{html.escape(label)}</button>" for action, label in buttons
+    )
+    return (
+        f"<div class='notice {kind}' data-notice='{html.escape(f'{kind} {key}')}'>"
+        f"<button class='told' aria-expanded='false'>{html.escape(text)}</button>{share}{actions}"
+        "<button class='away' aria-label='Put this notice away'>×</button></div>"
+    )
