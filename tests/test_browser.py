@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import browser
@@ -127,15 +129,23 @@ def test_an_answer_shows_its_sources_and_a_second_question_follows(page: Page, s
 
 
 def test_a_mark_opens_the_words_that_support_a_sentence(page: Page, server: OllamaServer) -> None:
-    told = "Task decomposition means breaking a large, complicated task into smaller and simpler steps."
-    server.reply = lambda messages: [told, " It was invented in 1812.", " [1](#quote-00000000-0)"]
+    answer = SUPPORTED[0]
+    server.reply = lambda messages: [answer, " It was invented in 1812.", " [1](#quote-00000000-0)"]
     ask(page, "What is task decomposition?")
     expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
     marks = page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)')
     expect(marks).to_have_count(1)  # and none that the model wrote
     unsupported = page.locator('#conversation a[href^="#none-"]')
     expect(unsupported).to_have_text("?")
-    assert str(unsupported.get_attribute("title")).startswith("No passage supports this sentence")
+    told = page.locator("#hint")
+    unsupported.hover()
+    expect(told).to_contain_text("No passage supports this sentence")
+    assert "No passage supports this sentence" in str(unsupported.get_attribute("aria-label"))
+    marks.hover()
+    expect(told).to_contain_text("breaking a large, complicated task")
+    assert "breaking a large, complicated task" in str(marks.get_attribute("aria-label"))
+    page.mouse.move(5, 5)
+    expect(told).not_to_be_visible()
     marks.click()
     quote = page.locator("#conversation mark.here")
     expect(quote).to_be_in_viewport()
@@ -144,10 +154,143 @@ def test_a_mark_opens_the_words_that_support_a_sentence(page: Page, server: Olla
     ask(page, "And why is it useful?")
     expect(page.get_by_text("of 2 sentences supported")).to_have_count(2, timeout=20_000)
     told_then = [item for item in server.requests if item.path == "/api/chat"][-1].body["messages"]
-    assert [message["content"] for message in told_then if message["role"] == "assistant"][-1].startswith(told)
+    assert [message["content"] for message in told_then if message["role"] == "assistant"][-1].startswith(answer)
     assert "#quote-" not in str(told_then)
     page.locator("#conversation .thought-group .title").last.click()
     expect(page.locator("#conversation")).to_contain_text("Searched for:")
+
+
+def test_on_a_phone_a_tap_tells_what_a_mark_stands_for(browser: Browser, app: RunningApp, server: OllamaServer) -> None:
+    server.reply = lambda messages: [SUPPORTED[0], " It was invented in 1812."]
+    context = browser.new_context(viewport={"width": 390, "height": 780}, has_touch=True)
+    page = context.new_page()
+    page.goto(app.url)
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    ask(page, "What is task decomposition?")
+    expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
+    hint = page.locator("#hint")
+    page.locator('#conversation a[href^="#none-"]').tap()
+    expect(hint).to_have_text(re.compile("No passage supports this sentence.*1812"))
+    expect(hint).to_be_in_viewport(ratio=1)
+    page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)').tap()
+    expect(hint).to_contain_text("breaking a large, complicated task")
+    hint.get_by_role("button", name="Open the source").tap()
+    expect(hint).not_to_be_visible()
+    expect(page.get_by_text("breaking a large, complicated task").last).to_be_visible()
+    context.close()
+
+
+def test_keys_go_to_the_question_break_its_line_and_stop_the_answer(page: Page, server: OllamaServer) -> None:
+    box = page.get_by_role("textbox", name="Question")
+    page.locator("#status").click()
+    page.keyboard.press("/")
+    expect(box).to_be_focused()
+    page.keyboard.type("What is a plan")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("of an agent/tool?")
+    expect(box).to_have_value("What is a plan\nof an agent/tool?")
+    with server.hold(after=3):
+        page.keyboard.press("Enter")
+        expect(page.locator("#conversation")).to_contain_text("word2", timeout=20_000)
+        expect(page.locator(".stop-button")).to_be_visible(timeout=10_000)
+        page.keyboard.press("Escape")
+        server.wait_for(lambda item: item.path == "/api/chat" and item.finished == "client_gone", timeout=10)
+    expect(page.locator("#conversation")).to_contain_text("Stopped")
+    server.reply = lambda messages: [SUPPORTED[1]]
+    ask(page, "What is a plan?")
+    expect(page.get_by_text("Sources · 4 passages")).to_have_count(1, timeout=20_000)
+    expect(page.get_by_text("Stopped ·")).to_have_count(1)
+
+
+def test_the_conversation_has_most_of_the_page(page: Page) -> None:
+    for width, height in ((1360, 850), (1920, 1080), (1000, 800), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        box = page.locator("#conversation").bounding_box()
+        assert box and box["height"] >= 0.7 * height, (width, box)
+        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight"), width
+        expect(page.get_by_role("textbox", name="Question")).to_be_in_viewport(ratio=1)
+
+
+def test_what_the_passages_can_answer_is_proposed(page: Page, server: OllamaServer) -> None:
+    server.reply = lambda messages: [SUPPORTED[0]]
+    ask(page, "What is task decomposition?")
+    proposed = page.locator("#conversation .options button")
+    expect(proposed).to_have_count(3, timeout=20_000)
+    question = proposed.first.inner_text()
+    with server.hold(after=0):
+        proposed.first.click()
+        expect(page.locator("#conversation .user.message").last).to_have_text(question)
+        expect(page.locator(".stop-button")).to_be_visible(timeout=10_000)  # it is asked as if it were typed
+    expect(page.get_by_text("Sources · 4 passages")).to_have_count(2, timeout=20_000)
+    expect(proposed.first).to_be_visible()
+    assert question not in proposed.all_inner_texts()
+
+
+def test_what_is_copied_is_markdown_with_numbered_sources(page: Page, server: OllamaServer) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    server.reply = lambda messages: [SUPPORTED[0], " Use `a<b>` and <berth>; it was invented in 1812."]
+    ask(page, "What is task decomposition?")
+    expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
+    page.locator(".message-buttons-left button").first.click()
+    page.wait_for_function("navigator.clipboard.readText().then(text => text.length > 0)")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    lines = copied.splitlines()
+    assert lines[0] == f"{SUPPORTED[0]} [1] Use `a<b>` and <berth>; it was invented in 1812. [?]"
+    assert re.search(r"^- \[1\] A short guide to LLM agents › .*: comes with the app$", copied, re.M), copied
+    assert not re.search(r"#quote|#none|<details|<small|&#", copied)
+
+
+def test_a_notice_is_one_line_and_stays_away_until_something_new_is_wrong(page: Page, server: OllamaServer) -> None:
+    server.stop()
+    ask(page, "What is a plan?")
+    notice = page.locator("#status .notice.bad")
+    expect(notice).to_be_visible(timeout=20_000)
+    lines = notice.locator(".told")
+    assert notice.evaluate("one => one.clientHeight") < 40
+    lines.click()
+    expect(lines).to_have_attribute("aria-expanded", "true")
+    notice.get_by_role("button", name="Put this notice away").click()
+    expect(notice).not_to_be_visible()
+    page.reload()
+    expect(page.locator("#status .strip.bad")).to_be_visible(timeout=20_000)
+    expect(notice).not_to_be_visible()
+    server.start()
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    server.stop()
+    ask(page, "What is a plan?")
+    expect(notice).to_be_visible(timeout=20_000)
+    server.start()
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    browser: Browser, app: RunningApp, server: OllamaServer, scheme: Literal["light", "dark"]
+) -> None:
+    server.reply = lambda messages: [SUPPORTED[0], " It was invented in 1812."]
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1360, "height": 850})
+    page = context.new_page()
+    page.goto(app.url)
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    expect(page.locator("#models")).to_be_visible(timeout=20_000)
+    assert serious(page) == []
+    ask(page, "What is task decomposition?")
+    expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
+    page.get_by_text("Sources · 4 passages").click()
+    page.locator("#conversation summary").first.click()
+    page.locator("#models > button").click()
+    expect(page.locator("#models-told table")).to_be_visible(timeout=10_000)
+    assert serious(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert serious(page) == []
+    context.close()
+
+
+def serious(page: Page) -> list[tuple[str, str]]:
+    """What axe-core takes for serious or worse: the rule, and the first element."""
+    page.wait_for_function("!document.getAnimations().some(one => one.playState === 'running')")
+    found = Axe().run(page).response["violations"]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
 
 
 def test_what_the_library_does_not_answer_is_said_and_no_model_is_asked(page: Page, server: OllamaServer) -> None:

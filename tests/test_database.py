@@ -66,8 +66,10 @@ def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None
         database = Database(url)
         database.open()
         keep_thumb(database, Thumb("Why?", "Because.", True))
-        assert {(thumb.question, thumb.answer, thumb.liked) for thumb in thumbs(database)} == {
-            ("Why?", "Because.", True)
+        keep_thumb(database, Thumb("How?", "So.", False, reason="Incomplete"))
+        assert {(thumb.question, thumb.answer, thumb.liked, thumb.reason) for thumb in thumbs(database)} == {
+            ("Why?", "Because.", True, ""),
+            ("How?", "So.", False, "Incomplete"),
         }
         with database.read() as connection:
             assert connection.execute(select(schema.versions.c.version)).scalars().all() == [schema.VERSION]
@@ -77,6 +79,21 @@ def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None
         found = records.read("a.md", "loaded")
         assert found and found.notes == ["1 table"]
         database.close()
+
+
+def test_a_schema_before_reasons_keeps_its_thumbs(url: str) -> None:
+    old = Database(url)
+    old.open()
+    with old.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE feedback DROP COLUMN reason")
+        connection.exec_driver_sql("INSERT INTO feedback (at, liked, question, answer) VALUES (1, true, 'Why?', 'So.')")
+        connection.execute(update(schema.versions).values(version=4))
+    old.close()
+    database = Database(url)
+    database.open()
+    keep_thumb(database, Thumb("How?", "So.", False, reason="Wrong"))
+    assert [(thumb.question, thumb.reason) for thumb in thumbs(database)] == [("Why?", ""), ("How?", "Wrong")]
+    database.close()
 
 
 def test_what_is_remembered_is_there_again(database: Database, url: str) -> None:

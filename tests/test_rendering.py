@@ -261,3 +261,61 @@ def test_marks_leave_code_tables_and_formulas_whole(browser: Browser, served: Se
         assert not re.search(r"#quote|#none|\[[\d?]\]|```", answer.inner_text())
     finally:
         visit.close()
+
+
+PLAN = "A plan is a list of tasks."
+AS_A_PERSON_EXPECTS: list[tuple[str, str, dict[str, int]]] = [
+    (
+        "A List<String> holds names, and Map<K, V> holds pairs. Use <berth> tags.",
+        "A List<String> holds names, and Map<K, V> holds pairs. Use <berth> tags.",
+        {"berth, string, k": 0},
+    ),
+    ("It costs $18 and the other $240, so you save $30 on US$5-$6.",) * 2 + ({".katex": 0},),
+    ("The area is $$A = \\pi r^2$$ and \\(a^2+b^2=c^2\\) or $E=mc^2$.", "", {".katex": 3, ".katex-display": 1}),
+    (f"```py\n# no heading\nf(n)  # <b>bold</b>\n```\n\n{PLAN}", "# no heading\nf(n)  # <b>bold</b>", {"pre": 1}),
+    (f"| Part | What |\n|---|---|\n| `a<b>` | {PLAN} |\n", "a<b>", {"table": 1, "td code": 1, "table a": 0}),
+    (f"1. {PLAN}\n2. So it is.\n\n- [x] done\n- ~~old~~ *new*", "", {"ol > li": 2, "input": 1, "del": 1, "em": 1}),
+    (
+        "Write <details><summary>More</summary>hidden</details>, <img src=x>, <a href='javascript:a(1)'>x</a>.",
+        "Write <details><summary>More</summary>hidden</details>, <img src=x>, <a href='javascript:a(1)'>x</a>.",
+        {"details": 0, "img": 0, 'a[href^="javascript"]': 0},
+    ),
+    (f"{PLAN[:-1]} [1]. See [2](https://example.org) and footnote[^3].", "[1]", {'a[href="https://example.org"]': 1}),
+    ("An agent plans 🎟️. 价格是十八法郎。 السعر 18 فرنكًا.", "🎟️. 价格是十八法郎。", {}),
+    ("x" * 900 + f" end. {PLAN}", "x" * 900, {}),
+    (
+        "Open C:\\Users\\new_folder\\*.txt and ~/.config/__init__.py and a_b_c.",
+        "Open C:\\Users\\new_folder\\*.txt and ~/.config/__init__.py and a_b_c.",
+        {"em": 0, "strong": 0},
+    ),
+    ("It is x<sub>2</sub>.<br>Next > 3 < 4.", "Next > 3 < 4.", {"sub": 1, "br": 1}),
+]  # fmt: skip
+"""What a model says, a part of what is read on the page, and how many elements of each kind that makes."""
+
+
+def test_answers_show_as_a_person_expects(browser: Browser, served: Served) -> None:
+    visit = Visit(browser, served.url)
+    try:
+        for number, (told, shown, counts) in enumerate(AS_A_PERSON_EXPECTS):
+            served.server.reply = lambda _, told=told: [told[at : at + 5] for at in range(0, len(told), 5)]  # type: ignore[misc]
+            visit.ask("What is a plan?", number)
+            group = visit.page.locator("#conversation .bot.message").last
+            if (folded := group.get_by_text("What the model made of it")).count():
+                folded.click()
+                answer = group.locator(".thought-group .message-content .md").first
+            else:
+                answer = group.locator(".message-content .md").first
+            answer.wait_for(timeout=10_000)
+            if counts.get(".katex"):
+                answer.locator(".katex").first.wait_for(timeout=20_000)
+            read = re.sub(r"(?<=[.。])[\d?](?=\s|$)", "", answer.inner_text())  # without marks
+            assert shown in read, (told, read)
+            for selector, count in counts.items():
+                assert answer.locator(selector).count() == count, (told, selector)
+            assert not re.search(r"#quote|#none|&#\d|&lt;", read)
+            assert answer.evaluate("one => one.scrollWidth <= one.closest('.message-wrap').clientWidth"), told
+        sent = [item for item in served.server.requests if item.path == "/api/chat"][-1].body["messages"]
+        history = "\n".join(message["content"] for message in sent if message["role"] == "assistant")
+        assert "&lt;" not in history and "&#" not in history and "#quote" not in history
+    finally:
+        visit.close()

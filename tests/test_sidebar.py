@@ -260,15 +260,24 @@ def test_another_embedding_model_is_offered_with_its_cost_and_takes_over_whole(
     assert len([item for item in server.requests if item.path == "/api/embed"]) == embedded
 
 
-def test_on_a_phone_chat_and_library_are_two_tabs(browser: Browser, app: RunningApp) -> None:
+def test_on_a_phone_chat_and_library_are_two_tabs_over_the_question_box(browser: Browser, app: RunningApp) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 780})
     page = context.new_page()
     page.goto(app.url)
-    expect(page.get_by_role("textbox", name="Question")).to_be_visible(timeout=20_000)
+    question = page.get_by_role("textbox", name="Question")
+    expect(question).to_be_in_viewport(ratio=1, timeout=20_000)
     expect(page.locator("#sidebar")).not_to_be_visible()
-    page.get_by_role("tab", name="Library").click()
-    expect(page.locator("#sidebar")).to_be_visible()
-    expect(page.get_by_role("textbox", name="Question")).not_to_be_visible()
+    page.get_by_role("tab", name="Chat").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#sidebar")).to_be_in_viewport()
+    expect(page.locator("#conversation")).not_to_be_visible()
+    expect(question).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    question.fill("What is a plan?")
+    question.press("Enter")
+    expect(page.locator("#conversation")).to_contain_text("What is a plan?", timeout=20_000)
+    expect(page.locator("#sidebar")).not_to_be_visible()
+    expect(question).to_be_in_viewport(ratio=1)
     context.close()
 
 

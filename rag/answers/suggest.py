@@ -55,7 +55,7 @@ _PHRASES = {
         *("Was ist {}?", "Was steht da über {}?", ("sind", "Was sind {}?")),
     ),
     "fr": _Phrases(
-        _defining("Il|Elle|Ce|C’|C'|Ceci|On", "Aucun", "Une? |Les? |La |L’|L'", "est|sont", "une?|des|les?|la"),
+        _defining("Il|Elle|Ce|C’|C'|Ceci|On", "Une?|Les?|La", "L’|L'", "est|sont", "une?|des|les?|la"),
         *("Qu’est-ce que {} ?", "Que dit-on de {} ?", ("sont", "Que sont {} ?")),
     ),
     "es": _Phrases(
@@ -104,7 +104,8 @@ def _defined(sources: Sequence[Document], phrases: _Phrases) -> Iterator[tuple[s
             if (found := phrases.defines.match(sentence.strip())) and _fits(subject := found["subject"]):
                 verb, plural = phrases.several
                 named = (found["article"] or "").lower() + _within_sentence(subject, sources)
-                yield subject, (plural if verb and found["verb"] == verb else phrases.what).format(named)
+                asked = (plural if verb and found["verb"] == verb else phrases.what).format(named)
+                yield subject, asked.replace("que un", "qu’un")
                 break
 
 

@@ -55,13 +55,10 @@ document.addEventListener('keydown', (event) => {
 document.addEventListener('click', (event) => event.target.closest?.('#main .submit-button') && show('chat'), true);
 
 // Gradio takes the hint out of the question box at each question, and does not put it back.
-let hint = '';
 new MutationObserver(() => {
   const box = questionBox();
-  if (!box) return;
-  hint ||= box.placeholder;
-  if (!box.placeholder) box.placeholder = hint;
-}).observe(find('#layout'), {subtree: true, childList: true, attributeFilter: ['placeholder']});
+  if (box && !box.placeholder) box.placeholder = element.querySelector('[data-hint]').dataset.hint;
+}).observe(document.body, {subtree: true, attributeFilter: ['placeholder']});
 
 // Files may be dropped anywhere on the page.
 const uploads = () => find('#adding') && find('#files input[type="file"]');

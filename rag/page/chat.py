@@ -26,7 +26,8 @@ REASONS = ("Wrong", "Incomplete", "Wrong passage", "My sources do say it", "Off 
 """What may be amiss with an answer, in a menu beside the thumbs."""
 QUESTION_HINT = "Ask a question …"
 VIEWS = (
-    '<div role="tablist" aria-label="View"><button role="tab" data-view="chat" aria-selected="true">Chat</button>'
+    f'<div role="tablist" aria-label="View" data-hint="{QUESTION_HINT}">'
+    '<button role="tab" data-view="chat" aria-selected="true">Chat</button>'
     '<button role="tab" data-view="library" aria-selected="false">Library</button></div>'
 )
 

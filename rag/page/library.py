@@ -90,7 +90,7 @@ def show_welcome(entries: Sequence[Entry], owner: bool) -> str:
         "<p>Drop files here, or anywhere on the page: PDF, Word, web pages, notes, tables, scans, code.</p>"
         '<button class="first" data-do="choose files">Choose files …</button>'
         f'<button data-action="add" data-source="{GUIDE}">Load an example</button>'
-        "<p><small>Addresses of pages go into the library at the side. Nothing leaves this machine.</small></p></div>"
+        "<p><small>Addresses of pages go into the library at the side.</small></p></div>"
     )
 
 
