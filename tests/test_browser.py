@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from rag.page.chat import QUESTION_HINT
 from tests.browser import browser
 from tests.conftest import AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
@@ -96,7 +97,7 @@ def test_a_question_is_typed_the_text_grows_and_stop_stops_it(page: Page, server
     expect(page.locator("#conversation")).to_contain_text("Stopped")
     expect(page.locator("#conversation")).not_to_contain_text("word50")
     saved = page.locator("table, .gallery, .dataset").get_by_text("What is task decomposition?")
-    expect(saved.first).to_be_visible()
+    expect(saved.first).to_be_visible(timeout=20_000)
     kept = page.evaluate("JSON.stringify(localStorage)")
     server.reply = lambda messages: [SUPPORTED[0][:9], SUPPORTED[0][9:]]
     ask(page, "And what is a plan?")
@@ -122,7 +123,7 @@ def test_an_answer_shows_its_sources_and_a_second_question_follows(page: Page, s
     expect(page.locator("#conversation details > blockquote").first).to_contain_text("task", ignore_case=True)
     ask(page, "And why?")
     expect(page.get_by_text("Sources · 4 passages")).to_have_count(2, timeout=20_000)
-    expect(page.get_by_role("textbox", name="Question")).to_have_attribute("placeholder", "Ask a question …")
+    expect(page.get_by_role("textbox", name="Question")).to_have_attribute("placeholder", QUESTION_HINT)
     told = [item for item in server.requests if item.path == "/api/chat"][-1].body["messages"]
     assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
     assert told[2]["content"] == SUPPORTED[0]
@@ -195,7 +196,7 @@ def test_keys_go_to_the_question_break_its_line_and_stop_the_answer(page: Page, 
         expect(page.locator(".stop-button")).to_be_visible(timeout=10_000)
         page.keyboard.press("Escape")
         server.wait_for(lambda item: item.path == "/api/chat" and item.finished == "client_gone", timeout=10)
-    expect(page.locator("#conversation")).to_contain_text("Stopped")
+        expect(page.locator("#conversation")).to_contain_text("Stopped", timeout=20_000)
     server.reply = lambda messages: [SUPPORTED[1]]
     ask(page, "What is a plan?")
     expect(page.get_by_text("Sources · 4 passages")).to_have_count(1, timeout=20_000)
@@ -320,7 +321,7 @@ def test_a_saved_conversation_outlives_a_reload(page: Page, server: OllamaServer
     ask(page, "What is a plan, and is this kept?")
     expect(page.get_by_text("Sources · 4 passages")).to_have_count(1, timeout=20_000)
     saved = page.locator("table, .gallery, .dataset").get_by_text("What is a plan, and is this kept?")
-    expect(saved.first).to_be_visible()
+    expect(saved.first).to_be_visible(timeout=20_000)
     page.reload()
     expect(saved.first).to_be_visible(timeout=20_000)
     saved.first.click()

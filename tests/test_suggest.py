@@ -40,6 +40,7 @@ def test_what_was_asked_is_not_proposed_again() -> None:
     ("question", "text", "proposed"),
     [
         ("Wie viel kostet eine Fahrt mit der Bahn?", "Die Bergbahn ist eine Bahn mit Seil.", "Was ist die Bergbahn?"),
+        ("Combien coûte un billet ?", "Un funiculaire est un train.", "Qu’est-ce qu’un funiculaire ?"),
         (
             "Combien coûte un billet pour la journée ?",
             "Le funiculaire est un train à câble.",

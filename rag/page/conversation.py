@@ -50,6 +50,9 @@ BESIDE, INSTEAD = "quotes", "quotes-first"
 _MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
 
 
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+
+
 def with_plain_marks(text: str) -> str:
     """An answer as the page shows it, its marks without their links: `[1]`, `[?]`."""
     return as_written(_MARK.sub(r" [\1]", text))
@@ -140,7 +143,7 @@ def show_answer(
         words.append(f"{'quotes' if update.quoted else 'first token'} after {timings.first_token:.1f} s")
     if update.phase == "done" and timings.tokens_per_second:
         words.append(f"{timings.tokens_per_second:.0f} tokens a second")
-    elif timings.first_token is None and timings.total >= 1:
+    elif timings.total >= 1 and (update.phase != "done" or timings.first_token is None):
         words.append(f"{timings.total:.0f} s")
     name = secrets.token_hex(4)
     grounding = [] if update.quoted else list(update.grounding or ())
@@ -203,10 +206,17 @@ def show_text(update: Update, name: str) -> str:
             told = quote_told(update.sources[sentence.passage - 1 : sentence.passage], sentence.quote)
             marks.append((sentence.end, f'[{sentence.passage}]({SUPPORTED}{name}-{number} "{told}")'))
         else:
-            missing = f": none says {sentence.why}" if sentence.why else ""
+            why = sentence.why or _unsaid(update.text[sentence.start : sentence.end], update.sources)
+            missing = f": none says {why}" if why else ""
             told = _in_title(f"No passage supports this sentence{missing}.")
             marks.append((sentence.end, f'[?]({UNSUPPORTED}{name}-{number} "{told}")'))
     return with_marks(update.text, marks)
+
+
+def _unsaid(sentence: str, sources: Sequence[Document]) -> str:
+    """The numbers of a sentence that stand in no passage."""
+    said = {number for source in sources for number in _NUMBER.findall(source.page_content)}
+    return ", ".join(dict.fromkeys(number for number in _NUMBER.findall(sentence) if number not in said))
 
 
 def quote_told(passage: Sequence[Document], quote: tuple[int, int] | None) -> str:

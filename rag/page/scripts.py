@@ -64,20 +64,21 @@ RETRY = """
 _MARK_PENDING = """
 (messages) => {
   const asked = messages.findLastIndex((message) => message.role === 'user');
-  const isRunning = %s;
+  const page = document.querySelector('#conversation').dataset;
+  if (%s) page.stopped = asked;
   return [messages.map((message, place) => {
     const note = message.metadata;
-    if (note?.status !== 'pending' || (isRunning && place > asked)) return message;
+    if (note?.status !== 'pending' || (place > asked && page.stopped !== String(asked))) return message;
     return {...message, metadata: {...note, title: `Stopped · ${note.title}`, status: 'done'}};
   })];
 }
 """
-MARK_STOPPED = _MARK_PENDING % "false"
+MARK_STOPPED = _MARK_PENDING % "true"
 """After Stop, the note under the answer says that the answer was stopped. The browser writes that, not the server: as
 soon as Stop is pressed, Gradio copies and saves what is shown."""
 
-MARK_LATE = _MARK_PENDING % "document.querySelector('#main .stop-button')"
-"""The same once more, unless the next question is being answered by then."""
+MARK_LATE = _MARK_PENDING % "false"
+"""The same once more, but for the answer to a question that was asked since."""
 
 SETTLE = "() => new Promise((done) => setTimeout(done, 600))"
 """Waits for an update that was on its way when Stop was pressed: it writes over the mark, which is then set again."""
