@@ -196,7 +196,7 @@ def _row(entry: Entry, state: str, owner: bool, places: dict[str, str]) -> str:
     facts = [entry.kind, language, counted(entry.chunks, "chunk") if entry.chunks else ""]
     facts.append(told_size(entry.size) if entry.size else "")
     if entry.indexed_at:
-        facts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.indexed_at)))
+        facts.append(time.strftime("%Y-%m-%d", time.localtime(entry.indexed_at)))
     link = link_to(entry.source, owner) if entry.state != "waiting" else ""
     opened = f"<a href='{html.escape(link)}' target='_blank' rel='noopener noreferrer'>Open</a>" if link else ""
     buttons = ""
