@@ -19,6 +19,9 @@ element.addEventListener('keydown', (event) => {
 });
 show('chat');
 
+// A new or a saved conversation is seen in the other tab.
+document.addEventListener('click', (event) => event.target.closest?.('#conversations :is(button:not(#save), td)') && show('chat'));
+
 // Puts a question into the box and asks it, as if it were typed.
 const ask = (question) => {
   const box = questionBox();

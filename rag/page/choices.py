@@ -96,4 +96,4 @@ def name_chat_models(assistant: Assistant) -> list[tuple[str, str]]:
 
 def _own_label(assistant: Assistant) -> str:
     own = assistant.models.names.chat
-    return "quotes alone" if own == NO_MODEL else own
+    return "quotes alone" if own == NO_MODEL else own.partition(":")[2] or own

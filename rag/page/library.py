@@ -72,7 +72,7 @@ def _waiting(entry: Entry, owner: bool, places: Mapping[str, str]) -> str:
     source = html.escape(entry.source, quote=True)
     away = f'<button data-action="remove" data-source="{source}">Cancel</button>' if owner else ""
     return (
-        f"<div class='source busy waiting'><b title='{source}'>{html.escape(places[entry.source])}</b>{away}"
+        f"<div class='busy waiting'><b title='{source}'>{html.escape(places[entry.source])}</b>{away}"
         "<progress value='0' max='1' aria-label='Not begun'></progress><small>waiting</small></div>"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.library.indexes import told_seconds
 from rag.library.library import counted
+from rag.library.uploads import PREFIX
 from rag.page.events import MayChange, check_may_change, errors_on_the_page
 from rag.page.scripts import NOTICES
 from rag.page.style import TITLE
@@ -72,7 +74,11 @@ def show_status(status: Mapping[str, Any], *, owner: bool = False) -> str:
     models = status["models"]
     sources = counted(status["sources"], "source")
     facts = [("Chat", _chat(status)), ("Indexed", f"{sources}, {counted(status['chunks'], 'chunk')}")]
-    others = [text for text in status["awaiting"] if not (status["coming"] and status["coming"]["model"] in text)]
+    others = [
+        re.sub(rf"\b{PREFIX}\w+/", "", text)
+        for text in status["awaiting"]
+        if not (status["coming"] and status["coming"]["model"] in text)
+    ]
     if status["ready"] and others:  # beside the rest, so that nothing moves while people chat
         facts.append(("Meanwhile", "; ".join(others)))
     strip = "".join(
