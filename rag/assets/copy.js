@@ -11,8 +11,10 @@ const sources = (note) => {
     const number = head.querySelector('b')?.textContent;
     head.querySelectorAll('b, small').forEach((one) => one.remove());
     const where = passage.querySelector(':scope > p');
-    const address = where?.querySelector('a')?.getAttribute('href')?.split('#:~:')[0] || where?.textContent || '';
-    return {number, line: `[${number}] ${head.textContent.trim().replace(/\s+/g, ' ')}: ${address.trim()}`};
+    where?.querySelectorAll('a[href^="#"]').forEach((one) => one.remove());  // links within the page
+    const told = where?.textContent.replace(/^[\s·]+/, '').trim();
+    const address = where?.querySelector('a')?.getAttribute('href')?.split('#:~:')[0] || told;
+    return {number, line: `[${number}] ${head.textContent.trim().replace(/\s+/g, ' ')}: ${address}`};
   });
 };
 const clean = (text) => {

@@ -48,7 +48,9 @@ def _note(title: str, html: str) -> str:
         label = number.get_text() if number else ""
         if number:
             number.decompose()
-        where = origin.get_text() if origin else ""
+        for inner in origin.select('a[href^="#"]') if origin else ():
+            inner.decompose()  # it leads to a place on the page
+        where = origin.get_text().strip(" ·") if origin else ""
         link = origin.find("a") if origin else None
         address = str(link.get("href") or "") if link else ""
         name = " ".join(summary.get_text().split()) if summary else ""
