@@ -22,10 +22,13 @@ show('chat');
 // A new or a saved conversation is seen in the other tab.
 document.addEventListener('click', (event) => event.target.closest?.('#conversations :is(button:not(#save), td)') && show('chat'));
 
-// Puts a question into the box and asks it, as if it were typed.
-const ask = (question) => {
+// Puts a question into the box and asks it, as if it were typed; the box is closed until an answer is kept.
+const ask = (question, tries = 200) => {
   const box = questionBox();
-  if (!box || box.disabled) return;
+  if (box?.disabled || !find('#main .submit-button')) {
+    if (tries) setTimeout(() => ask(question, tries - 1), 50);
+    return;
+  }
   box.value = question;
   box.dispatchEvent(new Event('input', {bubbles: true}));
   requestAnimationFrame(() => find('#main .submit-button')?.click());
