@@ -195,15 +195,21 @@ def by_command_line(served: Served, question: str) -> dict[str, Any]:
 
 def by_gradio_client(served: Served, question: str) -> dict[str, Any]:
     """Gradio's two names; they give the answer's text alone."""
-    client = gradio_client.Client(served.url, verbose=False, analytics_enabled=False)
+    client = served.with_client()
     got: dict[str, Any]
     try:
         got = {"answer": client.predict(question, api_name="/chat")}
         assert client.predict(question, api_name="/predict") == got["answer"]
     except gradio_client.exceptions.AppError as error:
         got = {"error": error.message, "code": error.title}
-    client.close()
     return got
+
+
+WITHOUT_MARKS = """message => {
+    message.querySelectorAll('a[href^="#"]').forEach(mark => mark.remove());
+    return message.innerText;
+}"""
+"""In one go: what is written anew in between would have its marks again."""
 
 
 def by_page(served: Served, question: str) -> dict[str, Any]:
@@ -218,12 +224,11 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
         note = page.locator("#conversation").get_by_text(re.compile("^(Sources ·|⚠)")).first
         note.wait_for(timeout=PATIENCE * 1000)
         shown = page.locator("#conversation .bot.message").first
-        shown.evaluate("message => message.querySelectorAll('a[href^=\"#\"]').forEach(mark => mark.remove())")
-        text = shown.inner_text()
+        text = shown.evaluate(WITHOUT_MARKS)
         if folded := page.locator("#conversation").get_by_text("What the model made of it").all():
             folded[0].click()
             page.locator("#conversation .thought-group .content:visible").first.wait_for()
-            text = shown.inner_text().partition("What the model made of it\n")[2]
+            text = shown.evaluate(WITHOUT_MARKS).partition("What the model made of it\n")[2]
         text = text.strip().partition("\n")[0].strip()
         if (told := note.inner_text()).startswith("⚠"):
             return {"error": told.partition(": ")[2]}

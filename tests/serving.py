@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import gradio_client
 import pytest
 from websockets.sync.client import ClientConnection
 
@@ -34,6 +35,7 @@ class Served:
     assistant: Assistant
     page: gr.Blocks
     browser: PageInThread | None = None
+    client: gradio_client.Client | None = None
 
     @property
     def socket_url(self) -> str:
@@ -44,9 +46,16 @@ class Served:
         self.browser = self.browser or PageInThread(self.url)
         return self.browser
 
+    def with_client(self) -> gradio_client.Client:
+        """Gradio's client of the page, connected at first use."""
+        self.client = self.client or gradio_client.Client(self.url, verbose=False, analytics_enabled=False)
+        return self.client
+
     def close(self) -> None:
         if self.browser:
             self.browser.close()
+        if self.client:
+            self.client.close()
         self.page.close(verbose=False)
         self.assistant.close()
         self.server.stop()

@@ -397,6 +397,7 @@ def test_mcp_over_standard_input_and_output_with_the_official_client(served: Ser
 
 
 def test_health_tells_engines_and_versions_and_a_lost_embedding_model(served: Served) -> None:
+    wait_until(lambda: served.assistant.ready, 30)
     health = httpx.get(f"{served.url}health", timeout=30).json()
     assert health["alive"] is health["ready"] is True
     assert health["engines"]["chat"] == {"model": "ollama:llama3", "address": served.server.url, "reachable": True}
