@@ -89,9 +89,12 @@ def told(table: Table, question: str, names: Sequence[str] = NAMES) -> str:
     return answer_query([(table, query, names[0])]).text
 
 
-@pytest.mark.parametrize("ending", WRITERS)
-@pytest.mark.parametrize("count", [57, 159, 3_000])
-def test_rows_are_counted_and_summed_exactly(ending: str, count: int, tmp_path: Path, settings: Settings) -> None:
+SIZES = [(57, ending) for ending in WRITERS] + [(159, ending) for ending in WRITERS] + [(10_000, "csv")]
+SIZES += [pytest.param(10_000, ending, marks=pytest.mark.soak) for ending in WRITERS if ending != "csv"]
+
+
+@pytest.mark.parametrize(("count", "ending"), SIZES)
+def test_rows_are_counted_and_summed_exactly(count: int, ending: str, tmp_path: Path, settings: Settings) -> None:
     rows = rows_of(count)
     path = tmp_path / f"orders.{ending}"
     WRITERS[ending](path, rows)
