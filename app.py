@@ -39,10 +39,11 @@ from rag.page.conversation import as_messages, end_stopped, show_answer, show_fa
 from rag.page.events import QUIET
 from rag.page.feedback import keep_feedback
 from rag.page.library import sources_so_far
+from rag.page.reader import build_reader
 from rag.page.saved import keep_conversations
 from rag.page.sidebar import Sidebar
 from rag.page.status import StatusStrip
-from rag.page.style import ICON, STYLE_SHEET, TITLE, build_theme
+from rag.page.style import ICON, STYLE_SHEETS, TITLE, build_theme
 from rag.page.terminal import progress_bars
 from rag.settings import load_settings
 
@@ -104,7 +105,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         auth=list(access.credentials.items()) or None,
         inbrowser=open_browser,
         theme=build_theme(),
-        css_paths=STYLE_SHEET,
+        css_paths=STYLE_SHEETS,
         favicon_path=ICON,
         app_kwargs=build_app_kwargs(assistant, access, TITLE),
         **LAUNCH_OPTIONS,
@@ -176,6 +177,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                 choices.row.render()
                 choices.connect()
             sidebar.show_conversations(chat)
+            build_reader()
         keep_conversations(chat, settings)
         keep_feedback(chatbot, assistant)
         connect_save(sidebar.save, chat)

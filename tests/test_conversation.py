@@ -54,7 +54,8 @@ def test_what_documents_say_is_text_to_the_page() -> None:
 
 def test_a_mark_stands_behind_each_sentence_that_claims_something() -> None:
     shown = show_text(DONE, "ab12")
-    assert shown.startswith("A task is split into steps.[2](#quote-ab12-0 ")
+    place = "?source=https%3A%2F%2Fx.example%2Fa&title=Two&start=53&end=82"
+    assert shown.startswith(f"A task is split into steps.[2](#quote-ab12-0{place} ")
     assert re.search(r"12 of them\.\[\?\]\(#none-ab12-1 \"[^\"]*the number 12[^\"]*\"\) Hello!$", shown)
 
 

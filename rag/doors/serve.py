@@ -18,6 +18,7 @@ from rag.doors.library import build_library_routes
 from rag.doors.mcp import build_mcp_routes
 from rag.doors.openai import build_openai_routes
 from rag.doors.predict import build_predict_routes
+from rag.doors.reader import build_reader_routes
 from rag.doors.state import build_state_routes
 from rag.doors.websocket import build_socket_routes
 from rag.observe import Observed
@@ -94,6 +95,7 @@ def build_app_kwargs(assistant: Assistant, access: Access, title: str) -> dict[s
             *build_state_routes(assistant, bare_health=bool(access.password)).routes,
             *build_socket_routes(assistant).routes,
             *build_library_routes(assistant).routes,
+            *build_reader_routes(assistant).routes,
             *build_openai_routes(assistant).routes,
         ],
         "middleware": [

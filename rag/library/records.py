@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, and_, func, select, true
 
 from rag.library.database import Database, documents, files, revisions, sources, version_is, work
 from rag.library.revisions import Revisions
@@ -60,6 +60,18 @@ class Record:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Found:
+    """A document of a source: the version without its documents, its digest, how many they are, and this one."""
+
+    record: Record
+    digest: str
+    count: int
+    number: int
+    text: str
+    metadata: dict[str, Any]
+
+
 class Records:
     """Reads and writes sources, chunks and vectors. Every method may be called from any thread."""
 
@@ -80,6 +92,31 @@ class Records:
         with self.database.read() as connection:
             row = connection.execute(select(sources).where(version_is(source, "current"))).first()
             return Record(documents=[], **_fields(row)) if row else None
+
+    def find_document(
+        self, source: str, *, page: int | None = None, title: str | None = None, number: int | None = None
+    ) -> Found | None:
+        """A document of the current version: by its place among them, or the first of a page and a title.
+
+        None: there is no such source. A document that is not there has no text and the number -1.
+        """
+        wanted = documents.c.number == (number or 0)
+        if number is None:
+            of_page = documents.c.metadata["page"].as_integer() == page if page is not None else true()
+            of_title = documents.c.metadata["title"].as_string() == title if title is not None else true()
+            wanted = and_(of_page, of_title)
+        with self.database.read() as connection:
+            row = connection.execute(select(sources).where(version_is(source, "current"))).first()
+            if row is None:
+                return None
+            own = documents.c.source_id == row.id
+            count = connection.execute(select(func.count()).where(own)).scalar_one()
+            query = select(documents).where(own, wanted).order_by(documents.c.number).limit(1)
+            found = connection.execute(query).first()
+            version = Record(documents=[], **_fields(row))
+        if found is None:
+            return Found(version, row.digest, count, -1, "", {})
+        return Found(version, row.digest, count, found.number, found.text, dict(found.metadata))
 
     def digest(self, source: str) -> str:
         """The digest of the current version of a source; "" where there is none."""

@@ -23,6 +23,7 @@ from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError
 from rag.grounding.ground import Sentence
 from rag.page.answer_text import as_written, with_marks
+from rag.page.reader import READ, place_of
 from rag.sources.loader import GUIDE, is_url
 
 PHASES = {
@@ -171,7 +172,8 @@ def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str
     """Quotes below a title, each with a mark that opens it in its passage; `number` is that of the first mark."""
     shown = []
     for place, each in enumerate(quotes, start=number):
-        mark = f'[{each.passage}]({SUPPORTED}{name}-{place} "{_origin(sources[each.passage - 1])}")'
+        where = place_of(sources[each.passage - 1], each.start, each.end)
+        mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(sources[each.passage - 1])}")'
         shown.append(f"> “{plain(each.text(sources))}” {mark}")
     return f"<small>{title}</small>\n\n" + "\n\n".join(shown)
 
@@ -203,8 +205,10 @@ def show_text(update: Update, name: str) -> str:
         if not sentence.claims:
             continue
         if sentence.passage is not None:
-            told = quote_told(update.sources[sentence.passage - 1 : sentence.passage], sentence.quote)
-            marks.append((sentence.end, f'[{sentence.passage}]({SUPPORTED}{name}-{number} "{told}")'))
+            source = update.sources[sentence.passage - 1]
+            told = quote_told([source], sentence.quote)
+            where = place_of(source, *sentence.quote) if sentence.quote else ""
+            marks.append((sentence.end, f'[{sentence.passage}]({SUPPORTED}{name}-{number}{where} "{told}")'))
         else:
             why = sentence.why or _unsaid(update.text[sentence.start : sentence.end], update.sources)
             missing = f": none says {why}" if why else ""
@@ -253,9 +257,15 @@ def show_passages(sources: Sequence[Document], grounding: Sequence[Sentence] = (
         blocks.append(
             f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}"
             f" <small>{plain(_beginning(source.page_content))}</small></summary>"
-            f"<blockquote>{_highlighted(source, quoted, name)}</blockquote><p>{told}</p></details>"
+            f"<blockquote>{_highlighted(source, quoted, name)}</blockquote><p>{_read(source)}{told}</p></details>"
         )
     return "".join(blocks)
+
+
+def _read(source: Document) -> str:
+    """The link that opens a passage in its source."""
+    place = place_of(source, 0, len(source.page_content))
+    return f'<a href="{html.escape(READ + place)}">Read it in the source</a> · ' if place else ""
 
 
 def _highlighted(source: Document, quoted: Sequence[tuple[int, Sentence]], name: str) -> str:

@@ -21,11 +21,9 @@ document.addEventListener('click', (event) => {
   const mark = event.target.closest('#conversation a[href^="#quote-"], #conversation a[href^="#none-"]');
   if (!mark) return;
   event.preventDefault();
-  const note = [...(mark.closest('.role')?.querySelectorAll('.thought-group .title') ?? [])].at(-1);
-  if (note && !note.classList.contains('expanded')) note.click();
   let frames = 0;
   const show = () => {
-    const place = document.getElementById(mark.hash.slice(1));
+    const place = document.getElementById(mark.hash.slice(1).split('?')[0]);
     if (!place) return frames++ < 120 && requestAnimationFrame(show);
     const passage = place.closest('details');
     if (passage) passage.open = true;
@@ -37,10 +35,17 @@ document.addEventListener('click', (event) => {
     const near = () => quote()?.scrollIntoView({block: 'center', behavior: 'instant'});
     for (const wait of [0, 100, 400, 800]) setTimeout(near, wait);  // Gradio scrolls, too, when it unfolds the note
   };
-  if (mark.hash.startsWith('#quote-')) show();
+  const unfold = () => {
+    const note = [...(mark.closest('.role')?.querySelectorAll('.thought-group .title') ?? [])].at(-1);
+    if (note && !note.classList.contains('expanded')) note.click();
+    if (mark.hash.startsWith('#quote-')) show();
+  };
+  const asked = new CustomEvent('read', {bubbles: true, cancelable: true, detail: {otherwise: unfold}});
+  if (mark.dispatchEvent(asked)) unfold();
 });
 """
-"""A click on a mark unfolds the passages and shows the words that support the sentence."""
+"""A click on a mark opens the source at the words that support the sentence. Where the reader does not take it (see
+`reader.js`), the passages are unfolded and the words shown in them."""
 
 SAVE_FILE = """
 (text) => {

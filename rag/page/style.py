@@ -8,7 +8,7 @@ import gradio as gr
 
 TITLE = "Local RAG chat"
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-STYLE_SHEET = ASSETS / "page.css"
+STYLE_SHEETS = [ASSETS / "page.css", ASSETS / "reader.css"]
 ICON = ASSETS / "favicon.svg"
 
 

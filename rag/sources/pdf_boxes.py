@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,7 +28,19 @@ class Box:
     top: float
 
 
-def boxes(path: str, page: int, text: str, start: int, end: int) -> list[Box]:
+def recognized_page(document: pypdfium2.PdfDocument, number: int) -> PageText:
+    """A page, from 1, by text recognition; takes seconds."""
+    with closing(document[number - 1]) as page:
+        return recognized(page)
+
+
+Recognize = Callable[["pypdfium2.PdfDocument", int], "PageText"]
+"""Gives the recognized lines of a page, from 1."""
+
+
+def boxes(
+    path: str, page: int, text: str, start: int, end: int, recognize: Recognize | None = recognized_page
+) -> list[Box]:
     """Where characters of a page's document stand in the file: a rectangle for each line of them.
 
     The page is laid out once more, which gives the same lines; a recognized page is recognized once more. What the
@@ -39,6 +52,7 @@ def boxes(path: str, page: int, text: str, start: int, end: int) -> list[Box]:
         text: the document's whole text.
         start: of the characters in it.
         end: after the last of them.
+        recognize: how a page is recognized; None: not at all, since it takes seconds.
 
     Raises:
         Unreadable: the file is protected or damaged.
@@ -47,15 +61,15 @@ def boxes(path: str, page: int, text: str, start: int, end: int) -> list[Box]:
     with opened(path) as document:
         if not 1 <= page <= len(document):
             raise ValueError(f"there is no page {page}")
-        for by_picture in (False, True):
-            found = _placed(document, page, by_picture)
+        for how in _ways(recognize):
+            found = _placed(document, page, how)
             own = found.matching(text)
             if own is None:
                 continue
             first, length = own
             rects = found.rects(first + start, first + min(end, length))
             if end > length and page < len(document):
-                rects += _rects_of_tail(document, page + 1, text[length:], start - length, end - length)
+                rects += _rects_of_tail(document, page + 1, text[length:], (start - length, end - length), recognize)
             return rects
     raise ValueError(f"the text is not that of page {page}")
 
@@ -114,26 +128,33 @@ def _add(found: list[Rect], rect: Rect) -> None:
     found.append(rect)
 
 
-def _placed(document: pypdfium2.PdfDocument, number: int, by_picture: bool) -> _Placed:
+def _ways(recognize: Recognize | None) -> tuple[Recognize | None, ...]:
+    """How a page may have been read: by its text (None), or by recognition."""
+    return (None, recognize) if recognize else (None,)
+
+
+def _placed(document: pypdfium2.PdfDocument, number: int, recognize: Recognize | None) -> _Placed:
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
     from rag.sources.pdf_words import read_rules
 
+    if recognize:
+        found = recognize(document, number)
+        return _Placed(number, lay_out(found), found, document)
     with closing(document[number - 1]) as page:
-        if by_picture:
-            found = recognized(page)
-            return _Placed(number, lay_out(found), found, document)
         found, _, _ = words_of(document, page, Tally())
         return _Placed(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))), found, document)
 
 
-def _rects_of_tail(document: pypdfium2.PdfDocument, page: int, tail: str, start: int, end: int) -> list[Box]:
+def _rects_of_tail(
+    document: pypdfium2.PdfDocument, page: int, tail: str, span: tuple[int, int], recognize: Recognize | None
+) -> list[Box]:
     """The places of the end of a sentence, which stands at the beginning of the next page."""
     bare = tail.lstrip()
     shift = len(tail) - len(bare)
-    for by_picture in (False, True):
-        found = _placed(document, page, by_picture)
+    for how in _ways(recognize):
+        found = _placed(document, page, how)
         at = text_of(found.lines).find(bare)
         if at >= 0:
-            return found.rects(at + max(0, start - shift), at + end - shift)
+            return found.rects(at + max(0, span[0] - shift), at + span[1] - shift)
     return []

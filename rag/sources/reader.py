@@ -68,12 +68,18 @@ WATCH = Watch()
 """Of a caller that follows nothing."""
 
 
-class Parser:
-    """The child process and the way to it. Threads may share one: their files are read one after the other."""
+class Child:
+    """A child process and the way to it. Threads may share one: what they ask is answered one after the other."""
 
     def __init__(
-        self, seconds: float = SECONDS, megabytes: int = MEGABYTES, idle_seconds: float = IDLE_SECONDS
+        self,
+        module: str,
+        seconds: float = SECONDS,
+        megabytes: int = MEGABYTES,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
+        """`module` is the one whose `serve` runs in the child."""
+        self._module = module
         self._seconds = seconds
         self._megabytes = megabytes
         self._idle_seconds = idle_seconds
@@ -89,8 +95,8 @@ class Parser:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def parse(self, job: Job, watch: Watch = WATCH) -> list[Document]:
-        """The documents of a file.
+    def ask(self, source: str, message: dict[str, Any], watch: Watch = WATCH) -> dict[str, Any]:
+        """The child's answer on a file; `source` is what errors name.
 
         Raises:
             SourceError: it cannot be read, takes too much time or memory, ends the child, or is wanted no more.
@@ -103,14 +109,14 @@ class Parser:
                 self._launch()
             self.jobs += 1
             try:
-                answer = self._ask(job, watch)
+                answer = self._ask(message, watch)
             finally:
                 self._idle = threading.Timer(self._idle_seconds, self._end_if_idle)
                 self._idle.daemon = True
                 self._idle.start()
         if "error" in answer:
-            raise SourceError(job.source, answer["error"])
-        return [Document(page_content=text, metadata=metadata) for text, metadata in answer["documents"]]
+            raise SourceError(source, answer["error"])
+        return answer
 
     def close(self) -> None:
         """End the child, and with it what it reads; the next file starts another."""
@@ -133,7 +139,7 @@ class Parser:
                         pipe.close()
 
     def _launch(self) -> None:
-        command, environment = child_command(f"serve({self._megabytes})", "rag.sources.reader")
+        command, environment = child_command(f"serve({self._megabytes})", self._module)
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -144,7 +150,7 @@ class Parser:
         atexit.unregister(self.close)
         atexit.register(self.close)
 
-    def _ask(self, job: Job, watch: Watch) -> dict[str, Any]:
+    def _ask(self, message: dict[str, Any], watch: Watch) -> dict[str, Any]:
         """The child's answer, or what its silence means."""
         process = self._process
         assert process is not None and process.stdin and process.stdout
@@ -152,7 +158,7 @@ class Parser:
         guard.start()
         answer: dict[str, Any] = {}
         try:
-            process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
+            process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
             while (line := process.stdout.readline()).endswith(b"\n"):
                 answer = json.loads(line)
@@ -188,6 +194,24 @@ class Parser:
                     self._end()
             finally:
                 self._one_at_a_time.release()
+
+
+class Parser(Child):
+    """The child that reads files."""
+
+    def __init__(
+        self, seconds: float = SECONDS, megabytes: int = MEGABYTES, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        super().__init__("rag.sources.reader", seconds, megabytes, idle_seconds)
+
+    def parse(self, job: Job, watch: Watch = WATCH) -> list[Document]:
+        """The documents of a file.
+
+        Raises:
+            SourceError: as `Child.ask`.
+        """
+        answer = self.ask(job.source, asdict(job), watch)
+        return [Document(page_content=text, metadata=metadata) for text, metadata in answer["documents"]]
 
 
 class Guard(threading.Thread):
@@ -260,8 +284,25 @@ def _too_much_memory(megabytes: int) -> str:
     return f"reading it needs more memory than {megabytes} MiB; split it"
 
 
+Report = Callable[[int, int], None]
+"""Tells the parent that a page begins that takes long: its number, and the number of pages."""
+
+
 def serve(megabytes: int) -> None:
     """The child: read a file for each line of JSON, until standard input ends."""
+
+    def read_file(message: dict[str, Any], report: Report) -> dict[str, Any]:
+        from rag.sources.documents import read
+        from rag.sources.formats import Job
+
+        documents = read(Job(**{**message, "page_classes": tuple(message["page_classes"])}), report)
+        return {"documents": [(item.page_content, item.metadata) for item in documents]}
+
+    serve_answers(megabytes, read_file)
+
+
+def serve_answers(megabytes: int, answer: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
+    """In a child: answer each line of JSON with one, until standard input ends; `Unreadable` becomes the error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches it too; its parent ends it
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints may not get between the answers
@@ -270,19 +311,16 @@ def serve(megabytes: int) -> None:
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
 
-    from rag.sources.documents import read
-    from rag.sources.formats import Job, Unreadable
+    from rag.sources.formats import Unreadable
 
     def report(page: int, pages: int) -> None:
         answers.write(json.dumps({"page": [page, pages]}).encode() + b"\n")
         answers.flush()
 
     while True:
-        job = json.loads(jobs.get())
+        message = json.loads(jobs.get())
         try:
-            documents = read(Job(**{**job, "page_classes": tuple(job["page_classes"])}), report)
-            answer = {"documents": [(item.page_content, item.metadata) for item in documents]}
-            line = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+            line = json.dumps(answer(message, report), ensure_ascii=False).encode("utf-8", "replace")
         except Unreadable as error:
             line = json.dumps({"error": str(error)}).encode()
         except MemoryError:
