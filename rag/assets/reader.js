@@ -35,10 +35,10 @@ const original = make('a', {target: '_blank', rel: 'noopener noreferrer'});
 const body = make('div', {class: 'body', tabindex: '0', role: 'region', 'aria-label': 'The source'});
 const told = make('p', {class: 'told', role: 'status'});
 const section = make('section', {'aria-label': 'Reader'},
-  make('header', {}, title, button('Close the reader', '×', () => close(), {class: 'close'})),
+  make('header', {}, title, original, button('Close the reader', '×', () => close(), {class: 'close'})),
   make('div', {class: 'tools', role: 'toolbar', 'aria-label': 'Reader'},
     make('span', {class: 'turn'}, before, place, after), make('span', {class: 'zoom'}, smaller, larger),
-    view, words, original),
+    view, words),
   told, body);
 element.replaceChildren(section);
 
