@@ -30,6 +30,7 @@ from rag.errors import SourceError
 from rag.reader.pages import find
 from rag.settings import Settings, load_settings
 from rag.sources.loader import load_source
+from rag.sources.outline import RECOGNIZED
 from rag.sources.pdf_words import frame_of
 
 QUOTES = 50
@@ -43,7 +44,7 @@ _LIGATURES = {"fi": "\x80", "fl": "\x81"}
 
 @dataclass
 class Figures:
-    """Of a kind of page. `seconds` is for each quote; the first one on a recognized page takes longest."""
+    """Of a kind of page. `seconds` is for each quote."""
 
     quotes: int = 0
     same: int = 0
@@ -167,10 +168,12 @@ def measure(path: Path, places: Path, settings: Settings, most: int = QUOTES) ->
     """The figures of one file; `places` is the file whose characters have places."""
     loaded = load_source(str(path), settings, named_at_start=True)
     told = Figures(seconds=[], wrong=[])
-    for document, start, end in quotes_of(loaded.documents if loaded else [], most, 25):
+    documents = loaded.documents if loaded else []
+    for document, start, end in quotes_of(documents, most, 25):
         began = time.monotonic()
         page, text = document.metadata["page"], document.page_content
-        boxes = find(str(path), page, text, start, end, True)["places"] or []
+        kept = {item.metadata["page"]: item.metadata[RECOGNIZED] for item in documents if RECOGNIZED in item.metadata}
+        boxes = find(str(path), page, text, (start, end), kept, recognize=False)["places"] or []
         assert told.seconds is not None and told.wrong is not None
         told.seconds.append(time.monotonic() - began)
         quote, under = folded(text[start:end]), folded(text_under(places, boxes))

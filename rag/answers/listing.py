@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from rag.answers.question_words import LONGEST_PHRASE, Phrases, key_of, phrases
 from rag.answers.receipt import Writer
 from rag.library.records import Record
+from rag.sources.outline import OF_DOCUMENTS
 from rag.text.language import stem
 
 MOST_ITEMS = 100
@@ -137,7 +138,7 @@ def tell_listing(listing: Listing) -> Writer:
     """The answer: how many items there are, and each with its mark."""
     text, data = listing.record.documents[listing.number]
     start, end = listing.items[0][0], listing.items[-1][1]
-    metadata = {key: value for key, value in data.items() if key not in ("sections", "notes")}
+    metadata = {key: value for key, value in data.items() if key not in OF_DOCUMENTS}
     metadata |= {"source": listing.record.source, "title": listing.record.title, "section": listing.heading}
     writer = Writer()
     passage = writer.add(Document(text[start:end], metadata={**metadata, "start_index": start}))
@@ -201,7 +202,7 @@ def _passage(writer: Writer, record: Record, number: int, section: _Section) -> 
     text, data = record.documents[number]
     stop = text.find("\n", section.start)
     line = text[section.start : stop if stop >= 0 else len(text)]
-    metadata = {key: value for key, value in data.items() if key not in ("sections", "notes")}
+    metadata = {key: value for key, value in data.items() if key not in OF_DOCUMENTS}
     metadata |= {"source": record.source, "title": record.title, "start_index": section.start}
     passage = writer.add(Document(line, metadata=metadata, id=f"{record.source} {number} {section.start}"))
     return passage, (0, len(line))

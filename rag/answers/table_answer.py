@@ -13,6 +13,7 @@ from rag.answers.receipt import Writer
 from rag.answers.table_query import Condition, Query, matches
 from rag.answers.tables import Table
 from rag.answers.values import folded, told_number
+from rag.sources.outline import OF_DOCUMENTS
 
 MOST_SHOWN = 30
 """Rows or values that an answer lists."""
@@ -137,7 +138,7 @@ def _say_rows(writer: Writer, table: Table, rows: Sequence[int], say: dict[str, 
 def _note(writer: Writer, table: Table, rows: Sequence[int]) -> None:
     """Add the rows as the passage under the answer; it has a place in the text where they follow each other."""
     shown = [table.rows[row] for row in rows[:MOST_QUOTED]]
-    metadata = {key: value for key, value in table.metadata.items() if key not in ("sections", "notes")}
+    metadata = {key: value for key, value in table.metadata.items() if key not in OF_DOCUMENTS}
     metadata |= {"source": table.source, "title": table.title} | ({"section": table.section} if table.section else {})
     text = "\n".join(map(table.line, shown))
     if shown and table.text[shown[0].start : shown[-1].end] == text:

@@ -29,6 +29,7 @@ from rag.reader.original import Originals
 from rag.reader.pages import WIDEST, Pages
 from rag.sources.formats import ending_of
 from rag.sources.loader import is_url, section_at
+from rag.sources.outline import RECOGNIZED
 
 KEPT_SECONDS = 3600
 """How long a browser may keep the picture of a page; the address has the version of the source in it."""
@@ -166,7 +167,10 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
         def placed() -> Response:
             item = _pictured(document(source, page, title))
             path = at_hand().path(source, item.digest)
-            found = pages.places(source, path, page or 1, item.text, start, min(end, len(item.text)))
+            kept = {page or 1: item.metadata.get(RECOGNIZED)}
+            if page and kept[page]:  # its last sentence may go on there
+                kept[page + 1] = document(source, page + 1, title).metadata.get(RECOGNIZED)
+            found = pages.places(source, path, page or 1, item.text, (start, min(end, len(item.text))), kept)
             return JSONResponse(Boxes(pages=found.pages, boxes=[asdict(box) for box in found.boxes]).model_dump())
 
         return await owner(request, placed)

@@ -16,6 +16,7 @@ from rag.library.records import Record
 from rag.settings import Settings
 from rag.sources.loader import section_at
 from rag.sources.markdown import FENCE
+from rag.sources.outline import OF_DOCUMENTS
 
 MOST_COMPARED = 5_000_000
 """Pairs of lines that are the same in an old and a new text, at most, for the two to be compared: seconds of work."""
@@ -78,7 +79,7 @@ def embedded_text(chunk: Document) -> str:
 
 def _chunk(text: str, start: int, data: dict[str, Any]) -> Document:
     section, anchor = section_at(data, start)
-    metadata = {key: value for key, value in data.items() if key not in ("sections", "notes")}
+    metadata = {key: value for key, value in data.items() if key not in OF_DOCUMENTS}
     metadata |= (
         {"start_index": start} | ({"section": section} if section else {}) | ({"anchor": anchor} if anchor else {})
     )

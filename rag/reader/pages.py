@@ -1,7 +1,7 @@
 """Pages of PDFs as pictures, and where words stand on them, from child processes: PDFium is C++, the files anybody's.
 
-Pictures and the places of words in a page's own text come from one child. Pages that were read by text recognition
-are recognized once more by another, which takes seconds and must not hold up the pictures; it remembers them.
+Pictures and the places of words come from one child. A recognized page whose lines are not stored is recognized once
+more by another child, which takes seconds and must not hold up the pictures; it remembers the page.
 """
 
 from __future__ import annotations
@@ -65,13 +65,19 @@ class Pages:
         asked = {"what": "picture", "path": path, "page": page, "width": width}
         return base64.b64decode(self._pictures.ask(source, asked)["picture"])
 
-    def places(self, source: str, path: str, page: int, text: str, start: int, end: int) -> Places:
+    def places(
+        self, source: str, path: str, page: int, text: str, span: tuple[int, int], kept: dict[int, Any]
+    ) -> Places:
         """Where characters of a page's document stand, see `rag.sources.pdf_boxes.boxes`.
+
+        `kept` has the recognized lines of pages by their numbers, as far as they are stored. A page that was recognized
+        before they were is recognized once more.
 
         Raises:
             SourceError: the file cannot be read; says why.
         """
-        asked = {"what": "places", "path": path, "page": page, "text": text, "start": start, "end": end}
+        asked = {"what": "places", "path": path, "page": page, "text": text, "start": span[0], "end": span[1]}
+        asked["kept"] = {str(number): lines for number, lines in kept.items() if lines}
         found = self._pictures.ask(source, {**asked, "recognize": False})
         if found["places"] is None:
             found = self._recognition.ask(source, {**asked, "recognize": True})
@@ -96,7 +102,9 @@ def _answer(asked: dict[str, Any], report: Report) -> dict[str, Any]:
         return {"picture": base64.b64encode(draw(asked["path"], asked["page"], asked["width"])).decode()}
     if asked["recognize"]:
         report(asked["page"], asked["page"])  # from now on, the time for a page to be recognized is allowed
-    return find(asked["path"], asked["page"], asked["text"], asked["start"], asked["end"], asked["recognize"])
+    kept = {int(number): lines for number, lines in asked["kept"].items()}
+    span = (asked["start"], asked["end"])
+    return find(asked["path"], asked["page"], asked["text"], span, kept, recognize=asked["recognize"])
 
 
 def draw(path: str, page: int, width: int) -> bytes:
@@ -126,27 +134,36 @@ def draw(path: str, page: int, width: int) -> bytes:
     return file.getvalue()
 
 
-def find(path: str, page: int, text: str, start: int, end: int, recognize: bool) -> dict[str, Any]:
+def find(
+    path: str, page: int, text: str, span: tuple[int, int], kept: dict[int, Any], *, recognize: bool
+) -> dict[str, Any]:
     """`places` as `Place` has them, None where the text is not that of the page; and the number of `pages`.
+
+    `kept` are recognized lines by page; `recognize`: recognize others.
 
     Raises:
         Unreadable: the file cannot be opened.
     """
     from rag.sources.pdf import opened
     from rag.sources.pdf_boxes import boxes
-    from rag.sources.pdf_words import frame_of
+    from rag.sources.pdf_words import PageText, frame_of, lines_back
 
     told = os.stat(path)
 
     def remembered(document: pypdfium2.PdfDocument, number: int) -> PageText:
+        with closing(document[number - 1]) as sheet:
+            if number in kept:
+                return lines_back(sheet, kept[number])
+            if not recognize:
+                return PageText(frame_of(sheet), "", [])
         return _recognized(path, told.st_mtime_ns, told.st_size, number)
 
     with opened(path) as document:
         pages = len(document)
-        if start >= end:
+        if span[0] >= span[1]:
             return {"pages": pages, "places": []}
         try:
-            found = boxes(path, page, text, start, end, remembered if recognize else None)
+            found = boxes(path, page, text, *span, remembered if kept or recognize else None)
         except ValueError:
             return {"pages": pages, "places": None}
         places = []

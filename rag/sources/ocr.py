@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -82,21 +82,22 @@ def recognize(pixels: Pixels, frame: Frame) -> PageText:
         return found
     turns = 0
     lines = list(_lines(pixels))
-    tall = [box for _, box in lines if box[3] - box[1] > 1.5 * (box[2] - box[0])]
+    tall = [box for _, box, _ in lines if box[3] - box[1] > 1.5 * (box[2] - box[0])]
     if len(tall) >= 3 and len(tall) > 0.6 * len(lines):
         turns = 1
         pixels = _turned(pixels, 1)
         lines = list(_lines(pixels))
-    if _is_upside_down(pixels, [box for _, box in lines]):
+    if _is_upside_down(pixels, [box for _, box, _ in lines]):
         turns += 2
         pixels = _turned(pixels, 2)
         lines = list(_lines(pixels))
     found.frame = _turned_frame(frame, turns)
     across, down = found.frame.size
     height, width = pixels.shape[:2]
-    for text, (left, top, right, bottom) in lines:
+    for text, (left, top, right, bottom), borders in lines:
         rect = (left * across / width, top * down / height, right * across / width, bottom * down / height)
-        found.add(text, rect, (rect[3] - rect[1]) * 0.75)
+        placed = [(at, place * across / width) for at, place in borders]
+        found.add(text, rect, (rect[3] - rect[1]) * 0.75, placed)
     return found
 
 
@@ -115,7 +116,11 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
 
 
-def _lines(pixels: Pixels) -> Iterator[tuple[str, Box]]:
+Seen = tuple[str, Box, list[tuple[int, float]]]
+"""A line: its text, where it is, and where its words meet (`rag.sources.pdf_words.Borders`), in pixels."""
+
+
+def _lines(pixels: Pixels) -> Iterator[Seen]:
     """The lines of a picture; a long one is read in strips, as it would be too small as a whole."""
     height, width = pixels.shape[:2]
     if height <= max(2 * width, LONGEST_SIDE):
@@ -127,13 +132,14 @@ def _lines(pixels: Pixels) -> Iterator[tuple[str, Box]]:
         yield from _lines_of(pixels[top:end], top, top + (lap // 2 if top else 0), top + step + lap // 2)
 
 
-def _lines_of(pixels: Pixels, offset: int, above: float, below: float) -> Iterator[tuple[str, Box]]:
+def _lines_of(pixels: Pixels, offset: int, above: float, below: float) -> Iterator[Seen]:
     """The lines whose middle is between two heights, their boxes moved down by `offset`."""
     across, down, pixels = _with_ink(pixels)
-    answer = _engine()(pixels)
+    answer = _engine()(pixels, return_word_box=True)
     if answer.boxes is None or not answer.txts:
         return
-    for corners, text in zip(answer.boxes, answer.txts, strict=True):
+    words = answer.word_results if len(answer.word_results) == len(answer.txts) else [()] * len(answer.txts)
+    for corners, text, parts in zip(answer.boxes, answer.txts, words, strict=True):
         text = one_line(str(text))
         box = (
             float(corners[:, 0].min()) + across,
@@ -142,7 +148,22 @@ def _lines_of(pixels: Pixels, offset: int, above: float, below: float) -> Iterat
             float(corners[:, 1].max()) + down + offset,
         )
         if any(map(str.isalnum, text)) and above <= (box[1] + box[3]) / 2 < below:
-            yield text, box
+            yield text, box, _borders(text, [part for part in parts if part and part[2]], across)
+
+
+def _borders(text: str, words: Sequence[Any], across: int) -> list[tuple[int, float]]:
+    """Where the words of a line meet: in the middle of the gaps between them; none where they are not all in it."""
+    found: list[tuple[int, float]] = []
+    at, before = 0, 0.0
+    for word, _, corners in words:
+        place = text.find(word, at)
+        if place < 0:
+            return []
+        left, right = min(x for x, _ in corners), max(x for x, _ in corners)
+        if at and (middle := across + (before + left) / 2) > (found[-1][1] if found else 0):
+            found.append((place, float(middle)))
+        at, before = place + len(word), right
+    return found
 
 
 def _with_ink(pixels: Pixels) -> tuple[int, int, Pixels]:

@@ -16,6 +16,10 @@ MARK = "\x02"
 EDGE = "\x1e"
 """Marks the edge of a block; becomes a line break where the page's own white space has none."""
 LONGEST_HEADING = 200
+RECOGNIZED = "recognized"
+"""In the metadata of a page that was read by text recognition: the lines with their places."""
+OF_DOCUMENTS = ("sections", "notes", RECOGNIZED)
+"""Metadata of whole documents, which passages of them do not have."""
 
 CAPTION = 7
 """Level of a mark at the caption of a table: below all headings, so that its rows are in a section of its name."""

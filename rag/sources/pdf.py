@@ -17,7 +17,7 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
 from rag.sources.letters import FEW_ODD, MANY_ODD, is_recognizable, odd_characters, share_found
-from rag.sources.outline import plain
+from rag.sources.outline import RECOGNIZED, plain
 from rag.sources.pdf_text import (
     Page,
     add_tails,
@@ -95,6 +95,8 @@ def read_pdf(job: Job, report: Report) -> Iterator[Document]:
         text, marks = marked_text(page)
         found = job.document(text, marks, title, page=page.number)
         above = _carry_on(found, above)
+        if page.kept:
+            found.metadata[RECOGNIZED] = page.kept
         if notes:
             found.metadata["notes"], notes = notes, []
         page.lines = []
@@ -148,7 +150,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
 
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import count_objects, read_rules, share_of_pictures
+    from rag.sources.pdf_words import count_objects, kept_lines, lines_back, read_rules, share_of_pictures
 
     try:
         page = document[number - 1]
@@ -181,7 +183,8 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
         if not job.ocr or len(tally.recognized) + len(tally.empty) >= _most_recognized() or not covered:
             return _without_recognition(by_text, job, tally, missing=missing, share=share, covered=covered)
         report(number, tally.pages)
-        by_picture = Page(number, lay_out(recognized(page)), recognized=True)
+        kept = kept_lines(recognized(page))
+        by_picture = Page(number, lay_out(lines_back(page, kept)), recognized=True, kept=kept)
         seen = "".join(line.text for line in by_picture.lines)
         if missing or doubtful:
             tally.checked += 1

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import PurePath
+from typing import Any
 
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks
 from rag.sources.pdf_layout import Line, ends_sentence, is_unfinished
@@ -46,6 +47,8 @@ class Page:
     lines: list[Line]
     recognized: bool = False
     marks: dict[int, int] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    """The recognized lines with their places, see `rag.sources.pdf_words.kept_lines`."""
 
 
 def separator(line: Line, after: Line) -> str:

@@ -6,8 +6,10 @@ import ctypes
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
@@ -27,6 +29,10 @@ _LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
 """Alef before lam: right in an article, wrong where both are one sign."""
 _BOLD = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
 _TEXT, _PATH = pdfium_c.FPDF_PAGEOBJ_TEXT, pdfium_c.FPDF_PAGEOBJ_PATH
+
+
+Borders = Sequence[tuple[int, float]]
+"""Where words of a line meet: the number of the character that begins there, and how far right that is; in order."""
 
 
 @dataclass(slots=True)
@@ -101,14 +107,36 @@ class PageText:
     words: list[Word]
     own: int = 0
     extra: list[Rect] = field(default_factory=list)
+    added: list[tuple[str, Rect, float, Borders]] = field(default_factory=list)
+    """What `add` was called with."""
 
-    def add(self, text: str, rect: Rect, size: float) -> None:
-        """Add a word that stands in `rect` (as shown); its characters share the width evenly."""
+    def add(self, text: str, rect: Rect, size: float, borders: Borders = ()) -> None:
+        """Add words that stand in `rect` (as shown); the characters between two borders share the width evenly."""
         x0, top, x1, bottom = rect
-        step = (x1 - x0) / max(1, len(text))
         self.words.append(Word(text, len(self.chars), x0, top, x1, bottom, size))
         self.chars += text
-        self.extra += [(x0 + step * n, top, x0 + step * (n + 1), bottom) for n in range(len(text))]
+        self.added.append((text, rect, size, borders))
+        for (at, left), (after, right) in pairwise([(0, x0), *borders, (len(text), x1)]):
+            step = (right - left) / max(1, after - at)
+            self.extra += [(left + step * n, top, left + step * (n + 1), bottom) for n in range(after - at)]
+
+
+def kept_lines(found: PageText) -> dict[str, Any]:
+    """A recognized page as JSON, to be had back by `lines_back`; its places in tenths of a point."""
+    lines = [
+        [text, *(round(10 * side) for side in (*rect, size)), [[at, round(10 * place)] for at, place in borders]]
+        for text, rect, size, borders in found.added
+    ]
+    return {"rotation": found.frame.rotation, "lines": lines}
+
+
+def lines_back(page: pdfium.PdfPage, kept: dict[str, Any]) -> PageText:
+    """A recognized page out of what `kept_lines` made of it."""
+    found = PageText(replace(frame_of(page), rotation=kept["rotation"]), "", [])
+    for text, *sides, borders in kept["lines"]:
+        left, top, right, bottom, size = (side / 10 for side in sides)
+        found.add(text, (left, top, right, bottom), size, [(at, place / 10) for at, place in borders])
+    return found
 
 
 def frame_of(page: pdfium.PdfPage) -> Frame:
