@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -19,6 +20,7 @@ import gradio.components.api_component  # it parses its source on import, which 
 
 from rag.answers.update import Update
 from rag.assistant import Assistant
+from rag.doors.cases import note_mistakes
 from rag.doors.flags import parse_flags
 from rag.doors.library import may_change as is_owner
 from rag.doors.process import allow_many_files, end_on_signals, end_serving, free_port
@@ -145,6 +147,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
                     so_far = sources_so_far(assistant.library) if update.sources else ""
                     yield show_answer(update, message, scope, awaiting, so_far=so_far, asked=asked)
+            await asyncio.to_thread(note_mistakes, assistant.service.database, message, update)
         except RagError as error:
             yield show_failure(update, error)
 
@@ -186,6 +189,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         timer = gr.Timer(LOOK_SECONDS)
         gr.on([page.load, timer.tick], status.look, status.seen, status.outputs, **QUIET)
         gr.on([page.load, timer.tick], sidebar.look, [sidebar.seen, sidebar.filter], sidebar.outputs, **QUIET)
+        page.load(sidebar.wrong.load, None, sidebar.wrong.accordion, **QUIET)
         gr.on([page.load, timer.tick], choices.look, choices.seen, choices.outputs, **QUIET)
     page.queue(max_size=MAX_EVENTS, default_concurrency_limit=8, api_open=False)
     return page

@@ -118,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     restoring = command("restore", "bring back the sources of a backup; what is there besides stays", " library.zip")
     restoring.add_argument("file", type=Path, metavar="FILE", help="as `backup` wrote it")
     command("feedback", "print the thumbs under answers, one JSON object a line", "")
+    command("cases", "print the cases made of answers gone wrong, as `eval` reads them", " > cases.jsonl")
     mcp = command("mcp", "serve the library to other assistants over MCP (standard input and output)", "")
     evaluation = command(
         "eval", "ask questions with known passages, and say how often they are found", " questions.jsonl"
@@ -168,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return doctor(settings)
         if name == "feedback":
             return commands.show_feedback(settings)
+        if name == "cases":
+            return commands.show_cases(settings)
         if name == "backup":
             return commands.backup(settings, own["file"].expanduser().absolute())
         return _on_library(name, settings, own)

@@ -264,7 +264,9 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
 
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:
-    """The passages for `asked`: from the sources in `scope` alone, where there are any in it."""
+    """The passages for `asked`: from the sources in `scope` alone, where there are any in it; `k` of them if given."""
+    if given.get("k"):
+        retriever = retriever.model_copy(update={"k": given["k"]})
     scope = list(given.get("scope") or ())
     limits: dict[str, Any] = {"scope": scope} if scope else {}
     return await retriever.ainvoke(given["asked"], **limits)

@@ -116,7 +116,8 @@ class Answers(Runnable[dict[str, Any], Update]):
 
     The input is `{"question": str}`. Optional keys: `history`, earlier turns as LangChain messages; `scope`, the
     sources to answer from, as they are called or by what a name ends with; `model`, another chat model,
-    `provider:model`; `caller`, the address that the limit on questions a minute is held against.
+    `provider:model`; `k`, another number of passages; `caller`, the address that the limit on questions a minute is
+    held against.
 
     `astream` yields at once, then the first token at once, then at most every 40 ms what has come since, and at least
     four times a second while nothing comes. The text yielded before an error stays valid.
@@ -199,7 +200,7 @@ class Answers(Runnable[dict[str, Any], Update]):
         async def pieces() -> AsyncGenerator[dict[str, Any], None]:
             chain, sources = await self._ready(scope, model)
             yield {"searching": True}
-            asked = {"question": question, "history": turns, "scope": sources}
+            asked = {"question": question, "history": turns, "scope": sources, "k": given.get("k") or 0}
             async with aclosing(chain.astream(asked)) as found:
                 async for piece in found:
                     yield piece

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from rag.assistant import Assistant
+from rag.doors.cases import as_lines, cases
 from rag.errors import EngineUnreachable, NothingIndexed, StoreError, StoreLocked
 from rag.library.backup import Backup, write_backup
 from rag.library.database import FILE, Database, open_database
@@ -314,6 +315,13 @@ def show_feedback(settings: Settings) -> int:
     with _database(settings) as database:
         for thumb in thumbs(database):
             print(json.dumps(asdict(thumb), ensure_ascii=False))
+    return 0
+
+
+def show_cases(settings: Settings) -> int:
+    """Print the cases that were made of answers gone wrong, as `eval` reads them, whether the app runs or not."""
+    with _database(settings) as database:
+        print(as_lines(cases(database)), end="")
     return 0
 
 

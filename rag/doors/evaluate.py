@@ -56,6 +56,8 @@ class Question(BaseModel):
     gold: list[str] = []
     answer_contains: list[list[str]] = []
     kind: str = ""
+    judged: bool = True
+    """Whether `gold` says which passages are right; else nobody knows whether the library can answer it."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def report(outcomes: Sequence[Outcome]) -> Figures:
 def figures(outcomes: Sequence[Outcome]) -> Figures:
     """Shares from 0 to 1, times in seconds but for `retrieval_ms`; None where there is nothing to draw one from."""
     known = [each for each in outcomes if each.question.gold]
-    foreign = [each for each in outcomes if not each.question.gold]
+    foreign = [each for each in outcomes if not each.question.gold and each.question.judged]
     asked = [each for each in outcomes if each.answer is not None]
     told: Figures = {"questions": len(outcomes), "unanswerable": len(foreign)}
     told |= {f"hit@{most}": _mean([0 < each.rank <= most for each in known]) for most in (1, 4, 8)}

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import (
     JSON,
@@ -26,7 +25,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Engine,
     Float,
     ForeignKey,
     Index,
@@ -38,8 +36,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
-    create_engine,
-    event,
     func,
     inspect,
     select,
@@ -47,12 +43,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from rag.errors import StoreError, StoreUnreachable, store_error
+from rag.library.engine import build_engine
 
 VERSION = 5
 """Of the schema that this code reads and writes."""
 FILE = "library.sqlite"
-BUSY_SECONDS = 30
-CONNECT_SECONDS = 5
 MIGRATION_LOCK = 7_140_226
 """PostgreSQL's advisory lock while tables are made: any number, the same in every replica."""
 
@@ -174,6 +169,17 @@ feedback = Table(
     Column("answer", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),  # what was amiss, in the words of the page
 )
+mistakes = Table(
+    "mistakes",
+    schema,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),  # seconds since 1970
+    Column("kind", String(12), nullable=False),  # see `rag.library.mistakes.Kind`
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("is_case", Boolean, nullable=False),
+)
 
 
 def _add_notes_and_folders(connection: Connection) -> None:
@@ -195,6 +201,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     2: _add_notes_and_folders,
     3: _add_language,
     4: _add_reason,
+    5: lambda connection: mistakes.create(connection, checkfirst=True),
 }
 """What brings a schema of version N to N + 1."""
 
@@ -211,7 +218,7 @@ class Database:
         self.shared = not url.startswith("sqlite")
         """Whether other replicas of the app use it, too."""
         try:
-            self._engine = _engine(url)
+            self._engine = build_engine(url)
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
             raise StoreError(
                 f"RAG_DATABASE_URL cannot be used ({error}). It is postgresql://user:password@host/name, and needs"
@@ -375,32 +382,3 @@ def set_setting(connection: Connection, name: str, value: Any) -> None:
 def version_is(source: str, state: str) -> ColumnElement[bool]:
     """The condition on `sources` for one version of a source."""
     return and_(sources.c.source == source, sources.c.state == state)
-
-
-def _engine(url: str) -> Engine:
-    options: dict[str, Any] = {
-        "pool_size": 10,
-        "max_overflow": 20,
-    }
-    if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **options)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
-        raise ValueError(f"{parts.scheme or url} is no kind of database that it knows")
-    address = urlunsplit(parts._replace(scheme="postgresql+psycopg"))
-    return create_engine(address, connect_args={"connect_timeout": CONNECT_SECONDS}, pool_pre_ping=True, **options)
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins the transactions, not the driver
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """A transaction that will write waits for its turn at once: one that has read first could not."""
-    write = connection.get_execution_options().get("rag_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

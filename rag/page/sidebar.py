@@ -16,6 +16,7 @@ from rag.models.choose import LARGER
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.library import BLOCKS, show_failed, show_folders, show_head, show_rows, show_welcome, show_work
 from rag.page.models import show_index, show_larger, show_models, show_pulls
+from rag.page.wrong import WrongAnswers
 from rag.sources.formats import ending_by_content, ending_of
 from rag.sources.loader import GUIDE
 
@@ -98,6 +99,7 @@ class Sidebar:
             with gr.Column(elem_id="library-rows"):
                 self.rows = [gr.HTML(js_on_load=CLICKS, padding=False) for _ in range(BLOCKS)]
                 self.more = gr.HTML(padding=False)
+            self.wrong = WrongAnswers(assistant, may_change)
         self.welcome = gr.HTML(elem_id="welcome", js_on_load=CLICKS, padding=False, render=False)
         self.seen = gr.State({})
         self._connect()

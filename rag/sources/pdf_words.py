@@ -111,14 +111,18 @@ class PageText:
     """What `add` was called with."""
 
     def add(self, text: str, rect: Rect, size: float, borders: Borders = ()) -> None:
-        """Add words that stand in `rect` (as shown); the characters between two borders share the width evenly."""
+        """Add words that stand in `rect` (as shown); the characters between two borders share the width evenly.
+
+        The blank before a border has no width: half of the gap that is seen belongs to either word.
+        """
         x0, top, x1, bottom = rect
         self.words.append(Word(text, len(self.chars), x0, top, x1, bottom, size))
         self.chars += text
         self.added.append((text, rect, size, borders))
         for (at, left), (after, right) in pairwise([(0, x0), *borders, (len(text), x1)]):
-            step = (right - left) / max(1, after - at)
-            self.extra += [(left + step * n, top, left + step * (n + 1), bottom) for n in range(after - at)]
+            wide = max(1, len(text[at:after].rstrip()))
+            edges = [left + (right - left) * min(n, wide) / wide for n in range(after - at + 1)]
+            self.extra += [(start, top, end, bottom) for start, end in pairwise(edges)]
 
 
 def kept_lines(found: PageText) -> dict[str, Any]:

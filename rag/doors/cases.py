@@ -1,0 +1,90 @@
+"""Answers that went wrong become questions for `python -m rag eval`, and are asked again of two kinds of settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from rag.answers.stream import collect
+from rag.answers.update import Update
+from rag.assistant import Assistant
+from rag.doors.evaluate import Question
+from rag.library.database import Database
+from rag.library.mistakes import Mistake, keep_mistake, list_mistakes
+
+MOST_COMPARED = 50
+"""Cases that are asked again at once, the newest."""
+
+
+def note_mistakes(database: Database, question: str, update: Update) -> None:
+    """Keep what went wrong with a whole answer: a refusal, or sentences that no passage supports.
+
+    Raises:
+        StoreError: the database failed.
+    """
+    asked = update.asked or question.strip()
+    if update.refused:
+        keep_mistake(database, Mistake("refused", asked, update.text))
+    elif not update.quoted and (detail := "\n".join(_unsupported(update))):
+        keep_mistake(database, Mistake("unsupported", asked, update.text, detail))
+
+
+def _unsupported(update: Update) -> list[str]:
+    """The sentences without support, each with what no passage says."""
+    found = []
+    for sentence in update.grounding or ():
+        if sentence.claims and sentence.passage is None:
+            missing = f" (no passage says {sentence.why})" if sentence.why else ""
+            found.append(" ".join(update.text[sentence.start : sentence.end].split()) + missing)
+    return found
+
+
+def cases(database: Database) -> list[Question]:
+    """The cases as questions for `eval`, the newest first, each question once."""
+    chosen = [each for each in list_mistakes(database) if each.is_case]
+    return [
+        Question(question=text, kind=kind, judged=False) for text, kind in {c.question: c.kind for c in chosen}.items()
+    ]
+
+
+def as_lines(questions: Sequence[Question]) -> str:
+    """Questions as a file that `python -m rag eval` reads: a line of JSON each."""
+    return "".join(f"{each.model_dump_json(exclude_defaults=True)}\n" for each in questions)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What cases are asked of: a chat model (""; the app's own) and a number of passages (0: the settings')."""
+
+    model: str = ""
+    k: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case. `claims` are the answer's sentences that claim something, `seconds` the time it took."""
+
+    answer: str
+    refused: bool
+    supported: int
+    claims: int
+    seconds: float
+    error: str = ""
+
+
+async def compare(
+    assistant: Assistant, questions: Sequence[Question], setups: Sequence[Setup]
+) -> AsyncGenerator[tuple[Question, list[Outcome]], None]:
+    """Ask each question of each setup, one after the other, in line with everybody's questions."""
+    for question in questions[:MOST_COMPARED]:
+        outcomes = []
+        for setup in setups:
+            given = {"question": question.question, "model": setup.model, "k": setup.k}
+            update, error = await collect(assistant.chain.astream(given))
+            claims = [sentence for sentence in update.grounding or () if sentence.claims]
+            supported = sum(sentence.passage is not None for sentence in claims)
+            seconds = update.timings.total
+            outcomes.append(
+                Outcome(update.text, update.refused, supported, len(claims), seconds, str(error) if error else "")
+            )
+        yield question, outcomes
