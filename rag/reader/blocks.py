@@ -22,7 +22,7 @@ AROUND = 20_000
 """Characters shown before the quote and after it; a shorter document is shown whole."""
 MARKDOWN_KINDS = ("Markdown", "notebook")
 """Kinds of sources whose text is Markdown."""
-_BLOCKS = MarkdownIt("commonmark", {"html": True}).enable("strikethrough")
+_BLOCKS = MarkdownIt("commonmark", {"html": True}).enable("strikethrough").disable("text_join")
 _STYLES = {"strong_open": "strong", "em_open": "em", "s_open": "del", "link_open": "link"}
 
 Span = tuple[int, int]
