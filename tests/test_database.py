@@ -14,6 +14,7 @@ from rag.errors import StoreError, StoreUnreachable
 from rag.library import database as schema
 from rag.library.database import Database, open_database
 from rag.library.feedback import Thumb, keep_thumb, thumbs
+from rag.library.mistakes import Mistake, keep_mistake, list_mistakes
 from rag.library.queue import Job, Queue
 from rag.library.records import Record, Records
 from rag.settings import load_settings
@@ -51,12 +52,15 @@ def test_a_newer_schema_is_refused_and_says_so(database: Database, url: str) -> 
 
 
 def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None:
-    """Version 1 had no table for feedback, version 2 none for folders and no notes, version 3 no languages."""
+    """Version 1 had no table for feedback, version 2 none for folders and no notes, version 3 no languages,
+    version 4 none for mistakes.
+    """
     old = Database(url)
     old.open()
     old.remember("name", 5)
     with old.write() as connection:
         schema.feedback.drop(connection)
+        schema.mistakes.drop(connection)
         schema.folders.drop(connection)
         connection.exec_driver_sql("ALTER TABLE sources DROP COLUMN notes")
         connection.exec_driver_sql("ALTER TABLE sources DROP COLUMN language")
@@ -71,6 +75,8 @@ def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None
             ("Why?", "Because.", True, ""),
             ("How?", "So.", False, "Incomplete"),
         }
+        keep_mistake(database, Mistake("refused", "Who?", "It does not say."))
+        assert [each.question for each in list_mistakes(database)] == ["Who?"]
         with database.read() as connection:
             assert connection.execute(select(schema.versions.c.version)).scalars().all() == [schema.VERSION]
         assert database.setting("name") == 5

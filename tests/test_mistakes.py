@@ -38,7 +38,8 @@ UNSUPPORTED = Update(
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = open_database(tmp_path, None)
+    (tmp_path / "data").mkdir()
+    made = open_database(tmp_path / "data", None)
     yield made
     made.close()
 
@@ -77,7 +78,7 @@ def test_cases_are_questions_for_eval(database: Database, tmp_path: Path) -> Non
         ("Two?", "refused", False),
         ("Why?", "thumb", False),
     }
-    printed = run(tmp_path, "cases", "--data-dir", str(tmp_path))
+    printed = run(tmp_path, "cases")
     assert [json.loads(line) for line in printed.stdout.splitlines()] == [
         json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
     ]
