@@ -111,7 +111,10 @@ def test_what_is_listed_is_shown_as_text() -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    made = serve(tmp_path_factory.mktemp("mistakes"))
+    folder = tmp_path_factory.mktemp("mistakes")
+    for name in ("plan", "tool"):
+        (folder / f"{name}.md").write_text(f"A {name} is what an agent has. " * 8, encoding="utf-8")
+    made = serve(folder, sources=tuple(str(folder / f"{name}.md") for name in ("plan", "tool")))
     yield made
     made.close()
 
