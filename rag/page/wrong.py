@@ -20,6 +20,8 @@ SHOWN = 50
 """Mistakes that the list shows, the newest."""
 KINDS = {"refused": "Not in the library", "unsupported": "Without support", "thumb": "Thumb down"}
 OWN = "The model of the settings"
+EMPTY = "<span></span>"
+"""What is shown before there is something: the sidebar hides parts without an element in them."""
 CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-action]');
@@ -48,7 +50,7 @@ class WrongAnswers:
         self._assistant = assistant
         self._may_change = may_change
         with gr.Accordion("What went wrong", open=False, visible=False, elem_id="wrong") as self.accordion:
-            self._list = gr.HTML(elem_id="wrong-list", js_on_load=CLICKS, padding=False)
+            self._list = gr.HTML(EMPTY, elem_id="wrong-list", js_on_load=CLICKS, padding=False)
             with gr.Row(elem_id="compare"):
                 self._model = gr.Dropdown([OWN], value=OWN, label="Compare with model", min_width=140)
                 self._k = gr.Number(
@@ -58,7 +60,7 @@ class WrongAnswers:
                 self._compare = gr.Button("Compare", size="sm", min_width=80)
                 self._stop = gr.Button("Stop", size="sm", min_width=60)
                 self._save = gr.Button("Save the cases", size="sm", min_width=80)
-            self._table = gr.HTML(elem_id="wrong-table", padding=False)
+            self._table = gr.HTML(EMPTY, elem_id="wrong-table", padding=False)
             self._file = gr.Textbox(visible="hidden")
         self._connect()
 
