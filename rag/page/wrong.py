@@ -52,7 +52,7 @@ class WrongAnswers:
         with gr.Accordion("What went wrong", open=False, visible=False, elem_id="wrong") as self.accordion:
             self._list = gr.HTML(EMPTY, elem_id="wrong-list", js_on_load=CLICKS, padding=False)
             with gr.Row(elem_id="compare"):
-                self._model = gr.Dropdown([OWN], value=OWN, label="Compare with model", min_width=140)
+                self._model = gr.Dropdown([OWN], value=OWN, label="Compare with", min_width=200)
                 self._k = gr.Number(
                     assistant.settings.k, label="Passages", minimum=1, maximum=50, precision=0, min_width=80
                 )
@@ -125,7 +125,7 @@ class WrongAnswers:
             if other == Setup():
                 raise gr.Error("Choose another model or another number of passages.", print_exception=False)
             today = self._assistant.models.names.chat
-            heads = [f"{today}, {own} passages", f"{other.model or today}, {other.k or own} passages"]
+            heads = [_head(today, own), _head(other.model or today, other.k or own)]
             found: list[tuple[Question, list[Outcome]]] = []
             yield show_comparison(heads, found, len(asked))
             async with aclosing(compare(self._assistant, asked, [Setup(), other])) as rows:
@@ -170,17 +170,24 @@ def _row(each: Mistake) -> str:
 
 
 def show_comparison(heads: Sequence[str], rows: Sequence[tuple[Question, list[Outcome]]], count: int) -> str:
-    """The table of a comparison as HTML: a line a case, a column a setup, and what they come to."""
+    """The table of a comparison as HTML: two lines a case, a column a setup, and what they come to."""
     columns = list(zip(*(outcomes for _, outcomes in rows), strict=True))
     body = "".join(
-        f"<tr><th scope='row'>{html.escape(question.question)}</th>{''.join(map(_cell, outcomes))}</tr>"
+        f"<tbody><tr><th colspan='{len(heads)}' scope='rowgroup'>{html.escape(question.question)}</th></tr>"
+        f"<tr>{''.join(map(_cell, outcomes))}</tr></tbody>"
         for question, outcomes in rows
     )
     total = "".join(f"<td>{_total(column)}</td>" for column in columns)
-    foot = f"<tfoot><tr><th scope='row'>In all</th>{total}</tr></tfoot>" if columns else ""
+    named = f"<tr><th colspan='{len(heads)}' scope='rowgroup'>In all</th></tr>"
+    foot = f"<tfoot>{named}<tr>{total}</tr></tfoot>" if columns else ""
     head = "".join(f"<th scope='col'>{html.escape(each)}</th>" for each in heads)
     left = f"<p class='more' role='status'>{len(rows)} of {count} cases asked</p>"
-    return f"{left}<table><thead><tr><th scope='col'>Case</th>{head}</tr></thead><tbody>{body}</tbody>{foot}</table>"
+    return f"{left}<table><thead><tr>{head}</tr></thead>{body}{foot}</table>"
+
+
+def _head(model: str, k: int) -> str:
+    """What a column is called: the model without its provider, and the passages."""
+    return f"{model.partition(':')[2] or model}, {k} passage{'s' * (k != 1)}"
 
 
 def _cell(outcome: Outcome) -> str:
