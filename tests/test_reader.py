@@ -312,6 +312,8 @@ def test_a_mark_opens_the_source_at_the_words(page: Page, name: str) -> None:
     page.keyboard.press("Escape")
     expect(reader).to_be_hidden()
     expect(page.locator('#conversation a[href^="#quote-"]').first).to_be_focused()
+    page.locator("#conversation .bot blockquote").first.click(position={"x": 30, "y": 10})
+    expect(lit.first).to_be_in_viewport()
 
 
 def test_a_mark_opens_the_page_of_a_pdf_with_boxes_on_the_words(page: Page, app: RunningApp) -> None:
@@ -336,6 +338,14 @@ def test_a_mark_opens_the_page_of_a_pdf_with_boxes_on_the_words(page: Page, app:
     expect(reader.locator("mark").filter(has_text="two coins")).to_be_in_viewport()
     reader.get_by_role("button", name="Close the reader").click()
     expect(reader).to_be_hidden()
+
+
+def test_a_source_of_the_library_is_read_from_its_beginning(page: Page) -> None:
+    read = page.locator("#sidebar a[href*='ferry.pdf']").filter(has_text="Read")
+    read.wait_for(state="attached", timeout=20_000)
+    read.evaluate("link => link.click()")  # on a phone it is on the other tab
+    expect(page.locator("#reader .place")).to_have_text("Page 1 of 2", timeout=20_000)
+    expect(page.locator("#reader .spoken")).to_contain_text("A cover page of the ferry company")
 
 
 def test_a_source_that_is_gone_says_so(page: Page, app: RunningApp) -> None:

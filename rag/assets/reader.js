@@ -287,6 +287,9 @@ document.addEventListener('read', (event) => {  // a mark was opened, see OPEN_Q
 });
 
 document.addEventListener('click', (event) => {
+  const quote = event.target.closest('#conversation blockquote');
+  const marks = quote?.querySelectorAll('a[href^="#quote-"]') ?? [];
+  if (marks.length === 1 && !event.target.closest('a, button') && getSelection().isCollapsed) return marks[0].click();
   const from = event.target.closest('a[href^="#read?"]');
   if (!from) return;
   event.preventDefault();

@@ -201,6 +201,8 @@ def _row(entry: Entry, state: str, owner: bool, places: dict[str, str]) -> str:
     opened = f"<a href='{html.escape(link)}' target='_blank' rel='noopener noreferrer'>Open</a>" if link else ""
     buttons = ""
     if owner:
+        if entry.indexed_at:
+            opened = f"<a href='#read?source={quote(entry.source, safe='')}'>Read</a>{opened}"
         again = "Try again" if entry.state == "failed" else "Refresh"
         if entry.source != GUIDE and entry.state != "waiting":
             buttons += f'<button data-action="refresh" data-source="{source}">{again}</button>'
