@@ -197,7 +197,7 @@ def test_a_child_draws_pages_and_says_what_it_cannot(tmp_path: Path) -> None:
     pages = Pages()
     try:
         drawn = pages.picture("a.pdf", str(path), 1, 400)
-        assert drawn.startswith(b"\x89PNG") and int.from_bytes(drawn[16:20]) in (400, 401)
+        assert drawn.startswith(b"\x89PNG") and int.from_bytes(drawn[16:20], "big") in (400, 401)
         assert pages.places("a.pdf", str(path), 1, "Some words on a page", (5, 10), {}).pages == 1
         with pytest.raises(SourceError, match="no page 2"):
             pages.picture("a.pdf", str(path), 2, 400)

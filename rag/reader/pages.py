@@ -144,9 +144,10 @@ def find(
     Raises:
         Unreadable: the file cannot be opened.
     """
+    from rag.sources.ocr import lines_back
     from rag.sources.pdf import opened
     from rag.sources.pdf_boxes import boxes
-    from rag.sources.pdf_words import PageText, frame_of, lines_back
+    from rag.sources.pdf_words import PageText, frame_of
 
     told = os.stat(path)
 

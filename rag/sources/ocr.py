@@ -10,16 +10,18 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
 from rag.sources.outline import one_line
-from rag.sources.pdf_words import Frame, PageText
+from rag.sources.pdf_words import Frame, PageText, frame_of
 
 if TYPE_CHECKING:
     import numpy as np
+    import pypdfium2
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
@@ -195,6 +197,24 @@ def _is_upside_down(pixels: Pixels, boxes: list[Box]) -> bool:
     answer = _engine().text_cls([crop for crop in crops if crop.size])
     labels = [label for label, score in answer.cls_res or [] if score > 0.8]
     return labels.count("180") > len(wide) / 2
+
+
+def kept_lines(found: PageText) -> dict[str, Any]:
+    """A recognized page as JSON, to be had back by `lines_back`; its places in tenths of a point."""
+    lines = [
+        [text, *(round(10 * side) for side in (*rect, size)), [[at, round(10 * place)] for at, place in borders]]
+        for text, rect, size, borders in found.added
+    ]
+    return {"rotation": found.frame.rotation, "lines": lines}
+
+
+def lines_back(page: pypdfium2.PdfPage, kept: dict[str, Any]) -> PageText:
+    """A recognized page out of what `kept_lines` made of it."""
+    found = PageText(replace(frame_of(page), rotation=kept["rotation"]), "", [])
+    for text, *sides, borders in kept["lines"]:
+        left, top, right, bottom, size = (side / 10 for side in sides)
+        found.add(text, (left, top, right, bottom), size, [(at, place / 10) for at, place in borders])
+    return found
 
 
 # -- pictures --------------------------------------------------------------------------------------------------------

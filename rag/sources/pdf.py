@@ -148,9 +148,10 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
     """A page by its text, or by recognition where it has none or a wrong one."""
     import pypdfium2
 
+    from rag.sources.ocr import kept_lines, lines_back
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import count_objects, kept_lines, lines_back, read_rules, share_of_pictures
+    from rag.sources.pdf_words import count_objects, read_rules, share_of_pictures
 
     try:
         page = document[number - 1]

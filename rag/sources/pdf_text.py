@@ -48,7 +48,7 @@ class Page:
     recognized: bool = False
     marks: dict[int, int] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
-    """The recognized lines with their places, see `rag.sources.pdf_words.kept_lines`."""
+    """The recognized lines with their places, see `rag.sources.ocr.kept_lines`."""
 
 
 def separator(line: Line, after: Line) -> str:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
@@ -123,24 +122,6 @@ class PageText:
             wide = max(1, len(text[at:after].rstrip()))
             edges = [left + (right - left) * min(n, wide) / wide for n in range(after - at + 1)]
             self.extra += [(start, top, end, bottom) for start, end in pairwise(edges)]
-
-
-def kept_lines(found: PageText) -> dict[str, Any]:
-    """A recognized page as JSON, to be had back by `lines_back`; its places in tenths of a point."""
-    lines = [
-        [text, *(round(10 * side) for side in (*rect, size)), [[at, round(10 * place)] for at, place in borders]]
-        for text, rect, size, borders in found.added
-    ]
-    return {"rotation": found.frame.rotation, "lines": lines}
-
-
-def lines_back(page: pdfium.PdfPage, kept: dict[str, Any]) -> PageText:
-    """A recognized page out of what `kept_lines` made of it."""
-    found = PageText(replace(frame_of(page), rotation=kept["rotation"]), "", [])
-    for text, *sides, borders in kept["lines"]:
-        left, top, right, bottom, size = (side / 10 for side in sides)
-        found.add(text, (left, top, right, bottom), size, [(at, place / 10) for at, place in borders])
-    return found
 
 
 def frame_of(page: pdfium.PdfPage) -> Frame:
