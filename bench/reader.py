@@ -140,7 +140,8 @@ def folded(text: str) -> str:
 
 def text_under(path: Path, boxes: Sequence[Sequence[float]]) -> str:
     """The characters whose middle lies in the boxes, box by box."""
-    found = []
+    found: list[str] = []
+    before = ("", 0.0)
     box = pdfium_c.FS_RECTF()
     with closing(pypdfium2.PdfDocument(path)) as document:
         document.init_forms()
@@ -153,8 +154,11 @@ def text_under(path: Path, boxes: Sequence[Sequence[float]]) -> str:
                         continue
                     x0, y0, x1, y1 = frame.shown(box.left, box.bottom, box.right, box.top)
                     x, y = (x0 + x1) / 2 / wide, (y0 + y1) / 2 / high
-                    if left <= x <= left + width and top <= y <= top + height:
-                        found.append(chr(pdfium_c.FPDFText_GetUnicode(textpage.raw, place)))
+                    letter = chr(pdfium_c.FPDFText_GetUnicode(textpage.raw, place))
+                    is_again = (letter, x) == before  # a ligature is given once for each of its letters
+                    before = (letter, x)
+                    if left <= x <= left + width and top <= y <= top + height and not is_again:
+                        found.append(letter)
     return "".join(found)
 
 
