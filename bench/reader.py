@@ -32,6 +32,7 @@ from rag.settings import Settings, load_settings
 from rag.sources.loader import load_source
 from rag.sources.outline import RECOGNIZED
 from rag.sources.pdf_words import frame_of
+from rag.sources.tables import SEPARATOR
 
 QUOTES = 50
 """Of each kind of page."""
@@ -133,7 +134,8 @@ def drawn_kinds(folder: Path) -> Iterator[tuple[str, Path, Path]]:
 
 
 def folded(text: str) -> str:
-    """What is compared: without blanks and hyphens, ligatures as their letters."""
+    """What is compared: without blanks, hyphens and what the app puts between cells; ligatures as their letters."""
+    text = text.replace(SEPARATOR, " ")
     kept = (letter for letter in unicodedata.normalize("NFKC", text) if not letter.isspace())
     return "".join(letter for letter in kept if letter not in "-\u00ad\u2010\u2011\ufffe\x02")
 

@@ -53,7 +53,7 @@ def test_a_newer_schema_is_refused_and_says_so(database: Database, url: str) -> 
 
 def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None:
     """Version 1 had no table for feedback, version 2 none for folders and no notes, version 3 no languages,
-    version 4 none for mistakes.
+    version 4 no reasons in feedback, version 5 no table for mistakes.
     """
     old = Database(url)
     old.open()

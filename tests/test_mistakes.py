@@ -57,8 +57,9 @@ def test_what_went_wrong_with_an_answer_is_kept(database: Database) -> None:
 
 def test_a_thumb_down_is_listed_until_it_is_taken_back(database: Database) -> None:
     keep_thumb(database, Thumb("Good?", "Yes.", True))
-    keep_thumb(database, Thumb("Why?", "Because.", False))
-    assert [(each.kind, each.question) for each in list_mistakes(database)] == [("thumb", "Why?")]
+    keep_thumb(database, Thumb("Why?", "Because.", False, reason="Incomplete"))
+    found = [(each.kind, each.question, each.detail) for each in list_mistakes(database)]
+    assert found == [("thumb", "Why?", "Incomplete")]
     keep_thumb(database, Thumb("Why?", "Because.", None))
     assert list_mistakes(database) == []
 

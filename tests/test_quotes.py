@@ -230,9 +230,8 @@ def test_the_page_shows_quotes_as_the_answer_and_opens_them(without_model: Serve
         page.get_by_text("Sources ·").first.wait_for(timeout=30_000)
         shown = page.locator("#conversation .bot blockquote").first.inner_text()
         page.locator("#conversation .bot blockquote a").first.click()
-        here = page.locator("#conversation mark.here")
-        here.wait_for()
-        return shown, here.inner_text()
+        page.locator("#reader mark").first.wait_for()
+        return shown, "".join(page.locator("#reader mark").all_inner_texts())
 
     shown, opened = browser.do(look)
     assert shown.startswith(f"“{BEST}”")

@@ -45,7 +45,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 from rag.errors import StoreError, StoreUnreachable, store_error
 from rag.library.engine import build_engine
 
-VERSION = 5
+VERSION = 6
 """Of the schema that this code reads and writes."""
 FILE = "library.sqlite"
 MIGRATION_LOCK = 7_140_226

@@ -77,7 +77,7 @@ def list_mistakes(database: Database) -> list[Mistake]:
     last = {(thumb.question, thumb.answer): thumb for thumb in thumbs(database)}
     for thumb in last.values():
         if thumb.liked is False and ("thumb", thumb.question) not in known:
-            found.append(Mistake("thumb", thumb.question, thumb.answer, at=thumb.at))
+            found.append(Mistake("thumb", thumb.question, thumb.answer, thumb.reason, thumb.at))
     return sorted(found, key=lambda each: each.at, reverse=True)[: MOST + MOST_CASES]
 
 
