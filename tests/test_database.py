@@ -76,7 +76,7 @@ def test_an_older_schema_is_brought_up_and_keeps_what_is_in_it(url: str) -> None
             ("How?", "So.", False, "Incomplete"),
         }
         keep_mistake(database, Mistake("refused", "Who?", "It does not say."))
-        assert [each.question for each in list_mistakes(database)] == ["Who?"]
+        assert [each.question for each in list_mistakes(database)] == ["Who?", "How?"]
         with database.read() as connection:
             assert connection.execute(select(schema.versions.c.version)).scalars().all() == [schema.VERSION]
         assert database.setting("name") == 5

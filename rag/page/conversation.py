@@ -205,9 +205,9 @@ def show_text(update: Update, name: str) -> str:
         if not sentence.claims:
             continue
         if sentence.passage is not None:
-            source = update.sources[sentence.passage - 1]
-            told = quote_told([source], sentence.quote)
-            where = place_of(source, *sentence.quote) if sentence.quote else ""
+            cited = update.sources[sentence.passage - 1 : sentence.passage]
+            told = quote_told(cited, sentence.quote)
+            where = "".join(place_of(each, *sentence.quote) for each in cited) if sentence.quote else ""
             marks.append((sentence.end, f'[{sentence.passage}]({SUPPORTED}{name}-{number}{where} "{told}")'))
         else:
             why = sentence.why or _unsaid(update.text[sentence.start : sentence.end], update.sources)
