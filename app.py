@@ -131,17 +131,18 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         return is_owner(request.username if guarded else "local")
 
     async def respond(
-        message: str, history: list[dict[str, Any]], scope: list[str], model: str, request: gr.Request
+        message: str, history: list[dict[str, Any]], scope: list[str], model: str, think: str, request: gr.Request
     ) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
         update = Update()
         request_id.set(request.headers.get("x-request-id", ""))
-        model = model if may_change(request) and model != OWN else ""
+        owner = may_change(request)
+        asked_of = {"model": model if owner and model != OWN else "", "think": think if owner else ""}
         end_stopped(history)
         try:
             turns = as_messages(history)
             asked = [turn.text for turn in turns if turn.type == "human"]
-            given = {"question": message, "history": turns, "scope": scope, "model": model}
+            given = {"question": message, "history": turns, "scope": scope, **asked_of}
             async with aclosing(assistant.chain.astream({**given, "caller": caller_of(request)})) as updates:
                 async for update in updates:
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
@@ -166,7 +167,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     respond,
                     chatbot=chatbot,
                     textbox=build_question_box(),
-                    additional_inputs=[choices.scope, choices.model],
+                    additional_inputs=[choices.scope, choices.model, choices.think],
                     examples=build_examples(settings),
                     cache_examples=False,
                     editable=True,

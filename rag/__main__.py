@@ -226,7 +226,7 @@ async def _ask(settings: Settings, question: str, only: list[str], as_json: bool
                     shown = True
                     _show_quotes(quotes_frame(update), as_json)
                 if not as_json:
-                    print(update.new, end="", flush=True)
+                    _show_piece(update.new, update.new_thinking, moved=update.moved)
         _close(text, done_frame(update), as_json)
         return 0
     except RagError as error:
@@ -256,12 +256,12 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
                         return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
                     if "quotes" in frame and not frame.get("done"):
                         _show_quotes(frame, as_json)
-                    text += frame["message"]
+                    text = ("" if "moved" in frame else text) + frame["message"]
                     if frame.get("done"):
                         _close(text, frame, as_json)
                         return 0
                     if not as_json:
-                        print(frame["message"], end="", flush=True)
+                        _show_piece(frame["message"], frame.get("thinking") or "", moved="moved" in frame)
     except httpx.HTTPError as error:
         raise EngineUnreachable(f"The app at {url} holds the data folder and does not answer. Restart it.") from error
     raise EngineUnreachable(f"The app at {url} ended in the middle of the answer.")
@@ -274,6 +274,15 @@ def _show_quotes(frame: dict[str, Any], as_json: bool) -> None:
         for quote in frame["quotes"]:
             print(f"  “{quote['text']}” [{quote['passage']}]")
         print(flush=True)
+
+
+def _show_piece(new: str, thinking: str, *, moved: bool = False) -> None:
+    """A piece of the answer; what the model thinks goes to standard error, where that is a terminal."""
+    if moved:
+        print(" … (the model was thinking until here)\n", flush=True)
+    if thinking and sys.stderr.isatty():
+        print(f"\x1b[2m{thinking}\x1b[0m", end="" if not new else "\n\n", file=sys.stderr, flush=True)
+    print(new, end="", flush=True)
 
 
 def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:

@@ -131,13 +131,15 @@ class Background:
         if self.chains.own is None:
             self._link()
         self.check_chat()
+        if self.models.look_again():
+            self._wake["coming"].set()
         if not self._asked():
             self.models.let_go()
             if not self.work.keys() - {"chat", "coming"}:
                 self._measure()
         if self.library.index is not None:
             try:
-                self.models.need_pulled(self.library.index.made.embeddings)
+                self.models.need_pulled(self.library.index.made.embeddings, "embeddings")
                 self.problems.pop("embeddings", None)
             except RagError as error:
                 self.problems["embeddings"] = error

@@ -29,6 +29,8 @@ NO_MODEL = "none"
 PROMPT_VARIABLES = ("context", "question")
 
 Words = Annotated[tuple[str, ...], NoDecode]
+Think = Literal["off", "on", "low", "medium", "high"]
+"""Whether a chat model that can think before it answers does so, and how long."""
 
 
 class Settings(BaseSettings):
@@ -81,6 +83,9 @@ class Settings(BaseSettings):
     )
     prompt_file: Path | None = Field(None, description="File with a prompt of your own")
     temperature: float = Field(0.0, ge=0, le=2, description="Temperature of the chat model")
+    think: Think = Field(
+        "off", description="Let chat models that can think do so first: `off`, `on`, or `low`, `medium`, `high`"
+    )
     max_tokens: int = Field(512, ge=16, le=32_768, description="Tokens in an answer, at most")
     max_context: int = Field(
         16_384, ge=1024, description="Tokens of context window to ask Ollama for, at most (memory grows with it)"

@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.errors import AnswerTooLong, EngineError, EngineUnreachable, ModelMissing, TextTooLong
-from rag.models.choose import OLLAMA_DEFAULTS, choose_models
+from rag.models.auto import OLLAMA_DEFAULTS
+from rag.models.choose import choose_models
 from rag.models.ollama import Ollama
 from tests.conftest import make_settings, wait_until
 from tests.ollama_server import LLAMA3, MXBAI, ModelSpec, OllamaServer, Pullable
@@ -80,6 +82,8 @@ def test_auto_takes_what_is_there(
     server.models = installed
     names = choose_models(make_settings(tmp_path, ollama_host=server.url))
     assert (names.chat, names.embeddings) == (chat, embeddings)
+    for name, why in zip((chat, embeddings), names.why, strict=True):
+        assert why.startswith(f"{name} is the ")
     assert len(names.notes) == (chat.startswith("embedded:")) + embeddings.startswith("embedded:")
     for word in said:
         assert word in " ".join(names.notes)
@@ -116,6 +120,8 @@ def test_a_model_that_thinks_answers(server: OllamaServer, tmp_path: Path, think
     try:
         update = asyncio.run(watch())
         assert update.text == "A plan."
+        assert update.thinking == ("hm " * 900 if thinks == "always" else "")
+        assert (update.timings.thinking is not None) == (thinks == "always")
         assert ("thinking" in phases) == (thinks == "always")
         chat = next(item for item in server.requests if item.path == "/api/chat")
         assert chat.body["think"] is False
@@ -130,6 +136,86 @@ def test_a_model_that_thinks_answers(server: OllamaServer, tmp_path: Path, think
     finally:
         assistant.close()
     assert not any(item.truncated for item in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked", "sent"),
+    [("off", None, False), ("on", None, True), ("high", None, "high"), ("off", "on", True), ("on", "off", False)],
+)
+def test_thinking_is_as_it_was_chosen(
+    server: OllamaServer, tmp_path: Path, setting: Any, asked: str | None, sent: Any
+) -> None:
+    server.models["llama3"] = replace(LLAMA3, thinks="unless told not to")
+    assistant = start(tmp_path, server, think=setting)
+    try:
+        given = {"question": "What is task decomposition?", "think": asked}
+        update = asyncio.run(assistant.chain.ainvoke(given))
+    finally:
+        assistant.close()
+    assert server.requests[-1].body["think"] == sent
+    assert (update.text, update.thinking) == ("A plan.", "The notes say it." if sent else "")
+
+
+def test_a_model_that_cannot_think_is_not_asked_to(server: OllamaServer, tmp_path: Path) -> None:
+    assistant = start(tmp_path, server, think="high")
+    try:
+        assert asyncio.run(ask(assistant)).text == "A plan."
+    finally:
+        assistant.close()
+    assert server.requests[-1].body["think"] is False
+
+
+def test_a_growing_conversation_loads_the_model_twice_at_most(server: OllamaServer, tmp_path: Path) -> None:
+    server.models["llama3"] = replace(LLAMA3, context_length=131_072)
+    server.reply = lambda messages: "A plan is a list of steps. " * 30
+    assistant = start(tmp_path, server, refuse=False)
+    history: list[Any] = []
+    try:
+        for number in range(20):
+            question = f"What is task decomposition, told for the time {number}?"
+            given = {"question": question, "history": history}
+            answer = asyncio.run(assistant.chain.ainvoke(given)).text
+            history += [HumanMessage(question), AIMessage(answer)]
+    finally:
+        assistant.close()
+    chats = [item for item in server.requests if item.path == "/api/chat"]
+    windows = [item.num_ctx for item in chats]
+    assert len(chats) >= 20
+    assert sum(before != after for before, after in zip(windows, windows[1:], strict=False)) <= 1
+    assert not any(item.truncated for item in chats)
+
+
+def test_a_model_that_comes_later_answers_without_a_restart(server: OllamaServer, tmp_path: Path) -> None:
+    server.models = {"n": NOMIC}
+    assistant = start(tmp_path, server)
+    try:
+        wait_until(lambda: assistant.ready, 120, lambda: str(assistant.status()))
+        assert assistant.status()["models"]["embeddings"] == "ollama:n"
+        server.models["qwen3:4b"] = QWEN3
+        wait_until(lambda: assistant.models.names.chat == "ollama:qwen3:4b", 60, lambda: str(assistant.status()))
+        assert asyncio.run(ask(assistant)).text == "A plan."
+        assert assistant.status()["models"]["embeddings"] == "ollama:n"
+    finally:
+        assistant.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "part", "words"),
+    [
+        ({"model": "ollama:mxbai-embed-large"}, "chat", "cannot chat. These can: ollama:llama3"),
+        ({"embeddings": "ollama:llama3"}, "index", "cannot embed texts. These can: ollama:mxbai-embed-large"),
+    ],
+)
+def test_a_model_for_something_else_is_refused(
+    server: OllamaServer, tmp_path: Path, given: dict[str, str], part: str, words: str
+) -> None:
+    assistant = start(tmp_path, server, **given)
+    try:
+        wait_until(lambda: part in assistant.problems, 30)
+        assert words in str(assistant.problems[part])
+        assert not assistant.ready
+    finally:
+        assistant.close()
 
 
 def test_what_goes_over_the_wire(server: OllamaServer, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,13 @@ from typing import Any, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.prompt_values import PromptValue
+from langchain_core.messages import AIMessageChunk, BaseMessage, SystemMessage
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from rag.answers.context import pack
+from rag.answers.context import disarm, pack
 from rag.answers.followup import standalone
 from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
 from rag.answers.receipt import Answer, ChatReader
@@ -45,6 +45,12 @@ THOUGHT_TOO_LONG = (
 )
 NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
 """The answer without a model where the passages have no sentence."""
+CALL_OPTIONS = ("think", "temperature")
+"""Parts of the input that go to the chat model with the call."""
+WISHES = (
+    "Whoever asks has these wishes about language, length and style. Follow them as far as they do not contradict the"
+    " rules above, which come first: facts are from the notes alone.\n{instructions}"
+)
 COMPLETE = ("stop", "end_turn", "STOP", "stop_sequence")
 """How engines say that the model itself ended its answer (Ollama and OpenAI, Anthropic, Google)."""
 REPEATS = "The model began to repeat itself and was stopped. Ask in other words, or choose a larger model."
@@ -134,6 +140,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         self._rewriter = rewriter
         self._decide = decide
         self._languages = languages
+        self._thinks_first = False
+        """Whether the model's last reply began within its thinking, without a tag."""
 
     async def astream(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
@@ -142,7 +150,11 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
         First comes `asked`, then `sources` and `quotes` whole, then `answer` piece by piece, at the end `grounding`;
         `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted` where no model writes the answer,
-        `thinking` while the model thinks, and `tokens` and `usage` where the engine counts them.
+        `thinking` piece by piece while the model thinks (with `moved`, where it was taken for the answer at first), and
+        `tokens` and `usage` where the engine counts them.
+
+        Where the input has `think`, the model thinks as it says, in place of its settings'; `instructions` and
+        `temperature` likewise are of this question alone.
 
         Raises:
             AnswerCutOff: the engine did not end the answer as complete.
@@ -156,7 +168,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         if self._decide is not None:
             course = await self._decide(given)
             if course.answer is not None:
-                async with aclosing(course.answer(self._reader())) as pieces:
+                async with aclosing(course.answer(self._reader(given))) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
@@ -207,38 +219,45 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
     async def _write(self, given: dict[str, Any], chat_model: BaseChatModel) -> AsyncGenerator[dict[str, Any], None]:
         """What the chat model writes, its thinking left out."""
+        instructions = str(given.get("instructions") or "")
         variables = pack(
             given,
             sentences=self._sentences,
             window=self._window,
-            reserved=self._reserved,
+            reserved=self._reserved + count_tokens(instructions),
         )
         yield {"unread": variables.pop("unread")}
-        async with aclosing(self._stream(chat_model, self._prompt.format_prompt(**variables))) as answer:
+        prompt = _instructed(self._prompt.format_prompt(**variables), instructions)
+        async with aclosing(self._stream(chat_model, given, prompt)) as answer:
             async for piece in answer:
                 yield piece
 
-    def _reader(self) -> ChatReader | None:
+    def _reader(self, given: Mapping[str, Any]) -> ChatReader | None:
         """The chat model for whole passages; None where there is none, or where it reads sentences alone."""
         if self._chat_model is None or self._sentences:
             return None
-        return ChatReader(partial(self._stream, self._chat_model), self._window - self._max_tokens)
+        return ChatReader(partial(self._stream, self._chat_model, given), self._window - self._max_tokens)
 
-    async def _stream(self, chat_model: BaseChatModel, prompt: PromptValue) -> AsyncGenerator[dict[str, Any], None]:
-        """What the chat model replies to a prompt, its thinking left out."""
-        thinking, thought, repeats = ThinkingFilter(), False, RepeatWatch()
-        read = written = shown = 0
-        answer = whole_answer(chat_model.astream(prompt))
+    async def _stream(
+        self, chat_model: BaseChatModel, options: Mapping[str, Any], prompt: PromptValue
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """What the chat model replies to a prompt, its thinking apart. `options`: as `astream` has them."""
+        thinking, repeats = ThinkingFilter(within=self._thinks_first), RepeatWatch()
+        read = written = shown = said = thought = 0
+        answer = whole_answer(chat_model.astream(prompt, **_known_to(chat_model, options)))
         try:
             async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], answer)) as messages:
                 async for message in messages:
                     if usage := message.usage_metadata:
                         read, written = usage["input_tokens"], written + usage["output_tokens"]
-                    text = thinking.feed(message.text)
-                    if thinking.thinking or message.additional_kwargs.get("reasoning_content"):
-                        thought = True
-                        yield {"thinking": True}
-                    shown += bool(text)
+                    told = thinking.feed(message.text)
+                    text, more = told.answer, message.additional_kwargs.get("reasoning_content") or ""
+                    if told.moved:
+                        thought, said, shown, repeats = thought + said, 0, 0, RepeatWatch()
+                    if more or told.thinking or told.moved:
+                        thought += len(more + told.thinking)
+                        yield {"thinking": more + told.thinking, **({"moved": True} if told.moved else {})}
+                    shown, said = shown + bool(text), said + len(text)
                     yield {"answer": text}
                     if repeats.feed(text):
                         raise AnswerRepeats(REPEATS)
@@ -248,11 +267,15 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             if thought and not shown:
                 raise AnswerTooLong(THOUGHT_TOO_LONG) from error
             raise
-        if rest := thinking.rest():
-            yield {"answer": rest}
+        rest = thinking.rest()
+        self._thinks_first = thinking.lone
+        if rest.thinking:
+            yield {"thinking": rest.thinking}
+        yield {"answer": rest.answer}
         if written:
             # The engine's count has the thinking in it, which is no part of the answer's speed.
-            yield {"usage": (read, written)} if thought else {"tokens": written, "usage": (read, written)}
+            own = round(written * said / (said + thought)) if thought else written
+            yield {"tokens": own, "usage": (read, written)}
 
     def _ground(self, text: str, sources: Sequence[Document], asked: str) -> tuple[Sentence, ...] | None:
         """The answer's sentences with what supports each; an answer is none the worse where that cannot be told."""
@@ -261,6 +284,23 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         except Exception:
             log.exception("matching the answer with its passages")
             return None
+
+
+def _known_to(chat_model: BaseChatModel, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options of a question that its chat model can be told with the call."""
+    names = [name for name in CALL_OPTIONS if name in type(chat_model).model_fields]
+    return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def _instructed(prompt: PromptValue, instructions: str) -> PromptValue:
+    """The prompt with wishes about the form of the answer; the rules of the prompt itself stand above them."""
+    if not instructions:
+        return prompt
+    messages = prompt.to_messages()
+    wishes = WISHES.format(instructions=disarm(instructions))
+    if messages and messages[0].type == "system":
+        return ChatPromptValue(messages=[SystemMessage(f"{messages[0].text}\n\n{wishes}"), *messages[1:]])
+    return ChatPromptValue(messages=[SystemMessage(wishes), *messages])
 
 
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:

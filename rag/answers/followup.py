@@ -41,7 +41,7 @@ RARE = 0.45
 REWRITE_SECONDS = 8.0
 """How long a rewriting may take unless the caller says otherwise."""
 
-_BRIEF = {"temperature": 0.0, "num_predict": REWRITTEN_TOKENS, "max_tokens": REWRITTEN_TOKENS}
+_BRIEF = {"think": "off", "temperature": 0.0, "num_predict": REWRITTEN_TOKENS, "max_tokens": REWRITTEN_TOKENS}
 """What the chat models' classes call it: Ollama's, OpenAI's and most others."""
 
 PROMPT = ChatPromptTemplate.from_messages(

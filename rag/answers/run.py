@@ -60,6 +60,7 @@ class Run:
         self._now = Update(phase="starting")
         self._search_began = 0.0
         self._last_piece = began
+        self._thought_since: float | None = None
         self._asking: asyncio.Future[EnginePhase] | None = None
 
     async def _read(self) -> None:
@@ -67,7 +68,7 @@ class Run:
             async for piece in stream:
                 self._waiting.append(piece)
                 self._came.set()
-                self._waiting_chars += len(piece.get("answer", ""))
+                self._waiting_chars += len(piece.get("answer", "")) + len(piece.get("thinking", ""))
                 while self._waiting_chars > MAX_BUFFERED_CHARS:
                     self._room.clear()
                     await self._room.wait()
@@ -118,7 +119,7 @@ class Run:
         self._came.clear()
         self._waiting_chars = 0
         self._room.set()
-        self._now = replace(self._now, new="", timings=replace(self._now.timings, total=moment - self._began))
+        self._now = replace(self._now, new="", new_thinking="", moved=False, timings=replace(self._now.timings, total=moment - self._began))
         for piece in taken:
             self._take_piece(piece, moment)
         if not self._search_began:
@@ -138,13 +139,33 @@ class Run:
             now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
         if "thinking" in piece:
             self._last_piece = moment
-            now = replace(now, phase="thinking")
+            now = self._with_thought(now, piece["thinking"], moment, moved="moved" in piece)
         if "answer" in piece:
             self._last_piece = moment
+            if piece["answer"]:
+                self._thought_since = None
             now = _with_token(now, piece["answer"], moment - self._began)
         if "tokens" in piece:
             now = replace(now, timings=replace(now.timings, tokens=piece["tokens"]))
         self._now = now
+
+    def _with_thought(self, now: Update, thought: str, moment: float, *, moved: bool) -> Update:
+        if moved:  # what seemed to be the answer was this
+            unsent = now.text.removesuffix(now.new) if now.new else now.text
+            now = replace(
+                now,
+                thinking=now.thinking + now.text,
+                new_thinking=now.new_thinking + now.text,
+                text="",
+                new="",
+                moved=bool(unsent),
+                timings=replace(now.timings, first_token=None, tokens=0),
+            )
+        if self._thought_since is None:
+            self._thought_since = moment - (now.timings.thinking or 0.0)
+        timings = replace(now.timings, thinking=moment - self._thought_since)
+        new = now.new_thinking + thought
+        return replace(now, phase="thinking", thinking=now.thinking + thought, new_thinking=new, timings=timings)
 
     def _check_silence(self, silent: float) -> None:
         """Say what a silence means.

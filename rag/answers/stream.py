@@ -88,6 +88,10 @@ Watch = Callable[[AsyncGenerator[Update, None], str], AsyncGenerator[Update, Non
 """Passes the updates of an answer to a question on, and takes its figures."""
 
 
+OWN_OPTIONS = ("think", "temperature", "instructions")
+"""What a question may have of its own beside its text."""
+
+
 def legible(text: str) -> str:
     """`text` without what no model can read: NULs and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
@@ -117,7 +121,8 @@ class Answers(Runnable[dict[str, Any], Update]):
     The input is `{"question": str}`. Optional keys: `history`, earlier turns as LangChain messages; `scope`, the
     sources to answer from, as they are called or by what a name ends with; `model`, another chat model,
     `provider:model`; `k`, another number of passages; `caller`, the address that the limit on questions a minute is
-    held against.
+    held against; `think`, `temperature` and `instructions` (wishes about the answer's form), in place of what the
+    settings say.
 
     `astream` yields at once, then the first token at once, then at most every 40 ms what has come since, and at least
     four times a second while nothing comes. The text yielded before an error stays valid.
@@ -200,7 +205,8 @@ class Answers(Runnable[dict[str, Any], Update]):
         async def pieces() -> AsyncGenerator[dict[str, Any], None]:
             chain, sources = await self._ready(scope, model)
             yield {"searching": True}
-            asked = {"question": question, "history": turns, "scope": sources, "k": given.get("k") or 0}
+            own = {name: given[name] for name in OWN_OPTIONS if given.get(name) not in (None, "")}
+            asked = {"question": question, "history": turns, "scope": sources, "k": given.get("k") or 0, **own}
             async with aclosing(chain.astream(asked)) as found:
                 async for piece in found:
                     yield piece

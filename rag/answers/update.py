@@ -16,9 +16,12 @@ Phase = Literal["queued", "starting", "searching", "loading", "reading", "thinki
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds: how long retrieval took; from the question to the first token; and in all. None: not yet."""
+    """Seconds: how long retrieval took; how long the model thought; from the question to the first token of the answer;
+    and in all. None: not yet, or not at all.
+    """
 
     retrieval: float | None = None
+    thinking: float | None = None
     first_token: float | None = None
     total: float = 0.0
     tokens: int = 0
@@ -38,6 +41,8 @@ class Update:
     Attributes:
         phase: what is happening.
         text: the answer so far; `new` is the part that came since the last update.
+        thinking: what the model has thought so far; `new_thinking` came since the last update.
+        moved: what came of the text before this update was thinking, and is in `thinking` now.
         ahead: while the question is queued, the number of questions before it.
         sources: the passages that the answer is drawn from, best first.
         quotes: the sentences of the passages that answer best, word for word, there before the model's first token.
@@ -55,6 +60,9 @@ class Update:
     phase: Phase = "queued"
     text: str = ""
     new: str = ""
+    thinking: str = ""
+    new_thinking: str = ""
+    moved: bool = False
     ahead: int | None = None
     sources: tuple[Document, ...] = ()
     quotes: tuple[Quote, ...] = ()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from rag.answers.update import Timings, Update
 from rag.grounding.fragment import text_fragment
+from rag.settings import Think
 from rag.sources.loader import is_url
 
 
@@ -31,9 +32,14 @@ class Question(BaseModel):
         [], description="Sources to answer from, as `/library` names them or by what a name ends with; empty: all."
     )
 
+    think: Think | None = Field(
+        None, description="Let the chat model think first, if it can: off, on, low, medium or high; else as RAG_THINK."
+    )
+
     def given(self) -> dict[str, Any]:
         """The input of the chain."""
-        return {"question": self.question, "history": messages_of(self.history), "scope": self.scope}
+        own = {"scope": self.scope, "think": self.think}
+        return {"question": self.question, "history": messages_of(self.history), **own}
 
 
 class Source(BaseModel):
@@ -83,9 +89,10 @@ class Grounded(BaseModel):
 
 
 class Times(BaseModel):
-    """How long the answer took, in seconds, and its tokens."""
+    """How long the answer took, in seconds, and its tokens; thinking is none of them."""
 
     retrieval: float | None
+    thinking: float | None = Field(description="How long the model thought; null: it did not.")
     first_token: float | None
     total: float
     tokens: int
@@ -97,6 +104,7 @@ class AnswerFields(BaseModel):
 
     sources: list[Source]
     quotes: list[Best] = Field(description="The sentences of the passages that answer best, word for word, best first.")
+    thinking: str = Field(description="What the model thought before it answered; no part of the answer.")
     quoted: bool = Field(description="The answer is these quotes; no model wrote it.")
     doubtful: bool = Field(
         description="Most of the answer has no support, or it says that it does not know: read the quotes first."
@@ -155,6 +163,7 @@ def timings_of(timings: Timings) -> dict[str, Any]:
 
     return Times(
         retrieval=rounded(timings.retrieval),
+        thinking=rounded(timings.thinking),
         first_token=rounded(timings.first_token),
         total=round(timings.total, 3),
         tokens=timings.tokens,
@@ -210,6 +219,7 @@ def answer_fields(update: Update) -> dict[str, Any]:
     return {
         "sources": sources_of(update.sources),
         "quotes": quotes_of(update),
+        "thinking": update.thinking,
         "quoted": update.quoted,
         "doubtful": update.doubtful,
         "timings": timings_of(update.timings),

@@ -82,6 +82,14 @@ def quotes_frame(update: Update) -> dict[str, Any]:
     return {"message": "", "quotes": quotes_of(update), "quoted": update.quoted}
 
 
+def thinking_frame(update: Update) -> dict[str, Any]:
+    """A piece of what the model thinks, on `/stream` and `/chat`; who reads only `message` can ignore it.
+
+    With `moved`, the pieces of the answer that were sent before it were thinking, too.
+    """
+    return {"message": "", "thinking": update.new_thinking, **({"moved": True} if update.moved else {})}
+
+
 async def while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
     """The updates until the client is gone; the model stops within a quarter of a second of that."""
     async with aclosing(updates):

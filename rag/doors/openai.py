@@ -1,8 +1,10 @@
 """The app as a model for other chat clients: OpenAI's `/v1/chat/completions` and `/v1/models` over the same answers.
 
-The last message is the question and those before it the conversation. A client's system message is not given to the
-model: the app's own prompt tells it to answer from the passages. What the answer is drawn from is in the extension
-field `local_rag`, of the answer or of the last piece of a stream. What would change the answer's form and is
+The last message is the question and those before it the conversation. A client's system message reaches the model as a
+wish about language, length and style, below the app's own rules to answer from the passages. `temperature` and
+`reasoning_effort` count for that question. What the model thinks is in `reasoning_content`, as llama-server and
+DeepSeek have it. What the answer is drawn from is in the extension field `local_rag`, of the answer or of the last
+piece of a stream. What would change the answer's form and is
 not to be had (several answers, forced tools, JSON, pictures in the question) is refused; the rest has no effect.
 """
 
@@ -22,7 +24,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
-from rag.answers.stream import collect
+from rag.answers.stream import collect, legible
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields
@@ -34,6 +36,10 @@ from rag.text.sentences import count_tokens
 
 MODEL = "local-rag-chat"
 """The app's name as a model; its own chat model's name is taken, too."""
+LONGEST_INSTRUCTIONS = 4000
+"""Characters of a client's system messages that reach the model."""
+EFFORTS = {"none": "off", "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+"""OpenAI's `reasoning_effort` in the words of RAG_THINK."""
 ERROR_TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -70,7 +76,7 @@ class StreamOptions(BaseModel):
 
 
 class Completion(BaseModel):
-    """A request; what is not named here is taken and has no effect, such as `temperature` and `tools`."""
+    """A request; what is not named here is taken and has no effect, such as `top_p` and `tools`."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -79,6 +85,8 @@ class Completion(BaseModel):
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     n: int | None = 1
+    temperature: float | None = Field(None, ge=0, le=2)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     tool_choice: str | dict[str, Any] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
@@ -150,6 +158,12 @@ def conversation_of(messages: Sequence[Message]) -> tuple[str, list[BaseMessage]
     return turns[-1].text, earlier
 
 
+def instructions_of(messages: Sequence[Message]) -> str:
+    """What the system's messages say; `LONGEST_INSTRUCTIONS` characters of it at most."""
+    told = [message.text.strip() for message in messages if message.role in ("system", "developer")]
+    return legible("\n\n".join(filter(None, told)))[:LONGEST_INSTRUCTIONS]
+
+
 def usage_of(update: Update, asked: Sequence[Message]) -> tuple[dict[str, int], str]:
     """Tokens read and written, and who counted them: the `engine`; else they are an `estimate`."""
     if update.usage is not None:
@@ -211,8 +225,11 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         except RagError as error:
             return _refusal(error)
         answer = _Answer(given, assistant)
-        asked = {"question": question, "history": history, "scope": given.scope, "model": "" if own else given.model}
-        updates = assistant.chain.astream({**asked, "caller": caller_of(request.scope)})
+        asked: dict[str, Any] = {"question": question, "history": history, "scope": given.scope}
+        asked |= {"model": "" if own else given.model}
+        asked |= {"temperature": given.temperature, "instructions": instructions_of(given.messages)}
+        asked |= {"think": EFFORTS.get(given.reasoning_effort or ""), "caller": caller_of(request.scope)}
+        updates = assistant.chain.astream(asked)
         connected = while_connected(request, updates)
         if not given.stream:
             return await answer.whole(connected)
@@ -255,6 +272,7 @@ class _Answer:
             return Response(status_code=499)  # the client is gone; nobody reads this
         usage, counted = usage_of(update, self._given.messages)
         message = {"role": "assistant", "content": update.text, "refusal": None}
+        message |= {"reasoning_content": update.thinking} if update.thinking else {}
         choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
         told = {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage}
         return JSONResponse({**told, "local_rag": self._extension(update, counted)})
@@ -266,9 +284,11 @@ class _Answer:
         try:
             async with aclosing(updates):
                 async for update in updates:
+                    if update.new_thinking:
+                        yield self._piece({"reasoning_content": update.new_thinking})
                     if update.new:
                         yield self._piece({"content": update.new})
-                    elif update.phase != "done":
+                    elif update.phase != "done" and not update.new_thinking:
                         yield f": {update.phase}\n\n"
         except AnswerTooLong:
             reason = "length"

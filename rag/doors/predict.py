@@ -21,10 +21,12 @@ from rag.doors.http import (
     failure_of,
     failures,
     quotes_frame,
+    thinking_frame,
     to_json,
     while_connected,
 )
 from rag.errors import QuestionError, RagError
+from rag.settings import Think
 
 VERSIONED = "version=2"
 """`Accept: application/json; version=2` asks `/predict` for the answer with its sources."""
@@ -43,6 +45,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         query: Annotated[str, Query(description="The question.")] = "",
         sources: Annotated[bool, Query(description="Give the answer with its sources, not the text alone.")] = False,
         scope: Annotated[tuple[str, ...], Query(description="A source to answer from; may be repeated.")] = (),
+        think: Annotated[Think | None, Query(description="Let the chat model think first, if it can.")] = None,
     ) -> Response:
         """The whole answer, as a JSON string; with `sources=true` as an object.
 
@@ -50,7 +53,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         """
         if not query.strip():
             return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
-        given = {"question": query, "scope": scope, "caller": caller_of(request.scope)}
+        given = {"question": query, "scope": scope, "think": think, "caller": caller_of(request.scope)}
         update, error = await collect(while_connected(request, assistant.chain.astream(given)))
         if error:
             return JSONResponse(failure_of(error, update.text), error.status)
@@ -66,7 +69,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         """The answer as server-sent events: `data: {"message": piece}`, then one `event: done` or `event: error`.
 
         Before the first piece comes `event: quotes`, the sentences of the sources that answer best. `done` carries
-        the sources and timings; comments keep the line open while the model is silent.
+        the sources and timings; what a model thinks comes as `event: thinking`; comments keep the line open while the model is silent.
         """
         given = {**question.given(), "caller": caller_of(request.scope)}
         connected = while_connected(request, assistant.chain.astream(given))
@@ -83,11 +86,13 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
                         if update.quotes and not quoted:
                             quoted = True
                             yield f"event: quotes\ndata: {to_json(quotes_frame(update))}\n\n"
+                        if update.new_thinking:
+                            yield f"event: thinking\ndata: {to_json(thinking_frame(update))}\n\n"
                         if update.new:
                             yield f"data: {to_json({'message': update.new})}\n\n"
                         if update.phase == "done":
                             yield f"event: done\ndata: {to_json(done_frame(update))}\n\n"
-                        elif not update.new:
+                        elif not (update.new or update.new_thinking):
                             yield f": {update.phase}\n\n"
             except RagError as error:
                 failure = failure_of(error, update.text, sent=True)

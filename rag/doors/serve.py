@@ -32,6 +32,7 @@ give the same answers.
 `{"question", "history", "scope"}`.
 Each piece of the answer is a frame `{"message": piece}`; then comes
 `{"message": "", "done": true, "sources": [...], "grounding": [...], "timings": {...}, ...}`.
+What a model thinks before comes as frames `{"message": "", "thinking": piece}`.
 An error is `{"error", "code", "done": true}`, with `"cut_off": true` where a part of the answer had come, and leaves
 the socket usable. Questions sent meanwhile wait their turn, four at most.
 

@@ -17,7 +17,7 @@ from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import Question
 from rag.doors.guard import caller_of
-from rag.doors.http import SEND_SECONDS, done_frame, failure_of, first_error, quotes_frame, to_json
+from rag.doors.http import SEND_SECONDS, done_frame, failure_of, first_error, quotes_frame, thinking_frame, to_json
 from rag.errors import Busy, QuestionError, RagError
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class ChatSocket:
     """One WebSocket on `/chat`.
 
     A text frame is a question, or a JSON object `{"question", "history", "scope"}`. The first frame back is
-    `{"message": "", "quotes"}`, each piece of the answer is a frame `{"message": piece}`, and the last frame is
+    `{"message": "", "quotes"}`, each piece of the answer is a frame `{"message": piece}`, what a model thinks comes as
+    `{"message": "", "thinking": piece}`, and the last frame is
     `{"message": "", "done": true, "sources", "grounding", ...}`. An error is a frame `{"error", "code", "done": true}`,
     and the socket stays usable.
 
@@ -107,6 +108,8 @@ class ChatSocket:
                         if update.quotes and not quoted:
                             quoted = True
                             await self._send(quotes_frame(update))
+                        if update.new_thinking:
+                            await self._send(thinking_frame(update))
                         if update.new:
                             await self._send({"message": update.new})
                         if update.phase == "done":
@@ -139,4 +142,4 @@ def question_of(text: str) -> Question:
                 return Question.model_validate(data)
             except ValidationError as error:
                 raise QuestionError(f"The question does not fit: {first_error(error.errors())}.") from None
-    return Question(question=text, history=[], scope=[])
+    return Question(question=text, history=[], scope=[], think=None)

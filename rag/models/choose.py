@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,21 +16,19 @@ from rag.errors import (
     EngineError,
     SettingsError,
 )
-from rag.models.machine import memory
-from rag.models.ollama import INSTRUCTIONS, UNKNOWN_WINDOW, Model, Ollama, base_name, with_tag
-from rag.models.ollama_chat import THINKING_TOKENS, OllamaChat
+from rag.models.auto import EMBEDDED_DEFAULTS, choose_auto
+from rag.models.ollama import UNKNOWN_WINDOW, Model, Ollama
+from rag.models.ollama_chat import HAS_LEVELS, THINKING_TOKENS, OllamaChat
 from rag.models.ollama_embeddings import OllamaEmbeddings
-from rag.models.ollama_stream import client_options
+from rag.models.openai_server import OpenAIServer, options_of
 from rag.settings import NO_MODEL, Settings
 
 if TYPE_CHECKING:
     from rag.models.embedded import ChatEngine
     from rag.models.hub import Progress
 
-OLLAMA_DEFAULTS = ("ollama:llama3", "ollama:mxbai-embed-large")
 KEEP_ALIVE = "30m"
 """How long Ollama keeps a model loaded after a question, in its own words: reading it anew takes many seconds."""
-EMBEDDED_DEFAULTS = ("embedded:qwen2.5-coder-0.5b-instruct", "embedded:all-minilm-l6-v2")
 LARGER = "embedded:qwen2.5-coder-1.5b-instruct"
 """What is offered where the machine can carry it."""
 TINY, SMALL = 300_000_000, 4_000_000_000
@@ -60,6 +56,8 @@ class ModelNames:
     chat: str
     embeddings: str
     notes: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+    """What `auto` chose and why, a sentence each."""
 
     def on_ollama(self) -> list[str]:
         """The names, without the provider, of those that Ollama runs."""
@@ -82,33 +80,26 @@ def embedded_models() -> list[Model]:
 
 
 def choose_models(settings: Settings) -> ModelNames:
-    """The models of the settings; for `auto`, what this machine and its Ollama have.
-
-    Of Ollama's chat models `auto` takes llama3 where it is pulled, else the largest that fits half of the memory; of
-    its embedding models mxbai-embed-large, else the first that is known. Where Ollama has none, or does not answer, it
-    is the embedded one. With `--pull`, Ollama's defaults are taken, and pulled.
+    """The models of the settings; for `auto`, what this machine and its Ollama have, as `rag.models.auto` chooses.
 
     Raises:
         SettingsError: an embedded model was named that there is not.
     """
-    answered, installed, notes = False, [], []
-    if "auto" in (settings.model, settings.embeddings):
-        engine = Ollama(settings)
-        answered = engine.answers()
-        with suppress(EngineError):  # it went away meanwhile: as if it had not answered
-            installed = engine.models() if answered else []
+    choice = choose_auto(settings) if "auto" in (settings.model, settings.embeddings) else None
+    why: list[str] = []
+    notes: list[str] = []
     chat, embeddings = settings.model, settings.embeddings
-    if chat == "auto":
-        chat, note = _choose(installed, "chat", answered, settings)
-        notes += note
-    if embeddings == "auto":
-        embeddings, note = _choose(installed, "embeddings", answered, settings)
-        notes += note
+    if choice and chat == "auto":
+        chat = choice.chat.name
+        why, notes = [*why, choice.chat.why], [*notes, choice.chat.note]
+    if choice and embeddings == "auto":
+        embeddings = choice.embeddings.name
+        why, notes = [*why, choice.embeddings.why], [*notes, choice.embeddings.note]
     if chat.startswith("embedded:"):
         _check_file("RAG_MODEL", chat, settings.cache_dir)
     if embeddings.startswith("embedded:") and embeddings != EMBEDDED_DEFAULTS[1]:
         raise SettingsError(f"RAG_EMBEDDINGS: there is no {embeddings}; there is {EMBEDDED_DEFAULTS[1]}.")
-    return ModelNames(chat, embeddings, tuple(notes))
+    return ModelNames(chat, embeddings, tuple(filter(None, notes)), tuple(filter(None, why)))
 
 
 def _check_file(variable: str, name: str, cache_dir: Path) -> None:
@@ -139,40 +130,6 @@ def _check_file(variable: str, name: str, cache_dir: Path) -> None:
         raise SettingsError(f"{variable}: {error}") from error
 
 
-def _choose(installed: Sequence[Model], use: str, answered: bool, settings: Settings) -> tuple[str, list[str]]:
-    """The model that `auto` stands for, and what to say where it is not Ollama's default."""
-    place = 0 if use == "chat" else 1
-    default, embedded = OLLAMA_DEFAULTS[place], EMBEDDED_DEFAULTS[place]
-    if not answered:
-        return embedded, []
-    wanted = with_tag(default.partition(":")[2])
-    if settings.pull or any(with_tag(model.name.partition(":")[2]) == wanted for model in installed):
-        return default, []
-    called = "chat model" if use == "chat" else "embedding model"
-    there = [model for model in installed if model.use == use and not _is_remote(model)]
-    fit = [model for model in there if model.size <= memory() / 2]
-    if fit:
-        chosen = max(fit, key=lambda model: model.size) if use == "chat" else min(fit, key=_order_of_embeddings)
-        return chosen.name, []
-    large = f" that fits half of this machine's memory ({memory() / 2e9:.0f} GB)" if there else ""
-    advice = f"ollama pull {default.partition(':')[2]}"
-    return embedded, [
-        f"Ollama at {settings.ollama_host} has no {called}{large}, so the small embedded one is used. For better"
-        f" answers: {advice}, then start the app again."
-    ]
-
-
-def _is_remote(model: Model) -> bool:
-    """Whether Ollama only passes questions on to its maker's servers: nothing is sent there unasked."""
-    return model.name.endswith(("-cloud", ":cloud"))
-
-
-def _order_of_embeddings(model: Model) -> tuple[int, int]:
-    known = list(INSTRUCTIONS)
-    name = base_name(model.name.partition(":")[2])
-    return known.index(name) if name in known else len(known), model.size
-
-
 def build_embeddings(name: str, settings: Settings, progress: Progress | None = None) -> Embeddings:
     """The embeddings called `provider:model`.
 
@@ -189,11 +146,13 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
         return MiniLMEmbeddings(settings.cache_dir, progress)
     from langchain.embeddings import init_embeddings
 
-    options: dict[str, Any] = {}
-    if provider == "openai" and settings.base_url:
-        options = {**_openai_options(settings), "check_embedding_ctx_length": False}
     try:
-        return init_embeddings(model, provider=provider, **options)
+        if provider == "openai" and settings.base_url:
+            from rag.models.openai_embeddings import ServerEmbeddings
+
+            options = {**options_of(settings), "check_embedding_ctx_length": False, "address": settings.base_url}
+            return ServerEmbeddings(model=model, max_retries=0, **options)
+        return init_embeddings(model, provider=provider)
     except Exception as error:
         raise _provider_error("RAG_EMBEDDINGS", name, error) from error
 
@@ -213,20 +172,23 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     if provider == "ollama":
         return Chat(*_ollama_chat(model, settings))
     if provider == "embedded":
-        from langchain_openai import ChatOpenAI
+        from rag.models.openai_chat import OpenAIChat
 
         if engine is None or not engine.running or engine.file is None:
             raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
         parameters = engine.file.parameters
         size: Size = "tiny" if parameters < TINY else "small" if parameters < SMALL else "large"
-        chat_model = ChatOpenAI(
+        room = min(THINKING_TOKENS, engine.window // 4) if engine.file.thinks else 0
+        chat_model = OpenAIChat(
             model=model,
+            think=settings.think,
+            server="llama-server" if engine.file.thinks else "",
             http_async_client=_dropping_client(),
             openai_proxy=None,  # the person's OPENAI_PROXY is not for this machine, and not to be had beside a client
             base_url=f"{engine.url}/v1",
             api_key=engine.key,  # type: ignore[arg-type]
             temperature=settings.temperature,
-            max_completion_tokens=settings.max_tokens,
+            max_completion_tokens=settings.max_tokens + room,
             max_retries=0,
             timeout=settings.first_token_timeout + 30,
             stream_chunk_timeout=None,  # the chain has its own; this one loses who cancels, up to Python 3.11
@@ -242,26 +204,34 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
                 "return_progress": True,
             },
         )
-        return Chat(chat_model, engine.window, size)
+        return Chat(chat_model, engine.window - room, size)
     from langchain.chat_models import init_chat_model
 
     options: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
     if provider == "openai":
         options["stream_chunk_timeout"] = None
-    if provider == "openai" and settings.base_url:
-        options |= {**_openai_options(settings), "max_retries": 0, "use_responses_api": False}
+    server = OpenAIServer()
     try:
-        chat_model = init_chat_model(model, model_provider=provider, **options)
+        if provider == "openai" and settings.base_url:
+            from rag.models.openai_chat import OpenAIChat
+
+            server = OpenAIServer.ask(settings, model)
+            options |= {**options_of(settings), "max_retries": 0, "use_responses_api": False, "stream_usage": True}
+            options |= {"think": settings.think, "server": server.program}
+            there: BaseChatModel = OpenAIChat(model=model, **options)
+        else:
+            there = init_chat_model(model, model_provider=provider, **options)
     except Exception as error:
         raise _provider_error("RAG_MODEL", name, error) from error
-    window = min(_window_of(chat_model, model, settings), settings.max_context)
+    known = (getattr(there, "profile", None) or {}).get("max_input_tokens")
+    window = min(server.window(model) or int(known or UNKNOWN_WINDOW), settings.max_context)
     if provider == "openai":  # models behind this API may think, and their thinking counts as output
         room = min(THINKING_TOKENS, window // 4)
-        if most := (getattr(chat_model, "profile", None) or {}).get("max_output_tokens"):
+        if most := (getattr(there, "profile", None) or {}).get("max_output_tokens"):
             room = max(0, min(room, most - settings.max_tokens))
-        chat_model = chat_model.model_copy(update={"max_tokens": settings.max_tokens + room})
+        there = there.model_copy(update={"max_tokens": settings.max_tokens + room})
         window -= room
-    return Chat(chat_model, window)
+    return Chat(there, window)
 
 
 def _dropping_client() -> httpx.AsyncClient:
@@ -277,8 +247,8 @@ def _dropping_client() -> httpx.AsyncClient:
 def _ollama_chat(model: str, settings: Settings) -> tuple[BaseChatModel, int]:
     import aiohttp  # noqa: F401  # for else the first question would wait for its import
 
-    there = Ollama(settings)
-    window = min(there.window(model), settings.max_context)
+    told = Ollama(settings).show(model)
+    window = min(told.window or UNKNOWN_WINDOW, settings.max_context)
     return OllamaChat(
         model=model,
         base_url=settings.ollama_host,
@@ -286,39 +256,12 @@ def _ollama_chat(model: str, settings: Settings) -> tuple[BaseChatModel, int]:
         num_predict=settings.max_tokens,
         window=window,
         answer_tokens=settings.max_tokens,
-        can_think=there.thinks(model),
+        can_think=told.thinks,
+        has_levels=told.family in HAS_LEVELS,
+        think=settings.think,
         keep_alive=KEEP_ALIVE,
         read_seconds=settings.first_token_timeout + 30,
     ), window
-
-
-def _openai_options(settings: Settings) -> dict[str, Any]:
-    import os
-
-    return {"base_url": settings.base_url, "api_key": os.environ.get("OPENAI_API_KEY") or "not-needed"}
-
-
-def _window_of(chat_model: BaseChatModel, model: str, settings: Settings) -> int:
-    """Tokens of context: from LangChain's model profile, else from `/models` of an OpenAI-compatible server."""
-    profile = getattr(chat_model, "profile", None) or {}
-    if window := profile.get("max_input_tokens"):
-        return int(window)
-    if settings.base_url:
-        options = _openai_options(settings)
-        try:
-            reply = httpx.get(
-                f"{settings.base_url.rstrip('/')}/models",
-                headers={"Authorization": f"Bearer {options['api_key']}"},
-                **client_options(settings.base_url, 5.0),
-            )
-            for entry in reply.json().get("data", []):
-                meta = entry.get("meta") or {}
-                window = entry.get("max_model_len") or entry.get("context_length") or meta.get("n_ctx_train")
-                if window and entry.get("id") == model:
-                    return int(window)
-        except (httpx.HTTPError, ValueError, AttributeError):
-            pass  # the server does not tell; the first question will show whether it is there
-    return UNKNOWN_WINDOW
 
 
 def _provider_error(variable: str, name: str, error: Exception) -> Exception:

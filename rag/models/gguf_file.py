@@ -33,6 +33,7 @@ class ModelFile:
         name: as its makers call it; "" where they do not.
         parameters: numbers in its tensors.
         window: tokens that it was trained to read at once.
+        thinks: its chat template knows thinking.
         bytes_per_token: memory that a token takes in the engine's cache, with 16-bit numbers.
     """
 
@@ -40,6 +41,7 @@ class ModelFile:
     parameters: int
     window: int
     bytes_per_token: int
+    thinks: bool = False
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -93,7 +95,10 @@ def _checked(path: Path, told: dict[str, Any], parameters: int) -> ModelFile:
         queries = max(queries) if isinstance(queries, list) else int(queries)
         length = int(told.get(f"{kind}.embedding_length") or 4096) // max(1, queries)
     layers = int(told.get(f"{kind}.block_count") or 1)
-    return ModelFile(str(told.get("general.name") or ""), parameters, window, 4 * layers * most * int(length))
+    template = str(told["tokenizer.chat_template"])
+    thinks = any(word in template for word in ("<think>", "enable_thinking", "<|channel|>", "reasoning_content"))
+    per_token = 4 * layers * most * int(length)
+    return ModelFile(str(told.get("general.name") or ""), parameters, window, per_token, thinks)
 
 
 def _number(file: BinaryIO, kind: int) -> Any:

@@ -18,6 +18,7 @@ from rag.models.hub import Stopped
 from rag.models.machine import free_memory
 from rag.models.model_files import is_here
 from rag.models.ollama import Model, Ollama
+from rag.models.openai_server import OpenAIServer
 from rag.models.speed import Outlook, Speed, keep_speed, known_speeds, measure, outlook
 from rag.settings import NO_MODEL, Settings
 
@@ -33,6 +34,9 @@ class Work:
     seconds_left: float | None = None
 
 
+PULL_AGAIN_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 10.0
+"""Pause between two looks whether Ollama has a chat model by now, where `auto` found none."""
 Choice = dict[str, str]
 """What a person chose, to be remembered: the model `chosen` in place of the one `configured`."""
 EnginePhase = Literal["loading", "reading"]
@@ -96,6 +100,11 @@ class ModelsInUse:
         self._others: dict[str, tuple[Chat, ChatEngine | None]] = {}
         self._made_embeddings: dict[str, Embeddings] = {}
         self._choosing = threading.Lock()
+        self._checked: set[tuple[str, str]] = set()
+        """Models of Ollama that were seen to be able to do what they are used for."""
+        self._not_pulled: dict[str, tuple[float, str]] = {}
+        """When a pull failed, and why."""
+        self._looked = 0.0
         if chat_model is None:
             self._begin_with(self.configured)
         local = ("ollama", "embedded", NO_MODEL)
@@ -117,7 +126,7 @@ class ModelsInUse:
         Raises:
             EngineError: it cannot be had; says what to do.
         """
-        self.need_pulled(self.names.chat)
+        self.need_pulled(self.names.chat, "chat")
         if self.engine:
             self.engine.start(self.fetching("chat", self.names.chat))
 
@@ -178,6 +187,20 @@ class ModelsInUse:
         self.names = replace(self.names, chat=coming.name)
         return True
 
+    def look_again(self) -> bool:
+        """Choose anew where `auto` found no chat model on Ollama; whether there is one by now, which is then to come."""
+        waiting = self.configured.startswith("embedded:") and self.names.chat in (self.configured, NO_MODEL)
+        mine = self._settings.model == "auto" and self._given_chat is None and not self.declined
+        if not (mine and waiting) or time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        found = choose_models(self._settings)
+        if not found.chat.startswith("ollama:"):
+            return False
+        self.configured, self.coming = found.chat, Coming(found.chat)
+        self.names = replace(self.names, notes=found.notes, why=found.why)
+        return True
+
     def let_go(self) -> None:
         """End the engines that answered before: nobody reads an answer of theirs any more."""
         while self._retired:
@@ -223,7 +246,7 @@ class ModelsInUse:
         if self.engine and not self.engine.running:
             self.engine.start()
         if self._given_chat is None:
-            self.need_pulled(self.names.chat)
+            self.need_pulled(self.names.chat, "chat")
 
     def other_chat(self, name: str) -> Chat:
         """Another chat model than the app's own, made ready if need be.
@@ -246,7 +269,7 @@ class ModelsInUse:
             chat, engine = self._others[name]
             if engine and not engine.running:
                 engine.start()
-        self.need_pulled(name)
+        self.need_pulled(name, "chat")
         return chat
 
     def embeddings(self, name: str) -> tuple[Embeddings, str]:
@@ -257,16 +280,18 @@ class ModelsInUse:
         """
         if self._given_embeddings is not None and name == self.names.embeddings:
             return self._given_embeddings, ""
-        self.need_pulled(name)
+        self.need_pulled(name, "embeddings")
         if name not in self._made_embeddings:
             self._made_embeddings[name] = build_embeddings(name, self._settings, self.fetching("index", name))
         return self._made_embeddings[name], self._ollama.digest(name)
 
-    def need_pulled(self, name: str) -> None:
+    def need_pulled(self, name: str, use: str) -> None:
         """See that Ollama has a model that it is to run, and pull it where the settings say so.
 
+        `use` is "chat" or "embeddings": what the model is to be able to do.
+
         Raises:
-            EngineError: it is missing, or Ollama cannot be reached.
+            EngineError: it is missing, cannot do that, or Ollama cannot be reached.
         """
         provider, _, model = name.partition(":")
         if provider != "ollama":
@@ -274,14 +299,23 @@ class ModelsInUse:
         if not self._ollama.missing([model]):
             if model in self.missing:
                 self.missing.remove(model)
+            if (model, use) not in self._checked:
+                self._ollama.check_use(model, use)
+                self._checked.add((model, use))
             return
         if model not in self.missing:
             self.missing.append(model)
-            if self._settings.pull:
-                for _ in self.pull(model):
-                    pass
-                return
-        raise not_pulled(model, self._settings.ollama_host)
+        if not self._settings.pull:
+            raise not_pulled(model, self._settings.ollama_host)
+        failed, why = self._not_pulled.get(model, (0.0, ""))
+        if why and time.monotonic() - failed < PULL_AGAIN_SECONDS:
+            raise EngineError(f"{model} could not be pulled: {why} It is tried again within a minute.")
+        try:
+            for _ in self.pull(model):
+                pass
+        except EngineError as error:
+            self._not_pulled[model] = time.monotonic(), str(error)
+            raise EngineError(f"{model} could not be pulled: {error} It is tried again within a minute.") from error
 
     def pull(self, model: str) -> Iterator[Work]:
         """Pull a model into Ollama; yields how far it is.
@@ -325,12 +359,17 @@ class ModelsInUse:
             found = self._ollama.models()
         except RagError:
             found = []
+        found += self._of_server()
         found += [*embedded_models(), Model(NO_MODEL, "chat", details="quotes from the sources alone")]
         known = {model.name for model in found}
         for name, use in ((self.names.chat, "chat"), (self.names.embeddings, "embeddings")):
             if name not in known and name.removesuffix(":latest") not in known:
                 found.append(Model(name, use))
         return found
+
+    def _of_server(self) -> list[Model]:
+        """The models of the OpenAI-compatible server, where the settings name one."""
+        return OpenAIServer.ask(self._settings).models() if self._settings.base_url else []
 
     def chat_names(self) -> list[str]:
         """The names of the models that chat."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from rag.settings import Settings
 log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 1.5
+SEEN_SECONDS = 2.0
+"""How long a list of its models counts as new."""
 UNKNOWN_WINDOW = 4096
 """Assumed of an OpenAI-compatible server that does not tell its window: what the smallest common models have."""
 
@@ -39,21 +42,34 @@ _ENGLISH_ALONE = ("all-minilm", "mxbai-embed-large", "bge-small", "bge-base", "b
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be chosen, `provider:model`; `size` is bytes, `window` tokens (0: not known)."""
+    """A model that can be chosen, `provider:model`; `size` is bytes, `window` tokens (0: not known).
+
+    `abilities` are what its engine says that it can do beside chatting, such as `thinking` and `vision`.
+    """
 
     name: str
     use: str
     size: int = 0
     window: int = 0
     details: str = ""
+    abilities: tuple[str, ...] = ()
 
 
 class Shown(NamedTuple):
-    """What Ollama tells of a model: what it is for, tokens in its window (0: not told), and whether it can think."""
+    """What Ollama tells of a model: what it is for, tokens in its window (0: not told), whether it can think, its
+    family, and its capabilities as Ollama names them.
+    """
 
     use: str
     window: int
     thinks: bool
+    family: str = ""
+    abilities: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> bool:
+        """Whether Ollama itself said what it is for; else that is a guess from its name."""
+        return bool(self.abilities)
 
 
 class Ollama:
@@ -67,43 +83,55 @@ class Ollama:
         self._quick = ollama.Client(host=self.host, **client_options(self.host, PROBE_SECONDS))
         self._slow = ollama.Client(host=self.host, **client_options(self.host, 120.0))
         self._shown: dict[str, Shown] = {}
+        self._seen: tuple[float, ollama.ListResponse] | None = None
 
     def answers(self) -> bool:
         """Whether an Ollama answers at the address, within about a second."""
         try:
-            self._quick.list()
-        except Exception:
+            self._list()
+        except EngineError:
             return False
         return True
 
+    def _list(self) -> ollama.ListResponse:
+        """What `/api/tags` tells; several who look at the same time ask once."""
+        if self._seen is not None and time.monotonic() - self._seen[0] < SEEN_SECONDS:
+            return self._seen[1]
+        try:
+            found = self._quick.list()
+        except Exception as error:
+            self._seen = None
+            raise engine_error(error, "ollama", self.host) from error
+        self._seen = time.monotonic(), found
+        return found
+
+    def look_anew(self) -> None:
+        """Forget what it had: something has changed there."""
+        self._seen = None
+
     def _pulled(self) -> dict[str, str]:
         """The models it has, with the digests of their weights."""
-        try:
-            return {with_tag(model.model or ""): model.digest or "" for model in self._quick.list().models}
-        except Exception as error:
-            raise engine_error(error, "ollama", self.host) from error
+        return {with_tag(model.model or ""): model.digest or "" for model in self._list().models}
 
     def models(self) -> list[Model]:
         """The models it has, with what `/api/tags` and `/api/show` tell of them."""
-        try:
-            found = self._quick.list().models
-        except Exception as error:
-            raise engine_error(error, "ollama", self.host) from error
         models = []
-        for item in found:
+        for item in self._list().models:
             name, digest = item.model or "", item.digest or ""
             if digest not in self._shown:
                 try:
-                    self._shown[digest] = self._show(name)
+                    self._shown[digest] = self.show(name)
                 except EngineError as error:  # a damaged model does not hide the others
                     log.warning("%s", error)
-            use, window, _ = self._shown.get(digest) or Shown(_use_by_name(name), 0, False)
+            shown = self._shown.get(digest) or Shown(_use_by_name(name), 0, False)
             details = item.details
             told = ", ".join(filter(None, (details.parameter_size, details.quantization_level))) if details else ""
-            models.append(Model(f"ollama:{name.removesuffix(':latest')}", use, item.size or 0, window, told))
+            more = tuple(ability for ability in shown.abilities if ability not in ("completion", "embedding"))
+            short = f"ollama:{name.removesuffix(':latest')}"
+            models.append(Model(short, shown.use, item.size or 0, shown.window, told, more))
         return sorted(models, key=lambda model: (model.use, model.name))
 
-    def _show(self, name: str) -> Shown:
+    def show(self, name: str) -> Shown:
         """What `/api/show` tells of a model. An Ollama before 0.6 does not tell what it is for."""
         try:
             told = self._slow.show(name)
@@ -113,7 +141,9 @@ class Ollama:
         use = _use_by_name(name)
         if abilities:
             use = "embeddings" if "embedding" in abilities else "chat" if "completion" in abilities else "other"
-        return Shown(use, _window(told.modelinfo or {}), "thinking" in (abilities or ()))
+        family = (told.details.family if told.details else None) or ""
+        known = tuple(abilities or ())
+        return Shown(use, _window(told.modelinfo or {}), "thinking" in known, family, known)
 
     def missing(self, names: list[str]) -> list[str]:
         """Which of `names` are not pulled."""
@@ -125,13 +155,20 @@ class Ollama:
         provider, _, model = name.partition(":")
         return self._pulled().get(with_tag(model), "") if provider == "ollama" else ""
 
-    def window(self, name: str) -> int:
-        """Tokens in the model's context window (`/api/show`, `model_info`, `*.context_length`)."""
-        return self._show(name).window or UNKNOWN_WINDOW
+    def check_use(self, name: str, use: str) -> None:
+        """See that a model can do what it is to be used for, "chat" or "embeddings", where Ollama tells.
 
-    def thinks(self, name: str) -> bool:
-        """Whether the model can think before it answers; some do so even if they are told not to."""
-        return self._show(name).thinks
+        Raises:
+            EngineError: it cannot; names those that can.
+        """
+        shown = self.show(name)
+        if not shown.told or shown.use == use:
+            return
+        fit = [model.name for model in self.models() if model.use == use]
+        can = "chat" if use == "chat" else "embed texts"
+        there = f"These can: {', '.join(fit)}." if fit else "No other model of this Ollama can, either: pull one."
+        setting = "RAG_MODEL or --model" if use == "chat" else "RAG_EMBEDDINGS or --embeddings"
+        raise EngineError(f"The model {name} of Ollama cannot {can}. {there} Choose one with {setting}.")
 
     def is_loaded(self, name: str) -> bool:
         """Whether the model is in memory (`/api/ps`)."""
@@ -151,6 +188,8 @@ class Ollama:
                 yield last, step.completed or 0, step.total or 0
         except Exception as error:
             raise engine_error(error, f"ollama:{name}", self.host) from error
+        finally:
+            self.look_anew()
         if last != "success":
             raise EngineError(f"Pulling {name} ended early (last word: {last or 'none'}). Pull again: it resumes.")
 

@@ -17,11 +17,14 @@ from typing_extensions import override
 
 from rag.errors import PromptTooLong
 from rag.models.ollama_stream import Part, client_options, connection, merged, read_parts
+from rag.settings import Think
 from rag.text.sentences import count_tokens
 
 SMALLEST_NUM_CTX = 4096
 THINKING_TOKENS = 4096
 """Tokens that a model which thinks may use for it, beside those of its answer."""
+HAS_LEVELS = ("gptoss", "gpt-oss")
+"""Families of models that always think, in levels; the lowest is as near to off as they can."""
 CUT_OFF = {"done": True, "done_reason": "length"}
 """What Ollama says at the end of an answer that is cut off at its longest."""
 
@@ -29,9 +32,10 @@ CUT_OFF = {"done": True, "done_reason": "length"}
 class OllamaChat(BaseChatModel):
     """A chat model of Ollama that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
 
-    `num_ctx` grows in powers of two from 4096 to `window` and never shrinks, as each change reloads the model. A model
-    is told not to think; one that `can_think` may do so all the same, and has room for it beside `answer_tokens`.
-    Thinking is in a piece's `additional_kwargs["reasoning_content"]`. Text only: no tools, no images.
+    `num_ctx` is 4096 while that is enough, then `window`, and never shrinks, as each change reloads the model. A model
+    that `can_think` is asked to as `think` says, unless a call has a `think` of its own. Some think even if they are
+    told not to, so that each has room for it beside `answer_tokens`. Thinking is in a piece's
+    `additional_kwargs["reasoning_content"]`. Text only: no tools, no images.
     """
 
     model: str
@@ -41,6 +45,9 @@ class OllamaChat(BaseChatModel):
     answer_tokens: int
     """Tokens kept free for the answer when `num_ctx` is chosen."""
     can_think: bool = False
+    has_levels: bool = False
+    """Whether it thinks always, more or less of it."""
+    think: Think = "off"
     temperature: float | None = None
     num_predict: int | None = None
     """Tokens in an answer, at most; thinking is not counted."""
@@ -74,7 +81,21 @@ class OllamaChat(BaseChatModel):
             params["ls_stop"] = stop
         return params
 
-    def _request(self, messages: list[BaseMessage], stop: list[str] | None, model: str | None = None) -> dict[str, Any]:
+    def _thinking(self, wanted: Think) -> bool | str:
+        """What Ollama is to be told: it refuses anything but False of a model that cannot think."""
+        if not self.can_think or wanted in ("off", "on"):
+            return "low" if self.can_think and self.has_levels and wanted == "off" else self.can_think and wanted == "on"
+        return wanted
+
+    def _request(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        *,
+        model: str | None = None,
+        think: Think | None = None,
+        temperature: float | None = None,
+    ) -> dict[str, Any]:
         """The body of `POST /api/chat`; grows `num_ctx` where the prompt needs it.
 
         Raises:
@@ -87,19 +108,19 @@ class OllamaChat(BaseChatModel):
                 f"The question needs about {need} tokens with its answer, and {self.model} is used with {self.window}."
                 " Ask a shorter question, or raise RAG_MAX_CONTEXT if the model can do more."
             )
-        wanted = min(need + THINKING_TOKENS * self._has_thought, self.window)
+        thinking = self._thinking(think or self.think)
+        wanted = need + THINKING_TOKENS * (self._has_thought or bool(thinking))
         num_ctx = self.num_ctx or SMALLEST_NUM_CTX
-        while num_ctx < wanted:
-            num_ctx *= 2
-        self.num_ctx = min(num_ctx, self.window)
+        self.num_ctx = min(num_ctx if wanted <= num_ctx else self.window, self.window)
         predict = self.num_predict
         if self.can_think and predict is not None:
             predict = min(predict + THINKING_TOKENS, max(predict, self.num_ctx - prompt))
-        options = {"temperature": self.temperature, "num_ctx": self.num_ctx, "num_predict": predict, "stop": stop}
+        warmth = self.temperature if temperature is None else temperature
+        options = {"temperature": warmth, "num_ctx": self.num_ctx, "num_predict": predict, "stop": stop}
         body = {
             "model": model or self.model,
             "messages": convert_to_openai_messages(messages, text_format="string"),
-            "think": False,
+            "think": thinking,
             "options": {name: value for name, value in options.items() if value is not None},
         }
         return body if self.keep_alive is None else {**body, "keep_alive": self.keep_alive}
@@ -117,7 +138,7 @@ class OllamaChat(BaseChatModel):
     async def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        body = {**self._request(messages, stop, kwargs.get("model")), "stream": True}
+        body = {**self._request(messages, stop, **_of_call(kwargs)), "stream": True}
         written = 0
         parts = read_parts(f"{self.base_url}/api/chat", body, **connection(self.base_url, self.read_seconds))
         async with aclosing(parts) as stream:
@@ -132,7 +153,7 @@ class OllamaChat(BaseChatModel):
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
-        body = self._request(messages, stop, kwargs.get("model"))
+        body = self._request(messages, stop, **_of_call(kwargs))
         written = 0
         with ollama.Client(self.base_url, **client_options(self.base_url, self.read_seconds)) as client:
             for line in client.chat(**body, stream=True):
@@ -154,6 +175,11 @@ class OllamaChat(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
+
+
+def _of_call(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What a call may have of its own."""
+    return {name: kwargs[name] for name in ("model", "think", "temperature") if name in kwargs}
 
 
 def as_chunk(part: Part) -> ChatGenerationChunk:

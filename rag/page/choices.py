@@ -15,10 +15,19 @@ from rag.settings import NO_MODEL
 
 OWN = "default"
 """The choice of the app's own chat model, whichever it is at the time."""
+THINKING = [
+    ("as set", ""),
+    ("off", "off"),
+    ("on", "on"),
+    ("low", "low"),
+    ("medium", "medium"),
+    ("high", "high"),
+]
+"""The choices of `think`: (label, value)."""
 
 
 class Choices:
-    """The two dropdowns, in a row that is not part of the page until `row.render()`.
+    """The three dropdowns, in a row that is not part of the page until `row.render()`.
 
     Their lists are fetched as a dropdown is opened; `look` keeps the name of the app's own model up to date.
     """
@@ -48,6 +57,15 @@ class Choices:
                 scale=0,
                 min_width=0,
             )
+            self.think = gr.Dropdown(
+                THINKING,
+                value="",
+                label="Thinking",
+                elem_id="think",
+                visible=False,
+                scale=0,
+                min_width=0,
+            )
             self.again = gr.Button(
                 "Answer again with it", size="sm", visible=False, elem_id="again", scale=0, min_width=0
             )
@@ -63,7 +81,7 @@ class Choices:
     @property
     def outputs(self) -> list[Any]:
         """The components that `look` updates, in its order."""
-        return [self.scope, self.model, self.seen]
+        return [self.scope, self.model, self.think, self.seen]
 
     def look(self, seen: dict[str, Any], request: gr.Request) -> list[Any]:
         """An update for each of `outputs`, where it is new; only owners see the choice of a model."""
@@ -72,7 +90,8 @@ class Choices:
         if now == seen:
             return [gr.skip()] * len(self.outputs)
         model = gr.Dropdown([(_own_label(self._assistant), OWN)], visible=owner)  # the rest on focus
-        return [gr.skip() if seen else gr.Dropdown(name_sources(self._assistant)), model, now]
+        scope = gr.skip() if seen else gr.Dropdown(name_sources(self._assistant))
+        return [scope, model, gr.Dropdown(visible=owner), now]
 
 
 def name_sources(assistant: Assistant) -> list[tuple[str, str]]:

@@ -46,6 +46,8 @@ LONGEST_TOLD = 400
 """Characters of a quote that a mark tells when it is pointed at."""
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 """What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
+THINKING = "thinking"
+"""Name of the message with what the model thought, which is no part of the conversation."""
 BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place."""
 _MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
@@ -165,7 +167,16 @@ def show_answer(
         folded: Any = {"title": MODELS_OWN, "status": "done"} if update.doubtful else {}
         answer = gr.ChatMessage(content=show_text(update, name), metadata=folded)
         shown = [*shown, answer] if update.doubtful else [answer, *shown]
-    return [*shown, note]
+    return [*show_thinking(update), *shown, note]
+
+
+def show_thinking(update: Update) -> list[gr.ChatMessage]:
+    """What the model thought, folded behind how long it did."""
+    if not update.thinking.strip():
+        return []
+    seconds = f"{update.timings.thinking or 0:.0f} s"
+    shown: Any = {"title": f"Thinking, {seconds}", "status": "done", "id": THINKING}
+    return [gr.ChatMessage(content=plain(update.thinking.strip()), metadata=shown)]
 
 
 def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str, name: str, number: int) -> str:

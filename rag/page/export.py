@@ -8,7 +8,7 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
-from rag.page.conversation import BESIDE, INSTEAD, read_quotes, text_of, with_plain_marks
+from rag.page.conversation import BESIDE, INSTEAD, THINKING, read_quotes, text_of, with_plain_marks
 from rag.sources.loader import is_url
 
 
@@ -23,6 +23,8 @@ def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
         text = text_of(turn.get("content")).strip()
         told = turn.get("metadata") or {}
         title = str(told.get("title") or "")
+        if told.get("id") == THINKING:
+            continue
         if told.get("id") in (BESIDE, INSTEAD):
             parts += ["> " + quote.replace("\n", "\n> ") for quote in read_quotes(text)]
         elif title:
