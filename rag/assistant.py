@@ -27,8 +27,8 @@ from rag.errors import QuestionError, SourceError
 from rag.library.indexes import Offer, told_seconds
 from rag.library.library import Library, find_named
 from rag.library.revisions import IndexedSource, Made
-from rag.models.in_use import Work
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
+from rag.models.state import Work
 from rag.observe import Metrics
 from rag.settings import Settings
 from rag.sources.loader import GUIDE
@@ -259,6 +259,7 @@ class Assistant:
             "awaiting": [work.label + _share(work) for work in list(self.work.values())],
             "problems": {name: str(error) for name, error in list(self.problems.items())},
             "models": {"chat": self.models.names.chat, "embeddings": self.embeddings},
+            "chosen": list(self.models.names.why),
             "coming": self._coming(),
             "declined": self.models.configured if self.models.declined else "",
             "engines": {

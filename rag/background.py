@@ -17,7 +17,8 @@ from rag.answers.build import Chains
 from rag.errors import RagError
 from rag.library.ingest import Cancelled
 from rag.library.service import LibraryService
-from rag.models.in_use import ModelsInUse, Work
+from rag.models.in_use import ModelsInUse
+from rag.models.state import Work
 from rag.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -167,7 +167,8 @@ def test_a_model_that_cannot_think_is_not_asked_to(server: OllamaServer, tmp_pat
 
 def test_a_growing_conversation_loads_the_model_twice_at_most(server: OllamaServer, tmp_path: Path) -> None:
     server.models["llama3"] = replace(LLAMA3, context_length=131_072)
-    server.reply = lambda messages: "A plan is a list of steps. " * 30
+    names = (" ".join(f"step{turn}-{number}" for number in range(60)) + "." for turn in range(100))
+    server.reply = lambda messages: f"A plan has {next(names)}"
     assistant = start(tmp_path, server, refuse=False)
     history: list[Any] = []
     try:

@@ -16,8 +16,8 @@ from rag.answers.receipt import ChatReader
 from rag.answers.run import Run
 from rag.answers.update import Update
 from rag.models.choose import Chat
-from rag.models.in_use import Engine
 from rag.models.minilm import MiniLMEmbeddings
+from rag.models.state import Engine
 from rag.page.conversation import show_answer
 from rag.settings import load_settings
 from rag.sources.loader import GUIDE_PATH

@@ -12,7 +12,8 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -34,6 +35,8 @@ from rag.text.vectors import at_length_one, have_vectors, question_vector, sente
 
 WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
 
+SCALE_SECONDS = 15.0
+"""Longest wait of a question for the scale of an embedding model that was not used before."""
 ENOUGH_WORDS = 0.3
 """Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
 WEIGHED = ("nearness", "unknown", "missing")
@@ -91,6 +94,7 @@ class Judge:
         self._reads_english_alone = reads_english_alone(engine[0])
         self._measuring = threading.Lock()
         self._scale: Scale | None = None
+        self._preparing: Future[Scale] | None = None
         texts = EVERYDAY_FILE.read_bytes()
         key = hashlib.sha256(b"\0".join([engine[0].encode(), digest.encode(), texts])).hexdigest()[:16]
         self._file = folder / f"scale-{key}.npz" if folder else None
@@ -113,6 +117,20 @@ class Judge:
                     save_scale(self._file, self._scale)
             return self._scale
 
+    async def _has_scale(self) -> bool:
+        """Whether the scale is known; measured here if nobody does so now, and not waited for beyond `SCALE_SECONDS`.
+
+        A question then is answered, not judged: a slow engine takes minutes for it, which nobody waits for.
+        """
+        if self._scale is None:
+            if self._preparing is None or self._preparing.done():
+                self._preparing = Future()
+                threading.Thread(target=_fulfil, args=(self._preparing, self.prepare), daemon=True).start()
+            await asyncio.wait({asyncio.wrap_future(self._preparing)}, timeout=SCALE_SECONDS)
+            if self._preparing.done():
+                self._preparing.result()
+        return self._scale is not None
+
     async def decide(self, question: str, passages: Sequence[Document], words: Words) -> Verdict:
         """Whether the passages answer the question. Cancelling closes the request to the embedding model.
 
@@ -129,8 +147,8 @@ class Judge:
         filled = [passage for passage in passages if passage.page_content.strip()]
         if not filled:
             return Verdict(False, -math.inf, "nothing was found")
-        if self._scale is None:
-            await asyncio.to_thread(self.prepare)
+        if not await self._has_scale():
+            return Verdict(True, 0.0, "the scale of the embedding model is still being measured")
         for some in (filled[:1], filled):  # the first is mostly enough, and more passages can only add to the score
             try:
                 await have_vectors(self._embeddings, words.corrected(question), _pieces_of(some))
@@ -171,6 +189,13 @@ class Judge:
             max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
             max(sum(weights[word] for word in each) for each in found) / total,
         )
+
+
+def _fulfil(future: Future[Scale], make: Callable[[], Scale]) -> None:
+    try:
+        future.set_result(make())
+    except Exception as error:
+        future.set_exception(error)
 
 
 @cache

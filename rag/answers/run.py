@@ -12,7 +12,7 @@ from typing import Any
 from rag.answers.chain import SHARED_FIELDS
 from rag.answers.update import Update
 from rag.errors import AnswerCutOff, EngineStalled, RagError, StoreError, engine_error
-from rag.models.in_use import Engine, EnginePhase
+from rag.models.state import Engine, EnginePhase
 
 TICK_SECONDS = 0.25
 """Longest pause between two updates; Stop or a closed tab is noticed within it."""
@@ -119,7 +119,13 @@ class Run:
         self._came.clear()
         self._waiting_chars = 0
         self._room.set()
-        self._now = replace(self._now, new="", new_thinking="", moved=False, timings=replace(self._now.timings, total=moment - self._began))
+        self._now = replace(
+            self._now,
+            new="",
+            new_thinking="",
+            moved=False,
+            timings=replace(self._now.timings, total=moment - self._began),
+        )
         for piece in taken:
             self._take_piece(piece, moment)
         if not self._search_began:

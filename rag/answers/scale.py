@@ -13,7 +13,7 @@ from pathlib import Path
 from langchain_core.embeddings import Embeddings
 
 from rag.text.sentences import split_sentences
-from rag.text.vectors import at_length_one, load_vectors, save_vectors
+from rag.text.vectors import at_length_one, load_vectors, question_vector, save_vectors, sentence_vectors
 
 EVERYDAY_FILE = Path(__file__).parent.parent / "everyday.jsonl"
 
@@ -34,14 +34,15 @@ class Scale:
 def measure(embeddings: Embeddings) -> Scale:
     """The scale of an embedding model, by the nearest sentence of each everyday passage to each everyday question.
 
-    Embeds some 240 short texts; errors of the embeddings pass through.
+    Embeds some 240 short texts, and remembers them one by one: after an error, which passes through, the next try goes
+    on where this one ended.
     """
     import numpy as np
 
     pairs = [json.loads(line) for line in EVERYDAY_FILE.read_text(encoding="utf-8").splitlines()]
     sentences = [split_sentences(pair["passage"]) for pair in pairs]
-    questions = at_length_one([embeddings.embed_query(pair["question"]) for pair in pairs])
-    vectors = at_length_one(embeddings.embed_documents([sentence for group in sentences for sentence in group]))
+    questions = at_length_one([question_vector(embeddings, pair["question"]) for pair in pairs])
+    vectors = sentence_vectors(embeddings, [sentence for group in sentences for sentence in group])
     starts = np.cumsum([0, *map(len, sentences)])[:-1]
     nearest = np.maximum.reduceat(questions @ vectors.T, starts, axis=1)
     own = np.eye(len(pairs), dtype=bool)

@@ -19,7 +19,7 @@ from rag.answers.run import TICK_SECONDS, Run
 from rag.answers.thinking import without_thinking
 from rag.answers.update import Timings, Update
 from rag.errors import Busy, Ending, QuestionError, RagError
-from rag.models.in_use import Engine
+from rag.models.state import Engine
 
 QUEUE_SECONDS = 120.0
 """Longest wait for a place in line."""

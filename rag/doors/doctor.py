@@ -47,7 +47,7 @@ def doctor(settings: Settings) -> int:
         else "as Ollama has none"
     )
     print(f"--  chat model {names.chat} ({why}), embeddings {names.embeddings}")
-    for note in names.notes:
+    for note in (*names.why, *names.notes):
         print(f"--  {note}")
     if names.chat.startswith("embedded:"):
         _tell_chat_model(names.chat, settings)

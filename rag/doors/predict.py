@@ -69,7 +69,8 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         """The answer as server-sent events: `data: {"message": piece}`, then one `event: done` or `event: error`.
 
         Before the first piece comes `event: quotes`, the sentences of the sources that answer best. `done` carries
-        the sources and timings; what a model thinks comes as `event: thinking`; comments keep the line open while the model is silent.
+        the sources and timings; what a model thinks comes as `event: thinking`; comments keep the line open while the
+        model is silent.
         """
         given = {**question.given(), "caller": caller_of(request.scope)}
         connected = while_connected(request, assistant.chain.astream(given))

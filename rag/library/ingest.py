@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from rag.sources.fetch import Page
 from rag.sources.loader import Loaded, load_source
 from rag.sources.reader import WATCH, Watch
 from rag.text.detect import document_language
+from rag.text.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ Embedded = tuple[Document, list[float], Document]
 """A piece, its vector, and the chunk that it is a piece of: most often itself."""
 
 BATCH = 32
-"""Chunks embedded in one request: progress and cancelling happen between two."""
+"""Chunks embedded in one request, at most: progress and cancelling happen between two."""
 LOOKED_AT = 20
 """Pages of a document whose language is looked at."""
 SHORTEST_CHUNK = 8
@@ -153,23 +155,29 @@ class Ingest:
         progress(record.source, 0, len(chunks))
         embedded = number = 0
         try:
-            for start in range(0, len(chunks), BATCH):
+            done, pace = 0, Pace()
+            while done < len(chunks):
                 if self.cancelled.is_set():
                     raise Cancelled
-                batch = chunks[start : start + BATCH]
+                texts = [chunk.page_content for chunk in chunks[done : done + BATCH]]
+                batch = chunks[done : done + pace.next(texts)]
                 fresh = [chunk for chunk in batch if chunk.metadata["digest"] not in known]
                 pieces = {id(chunk): [chunk] for chunk in batch}
                 pieces |= {id(chunk): [] for chunk in fresh}
-                for piece, vector, chunk in _found(fresh, ahead) or self._embed(fresh):
+                began, found = time.monotonic(), _found(fresh, ahead)
+                for piece, vector, chunk in found or self._embed(fresh):
                     pieces[id(chunk)].append(piece)
                     known[piece.metadata["digest"]] = np.asarray(vector, np.float32)
                     embedded += 1
+                if fresh and not found:
+                    pace.took(texts[: len(batch)], time.monotonic() - began)
                 ready = [piece for chunk in batch for piece in pieces[id(chunk)]]
                 for piece in ready:
                     piece.metadata["number"] = number
                     number += 1
                 self.index.write(revision, record.source, ready, known)
-                progress(record.source, min(start + BATCH, len(chunks)), len(chunks))
+                done += len(batch)
+                progress(record.source, done, len(chunks))
             if not self.index.publish(revision, record, holder=holder, new=new):
                 raise Cancelled
         finally:

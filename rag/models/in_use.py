@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -20,46 +19,12 @@ from rag.models.model_files import is_here
 from rag.models.ollama import Model, Ollama
 from rag.models.openai_server import OpenAIServer
 from rag.models.speed import Outlook, Speed, keep_speed, known_speeds, measure, outlook
+from rag.models.state import Choice, Coming, Engine, EnginePhase, Work
 from rag.settings import NO_MODEL, Settings
-
-
-@dataclass(frozen=True)
-class Work:
-    """Something long under way: `done` of `total` in `unit` (0: not known), and the time left, where it can be told."""
-
-    label: str
-    done: int = 0
-    total: int = 0
-    unit: str = ""
-    seconds_left: float | None = None
-
 
 PULL_AGAIN_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 10.0
 """Pause between two looks whether Ollama has a chat model by now, where `auto` found none."""
-Choice = dict[str, str]
-"""What a person chose, to be remembered: the model `chosen` in place of the one `configured`."""
-EnginePhase = Literal["loading", "reading"]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The chat model that answers: `provider:model`, where it is, and what it does while it is silent.
-
-    `phase` may ask the engine over the network, so it is called in a thread.
-    """
-
-    name: str
-    address: str
-    phase: Callable[[], EnginePhase]
-
-
-@dataclass(frozen=True)
-class Coming:
-    """An embedded chat model, `provider:model`, that is being fetched and will answer then; or why it did not come."""
-
-    name: str
-    problem: str = ""
 
 
 class ModelsInUse:
@@ -188,7 +153,7 @@ class ModelsInUse:
         return True
 
     def look_again(self) -> bool:
-        """Choose anew where `auto` found no chat model on Ollama; whether there is one by now, which is then to come."""
+        """Choose anew where `auto` found no chat model on Ollama; whether there is one by now, which then is to come."""
         waiting = self.configured.startswith("embedded:") and self.names.chat in (self.configured, NO_MODEL)
         mine = self._settings.model == "auto" and self._given_chat is None and not self.declined
         if not (mine and waiting) or time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:

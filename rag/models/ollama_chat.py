@@ -84,7 +84,9 @@ class OllamaChat(BaseChatModel):
     def _thinking(self, wanted: Think) -> bool | str:
         """What Ollama is to be told: it refuses anything but False of a model that cannot think."""
         if not self.can_think or wanted in ("off", "on"):
-            return "low" if self.can_think and self.has_levels and wanted == "off" else self.can_think and wanted == "on"
+            return (
+                "low" if self.can_think and self.has_levels and wanted == "off" else self.can_think and wanted == "on"
+            )
         return wanted
 
     def _request(

@@ -22,9 +22,7 @@ class ServerEmbeddings(OpenAIEmbeddings):
     address: str = ""
 
     @override
-    def embed_documents(
-        self, texts: list[str], chunk_size: int | None = None, **kwargs: object
-    ) -> list[list[float]]:
+    def embed_documents(self, texts: list[str], chunk_size: int | None = None, **kwargs: object) -> list[list[float]]:
         """One vector a text.
 
         Raises:

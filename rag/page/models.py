@@ -8,9 +8,10 @@ from typing import Any
 
 from rag.library.indexes import told_seconds
 from rag.library.library import told_size
-from rag.models.in_use import Work
+from rag.models.catalogue import Offered
 from rag.models.ollama import Model
 from rag.models.speed import Outlook, Speed
+from rag.models.state import Work
 
 
 def show_pulls(work: Sequence[tuple[str, Work]]) -> str:
@@ -39,7 +40,22 @@ def show_models(models: Sequence[Model], speeds: Mapping[str, Speed]) -> str:
 def _told(model: Model, speeds: Mapping[str, Speed]) -> str:
     speed = speeds.get(model.name)
     measured = f", here {speed.write:.0f} tokens a second" if speed else ""
-    return f"{model.use} {model.details}{measured}"
+    more = f", {', '.join(model.abilities)}" if model.abilities else ""
+    return f"{model.use} {model.details}{more}{measured}"
+
+
+def show_catalogue(offered: Sequence[Offered], of: str) -> str:
+    """Models that are worth pulling into Ollama, each with a button; `of` is the month of the list."""
+    if not offered:
+        return ""
+    rows = "".join(
+        f"<tr><td>{html.escape(each.name)}<br><small>{each.use}: {html.escape(each.good)}"
+        f"{'' if each.thinks == 'no' else f'; thinks {each.thinks}'}</small></td><td>{told_size(each.size)}</td>"
+        f'<td><button data-action="pull" data-source="{html.escape(each.name)}">Pull</button></td></tr>'
+        for each in offered
+    )
+    head = f"<tr><th>Worth pulling on this machine ({html.escape(of)})</th><th>Size</th><th></th></tr>"
+    return f"<details><summary>Models to pull</summary><table><thead>{head}</thead>{rows}</table></details>"
 
 
 def show_larger(name: str, size: int, outlook: Outlook) -> str:

@@ -12,10 +12,11 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.library.library import MOST_PAGES, Library
 from rag.library.uploads import is_upload, name_of
+from rag.models.catalogue import load_catalogue, worth_pulling
 from rag.models.choose import LARGER
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.library import BLOCKS, show_failed, show_folders, show_head, show_rows, show_welcome, show_work
-from rag.page.models import show_index, show_larger, show_models, show_pulls
+from rag.page.models import show_catalogue, show_index, show_larger, show_models, show_pulls
 from rag.page.wrong import WrongAnswers
 from rag.sources.formats import ending_by_content, ending_of
 from rag.sources.loader import GUIDE
@@ -200,6 +201,9 @@ class Sidebar:
                     library.cancel()
                 case "keep index":
                     self._assistant.reindex(None)
+                case "pull":
+                    for _ in self._assistant.models.pull(source):
+                        pass
                 case "use model":
                     self._assistant.choose_chat(source)
                 case "build index":
@@ -210,7 +214,10 @@ class Sidebar:
         used = self._assistant.models
         models = used.listed()
         names = [model.name for model in models if model.use == "embeddings"]
-        told = show_models(models, used.speeds())
+        models.sort(key=lambda model: not model.name.startswith("ollama:"))  # what is installed there comes first
+        why = "".join(f"<p>{html.escape(each)}</p>" for each in used.names.why)
+        installed = [model.name.partition(":")[2] for model in models if model.name.startswith("ollama:")]
+        told = why + show_models(models, used.speeds()) + show_catalogue(worth_pulling(installed), load_catalogue()[0])
         if used.names.chat.startswith("embedded:") and used.names.chat != LARGER:
             size = next(model.size for model in models if model.name == LARGER)
             told += show_larger(LARGER, size, used.outlook(LARGER))

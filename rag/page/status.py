@@ -13,6 +13,7 @@ from rag.assistant import Assistant
 from rag.library.indexes import told_seconds
 from rag.library.library import counted
 from rag.library.uploads import PREFIX
+from rag.models.auto import OLLAMA_DEFAULTS
 from rag.page.events import MayChange, check_may_change, errors_on_the_page
 from rag.page.scripts import NOTICES
 from rag.page.style import TITLE
@@ -81,8 +82,9 @@ def show_status(status: Mapping[str, Any], *, owner: bool = False) -> str:
     ]
     if status["ready"] and others:  # beside the rest, so that nothing moves while people chat
         facts.append(("Meanwhile", "; ".join(others)))
+    why = {name: text for text in status["chosen"] for name in models.values() if text.startswith(f"{name} is ")}
     strip = "".join(
-        f"<span title='{html.escape(f'{name} {value}')}'><small>{name}</small> {html.escape(value)}</span>"
+        f"<span title='{html.escape(why.get(value, f'{name} {value}'))}'><small>{name}</small> {html.escape(value)}</span>"
         for name, value in facts
     )
     head = (
@@ -125,8 +127,13 @@ def _notices(status: Mapping[str, Any], owner: bool) -> Iterator[str]:
         told = f"Answers are quotes from the sources; {status['declined']} would write them."
         fetch = [("fetch", f"Fetch {status['declined']}")]
         yield _notice("note", told, f"declined {status['declined']}", fetch * owner)
-    for text in status["notes"]:
+    for text in (*filter(_is_news, status["chosen"]), *status["notes"]):
         yield _notice("note", text, text)
+
+
+def _is_news(why: str) -> bool:
+    """Whether a person would not expect what `auto` chose: one of Ollama's models, and not the default."""
+    return why.startswith("ollama:") and not why.startswith(OLLAMA_DEFAULTS)
 
 
 def _show_coming(coming: Mapping[str, Any], chat: str, owner: bool) -> str:

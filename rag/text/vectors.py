@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import zipfile
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
+
+from rag.text.pace import Pace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +77,15 @@ def sentence_vectors(embeddings: Embeddings, sentences: Sequence[str]) -> Vector
     import numpy as np
 
     vectors = _known(embeddings, sentences)
-    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in vectors]:
-        vectors |= dict(zip(missing, at_length_one(embeddings.embed_documents(missing)), strict=True))
+    missing, pace = [sentence for sentence in dict.fromkeys(sentences) if sentence not in vectors], Pace()
+    while missing:
+        some = missing[: pace.next(missing)]
+        began = time.monotonic()
+        made = dict(zip(some, at_length_one(embeddings.embed_documents(some)), strict=True))
+        pace.took(some, time.monotonic() - began)
+        _keep(embeddings, made)  # whatever becomes of the rest, this is not embedded again
+        vectors |= made
+        missing = missing[len(some) :]
     _keep(embeddings, vectors)
     return np.stack([vectors[sentence] for sentence in sentences])
 
@@ -110,8 +120,16 @@ async def have_vectors(embeddings: Embeddings, question: str, sentences: Sequenc
     known = _known(embeddings, [key, *sentences])
     if key not in known:
         known[key] = np.asarray(await embeddings.aembed_query(question), dtype=np.float32)
-    if missing := [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]:
-        known |= dict(zip(missing, at_length_one(await embeddings.aembed_documents(missing)), strict=True))
+        _keep(embeddings, {key: known[key]})
+    missing, pace = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known], Pace()
+    while missing:
+        some = missing[: pace.next(missing)]
+        began = time.monotonic()
+        made = dict(zip(some, at_length_one(await embeddings.aembed_documents(some)), strict=True))
+        pace.took(some, time.monotonic() - began)
+        _keep(embeddings, made)
+        known |= made
+        missing = missing[len(some) :]
     _keep(embeddings, known)
     return known[key]
 
