@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def test_a_growing_conversation_loads_the_model_twice_at_most(server: OllamaServ
     chats = [item for item in server.requests if item.path == "/api/chat"]
     windows = [item.num_ctx for item in chats]
     assert len(chats) >= 20
-    assert sum(before != after for before, after in zip(windows, windows[1:], strict=False)) <= 1
+    assert sum(before != after for before, after in pairwise(windows)) <= 1
     assert not any(item.truncated for item in chats)
 
 

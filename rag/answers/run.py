@@ -119,13 +119,8 @@ class Run:
         self._came.clear()
         self._waiting_chars = 0
         self._room.set()
-        self._now = replace(
-            self._now,
-            new="",
-            new_thinking="",
-            moved=False,
-            timings=replace(self._now.timings, total=moment - self._began),
-        )
+        timings = replace(self._now.timings, total=moment - self._began)
+        self._now = replace(self._now, new="", new_thinking="", moved=False, timings=timings)
         for piece in taken:
             self._take_piece(piece, moment)
         if not self._search_began:

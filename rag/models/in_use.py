@@ -153,7 +153,7 @@ class ModelsInUse:
         return True
 
     def look_again(self) -> bool:
-        """Choose anew where `auto` found no chat model on Ollama; whether there is one by now, which then is to come."""
+        """Choose anew where `auto` found no chat model on Ollama; whether there is one now, which is to come then."""
         waiting = self.configured.startswith("embedded:") and self.names.chat in (self.configured, NO_MODEL)
         mine = self._settings.model == "auto" and self._given_chat is None and not self.declined
         if not (mine and waiting) or time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:

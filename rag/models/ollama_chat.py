@@ -83,11 +83,11 @@ class OllamaChat(BaseChatModel):
 
     def _thinking(self, wanted: Think) -> bool | str:
         """What Ollama is to be told: it refuses anything but False of a model that cannot think."""
-        if not self.can_think or wanted in ("off", "on"):
-            return (
-                "low" if self.can_think and self.has_levels and wanted == "off" else self.can_think and wanted == "on"
-            )
-        return wanted
+        if not self.can_think:
+            return False
+        if wanted == "off":
+            return "low" if self.has_levels else False
+        return True if wanted == "on" else wanted
 
     def _request(
         self,
