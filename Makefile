@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --only-binary=:all: --require-has
 TOOLS := .tools/bin
 COMPILE := pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
 
-.PHONY: run dev test soak lint format bench setup lock audit browser nginx postgres clean
+.PHONY: run dev test test-ollama soak lint format bench setup lock audit browser nginx postgres clean
 
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
@@ -22,6 +22,10 @@ test: dev browser nginx postgres  ## all tests; some of them: ARGS="tests/test_x
 	case $$many in 0|1|5) ;; *) exit $$many;; esac; \
 	$(BIN)/python -m pytest -m "alone and not soak" $(ARGS); alone=$$?; \
 	case "$$many $$alone" in "0 0"|"0 5"|"5 0") ;; *) exit 1;; esac
+
+# OLLAMA_HOST=http://box:11434 make test-ollama: what it has is found out, and nothing is pulled.
+test-ollama: dev  ## what the app does with a real Ollama, at OLLAMA_HOST
+	$(BIN)/python -m pytest -m real_ollama --timeout 1800 -s tests/test_real_ollama.py $(ARGS)
 
 soak: dev browser nginx postgres  ## the long runs: load, kills, faults, replicas and leaving in many rounds (an hour)
 	$(BIN)/python -m pytest -m soak --timeout 1800 -s $(ARGS)

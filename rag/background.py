@@ -24,6 +24,8 @@ from rag.settings import Settings
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 3.0
+CALM_SECONDS = 15.0
+"""Pause between two looks at an Ollama with which nothing is wrong; what a question meets is told at once."""
 FETCH_AGAIN_SECONDS = 300.0
 """After that a download that failed is tried again, without anybody asking."""
 PAGE_SECONDS = 10.0
@@ -117,7 +119,8 @@ class Background:
                 self.work.pop("reindex" if name == "index" else name, None)
             again = name in self.problems or name == "chat" or bool(self.library.indexes.problem)
             later = FETCH_AGAIN_SECONDS if name == "coming" and self.models.coming else None
-            self._wake[name].wait(RETRY_SECONDS if again else later)
+            calm = name == "chat" and not self.problems and self.models.names.chat.startswith("ollama:")
+            self._wake[name].wait((CALM_SECONDS if calm else RETRY_SECONDS) if again else later)
             self._wake[name].clear()
 
     def _bring_up_chat(self) -> None:

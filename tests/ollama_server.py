@@ -48,6 +48,10 @@ DEFAULT_NUM_CTX = 4096  # routes.go, Serve(): below 23 GiB of video memory
 NUM_KEEP = 5  # api.DefaultOptions (4) and the start token: what a cut prompt keeps of its beginning
 MESSAGE_TOKENS = 4  # the chat template's markers around one message
 SPECIAL_TOKENS = 2  # [CLS] and [SEP] around an embedded text
+OFFLINE = (
+    'Get "https://registry.ollama.ai/v2/library/llama3/manifests/latest": dial tcp: lookup registry.ollama.ai: no such'
+    " host"
+)
 SENT_WHOLE = 2048  # net/http counts a body up to this size, a longer one goes out in chunks
 
 FaultKind = Literal[
@@ -90,7 +94,13 @@ class ModelSpec:
     def details(self) -> dict[str, Any]:
         family = {"parent_model": "", "format": "gguf", "family": self.architecture}
         sizes = {"parameter_size": self.parameter_size, "quantization_level": self.quantization}
-        return {**family, "families": [self.architecture], **sizes}
+        lengths = {"context_length": self.context_length, "embedding_length": self.embedding_length or 4096}
+        return {**family, "families": [self.architecture], **sizes, **lengths}
+
+    @property
+    def capabilities(self) -> list[str]:
+        can = ["embedding" if self.embedding_length else "completion"]
+        return can + (["thinking"] if self.thinks != "never" else [])
 
 
 @dataclass(frozen=True)
@@ -304,7 +314,9 @@ def _keep_alive(body: dict[str, Any]) -> float:
     value = body.get("keep_alive", 300)
     if isinstance(value, str) and value.lstrip("+-") != "0":
         if not re.fullmatch(r"[+-]?(\d+(\.\d+)?(ms|s|m|h))+", value):
+            unit = re.fullmatch(r"[+-]?[\d.]+([a-z]+)", value)
             wrong = "missing unit in" if re.fullmatch(r"[+-]?[\d.]+", value) else "invalid"
+            wrong = f'unknown unit "{unit[1]}" in' if unit else wrong
             raise _Refused(400, f'time: {wrong} duration "{value}"')
         parts = re.findall(r"([\d.]+)(ms|s|m|h)", value)
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
@@ -471,7 +483,8 @@ class OllamaServer:
     tokens_per_second: float | None = None
     load_seconds: float = 0.0  # before the first use of a model, or of another num_ctx
     prefill_seconds: float = 0.0  # before each first token
-    embed_seconds: float = 0.0  # for each text
+    embed_seconds: float = 0.0  # for each text, however many a request has
+    offline: bool = False  # the registry cannot be reached: a pull is a line with an error
     parallel: int | None = None  # replies made at the same time, the rest wait (a real server: 1)
 
     requests: list[Record] = field(default_factory=list, init=False)  # in order of arrival
@@ -702,7 +715,9 @@ class OllamaServer:
 
     async def tags(self, exchange: _Exchange, _: dict[str, Any]) -> None:
         models = {full_name(name): spec for name, spec in list(self.models.items())}
-        entries = [self._entry(n, s, modified_at=self._modified_at(n)) for n, s in models.items()]
+        entries = [
+            self._entry(n, s, modified_at=self._modified_at(n), capabilities=s.capabilities) for n, s in models.items()
+        ]
         entries.sort(key=lambda entry: str(entry["modified_at"]), reverse=True)
         await exchange.reply(200, {"models": entries})
 
@@ -722,10 +737,10 @@ class OllamaServer:
         arch = spec.architecture
         info = {"general.architecture": arch, f"{arch}.context_length": spec.context_length}
         info[f"{arch}.embedding_length"] = spec.embedding_length or 4096  # chat models have one too
-        can = ["embedding" if spec.embedding_length else "completion"]
-        can += ["thinking"] if spec.thinks != "never" else []
-        shown = {"modelfile": f"# FROM {name}\n", "template": "{{ .Prompt }}", "details": spec.details}
-        shown |= {"model_info": info, "capabilities": can, "modified_at": self._modified_at(name)}
+        info["general.parameter_count"] = 8_030_261_248
+        shown = {"license": "", "modelfile": f"# FROM {name}\n", "parameters": "", "template": "{{ .Prompt }}"}
+        shown |= {"details": spec.details, "model_info": info, "capabilities": spec.capabilities, "tensors": []}
+        shown |= {"modified_at": self._modified_at(name)}
         await exchange.reply(200, shown)
 
     async def delete(self, exchange: _Exchange, body: dict[str, Any]) -> None:
@@ -753,6 +768,8 @@ class OllamaServer:
                 done = [total * step // steps for step in range(steps)] + [total]
                 lines += [line | ({"completed": size} if size else {}) for size in done]
             lines += [{"status": "verifying sha256 digest"}, {"status": "writing manifest"}]
+        if self.offline:
+            pull, lines = None, lines[:1]
         for number, line in enumerate(lines):
             if not await exchange.reach(number):
                 return
@@ -763,10 +780,11 @@ class OllamaServer:
         if pull is not None:
             self.models[name], self._modified[name] = pull.spec, _time()
             await exchange.end({"status": "success"})
-        elif exchange.streaming:
-            await exchange.end({"error": "pull model manifest: file does not exist"})
-        else:
-            raise _Refused(500, "pull model manifest: file does not exist")
+        wrong = OFFLINE if self.offline else "file does not exist"
+        if pull is None and exchange.streaming:
+            await exchange.end({"error": f"pull model manifest: {wrong}"})
+        elif pull is None:
+            raise _Refused(500, f"pull model manifest: {wrong}")
 
     # The engine's routes.
 
@@ -833,6 +851,9 @@ class OllamaServer:
         if not messages and not _keep_alive(body):
             self._loaded.pop(name, None)
             return await exchange.reply(200, line("", "unload"))
+        if not (body.get("think") is None or body["think"] in (True, False, "low", "medium", "high", "max")):
+            wrong = f'"{body["think"]}" (must be "high", "medium", "low", "max", true, or false)'
+            raise _Refused(400, f"invalid think value: {wrong}")
         if body.get("think") and spec.thinks == "never":
             raise _Refused(400, f'"{body["model"]}" does not support thinking')
         if spec.embedding_length:
@@ -869,7 +890,10 @@ class OllamaServer:
                     figures |= {"prompt_eval_count": count, "prompt_eval_duration": read - loaded}
                     figures |= {"eval_count": sent, "eval_duration": end - read}
                     whole = "" if exchange.streaming else "".join(tokens[len(thoughts) : sent])
-                    await exchange.end(line(whole, exchange.done_reason, **figures))
+                    last = line(whole, exchange.done_reason, **figures)
+                    if thoughts and not exchange.streaming:
+                        last.get("message", last)["thinking"] = "".join(thoughts)
+                    await exchange.end(last)
 
 
 _GENERATE = (("system", "system"), ("user", "prompt"))

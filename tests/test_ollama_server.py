@@ -124,6 +124,16 @@ def test_streams_in_exact_order_and_ends_with_the_figures(server: OllamaServer, 
     assert (record.finished, record.tokens, record.status, server.open_streams) == ("complete", 5, 200, 0)
 
 
+@pytest.mark.parametrize(("think", "thought"), [(None, True), (True, True), ("low", True), (False, False)])
+def test_a_model_that_thinks_does_so_unless_it_is_told_not_to(
+    server: OllamaServer, client: ollama.Client, think: Any, thought: bool
+) -> None:
+    server.models["llama3"] = ModelSpec(8192, thinks="unless told not to")
+    message = client.chat("llama3", ASK, think=think).message
+    assert message.content == "".join(TOKENS)
+    assert (message.thinking or "") == ("".join(server.thoughts) if thought else "")
+
+
 def test_answers_whole_without_stream_and_stops_at_num_predict(client: ollama.Client) -> None:
     whole = client.chat("llama3:latest", ASK)
     assert (whole.message.content, whole.done_reason) == ("The sky is blue.", "stop")
@@ -194,6 +204,8 @@ def test_a_model_that_is_not_pulled_is_a_404_in_its_own_words(client: ollama.Cli
             500,
             'option "num_ctx" must be of type',
         ),
+        ("/api/chat", b'{"model":"llama3","keep_alive":"5x"}', 400, 'time: unknown unit "x" in duration "5x"'),
+        ("/api/chat", b'{"model":"llama3","think":"deep"}', 400, 'invalid think value: "deep"'),
         ("/api/chat", b'{"model":"llama3","think":true}', 400, '"llama3" does not support thinking'),
         ("/api/chat", b'{"model":"mxbai-embed-large"}', 400, '"mxbai-embed-large" does not support chat'),
         ("/api/embed", b'{"model":"mxbai-embed-large","input":[1]}', 400, "invalid input type"),
@@ -430,6 +442,22 @@ def test_pull_reports_its_progress_and_brings_the_model(client: ollama.Client, s
     assert server.requests[-1].status == 200
     with pytest.raises(ollama.ResponseError, match=r"file does not exist \(status code: 500\)"):
         client.pull("nope")
+
+
+def test_a_pull_without_a_network_is_a_line_with_an_error(server: OllamaServer) -> None:
+    server.offline = True
+    with httpx.Client(base_url=server.url) as http:
+        reply = http.post("/api/pull", json={"model": "llama3"})
+    assert reply.status_code == 200
+    assert "no such host" in json.loads(reply.text.splitlines()[-1])["error"]
+
+
+def test_the_list_tells_what_a_model_can_do(server: OllamaServer) -> None:
+    with httpx.Client(base_url=server.url) as http:
+        told = {model["name"]: model for model in http.get("/api/tags").json()["models"]}
+    assert told["llama3:latest"]["capabilities"] == ["completion"]
+    assert told["mxbai-embed-large:latest"]["capabilities"] == ["embedding"]
+    assert told["mxbai-embed-large:latest"]["details"]["context_length"] == 512
 
 
 def test_a_pull_can_be_held_and_left(server: OllamaServer) -> None:

@@ -35,6 +35,8 @@ class Line:
         self._room = places + waiting
         self._inside = 0
         self._waiting: list[object] = []
+        self._seconds = 0.0
+        """How long an answer took of late."""
 
     def ahead(self, who: object) -> int | None:
         """The questions that are answered or wait before this one; None: it is being answered itself."""
@@ -68,10 +70,18 @@ class Line:
         finally:
             self._waiting.remove(who)
 
-    def leave(self) -> None:
-        """Give the place back."""
+    def seconds_ahead(self, who: object) -> float | None:
+        """How long this one may still wait, by what answers took of late; None: not known, or it does not wait."""
+        if who not in self._waiting or not self._seconds:
+            return None
+        return (self._waiting.index(who) // self._places + 1) * self._seconds
+
+    def leave(self, seconds: float | None = None) -> None:
+        """Give the place back, `seconds` after it was had."""
         self._slots.release()
         self._inside -= 1
+        if seconds is not None:
+            self._seconds = seconds if not self._seconds else 0.7 * self._seconds + 0.3 * seconds
 
 
 @dataclass(frozen=True)
@@ -194,8 +204,12 @@ class Answers(Runnable[dict[str, Any], Update]):
             while not entering.done():
                 await asyncio.wait({entering}, timeout=TICK_SECONDS)
                 if time.monotonic() - began > QUEUE_SECONDS and not entering.done():
-                    raise Busy(f"No place became free within {QUEUE_SECONDS:.0f} seconds. Try again later.")
-                yield Update(ahead=self.line.ahead(who), timings=Timings(total=time.monotonic() - began))
+                    raise Busy(
+                        f"No place became free within {QUEUE_SECONDS:.0f} seconds: an answer takes long here at the"
+                        f" moment, and {self.line.inside - 1} other questions are ahead or wait. Try again later."
+                    )
+                ahead, wait = self.line.ahead(who), self.line.seconds_ahead(who)
+                yield Update(ahead=ahead, seconds_ahead=wait, timings=Timings(total=time.monotonic() - began))
             entering.result()
         except BaseException:
             if not entering.cancel() and not entering.cancelled() and entering.exception() is None:
@@ -212,13 +226,14 @@ class Answers(Runnable[dict[str, Any], Update]):
                     yield piece
 
         limits = self._limits
+        placed = time.monotonic()
         run = Run(pieces(), self._engine(model), began, first_token=limits.first_token, idle=limits.idle)
         try:
             async with aclosing(run.updates()) as updates:
                 async for update in updates:
                     yield update
         finally:
-            self.line.leave()
+            self.line.leave(time.monotonic() - placed)
 
 
 async def collect(updates: AsyncGenerator[Update, None]) -> tuple[Update, RagError | None]:

@@ -44,6 +44,7 @@ class Update:
         thinking: what the model has thought so far; `new_thinking` came since the last update.
         moved: what came of the text before this update was thinking, and is in `thinking` now.
         ahead: while the question is queued, the number of questions before it.
+        seconds_ahead: how long it may still wait, about; None: not known.
         sources: the passages that the answer is drawn from, best first.
         quotes: the sentences of the passages that answer best, word for word, there before the model's first token.
         quoted: the text is these quotes; no model wrote it.
@@ -64,6 +65,7 @@ class Update:
     new_thinking: str = ""
     moved: bool = False
     ahead: int | None = None
+    seconds_ahead: float | None = None
     sources: tuple[Document, ...] = ()
     quotes: tuple[Quote, ...] = ()
     quoted: bool = False

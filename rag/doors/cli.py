@@ -266,7 +266,8 @@ def remove(handle: Handle, sources: Sequence[str]) -> int:
 
 def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
     """Ask for work and show how it goes on. Returns 1 where a source failed; Ctrl-C stops what is under way."""
-    before = {entry["source"] for entry in handle.look()["sources"]}
+    first = handle.look()
+    before = {entry["source"] for entry in first["sources"]}
     asked = ask()
     pause = threading.Event()
     bar = tqdm(unit=" chunks", leave=False, disable=not sys.stderr.isatty())
@@ -295,6 +296,9 @@ def follow(handle: Handle, ask: Callable[[], list[str]]) -> int:
             print(f"{entry['state']:8} {entry['source']}: {told}", file=sys.stderr if failed else sys.stdout)
             if entry["notes"] and not failed:
                 print(f"         {'; '.join(entry['notes'])}")
+    if now["cancelled"] != first["cancelled"]:
+        print("The work was cancelled before all of it was done.", file=sys.stderr)
+        code = 1
     for folder in now["folders"]:
         if any(is_below(source, folder["folder"]) for source in asked):
             print_passed_over(folder)

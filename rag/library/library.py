@@ -55,6 +55,8 @@ class Library:
         self.worker, self.queue, self.folders, self._wake = worker, queue, folders, wake
         self._web_asked: dict[str, float] = {}
         """When web pages were last asked for, in seconds since 1970."""
+        self._cancelled = 0
+        """How often work was cancelled, for whoever waits for it."""
         self._ask_for_missing()
 
     def _ask_for_missing(self) -> None:
@@ -214,6 +216,7 @@ class Library:
 
     def cancel(self) -> None:
         """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""
+        self._cancelled += 1
         waiting = [job for job in self.queue.jobs if not job.reason]
         self.queue.cancel()
         step = self.worker.step
@@ -298,6 +301,7 @@ class Library:
             "folders": self.folders.look(),
             "progress": self.progress(),
             "busy": self.busy,
+            "cancelled": self._cancelled,
         }
 
     def progress(self) -> dict[str, Any] | None:

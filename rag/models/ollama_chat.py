@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -25,6 +26,8 @@ THINKING_TOKENS = 4096
 """Tokens that a model which thinks may use for it, beside those of its answer."""
 HAS_LEVELS = ("gptoss", "gpt-oss")
 """Families of models that always think, in levels; the lowest is as near to off as they can."""
+MOST_DENSE = 3.0
+"""Tokens for each estimated one, at most."""
 CUT_OFF = {"done": True, "done_reason": "length"}
 """What Ollama says at the end of an answer that is cut off at its longest."""
 
@@ -56,6 +59,8 @@ class OllamaChat(BaseChatModel):
     read_seconds: float = 210.0
     """Longest silence of Ollama before the connection is given up."""
     _has_thought: bool = PrivateAttr(False)
+    _density: float = PrivateAttr(1.0)
+    """Tokens that this model was seen to read, for each that was estimated; 1 and more."""
 
     @property
     @override
@@ -103,7 +108,8 @@ class OllamaChat(BaseChatModel):
         Raises:
             PromptTooLong: the prompt and its answer do not fit `window`.
         """
-        prompt = sum(count_tokens(message.text) + 8 for message in messages)
+        estimate = sum(count_tokens(message.text) + 8 for message in messages)
+        prompt = math.ceil(estimate * self._density)
         need = prompt + self.answer_tokens
         if need > self.window:
             raise PromptTooLong(
@@ -127,7 +133,10 @@ class OllamaChat(BaseChatModel):
         }
         return body if self.keep_alive is None else {**body, "keep_alive": self.keep_alive}
 
-    def _chunk(self, part: Part) -> ChatGenerationChunk:
+    def _chunk(self, part: Part, messages: list[BaseMessage]) -> ChatGenerationChunk:
+        if read := part.get("prompt_eval_count"):
+            estimate = sum(count_tokens(message.text) + 8 for message in messages)
+            self._density = min(max(self._density, read / max(estimate, 1)), MOST_DENSE)
         thinking = (part.get("message") or {}).get("thinking")
         self._has_thought |= bool(thinking)
         return as_chunk(part)
@@ -146,7 +155,7 @@ class OllamaChat(BaseChatModel):
         async with aclosing(parts) as stream:
             async for part in stream:
                 written += part.pop("tokens", 0)
-                yield self._chunk(part)
+                yield self._chunk(part, messages)
                 if self._is_over(written):
                     yield as_chunk({**part, "message": {}, **CUT_OFF})
                     return
@@ -161,7 +170,7 @@ class OllamaChat(BaseChatModel):
             for line in client.chat(**body, stream=True):
                 for part in merged([line.model_dump(exclude_none=True)]):
                     written += part.pop("tokens", 0)
-                    yield self._chunk(part)
+                    yield self._chunk(part, messages)
                     if self._is_over(written):
                         yield as_chunk({**part, "message": {}, **CUT_OFF})
                         return

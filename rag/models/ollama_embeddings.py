@@ -40,7 +40,10 @@ class OllamaEmbeddings(Embeddings):
     @override
     def embed_query(self, text: str) -> list[float]:
         """The vector of a question; raises as `embed_documents`."""
-        return self._embed([self._query + text])[0]
+        try:
+            return self._embed([self._query + text])[0]
+        except TextTooLong as error:
+            raise self._question_too_long() from error
 
     @override
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -50,7 +53,10 @@ class OllamaEmbeddings(Embeddings):
     @override
     async def aembed_query(self, text: str) -> list[float]:
         """As `embed_query`; a cancelled call closes its connection, which a thread could not."""
-        return (await self._aembed([self._query + text]))[0]
+        try:
+            return (await self._aembed([self._query + text]))[0]
+        except TextTooLong as error:
+            raise self._question_too_long() from error
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
         if not texts:
@@ -72,6 +78,12 @@ class OllamaEmbeddings(Embeddings):
         except Exception as error:
             raise self._error(error) from error
         return self._vectors(reply.get("embeddings") or [], texts)
+
+    def _question_too_long(self) -> TextTooLong:
+        return TextTooLong(
+            f"The question is longer than the window of the embedding model, {self.model}, which searches with it. Ask"
+            " in fewer words, or move the library to an embedding model with a larger window under Models."
+        )
 
     def _error(self, error: Exception) -> RagError:
         if isinstance(error, ollama.ResponseError) and "exceed" in error.error and "length" in error.error:

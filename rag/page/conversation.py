@@ -24,6 +24,7 @@ from rag.errors import QuestionError, RagError
 from rag.grounding.ground import Sentence
 from rag.page.answer_text import as_written, with_marks
 from rag.page.reader import READ, place_of
+from rag.library.indexes import told_seconds
 from rag.sources.loader import GUIDE, is_url
 
 PHASES = {
@@ -128,6 +129,8 @@ def show_answer(
         words = ["; ".join(awaiting)]
     if update.ahead is not None:
         words.append(f"{update.ahead} ahead of you")
+    if update.seconds_ahead is not None and update.seconds_ahead >= 5:
+        words.append(f"about {told_seconds(update.seconds_ahead)} to wait")
     if update.sources:
         words.append(f"{'nearest ' * update.refused}{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
     if update.coverage:
