@@ -153,7 +153,7 @@ def test_thinking_is_as_it_was_chosen(
         update = asyncio.run(assistant.chain.ainvoke(given))
     finally:
         assistant.close()
-    assert server.requests[-1].body["think"] == sent
+    assert [item for item in server.requests if item.path == "/api/chat"][-1].body["think"] == sent
     assert (update.text, update.thinking) == ("A plan.", "The notes say it." if sent else "")
 
 
@@ -163,7 +163,7 @@ def test_a_model_that_cannot_think_is_not_asked_to(server: OllamaServer, tmp_pat
         assert asyncio.run(ask(assistant)).text == "A plan."
     finally:
         assistant.close()
-    assert server.requests[-1].body["think"] is False
+    assert [item for item in server.requests if item.path == "/api/chat"][-1].body["think"] is False
 
 
 def test_a_growing_conversation_loads_the_model_twice_at_most(server: OllamaServer, tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ def use(served: Served, kind: str) -> bool:
     return shown
 
 
+def last_chat(served: Served) -> Any:
+    """What Ollama was asked last."""
+    return [record.body for record in served.server.requests if record.path == "/api/chat"][-1]
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, served: Served) -> str:
     return str(request.param)
@@ -112,7 +117,7 @@ def test_as_a_model_for_others_it_thinks_as_they_ask(served: Served, stream: boo
         message = reply.json()["choices"][0]["message"]
     assert message["content"] == TEXT
     assert message.get("reasoning_content", "") == ("".join(THOUGHTS) if effort == "high" else "")
-    assert served.server.requests[-1].body["think"] == ("high" if effort == "high" else False)
+    assert last_chat(served)["think"] == ("high" if effort == "high" else False)
 
 
 def test_what_a_client_wishes_reaches_the_prompt_below_the_rules(served: Served) -> None:
@@ -122,12 +127,12 @@ def test_what_a_client_wishes_reaches_the_prompt_below_the_rules(served: Served)
         "temperature": 0.7,
     }
     httpx.post(f"{served.url}v1/chat/completions", json=asked, timeout=PATIENCE).raise_for_status()
-    body = served.server.requests[-1].body
+    body = last_chat(served)
     system = body["messages"][0]["content"]
     assert system.index("nothing else") < system.index("Answer in French.")
     assert body["options"]["temperature"] == 0.7
     httpx.get(f"{served.url}predict", params={"query": QUESTION}, timeout=PATIENCE).raise_for_status()
-    body = served.server.requests[-1].body
+    body = last_chat(served)
     assert "French" not in body["messages"][0]["content"]
     assert body["options"]["temperature"] == 0
 

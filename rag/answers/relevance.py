@@ -35,7 +35,7 @@ from rag.text.vectors import at_length_one, have_vectors, question_vector, sente
 
 WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
 
-SCALE_SECONDS = 15.0
+SCALE_SECONDS = 40.0
 """Longest wait of a question for the scale of an embedding model that was not used before."""
 ENOUGH_WORDS = 0.3
 """Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
