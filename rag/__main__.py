@@ -277,11 +277,11 @@ def _show_quotes(frame: dict[str, Any], as_json: bool) -> None:
 
 
 def _show_piece(new: str, thinking: str, *, moved: bool = False) -> None:
-    """A piece of the answer; what the model thinks goes to standard error, where that is a terminal."""
+    """A piece of the answer; what the model thinks goes to standard error, dimmed, where that is a terminal."""
     if moved:
         print(" … (the model was thinking until here)\n", flush=True)
     if thinking and sys.stderr.isatty():
-        print(f"\x1b[2m{thinking}\x1b[0m", end="" if not new else "\n\n", file=sys.stderr, flush=True)
+        print(f"\x1b[2m{thinking}\x1b[0m", end="\n\n" if new else "", file=sys.stderr, flush=True)
     print(new, end="", flush=True)
 
 
@@ -300,6 +300,8 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
         print(json.dumps({"answer": text, **answer}, ensure_ascii=False))
         return
     print("\n")
+    if frame["timings"]["thinking"] is not None:
+        print(f"(thought for {frame['timings']['thinking']:.0f} s before)\n")
     if frame["doubtful"]:
         print("The library does not say so directly: read the quotes first.\n")
     for sentence in frame["grounding"] or ():

@@ -229,6 +229,7 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
             folded[0].click()
             page.locator("#conversation .thought-group .content:visible").first.wait_for()
             text = shown.evaluate(WITHOUT_MARKS).partition("What the model made of it\n")[2]
+        text = re.sub(r"^\s*Thinking, \d+ s\s*", "", text)  # it is folded
         text = text.strip().partition("\n")[0].strip()
         if (told := note.inner_text()).startswith("⚠"):
             return {"error": told.partition(": ")[2]}

@@ -279,4 +279,6 @@ async def standalone(
     except Exception as error:  # whatever the engine raises: the answer itself will tell if it stays so
         log.warning("the follow-up was not rewritten (%s: %s)", type(error).__name__, error)
         written = ""
-    return written or combine(question, history)
+    if not written or depends(written, history):  # small models often repeat it as it was
+        return combine(question, history)
+    return written

@@ -123,6 +123,9 @@ class Run:
         self._now = replace(self._now, new="", new_thinking="", moved=False, timings=timings)
         for piece in taken:
             self._take_piece(piece, moment)
+        if self._now.phase == "thinking" and self._thought_since is not None:
+            lasted = replace(self._now.timings, thinking=moment - self._thought_since)
+            self._now = replace(self._now, timings=lasted)
         if not self._search_began:
             self._last_piece = moment  # the app is still starting: no limit is held against the engine
         return bool(taken)

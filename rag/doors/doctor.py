@@ -34,7 +34,11 @@ def doctor(settings: Settings) -> int:
         tell(True, f"Ollama answers at {settings.ollama_host}")
         for model in wanted:
             size = PULL_SIZES.get(model.partition(":")[0], "its size")
-            tell(not ollama.missing([model]), f"model {model} in Ollama", f"ollama pull {model} ({size})")
+            missing = bool(ollama.missing([model]))
+            tell(not missing, f"model {model} in Ollama", f"ollama pull {model} ({size})")
+            for name, use in ((names.chat, "chat"), (names.embeddings, "embeddings")):
+                if not missing and name == f"ollama:{model}":
+                    _tell_use(ollama, model, use, tell)
     elif wanted:
         tell(False, f"Ollama at {settings.ollama_host} does not answer", "ollama serve, or set OLLAMA_HOST")
     else:
@@ -64,6 +68,14 @@ def doctor(settings: Settings) -> int:
         tell(False, str(error))
     print("All is well." if well else "Something is to be done.")
     return 0 if well else 1
+
+
+def _tell_use(ollama: Ollama, model: str, use: str, tell: Callable[..., None]) -> None:
+    """Print why a model cannot do what it is to be used for."""
+    try:
+        ollama.check_use(model, use)
+    except RagError as error:
+        tell(False, str(error))
 
 
 def _tell_chat_model(name: str, settings: Settings) -> None:
