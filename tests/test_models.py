@@ -275,6 +275,46 @@ def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaSer
         list(Ollama(make_settings(tmp_path, ollama_host=server.url)).pull("nosuch"))
 
 
+def test_a_pull_that_failed_says_why_and_is_tried_again(
+    server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.models.in_use.PULL_AGAIN_SECONDS", 0.2)
+    del server.models["llama3"]
+    server.offline = True
+    assistant = start(tmp_path, server, pull=True)
+    try:
+        wait_until(lambda: "chat" in assistant.problems, 30)
+        told = str(assistant.problems["chat"])
+        assert "no such host" in told and "tried again" in told and "--pull" not in told
+        server.offline = False
+        wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
+    finally:
+        assistant.close()
+
+
+def test_a_slow_embedding_model_lets_questions_be_answered(
+    server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scale, some 240 texts, is measured beside; each request has few of them."""
+    monkeypatch.setattr("rag.answers.relevance.SCALE_SECONDS", 0.1)
+    (tmp_path / "notes.md").write_text("# Notes\n\nA plan is a list of tasks.", encoding="utf-8")
+    server.embed_seconds = 0.5
+    assistant = start(tmp_path, server, sources=(str(tmp_path / "notes.md"),), refuse=True)
+    try:
+        wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
+        update = asyncio.run(ask(assistant, "What is a plan?"))
+        assert update.text == "A plan."
+        sizes = [
+            len(item.body["input"])
+            for item in server.requests
+            if item.path == "/api/embed" and isinstance(item.body["input"], list)
+        ]
+        assert max(sizes) <= 8
+    finally:
+        server.embed_seconds = 0.0
+        assistant.close()
+
+
 def test_if_retrieval_fails_the_model_is_not_asked(server: OllamaServer, tmp_path: Path) -> None:
     assistant = start(tmp_path, server)
     try:

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from rag.errors import EngineError, EngineStalled, EngineUnreachable, ModelMissing, RagError, engine_error
+from rag.errors import EngineError, EngineStalled, EngineUnreachable, ModelMissing, RagError, TextTooLong, engine_error
 from rag.models.ollama_chat import OllamaChat
 from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.models.ollama_stream import merged
@@ -247,6 +247,16 @@ def test_both_ways_of_embedding_ask_the_same(server: OllamaServer) -> None:
         body.pop("options", None)
     assert (one, three) == (two, four)
     assert two["keep_alive"] == "30m" and two["truncate"] is False
+
+
+@pytest.mark.parametrize("way", ["at once", "awaited"])
+def test_a_question_too_long_for_the_embedding_model_is_told_as_such(server: OllamaServer, way: str) -> None:
+    embeddings = OllamaEmbeddings("mxbai-embed-large", server.url)
+    with pytest.raises(TextTooLong, match=r"The question is longer than the window.*fewer words"):
+        if way == "at once":
+            embeddings.embed_query("word " * 3000)
+        else:
+            asyncio.run(embeddings.aembed_query("word " * 3000))
 
 
 CHAT = {"model": "llama3", "base_url": "http://127.0.0.1:9", "window": 8192, "answer_tokens": 100}
