@@ -17,7 +17,7 @@ import yaml  # type: ignore[import-untyped]
 from langchain_core.embeddings import Embeddings
 
 from rag.answers.question_words import LONGEST_PHRASE, key_of, phrases
-from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors
+from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors, sentence_vectors
 
 if TYPE_CHECKING:
     from rag.text.vectors import Vectors
@@ -27,8 +27,6 @@ NEAR = 0.68
 """Cosine with a sentence that stands for an intent from which on a question has it (tests/data/intents.yaml)."""
 AHEAD = 0.15
 """How much nearer that sentence has to be than one of another kind."""
-BATCH = 32
-"""Sentences in one request to the embedding model."""
 LONGEST_ASKED = 30
 """Tokens of a question about whole documents, at most: a longer one says what it wants to know."""
 
@@ -112,13 +110,10 @@ class Nearness:
             if not self._vectors and self._saved:
                 self._vectors = load_vectors(self._saved)
             if not self._vectors:
-                self._vectors = {aim: self._embedded(texts) for aim, texts in _file()["near"].items()}
+                near = _file()["near"].items()
+                self._vectors = {aim: sentence_vectors(self._embeddings, texts) for aim, texts in near}
                 if self._saved:
                     save_vectors(self._saved, self._vectors)
-
-    def _embedded(self, texts: Sequence[str]) -> Vectors:
-        parts = [list(texts[place : place + BATCH]) for place in range(0, len(texts), BATCH)]
-        return at_length_one([vector for part in parts for vector in self._embeddings.embed_documents(part)])
 
     async def intent(self, question: str) -> Intent | None:
         """The intent whose sentence is near, and nearer by far than those of others.
