@@ -90,7 +90,9 @@ def test_the_openai_client_streams_and_gets_usage_and_sources(served: Served) ->
     assert told["sources"][0]["title"] == "Notes"
     assert told["timings"]["tokens"] == len(ANSWER)
     asked = next(each for each in reversed(served.server.requests) if each.path == "/api/chat")
-    assert "pirate" not in json.dumps(asked.body)
+    assert "pirate" in asked.body["messages"][0]["content"]  # as a wish, below the app's own rules
+    assert asked.body["options"]["temperature"] == 0.3
+    assert all(chunk.usage is None and "usage" in chunk.model_fields_set for chunk in chunks[:-1])
     assert "A program." in json.dumps(asked.body)
     usage = chunks[-1].usage
     assert usage

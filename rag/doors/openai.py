@@ -254,6 +254,7 @@ class _Answer:
 
     def __init__(self, given: Completion, assistant: Assistant) -> None:
         self._given = given
+        self._counts = bool(given.stream_options and given.stream_options.include_usage)
         self._common = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
@@ -299,13 +300,14 @@ class _Answer:
             return
         usage, counted = usage_of(update, self._given.messages)
         yield self._piece({}, reason, {"local_rag": self._extension(update, counted)})
-        if self._given.stream_options and self._given.stream_options.include_usage:
+        if self._counts:
             yield _event({**self._common, "object": "chat.completion.chunk", "choices": [], "usage": usage})
         yield "data: [DONE]\n\n"
 
     def _piece(self, delta: Mapping[str, Any], reason: str | None = None, more: Mapping[str, Any] | None = None) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-        return _event({**self._common, "object": "chat.completion.chunk", "choices": [choice], **(more or {})})
+        told = {**self._common, "object": "chat.completion.chunk", "choices": [choice], **(more or {})}
+        return _event({**told, "usage": None} if self._counts else told)
 
 
 def _event(data: Mapping[str, Any]) -> str:
