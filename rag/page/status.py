@@ -84,7 +84,8 @@ def show_status(status: Mapping[str, Any], *, owner: bool = False) -> str:
         facts.append(("Meanwhile", "; ".join(others)))
     why = {name: text for text in status["chosen"] for name in models.values() if text.startswith(f"{name} is ")}
     strip = "".join(
-        f"<span title='{html.escape(why.get(value, f'{name} {value}'))}'><small>{name}</small> {html.escape(value)}</span>"
+        f"<span title='{html.escape(why.get(value, f'{name} {value}'))}'>"
+        f"<small>{name}</small> {html.escape(value)}</span>"
         for name, value in facts
     )
     head = (
