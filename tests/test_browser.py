@@ -279,7 +279,7 @@ def test_axe_finds_nothing_serious(
     page.get_by_text("Sources · 4 passages").click()
     page.locator("#conversation summary").first.click()
     page.locator("#models > button").click()
-    expect(page.locator("#models-told table")).to_be_visible(timeout=10_000)
+    expect(page.locator("#models-told table").first).to_be_visible(timeout=10_000)
     assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert serious(page) == []

@@ -198,10 +198,11 @@ def test_without_the_guards_they_succeed(
             visit.hear()
             return bool(canary.hits)
 
-        wait_until(fetched, 20)
-        assert any(url.startswith(canary.url) for url in visit.wrong)
+        # What was shown while it came, and was folded away at the end, has been seen on a quick machine alone.
         for folded in visit.page.get_by_text("What the model made of it").all():
             folded.click()
+        wait_until(fetched, 20)
+        assert any(url.startswith(canary.url) for url in visit.wrong)
         if guards == "none" and not visit.ran:
             visit.page.wait_for_event("dialog", timeout=20_000)
         assert visit.ran == (guards == "none")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
-from rag.text.sentences import BYTES_PER_TOKEN, count_tokens
+from rag.text.sentences import count_tokens
 
 BEGINNING = 750
 """Characters of the passages that a small model reads where nothing in them can be quoted."""
@@ -56,9 +57,9 @@ def read_quotes(quotes: Sequence[str], sources: Sequence[Document], room: int) -
 
 
 def _beginning(text: str, tokens: int) -> str:
-    """As much of `text` as fits into `tokens` and 750 characters: where there is no sentence that does."""
-    most = max(0, int(tokens * BYTES_PER_TOKEN))
-    return text[:BEGINNING].encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
+    """As much of `text` as fits into `tokens` and 750 characters: where nothing can be quoted."""
+    longest = bisect_right(range(min(len(text), BEGINNING) + 1), tokens, key=lambda size: count_tokens(text[:size]))
+    return text[: max(0, longest - 1)]
 
 
 def whole_passages(sources: Sequence[Document], tokens: int) -> tuple[str, int]:

@@ -43,7 +43,7 @@ _PHRASES = {
     ENGLISH: _Phrases(
         _defining(
             "It|This|That|There|They|These|Those|He|She|We|You|Here|What|One",
-            *("An?|The", "", "is|are|means", "an?|the|one of|breaking|that"),
+            *("An?|The", "", "is|are|means", r"an?|the|one of|\w+ing|that"),
         ),
         *("What is {}?", "What does it say about {}?", ("are", "What are {}?")),
     ),
