@@ -75,7 +75,7 @@ class Choices:
         """Add the listeners, once the row is part of the page."""
         self.scope.focus(lambda: gr.Dropdown(name_sources(self._assistant)), None, self.scope, **QUIET)
         self.model.focus(lambda: gr.Dropdown(name_chat_models(self._assistant)), None, self.model, **QUIET)
-        self.model.input(lambda: gr.Button(visible=True), None, self.again, **QUIET)
+        self.model.input(self._chosen, self.model, [self.again, self.think], **QUIET)
         self.again.click(lambda: gr.Button(visible=False), None, self.again, js=RETRY, **QUIET)
 
     @property
@@ -91,7 +91,12 @@ class Choices:
             return [gr.skip()] * len(self.outputs)
         model = gr.Dropdown([(_own_label(self._assistant), OWN)], visible=owner)  # the rest on focus
         scope = gr.skip() if seen else gr.Dropdown(name_sources(self._assistant))
-        return [scope, model, gr.Dropdown(visible=owner), now]
+        return [scope, model, gr.Dropdown(visible=owner and _may_think(self._assistant.models.names.chat)), now]
+
+    def _chosen(self, model: str) -> tuple[Any, Any]:
+        """What shows once another model is chosen."""
+        name = self._assistant.models.names.chat if model == OWN else model
+        return gr.Button(visible=True), gr.Dropdown(visible=_may_think(name))
 
 
 def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
@@ -111,6 +116,11 @@ def name_chat_models(assistant: Assistant) -> list[tuple[str, str]]:
     others = [name for name in assistant.models.chat_names() if name != own]
     labels = [("none: quotes alone" if name == NO_MODEL else name, name) for name in others]
     return [(_own_label(assistant), OWN), *labels]
+
+
+def _may_think(model: str) -> bool:
+    """Whether a model may be one that thinks: no embedded one is."""
+    return model != NO_MODEL and not model.startswith("embedded:")
 
 
 def _own_label(assistant: Assistant) -> str:
