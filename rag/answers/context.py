@@ -1,4 +1,4 @@
-"""What the chat model gets to read: passages or their best sentences, and the earlier turns, within its window."""
+"""What the chat model gets to read: passages or quotes from them, and the earlier turns, within its window."""
 
 from __future__ import annotations
 

@@ -144,8 +144,8 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
     no other name or subject ("It also ...").
     """
     passage, said = candidate.passage, candidate.statement.content
-    leading = passage.statements[max(0, candidate.first - 3) : candidate.first]
-    before = [*passage.heading, *(token for sentence in leading for token in sentence.tokens if token.is_name)]
+    named = (token for sentence in candidate.leading for token in sentence.tokens if token.is_name)
+    before = [*passage.heading, *named]
     has_other_subject = _has_other_name(said, claim) or (bool(said) and not contains(claim.content, said[0]))
     for token, other in candidate.alignment:
         if token in candidate.given and not _has_other_name(said, claim):

@@ -136,11 +136,15 @@ class Candidate:
         """The claim's words that it lacks and need not have."""
         return [token for token, other in self.alignment if other is None and token in self.given]
 
+    @property
+    def leading(self) -> Sequence[Statement]:
+        """The three sentences before it, which may say what it is about."""
+        return self.passage.statements[max(0, self.first - 3) : self.first]
+
     @cached_property
     def is_elsewhere(self) -> bool:
         """Whether too many words that the claim has from the question stand neither here nor just before."""
-        leading = self.passage.statements[max(0, self.first - 3) : self.first]
-        before = [*self.passage.heading, *(token for sentence in leading for token in sentence.tokens)]
+        before = [*self.passage.heading, *(token for sentence in self.leading for token in sentence.tokens)]
         missing = [token for token in self.unsaid if not contains(before, token)]
         return len(missing) > MOST_ELSEWHERE * len(self.given)
 
