@@ -79,6 +79,12 @@ class Update:
     grounding: tuple[Sentence, ...] | None = None
 
     @property
+    def support(self) -> tuple[int, int]:
+        """How many of the answer's sentences a passage supports, and how many claim something."""
+        claims = [sentence for sentence in self.grounding or () if sentence.claims]
+        return sum(sentence.passage is not None for sentence in claims), len(claims)
+
+    @property
     def doubtful(self) -> bool:
         """Whether less than half of the answer's sentences have support, or it says that it does not know.
 
@@ -86,7 +92,7 @@ class Update:
         """
         if self.quoted or self.refused or self.grounding is None or not self.quotes:
             return False
-        claims = [sentence for sentence in self.grounding if sentence.claims]
+        supported, claims = self.support
         if not claims:
             return any(says_it_does_not_know(self.text[each.start : each.end]) for each in self.grounding)
-        return sum(sentence.passage is not None for sentence in claims) < len(claims) / 2
+        return supported < claims / 2

@@ -81,10 +81,6 @@ async def compare(
         for setup in setups:
             given = {"question": question.question, "model": setup.model, "k": setup.k}
             update, error = await collect(assistant.chain.astream(given))
-            claims = [sentence for sentence in update.grounding or () if sentence.claims]
-            supported = sum(sentence.passage is not None for sentence in claims)
             seconds = update.timings.total
-            outcomes.append(
-                Outcome(update.text, update.refused, supported, len(claims), seconds, str(error) if error else "")
-            )
+            outcomes.append(Outcome(update.text, update.refused, *update.support, seconds, str(error or "")))
         yield question, outcomes

@@ -179,13 +179,13 @@ async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Questio
         refused = await assistant.chains.refuses(asked, passages[: assistant.settings.k])
         return Outcome(question, rank, retrieval, refused=refused)
     update, failure = await collect(assistant.chain.astream({"question": question.question, "history": history}))
-    claims = [sentence for sentence in update.grounding or () if sentence.claims]
+    supported, claims = update.support
     return Outcome(
         question,
         rank,
         retrieval,
         answer=update.text,
-        supported=fmean(sentence.passage is not None for sentence in claims) if claims else None,
+        supported=supported / claims if claims else None,
         refused=update.refused,
         first_token=update.timings.first_token,
         tokens_per_second=update.timings.tokens_per_second,

@@ -141,10 +141,9 @@ def show_answer(
         words.append(f"{update.unread} of them did not fit the model's window")
     if scope:
         words.append(f"only from {'1 source' if len(scope) == 1 else f'{len(scope)} sources'}")
-    claims = [sentence for sentence in update.grounding or () if sentence.claims]
+    supported, claims = update.support
     if claims and not update.quoted:
-        supported = sum(sentence.passage is not None for sentence in claims)
-        words.append(f"{supported} of {len(claims)} sentence{'s' * (len(claims) != 1)} supported")
+        words.append(f"{supported} of {claims} sentence{'s' * (claims != 1)} supported")
     if timings.first_token is not None and not update.refused:
         words.append(f"{'quotes' if update.quoted else 'first token'} after {timings.first_token:.1f} s")
     if update.phase == "done" and timings.tokens_per_second:
