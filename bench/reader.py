@@ -25,6 +25,7 @@ import pypdfium2.raw as pdfium_c
 from langchain_core.documents import Document
 from rapidfuzz.distance import LCSseq
 
+from bench.pdf_file import pdf_of
 from bench.programs import ROOT
 from rag.errors import SourceError
 from rag.reader.pages import find
@@ -73,13 +74,7 @@ def draw_pdf(texts: Sequence[Sequence[tuple[float, float, str]]], *, rotate: int
         parts.append(f"<</Type/Page/Parent 2 0 R/MediaBox{box}/Rotate {rotate}{resources}>>".encode())
         parts.append(b"<</Length %d>>stream\n%s\nendstream" % (len(content), content))
     parts[1] = f"<</Type/Pages/Count {len(kids)}/Kids[{' '.join(f'{kid} 0 R' for kid in kids)}]>>".encode()
-    data, starts = b"%PDF-1.7\n", []
-    for number, part in enumerate(parts, 1):
-        starts.append(len(data))
-        data += b"%d 0 obj\n%s\nendobj\n" % (number, part)
-    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
-    end = b"trailer<</Root 1 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, len(data))
-    return data + b"xref\n0 %d\n0000000000 65535 f \n" % (len(parts) + 1) + table + end
+    return pdf_of(parts)
 
 
 def _escaped(words: str, ligatures: bool) -> str:

@@ -18,6 +18,7 @@ from pptx.util import Inches
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
+from bench.pdf_file import pdf_of
 from rag.errors import SourceError
 from rag.settings import Settings
 from rag.sources.loader import (
@@ -210,13 +211,7 @@ def drawn(*pages: list[Text], title: str = "", lines: str = "", turned: bool = F
         parts.append(page.format(90 if turned else 0, len(parts) + 2).encode())
         parts.append(b"<</Length %d>>stream\n%s\nendstream" % (len(content), content))
     parts[1] = f"<</Type/Pages/Count {len(kids)}/Kids[{' '.join(f'{kid} 0 R' for kid in kids)}]>>".encode()
-    data, starts = b"%PDF-1.7\n", []
-    for number, part in enumerate(parts, 1):
-        starts.append(len(data))
-        data += b"%d 0 obj\n%s\nendobj\n" % (number, part)
-    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
-    end = b"trailer<</Root 1 0 R/Info 4 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF" % (len(parts) + 1, len(data))
-    return data + b"xref\n0 %d\n0000000000 65535 f \n" % (len(parts) + 1) + table + end
+    return pdf_of(parts, "/Root 1 0 R/Info 4 0 R")
 
 
 def picture(*lines: str, kind: str = "PNG", turned: int = 0, pages: int = 1) -> bytes:
