@@ -10,6 +10,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --only-binary=:all: --require-has
 TOOLS := .tools/bin
 COMPILE := pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
 
+# Python keeps what it compiled, whatever the shell says: uv unpacks packages without compiling them, and every app that a
+# test starts would compile Gradio anew (8 s to import it in place of 4).
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run dev test test-ollama soak lint format bench setup lock audit browser nginx postgres clean
 
 run: setup  ## serve the page; flags go into ARGS="--source ..."
