@@ -30,6 +30,7 @@ def open_library(folder: Path, embeddings: Embeddings) -> Iterator[Ingest]:
     made = Made("bench:", settings.chunk_size, settings.chunk_overlap)
     try:
         index = SearchIndex(records, home, made, "", embeddings, "here")
+        index.open_vectors()
         yield Ingest(index, Uploads(database, folder), settings)
     finally:
         home.close(0, library)

@@ -28,7 +28,7 @@ ENGINE = (MODEL, "nowhere")
 class Library:
     """A library's parts, opened as the app opens them. `damage` is what the look at Chroma's folder found."""
 
-    def __init__(self, settings: Settings, embeddings: PaperEmbeddings | None = None) -> None:
+    def __init__(self, settings: Settings, embeddings: PaperEmbeddings | None = None, *, chroma: bool = True) -> None:
         self.embeddings = embeddings or PaperEmbeddings()
         self.settings = settings
         self.folder = DataFolder(settings.data_dir)
@@ -38,14 +38,24 @@ class Library:
         self.uploads = Uploads(self.database, settings.data_dir)
         self.queue = Queue(self.database)
         self.home = ChromaHome(settings)
-        self.damage = self.home.look(self.number(), self.name)
-        self.home.open()
+        self.damage = ""
         self.index = self.open_index(self.embeddings)
+        if chroma:
+            self.open_chroma()
         self.ingest = Ingest(self.index, self.uploads, settings)
 
     def open_index(self, embeddings: PaperEmbeddings, model: str = MODEL) -> SearchIndex:
         made = Made(model, self.settings.chunk_size, self.settings.chunk_overlap)
-        return SearchIndex(self.records, self.home, made, "", embeddings, "nowhere")
+        index = SearchIndex(self.records, self.home, made, "", embeddings, "nowhere")
+        if self.home.is_open:
+            index.open_vectors()
+        return index
+
+    def open_chroma(self) -> None:
+        """As the app does it once questions can be answered, or before, where the library is large."""
+        self.damage = self.home.look(self.number(), self.name)
+        self.home.open()
+        self.index.open_vectors()
 
     @property
     def name(self) -> str:

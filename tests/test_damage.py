@@ -77,6 +77,7 @@ SHORT = {("header.bin", cut), ("link_lists.bin", cut), ("data_level0.bin", delet
 def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A library whose vectors are in files of the graph, as those of 10,000 rows are."""
     monkeypatch.setattr(rag.library.vectors, "SYNC_THRESHOLD", 100)
+    monkeypatch.setattr("rag.library.index.EXACT_MOST", -1)
     settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
     library = Library(settings)
     for name in ("a", "b"):

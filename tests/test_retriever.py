@@ -96,6 +96,7 @@ def test_a_half_written_revision_is_never_found(library: Library, tmp_path: Path
 def test_a_search_during_a_takeover_is_made_again(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rag.library.index.EXACT_MOST", -1)
     path = write(tmp_path / "a.md", MOON)
     library.add(path)
     asked: list[int] = []

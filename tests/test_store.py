@@ -31,6 +31,12 @@ def small(tmp_path: Path) -> Settings:
     return make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
 
 
+@pytest.fixture(autouse=True)
+def _search_in_chroma(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a library too large for its vectors to be held in memory."""
+    monkeypatch.setattr("rag.library.index.EXACT_MOST", -1)
+
+
 @pytest.fixture
 def library(small: Settings) -> Iterator[Library]:
     made = Library(small)
@@ -402,8 +408,12 @@ def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 4])
-def test_a_text_that_stands_there_a_thousand_times_hides_no_other(library: Library, tmp_path: Path, k: int) -> None:
+@pytest.mark.parametrize("exact", [-1, 20_000])
+def test_a_text_that_stands_there_a_thousand_times_hides_no_other(
+    library: Library, tmp_path: Path, k: int, exact: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows of one vector are linked with each other alone in Chroma's graph, and shut out what was there before."""
+    monkeypatch.setattr("rag.library.index.EXACT_MOST", exact)
     library.add(write(tmp_path / "a.md", MOON))
     library.add(write(tmp_path / "b.csv", "river,sea", *["The river runs to the sea." + "." * 60] * 1200))
     assert library.index.chunks > 1000

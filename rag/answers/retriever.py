@@ -112,7 +112,7 @@ class Retriever(BaseRetriever):
         """The `k` passages whose chunks are best, best first."""
         found = self.index.candidates(asked, vector, k if self.dense else CANDIDATES, scope)
         if self.dense:
-            return [_Passage(found.chunks[row]) for row in found.by_meaning[:k]]
+            return [_Passage(_joined([found.chunks[row]])) for row in found.by_meaning[:k]]
         rankings = (found.by_meaning, found.by_words, found.by_windows)
         best = [found.chunks[row] for row in _fused(*rankings)]
         scores = self._scores(asked, vector, best[:RANKED])
@@ -221,9 +221,9 @@ def _start(chunk: Document) -> int:
 
 
 def _joined(group: list[Document]) -> Document:
-    """The chunks of a group as one, that says where it begins."""
+    """The chunks of a group as one, that says where it begins; a copy, since the index keeps the chunks."""
     first, *others = sorted(group, key=_start)
     text = first.page_content
     for chunk in others:
         text += chunk.page_content[_start(first) + len(text) - _start(chunk) :]
-    return Document(text, metadata=first.metadata, id=first.id) if others else first
+    return Document(text, metadata=dict(first.metadata), id=first.id)

@@ -131,6 +131,11 @@ class ChromaHome:
             raise
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is a client."""
+        return self._client is not None
+
+    @property
     def client(self) -> ClientAPI:
         """The client, once it is open."""
         assert self._client is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,8 +19,9 @@ from langchain_core.embeddings import Embeddings
 
 from rag.errors import StoreError
 from rag.library.chroma import ChromaHome
+from rag.library.exact import ExactVectors, Held
 from rag.library.records import Record, Records
-from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id
+from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id, split_id
 from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import Row, WordIndex, Words
@@ -27,6 +29,10 @@ from rag.models.minilm import MiniLMEmbeddings
 
 log = logging.getLogger(__name__)
 
+EXACT_MOST = 20_000
+"""Chunks up to which the vectors are held in memory and all compared, where no Chroma server is asked for: 30 MB."""
+KEPT_CHUNKS = 4096
+"""Chunks that were found of late and stay in memory, some 2 kB each."""
 MOST_WAITING = 64
 """Chunks that are not in the index of words yet, at most: to write a few costs as much as to write many."""
 TRIES = 5
@@ -43,6 +49,11 @@ class Seen:
     sources: dict[str, IndexedSource]
     hidden: frozenset[str]
     words: Words
+
+    @property
+    def chunks(self) -> int:
+        """Chunks in all of them."""
+        return sum(item.chunks for item in self.sources.values())
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class SearchIndex:
         """`weights` tell one version of the embedding model from another, `address` is where it runs.
 
         Raises:
-            StoreError: Chroma or the disk failed; says what to do.
+            StoreError: the database or the disk failed; says what to do.
         """
         self.made, self.weights, self.embeddings = made, weights, embeddings
         self.engine = (made.embeddings, address)
@@ -76,6 +87,7 @@ class SearchIndex:
         self._shared = records.database.shared
         self._own_chroma = self._shared and not home.url
         """Whether other processes write to the database, and not to this process's Chroma."""
+        self._on_server = bool(home.url)
         self._waiting: list[IndexedSource] = []
         self._waiting_removed: set[str] = set()
         """What has changed and is not in the index of words yet."""
@@ -86,9 +98,21 @@ class SearchIndex:
         self.vectors = VectorIndex(
             home, records.revisions, collection_name(library, self.id, made.embeddings), self.id, self.model
         )
+        self._exact = ExactVectors(records.revisions, self.id, self.model)
+        self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._keeping = threading.Lock()
         self._words = WordIndex(home.path.parent / "words" / str(self.id), library)
         self._seen = Seen(-1, {}, frozenset(), self._words.words)
         self.follow()
+
+    def open_vectors(self) -> None:
+        """Open the collection in Chroma, once Chroma is open; until then the stored vectors are searched.
+
+        Raises:
+            StoreError: Chroma failed; says what to do.
+        """
+        with self._changing:
+            self.vectors.open()
 
     # -- what is seen --------------------------------------------------------------------------------------------
 
@@ -105,7 +129,15 @@ class SearchIndex:
     @property
     def chunks(self) -> int:
         """Chunks that answers can be drawn from."""
-        return sum(item.chunks for item in self.sources)
+        return self._seen.chunks
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the vectors are held in memory and all compared, so that questions do not wait for Chroma."""
+        return self._fits(self._seen)
+
+    def _fits(self, seen: Seen) -> bool:
+        return seen.chunks <= EXACT_MOST and not self._on_server
 
     def source(self, name: str) -> IndexedSource | None:
         """One of them, if it is there."""
@@ -194,13 +226,10 @@ class SearchIndex:
         """
         for attempt in range(TRIES):
             seen = self._settled()
-            there = sum(item.chunks for item in seen.sources.values() if not scope or item.source in scope)
-            by_meaning = self.vectors.nearest(
-                vector, most, number=seen.number, hidden=seen.hidden, scope=scope, there=there
-            )
+            by_meaning = self._nearest(seen, vector, most, scope)
             by_words, by_windows = seen.words.rankings(asked, most, scope)
             ids = list(dict.fromkeys([*by_meaning, *by_words, *by_windows]))
-            found = self.records.revisions.passages(ids, seen.number)
+            found = self._chunks(ids, seen)
             if self._seen is seen or attempt == TRIES - 1:  # else a version took over, and rows may have been left out
                 meaning, words, windows = (
                     [row for row in each if row in found] for each in (by_meaning, by_words, by_windows)
@@ -214,9 +243,38 @@ class SearchIndex:
         Raises:
             StoreError: the database failed.
         """
-        stored = self.records.revisions.vectors(self.model, (chunk.metadata["digest"] for chunk in chunks))
+        digests = [str(chunk.metadata["digest"]) for chunk in chunks]
+        seen = self._seen
+        if self._fits(seen) and (held := self._held(seen).of(digests)) is not None:
+            return held
+        stored = self.records.revisions.vectors(self.model, digests)
         nothing = np.zeros(len(next(iter(stored.values()), ())), np.float32)
-        return np.stack([stored.get(chunk.metadata["digest"], nothing) for chunk in chunks])
+        return np.stack([stored.get(digest, nothing) for digest in digests])
+
+    def _held(self, seen: Seen) -> Held:
+        return self._exact.at(seen.number, seen.sources.values())
+
+    def _nearest(self, seen: Seen, vector: Any, most: int, scope: Collection[str]) -> list[str]:
+        if self._fits(seen):
+            return self._held(seen).nearest(vector, most, scope)
+        there = sum(item.chunks for item in seen.sources.values() if not scope or item.source in scope)
+        return self.vectors.nearest(vector, most, number=seen.number, hidden=seen.hidden, scope=scope, there=there)
+
+    def _chunks(self, ids: Sequence[str], seen: Seen) -> dict[str, Document]:
+        """The chunks that questions see, by id. Those of late come from memory: a chunk never changes."""
+        visible = {item.revision for item in seen.sources.values()}
+        wanted = [row for row in ids if split_id(row)[0] in visible]
+        with self._keeping:
+            found = {row: self._kept[row] for row in wanted if row in self._kept}
+        if missing := [row for row in wanted if row not in found]:
+            found |= self.records.revisions.passages(missing, seen.number)
+        with self._keeping:
+            for row, chunk in found.items():
+                self._kept[row] = chunk
+                self._kept.move_to_end(row)
+            while len(self._kept) > KEPT_CHUNKS:
+                self._kept.popitem(last=False)
+        return found
 
     # -- writing -------------------------------------------------------------------------------------------------
 

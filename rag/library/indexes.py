@@ -147,8 +147,20 @@ class Indexes:
                 embeddings, weights = self._build(made.embeddings)
                 address = self._address(made.embeddings)
                 index = SearchIndex(self._records, self._home, made, weights, embeddings, address)
+                if self._home.is_open:
+                    index.open_vectors()
                 self._open[made] = Ingest(index, self._uploads, self._settings)
             return self._open[made]
+
+    def open_vectors(self) -> None:
+        """Let every index open its collection: Chroma is open now.
+
+        Raises:
+            StoreError: Chroma failed; says what to do.
+        """
+        with self._opening:
+            for ingest in self._open.values():
+                ingest.index.open_vectors()
 
     def _missing(self, index: Ingest) -> list[str]:
         return self._records.revisions.missing(index.index.id)

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from langchain_core.embeddings import Embeddings
@@ -76,24 +75,27 @@ class LibraryService:
             RagError: it cannot be opened; says what to do. Another call tries again.
         """
         self._open_database()
-        library, number = str(self.database.setting("library")), self._number()
-        with ThreadPoolExecutor(1) as pool:
-            looking = pool.submit(self.home.look, number, library)
-            with suppress(RagError):  # another one may be the one that answers; who needs it will tell
-                self._build(embeddings)
-            wrong = looking.result()
-        if wrong:
-            self._note(f"The index of vectors was damaged ({wrong}). It is filled again from the stored vectors.")
-        self.home.open()
-        self.home.drop_others(prefix_of(library))
         queue = Queue(self.database)
         if note := self.indexes.start(embeddings, self.records, self.home, self.uploads, queue):
             self._note(note)
         assert self.indexes.active is not None
+        if not self.indexes.active.index.is_small:
+            self._open_chroma()
         worker = Worker(self.indexes.active, queue, self._settings, self._indexing)
         self.library = Library(worker, queue, Folders(self.database), self._wake)
         if named:
             self._ask_for_named(self.library)
+
+    def _open_chroma(self) -> None:
+        """Open Chroma, whose import alone takes a second: a small library answers before that."""
+        if self.home.is_open:
+            return
+        library = str(self.database.setting("library"))
+        if wrong := self.home.look(self._number(), library):
+            self._note(f"The index of vectors was damaged ({wrong}). It is filled again from the stored vectors.")
+        self.home.open()
+        self.home.drop_others(prefix_of(library))
+        self.indexes.open_vectors()
 
     def _open_database(self) -> None:
         if self._opened:
@@ -157,6 +159,7 @@ class LibraryService:
             Cancelled: the app is closing.
         """
         assert self.library is not None
+        self._open_chroma()
         if self.index and self.index.vectors.filling:
             self.index.fill(lambda done, total: self._indexing("the index of vectors", done, total), self._is_closing)
         self.library.worker.work()

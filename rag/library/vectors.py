@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.library.chroma import PAGE, ChromaHome, chroma_error
+from rag.library.exact import SAME_TEXT
 from rag.library.revisions import Revisions, Vector, split_id
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ LEAST_ASKED = 20
 """Rows that are asked for at least: in fewer of them it does not show that they all say the same."""
 SPARE = 100
 """Rows asked for beyond those wanted, while there are rows that questions may not see."""
-SAME_TEXT = 5
-"""Rows of one text among those found, of any source; where there are more, others are asked for and go before them."""
 
 
 def prefix_of(library: str) -> str:
@@ -47,22 +46,24 @@ class VectorIndex:
     """The collection of one index. Every method may be called from any thread."""
 
     def __init__(self, home: ChromaHome, revisions: Revisions, name: str, index: int, model: int) -> None:
-        """Opens the collection, or makes it.
+        self.filling = True
+        """Whether rows are missing, or it is not open yet, so that the stored vectors are searched instead."""
+        self.name = name
+        self._home, self._revisions = home, revisions
+        self._index, self._model = index, model
+
+    def open(self) -> None:
+        """Open the collection in Chroma, which is open, or make it.
 
         Raises:
             StoreError: Chroma failed; says what to do.
         """
-        self.filling = False
-        """Whether rows are missing, so that the stored vectors are searched instead."""
-        self.name = name
-        self._home, self._revisions = home, revisions
-        self._index, self._model = index, model
         self._open()
-        there, wanted = self._count(), revisions.count(index)
-        if home.url:  # another replica may be writing
+        there, wanted = self._count(), self._revisions.count(self._index)
+        if self._home.url:  # another replica may be writing
             self.filling = there < wanted
         else:
-            self.filling = there != wanted or (there > 0 and not home.trusted)
+            self.filling = there != wanted or (there > 0 and not self._home.trusted)
 
     def _open(self) -> None:
         from langchain_chroma import Chroma

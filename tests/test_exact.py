@@ -1,0 +1,85 @@
+"""The vectors that are held in memory: the same as Chroma finds, after any change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.library.exact import Held
+from tests.conftest import make_settings
+from tests.stores import CHEESE, MOON, RIVER, Library, write
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    made = Library(make_settings(tmp_path, chunk_size=100, chunk_overlap=20))
+    yield made
+    made.close()
+
+
+def held(digests: list[str], vectors: list[list[float]], sources: list[str] | None = None) -> Held:
+    rows = [f"r{place}" for place in range(len(digests))]
+    found = np.asarray(vectors, np.float32)
+    return Held(1, rows, sources or ["s"] * len(rows), digests, found, {each: at for at, each in enumerate(digests)})
+
+
+def test_the_nearest_come_first_and_a_scope_leaves_others_out() -> None:
+    three = held(["a", "b", "c"], [[1, 0], [0.6, 0.8], [0, 1]], ["x", "y", "x"])
+    assert three.nearest([2.0, 0.1], 2) == ["r0", "r1"]
+    assert three.nearest([2.0, 0.1], 9, ["x"]) == ["r0", "r2"]
+    assert three.nearest([2.0, 0.1], 9, ["z"]) == []
+
+
+def test_one_text_again_and_again_goes_behind_others() -> None:
+    many = held(["a"] * 8 + ["b"], [[1, 0]] * 8 + [[0, 1]])
+    assert many.nearest([1, 0], 7) == ["r0", "r1", "r2", "r3", "r4", "r8", "r5"]
+
+
+def test_vectors_of_texts_and_none_where_one_is_not_there() -> None:
+    two = held(["a", "b"], [[1, 0], [0, 1]])
+    found = two.of(["b", "a"])
+    assert found is not None and found.tolist() == [[0, 1], [1, 0]]
+    assert two.of(["a", "gone"]) is None
+
+
+def test_it_follows_what_is_added_changed_and_removed(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each change it finds what Chroma finds."""
+
+    def found() -> list[list[str]]:
+        both = []
+        for most in (20_000, -1):
+            monkeypatch.setattr("rag.library.index.EXACT_MOST", most)
+            both.append(library.find("moon river", 9))
+        assert both[0] == both[1]
+        return both
+
+    first, second = tmp_path / "a.md", tmp_path / "b.md"
+    assert found()[0] == []
+    library.add(write(first, MOON))
+    assert [text[:8] for text in found()[0]] == ["The moon"]
+    library.add(write(second, RIVER))
+    assert {text[:9].strip() for text in found()[0]} == {"The moon", "The river"}
+    library.add(write(first, CHEESE))
+    assert {text[:9].strip() for text in found()[0]} == {"The chees", "The river"}
+    library.remove(second)
+    assert {text[:9].strip() for text in found()[0]} == {"The chees"}
+
+
+def test_questions_are_answered_before_chroma_is_open(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    before = Library(settings)
+    before.add(write(tmp_path / "a.md", MOON))
+    before.close()
+    again = Library(settings, chroma=False)
+    try:
+        assert not again.home.is_open
+        assert again.find("moon", 1)[0].startswith("The moon")
+        again.open_chroma()
+        assert not again.index.vectors.filling, "it was closed well, so that nothing is filled again"
+    finally:
+        again.close()
