@@ -15,18 +15,23 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this app leaves the machine unasked
 
+from rag.doors.start import Started, begin
+
+if __name__ == "__main__":
+    gc.disable()  # until the page is served: to look through what is being imported, again and again, takes .6 s
+    STARTED = begin() or sys.exit(1)
+
 import gradio as gr
 import gradio.components.api_component  # it parses its source on import, which Python 3.11 cannot do beside threads
 
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.cases import note_mistakes
-from rag.doors.flags import parse_flags
 from rag.doors.library import may_change as is_owner
 from rag.doors.process import allow_many_files, end_on_signals, end_serving, free_port
 from rag.doors.serve import LAUNCH_OPTIONS, USER, build_app_kwargs, choose_access, in_one_line
 from rag.errors import RagError
-from rag.observe import check_tracing, request_id, set_up_logs
+from rag.observe import request_id
 from rag.page.api import Page, add_api, caller_of
 from rag.page.chat import (
     build_chatbot,
@@ -47,7 +52,6 @@ from rag.page.sidebar import Sidebar
 from rag.page.status import StatusStrip
 from rag.page.style import ICON, STYLE_SHEETS, TITLE, build_theme
 from rag.page.terminal import progress_bars
-from rag.settings import load_settings
 
 MAX_EVENTS = 1000
 """Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
@@ -57,17 +61,13 @@ LOOK_SECONDS = 1.5
 log = logging.getLogger("rag.page")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Start the app and serve until a signal comes. Returns the exit code."""
-    flags = parse_flags(arguments)
-    open_browser = flags.pop("open")
-    set_up_logs("text")
+def main(arguments: Sequence[str] | None = None, started: Started | None = None) -> int:
+    """Start the app and serve until a signal comes. Returns the exit code. `started`: begun by these arguments."""
+    started = started or begin(arguments)
+    if started is None:
+        return 1
+    assistant, served = started.assistant, threading.Event()
     try:
-        settings = load_settings(**flags)
-        set_up_logs(settings.log_format)
-        check_tracing()
-        assistant = Assistant(settings)
-        served = threading.Event()
         assistant.start(page=served)
     except RagError as error:
         print(error, file=sys.stderr)
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     allow_many_files()
     try:
         with progress_bars(assistant):
-            page = serve(assistant, open_browser=open_browser)
+            page = serve(assistant, open_browser=started.open_browser)
             served.set()
             try:
                 while True:
@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     except OSError as error:
+        settings = assistant.settings
         print(f"The page cannot be served on {settings.host}:{settings.port}: {error}", file=sys.stderr)
         return 1
     finally:
@@ -112,6 +113,7 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
         app_kwargs=build_app_kwargs(assistant, access, TITLE),
         **LAUNCH_OPTIONS,
     )
+    gc.enable()
     gc.freeze()  # what is loaded by now stays: a full collection would stop every answer for 0.17 s to look at it
     assistant.folder.say_holder(local_url)
     log.info("%s is at %s", TITLE, local_url)
@@ -197,4 +199,4 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(started=STARTED))

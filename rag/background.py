@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -125,10 +126,13 @@ class Background:
 
     def _bring_up_chat(self) -> None:
         if self.models.chat is None:
+            if self.models.engine:  # its child loads beside the page's own start; what fails is told below
+                with suppress(RagError):
+                    self.models.start_chat()
+            self._let_page_first()
             self._recall()
             self.work["chat"] = Work(f"loading {self.models.names.chat}")
             self.models.start_chat()
-            self._let_page_first()
             chat = self.models.build_chat()
             log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, chat.window)
             self._wake["coming"].set()
@@ -149,12 +153,11 @@ class Background:
                 self.problems["embeddings"] = error
 
     def _recall(self) -> None:
-        """Begin with the chat model that was chosen before; with the settings' where no database can be had."""
+        """Go on with the chat model that was chosen before; with the settings' where no database can be had."""
         while not self.library.database_opened.wait(0.1):
             if self._closing.is_set() or "index" in self.problems:
                 return
         self.models.recall(self.library.database.setting(CHOICE))
-        self._wake["coming"].set()
 
     def choose(self, name: str) -> None:
         """Let another embedded chat model, or none, be the app's own from now on, and remember it.

@@ -15,6 +15,7 @@ import secrets
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from rag.child import child_command
@@ -22,7 +23,7 @@ from rag.errors import EngineError
 from rag.models.gguf_file import ModelFile, read_model_file, widened
 from rag.models.hub import Progress
 from rag.models.machine import cores, memory
-from rag.models.model_files import CHAT_WEIGHTS, fetch_model
+from rag.models.model_files import CHAT_WEIGHTS, fetch_model, is_here
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class ChatEngine:
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
         self._cache_dir = cache_dir
+        self._log = cache_dir / "chat-engine.log"
         self._port = 0
         self._starting = threading.Lock()
 
@@ -66,6 +68,16 @@ class ChatEngine:
     def running(self) -> bool:
         """Whether the child is up and has its model loaded."""
         return bool(self.url) and self.process is not None and self.process.poll() is None
+
+    def begin(self) -> None:
+        """Start the child without waiting for it, if the weights are here: it loads while the caller does other things.
+
+        Raises:
+            EngineError: the weights are no model; says why.
+        """
+        with self._starting:
+            if self.process is None and is_here(self.model, self._cache_dir):
+                self._begin(None)
 
     def start(self, progress: Progress | None = None) -> None:
         """Fetch the weights if need be and start the child, unless it runs. Blocks until the model is loaded.
@@ -76,12 +88,17 @@ class ChatEngine:
         with self._starting:
             if self.running:
                 return
-            weights = fetch_model(self.model, self._cache_dir, progress)
-            self.file = read_model_file(weights)
-            if self.model not in CHAT_WEIGHTS:
-                self.window = self._window_of(self.file)
-            self.url = ""
-            self._launch(weights)
+            if self.process is None or self.process.poll() is not None or self.url:
+                self._begin(progress)
+            self._wait_for_address()
+
+    def _begin(self, progress: Progress | None) -> None:
+        weights = fetch_model(self.model, self._cache_dir, progress)
+        self.file = read_model_file(weights)
+        if self.model not in CHAT_WEIGHTS:
+            self.window = self._window_of(self.file)
+        self.url = ""
+        self._launch(weights)
 
     def _window_of(self, file: ModelFile) -> int:
         """The file's own window, as far as settings and memory allow."""
@@ -92,8 +109,7 @@ class ChatEngine:
         command, environment = child_command("serve()", "rag.models.embedded")
         given = {"model": str(weights), "alias": self.model, "key": self.key, "port": self._port}
         given |= {"window": self.window, "widen": self.model == WIDENED}
-        noise = (self._cache_dir / "chat-engine.log").open("w", encoding="utf-8", errors="replace")
-        with noise:
+        with self._log.open("w", encoding="utf-8", errors="replace") as noise:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -102,22 +118,26 @@ class ChatEngine:
                 text=True,
                 env={"GOMP_SPINCOUNT": SPINS, **environment},
             )
+        assert self.process.stdin
+        with suppress(OSError):  # it has ended: whoever waits for its address is told
+            self.process.stdin.write(json.dumps(given) + "\n")
+            self.process.stdin.flush()
+
+    def _wait_for_address(self) -> None:
         process = self.process  # which `close` forgets, at any moment
-        assert process.stdin and process.stdout
+        assert process and process.stdout
         watchdog = threading.Timer(START_SECONDS, process.kill)
         watchdog.start()
         try:
-            process.stdin.write(json.dumps(given) + "\n")
-            process.stdin.flush()
             line = process.stdout.readline()
-        except OSError:
+        except (OSError, ValueError):  # `close` has closed it
             line = ""
         finally:
             watchdog.cancel()
         if not line:
             code = process.wait()
             raise EngineError(
-                f"The embedded chat model did not start (its process ended with {code}; see {noise.name}). "
+                f"The embedded chat model did not start (its process ended with {code}; see {self._log}). "
                 "Ask again to start it anew, or choose another with --model."
             )
         self.url = json.loads(line)["url"]

@@ -105,10 +105,15 @@ class ModelsInUse:
         self.names, self.engine = replace(self.names, chat=name), engine
 
     def recall(self, choice: Choice | None) -> None:
-        """Begin with what was chosen before, if the settings still name the model that they named then."""
-        if choice and choice.get("configured") == self.configured and self.chat is None:
-            self.coming = None
-            self._begin_with(choice["chosen"])
+        """Go on with what was chosen before, if the settings still name the model that they named then."""
+        if not choice or choice.get("configured") != self.configured or self.chat is not None:
+            return
+        begun, name, self.coming = self.engine, self.names.chat, None
+        self._begin_with(choice["chosen"])
+        if self.names.chat == name:
+            self.engine = begun
+        elif begun:
+            begun.close()
 
     def choose(self, name: str) -> Choice:
         """Let another embedded model, or none, be the app's own; returns what to remember. `fetch_coming` does it.

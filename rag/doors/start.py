@@ -1,0 +1,44 @@
+"""What `app.py` does before it imports Gradio, which takes seconds: the embedded model begins to load."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from rag.assistant import Assistant
+from rag.doors.flags import parse_flags
+from rag.errors import RagError
+from rag.observe import check_tracing, set_up_logs
+from rag.settings import load_settings
+
+
+class Started(NamedTuple):
+    """An assistant that has not taken its data folder yet, and whether a browser is to be opened."""
+
+    assistant: Assistant
+    open_browser: bool
+
+
+def begin(arguments: Sequence[str] | None = None) -> Started | None:
+    """The assistant of the flags and settings; None where they are wrong, which is told on standard error.
+
+    An embedded chat model that is on this machine begins to load, in a process of its own. No thread is started: on
+    Python 3.11, Gradio cannot be imported beside any.
+    """
+    flags = parse_flags(arguments)
+    open_browser = flags.pop("open")
+    set_up_logs("text")
+    try:
+        settings = load_settings(**flags)
+        set_up_logs(settings.log_format)
+        check_tracing()
+        assistant = Assistant(settings)
+    except RagError as error:
+        sys.stderr.write(f"{error}\n")
+        return None
+    if assistant.models.engine:
+        with suppress(RagError):  # whoever starts it for good is told
+            assistant.models.engine.begin()
+    return Started(assistant, open_browser)
