@@ -29,6 +29,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from rag.errors import EngineError
+from rag.models.gguf_file import widen
 from rag.models.weights import SMOLLM2, fetch_weights
 from rag.settings import Settings, load_settings
 from tests.warm import WarmProcess
@@ -63,7 +64,7 @@ POLLER = httpx.Client(timeout=30)
 def have_smallest() -> None:
     """See that `SMALLEST` is there: an app would answer by quotes until it is."""
     with suppress(EngineError):  # offline: the tests that need it say so
-        fetch_weights(SMOLLM2, load_settings().cache_dir)
+        widen(fetch_weights(SMOLLM2, load_settings().cache_dir))
 
 
 def environment_of(**given: str) -> dict[str, str]:

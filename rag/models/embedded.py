@@ -20,23 +20,23 @@ from pathlib import Path
 
 from rag.child import child_command
 from rag.errors import EngineError
-from rag.models.gguf_file import ModelFile, read_model_file, widened
+from rag.models.gguf_file import ModelFile, read_model_file, wide_file
 from rag.models.hub import Progress
 from rag.models.machine import cores, memory
-from rag.models.model_files import CHAT_WEIGHTS, fetch_model, is_here
+from rag.models.model_files import CHAT_WEIGHTS, fetch_model, is_here, model_path
 
 log = logging.getLogger(__name__)
 
 CONTEXT_WINDOW = 4096
 """Tokens a prompt and its answer may have with those; all slots share twice as much."""
-WIDENED = "smollm2-135m-instruct"
-"""The model whose weights have Q4_1 tensors."""
+WIDENED = ("smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct")
+"""The models of which half or more is in a form that is slow to read prompts with."""
 CACHE_SHARE = 8
 """A file's own window is made smaller where the engine's cache of two would take more than this part of the memory."""
 SLOTS = 4
-BATCH = 48
-"""Prompt tokens evaluated between two looks at the connection: a client that is gone is noticed after one or two of
-them, within .6 s on two cores that a browser uses, too. With 64 it is .9 s, and a prompt is read 12 % faster."""
+BATCH, WIDE_BATCH = 48, 64
+"""Prompt tokens evaluated between two looks at the connection, also for widened weights: a client that is gone is
+noticed after one or two of them, within .9 s on two cores. With 64 a prompt is read 12 % faster."""
 SPINS = "1000"
 """Turns (some 50 microseconds) that one thread of the chat engine waits for another before it sleeps. By itself OpenMP
 waits thousands of times longer, on a core that the other one needs where a browser has the rest: beside a page that
@@ -62,6 +62,7 @@ class ChatEngine:
         self._cache_dir = cache_dir
         self._log = cache_dir / "chat-engine.log"
         self._port = 0
+        self._widening: subprocess.Popen[bytes] | None = None
         self._starting = threading.Lock()
 
     @property
@@ -107,8 +108,9 @@ class ChatEngine:
 
     def _launch(self, weights: Path) -> None:
         command, environment = child_command("serve()", "rag.models.embedded")
+        wide = wide_file(weights) if self.model in WIDENED else weights
         given = {"model": str(weights), "alias": self.model, "key": self.key, "port": self._port}
-        given |= {"window": self.window, "widen": self.model == WIDENED}
+        given |= {"wide": str(wide if wide.exists() else weights), "window": self.window}
         with self._log.open("w", encoding="utf-8", errors="replace") as noise:
             self.process = subprocess.Popen(
                 command,
@@ -144,8 +146,19 @@ class ChatEngine:
         self._port = int(self.url.rsplit(":", 1)[1])
         log.info("embedded chat model %s is up (process %s)", self.model, process.pid)
 
+    def widen(self) -> None:
+        """Rewrite the weights for faster prompts from the next start on, where that pays; once, in its own process."""
+        weights = model_path(self.model, self._cache_dir)
+        if self.model not in WIDENED or wide_file(weights).exists() or self._widening:
+            return
+        command, environment = child_command("widen_in_child()", "rag.models.gguf_file", str(weights))
+        self._widening = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+
     def close(self) -> None:
         """End the child."""
+        if self._widening:
+            self._widening.kill()
+            self._widening.wait()
         process, self.process, self.url = self.process, None, ""
         if process is None:
             return
@@ -165,8 +178,7 @@ def serve() -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    weights = Path(given["model"])
-    wide = widened(weights) if given["widen"] else weights
+    weights, wide = Path(given["model"]), Path(given["wide"])
     params.model_alias = {given["alias"]}
     params.api_keys = [given["key"]]
     params.hostnames = ["127.0.0.1"]
@@ -175,7 +187,7 @@ def serve() -> None:
     params.n_ctx = 2 * given["window"]
     params.n_parallel = SLOTS
     params.kv_unified = True
-    params.n_batch = params.n_ubatch = BATCH
+    params.n_batch = params.n_ubatch = BATCH if wide == weights else WIDE_BATCH
     params.cache_ram_mib = 256
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores()
     params.verbosity = 0
@@ -185,7 +197,7 @@ def serve() -> None:
     except RuntimeError:
         if wide == weights:
             raise
-        wide.unlink()  # whatever became of it: the next start makes it anew
+        wide.unlink()  # whatever became of it: it is made anew
         params.model.path = str(weights)
         server = xllamacpp.Server(params)
     sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")

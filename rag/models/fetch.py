@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rag.errors import RagError
 from rag.models.embedded import WIDENED
-from rag.models.gguf_file import widened
+from rag.models.gguf_file import widen
 from rag.models.model_files import fetch_model
 from rag.models.weights import MINILM, MINILM_TOKENIZER, fetch_weights
 from rag.settings import load_settings
@@ -24,8 +24,8 @@ def main(models: Sequence[str]) -> int:
             fetch_weights(each, folder)
         for model in models:
             path = fetch_model(model, folder)
-            if model == WIDENED:
-                widened(path)
+            if model in WIDENED:
+                widen(path)
     except RagError as error:
         sys.stderr.write(f"{error}\n")
         return 1

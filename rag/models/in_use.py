@@ -191,14 +191,16 @@ class ModelsInUse:
         return outlook(name, sizes[name], sizes, self.speeds(), free_memory())
 
     def measure_speed(self) -> None:
-        """Measure the app's own chat model, an embedded one, unless that was done before.
+        """Measure the app's own chat model, an embedded one, unless that was done before; then let it be widened.
 
         Raises:
             EngineError: it does not answer.
         """
         engine, name = self.engine, self.names.chat
-        if engine is not None and engine.running and name not in self.speeds():
-            keep_speed(self._settings.cache_dir, name, measure(engine.url, engine.key))
+        if engine is not None and engine.running:
+            if name not in self.speeds():
+                keep_speed(self._settings.cache_dir, name, measure(engine.url, engine.key))
+            engine.widen()
 
     def build_chat(self) -> Chat:
         """The app's own chat model, ready from now on. Raises as `start_chat`."""
