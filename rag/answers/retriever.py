@@ -36,6 +36,8 @@ RANK_CONSTANT = 10
 are by words, what one of them has first must not be lost among what all have in the middle."""
 RANKED = 30
 """Chunks, the first by rank, that are ranked anew by nearness and words."""
+READ = 4
+"""Chunks that are read for each passage wanted; all, where so many make fewer passages."""
 WORDS, SENTENCE = 4.0, 1.0
 """Beside the nearness of a chunk: the weight of the question's words in it, and of its nearest sentence's nearness.
 Nearness counts in standard deviations among what is compared, as cosines differ with every embedding model. From 3 to 5
@@ -110,15 +112,13 @@ class Retriever(BaseRetriever):
 
     def _find(self, asked: str, vector: Vectors, scope: Collection[str], k: int) -> list[_Passage]:
         """The `k` passages whose chunks are best, best first."""
-        found = self.index.candidates(asked, vector, k if self.dense else CANDIDATES, scope)
         if self.dense:
+            found = self.index.candidates(asked, vector, k, scope, lambda rankings: rankings[0])
             return [_Passage(_joined([found.chunks[row]])) for row in found.by_meaning[:k]]
-        rankings = (found.by_meaning, found.by_words, found.by_windows)
-        best = [found.chunks[row] for row in _fused(*rankings)]
-        scores = self._scores(asked, vector, best[:RANKED])
-        best.sort(key=lambda chunk: -scores.get(str(chunk.id), -math.inf))  # stable: the rest stays behind as it is
-        firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
-        passages = _with_another_source(_passages(best, k), firsts, k)
+        for enough in (max(RANKED, READ * k), 3 * CANDIDATES):
+            passages, scores, more = self._passages_of(asked, vector, scope, k, enough)
+            if len(passages) == k or not more:  # else the first ones say the same, or follow each other
+                break
         worst = min(scores.values(), default=0.0)
         return [
             _Passage(
@@ -128,6 +128,25 @@ class Retriever(BaseRetriever):
             )
             for group, passage in zip(passages, map(_joined, passages), strict=True)
         ]
+
+    def _passages_of(
+        self, asked: str, vector: Vectors, scope: Collection[str], k: int, enough: int
+    ) -> tuple[list[list[Document]], dict[str, float], bool]:
+        """The chunks of the `k` best passages among the first `enough` chunks; the scores of chunks, by id; whether
+        there are more chunks.
+        """
+
+        def choose(rankings: Sequence[Sequence[str]]) -> list[str]:
+            return [*_fused(*rankings)[:enough], *(ranking[0] for ranking in rankings if ranking)]
+
+        found = self.index.candidates(asked, vector, CANDIDATES, scope, choose)
+        rankings = (found.by_meaning, found.by_words, found.by_windows)
+        fused = _fused(*rankings)
+        best = [found.chunks[row] for row in fused if row in found.chunks]
+        scores = self._scores(asked, vector, best[:RANKED])
+        best.sort(key=lambda chunk: -scores.get(str(chunk.id), -math.inf))  # stable: the rest stays behind as it is
+        firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
+        return _with_another_source(_passages(best, k), firsts, k), scores, len(best) < len(fused)
 
     def _scores(self, asked: str, vector: Vectors, chunks: Sequence[Document]) -> dict[str, float]:
         """By id, how near each chunk is to the question, and how much of the question it says."""

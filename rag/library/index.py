@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,7 +58,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What was found for a question: chunk ids ranked in three ways, best first, and the chunks by id."""
+    """What was found for a question: chunk ids ranked in three ways, best first, and those that were read, by id."""
 
     by_meaning: list[str]
     by_words: list[str]
@@ -216,24 +216,32 @@ class SearchIndex:
 
     # -- searching -----------------------------------------------------------------------------------------------
 
-    def candidates(self, asked: str, vector: Any, most: int, scope: Collection[str] = ()) -> Candidates:
+    def candidates(
+        self,
+        asked: str,
+        vector: Any,
+        most: int,
+        scope: Collection[str],
+        choose: Callable[[Sequence[Sequence[str]]], Iterable[str]],
+    ) -> Candidates:
         """The `most` chunks that fit best by meaning, by words and by windows of words, all of one state.
 
-        `asked` is the question, `vector` its own; `scope`: of these sources only, if any is given.
+        `asked` is the question, `vector` its own; `scope`: of these sources only, if any is given. `choose` tells from
+        the three rankings of chunk ids which chunks to read.
 
         Raises:
             StoreError: the database or Chroma failed.
         """
         for attempt in range(TRIES):
             seen = self._settled()
-            by_meaning = self._nearest(seen, vector, most, scope)
-            by_words, by_windows = seen.words.rankings(asked, most, scope)
-            ids = list(dict.fromkeys([*by_meaning, *by_words, *by_windows]))
-            found = self._chunks(ids, seen)
+            ranked = (self._nearest(seen, vector, most, scope), *seen.words.rankings(asked, most, scope))
+            visible = {item.revision for item in seen.sources.values()}
+            rankings = [[row for row in each if split_id(row)[0] in visible] for each in ranked]
+            wanted = list(dict.fromkeys(choose(rankings)))
+            found = self._chunks(wanted, seen.number)
             if self._seen is seen or attempt == TRIES - 1:  # else a version took over, and rows may have been left out
-                meaning, words, windows = (
-                    [row for row in each if row in found] for each in (by_meaning, by_words, by_windows)
-                )
+                gone = set(wanted) - found.keys()
+                meaning, words, windows = ([row for row in each if row not in gone] for each in rankings)
                 return Candidates(meaning, words, windows, found)
         raise AssertionError("the last try returns")
 
@@ -260,14 +268,12 @@ class SearchIndex:
         there = sum(item.chunks for item in seen.sources.values() if not scope or item.source in scope)
         return self.vectors.nearest(vector, most, number=seen.number, hidden=seen.hidden, scope=scope, there=there)
 
-    def _chunks(self, ids: Sequence[str], seen: Seen) -> dict[str, Document]:
-        """The chunks that questions see, by id. Those of late come from memory: a chunk never changes."""
-        visible = {item.revision for item in seen.sources.values()}
-        wanted = [row for row in ids if split_id(row)[0] in visible]
+    def _chunks(self, ids: Sequence[str], number: int) -> dict[str, Document]:
+        """The chunks that questions see at a number, by id. Those of late come from memory: a chunk never changes."""
         with self._keeping:
-            found = {row: self._kept[row] for row in wanted if row in self._kept}
-        if missing := [row for row in wanted if row not in found]:
-            found |= self.records.revisions.passages(missing, seen.number)
+            found = {row: self._kept[row] for row in ids if row in self._kept}
+        if missing := [row for row in ids if row not in found]:
+            found |= self.records.revisions.passages(missing, number)
         with self._keeping:
             for row, chunk in found.items():
                 self._kept[row] = chunk
