@@ -12,12 +12,14 @@ import gradio_client
 import httpx
 import pytest
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
 from rag.answers.quotes import LONGEST_QUOTE, find_quotes, quotes_as_answer
 from rag.answers.update import Update
 from rag.errors import SettingsError
 from rag.grounding.ground import Sentence
+from rag.models.minilm import MiniLMEmbeddings
 from rag.page.conversation import BESIDE, INSTEAD, as_messages, show_answer
 from rag.settings import load_settings
 from tests.commands import run
@@ -34,12 +36,19 @@ GUIDE = Document(
 )
 
 
-def quotes_of(question: str, *texts: str | Document, section: str = "") -> list[str]:
+@pytest.fixture(scope="module")
+def minilm() -> MiniLMEmbeddings:
+    return MiniLMEmbeddings(load_settings().cache_dir)
+
+
+def quotes_of(
+    question: str, *texts: str | Document, section: str = "", embeddings: Embeddings | None = None
+) -> list[str]:
     sources = [
         text if isinstance(text, Document) else Document(text, metadata={"section": section, "start_index": 7})
         for text in texts
     ]
-    found = asyncio.run(find_quotes(question, sources, PaperEmbeddings()))
+    found = asyncio.run(find_quotes(question, sources, embeddings or PaperEmbeddings()))
     for quote in found:
         assert 0 <= quote.start < quote.end <= len(sources[quote.passage - 1].page_content)
     return [quote.text(sources) for quote in found]
@@ -79,6 +88,18 @@ def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:
     quotes = quotes_of("Which agent has the moon task?", rows)
     assert quotes[0] == "Agent: Bert | Task: moon"
     assert set(quotes) <= set(rows.splitlines())
+
+
+@pytest.mark.parametrize("between", ["; ", " | ", ", ", "；"])
+def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: MiniLMEmbeddings) -> None:
+    """A row of many columns is longer than a quote may be; each part is found with what the row is about."""
+    columns = [f"column {number}: a value of the pump, of about {number} words" for number in range(40)]
+    columns[25] = "warranty: 36 months"
+    rows = [f"Pump {name}{between}" + between.join(columns) for name in ("Kestrel", "Osprey")]
+    text = "\n".join(rows).replace("36 months", "24 months", 1)
+    quotes = quotes_of("How long is the warranty of the Osprey pump?", text, embeddings=minilm)
+    assert "36 months" in quotes[0]
+    assert all(len(quote) <= LONGEST_QUOTE and quote in text for quote in quotes)
 
 
 def test_the_same_sentence_of_two_passages_is_quoted_once() -> None:

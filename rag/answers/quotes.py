@@ -24,6 +24,9 @@ MOST_QUOTES, MOST_SENTENCES = 3, 8
 """Quotes, and the sentences with the best scores that are looked at for them: neighbours among these are one quote."""
 LONGEST_QUOTE = 600
 """Characters of a quote, and of all together, with what they lean on. Of 300 to 800, more brought no answer."""
+PART, SUBJECT = 300, 60
+"""Characters of a part of a row or line that is longer than a quote may be, and of the row's beginning, which is
+embedded with each part: a row begins with what it tells about."""
 PLACE = 0.1
 """What each place of its passage takes off a sentence's score."""
 
@@ -67,6 +70,8 @@ _CAPTION = re.compile(
     r"\s*\.?\s*\d*[a-z]?\s*[.:]|\(?(?:image|photo|picture) (?:source|credit|by)\b",
     re.I,
 )
+_BETWEEN = re.compile(r"[;,|]\s+|\t|[；，、]")
+"""Where a long row or line can be cut."""
 _LEANS = re.compile(
     r"(?:this|that|these|those|it|its|they|their|them|he|she|his|her|such|here|there|then|both|however|but|so"
     r"|therefore|thus|hence|also|instead|otherwise|in this (?:case|way)|as a result|for (?:example|instance)"
@@ -189,7 +194,8 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
         heading = str(source.metadata.get("section") or "").rpartition(" > ")[2]
         before: Segment | None = None
         following = False
-        for place, segment in enumerate(split_segments(text)):
+        parts = [part for each in split_segments(text) for part in _parts(text, each)]
+        for place, (segment, subject) in enumerate(parts):
             words = " ".join(text[segment.begin : segment.end].split())
             if segment.kind == "heading":
                 heading, before, following = words.strip("#*_ "), None, False
@@ -205,10 +211,27 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             seen.add(words)
             is_line = _is_line(words)
             short = is_line and len(words) < 60
-            embedded = f"{heading}: {words}" if short and heading else words
+            embedded = f"{subject or heading}: {words}" if subject or (short and heading) else words
             leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
             yield Quotable(number, segment, embedded, leans_on, following and not short, heading, is_line)
             before, following = segment, True
+
+
+def _parts(text: str, segment: Segment) -> Iterator[tuple[Segment, str]]:
+    """The segment; a row or line that is longer than a quote may be in parts, each with how the line begins."""
+    start, end = segment.start, segment.end
+    if end - start <= LONGEST_QUOTE or segment.kind == "code" or not _is_line(text[start:end]):
+        yield segment, ""
+        return
+    subject = ""
+    while start < end:
+        cut = end
+        if end - start > PART:
+            ends = [each.end() for each in _BETWEEN.finditer(text, start + PART // 2, start + PART)]
+            blank = text.rfind(" ", start + PART // 2, start + PART)
+            cut = ends[-1] if ends else blank + 1 if blank > 0 else start + PART
+        yield replace(segment, start=start, begin=start, end=start + len(text[start:cut].rstrip())), subject
+        subject, start = text[segment.start : segment.start + SUBJECT], cut
 
 
 def _is_line(words: str) -> bool:
