@@ -68,17 +68,22 @@ $(BIN)/python:
 		|| (echo "Python 3.10 to 3.13 is needed, $(PYTHON) is `$(PYTHON) -V`. Try: make $(MAKECMDGOALS) PYTHON=python3.12" && exit 1)
 	$(PYTHON) -m venv $(VENV)
 
-$(READY): requirements.lock | $(BIN)/python
-	$(INSTALL) -r requirements.lock
+# uv fetches and unpacks many packages at once, in a quarter of pip's time. It does not know an index that pip is set to, or
+# its proxy: pip installs what uv cannot.
+define install
+@sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock >$(VENV)/uv.lock
+$(INSTALL) -r $(VENV)/uv.lock
+@if $(BIN)/python -m pip config list | grep -q index-url \
+	|| ! $(BIN)/uv pip install --quiet --python $(BIN)/python --only-binary=:all: --require-hashes -r $(1); \
+	then echo "pip installs it" && $(INSTALL) -r $(1); fi
+endef
+
+$(READY): requirements.lock requirements-dev.lock | $(BIN)/python
+	$(call install,requirements.lock)
 	@touch $(READY)
 
-# uv fetches and unpacks many at once. It does not know an index that pip is set to, or its proxy.
 $(DEV): requirements.lock requirements-dev.lock | $(BIN)/python
-	@sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock >$(VENV)/uv.lock
-	$(INSTALL) -r $(VENV)/uv.lock
-	@if $(BIN)/python -m pip config list | grep -q index-url \
-		|| ! $(BIN)/uv pip install --quiet --python $(BIN)/python --only-binary=:all: --require-hashes -r requirements-dev.lock; \
-		then echo "pip installs it" && $(INSTALL) -r requirements-dev.lock; fi
+	$(call install,requirements-dev.lock)
 	@touch $(READY) $(DEV)
 
 browser: dev  ## a Chromium for the browser tests
