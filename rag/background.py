@@ -1,7 +1,7 @@
 """The threads of a running app: each brings up one part, heals what fails, and tells how far it is.
 
 One brings up the chat model and watches it; one brings up the embeddings, opens the library and does its work; one
-follows what other processes change in a library that is shared.
+measures what questions are judged by; one follows what other processes change in a library that is shared.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Background:
         """What fails now, by part: "chat", "embeddings", "index", "store"."""
         self.work: dict[str, Work] = {}
         """What is under way, by part."""
-        self._wake = {name: threading.Event() for name in ("chat", "coming", "index")}
+        self._wake = {name: threading.Event() for name in ("chat", "coming", "index", "prepare")}
         self.models = ModelsInUse(settings, self.work, self.wake_all, chat_model=chat_model, embeddings=embeddings)
         self.library = LibraryService(
             settings, self.models.embeddings, self.models.address, self._wake["index"].set, self._tell
@@ -71,7 +71,7 @@ class Background:
         self._page, self._named = page, named
         targets: dict[str, Callable[[], None]] = {"index": self._bring_up_index}
         if chat:
-            targets |= {"chat": self._bring_up_chat, "coming": self._bring_coming}
+            targets |= {"chat": self._bring_up_chat, "coming": self._bring_coming, "prepare": self.chains.prepare}
         if named:
             targets["folders"] = lambda: self.library.watch(self._closing)
             self._wake["folders"] = threading.Event()
@@ -210,7 +210,7 @@ class Background:
             self._link()
         self.library.work(self._link, named=self._named)
         self.work.pop("index", None)
-        self.chains.prepare()
+        self._wake["prepare"].set()  # minutes on a slow engine: the next ingest does not wait for it
         sources = self.library.sources
         log.info("%s sources, %s chunks are indexed", len(sources), sum(item.chunks for item in sources))
 

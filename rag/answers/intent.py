@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import yaml  # type: ignore[import-untyped]
 from langchain_core.embeddings import Embeddings
 
+from rag.answers.prepared import Prepared
 from rag.answers.question_words import LONGEST_PHRASE, key_of, phrases
 from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors, sentence_vectors
 
@@ -27,6 +26,8 @@ NEAR = 0.68
 """Cosine with a sentence that stands for an intent from which on a question has it (tests/data/intents.yaml)."""
 AHEAD = 0.15
 """How much nearer that sentence has to be than one of another kind."""
+NEAR_SECONDS = 15.0
+"""Longest wait of a question for the vectors of those sentences, from when they began to be made."""
 LONGEST_ASKED = 30
 """Tokens of a question about whole documents, at most: a longer one says what it wants to know."""
 
@@ -94,8 +95,7 @@ class Nearness:
     ) -> None:
         """`engine` and `digest` (of the weights) are those of the index. The vectors are saved in `folder`, if any."""
         self._embeddings = embeddings
-        self._vectors: dict[str, Vectors] = {}
-        self._preparing = threading.Lock()
+        self._vectors = Prepared(self._load_or_embed)
         sentences = json.dumps(_file()["near"]).encode()
         key = hashlib.sha256(b"\0".join([engine[0].encode(), digest.encode(), sentences])).hexdigest()[:16]
         self._saved = folder / f"intents-{key}.npz" if folder else None
@@ -106,27 +106,30 @@ class Nearness:
         Raises:
             RagError: what the embeddings raise.
         """
-        with self._preparing:
-            if not self._vectors and self._saved:
-                self._vectors = load_vectors(self._saved)
-            if not self._vectors:
-                near = _file()["near"].items()
-                self._vectors = {aim: sentence_vectors(self._embeddings, texts) for aim, texts in near}
-                if self._saved:
-                    save_vectors(self._saved, self._vectors)
+        self._vectors.get()
+
+    def _load_or_embed(self) -> dict[str, Vectors]:
+        vectors = load_vectors(self._saved) if self._saved else {}
+        if not vectors:
+            near = _file()["near"].items()
+            vectors = {aim: sentence_vectors(self._embeddings, texts) for aim, texts in near}
+            if self._saved:
+                save_vectors(self._saved, vectors)
+        return vectors
 
     async def intent(self, question: str) -> Intent | None:
-        """The intent whose sentence is near, and nearer by far than those of others.
+        """The intent whose sentence is near, and nearer by far than those of others; None while those are embedded.
 
         Raises:
             RagError: what the embeddings raise.
         """
         if len(key_of(question)) > LONGEST_ASKED or not _points(question):
             return None
-        if not self._vectors:
-            await asyncio.to_thread(self.prepare)
+        known = await self._vectors.within(NEAR_SECONDS)
+        if known is None:
+            return None
         vector = at_length_one(await have_vectors(self._embeddings, question))
-        best = {aim: float((vectors @ vector).max()) for aim, vectors in self._vectors.items()}
+        best = {aim: float((vectors @ vector).max()) for aim, vectors in known.items()}
         aims: tuple[Aim, ...] = ("summary", "library")
         for aim in aims:
             others = max(score for other, score in best.items() if other != aim)

@@ -7,13 +7,10 @@ is that no passage found has. `bench/relevance.py` fits their weights (`rag/rele
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import math
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -24,6 +21,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.answers.intent import is_greeting
+from rag.answers.prepared import Prepared
 from rag.answers.scale import EVERYDAY_FILE, Scale, load_scale, measure, save_scale
 from rag.errors import engine_error
 from rag.library.words import Words
@@ -36,7 +34,7 @@ from rag.text.vectors import at_length_one, have_vectors, question_vector, sente
 WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
 
 SCALE_SECONDS = 40.0
-"""Longest wait of a question for the scale of an embedding model that was not used before."""
+"""Longest wait of a question for the scale of an embedding model, from when it began to be measured."""
 ENOUGH_WORDS = 0.3
 """Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
 WEIGHED = ("nearness", "unknown", "missing")
@@ -92,9 +90,7 @@ class Judge:
         self._embeddings = embeddings
         self._engine = engine
         self._reads_english_alone = reads_english_alone(engine[0])
-        self._measuring = threading.Lock()
-        self._scale: Scale | None = None
-        self._preparing: Future[Scale] | None = None
+        self._scale = Prepared(self._load_or_measure)
         texts = EVERYDAY_FILE.read_bytes()
         key = hashlib.sha256(b"\0".join([engine[0].encode(), digest.encode(), texts])).hexdigest()[:16]
         self._file = folder / f"scale-{key}.npz" if folder else None
@@ -105,31 +101,18 @@ class Judge:
         Raises:
             EngineError: the embedding model failed; the next call tries again.
         """
-        with self._measuring:
-            if self._scale is None and self._file:
-                self._scale = load_scale(self._file)
-            if self._scale is None:
-                try:
-                    self._scale = measure(self._embeddings)
-                except Exception as error:
-                    raise engine_error(error, *self._engine) from error
-                if self._file:
-                    save_scale(self._file, self._scale)
-            return self._scale
+        return self._scale.get()
 
-    async def _has_scale(self) -> bool:
-        """Whether the scale is known; measured here if nobody does so now, and not waited for beyond `SCALE_SECONDS`.
-
-        A question then is answered, not judged: a slow engine takes minutes for it, which nobody waits for.
-        """
-        if self._scale is None:
-            if self._preparing is None or self._preparing.done():
-                self._preparing = Future()
-                threading.Thread(target=_fulfil, args=(self._preparing, self.prepare), daemon=True).start()
-            await asyncio.wait({asyncio.wrap_future(self._preparing)}, timeout=SCALE_SECONDS)
-            if self._preparing.done():
-                self._preparing.result()
-        return self._scale is not None
+    def _load_or_measure(self) -> Scale:
+        scale = load_scale(self._file) if self._file else None
+        if scale is None:
+            try:
+                scale = measure(self._embeddings)
+            except Exception as error:
+                raise engine_error(error, *self._engine) from error
+            if self._file:
+                save_scale(self._file, scale)
+        return scale
 
     async def decide(self, question: str, passages: Sequence[Document], words: Words) -> Verdict:
         """Whether the passages answer the question. Cancelling closes the request to the embedding model.
@@ -147,7 +130,7 @@ class Judge:
         filled = [passage for passage in passages if passage.page_content.strip()]
         if not filled:
             return Verdict(False, -math.inf, "nothing was found")
-        if not await self._has_scale():
+        if await self._scale.within(SCALE_SECONDS) is None:  # nobody waits the minutes that a slow engine takes for it
             return Verdict(True, 0.0, "the scale of the embedding model is still being measured")
         for some in (filled[:1], filled):  # the first is mostly enough, and more passages can only add to the score
             try:
@@ -189,13 +172,6 @@ class Judge:
             max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
             max(sum(weights[word] for word in each) for each in found) / total,
         )
-
-
-def _fulfil(future: Future[Scale], make: Callable[[], Scale]) -> None:
-    try:
-        future.set_result(make())
-    except Exception as error:
-        future.set_exception(error)
 
 
 @cache
