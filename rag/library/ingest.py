@@ -15,6 +15,7 @@ from rag.library.index import SearchIndex
 from rag.library.records import Record, renamed
 from rag.library.splitter import embedded_text, split_documents, with_digest
 from rag.library.uploads import Uploads, check_space, is_upload
+from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.settings import Settings
 from rag.sources.fetch import Page
 from rag.sources.loader import Loaded, load_source
@@ -33,7 +34,7 @@ Embedded = tuple[Document, list[float], Document]
 """A piece, its vector, and the chunk that it is a piece of: most often itself."""
 
 BATCH = 32
-"""Chunks embedded in one request, at most: progress and cancelling happen between two."""
+"""Chunks embedded in one request, at most: progress is told between two."""
 LOOKED_AT = 20
 """Pages of a document whose language is looked at."""
 SHORTEST_CHUNK = 8
@@ -102,7 +103,7 @@ class Ingest:
         """
         try:
             return {piece.metadata["digest"]: vector for piece, vector, _ in self._embed(chunks)}
-        except RagError:
+        except (RagError, Cancelled):
             return {}
 
     def run(self, record: Record, progress: Progress, ahead: Callable[[], Vectors] = dict, *, holder: str = "") -> int:
@@ -189,7 +190,9 @@ class Ingest:
         if not chunks:
             return
         try:
-            vectors = self.index.embeddings.embed_documents([embedded_text(chunk) for chunk in chunks])
+            vectors = self._vectors([embedded_text(chunk) for chunk in chunks])
+        except Cancelled:
+            raise
         except TextTooLong:
             if len(chunks) > 1:
                 middle = len(chunks) // 2
@@ -207,6 +210,15 @@ class Ingest:
                 f"{self.index.engine[0]} gave {len(vectors)} vectors for {len(chunks)} texts; nothing was stored."
             )
         yield from zip(chunks, vectors, chunks, strict=True)
+
+    def _vectors(self, texts: list[str]) -> list[list[float]]:
+        embeddings = self.index.embeddings
+        if not isinstance(embeddings, OllamaEmbeddings):
+            return embeddings.embed_documents(texts)
+        vectors = embeddings.embed_unless(self.cancelled, texts)
+        if vectors is None:
+            raise Cancelled
+        return vectors
 
 
 def _record(source: str, loaded: Loaded, *, private: bool) -> Record:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +14,9 @@ from typing_extensions import override
 from rag.errors import EngineError, RagError, TextTooLong, engine_error
 from rag.models.ollama import INSTRUCTIONS, base_name
 from rag.models.ollama_stream import ask, client_options, connection
+
+CANCEL_SECONDS = 0.2
+"""Pause between two looks whether vectors are still wanted."""
 
 
 class OllamaEmbeddings(Embeddings):
@@ -44,6 +49,19 @@ class OllamaEmbeddings(Embeddings):
             return self._embed([self._query + text])[0]
         except TextTooLong as error:
             raise self._question_too_long() from error
+
+    def embed_unless(self, cancelled: threading.Event, texts: list[str]) -> list[list[float]] | None:
+        """As `embed_documents`, but not in a coroutine; None, with the connection closed, once `cancelled` is set."""
+        return asyncio.run(self._embed_unless(cancelled, texts))
+
+    async def _embed_unless(self, cancelled: threading.Event, texts: list[str]) -> list[list[float]] | None:
+        work = asyncio.ensure_future(self.aembed_documents(texts))
+        while not work.done():
+            await asyncio.wait({work}, timeout=CANCEL_SECONDS)
+            if cancelled.is_set() and not work.done():
+                work.cancel()  # ends with the loop, its connection closed
+                return None
+        return work.result()
 
     @override
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
