@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -44,16 +44,19 @@ class Run:
         *,
         first_token: float,
         idle: float,
+        beside: Callable[[], int] = lambda: 0,
     ) -> None:
         """`began` is when the question came (`time.monotonic`).
 
         The engine may be silent for `first_token` seconds before its first token, and for `idle` seconds after it.
+        `beside` tells how many other questions are being answered.
         """
         self._pieces = pieces
         self._engine = engine
         self._began = began
         self._first_token = first_token
         self._idle = idle
+        self._beside = beside
         self._came, self._room = asyncio.Event(), asyncio.Event()
         self._waiting: list[dict[str, Any]] = []
         self._waiting_chars = 0
@@ -185,6 +188,12 @@ class Run:
                     " Ask again; if it stays so, restart it."
                 )
             self._now = replace(self._now, phase="stalled" if silent > STALL_SECONDS else "writing")
+        elif silent > self._first_token and (others := self._beside()):
+            raise EngineStalled(
+                f"{name} at {address} gave no token for {silent:.0f} seconds, while {others} other"
+                f" question{'s' * (others != 1)} had been given to it, too. Ask again later; if it stays so, let fewer"
+                " be answered at the same time (RAG_CONCURRENCY)."
+            )
         elif silent > self._first_token:
             raise EngineStalled(
                 f"{name} at {address} gave no token for {silent:.0f} seconds. It may still be loading: ask again, or"

@@ -48,6 +48,11 @@ class Line:
         return self._inside
 
     @property
+    def answering(self) -> int:
+        """Questions that are being answered."""
+        return self._inside - len(self._waiting)
+
+    @property
     def waiting(self) -> int:
         """Questions that wait for a place."""
         return len(self._waiting)
@@ -206,7 +211,7 @@ class Answers(Runnable[dict[str, Any], Update]):
                 if time.monotonic() - began > QUEUE_SECONDS and not entering.done():
                     raise Busy(
                         f"No place became free within {QUEUE_SECONDS:.0f} seconds: an answer takes long here at the"
-                        f" moment, and {self.line.inside - 1} other questions are ahead or wait. Try again later."
+                        f" moment. Other questions that are answered or wait: {self.line.inside - 1}. Try again later."
                     )
                 ahead, wait = self.line.ahead(who), self.line.seconds_ahead(who)
                 yield Update(ahead=ahead, seconds_ahead=wait, timings=Timings(total=time.monotonic() - began))
@@ -227,7 +232,14 @@ class Answers(Runnable[dict[str, Any], Update]):
 
         limits = self._limits
         placed = time.monotonic()
-        run = Run(pieces(), self._engine(model), began, first_token=limits.first_token, idle=limits.idle)
+        run = Run(
+            pieces(),
+            self._engine(model),
+            began,
+            first_token=limits.first_token,
+            idle=limits.idle,
+            beside=lambda: self.line.answering - 1,
+        )
         try:
             async with aclosing(run.updates()) as updates:
                 async for update in updates:
