@@ -94,8 +94,16 @@ class ModelSpec:
     def details(self) -> dict[str, Any]:
         family = {"parent_model": "", "format": "gguf", "family": self.architecture}
         sizes = {"parameter_size": self.parameter_size, "quantization_level": self.quantization}
-        lengths = {"context_length": self.context_length, "embedding_length": self.embedding_length or 4096}
-        return {**family, "families": [self.architecture], **sizes, **lengths}
+        return {**family, "families": [self.architecture], **sizes}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """What the list of models tells beside the details, and /api/show in `model_info`."""
+        return {"context_length": self.context_length, "embedding_length": self.embedding_length or 4096}
+
+    @property
+    def parameters(self) -> int:
+        return round(float(self.parameter_size[:-1]) * {"M": 1e6, "B": 1e9}[self.parameter_size[-1]])
 
     @property
     def capabilities(self) -> list[str]:
@@ -716,7 +724,10 @@ class OllamaServer:
     async def tags(self, exchange: _Exchange, _: dict[str, Any]) -> None:
         models = {full_name(name): spec for name, spec in list(self.models.items())}
         entries = [
-            self._entry(n, s, modified_at=self._modified_at(n), capabilities=s.capabilities) for n, s in models.items()
+            self._entry(
+                n, s, modified_at=self._modified_at(n), capabilities=s.capabilities, details={**s.details, **s.lengths}
+            )
+            for n, s in models.items()
         ]
         entries.sort(key=lambda entry: str(entry["modified_at"]), reverse=True)
         await exchange.reply(200, {"models": entries})
@@ -737,8 +748,8 @@ class OllamaServer:
         arch = spec.architecture
         info = {"general.architecture": arch, f"{arch}.context_length": spec.context_length}
         info[f"{arch}.embedding_length"] = spec.embedding_length or 4096  # chat models have one too
-        info["general.parameter_count"] = 8_030_261_248
-        shown = {"license": "", "modelfile": f"# FROM {name}\n", "parameters": "", "template": "{{ .Prompt }}"}
+        info["general.parameter_count"] = spec.parameters
+        shown: dict[str, Any] = {"modelfile": f"# FROM {name}\n", "template": "{{ .Prompt }}"}
         shown |= {"details": spec.details, "model_info": info, "capabilities": spec.capabilities, "tensors": []}
         shown |= {"modified_at": self._modified_at(name)}
         await exchange.reply(200, shown)

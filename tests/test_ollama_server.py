@@ -458,6 +458,10 @@ def test_the_list_tells_what_a_model_can_do(server: OllamaServer) -> None:
     assert told["llama3:latest"]["capabilities"] == ["completion"]
     assert told["mxbai-embed-large:latest"]["capabilities"] == ["embedding"]
     assert told["mxbai-embed-large:latest"]["details"]["context_length"] == 512
+    with httpx.Client(base_url=server.url) as http:
+        shown = http.post("/api/show", json={"model": "mxbai-embed-large"}).json()
+    assert "context_length" not in shown["details"]
+    assert shown["model_info"]["general.parameter_count"] == 334_000_000
 
 
 def test_a_pull_can_be_held_and_left(server: OllamaServer) -> None:

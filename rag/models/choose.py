@@ -170,14 +170,13 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     if name == NO_MODEL:
         return Chat(None, 0, "none")
     if provider == "ollama":
-        return Chat(*_ollama_chat(model, settings))
+        return _ollama_chat(model, settings)
     if provider == "embedded":
         from rag.models.openai_chat import OpenAIChat
 
         if engine is None or not engine.running or engine.file is None:
             raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
-        parameters = engine.file.parameters
-        size: Size = "tiny" if parameters < TINY else "small" if parameters < SMALL else "large"
+        size = _size_of(engine.file.parameters)
         room = min(THINKING_TOKENS, engine.window // 4) if engine.file.thinks else 0
         chat_model = OpenAIChat(
             model=model,
@@ -244,12 +243,16 @@ def _dropping_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport)
 
 
-def _ollama_chat(model: str, settings: Settings) -> tuple[BaseChatModel, int]:
+def _size_of(parameters: int) -> Size:
+    return "tiny" if parameters < TINY else "small" if parameters < SMALL else "large"
+
+
+def _ollama_chat(model: str, settings: Settings) -> Chat:
     import aiohttp  # noqa: F401  # for else the first question would wait for its import
 
     told = Ollama(settings).show(model)
     window = min(told.window or UNKNOWN_WINDOW, settings.max_context)
-    return OllamaChat(
+    chat = OllamaChat(
         model=model,
         base_url=settings.ollama_host,
         temperature=settings.temperature,
@@ -261,7 +264,8 @@ def _ollama_chat(model: str, settings: Settings) -> tuple[BaseChatModel, int]:
         think=settings.think,
         keep_alive=KEEP_ALIVE,
         read_seconds=settings.first_token_timeout + 30,
-    ), window
+    )
+    return Chat(chat, window, _size_of(told.parameters) if told.parameters else "large")
 
 
 def _provider_error(variable: str, name: str, error: Exception) -> Exception:

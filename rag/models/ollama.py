@@ -28,7 +28,9 @@ INSTRUCTIONS: dict[str, tuple[str, str]] = {
     "snowflake-arctic-embed": ("Represent this sentence for searching relevant passages: ", ""),
     "bge-large": ("Represent this sentence for searching relevant passages: ", ""),
     "nomic-embed-text": ("search_query: ", "search_document: "),
+    "nomic-embed-text-v2-moe": ("search_query: ", "search_document: "),
     "embeddinggemma": ("task: search result | query: ", "title: none | text: "),
+    "embeddinggemma-2": ("task: search result | query: ", "title: none | text: "),
     "qwen3-embedding": (
         "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
         "",
@@ -57,7 +59,7 @@ class Model:
 
 class Shown(NamedTuple):
     """What Ollama tells of a model: what it is for, tokens in its window (0: not told), whether it can think, its
-    family, and its capabilities as Ollama names them.
+    family, its capabilities as Ollama names them, and the number of its parameters (0: not told).
     """
 
     use: str
@@ -65,6 +67,7 @@ class Shown(NamedTuple):
     thinks: bool
     family: str = ""
     abilities: tuple[str, ...] = ()
+    parameters: int = 0
 
     @property
     def told(self) -> bool:
@@ -143,7 +146,9 @@ class Ollama:
             use = "embeddings" if "embedding" in abilities else "chat" if "completion" in abilities else "other"
         family = (told.details.family if told.details else None) or ""
         known = tuple(abilities or ())
-        return Shown(use, _window(told.modelinfo or {}), "thinking" in known, family, known)
+        info = told.modelinfo or {}
+        parameters = int(info.get("general.parameter_count") or 0)
+        return Shown(use, _window(info), "thinking" in known, family, known, parameters)
 
     def missing(self, names: list[str]) -> list[str]:
         """Which of `names` are not pulled."""
