@@ -80,7 +80,7 @@ class Sidebar:
                 self.told = gr.HTML(elem_id="models-told", js_on_load=CLICKS, padding=False)
                 with gr.Row(elem_id="pulling"):
                     self.pull_name = gr.Textbox(
-                        label="Pull a model with Ollama", placeholder="such as qwen3:4b", max_length=200, scale=3
+                        label="Pull a model with Ollama", placeholder="such as gemma3:4b", max_length=200, scale=3
                     )
                     self.pull = gr.Button("Pull", size="sm", min_width=80, scale=0)
                 self.embeddings = gr.Dropdown([], label="Embedding model", interactive=True, elem_id="embeddings")
