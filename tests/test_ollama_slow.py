@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +17,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from rag.answers.scale import EVERYDAY_FILE
 from rag.answers.update import Update
 from rag.assistant import Assistant
+from rag.doors.cli import Here, follow
 from rag.errors import Busy, EngineStalled
 from rag.page.conversation import show_answer
 from tests.conftest import make_settings, wait_until
@@ -52,23 +54,35 @@ def texts(record: Record) -> list[str]:
     return [text.rpartition(": ")[2] for text in ([given] if isinstance(given, str) else given)]
 
 
-def test_cancelling_an_ingest_hangs_up_on_the_engine(server: OllamaServer, tmp_path: Path) -> None:
-    assistant = start(tmp_path, server)
-    library = assistant.library
-    assert library
+def test_cancelling_an_ingest_hangs_up_on_the_engine_and_is_told(
+    server: OllamaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, tide = tmp_path / "plan.md", tmp_path / "tide.md"
+    plan.write_text(PLAN, encoding="utf-8")
+    tide.write_text(TIDE, encoding="utf-8")
+    handle = Here(make_settings(tmp_path, ollama_host=server.url), whole=False)
+    ended: list[int] = []
+
+    def ingest(file: Path) -> None:
+        ended.append(follow(handle, lambda: handle.add([str(file)], -1, 0)))
+
     try:
+        ingest(plan)
         with server.hold(path="/api/embed", match=lambda record: "moon" in str(record.body)) as gate:
-            library.add([str(tmp_path / "tide.md")], private=True)
+            waiting = threading.Thread(target=ingest, args=(tide,))
+            waiting.start()
             gate.wait()
-            wait_until(lambda: (library.progress() or {"source": ""})["source"].endswith("tide.md"), 30)
-            library.cancel()
-            wait_until(lambda: not library.busy, 30)  # though the engine is still held
+            wait_until(lambda: (handle.look()["progress"] or {"source": ""})["source"] == str(tide), 30)
+            handle.cancel()
+            waiting.join(60)  # though the engine is still held
             server.wait_for(lambda record: "moon" in str(record.body) and record.finished == "client_gone")
-        assert [item.source for item in assistant.sources] == [str(tmp_path / "plan.md")]
-        library.add([str(tmp_path / "tide.md")], private=True)
-        wait_until(lambda: len(assistant.sources) == 2, 30)
+        assert ended == [0, 1]
+        assert "cancelled before all of it was done" in capsys.readouterr().err
+        assert [entry["source"] for entry in handle.look()["sources"]] == [str(plan)]
+        ingest(tide)
+        assert ended == [0, 1, 0]
     finally:
-        assistant.close()
+        handle.close()
 
 
 def test_what_questions_are_judged_by_holds_up_no_ingest_and_no_question(
