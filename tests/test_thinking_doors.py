@@ -176,3 +176,28 @@ def test_it_is_in_no_history_and_no_export(served: Served) -> None:
     assert THOUGHTS[0].strip() not in str(as_messages(turns))
     assert THOUGHTS[0].strip() not in conversation_as_markdown(turns)
     wait_until(lambda: served.assistant.line.inside == 0, 10)
+
+
+def test_it_is_not_copied(served: Served) -> None:
+    use(served, "cannot be turned off")
+    browser = served.in_browser()
+
+    def copied() -> list[str]:
+        page = browser.page
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.reload()
+        page.get_by_role("textbox", name="Question").fill(QUESTION)
+        page.get_by_role("textbox", name="Question").press("Enter")
+        page.locator("#conversation").get_by_text("Sources ·").first.wait_for(timeout=PATIENCE * 1000)
+        found = []
+        for place in (".message-buttons-left button", "#conversation [aria-label='Copy conversation']"):
+            page.evaluate("navigator.clipboard.writeText('')")
+            page.locator(place).first.click()
+            page.wait_for_function("navigator.clipboard.readText().then(text => text.length > 1)")
+            found.append(str(page.evaluate("navigator.clipboard.readText()")))
+        return found
+
+    for text in browser.do(copied):
+        assert TEXT in text
+        assert not any(thought.strip(" .") in text for thought in THOUGHTS[:2]), text
+        assert "Thinking" not in text and "\u2063" not in text

@@ -1,6 +1,8 @@
 // What is copied from an answer is clean Markdown: marks are plain numbers, and the sources stand below, numbered.
 const MARK = / ?\[(\d+|\?)\]\(#(?:quote|none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)/g;
 const WRITTEN = {'&lt;': '<', '&#92;': '\\', '&#95;': '_', '&#42;': '*', '&#126;': '~'};  // see `rag.page.answer_text`
+// What a model thought, with its title, or its speaker where the whole conversation is copied; see `UNCOPIED`.
+const THOUGHT = /^(?:Thinking, \d+ s\n {2}|\w+: )?\u2063[^\u2063]*\u2063\n*/gm;
 const plain = (markup) => new DOMParser().parseFromString(markup, 'text/html').body.textContent;
 
 // The passages under an answer, as lines: `[1] Title › Section: address`.
@@ -17,7 +19,8 @@ const sources = (note) => {
     return {number, line: `[${number}] ${head.textContent.trim().replace(/\s+/g, ' ')}: ${address}`};
   });
 };
-const clean = (text) => {
+const clean = (copied) => {
+  const text = copied.replace(THOUGHT, '');
   if (!/#(quote|none)-[0-9a-f]+-\d|<details><summary><b>\d|&lt;|&#\d/.test(text)) return text;
   const cited = new Set([...text.matchAll(MARK)].map((mark) => mark[1]));
   const notes = [];

@@ -49,6 +49,8 @@ SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 """What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
 THINKING = "thinking"
 """Name of the message with what the model thought, which is no part of the conversation."""
+UNCOPIED = "\u2063"
+"""Stands, unseen, before and behind what a model thought: what is copied goes without it (`assets/copy.js`)."""
 BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place."""
 _MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
@@ -178,7 +180,8 @@ def show_thinking(update: Update) -> list[gr.ChatMessage]:
         return []
     seconds = f"{update.timings.thinking or 0:.0f} s"
     shown: Any = {"title": f"Thinking, {seconds}", "status": "done", "id": THINKING}
-    return [gr.ChatMessage(content=plain(update.thinking.strip()), metadata=shown)]
+    thought = plain(update.thinking.replace(UNCOPIED, "").strip())
+    return [gr.ChatMessage(content=f"{UNCOPIED}{thought}{UNCOPIED}", metadata=shown)]
 
 
 def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str, name: str, number: int) -> str:
