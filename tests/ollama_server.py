@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 VERSION = "0.24.0"
 LOADING = -1  # hold(after=LOADING): while the model is being loaded, before /api/ps shows it
 DEFAULT_NUM_CTX = 4096  # routes.go, Serve(): below 23 GiB of video memory
+DEFAULT_NUM_BATCH = 512  # api.DefaultOptions
 NUM_KEEP = 5  # api.DefaultOptions (4) and the start token: what a cut prompt keeps of its beginning
 MESSAGE_TOKENS = 4  # the chat template's markers around one message
 SPECIAL_TOKENS = 2  # [CLS] and [SEP] around an embedded text
@@ -144,6 +145,7 @@ class Record:
     tokens: int = 0
     prompt_tokens: int = 0
     num_ctx: int | None = None
+    loads: bool = False  # the model was loaded for it
     truncated: bool = False
     fault: str | None = None
     finished: Literal["complete", "client_gone", "fault"] | None = None
@@ -474,6 +476,7 @@ class _Exchange:
 class _Loaded:
     spec: ModelSpec
     num_ctx: int
+    num_batch: int
     expires: float = math.inf
 
 
@@ -687,18 +690,21 @@ class OllamaServer:
     async def _runner(
         self, exchange: _Exchange, name: str, spec: ModelSpec, body: dict[str, Any]
     ) -> AsyncIterator[tuple[int, int]]:
-        """Load the model unless it is in memory with that window; gives the window and the nanoseconds."""
+        """Load the model unless it is in memory with that window and batch; gives the window and the nanoseconds."""
         begin, keep_alive = time.monotonic_ns(), _keep_alive(body)
         num_ctx = _number(body.get("options", {}), "num_ctx", DEFAULT_NUM_CTX)
         num_ctx = min(max(num_ctx, 4), spec.context_length)
+        num_batch = _number(body.get("options", {}), "num_batch", DEFAULT_NUM_BATCH)
         exchange.note(num_ctx=num_ctx)
         async with self._loads.setdefault(name, asyncio.Lock()):
             loaded = self._loaded.get(name)
-            if loaded is None or loaded.num_ctx != num_ctx or loaded.expires < time.time():
+            same = loaded is not None and (loaded.num_ctx, loaded.num_batch) == (num_ctx, num_batch)
+            if loaded is None or not same or loaded.expires < time.time():
                 self._loaded.pop(name, None)
+                exchange.note(loads=True)
                 await exchange.hold(LOADING)
                 await asyncio.sleep(self.load_seconds)
-                loaded = self._loaded[name] = _Loaded(spec, num_ctx)
+                loaded = self._loaded[name] = _Loaded(spec, num_ctx, num_batch)
         loaded.expires = math.inf
         try:
             yield num_ctx, time.monotonic_ns() - begin

@@ -125,6 +125,26 @@ def tags(records: list[Record]) -> list[Record]:
     return [record for record in records if record.path == "/api/tags"]
 
 
+@pytest.mark.parametrize("slow", [True, False])
+def test_a_slow_ollama_reads_in_small_batches_after_one_reload(
+    server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    """So that Stop is noticed soon. The window grows with it, or the model would be loaded again for that."""
+    monkeypatch.setattr("rag.models.ollama_chat.SLOW_SECONDS", 0.1 if slow else 1000.0)
+    monkeypatch.setattr("rag.models.ollama_chat.TELLING_TOKENS", 20)
+    server.prefill_seconds = 0.2
+    assistant = start(tmp_path, server)
+    try:
+        for _ in range(3):
+            assert asyncio.run(ask(assistant))[-1].text == "A plan."
+    finally:
+        assistant.close()
+    chats = [record for record in server.requests if record.path == "/api/chat"]
+    assert [record.body["options"].get("num_batch") for record in chats] == [None, *([64, 64] if slow else [None] * 2)]
+    assert [record.num_ctx for record in chats] == [4096, *([8192, 8192] if slow else [4096, 4096])]
+    assert [record.loads for record in chats] == [True, slow, False]
+
+
 def test_eight_questions_at_once_are_told_how_long_they_wait(tmp_path: Path) -> None:
     async def all_of_them(assistant: Assistant) -> list[list[Update]]:
         return await asyncio.gather(*(ask(assistant) for _ in range(8)))

@@ -26,6 +26,12 @@ THINKING_TOKENS = 4096
 """Tokens that a model which thinks may use for it, beside those of its answer."""
 HAS_LEVELS = ("gptoss", "gpt-oss")
 """Families of models that always think, in levels; the lowest is as near to off as they can."""
+OLLAMAS_BATCH, SMALL_BATCH = 512, 64
+"""Prompt tokens that Ollama evaluates at once unless it is told otherwise, and those that it does where it is slow."""
+SLOW_SECONDS = 4.0
+"""How long such a batch takes where that counts as slow: only between two is it noticed that nobody waits any more."""
+TELLING_TOKENS = 200
+"""Prompt tokens from which on the time of a prompt tells how fast it is read."""
 MOST_DENSE = 3.0
 """Tokens for each estimated one, at most."""
 CUT_OFF = {"done": True, "done_reason": "length"}
@@ -35,7 +41,9 @@ CUT_OFF = {"done": True, "done_reason": "length"}
 class OllamaChat(BaseChatModel):
     """A chat model of Ollama that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
 
-    `num_ctx` is 4096 while that is enough, then `window`, and never shrinks, as each change reloads the model. A model
+    `num_ctx` is 4096 while that is enough, then `window`, and never shrinks, as each change reloads the model. So does
+    `num_batch`, which becomes small where prompts are read slowly; `num_ctx` becomes `window` with it. On two cores a
+    stopped prompt of the 0.5B then costs 1 s of processor time and not 8, and a whole one the same. A model
     that `can_think` is asked to as `think` says, unless a call has a `think` of its own. Some think even if they are
     told not to, so that each has room for it beside `answer_tokens`. Thinking is in a piece's
     `additional_kwargs["reasoning_content"]`. Text only: no tools, no images.
@@ -55,6 +63,7 @@ class OllamaChat(BaseChatModel):
     num_predict: int | None = None
     """Tokens in an answer, at most; thinking is not counted."""
     num_ctx: int | None = None
+    num_batch: int | None = None
     keep_alive: int | str | None = None
     read_seconds: float = 210.0
     """Longest silence of Ollama before the connection is given up."""
@@ -125,6 +134,7 @@ class OllamaChat(BaseChatModel):
             predict = min(predict + THINKING_TOKENS, max(predict, self.num_ctx - prompt))
         warmth = self.temperature if temperature is None else temperature
         options = {"temperature": warmth, "num_ctx": self.num_ctx, "num_predict": predict, "stop": stop}
+        options["num_batch"] = self.num_batch
         body = {
             "model": model or self.model,
             "messages": convert_to_openai_messages(messages, text_format="string"),
@@ -137,6 +147,9 @@ class OllamaChat(BaseChatModel):
         if read := part.get("prompt_eval_count"):
             estimate = sum(count_tokens(message.text) + 8 for message in messages)
             self._density = min(max(self._density, read / max(estimate, 1)), MOST_DENSE)
+            seconds = (part.get("prompt_eval_duration") or 0) / 1e9
+            if read >= TELLING_TOKENS and self.num_batch is None and seconds / read * OLLAMAS_BATCH > SLOW_SECONDS:
+                self.num_batch, self.num_ctx = SMALL_BATCH, self.window
         thinking = (part.get("message") or {}).get("thinking")
         self._has_thought |= bool(thinking)
         return as_chunk(part)
