@@ -159,6 +159,14 @@ def test_on_the_page_it_is_folded_and_no_turn_of_the_conversation(served: Served
     assert "".join(THOUGHTS) in after
 
 
+def test_a_model_that_only_thought_is_said_to_have_done_so(served: Served) -> None:
+    use(served, "cannot be turned off")
+    served.server.reply = lambda messages: []
+    reply = httpx.get(f"{served.url}predict", params={"query": QUESTION}, timeout=PATIENCE)
+    assert reply.status_code == 502
+    assert "thought, and gave no answer. Ask again, or with thinking off." in reply.text
+
+
 def test_it_is_in_no_history_and_no_export(served: Served) -> None:
     use(served, "cannot be turned off")
     updates: list[Any] = []

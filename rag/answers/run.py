@@ -108,7 +108,9 @@ class Run:
         finally:
             await self._end(reading)
         if not self._now.text.strip():
-            raise AnswerCutOff(f"{self._engine.name} gave an empty answer. Ask again, or in other words.")
+            gave = "thought, and gave no answer" if self._now.thinking.strip() else "gave an empty answer"
+            way = "with thinking off" if self._now.thinking.strip() else "in other words"
+            raise AnswerCutOff(f"{self._engine.name} {gave}. Ask again, or {way}.")
         yield replace(self._now, phase="done")
 
     async def _next_piece_or_tick(self) -> None:
