@@ -7,6 +7,7 @@ Each chat model there answers at each door, thinking or not; each embedding mode
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from itertools import pairwise
@@ -24,7 +25,7 @@ from rag.models.choose import choose_models
 from rag.models.ollama import Model, Ollama, with_tag
 from tests.conftest import make_settings, wait_until
 from tests.doors import DOORS, by_page
-from tests.ollama_server import OllamaServer
+from tests.ollama_server import LLAMA3, MXBAI, OllamaServer
 from tests.serving import TEXT, Served
 
 pytestmark = pytest.mark.real_ollama
@@ -122,3 +123,56 @@ def test_health_tells_what_was_chosen(served: Served) -> None:
     told = httpx.get(f"{served.url}health", timeout=30).json()
     assert told["ready"]
     assert len(told["chosen"]) == 2
+
+
+HI = [{"role": "user", "content": "hi"}]
+ASKED: list[tuple[str, dict[str, Any] | None]] = [
+    ("/api/version", None),
+    ("/api/tags", None),
+    ("/api/show", {"model": "CHAT"}),
+    ("/api/show", {"model": "nope"}),
+    ("/api/embed", {"model": "EMBED", "input": ["a b"]}),
+    ("/api/embed", {"model": "CHAT", "input": "x"}),
+    ("/api/embed", {"model": "EMBED", "input": "x " * 40_000, "truncate": False}),
+    ("/api/embed", {"model": "nope", "input": "x"}),
+    ("/api/chat", {"model": "CHAT", "messages": HI, "think": False, "options": {"num_predict": 2}}),
+    ("/api/chat", {"model": "CHAT", "messages": HI, "think": False, "stream": False, "options": {"num_predict": 2}}),
+    ("/api/chat", {"model": "CHAT", "messages": []}),
+    ("/api/ps", None),
+    ("/api/chat", {"model": "EMBED", "messages": HI}),
+    ("/api/chat", {"model": "nope", "messages": HI}),
+    ("/api/chat", {"model": "CHAT", "messages": HI, "think": "deep"}),
+    ("/api/chat", {"model": "CHAT", "messages": HI, "keep_alive": "5x"}),
+    ("/api/chat", {"model": "CHAT", "messages": HI, "options": {"num_ctx": "8"}}),
+]
+
+
+def shape(value: Any) -> Any:
+    """Names and types; of a list, those of its first item."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
+
+
+def said(address: str, path: str, body: dict[str, Any] | None) -> tuple[int, str, Any]:
+    """Status, kind and the shape of the first and the last line of a reply; an error's words as they are."""
+    reply = httpx.request("GET" if body is None else "POST", address + path, json=body, timeout=600)
+    lines = [json.loads(line) for line in reply.text.splitlines() if line]
+    told = lines[-1] if "error" in lines[-1] else [shape(lines[0]), shape(lines[-1])]
+    return reply.status_code, reply.headers["content-type"], told
+
+
+def test_the_stand_in_of_the_other_tests_speaks_as_the_real_one() -> None:
+    if not (there("chat") and there("embeddings")):
+        pytest.skip("it takes a chat model and an embedding model")
+    chat, embeddings = (there(use)[0].name.removeprefix("ollama:") for use in ("chat", "embeddings"))
+    with OllamaServer(models={chat: LLAMA3, embeddings: MXBAI}, reply=lambda messages: ["A ", "plan."]) as server:
+        for path, body in ASKED:
+            if body and "model" in body:
+                body = {**body, "model": {"CHAT": chat, "EMBED": embeddings}.get(body["model"], body["model"])}
+            real, stood_in = said(HOST, path, body), said(server.url, path, body)
+            if path == "/api/show" and real[0] == 200:  # a model tells more of itself, under names of its own
+                assert real[:2] == stood_in[:2] and real[2][0]["details"] == stood_in[2][0]["details"]
+                assert {*stood_in[2][0]} - {*real[2][0]} <= {"parameters"}
+            else:
+                assert real == stood_in, f"{path} {str(body)[:200]}"
