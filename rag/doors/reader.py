@@ -33,8 +33,10 @@ from rag.sources.outline import RECOGNIZED
 
 KEPT_SECONDS = 3600
 """How long a browser may keep the picture of a page; the address has the version of the source in it."""
-PLACES = {"PDF": "Page", "slides": "Slide"}
-"""What a page of a source is called."""
+PLACES = {"slides": "Slide"}
+"""What a page of a source is called, where it is no page."""
+PICTURED = ("PDF", "picture")
+"""Kinds of files whose pages are shown as pictures."""
 
 
 class Shown(BaseModel):
@@ -44,7 +46,7 @@ class Shown(BaseModel):
     title: str
     kind: str
     place: str = Field(description="Which of the source's documents it is, such as `Page 3`; empty: its only one.")
-    page: int | None = Field(description="Page of a PDF or slide of a show, from 1.")
+    page: int | None = Field(description="Page of a PDF or picture, or slide of a show, from 1.")
     number: int = Field(description="Of the document among those of the source, from 0; -1: the page has no text.")
     count: int = Field(description="Documents of the source.")
     version: str = Field(description="Changes with the source.")
@@ -97,7 +99,7 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
         return found
 
     def is_pictured(found: Found) -> bool:
-        return found.record.kind == "PDF" and at_hand().has(found.record.source)
+        return found.record.kind in PICTURED and at_hand().has(found.record.source)
 
     @router.get("/reader", response_model=Shown)
     async def show(
@@ -117,6 +119,7 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
             if item.number < 0 and not (page and is_pictured(item)):
                 item = document(source, page, None) if page else document(source, None, None, 0)
             place = item.metadata.get("page") if item.number >= 0 else page
+            is_picture = is_pictured(item) and bool(place or item.record.kind == "picture")
             text = item.text
             span = (min(start, len(text)), min(max(start, end), len(text)))
             window = window_of(text, *(span if at is None else (min(at, len(text)),) * 2))
@@ -126,11 +129,11 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
                 title=str(item.metadata.get("title") or item.record.title or source),
                 kind=item.record.kind,
                 place=_place(item, place),
-                page=place,
+                page=place or (1 if is_picture else None),
                 number=item.number,
                 count=item.count,
                 version=item.digest[:12],
-                picture=bool(place) and is_pictured(item),
+                picture=is_picture,
                 original=original,
                 saves=saves,
                 before=max(0, window[0] - AROUND) if window[0] else None,
@@ -145,14 +148,14 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
     async def picture(
         request: Request,
         source: Source,
-        page: Annotated[int, Query(ge=1, description="Page of the PDF, from 1.")],
+        page: Annotated[int, Query(ge=1, description="Page of the file, from 1.")],
         width: Annotated[int, Query(ge=100, le=WIDEST, description="Pixels.")] = 1200,
     ) -> Response:
-        """A page of a PDF as a picture."""
+        """A page of a PDF or a picture, as a picture."""
 
         def drawn() -> Response:
             item = _pictured(document(source, None, None, 0))
-            data = pages.picture(source, at_hand().path(source, item.digest), page, width)
+            data = pages.picture(source, at_hand().path(source, item.digest), page, width, kind=item.record.kind)
             kept = {"Cache-Control": f"private, max-age={KEPT_SECONDS}"}
             return Response(data, media_type="image/png", headers=kept)
 
@@ -162,7 +165,10 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
     async def boxes(
         request: Request, source: Source, page: Page = None, title: Title = None, start: Start = 0, end: End = 0
     ) -> Response:
-        """Where the words of a quote stand on the pages of a PDF. A page that was read by OCR takes seconds once."""
+        """Where the words of a quote stand on the pages of a PDF or a picture.
+
+        A page that was read by OCR before its lines were kept takes seconds once.
+        """
 
         def placed() -> Response:
             item = _pictured(document(source, page, title))
@@ -170,14 +176,15 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
             kept = {page or 1: item.metadata.get(RECOGNIZED)}
             if page and kept[page]:  # its last sentence may go on there
                 kept[page + 1] = document(source, page + 1, title).metadata.get(RECOGNIZED)
-            found = pages.places(source, path, page or 1, item.text, (start, min(end, len(item.text))), kept)
+            span = (start, min(end, len(item.text)))
+            found = pages.places(source, path, page or 1, item.text, span, kept, kind=item.record.kind)
             return JSONResponse(Boxes(pages=found.pages, boxes=[asdict(box) for box in found.boxes]).model_dump())
 
         return await owner(request, placed)
 
     def _pictured(item: Found) -> Found:
         if not is_pictured(item):
-            raise SourceRefused(item.record.source, "no PDF whose file is at hand")
+            raise SourceRefused(item.record.source, "no PDF or picture whose file is at hand")
         return item
 
     return router

@@ -1,4 +1,4 @@
-"""Pages of PDFs as pictures, and where words stand on them, from child processes: PDFium is C++, the files anybody's.
+"""Pages of PDFs and pictures, and where words stand on them, from child processes: PDFium is C++, the files anybody's.
 
 Pictures and the places of words come from one child. A recognized page whose lines are not stored is recognized once
 more by another child, which takes seconds and must not hold up the pictures; it remembers the page.
@@ -18,8 +18,10 @@ from rag.sources.reader import MEGABYTES, Child, Report, serve_answers
 
 if TYPE_CHECKING:
     import pypdfium2
+    from PIL import Image
 
-    from rag.sources.pdf_words import PageText
+    from rag.sources.pdf_boxes import Box
+    from rag.sources.pdf_words import Frame, PageText
 
 WIDEST, HIGHEST = 3000, 6000
 """Pixels of a picture."""
@@ -56,19 +58,27 @@ class Pages:
         self._pictures = Child("rag.reader.pages", SECONDS, MEGABYTES, IDLE_SECONDS)
         self._recognition = Child("rag.reader.pages", idle_seconds=IDLE_SECONDS)
 
-    def picture(self, source: str, path: str, page: int, width: int) -> bytes:
-        """A page, from 1, as a PNG picture of so many pixels in width.
+    def picture(self, source: str, path: str, page: int, width: int, *, kind: str = "PDF") -> bytes:
+        """A page, from 1, as a PNG picture of so many pixels in width. `kind`: of file, "PDF" or "picture".
 
         Raises:
             SourceError: it cannot be shown; says why.
         """
-        asked = {"what": "picture", "path": path, "page": page, "width": width}
+        asked = {"what": "picture", "kind": kind, "path": path, "page": page, "width": width}
         return base64.b64decode(self._pictures.ask(source, asked)["picture"])
 
     def places(
-        self, source: str, path: str, page: int, text: str, span: tuple[int, int], kept: dict[int, Any]
+        self,
+        source: str,
+        path: str,
+        page: int,
+        text: str,
+        span: tuple[int, int],
+        kept: dict[int, Any],
+        *,
+        kind: str = "PDF",
     ) -> Places:
-        """Where characters of a page's document stand, see `rag.sources.pdf_boxes.boxes`.
+        """Where characters of a page's document stand, see `rag.sources.pdf_boxes`.
 
         `kept` has the recognized lines of pages by their numbers, as far as they are stored. A page that was recognized
         before they were is recognized once more.
@@ -76,7 +86,8 @@ class Pages:
         Raises:
             SourceError: the file cannot be read; says why.
         """
-        asked = {"what": "places", "path": path, "page": page, "text": text, "start": span[0], "end": span[1]}
+        asked: dict[str, Any] = {"what": "places", "kind": kind, "path": path, "page": page, "text": text}
+        asked |= {"start": span[0], "end": span[1]}
         asked["kept"] = {str(number): lines for number, lines in kept.items() if lines}
         found = self._pictures.ask(source, {**asked, "recognize": False})
         if found["places"] is None:
@@ -98,17 +109,20 @@ def serve(megabytes: int) -> None:
 
 
 def _answer(asked: dict[str, Any], report: Report) -> dict[str, Any]:
+    is_picture = asked["kind"] == "picture"
+    path, page = asked["path"], asked["page"]
     if asked["what"] == "picture":
-        return {"picture": base64.b64encode(draw(asked["path"], asked["page"], asked["width"])).decode()}
+        drawn = draw_picture(path, page, asked["width"]) if is_picture else draw(path, page, asked["width"])
+        return {"picture": base64.b64encode(drawn).decode()}
     if asked["recognize"]:
-        report(asked["page"], asked["page"])  # from now on, the time for a page to be recognized is allowed
+        report(page, page)  # from now on, the time for a page to be recognized is allowed
     kept = {int(number): lines for number, lines in asked["kept"].items()}
-    span = (asked["start"], asked["end"])
-    return find(asked["path"], asked["page"], asked["text"], span, kept, recognize=asked["recognize"])
+    look = find_in_picture if is_picture else find
+    return look(path, page, asked["text"], (asked["start"], asked["end"]), kept, recognize=asked["recognize"])
 
 
 def draw(path: str, page: int, width: int) -> bytes:
-    """A page as a PNG picture.
+    """A page of a PDF as a PNG picture.
 
     Raises:
         Unreadable: the file or the page cannot be opened.
@@ -127,10 +141,36 @@ def draw(path: str, page: int, width: int) -> bytes:
             raise Unreadable(f"page {page} is damaged") from error
         with closing(sheet):
             wide, high = (max(1.0, side) for side in sheet.get_size())
-            scale = min(min(max(width, 100), WIDEST) / wide, HIGHEST / high)
-            with closing(sheet.render(scale=scale, draw_annots=True)) as bitmap:
-                file = io.BytesIO()
-                bitmap.to_pil().save(file, "PNG", compress_level=1)
+            with closing(sheet.render(scale=_scale(width, wide, high), draw_annots=True)) as bitmap:
+                return _as_png(bitmap.to_pil())
+
+
+def draw_picture(path: str, page: int, width: int) -> bytes:
+    """A page of a picture, which may be a TIFF file of many, as a PNG picture; not wider than it is.
+
+    Raises:
+        Unreadable: the file or the page cannot be opened.
+    """
+    from rag.sources.formats import Unreadable
+    from rag.sources.ocr import open_picture, picture_page
+
+    with open_picture(path) as (picture, pages):
+        if not 1 <= page <= pages:
+            raise Unreadable(f"it has no page {page}")
+        shown = picture_page(picture, page)
+        scale = _scale(width, shown.width, shown.height)
+        if scale < 1:
+            shown = shown.resize((max(1, round(shown.width * scale)), max(1, round(shown.height * scale))))
+        return _as_png(shown)
+
+
+def _scale(width: int, wide: float, high: float) -> float:
+    return min(min(max(width, 100), WIDEST) / wide, HIGHEST / high)
+
+
+def _as_png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
@@ -154,7 +194,7 @@ def find(
     def remembered(document: pypdfium2.PdfDocument, number: int) -> PageText:
         with closing(document[number - 1]) as sheet:
             if number in kept:
-                return lines_back(sheet, kept[number])
+                return lines_back(frame_of(sheet), kept[number])
             if not recognize:
                 return PageText(frame_of(sheet), "", [])
         return _recognized(path, told.st_mtime_ns, told.st_size, number)
@@ -170,12 +210,39 @@ def find(
         places = []
         for box in found:
             with closing(document[box.page - 1]) as sheet:
-                frame = frame_of(sheet)
-            wide, high = frame.size
-            left, top, right, bottom = frame.shown(box.left, box.bottom, box.right, box.top)
-            shares = (left / wide, top / high, (right - left) / wide, (bottom - top) / high)
-            places.append((box.page, *(round(share, 5) for share in shares)))
+                places.append(_place(box, frame_of(sheet)))
     return {"pages": pages, "places": places}
+
+
+def find_in_picture(
+    path: str, page: int, text: str, span: tuple[int, int], kept: dict[int, Any], *, recognize: bool
+) -> dict[str, Any]:
+    """The same for a picture."""
+    from rag.sources.ocr import lines_back, open_picture, picture_frame, picture_page, pixels_of
+    from rag.sources.ocr import recognize as recognized
+    from rag.sources.pdf_boxes import boxes_of_lines
+
+    with open_picture(path) as (picture, pages):
+        if span[0] >= span[1] or not 1 <= page <= pages:
+            return {"pages": pages, "places": []}
+        if page not in kept and not recognize:
+            return {"pages": pages, "places": None}
+        shown = picture_page(picture, page)
+    frame = picture_frame(shown)
+    lines = lines_back(frame, kept[page]) if page in kept else recognized(pixels_of(shown), frame)
+    try:
+        found = boxes_of_lines(page, lines, text, *span)
+    except ValueError:
+        return {"pages": pages, "places": None}
+    return {"pages": pages, "places": [_place(box, frame) for box in found]}
+
+
+def _place(box: Box, frame: Frame) -> tuple[float, ...]:
+    """A box as `Place` has it."""
+    wide, high = frame.size
+    left, top, right, bottom = frame.shown(box.left, box.bottom, box.right, box.top)
+    shares = (left / wide, top / high, (right - left) / wide, (bottom - top) / high)
+    return (box.page, *(round(share, 5) for share in shares))
 
 
 @lru_cache(maxsize=RECOGNIZED_PAGES)

@@ -10,19 +10,20 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
-from rag.sources.outline import one_line
-from rag.sources.pdf_words import Frame, PageText, frame_of
+from rag.sources.outline import RECOGNIZED, one_line
+from rag.sources.pdf_words import Frame, PageText
 
 if TYPE_CHECKING:
     import numpy as np
-    import pypdfium2
     from numpy.typing import NDArray
+    from PIL import Image
 
     Pixels = NDArray[np.uint8]
     """Height, width, and blue, green, red."""
@@ -208,9 +209,9 @@ def kept_lines(found: PageText) -> dict[str, Any]:
     return {"rotation": found.frame.rotation, "lines": lines}
 
 
-def lines_back(page: pypdfium2.PdfPage, kept: dict[str, Any]) -> PageText:
-    """A recognized page out of what `kept_lines` made of it."""
-    found = PageText(replace(frame_of(page), rotation=kept["rotation"]), "", [])
+def lines_back(frame: Frame, kept: dict[str, Any]) -> PageText:
+    """A recognized page out of what `kept_lines` made of it; `frame` is that of the page in the file."""
+    found = PageText(replace(frame, rotation=kept["rotation"]), "", [])
     for text, *sides, borders in kept["lines"]:
         left, top, right, bottom, size = (side / 10 for side in sides)
         found.add(text, (left, top, right, bottom), size, [(at, place / 10) for at, place in borders])
@@ -226,40 +227,23 @@ def read_picture(job: Job, report: Report) -> Iterator[Document]:
     Raises:
         Unreadable: damaged, too large, without text, or recognition is turned off.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_text import text_of
 
     if not job.ocr:
         raise Unreadable("it is a picture, and reading text in pictures is turned off (RAG_OCR)")
-    Image.MAX_IMAGE_PIXELS = None  # bounded below, by a limit of our own
-    try:
-        picture = Image.open(job.path)
-        pages = min(getattr(picture, "n_frames", 1), MOST_PAGES) if picture.format == "TIFF" else 1
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise Unreadable("the picture is damaged, or of a kind that cannot be read") from error
-    empty: list[int] = []
     read = 0
-    with picture:
+    with open_picture(job.path) as (picture, pages):
         for number in range(1, pages + 1):
             report(number, pages)
-            try:
-                picture.seek(number - 1)
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise Unreadable(
-                        f"the picture has more than {MOST_PIXELS // 10**6} million pixels; make it smaller"
-                    )
-                shown = _on_white(ImageOps.exif_transpose(picture) or picture)
-            except (OSError, ValueError, SyntaxError, EOFError) as error:
-                raise Unreadable(f"the picture is damaged ({' '.join(str(error).split())[:80]})") from error
-            pixels = _bgr(shown)
-            frame = Frame(0.0, 0.0, float(shown.width), float(shown.height), 0)
-            text = text_of(lay_out(recognize(pixels, frame)))
+            page = picture_page(picture, number)
+            frame = picture_frame(page)
+            kept = kept_lines(recognize(pixels_of(page), frame))
+            text = text_of(lay_out(lines_back(frame, kept)))
             if not text:
-                empty.append(number)
                 continue
             document = job.document(text, [], job.name, page=number if pages > 1 else None)
+            document.metadata[RECOGNIZED] = kept
             if not read:
                 document.metadata["notes"] = [f"{pages} pages, read by OCR" if pages > 1 else "read by OCR"]
             read += 1
@@ -268,8 +252,49 @@ def read_picture(job: Job, report: Report) -> Iterator[Document]:
         raise Unreadable("no text was found in the picture (OCR reads Latin, Greek, Chinese and Japanese letters)")
 
 
-def _on_white(picture: Any) -> Any:
-    """The picture without transparency, not larger than what is recognized needs."""
+@contextmanager
+def open_picture(path: str) -> Iterator[tuple[Image.Image, int]]:
+    """A picture, and how many pages it has: those of a TIFF file, else one.
+
+    Raises:
+        Unreadable: it is damaged.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = None  # bounded by `picture_page`
+    try:
+        picture = Image.open(path)
+        pages = min(getattr(picture, "n_frames", 1), MOST_PAGES) if picture.format == "TIFF" else 1
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise Unreadable("the picture is damaged, or of a kind that cannot be read") from error
+    with picture:
+        yield picture, pages
+
+
+def picture_page(picture: Image.Image, number: int) -> Image.Image:
+    """A page of an open picture, from 1: upright, on white.
+
+    Raises:
+        Unreadable: it is damaged, or too large.
+    """
+    from PIL import ImageOps
+
+    try:
+        picture.seek(number - 1)
+        if picture.width * picture.height > MOST_PIXELS:
+            raise Unreadable(f"the picture has more than {MOST_PIXELS // 10**6} million pixels; make it smaller")
+        return _on_white(ImageOps.exif_transpose(picture) or picture)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise Unreadable(f"the picture is damaged ({' '.join(str(error).split())[:80]})") from error
+
+
+def picture_frame(page: Image.Image) -> Frame:
+    """A page of a picture as a frame: a point is a pixel."""
+    return Frame(0.0, 0.0, float(page.width), float(page.height), 0)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """The picture in colours, without transparency."""
     from PIL import Image
 
     picture.load()
@@ -282,7 +307,8 @@ def _on_white(picture: Any) -> Any:
     return picture.convert("RGB")
 
 
-def _bgr(picture: Any) -> Pixels:
+def pixels_of(picture: Image.Image) -> Pixels:
+    """What is recognized of a page of a picture: not larger than that needs."""
     import numpy as np
 
     shorter, longer = sorted(picture.size)

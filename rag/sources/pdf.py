@@ -151,7 +151,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
     from rag.sources.ocr import kept_lines, lines_back
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import count_objects, read_rules, share_of_pictures
+    from rag.sources.pdf_words import count_objects, frame_of, read_rules, share_of_pictures
 
     try:
         page = document[number - 1]
@@ -185,7 +185,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
             return _without_recognition(by_text, job, tally, missing=missing, share=share, covered=covered)
         report(number, tally.pages)
         kept = kept_lines(recognized(page))
-        by_picture = Page(number, lay_out(lines_back(page, kept)), recognized=True, kept=kept)
+        by_picture = Page(number, lay_out(lines_back(frame_of(page), kept)), recognized=True, kept=kept)
         seen = "".join(line.text for line in by_picture.lines)
         if missing or doubtful:
             tally.checked += 1

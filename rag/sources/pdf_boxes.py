@@ -1,9 +1,9 @@
-"""Where the words of a PDF's documents stand on its pages."""
+"""Where the words of a PDF's documents stand on its pages, and those of a picture in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,14 +74,29 @@ def boxes(
     raise ValueError(f"the text is not that of page {page}")
 
 
+def boxes_of_lines(page: int, found: PageText, text: str, start: int, end: int) -> list[Box]:
+    """Where characters of a picture's document stand in it; `found` are the recognized lines of its page.
+
+    Raises:
+        ValueError: the text is not that of the page.
+    """
+    from rag.sources.pdf_layout import lay_out
+
+    placed = _Placed(page, lay_out(found), found)
+    own = placed.matching(text)
+    if own is None:
+        raise ValueError(f"the text is not that of page {page}")
+    return placed.rects(own[0] + start, own[0] + min(end, own[1]))
+
+
 @dataclass
 class _Placed:
-    """A page with the place of each character of its text."""
+    """A page with the place of each character of its text; `document` is needed where some are the file's own."""
 
     number: int
     lines: list[Line]
     found: PageText
-    document: pypdfium2.PdfDocument
+    document: pypdfium2.PdfDocument | None = None
 
     def matching(self, text: str) -> tuple[int, int] | None:
         """Where the document's text begins in the page's, and how much of it is the page's own."""
@@ -102,7 +117,11 @@ class _Placed:
         found: list[Rect] = []
         place = 0
         before: Line | None = None
-        with closing(self.document[self.number - 1]) as page, closing(page.get_textpage()) as textpage:
+        with ExitStack() as stack:
+            textpage = None
+            if self.document and self.found.own:
+                page = stack.enter_context(closing(self.document[self.number - 1]))
+                textpage = stack.enter_context(closing(page.get_textpage()))
             for line in self.lines:
                 place += len(separator(before, line)) if before else 0
                 before = line

@@ -238,13 +238,13 @@ def _characters(textpage: pdfium.PdfTextPage) -> str:
     ).replace("\x02", BROKEN)
 
 
-def char_rects(page_text: PageText, textpage: pdfium.PdfTextPage, at: int, count: int) -> Iterator[Rect]:
-    """The places of some characters, as shown."""
+def char_rects(page_text: PageText, textpage: pdfium.PdfTextPage | None, at: int, count: int) -> Iterator[Rect]:
+    """The places of some characters, as shown; `textpage` has those of the page's own."""
     box = pdfium_c.FS_RECTF()
     for number in range(at, at + count):
         if number >= page_text.own:
             yield page_text.extra[number - page_text.own]
-        elif pdfium_c.FPDFText_GetLooseCharBox(textpage.raw, number, box):
+        elif textpage and pdfium_c.FPDFText_GetLooseCharBox(textpage.raw, number, box):
             yield page_text.frame.shown(box.left, box.bottom, box.right, box.top)
 
 
