@@ -14,6 +14,7 @@ from rag.doors.cases import Outcome, Setup, as_lines, cases, compare, note_mista
 from rag.doors.evaluate import Outcome as Evaluated
 from rag.doors.evaluate import Question, figures, load_questions
 from rag.grounding.ground import Sentence
+from rag.library import feedback
 from rag.library import mistakes as kept
 from rag.library.database import Database, open_database
 from rag.library.feedback import Thumb, keep_thumb
@@ -99,6 +100,22 @@ def test_so_many_are_kept_and_no_more(database: Database, monkeypatch: pytest.Mo
     for number in range(9):
         keep_mistake(database, Mistake("refused", f"{number}?", "No."))
     assert [each.question for each in list_mistakes(database)] == ["8?", "7?", "6?", "5?", "4?", "case?"]
+
+
+def test_of_thumbs_the_newest_are_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback, "MOST", 3)
+    for number in range(5):
+        keep_thumb(database, Thumb(f"{number}?", "No.", False))
+    assert [each.question for each in feedback.thumbs(database)] == ["2?", "3?", "4?"]
+
+
+def test_a_database_that_fails_is_logged_and_the_answer_stays(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with database.write() as connection:
+        kept.table.drop(connection)
+    note_mistakes(database, "And the moon?", UNSUPPORTED)
+    assert "is not kept" in caplog.text
 
 
 def test_what_is_listed_is_shown_as_text() -> None:

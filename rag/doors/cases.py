@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,11 @@ from rag.answers.stream import collect
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.evaluate import Question
+from rag.errors import StoreError
 from rag.library.database import Database
 from rag.library.mistakes import Mistake, keep_mistake, list_mistakes
+
+log = logging.getLogger("rag.cases")
 
 MOST_COMPARED = 50
 """Cases that are asked again at once, the newest."""
@@ -19,14 +23,19 @@ MOST_COMPARED = 50
 def note_mistakes(database: Database, question: str, update: Update) -> None:
     """Keep what went wrong with a whole answer: a refusal, or sentences that no passage supports.
 
-    Raises:
-        StoreError: the database failed.
+    A database that fails is logged and no more: the answer is there, and stays.
     """
     asked = update.asked or question.strip()
     if update.refused:
-        keep_mistake(database, Mistake("refused", asked, update.text))
+        mistake = Mistake("refused", asked, update.text)
     elif not update.quoted and (detail := "\n".join(_unsupported(update))):
-        keep_mistake(database, Mistake("unsupported", asked, update.text, detail))
+        mistake = Mistake("unsupported", asked, update.text, detail)
+    else:
+        return
+    try:
+        keep_mistake(database, mistake)
+    except StoreError as error:
+        log.warning("What went wrong with an answer is not kept: %s", error)
 
 
 def _unsupported(update: Update) -> list[str]:

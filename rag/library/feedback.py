@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from rag.library.database import Database, feedback
+
+MOST = 10_000
+"""Thumbs that are kept, the newest."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ def keep_thumb(database: Database, thumb: Thumb) -> None:
     row["reason"] = thumb.reason
     with database.write() as connection:
         connection.execute(feedback.insert().values(**row))
+        newest = select(feedback.c.id).order_by(feedback.c.id.desc())
+        first = connection.execute(newest.offset(MOST - 1).limit(1)).scalar()
+        if first is not None:
+            connection.execute(delete(feedback).where(feedback.c.id < first))
 
 
 def thumbs(database: Database) -> list[Thumb]:
