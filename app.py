@@ -141,6 +141,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         owner = may_change(request)
         asked_of = {"model": model if owner and model != OWN else "", "think": think if owner else ""}
         end_stopped(history)
+        so_far: str | None = None
         try:
             turns = as_messages(history)
             asked = [turn.text for turn in turns if turn.type == "human"]
@@ -148,11 +149,23 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             async with aclosing(assistant.chain.astream({**given, "caller": caller_of(request)})) as updates:
                 async for update in updates:
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
-                    so_far = sources_so_far(assistant.library) if update.sources else ""
-                    yield show_answer(update, message, scope, awaiting, so_far=so_far, asked=asked)
+                    if update.sources and so_far is None:  # of the moment of the search: it lists the library
+                        so_far = sources_so_far(assistant.library)
+                    yield show_answer(update, message, scope, awaiting, so_far=so_far or "", asked=asked)
             await asyncio.to_thread(note_mistakes, assistant.service.database, message, update)
         except RagError as error:
             yield show_failure(update, error)
+
+    def look(
+        status_seen: dict[str, Any],
+        sidebar_seen: dict[str, Any],
+        wanted: str | None,
+        choices_seen: dict[str, Any],
+        request: gr.Request,
+    ) -> list[Any]:
+        """What is new for an open page, in one request."""
+        beside = sidebar.look(sidebar_seen, wanted, request)
+        return [*status.look(status_seen, request), *beside, *choices.look(choices_seen, request)]
 
     page: Page
     with Page(
@@ -190,10 +203,9 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         connect_stop(chat)
         add_api(assistant)
         timer = gr.Timer(LOOK_SECONDS)
-        gr.on([page.load, timer.tick], status.look, status.seen, status.outputs, **QUIET)
-        gr.on([page.load, timer.tick], sidebar.look, [sidebar.seen, sidebar.filter], sidebar.outputs, **QUIET)
-        page.load(sidebar.wrong.load, None, sidebar.wrong.accordion, **QUIET)
-        gr.on([page.load, timer.tick], choices.look, choices.seen, choices.outputs, **QUIET)
+        shown = [*status.outputs, *sidebar.outputs, *choices.outputs]
+        seen = [status.seen, sidebar.seen, sidebar.filter, choices.seen]
+        gr.on([page.load, timer.tick], look, seen, shown, **QUIET)
     page.queue(max_size=MAX_EVENTS, default_concurrency_limit=8, api_open=False)
     return page
 

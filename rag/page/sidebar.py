@@ -76,16 +76,6 @@ class Sidebar:
                     label="Add files", file_count="multiple", height=56, show_label=False, elem_id="files"
                 )
                 self.folder = gr.UploadButton("Add a folder …", file_count="directory", size="sm", elem_id="folder")
-            with gr.Accordion("Models", open=False, visible=False, elem_id="models") as self.models:
-                self.told = gr.HTML(elem_id="models-told", js_on_load=CLICKS, padding=False)
-                with gr.Row(elem_id="pulling"):
-                    self.pull_name = gr.Textbox(
-                        label="Pull a model with Ollama", placeholder="such as gemma3:4b", max_length=200, scale=3
-                    )
-                    self.pull = gr.Button("Pull", size="sm", min_width=80, scale=0)
-                self.embeddings = gr.Dropdown([], label="Embedding model", interactive=True, elem_id="embeddings")
-                self.cost = gr.HTML(elem_id="cost", padding=False, visible=False)
-                self.build = gr.Button("Build its index", variant="primary", size="sm", visible=False)
             self.index = gr.HTML(elem_id="index-work", js_on_load=CLICKS, padding=False)
             self.work = gr.HTML(elem_id="library-work", js_on_load=CLICKS, padding=False)
             self.failed = gr.HTML(elem_id="library-failed", js_on_load=CLICKS, padding=False)
@@ -100,6 +90,16 @@ class Sidebar:
             with gr.Column(elem_id="library-rows"):
                 self.rows = [gr.HTML(js_on_load=CLICKS, padding=False) for _ in range(BLOCKS)]
                 self.more = gr.HTML(padding=False)
+            with gr.Accordion("Models", open=False, visible=False, elem_id="models") as self.models:
+                self.told = gr.HTML(elem_id="models-told", js_on_load=CLICKS, padding=False)
+                with gr.Row(elem_id="pulling"):
+                    self.pull_name = gr.Textbox(
+                        label="Pull a model with Ollama", placeholder="such as gemma3:4b", max_length=200, scale=3
+                    )
+                    self.pull = gr.Button("Pull", size="sm", min_width=80, scale=0)
+                self.embeddings = gr.Dropdown([], label="Embedding model", interactive=True, elem_id="embeddings")
+                self.cost = gr.HTML(elem_id="cost", padding=False, visible=False)
+                self.build = gr.Button("Build its index", variant="primary", size="sm", visible=False)
             self.wrong = WrongAnswers(assistant, may_change)
         self.welcome = gr.HTML(elem_id="welcome", js_on_load=CLICKS, padding=False, render=False)
         self.seen = gr.State({})
@@ -117,7 +117,8 @@ class Sidebar:
     def outputs(self) -> list[Any]:
         """The components that `look` updates, in its order."""
         rows = [self.failed, self.filter, *self.rows, self.more]
-        return [self.head, self.adding, self.work, *rows, self.models, self.index, self.welcome, self.seen]
+        parts = [self.models, self.wrong.accordion, self.index, self.welcome]
+        return [self.head, self.adding, self.work, *rows, *parts, self.seen]
 
     def _connect(self) -> None:
         self.depth.change(lambda depth: gr.Number(visible=depth >= 0), self.depth, self.limit, **QUIET)
@@ -125,8 +126,8 @@ class Sidebar:
         gr.on([self.add.click, self.urls.submit], self._add, given, self.urls, **QUIET)
         for upload in (self.files, self.folder):
             upload.upload(self._keep, upload, upload, api_visibility="private", concurrency_limit=4)
-        for rows in (self.head, self.work, self.failed, *self.rows, self.index, self.told, self.welcome):
-            rows.click(self._act, None, None, **QUIET)
+        parts = (self.head, self.work, self.failed, *self.rows, self.index, self.told, self.welcome)
+        gr.on([part.click for part in parts], self._act, None, None, **QUIET)
         self.filter.input(self.look, [self.seen, self.filter], self.outputs, **QUIET)
         self.models.expand(self._show_models, None, [self.told, self.embeddings], **QUIET)
         self.embeddings.input(self._estimate, self.embeddings, [self.cost, self.build], api_visibility="private")
@@ -267,6 +268,7 @@ class Sidebar:
             **{f"rows {number}": block for number, block in enumerate(blocks)},
             "more": more,
             "models": owner,
+            "wrong": owner,
             "index": show_pulls(list(self._assistant.work.items())) + show_index(status, owner),
             "welcome": show_welcome(entries, owner) if library and self._assistant.service.ingested else "",
         }
@@ -277,6 +279,7 @@ class Sidebar:
             "owner": gr.Group(visible=owner),
             "filter": gr.Textbox(visible=now["filter"]),
             "models": gr.Accordion(visible=owner),
+            "wrong": gr.Accordion(visible=owner),
         }
         return [value if now[key] != seen.get(key) else gr.skip() for key, value in made.items()] + [now]
 
