@@ -303,7 +303,7 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
     if frame["timings"]["thinking"] is not None:
         print(f"(thought for {frame['timings']['thinking']:.0f} s before)\n")
     if frame["doubtful"]:
-        print("The library does not say so directly: read the quotes first.\n")
+        print("The sources support little of this: read the quotes first.\n")
     for sentence in frame["grounding"] or ():
         if sentence["supported"] is not None:
             mark = f"[{sentence['passage']}]" if sentence["supported"] else "[?]"

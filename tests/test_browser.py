@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from rag.page.chat import QUESTION_HINT
-from tests.browser import browser
+from tests.browser import browser, serious
 from tests.conftest import AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 
@@ -160,7 +159,9 @@ def test_a_mark_opens_the_words_that_support_a_sentence(page: Page, server: Olla
     expect(page.locator("#conversation")).to_contain_text("Searched for:")
 
 
-def test_on_a_phone_a_tap_tells_what_a_mark_stands_for(browser: Browser, app: RunningApp, server: OllamaServer) -> None:
+def test_on_a_phone_a_tap_opens_the_source_or_tells_what_is_missing(
+    browser: Browser, app: RunningApp, server: OllamaServer
+) -> None:
     server.reply = lambda messages: [SUPPORTED[0], " It was invented in 1812."]
     context = browser.new_context(viewport={"width": 390, "height": 780}, has_touch=True)
     page = context.new_page()
@@ -173,10 +174,13 @@ def test_on_a_phone_a_tap_tells_what_a_mark_stands_for(browser: Browser, app: Ru
     expect(hint).to_have_text(re.compile("No passage supports this sentence.*1812"))
     expect(hint).to_be_in_viewport(ratio=1)
     page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)').tap()
-    expect(hint).to_contain_text("breaking a large, complicated task")
-    hint.get_by_role("button", name="Open the source").tap()
     expect(hint).not_to_be_visible()
-    expect(page.locator("#conversation mark.here, #reader mark").first).to_be_in_viewport()
+    lit = page.locator("#reader mark").first
+    expect(lit).to_be_in_viewport()
+    expect(lit).to_contain_text("breaking a large, complicated task")
+    page.get_by_role("button", name="Close the reader").tap()
+    expect(page.locator("#reader")).to_be_hidden()
+    expect(hint).not_to_be_visible()
     context.close()
 
 
@@ -281,16 +285,22 @@ def test_axe_finds_nothing_serious(
     page.locator("#models > button").click()
     expect(page.locator("#models-told table").first).to_be_visible(timeout=10_000)
     assert serious(page) == []
+    page.locator("#models > button").click()
+    ask(page, "Who won the football championship of Paraguay?")
+    expect(page.get_by_text("Not in the library · nearest 4 passages")).to_be_visible(timeout=20_000)
+    page.locator("#wrong > button").click()
+    expect(page.locator("#wrong-list .wrong").first).to_be_visible(timeout=10_000)
+    page.locator("#wrong-list summary").first.click()
+    page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)').first.click()
+    expect(page.locator("#reader mark").first).to_be_in_viewport()
+    assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
+    assert serious(page) == []  # the reader covers the page
+    page.keyboard.press("Escape")
+    assert serious(page) == []
+    page.get_by_role("tab", name="Library").click()
     assert serious(page) == []
     context.close()
-
-
-def serious(page: Page) -> list[tuple[str, str]]:
-    """What axe-core takes for serious or worse: the rule, and the first element."""
-    page.wait_for_function("!document.getAnimations().some(one => one.playState === 'running')")
-    found = Axe().run(page).response["violations"]
-    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
 
 
 def test_what_the_library_does_not_answer_is_said_and_no_model_is_asked(page: Page, server: OllamaServer) -> None:

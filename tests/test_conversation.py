@@ -244,9 +244,12 @@ def test_the_note_counts_what_is_supported_and_says_what_was_searched_for() -> N
         ({"phase": "thinking", "timings": Timings(total=12.2)}, "The model is thinking · 2 passages · 12 s"),
         ({"unread": 1}, "1 of them did not fit the model's window"),
         ({"phase": "starting"}, "loading llama3"),
-        ({"timings": Timings(first_token=0.5, total=1.5, tokens=11)}, "10 tokens a second"),
+        ({"timings": Timings(first_token=0.5, total=2.5, tokens=21)}, "Sources · 2 passages · 2 s"),
     ],
 )
 def test_the_note_says_what_is_so(given: dict[str, object], words: str) -> None:
     update = Update(**{"phase": "done", "text": "x", "sources": SOURCES, **given})  # type: ignore[arg-type]
-    assert words in show_answer(update, "?", (), ["loading llama3"])[1].metadata["title"]
+    note = show_answer(update, "?", (), ["loading llama3"])[1]
+    assert words in note.metadata["title"]
+    if update.timings.first_token:
+        assert "First token after 0.5 s, 10 tokens a second" in note.content

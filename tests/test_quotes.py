@@ -20,7 +20,7 @@ from rag.answers.update import Update
 from rag.errors import SettingsError
 from rag.grounding.ground import Sentence
 from rag.models.minilm import MiniLMEmbeddings
-from rag.page.conversation import BESIDE, INSTEAD, as_messages, show_answer
+from rag.page.conversation import BESIDE, INSTEAD, READ_FIRST, as_messages, show_answer
 from rag.settings import load_settings
 from tests.commands import run
 from tests.conftest import PaperEmbeddings
@@ -145,7 +145,7 @@ def test_an_answer_without_support_is_doubtful(text: str, supported: tuple[bool 
     assert update.doubtful is doubtful
     messages = show_answer(update, "Which plan?")
     titles = [str(message.metadata.get("title", "")).partition(" · ")[0] for message in messages]
-    first = "The library does not say so directly; nearest:" if doubtful else "From your sources"
+    first = READ_FIRST if doubtful else "From your sources"
     quoted = messages[0 if doubtful else 1]
     assert quoted.content.startswith(f"<small>{first}</small>")
     assert titles == (["", "What the model made of it", "Sources"] if doubtful else ["", "", "Sources"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -14,11 +14,11 @@ from playwright.sync_api import Browser, Page, expect
 from bench.reader import draw_pdf, folded, lay_out, text_under
 from rag.errors import SourceError
 from rag.reader.blocks import AROUND, Block, build_blocks, window_of
-from rag.reader.pages import Pages, find
+from rag.reader.pages import Pages, draw_picture, find, find_in_picture
 from rag.settings import Settings
 from rag.sources.loader import load_source
 from rag.sources.outline import RECOGNIZED
-from tests.browser import browser
+from tests.browser import browser, serious
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.files import picture, word
 from tests.serving import basic, serve
@@ -191,6 +191,37 @@ def test_words_on_a_scanned_page_have_places_without_a_second_recognition(tmp_pa
     assert find(str(tmp_path / "a.pdf"), 1, page, (0, 5), {}, recognize=False)["places"] is None
 
 
+@pytest.mark.parametrize("turned", [0, 90])
+def test_words_in_a_picture_have_places(turned: int, tmp_path: Path, settings: Settings) -> None:
+    """Of a picture that lies on its side, too: the boxes are where it is shown so."""
+    path = tmp_path / "a.png"
+    lines = ("Herons stand in cold water. Gulls do not.", "Terns dive for small fish.", "A gull eats what it is given.")
+    path.write_bytes(picture(*lines, turned=turned))
+    loaded = load_source(str(path), settings, named_at_start=True)
+    assert loaded
+    (document,) = loaded.documents
+    text = document.page_content
+
+    def place(words: str, kept: dict[int, Any]) -> Any:
+        start = text.index(words)
+        told = find_in_picture(str(path), 1, text, (start, start + len(words)), kept, recognize=not kept)
+        ((page, left, top, width, height),) = told["places"]
+        assert (page, told["pages"]) == (1, 1)
+        return left, top, left + width, top + height
+
+    kept = {1: document.metadata[RECOGNIZED]}
+    gulls, terns = place("Gulls do not.", kept), place("Terns dive", kept)
+    if turned:  # a line runs upwards, and the next one is right of it
+        assert gulls[3] < terns[3] and gulls[2] < terns[0] + 0.02
+    else:
+        assert gulls[0] > terns[2] - 0.02 and gulls[3] < terns[1] + 0.02
+    assert place("Gulls do not.", {}) == pytest.approx(gulls, abs=0.01)
+    nowhere = find_in_picture(str(path), 1, "Another text", (0, 5), kept, recognize=False)
+    assert nowhere == {"pages": 1, "places": None}
+    drawn = draw_picture(str(path), 1, 300)
+    assert drawn.startswith(b"\x89PNG") and int.from_bytes(drawn[16:20], "big") == 300
+
+
 def test_a_child_draws_pages_and_says_what_it_cannot(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(draw_pdf([[(50, 700, "Some words on a page")]]))
@@ -269,9 +300,12 @@ def app(start_shared_app: AppStarter, tmp_path_factory: pytest.TempPathFactory) 
     (sources / "kettle.html").write_text(HOSTILE)
     rows = "".join(f"Item{number},{number * 7},shelf {number % 9}\n" for number in range(60))
     (sources / "bicycles.csv").write_text(f"Bicycle,Price,Shelf\nPlover,1240,seven\n{rows}")
+    (sources / "notice.png").write_bytes(
+        picture("Notice of the swimming hall", "The sauna opens at eleven on Sundays.")
+    )
     flags = ("--data-dir", str(folder / "data"), "--source", str(sources), "--embeddings", "embedded:all-minilm-l6-v2")
     app = start_shared_app(*flags, "--model", "none")
-    wait_until(lambda: httpx.get(f"{app.url}library", timeout=10).json()["sources"].__len__() == 4, 60)
+    wait_until(lambda: httpx.get(f"{app.url}library", timeout=10).json()["sources"].__len__() == 5, 60)
     return app
 
 
@@ -295,6 +329,7 @@ QUESTIONS = {
     "lease.docx": ("What is the rent of the garden?", "ninety euros"),
     "kettle.html": ("How long does the warranty of the kettle last?", "thirty months"),
     "bicycles.csv": ("What is the price of the Plover bicycle?", "1240"),
+    "notice.png": ("When does the sauna open on Sundays?", "eleven"),
 }
 
 
@@ -353,8 +388,36 @@ def test_a_mark_opens_the_page_of_a_pdf_with_boxes_on_the_words(page: Page, app:
     expect(reader).to_be_hidden()
 
 
+def test_a_mark_opens_a_picture_with_boxes_on_the_words(page: Page) -> None:
+    open_mark(page, "notice.png")
+    reader = page.locator("#reader")
+    expect(reader.locator(".box").first).to_be_in_viewport()
+    expect(reader.locator(".place")).to_be_empty()
+    assert reader.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") >= 300
+    at, around = reader.locator(".box").first.bounding_box(), reader.locator("img").bounding_box()
+    assert at and around and at["y"] > around["y"] + 0.02 * around["height"]  # the second line
+    reader.get_by_role("button", name="Show the text as it was read").click()
+    expect(reader.locator("mark").filter(has_text="eleven")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_reader(
+    browser: Browser, app: RunningApp, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1360, "height": 850})
+    page = context.new_page()
+    page.goto(app.url)
+    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    for name in ("ferry.pdf", "bicycles.csv", "kettle.html"):
+        page.locator(f"#sidebar b a[href*='{name}']").click()
+        expect(page.locator(f"#reader h2[title$='{name}']")).to_be_visible(timeout=20_000)
+        expect(page.locator("#reader :is(.sheet img, .text td, .text p)").first).to_be_visible(timeout=20_000)
+        assert serious(page) == [], name
+    context.close()
+
+
 def test_a_source_of_the_library_is_read_from_its_beginning(page: Page) -> None:
-    read = page.locator("#sidebar a[href*='ferry.pdf']").filter(has_text="Read")
+    read = page.locator("#sidebar b a[href*='ferry.pdf']")
     read.wait_for(state="attached", timeout=20_000)
     read.evaluate("link => link.click()")  # on a phone it is on the other tab
     expect(page.locator("#reader .place")).to_have_text("Page 1 of 2", timeout=20_000)

@@ -1,12 +1,11 @@
-// A mark behind a sentence tells what it stands for: the quote, or what no passage says. By mouse and keyboard beside
-// it; a tap shows the same with a button that opens the source.
+// A mark behind a sentence tells what it stands for: the quote, or what no passage says, beside it. By mouse and keyboard
+// it does where they rest. A tap opens the source at the quote; on `?`, it tells what is missing.
 const MARKS = '#conversation a[href^="#quote-"], #conversation a[href^="#none-"]';
-const hint = document.createElement('div');
+const hint = document.createElement('p');
 hint.id = 'hint';
 hint.hidden = true;
-hint.innerHTML = '<p id="hint-text"></p><button>Open the source</button>';
+hint.setAttribute('role', 'tooltip');
 document.body.append(hint);
-const [text, open] = hint.children;
 let shown = null;
 
 // The Markdown of an answer can hold a link with a title: the page makes a button of it that screen readers tell of.
@@ -20,6 +19,8 @@ const name = (mark) => {
 };
 const nameAll = () => document.querySelectorAll('#conversation').forEach((one) => {
   for (const mark of one.querySelectorAll('a[href^="#quote-"][title], a[href^="#none-"][title]')) name(mark);
+  // Gradio names a message by its whole text, tags and all, in place of what is read in it.
+  for (const message of one.querySelectorAll('[data-testid="bot"][aria-label], [data-testid="user"][aria-label]')) message.removeAttribute('aria-label');
   // Gradio nests a button without a name in that of a folded note.
   for (const arrow of one.querySelectorAll('.thought-group .arrow:not([inert])')) arrow.inert = true;
   for (const note of one.querySelectorAll('.thought-group > .title')) {
@@ -33,13 +34,10 @@ new MutationObserver(() => {
 }).observe(document.body, {childList: true, subtree: true});
 nameAll();
 
-const tell = (mark, byTap) => {
+const tell = (mark) => {
   if (mark.title) name(mark);
   if (!mark.dataset.told) return;
-  text.textContent = mark.dataset.told;
-  open.hidden = !byTap || !mark.hash.startsWith('#quote-');
-  hint.setAttribute('role', open.hidden ? 'tooltip' : 'dialog');
-  open.hidden ? hint.removeAttribute('aria-labelledby') : hint.setAttribute('aria-labelledby', 'hint-text');
+  hint.textContent = mark.dataset.told;
   hint.hidden = false;
   const at = mark.getBoundingClientRect();
   const {width, height} = hint.getBoundingClientRect();
@@ -53,33 +51,27 @@ const hide = () => {
   shown = null;
 };
 const markAt = (event) => event.target.closest?.(MARKS);
+const isHint = (event) => hint.contains(event.target);
 let tapped = false;
 document.addEventListener('pointerdown', (event) => { tapped = event.pointerType !== 'mouse'; }, true);
 document.addEventListener('pointerover', (event) => {
   if (event.pointerType !== 'mouse') return;
   const mark = markAt(event);
-  if (mark) tell(mark, false);
-  else if (shown && open.hidden && !event.target.closest?.('#hint')) hide();
+  if (mark) tell(mark);
+  else if (shown && !isHint(event)) hide();
 });
 document.addEventListener('focusin', (event) => {
   const mark = markAt(event);
-  if (mark && !tapped && mark.matches(':focus-visible')) tell(mark, false);
-  else if (shown && !mark && !event.target.closest?.('#hint')) hide();
+  if (mark && !tapped && mark.matches(':focus-visible')) tell(mark);
+  else if (shown && !mark && !isHint(event)) hide();
 });
 document.addEventListener('click', (event) => {
   const mark = markAt(event);
-  if (open.contains(event.target)) {
-    const source = shown;
-    hide();
-    tapped = false;
-    source?.click();
-  } else if (!mark) {
-    if (shown && !event.target.closest?.('#hint')) hide();
-  } else if (mark.hash.startsWith('#none-') || tapped) {
+  if (mark?.hash.startsWith('#none-')) {
     event.preventDefault();
     event.stopPropagation();
-    shown === mark && !hint.hidden && tapped ? hide() : tell(mark, tapped);
-  } else {
+    shown === mark && tapped ? hide() : tell(mark);
+  } else if (!isHint(event)) {
     hide();
   }
 }, true);

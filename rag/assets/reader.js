@@ -2,6 +2,7 @@
 const pane = element.closest('#reader') || element;
 const narrow = window.matchMedia('(max-width: 900px)');
 const ZOOMS = [1, 1.25, 1.5, 2, 3];
+const READABLE = 3;    // of these, for a page on a phone; a column of it is as wide as the screen
 let asked = null;      // what was asked for first: the quote's place
 let shown = null;      // the document that is shown
 let found = null;      // where the words stand on the pages of a PDF
@@ -29,7 +30,7 @@ const before = button('Page before', '‹', () => step(-1));
 const after = button('Next page', '›', () => step(1));
 const smaller = button('Smaller', '−', () => resize(-1));
 const larger = button('Larger', '+', () => resize(1));
-const view = button('Show the text as it was read', 'Text', () => { asText = !asText; show(); }, {'aria-pressed': 'false'});
+const view = button('Show the text as it was read', 'As text', () => { asText = !asText; show(); }, {'aria-pressed': 'false'});
 const words = button('Back to the words', 'Back to the words', () => open(asked, opener), {class: 'words'});
 const original = make('a', {target: '_blank', rel: 'noopener noreferrer'});
 const body = make('div', {class: 'body', tabindex: '0', role: 'region', 'aria-label': 'The source'});
@@ -72,6 +73,7 @@ const open = async (wanted, from, otherwise) => {
   asked = wanted;
   found = null;
   asText = false;
+  zoom = narrow.matches && wanted.end > wanted.start ? READABLE : 0;
   uncover(from);
   await settle(data, mine);
 };
@@ -143,7 +145,7 @@ const show = () => {
   before.hidden = after.hidden = pages < 2;
   before.disabled = picture ? page <= 1 : number <= 0;
   after.disabled = picture ? page >= pages : number + 1 >= pages;
-  const unit = kind === 'PDF' ? 'page' : kind === 'slides' ? 'slide' : 'part';
+  const unit = picture ? 'page' : kind === 'slides' ? 'slide' : 'part';
   before.ariaLabel = before.title = `The ${unit} before`;
   after.ariaLabel = after.title = `The next ${unit}`;
   smaller.parentElement.hidden = !isPicture;
@@ -166,12 +168,13 @@ const isAtWords = () => shown.picture
   : Boolean(shown.blocks.some((block) => block.lit.length || block.runs.some((run) => run.lit)));
 
 const toWords = () => {
-  const first = body.querySelector('.box, mark, tr.lit');
+  const words = [...body.querySelectorAll('.box, mark, tr.lit')], first = words[0];
   if (!first) return body.scrollTo(0, 0);
   // not `scrollIntoView`: it would scroll the page around the pane, too
   const at = first.getBoundingClientRect(), around = body.getBoundingClientRect();
   body.scrollTop += at.top - around.top - Math.max(24, (around.height - at.height) / 3);
-  if (body.scrollWidth > body.clientWidth) body.scrollLeft += at.left - around.left - 24;
+  const left = Math.min(...words.map((one) => one.getBoundingClientRect().left));
+  if (body.scrollWidth > body.clientWidth) body.scrollLeft += left - around.left - 24;
 };
 
 const drawn = () => {
@@ -218,7 +221,7 @@ const table = (block) => make('div', {class: 'wide', tabindex: '0', role: 'group
     }))));
 
 const text = () => {
-  const made = make('div', {class: 'text', dir: 'auto'});
+  const made = make('div', {class: shown.kind === 'sheet' ? 'text rows' : 'text', dir: 'auto'});
   for (const block of shown.blocks) {
     if (block.kind === 'heading') made.append(make(`h${Math.min(6, block.level + 2)}`, {}, ...runs(block)));
     else if (block.kind === 'table') made.append(table(block));

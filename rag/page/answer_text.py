@@ -88,11 +88,6 @@ class _Found(NamedTuple):
     dollars: list[tuple[int, int]]
 
 
-def places_without_marks(text: str) -> list[Place]:
-    """Code, formulas, tables and links of an answer, as the page takes them: blocks first."""
-    return _find(text).places
-
-
 def _find(original: str) -> _Found:
     """The page takes formulas out before it reads the Markdown, and so does this: what is in them is no Markdown."""
     formulas = [Place(*found.span(), True) for found in _FORMULA.finditer(original)]

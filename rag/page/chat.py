@@ -44,7 +44,7 @@ def build_chatbot(settings: Settings) -> gr.Chatbot:
         show_label=False,
         elem_id="conversation",
         scale=1,
-        placeholder=f"### Ask about your pages and files\n{describe_sources(settings)}",
+        placeholder=f"### Ask about your pages and files\n{describe_library(settings)}",
         buttons=["copy", "copy_all"],
         feedback_options=("Like", "Dislike", *REASONS),
         feedback_value=None,
@@ -72,11 +72,10 @@ def build_examples(settings: Settings) -> list[list[str]] | None:
     return [[question] for question in EXAMPLES] if DEFAULT_SOURCE in settings.sources else None
 
 
-def describe_sources(settings: Settings) -> str:
-    """One sentence on the sources that the settings name."""
-    if settings.sources == (DEFAULT_SOURCE,):
-        return "Answers come from one article on LLM agents, or from the guide that comes with the app."
-    return f"Answers come from {', '.join(settings.sources[:3])}{' …' if len(settings.sources) > 3 else ''}."
+def describe_library(settings: Settings) -> str:
+    """What to expect of answers, and what there is to ask about from the start."""
+    told = "Answers come from the library, each with the words that support it."
+    return f"{told} To begin with, that is an article on LLM agents." if DEFAULT_SOURCE in settings.sources else told
 
 
 def connect_save(button: gr.Button, chat: gr.ChatInterface) -> None:

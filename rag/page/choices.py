@@ -37,38 +37,17 @@ class Choices:
         self._assistant = assistant
         self._may_change = may_change
         with gr.Row(elem_id="choices", render=False) as self.row:
+            narrow: dict[str, Any] = {"scale": 0, "min_width": 0}
             self.scope = gr.Dropdown(
-                [],
-                value=[],
-                multiselect=True,
-                allow_custom_value=True,
-                label="Sources",
-                elem_id="scope",
-                scale=0,
-                min_width=0,
+                [], value=[], multiselect=True, allow_custom_value=True, label="Sources", elem_id="scope", **narrow
             )
+            own = [(_own_label(assistant), OWN)]
+            hidden = {**narrow, "visible": False}
             self.model = gr.Dropdown(
-                [(_own_label(assistant), OWN)],
-                value=OWN,
-                allow_custom_value=True,
-                label="Model",
-                elem_id="chat-model",
-                visible=False,
-                scale=0,
-                min_width=0,
+                own, value=OWN, allow_custom_value=True, label="Model", elem_id="chat-model", **hidden
             )
-            self.think = gr.Dropdown(
-                THINKING,
-                value="",
-                label="Thinking",
-                elem_id="think",
-                visible=False,
-                scale=0,
-                min_width=0,
-            )
-            self.again = gr.Button(
-                "Answer again with it", size="sm", visible=False, elem_id="again", scale=0, min_width=0
-            )
+            self.think = gr.Dropdown(THINKING, value="", label="Thinking", elem_id="think", **hidden)
+            self.again = gr.Button("Answer again with it", size="sm", elem_id="again", **hidden)
         self.seen = gr.State({})
 
     def connect(self) -> None:

@@ -40,9 +40,9 @@ PHASES = {
 }
 
 FROM_SOURCES = "From your sources"
-NEAREST = "The library does not say so directly; nearest:"
+READ_FIRST = "From your sources; they support little of what the model wrote, which is below"
 MODELS_OWN = "What the model made of it"
-"""Titles of quotes, of quotes that are to be read first, and of a model's answer below these."""
+"""Titles of quotes, of quotes above a model's answer, and of that answer."""
 LONGEST_TOLD = 400
 """Characters of a quote that a mark tells when it is pointed at."""
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
@@ -146,25 +146,21 @@ def show_answer(
     supported, claims = update.support
     if claims and not update.quoted:
         words.append(f"{supported} of {claims} sentence{'s' * (claims != 1)} supported")
-    if timings.first_token is not None and not update.refused:
-        words.append(f"{'quotes' if update.quoted else 'first token'} after {timings.first_token:.1f} s")
-    if update.phase == "done" and timings.tokens_per_second:
-        words.append(f"{timings.tokens_per_second:.0f} tokens a second")
-    elif timings.total >= 1 and (update.phase != "done" or timings.first_token is None):
+    if timings.total >= 1:
         words.append(f"{timings.total:.0f} s")
     name = secrets.token_hex(4)
     grounding = [] if update.quoted else list(update.grounding or ())
     quoted = [Sentence(0, 0, passage=each.passage, quote=(each.start, each.end)) for each in update.quotes]
     proposed = suggest(question, update.sources, asked) if update.phase == "done" else []
     note = gr.ChatMessage(
-        content=_asked(update, question) + show_passages(update.sources, [*grounding, *quoted], name),
+        content=_asked(update, question) + _speed(update) + show_passages(update.sources, [*grounding, *quoted], name),
         metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
         options=[{"value": each} for each in proposed],
     )
     first = update.quoted or update.doubtful
     shown = []
     if update.quotes and not update.refused:
-        title = FROM_SOURCES if update.quoted or not first else NEAREST
+        title = READ_FIRST if update.doubtful else FROM_SOURCES
         content = show_quotes(update.quotes, update.sources, title, name, len(grounding))
         shown = [gr.ChatMessage(content=content, metadata={"id": INSTEAD if first else BESIDE})]
     if update.text and not (update.quoted and shown):
@@ -212,6 +208,16 @@ def _asked(update: Update, question: str) -> str:
     if not update.asked or update.asked == question.strip():
         return ""
     return f"<p><small>Searched for:</small> {plain(update.asked)}</p>"
+
+
+def _speed(update: Update) -> str:
+    """How fast a whole answer came."""
+    timings = update.timings
+    if update.phase != "done" or update.refused or timings.first_token is None:
+        return ""
+    told = f"{'Quotes' if update.quoted else 'First token'} after {timings.first_token:.1f} s"
+    pace = f", {timings.tokens_per_second:.0f} tokens a second" if timings.tokens_per_second else ""
+    return f"<p><small>{told}{pace}</small></p>"
 
 
 def show_text(update: Update, name: str) -> str:

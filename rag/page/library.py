@@ -25,6 +25,8 @@ large library does not send the whole list."""
 BLOCKS = MAX_ROWS // BLOCK
 MAX_PASSED = 50
 """Files that are named as passed over in one folder."""
+LONGEST_PLACE = 120
+"""Characters of an address or a file's name; the page shows as many of them as there is room for."""
 MAX_WAITING = 3
 """Waiting sources that are named; the others are counted."""
 
@@ -32,10 +34,12 @@ MAX_WAITING = 3
 def show_head(entries: Sequence[Entry], owner: bool, embeddings: str) -> str:
     """The title, the size of the library, the embedding model of its index, and the button that refreshes all of it."""
     ready = [entry for entry in entries if entry.indexed_at]
-    told = f"{counted(len(ready), 'source')}, {counted(sum(entry.chunks for entry in ready), 'chunk')}"
-    told += f", indexed with {html.escape(embeddings)}"
+    chunks = counted(sum(entry.chunks for entry in ready), "chunk")
+    told = counted(len(ready), "source") if ready else ""
     again = '<button data-action="refresh all">Refresh all</button>' if owner and ready else ""
-    return f"<div class='head'><h2>Library</h2>{again}<small>{told if embeddings else 'being opened …'}</small></div>"
+    title = f"{chunks}, indexed with {html.escape(embeddings)}" if embeddings else ""
+    shown = f"<small title='{title}'>{told if embeddings else 'being opened …'}</small>"
+    return f"<div class='head'><h2>Library</h2>{shown}{again}</div>"
 
 
 def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: bool) -> str:
@@ -54,8 +58,8 @@ def show_work(entries: Sequence[Entry], progress: dict[str, Any] | None, owner: 
         stop = '<button data-action="cancel">Cancel</button>' if owner else ""
         parts.append(
             f"<div class='busy'><b title='{html.escape(progress['source'])}'>"
-            f"{html.escape(short(progress['source'], 34))}</b>"
-            f"<progress {share} aria-label='Read'></progress><small>{' · '.join(facts)}</small>{stop}</div>"
+            f"{html.escape(short(progress['source'], LONGEST_PLACE))}</b>"
+            f"{stop}<progress {share} aria-label='Read'></progress><small>{' · '.join(facts)}</small></div>"
         )
     waiting = [entry for entry in entries if entry.state == "waiting"]
     shown = [entry for entry in waiting if not entry.indexed_at][:MAX_WAITING]  # the others are among the rows
@@ -90,7 +94,7 @@ def show_welcome(entries: Sequence[Entry], owner: bool) -> str:
         "<p>Drop files here, or anywhere on the page: PDF, Word, web pages, notes, tables, scans, code.</p>"
         '<button class="first" data-do="choose files">Choose files …</button>'
         f'<button data-action="add" data-source="{GUIDE}">Load an example</button>'
-        "<p><small>Addresses of pages go into the library at the side.</small></p></div>"
+        "<p><small>Addresses of pages go into the library.</small></p></div>"
     )
 
 
@@ -163,8 +167,8 @@ def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[
     ]
     blocks.reverse()
     if not entries:
-        told = "Add a page or a file above" if owner else "The person who runs this has to add a page or a file"
-        return blocks, f"<p class='empty'>The library is empty. {told}, then ask about it.</p>"
+        told = "Add a page or a file above." if owner else "Whoever runs this page has to add something."
+        return blocks, f"<p class='empty'>Nothing yet. {told}</p>"
     if words and not ready:
         return blocks, "<p class='more'>Nothing fits the filter.</p>"
     return blocks, f"<p class='more'>and {first:,} more; the filter finds them</p>" if first else ""
@@ -181,7 +185,7 @@ def _places(entries: Sequence[Entry]) -> dict[str, str]:
 def _longer(source: str) -> str:
     """A file's name with the folder that it is in; for an uploaded one, with the beginning of its hash."""
     if is_url(source):
-        return short(source, 120)
+        return short(source, LONGEST_PLACE)
     if is_upload(source):
         return f"{name_of(source)} ({source.removeprefix(PREFIX)[:6]})"
     return os.path.join(os.path.basename(os.path.dirname(source)), os.path.basename(source))
@@ -190,19 +194,19 @@ def _longer(source: str) -> str:
 def _row(entry: Entry, state: str, owner: bool, places: dict[str, str]) -> str:
     """One source: title, address, facts, how it was read, state and buttons."""
     source = html.escape(entry.source, quote=True)
-    where = places[entry.source] if entry.title != entry.source else short(entry.source, 34)
-    title = html.escape(entry.title if entry.title != entry.source else where)
+    where = places[entry.source] if entry.title != entry.source else short(entry.source, LONGEST_PLACE)
+    title = name = html.escape(entry.title if entry.title != entry.source else where)
     language = NAMES.get(entry.language, "") if entry.language != ENGLISH else ""
     facts = [entry.kind, language, counted(entry.chunks, "chunk") if entry.chunks else ""]
     facts.append(told_size(entry.size) if entry.size else "")
     if entry.indexed_at:
         facts.append(time.strftime("%Y-%m-%d", time.localtime(entry.indexed_at)))
     link = link_to(entry.source, owner) if entry.state != "waiting" else ""
-    opened = f"<a href='{html.escape(link)}' target='_blank' rel='noopener noreferrer'>Open</a>" if link else ""
+    opened = f"<a href='{html.escape(link)}' target='_blank' rel='noopener noreferrer'>Original</a>" if link else ""
     buttons = ""
     if owner:
         if entry.indexed_at:
-            opened = f"<a href='#read?source={quote(entry.source, safe='')}'>Read</a>{opened}"
+            name = f"<a href='#read?source={quote(entry.source, safe='')}'>{title}</a>"
         again = "Try again" if entry.state == "failed" else "Refresh"
         if entry.source != GUIDE and entry.state != "waiting":
             buttons += f'<button data-action="refresh" data-source="{source}">{again}</button>'
@@ -210,7 +214,7 @@ def _row(entry: Entry, state: str, owner: bool, places: dict[str, str]) -> str:
         buttons += f'<button data-action="remove" data-source="{source}" data-sure="{sure}">Remove</button>'
     told = f"<span class='{entry.state}'>{html.escape(state)}</span>" if state else ""
     return (
-        f"<div class='source {entry.state}'><b title='{source}'>{title}</b>"
+        f"<div class='source {entry.state}'><b title='{source}'>{name}</b>"
         + (f"<small class='where'>{html.escape(where)}</small>" if html.escape(where) != title else "")
         + (f"<small>{html.escape(' · '.join(filter(None, facts)))}</small>" if any(facts) else "")
         + (f"<small class='notes'>{html.escape(' · '.join(entry.notes))}</small>" if entry.notes else "")

@@ -15,14 +15,14 @@ from rag.models.state import Work
 
 
 def show_pulls(work: Sequence[tuple[str, Work]]) -> str:
-    """The models that Ollama is fetching, each with a bar."""
+    """The models that are being fetched, each with a bar; the app's own next one has a notice."""
     return "".join(
         f"<div class='busy'><b>{html.escape(item.label)}</b>"
         f"<progress {f'value={item.done} max={item.total}' if item.total else ''}></progress>"
         + (f"<small>{told_size(item.done)} of {told_size(item.total)}</small>" if item.total else "")
         + "</div>"
         for key, item in work
-        if key.startswith("pull ")
+        if key.startswith("pull ") or (item.unit == "bytes" and key != "coming")
     )
 
 

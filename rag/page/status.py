@@ -1,9 +1,8 @@
-"""The line over the page: what answers, how much is indexed; and below it a line for each thing to know or to mend."""
+"""The line over the page: what answers; and below it a line for each thing to know or to mend."""
 
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.library.indexes import told_seconds
 from rag.library.library import counted
-from rag.library.uploads import PREFIX
 from rag.models.auto import OLLAMA_DEFAULTS
 from rag.page.events import MayChange, check_may_change, errors_on_the_page
 from rag.page.scripts import NOTICES
@@ -70,28 +68,13 @@ class StatusStrip:
 
 
 def show_status(status: Mapping[str, Any], *, owner: bool = False) -> str:
-    """The strip as HTML: what answers, the size of the index, and notices. `owner`: with buttons that mend."""
+    """The strip as HTML: what answers, and notices. `owner`: with buttons that mend."""
     mood = "ok" if status["ready"] else "bad" if status["problems"] else "wait"
-    models = status["models"]
-    sources = counted(status["sources"], "source")
-    facts = [("Chat", _chat(status)), ("Indexed", f"{sources}, {counted(status['chunks'], 'chunk')}")]
-    others = [
-        re.sub(rf"\b{PREFIX}\w+/", "", text)
-        for text in status["awaiting"]
-        if not (status["coming"] and status["coming"]["model"] in text)
-    ]
-    if status["ready"] and others:  # beside the rest, so that nothing moves while people chat
-        facts.append(("Meanwhile", "; ".join(others)))
-    why = {name: text for text in status["chosen"] for name in models.values() if text.startswith(f"{name} is ")}
-    strip = "".join(
-        f"<span title='{html.escape(why.get(value, f'{name} {value}'))}'>"
-        f"<small>{name}</small> {html.escape(value)}</span>"
-        for name, value in facts
-    )
-    head = (
-        f"<div class='head'>{BLANK}<div class='strip {mood}' title='Embeddings: {html.escape(models['embeddings'])}'>"
-        f"<i aria-hidden='true'></i>{strip}</div></div>"
-    )
+    models, answers = status["models"], _chat(status)
+    why = next((text for text in status["chosen"] if text.startswith(f"{answers} is ")), "")
+    label = "Answers by" if models["chat"] != NO_MODEL else "Answers are"
+    strip = f"<span title='{html.escape(why)}'><small>{label}</small> {html.escape(answers)}</span>"
+    head = f"<div class='head'>{BLANK}<div class='strip {mood}'><i aria-hidden='true'></i>{strip}</div></div>"
     return head + "".join(_notices(status, owner))
 
 
@@ -100,7 +83,9 @@ def _chat(status: Mapping[str, Any]) -> str:
     name, coming = str(status["models"]["chat"]), status["coming"]
     if name != NO_MODEL:
         return name
-    return f"quotes, until {coming['model']} is here" if coming and not coming["problem"] else "quotes from the sources"
+    return (
+        f"quotes, until {coming['model']} is here" if coming and not coming["problem"] else "quotes from your sources"
+    )
 
 
 def _notices(status: Mapping[str, Any], owner: bool) -> Iterator[str]:

@@ -13,13 +13,14 @@ from rag.assistant import Assistant
 from rag.doors.cases import MOST_COMPARED, Outcome, Setup, as_lines, cases, compare
 from rag.doors.evaluate import Question
 from rag.errors import RagError
+from rag.library.library import counted
 from rag.library.mistakes import Mistake, choose_cases, forget_mistakes, list_mistakes
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 
 SHOWN = 50
 """Mistakes that the list shows, the newest."""
 KINDS = {"refused": "Not in the library", "unsupported": "Without support", "thumb": "Thumb down"}
-OWN = "The model of the settings"
+OWN = "the same model"
 EMPTY = "<span></span>"
 """What is shown before there is something: the sidebar hides parts without an element in them."""
 CLICKS = """
@@ -43,7 +44,7 @@ SAVE = """
 
 
 class WrongAnswers:
-    """The folded part of the sidebar; owners alone see it."""
+    """The folded part of the sidebar, `accordion`; owners alone see it."""
 
     def __init__(self, assistant: Assistant, may_change: MayChange) -> None:
         """Build it within the page that is being built."""
@@ -51,15 +52,17 @@ class WrongAnswers:
         self._may_change = may_change
         with gr.Accordion("What went wrong", open=False, visible=False, elem_id="wrong") as self.accordion:
             self._list = gr.HTML(EMPTY, elem_id="wrong-list", js_on_load=CLICKS, padding=False)
-            with gr.Row(elem_id="compare"):
-                self._model = gr.Dropdown([OWN], value=OWN, label="Compare with", min_width=200)
-                self._k = gr.Number(
-                    assistant.settings.k, label="Passages", minimum=1, maximum=50, precision=0, min_width=80
-                )
-            with gr.Row():
-                self._compare = gr.Button("Compare", size="sm", min_width=80)
-                self._stop = gr.Button("Stop", size="sm", min_width=60)
-                self._save = gr.Button("Save the cases", size="sm", min_width=80)
+            with gr.Column(elem_id="compare", min_width=0):
+                gr.HTML("<h3>Ask the cases again</h3>", padding=False)
+                with gr.Row():
+                    self._model = gr.Dropdown([OWN], value=OWN, label="As now, and with", scale=3, min_width=120)
+                    self._k = gr.Number(
+                        assistant.settings.k, label="Passages", minimum=1, maximum=50, precision=0, min_width=70
+                    )
+                with gr.Row():
+                    self._compare = gr.Button("Compare", size="sm", variant="primary", min_width=60)
+                    self._stop = gr.Button("Stop", size="sm", min_width=50, visible=False)
+                    self._save = gr.Button("Save as a file", size="sm", min_width=60)
             self._table = gr.HTML(EMPTY, elem_id="wrong-table", padding=False)
             self._file = gr.Textbox(visible="hidden")
         self._connect()
@@ -67,7 +70,8 @@ class WrongAnswers:
     def _connect(self) -> None:
         self.accordion.expand(self._open, None, [self._list, self._model], **QUIET)
         self._list.click(self._act, None, self._list, **QUIET)
-        running = self._compare.click(
+        shown = self._compare.click(lambda: gr.Button(visible=True), None, self._stop, **QUIET)
+        running = shown.then(
             self._run,
             [self._model, self._k],
             self._table,
@@ -75,12 +79,9 @@ class WrongAnswers:
             concurrency_limit=1,
             show_progress="hidden",
         )
-        self._stop.click(None, None, None, cancels=[running], **QUIET)
+        running.then(lambda: gr.Button(visible=False), None, self._stop, **QUIET)
+        self._stop.click(lambda: gr.Button(visible=False), None, self._stop, cancels=[running], **QUIET)
         self._save.click(self._lines, None, self._file, **QUIET).then(None, self._file, None, js=SAVE, **QUIET)
-
-    def load(self, request: gr.Request) -> gr.Accordion:
-        """Whether this visitor sees it: an update of `accordion`."""
-        return gr.Accordion(visible=self._may_change(request))
 
     def _open(self, request: gr.Request) -> tuple[str, gr.Dropdown]:
         check_may_change(self._may_change, request)
@@ -140,13 +141,13 @@ def show_mistakes(mistakes: Sequence[Mistake]) -> str:
     """The list as HTML; everything in it is shown as text."""
     if not mistakes:
         return (
-            "<p class='empty'>Nothing yet. Refusals, sentences without support and thumbs down are listed here; they"
+            "<p class='more'>Nothing yet. Refusals, sentences without support and thumbs down are listed here, and"
             " stay on this machine.</p>"
         )
     chosen = sum(each.is_case for each in mistakes)
     head = (
-        f"<p class='more'>{len(mistakes):,} kept on this machine, {chosen:,} of them cases for"
-        " <code>python -m rag eval</code>.</p>"
+        f"<p class='more'>{counted(len(mistakes), 'answer')} to look at again, kept on this machine. What becomes a"
+        f" case ({chosen:,} so far) is asked again below, and by <code>python -m rag eval</code>.</p>"
         "<nav><button data-action='all'>Make all cases</button>"
         "<button data-action='forget' data-sure='Forget all that are no cases?'>Forget the others</button></nav>"
     )
@@ -159,9 +160,9 @@ def _row(each: Mistake) -> str:
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in each.detail.splitlines()[:10])
     told = f"<ul>{lines}</ul>" if lines else f"<p>{html.escape(each.answer[:400])}</p>"
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.at))
-    action, label = ("no case", "No case any more") if each.is_case else ("case", "Make it a case")
+    action, label = ("no case", "Make it no case") if each.is_case else ("case", "Make it a case")
     return (
-        f"<div class='source wrong{' chosen' * each.is_case}'><b title='{question}'>{question}</b>"
+        f"<div class='source wrong{' chosen' * each.is_case}'><b>{question}</b>"
         f"<small>{KINDS[each.kind]} · {when}{' · case' * each.is_case}</small>"
         f"<details><summary>What was said</summary>{told}</details>"
         f"<nav><button data-action='{action}' data-kind='{each.kind}' data-question='{question}'>{label}</button></nav>"
