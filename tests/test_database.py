@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, inspect, select, update
 
 from rag.errors import StoreError, StoreUnreachable
 from rag.library import database as schema
@@ -100,6 +100,43 @@ def test_a_schema_before_reasons_keeps_its_thumbs(url: str) -> None:
     keep_thumb(database, Thumb("How?", "So.", False, reason="Wrong"))
     assert [(thumb.question, thumb.reason) for thumb in thumbs(database)] == [("Why?", ""), ("How?", "Wrong")]
     database.close()
+
+
+BEFORE_6 = """
+CREATE TABLE feedback (
+    id INTEGER PRIMARY KEY, at FLOAT NOT NULL, liked BOOLEAN, question TEXT NOT NULL, answer TEXT NOT NULL{reason}
+)
+"""
+
+
+@pytest.mark.parametrize(("version", "reason"), [(4, ""), (5, ", reason TEXT NOT NULL DEFAULT ''")])
+def test_two_replicas_bring_a_schema_up_at_once(url: str, version: int, reason: str) -> None:
+    """As versions 4 and 5 made it; both find every table with every column, and one of them has added them."""
+    old = Database(url)
+    old.open()
+    with old.write() as connection:
+        schema.mistakes.drop(connection)
+        schema.feedback.drop(connection)
+        connection.exec_driver_sql(BEFORE_6.format(reason=reason))
+        connection.exec_driver_sql(
+            "INSERT INTO feedback VALUES (7, 1, false, 'Why?', 'So.'" + ", ''" * (version > 4) + ")"
+        )
+        connection.execute(update(schema.versions).values(version=version))
+    old.close()
+    replicas = [Database(url), Database(url)]
+    threads = [threading.Thread(target=each.open) for each in replicas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for replica in replicas:
+        assert [(each.kind, each.question) for each in list_mistakes(replica)] == [("thumb", "Why?")]
+        with replica.read() as connection:
+            assert connection.execute(select(schema.versions.c.version)).scalars().all() == [schema.VERSION]
+            for table in schema.schema.sorted_tables:
+                found = {column["name"] for column in inspect(connection).get_columns(table.name)}
+                assert found == set(table.columns.keys())
+        replica.close()
 
 
 def test_what_is_remembered_is_there_again(database: Database, url: str) -> None:
