@@ -26,7 +26,7 @@ from rag.sources.outline import CAPTION
 from rag.sources.pdf_boxes import Box, boxes
 from rag.sources.pdf_text import title_of
 from tests.conftest import make_settings
-from tests.files import Text, drawn, reason
+from tests.files import Text, drawn, pdf, reason
 
 CASES = Path(__file__).parent / "data" / "cases" / "pdf"
 
@@ -338,6 +338,23 @@ def test_words_have_their_places(tmp_path: Path, settings: Settings) -> None:
     assert box.bottom < 700 - 3 * 12 < box.top < box.bottom + 15
     over_lines = place(tmp_path / "a.pdf", page, f"{LEFT[0]} {LEFT[1]}")
     assert [round(each.left) for each in over_lines] == [60, 60] and over_lines[0].bottom > over_lines[1].bottom
+
+
+def test_a_line_that_runs_to_the_left_is_one_place(tmp_path: Path, settings: Settings) -> None:
+    """Hebrew as a file has it: its letters in the order in which they are seen, each with a code of its own."""
+    words = "שלום עולם"
+    codes = {letter: chr(97 + number) for number, letter in enumerate(sorted(set(words) - {" "}))}
+    places = " ".join(f"<{ord(code):02X}><{ord(letter):04X}>" for letter, code in codes.items())
+    told = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /A def 1 begincodespacerange <00><FF>"
+        f" endcodespacerange {len(codes)} beginbfchar {places} endbfchar endcmap end end"
+    )
+    data = pdf("".join(codes.get(letter, " ") for letter in reversed(words)), to_unicode=told.encode())
+    (page,) = read(data, tmp_path, settings)
+    (box,) = place(tmp_path / "a.pdf", page, words)
+    assert round(box.left) == 10 and box.right > 60
+    (second,) = place(tmp_path / "a.pdf", page, words.split()[1])
+    assert round(second.left) == 10 and second.right < 40
 
 
 def test_places_in_tables_heads_and_tails(tmp_path: Path, settings: Settings) -> None:

@@ -141,8 +141,9 @@ def _add(found: list[Rect], rect: Rect) -> None:
         left, top, right, bottom = found[-1]
         height = max(bottom - top, rect[3] - rect[1], 1.0)
         level = abs(bottom - rect[3]) < 0.3 * height and abs(top - rect[1]) < 0.3 * height
-        if level and -0.5 * height < rect[0] - right < height:
-            found[-1] = (left, min(top, rect[1]), max(right, rect[2]), max(bottom, rect[3]))
+        gap = max(rect[0] - right, left - rect[2])  # before it, too: Arabic and Hebrew run to the left
+        if level and -0.5 * height < gap < height:
+            found[-1] = (min(left, rect[0]), min(top, rect[1]), max(right, rect[2]), max(bottom, rect[3]))
             return
     found.append(rect)
 
