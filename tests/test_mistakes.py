@@ -21,6 +21,7 @@ from rag.library.feedback import Thumb, keep_thumb
 from rag.library.mistakes import Mistake, choose_cases, forget_mistakes, keep_mistake, list_mistakes
 from rag.page.wrong import show_comparison, show_mistakes
 from tests.commands import run
+from tests.conftest import wait_until
 from tests.serving import Served, serve
 
 ANSWER = "The moon is round. It has 12 seas. Hello!"
@@ -133,6 +134,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     for name in ("plan", "tool"):
         (folder / f"{name}.md").write_text(f"A {name} is what an agent has. " * 8, encoding="utf-8")
     made = serve(folder, sources=tuple(str(folder / f"{name}.md") for name in ("plan", "tool")))
+    wait_until(lambda: len(made.assistant.sources) == 2, 30)  # it is ready once it can answer from one
     yield made
     made.close()
 

@@ -1,5 +1,5 @@
 // What is copied from an answer is clean Markdown: marks are plain numbers, and the sources stand below, numbered.
-const MARK = / ?\[(\d+|\?)\]\(#(?:quote|none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)/g;
+const MARK = /[ \u00a0]?\[(\d+|\?)\]\(#(?:quote|none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)/g;
 const WRITTEN = {'&lt;': '<', '&#92;': '\\', '&#95;': '_', '&#42;': '*', '&#126;': '~'};  // see `rag.page.answer_text`
 // What a model thought, with its title, or its speaker where the whole conversation is copied; see `UNCOPIED`.
 const THOUGHT = /^(?:Thinking, \d+ s\n {2}|\w+: )?\u2063[^\u2063]*\u2063\n*/gm;

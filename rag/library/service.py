@@ -256,4 +256,4 @@ class LibraryService:
         """
         if not self.sources:
             failed = "; ".join(f"{source}: {reason}" for source, reason in self.failed.items())
-            raise NothingIndexed(f"Nothing is indexed yet, so there is nothing to answer from. {failed}".strip())
+            raise NothingIndexed(f"Nothing is indexed yet: add a page or a file to the library, then ask again. {failed}".strip())

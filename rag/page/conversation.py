@@ -53,7 +53,7 @@ UNCOPIED = "\u2063"
 """Stands, unseen, before and behind what a model thought: what is copied goes without it (`assets/copy.js`)."""
 BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place."""
-_MARK = re.compile(r' ?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
+_MARK = re.compile(r'[ \xa0]?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
 
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -186,7 +186,7 @@ def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str
     for place, each in enumerate(quotes, start=number):
         where = place_of(sources[each.passage - 1], each.start, each.end)
         mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(sources[each.passage - 1])}")'
-        shown.append(f"> “{plain(each.text(sources))}” {mark}")
+        shown.append(f"> “{plain(each.text(sources))}”\xa0{mark}")  # no mark stands alone in a line
     return f"<small>{title}</small>\n\n" + "\n\n".join(shown)
 
 

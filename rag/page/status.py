@@ -74,6 +74,8 @@ def show_status(status: Mapping[str, Any], *, owner: bool = False) -> str:
     why = next((text for text in status["chosen"] if text.startswith(f"{answers} is ")), "")
     label = "Answers by" if models["chat"] != NO_MODEL else "Answers are"
     strip = f"<span title='{html.escape(why)}'><small>{label}</small> {html.escape(answers)}</span>"
+    if not (status["ready"] or status["sources"] or status["awaiting"] or status["problems"]):
+        strip = "<span>The library is empty</span>"
     head = f"<div class='head'>{BLANK}<div class='strip {mood}'><i aria-hidden='true'></i>{strip}</div></div>"
     return head + "".join(_notices(status, owner))
 
