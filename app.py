@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from importlib.util import find_spec
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this app leaves the machine unasked
@@ -59,6 +60,8 @@ LOOK_SECONDS = 1.5
 """Pause between two looks of an open page at the app's state and library."""
 
 log = logging.getLogger("rag.page")
+if find_spec("IPython") is None:  # Gradio tries to import it for each page: slow, and may fail beside threads, too
+    sys.modules.setdefault("IPython.core.getipython", None)  # type: ignore[arg-type]  # not there, as Python has it
 
 
 def main(arguments: Sequence[str] | None = None, started: Started | None = None) -> int:

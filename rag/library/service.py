@@ -256,4 +256,5 @@ class LibraryService:
         """
         if not self.sources:
             failed = "; ".join(f"{source}: {reason}" for source, reason in self.failed.items())
-            raise NothingIndexed(f"Nothing is indexed yet: add a page or a file to the library, then ask again. {failed}".strip())
+            told = "Nothing is indexed yet: add a page or a file to the library, then ask again."
+            raise NothingIndexed(f"{told} {failed}".strip())
