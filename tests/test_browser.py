@@ -215,6 +215,20 @@ def test_the_conversation_has_most_of_the_page(page: Page) -> None:
         expect(page.get_by_role("textbox", name="Question")).to_be_in_viewport(ratio=1)
 
 
+def test_the_choice_of_sources_can_be_read(page: Page) -> None:
+    """Its list is as wide as what is in it, not as the small arrow that opens it; on a phone, too."""
+    for width, height in ((1360, 850), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.locator("#scope input").click()
+        option = page.get_by_role("option", name="A short guide to LLM agents")
+        expect(option).to_be_in_viewport(ratio=1)
+        box = option.bounding_box()
+        assert box and box["height"] < 60 and box["width"] > 150, (width, box)
+        page.keyboard.press("Escape")
+        page.locator("#status").click()
+        expect(option).to_be_hidden()
+
+
 def test_what_the_passages_can_answer_is_proposed(page: Page, server: OllamaServer) -> None:
     server.reply = lambda messages: [SUPPORTED[0]]
     ask(page, "What is task decomposition?")
