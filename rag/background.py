@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 3.0
 CALM_SECONDS = 15.0
 """Pause between two looks at an Ollama with which nothing is wrong; what a question meets is told at once."""
+ANSWER_SECONDS = 10.0
+"""The library's own work waits no longer than that for an answer that was asked for during the start."""
 FETCH_AGAIN_SECONDS = 300.0
 """After that a download that failed is tried again, without anybody asking."""
 PAGE_SECONDS = 10.0
@@ -192,6 +195,12 @@ class Background:
         if self._page:
             self._page.wait(PAGE_SECONDS)
 
+    def _let_answer_first(self) -> None:
+        """Answer what was asked during the start before the import of Chroma takes a second of the interpreter."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while self.library.sources and self._asked() and time.monotonic() < until and not self._closing.wait(0.1):
+            pass
+
     def check_chat(self) -> None:
         """See whether the chat model can be asked now; starts an embedded one again.
 
@@ -208,6 +217,7 @@ class Background:
             self._let_page_first()
             self.library.open(self.models.names.embeddings, named=self._named)
             self._link()
+            self._let_answer_first()
         self.library.work(self._link, named=self._named)
         self.work.pop("index", None)
         self._wake["prepare"].set()  # minutes on a slow engine: the next ingest does not wait for it
