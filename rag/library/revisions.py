@@ -10,12 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from langchain_core.documents import Document
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, exists, func, or_, select
 
 from rag.library.database import Database, chunks, models, revisions, sources, vectors, version_is, work
 from rag.library.database import indexes as index_table
@@ -23,6 +24,8 @@ from rag.library.database import indexes as index_table
 Vector = NDArray[np.float32]
 PAGE = 1000
 """Rows in one statement: SQLite takes 32,766 values, PostgreSQL 65,535."""
+LOOKED_UP = 100
+"""Chunks in one statement that names each: SQLite takes conditions a thousand deep."""
 
 
 class Made(NamedTuple):
@@ -220,14 +223,13 @@ class Revisions:
     def passages(self, ids: Sequence[str], number: int) -> dict[str, Document]:
         """The chunks with these ids that questions see at a number, by id."""
         found: dict[str, Document] = {}
-        seen = and_(revisions.c.added <= number, or_(revisions.c.removed.is_(None), revisions.c.removed > number))
         with self.database.read() as connection:
-            for start in range(0, len(ids), PAGE):
-                wanted = tuple_(chunks.c.revision, chunks.c.number).in_(
-                    [split_id(each) for each in ids[start : start + PAGE]]
-                )
-                query = select(chunks).join(revisions, revisions.c.id == chunks.c.revision).where(wanted, seen)
-                for row in connection.execute(query):
+            for start in range(0, len(ids), LOOKED_UP):
+                places = [split_id(each) for each in ids[start : start + LOOKED_UP]]
+                given: dict[str, str | int] = {"seen": number}
+                for at, (revision, place) in enumerate(places):
+                    given |= {f"revision{at}": revision, f"number{at}": place}
+                for row in connection.execute(_look_up(len(places)), given):
                     chunk = _chunk(row)
                     found[str(chunk.id)] = chunk
         return found
@@ -285,6 +287,21 @@ class Revisions:
         )
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+
+@lru_cache(LOOKED_UP)
+def _look_up(count: int) -> Select[Any]:
+    """The query for so many chunks by their ids; it is made once, which takes longer than the answer.
+
+    It is not `(revision, number) IN ...`: SQLite reads every chunk of the library for that.
+    """
+    places = (
+        and_(chunks.c.revision == bindparam(f"revision{at}"), chunks.c.number == bindparam(f"number{at}"))
+        for at in range(count)
+    )
+    number: BindParameter[int] = bindparam("seen")
+    seen = and_(revisions.c.added <= number, or_(revisions.c.removed.is_(None), revisions.c.removed > number))
+    return select(chunks).join(revisions, revisions.c.id == chunks.c.revision).where(or_(*places), seen)
 
 
 def insert_chunks(connection: Connection, revision: str, pieces: Sequence[Document]) -> None:
