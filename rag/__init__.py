@@ -10,4 +10,4 @@ A question: app.py -> answers/stream.py -> answers/chain.py -> answers/retriever
 A source: library/work.py -> sources/loader.py -> library/ingest.py -> library/index.py.
 """
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
