@@ -152,7 +152,7 @@ class Retriever(BaseRetriever):
         """By id, how near each chunk is to the question, and how much of the question it says."""
         if not chunks:
             return {}
-        nearness = at_length_one(self.index.vectors_of(chunks)) @ at_length_one(vector)
+        nearness = self.index.vectors_of(chunks) @ at_length_one(vector)
         unit = WORDS * float(nearness.std())
         language = question_language(asked, self.index.words.languages)
         weights = word_weights(asked, language)

@@ -26,6 +26,7 @@ from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import Row, WordIndex, Words
 from rag.models.minilm import MiniLMEmbeddings
+from rag.text.vectors import at_length_one
 
 log = logging.getLogger(__name__)
 
@@ -246,7 +247,7 @@ class SearchIndex:
         raise AssertionError("the last try returns")
 
     def vectors_of(self, chunks: Sequence[Document]) -> Any:
-        """The stored vectors of chunks that were found, a row each; of length 0 where one is gone meanwhile.
+        """The vectors of chunks that were found, a row each of length 1; of length 0 where one is gone meanwhile.
 
         Raises:
             StoreError: the database failed.
@@ -257,7 +258,7 @@ class SearchIndex:
             return held
         stored = self.records.revisions.vectors(self.model, digests)
         nothing = np.zeros(len(next(iter(stored.values()), ())), np.float32)
-        return np.stack([stored.get(digest, nothing) for digest in digests])
+        return at_length_one(np.stack([stored.get(digest, nothing) for digest in digests]))
 
     def _held(self, seen: Seen) -> Held:
         return self._exact.at(seen.number, seen.sources.values())
