@@ -19,7 +19,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this ap
 from rag.doors.start import Started, begin
 
 if __name__ == "__main__":
-    gc.disable()  # until the page is served: to look through what is being imported, again and again, takes .6 s
+    gc.disable()  # until the page is served: to look through what is being imported, again and again, takes a second
     STARTED = begin() or sys.exit(1)
 
 import gradio as gr

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -129,9 +128,6 @@ class Background:
 
     def _bring_up_chat(self) -> None:
         if self.models.chat is None:
-            if self.models.engine:  # its child loads beside the page's own start; what fails is told below
-                with suppress(RagError):
-                    self.models.start_chat()
             self._let_page_first()
             self._recall()
             self.work["chat"] = Work(f"loading {self.models.names.chat}")
