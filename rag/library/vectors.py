@@ -16,6 +16,7 @@ import numpy as np
 from rag.library.chroma import PAGE, ChromaHome, chroma_error
 from rag.library.exact import SAME_TEXT
 from rag.library.revisions import Revisions, Vector, split_id
+from rag.text.vectors import at_length_one
 
 if TYPE_CHECKING:
     from langchain_chroma import Chroma
@@ -194,12 +195,10 @@ class VectorIndex:
 
     def _one_by_one(self, vector: Any, most: int, number: int, scope: Collection[str]) -> list[str]:
         """The nearest by the vectors in the database, each looked at."""
-        asked = np.asarray(vector, np.float32)
-        asked = asked / max(float(np.linalg.norm(asked)), 1e-12)
+        asked = at_length_one(vector)
         best: list[tuple[float, str]] = []  # cosine distance, chunk id
         for page in self._revisions.seen_vectors(self._index, self._model, number, scope):
-            stored = np.stack([each for *_, each in page])
-            nearness = stored @ asked / np.maximum(np.linalg.norm(stored, axis=1), 1e-12)
+            nearness = at_length_one(np.stack([each for *_, each in page])) @ asked
             best += [(1 - float(value), page[place][0]) for place, value in enumerate(nearness)]
             best = sorted(best)[:most]
         return [row for _, row in best]
