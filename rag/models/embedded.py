@@ -148,8 +148,11 @@ class ChatEngine:
 
     def widen(self) -> None:
         """Rewrite the weights for faster prompts from the next start on, where that pays; once, in its own process."""
+        if self._widening:
+            self._widening.poll()  # lets go of it where it has ended
+            return
         weights = model_path(self.model, self._cache_dir)
-        if self.model not in WIDENED or wide_file(weights).exists() or self._widening:
+        if self.model not in WIDENED or wide_file(weights).exists():
             return
         command, environment = child_command("widen_in_child()", "rag.models.gguf_file", str(weights))
         self._widening = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
