@@ -65,6 +65,26 @@ def foreign(url: str, own: str) -> bool:
     return url.startswith("http") and not url.startswith((own, own.replace("127.0.0.1", "localhost")))
 
 
+SCROLLED = """async () => {
+  const hint = document.querySelector('#hint'), mark = document.querySelector('#conversation a[href^="#none-"]');
+  const shown = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const scrolls = (one) => one.scrollHeight > one.clientHeight + 150
+    && /auto|scroll/.test(getComputedStyle(one).overflowY);
+  let box = mark.parentElement;
+  while (!scrolls(box)) box = box.parentElement;
+  if (hint.hidden) mark.click();
+  await shown();
+  box.scrollTop += box.scrollTop > 20 ? -20 : 20;
+  await shown();
+  const at = mark.getBoundingClientRect(), told = hint.getBoundingClientRect();
+  const beside = !hint.hidden && Math.min(Math.abs(told.top - at.bottom), Math.abs(at.top - told.bottom)) < 10;
+  box.scrollTop = box.scrollHeight;
+  await shown();
+  return {beside, gone: hint.hidden};
+}"""
+"""Scrolls the conversation a little, and then to its end: whether the hint is beside its mark, and then gone."""
+
+
 def ask(page: Page, question: str) -> None:
     page.get_by_role("textbox", name="Question").fill(question)
     page.get_by_role("textbox", name="Question").press("Enter")
@@ -173,6 +193,10 @@ def test_on_a_phone_a_tap_opens_the_source_or_tells_what_is_missing(
     page.locator('#conversation a[href^="#none-"]').tap()
     expect(hint).to_have_text(re.compile("No passage supports this sentence.*1812"))
     expect(hint).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 390, "height": 500})  # as with a keyboard on the screen
+    page.locator('#conversation a[href^="#none-"]').tap()
+    assert page.evaluate(SCROLLED) == {"beside": True, "gone": True}
+    page.set_viewport_size({"width": 390, "height": 780})
     page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)').tap()
     expect(hint).not_to_be_visible()
     lit = page.locator("#reader mark").first

@@ -39,12 +39,15 @@ const tell = (mark) => {
   if (!mark.dataset.told) return;
   hint.textContent = mark.dataset.told;
   hint.hidden = false;
-  const at = mark.getBoundingClientRect();
+  shown = mark;
+  place();
+};
+const place = () => {
+  const at = shown.getBoundingClientRect();
   const {width, height} = hint.getBoundingClientRect();
   const below = at.bottom + 8 + height < innerHeight;
   hint.style.left = `${Math.max(8, Math.min(at.left - 24, innerWidth - width - 8))}px`;
   hint.style.top = `${below ? at.bottom + 6 : Math.max(8, at.top - height - 6)}px`;
-  shown = mark;
 };
 const hide = () => {
   hint.hidden = true;
@@ -87,4 +90,10 @@ document.addEventListener('keydown', (event) => {
     event.stopPropagation();
   }
 }, true);
-document.addEventListener('scroll', () => shown && hide(), true);
+// The conversation scrolls by itself, too, at the end of an answer: the hint goes with its mark, until that is out of sight.
+document.addEventListener('scroll', () => {
+  if (!shown) return;
+  const at = shown.getBoundingClientRect();
+  const seen = document.querySelector('#conversation').getBoundingClientRect();
+  at.bottom < seen.top || at.top > seen.bottom ? hide() : place();
+}, true);
