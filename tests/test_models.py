@@ -114,8 +114,11 @@ def test_a_model_that_thinks_answers(server: OllamaServer, tmp_path: Path, think
 
     async def watch() -> Update:
         update = Update()
-        async for update in assistant.chain.astream({"question": "What is task decomposition?"}):
-            phases[update.phase] = None
+        with server.hold(after=900) as gate:  # one who reads slowly sees the latest update, not each
+            async for update in assistant.chain.astream({"question": "What is task decomposition?"}):
+                phases[update.phase] = None
+                if update.phase == "thinking":
+                    gate.release()
         return update
 
     try:
