@@ -49,6 +49,9 @@ def test_what_the_header_says(tmp_path: Path) -> None:
     told = read_model_file(write_file(tmp_path / "model.gguf"))
     assert (told.name, told.parameters, told.window) == ("Paper", 64 * 32, 8192)
     assert told.bytes_per_token == 2 * 2 * 4 * 2 * 8  # keys and values, 2 bytes, 4 layers, 2 heads of 8 numbers
+    assert told.end_token is None
+    ending = write_file(tmp_path / "ending.gguf", lambda writer: writer.add_eos_token_id(2))
+    assert read_model_file(ending).end_token == 2
 
 
 @pytest.mark.parametrize(

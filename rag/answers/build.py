@@ -60,6 +60,7 @@ class Chains:
             chat.model,
             embeddings=index.embeddings,
             sentences=is_small,
+            prefers=is_small and self._settings.prompt_file is None,
             window=chat.window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(chat),

@@ -28,6 +28,7 @@ from rag.answers.repeats import RepeatWatch
 from rag.answers.thinking import ThinkingFilter
 from rag.errors import AnswerCutOff, AnswerRepeats, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
+from rag.text.detect import sure_language
 from rag.text.sentences import count_tokens
 
 PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
@@ -45,7 +46,7 @@ THOUGHT_TOO_LONG = (
 )
 NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
 """The answer without a model where the passages have no sentence."""
-CALL_OPTIONS = ("think", "temperature")
+CALL_OPTIONS = ("think", "temperature", "preferred")
 """Parts of the input that go to the chat model with the call."""
 WISHES = (
     "Whoever asks has these wishes about language, length and style. Follow them as far as they do not contradict the"
@@ -109,6 +110,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         *,
         embeddings: Embeddings,
         sentences: bool,
+        prefers: bool = False,
         window: int,
         max_tokens: int,
         rewriter: Rewriter | None = None,
@@ -123,6 +125,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             chat_model: writes the answer; None: the answer is the sentences of the passages that fit best.
             embeddings: rank sentences for the quotes and for the grounding.
             sentences: the model reads the quotes alone, not whole passages.
+            prefers: the words of the quotes are preferred, where the model can be told so.
             window: tokens that prompt and answer may have together.
             max_tokens: tokens of the answer alone.
             rewriter: puts a follow-up into full words; without one, earlier words are added to it.
@@ -134,6 +137,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         self._chat_model = chat_model
         self._embeddings = embeddings
         self._sentences = sentences
+        self._prefers = prefers
         self._window = window
         self._max_tokens = max_tokens
         self._reserved = max_tokens + sum(count_tokens(str(message)) for message in prompt.messages)
@@ -228,7 +232,10 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         )
         yield {"unread": variables.pop("unread")}
         prompt = _instructed(self._prompt.format_prompt(**variables), instructions)
-        async with aclosing(self._stream(chat_model, given, prompt)) as answer:
+        options = dict(given)
+        if self._prefers and not instructions and _in_one_language(given["question"], variables["context"]):
+            options["preferred"] = variables["context"]
+        async with aclosing(self._stream(chat_model, options, prompt)) as answer:
             async for piece in answer:
                 yield piece
 
@@ -290,6 +297,12 @@ def _known_to(chat_model: BaseChatModel, options: Mapping[str, Any]) -> dict[str
     """Those of the options of a question that its chat model can be told with the call."""
     names = [name for name in CALL_OPTIONS if name in type(chat_model).model_fields]
     return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def _in_one_language(question: str, context: str) -> bool:
+    """Whether the answer can be in the words of the notes: not where it is to be in another language than they are."""
+    asked, read = sure_language(question), sure_language(context)
+    return not (asked and read) or asked == read
 
 
 def _instructed(prompt: PromptValue, instructions: str) -> PromptValue:

@@ -172,14 +172,15 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     if provider == "ollama":
         return _ollama_chat(model, settings)
     if provider == "embedded":
-        from rag.models.openai_chat import OpenAIChat
+        from rag.models.embedded_chat import EmbeddedChat
 
         if engine is None or not engine.running or engine.file is None:
             raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
         size = _size_of(engine.file.parameters)
         room = min(THINKING_TOKENS, engine.window // 4) if engine.file.thinks else 0
-        chat_model = OpenAIChat(
+        chat_model = EmbeddedChat(
             model=model,
+            end_token=engine.file.end_token,
             think=settings.think,
             server="llama-server" if engine.file.thinks else "",
             http_async_client=_dropping_client(),

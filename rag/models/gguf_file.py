@@ -43,6 +43,7 @@ class ModelFile:
     window: int
     bytes_per_token: int
     thinks: bool = False
+    end_token: int | None = None
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -99,7 +100,8 @@ def _checked(path: Path, told: dict[str, Any], parameters: int) -> ModelFile:
     template = str(told["tokenizer.chat_template"])
     thinks = any(word in template for word in ("<think>", "enable_thinking", "<|channel|>", "reasoning_content"))
     per_token = 4 * layers * most * int(length)
-    return ModelFile(str(told.get("general.name") or ""), parameters, window, per_token, thinks)
+    end = told.get("tokenizer.ggml.eot_token_id", told.get("tokenizer.ggml.eos_token_id"))
+    return ModelFile(str(told.get("general.name") or ""), parameters, window, per_token, thinks, end)
 
 
 def _number(file: BinaryIO, kind: int) -> Any:
