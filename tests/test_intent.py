@@ -91,6 +91,7 @@ def test_half_of_the_questions_are_ordinary() -> None:
         "Which documents do you have?",
         "What do you know?",
         "What does this text say?",
+        "Which files did I add?",
         "summary",
     ],
 )
@@ -108,6 +109,9 @@ def test_questions_about_the_library_or_all_of_it(question: str) -> None:
         "Which documents does a notary need?",
         "What do you know about Napoleon?",
         "What does the agent say?",
+        "What can I add as a source?",
+        "Which files can be uploaded?",
+        "How do I add a document?",
         "",
         "summary " * 40,
     ],

@@ -76,7 +76,7 @@ def read_intent(question: str, names: Sequence[str] = ()) -> Intent | None:
     called = {key_of(name): name for name in names if key_of(name)}
     for language in _words():
         kinds, named = _kinds(key, language, called)
-        if kinds is None:
+        if kinds is None or "other" in kinds:
             continue
         if "overview" in kinds and "thing" not in kinds:
             return Intent("library", named, language=language)
