@@ -12,16 +12,27 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Encoder: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-    """From token ids and their mask, both (texts, width), to the vectors of the tokens, (texts, width, size)."""
+
+class Encoder(NamedTuple):
+    """An opened model.
+
+    Attributes:
+        run: from token ids and their mask, both (texts, width), to the vectors of the tokens, (texts, width, size).
+        tokens: of one run, with which it is fastest; more need more memory.
+    """
+
+    run: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+    tokens: int
 
 
+WIDTHS = 16
+"""OpenVINO runs texts in widths that are multiples of this many tokens, as it makes its kernels anew for each width."""
 KEPT_SHAPES = 16
 """Compiled kernels that OpenVINO keeps. By itself it keeps one for each length of text that came: after 400 texts the
 process had 670 MB in place of 370, for no processor time that could be measured."""
@@ -31,7 +42,7 @@ and waits for what the other makes (2 of 25 processes with four threads; 0 of 10
 
 
 def open_encoder(model: Path, threads: int) -> Encoder:
-    """A function that runs `model`, from up to `threads` threads at once, each run on one core.
+    """What runs `model`, from up to `threads` threads at once, each run on one core.
 
     More threads within a run are slower: they wait for each other at every step of it, the more the busier the machine.
     """
@@ -56,13 +67,15 @@ def _in_openvino(model: Path, threads: int) -> Encoder:
     names = {name for item in compiled.inputs for name in item.names}
 
     def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        width = ids.shape[1]
+        ids, mask = (np.pad(each, ((0, 0), (0, -width % WIDTHS))) for each in (ids, mask))
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
         request = compiled.create_infer_request()  # one of its own for each run: threads share none
-        found: NDArray[np.float32] = request.infer({name: feed[name] for name in names})[0].copy()
+        found: NDArray[np.float32] = request.infer({name: feed[name] for name in names})[0][:, :width].copy()
         return found
 
     run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `_OPENING`
-    return run
+    return Encoder(run, 512)
 
 
 def _in_onnxruntime(model: Path) -> Encoder:
@@ -81,4 +94,4 @@ def _in_onnxruntime(model: Path) -> Encoder:
         found: NDArray[np.float32] = session.run(None, {name: feed[name] for name in names})[0]
         return found
 
-    return run
+    return Encoder(run, 256)  # what is computed for more no longer lies in the processor's own memory

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 EMBEDDING_WINDOW = 512
 """Tokens that the position embeddings of all-MiniLM-L6-v2 reach (config.json of the model)."""
-EMBEDDING_BATCH_TOKENS = 256
-"""Tokens in one run of the embedding model: bounds memory whatever the length of the texts. More are no faster: what is
-computed for them no longer lies in the processor's own memory."""
+LEAST_TOKENS = 256
+"""Tokens that are not divided between cores: what a run costs whatever it is given would be paid twice."""
 
 
 class MiniLMEmbeddings(Embeddings):
@@ -47,7 +46,7 @@ class MiniLMEmbeddings(Embeddings):
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._helpers = ThreadPoolExecutor(max(1, cores() - 1), "rag-embedding")
-        self._encode = open_encoder(model, cores())
+        self._encoder = open_encoder(model, cores())
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, the two special ones included."""
@@ -66,7 +65,9 @@ class MiniLMEmbeddings(Embeddings):
         if longest > EMBEDDING_WINDOW:
             raise TextTooLong(f"A text of {longest} tokens is longer than the embedding model's {EMBEDDING_WINDOW}.")
         vectors = np.empty((len(encoded), 384), dtype=np.float32)
-        batches = _batches([len(ids) for ids in encoded])
+        lengths = [len(ids) for ids in encoded]
+        share = max(LEAST_TOKENS, -(-sum(lengths) // cores()))  # no core is to wait while another has all
+        batches = _batches(lengths, min(share, self._encoder.tokens))
         todo = iter(batches)
 
         def work() -> None:
@@ -104,7 +105,7 @@ class MiniLMEmbeddings(Embeddings):
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        hidden = self._encode(ids, mask)
+        hidden = self._encoder.run(ids, mask)
         weight = mask[:, :, None].astype(np.float32)
         mean = (hidden * weight).sum(axis=1) / weight.sum(axis=1)
         return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), dtype=np.float32)
@@ -117,11 +118,11 @@ def _made(folder: Path) -> Path | None:
     return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """The places of texts of so many tokens, in lists to be run together: like lengths, within the batch's bound."""
+def _batches(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """The places of texts of so many tokens, in lists to be run together: like lengths, `most` tokens."""
     batches: list[list[int]] = []
     for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batches and (len(batches[-1]) + 1) * lengths[place] <= EMBEDDING_BATCH_TOKENS:
+        if batches and (len(batches[-1]) + 1) * lengths[place] <= most:
             batches[-1].append(place)
         else:
             batches.append([place])
