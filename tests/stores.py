@@ -93,13 +93,17 @@ class Library:
         return len(self.embeddings.embedded) - before
 
     def rows(self) -> int:
-        """The rows in the index's collection in Chroma."""
+        """The rows in the index's collection in Chroma, those included that wait for more."""
+        self.index.write_waiting()
         return self.home.client.get_collection(self.index.vectors.name).count()
 
     def find(self, question: str, k: int = 4, *, dense: bool = True) -> list[str]:
         return [item.page_content for item in Retriever(index=self.index, k=k, dense=dense).invoke(question)]
 
     def close(self) -> None:
+        """As the app does it when nothing is under way."""
+        if self.home.is_open:
+            self.index.write_waiting()
         self.home.close(self.number(), self.name)
         self.database.close()
         self.folder.release()

@@ -170,7 +170,7 @@ class SearchIndex:
         for start in range(0, len(chunks), PAGE):
             page = [(str(chunk.id), str(chunk.metadata["digest"])) for chunk in chunks[start : start + PAGE]]
             vectors = self.records.revisions.vectors(self.model, [digest for _, digest in page])
-            self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page])
+            self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page], wait=self.is_small)
 
     def _note_words(
         self,
@@ -303,7 +303,7 @@ class SearchIndex:
             (chunk_id(revision, piece.metadata["number"]), source, digest, by_digest[digest])
             for piece, digest in zip(pieces, digests, strict=True)
         ]
-        self.vectors.add(rows)
+        self.vectors.add(rows, wait=self.is_small)
 
     def publish(self, revision: str, record: Record, *, holder: str = "", new: bool = True) -> bool:
         """Let questions see a revision that is written whole, in place of the one before. As `Revisions.publish`."""
@@ -343,9 +343,14 @@ class SearchIndex:
             self.records.revisions.discard(revision, self.model)
         self.follow()
 
-    def close(self) -> None:
-        """Write what waits."""
+    def write_waiting(self) -> None:
+        """Write what waits for more.
+
+        Raises:
+            StoreError: Chroma failed; says what to do.
+        """
         self._settled()
+        self.vectors.write_waiting()
 
     def fill(self, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         """Fill the collection of vectors again from the database; questions are answered meanwhile."""

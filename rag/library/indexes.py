@@ -203,10 +203,14 @@ class Indexes:
         self.active, self.offer, self._to_offer = index, None, None
         return True
 
-    def close(self) -> None:
-        """Write what waits in every index."""
+    def write_waiting(self) -> None:
+        """Write what waits for more, in every index.
+
+        Raises:
+            StoreError: Chroma failed; says what to do.
+        """
         for ingest in self._open.values():
-            ingest.index.close()
+            ingest.index.write_waiting()
 
     # -- building beside -----------------------------------------------------------------------------------------
 

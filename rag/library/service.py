@@ -126,7 +126,7 @@ class LibraryService:
         if self._opened:
             with suppress(RagError):
                 if idle and self.library:
-                    self.indexes.close()
+                    self.indexes.write_waiting()
                     self.home.close(self._number(), str(self.database.setting("library")))
             self.database.close()
         self.folder.release()
@@ -165,7 +165,7 @@ class LibraryService:
         self.library.worker.work()
         assert self.index is not None
         self.index.clean()
-        self.home.note_quiet()
+        self._be_quiet()
         if not self.ingested and named:
             self._stand_in(self.library)
             self.ingested = True
@@ -175,6 +175,11 @@ class LibraryService:
                 changed()
             elif self.indexes.problem or self.indexes.wanted == wanted:  # or another process builds it
                 break
+        self._be_quiet()
+
+    def _be_quiet(self) -> None:
+        """Nothing is under way: write what waits, and note that a kill harms nothing from here on."""
+        self.indexes.write_waiting()
         self.home.note_quiet()
 
     def _is_closing(self) -> bool:
