@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ PAGE = 1000
 """Rows in one statement: SQLite takes 32,766 values, PostgreSQL 65,535."""
 LOOKED_UP = 100
 """Chunks in one statement that names each: SQLite takes conditions a thousand deep."""
+LOOKED_UP_STEP = 10
+"""Statements are for multiples of so many chunks: to make one of another length takes longer than the answer."""
 
 
 class Made(NamedTuple):
@@ -226,6 +228,7 @@ class Revisions:
         with self.database.read() as connection:
             for start in range(0, len(ids), LOOKED_UP):
                 places = [split_id(each) for each in ids[start : start + LOOKED_UP]]
+                places += places[-1:] * (-len(places) % LOOKED_UP_STEP)
                 given: dict[str, str | int] = {"seen": number}
                 for at, (revision, place) in enumerate(places):
                     given |= {f"revision{at}": revision, f"number{at}": place}
@@ -289,9 +292,9 @@ class Revisions:
             return int(connection.execute(query).scalar_one())
 
 
-@lru_cache(LOOKED_UP)
+@cache
 def _look_up(count: int) -> Select[Any]:
-    """The query for so many chunks by their ids; it is made once, which takes longer than the answer.
+    """The query for so many chunks by their ids.
 
     It is not `(revision, number) IN ...`: SQLite reads every chunk of the library for that.
     """
