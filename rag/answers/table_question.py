@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from rag.answers.question_spans import Span, TableWords, Uncertain
 from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, phrases, tokenize_question
@@ -38,14 +39,16 @@ def read_question(question: str, table: Table, names: Sequence[str]) -> Query | 
 
 def may_ask_of_tables(question: str) -> bool:
     """Whether a question has words of counting in some language."""
-    words = [token.folded for token in tokenize_question(question)]
-    wanted = set(OPERATIONS)
+    words, counting = tuple(token.folded for token in tokenize_question(question)), _phrases_of_counting()
     return any(
-        wanted & known.get(tuple(words[start : start + length]), set())
-        for known in phrases().values()
-        for start in range(len(words))
-        for length in range(1, LONGEST_PHRASE)
+        words[start : start + length] in counting for start in range(len(words)) for length in range(1, LONGEST_PHRASE)
     )
+
+
+@cache
+def _phrases_of_counting() -> frozenset[tuple[str, ...]]:
+    every = (item for known in phrases().values() for item in known.items())
+    return frozenset(phrase for phrase, kinds in every if not kinds.isdisjoint(OPERATIONS))
 
 
 class _Reading:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from rag.text.sentences import sentence_spans
+from rag.text.sentences import KEPT_TEXTS, sentence_spans
 
 LONGEST_READ = 2_000
 """Characters of the longest sentence that is read; a longer one supports nothing and has no support."""
@@ -56,8 +57,12 @@ class Segment:
     kind: str = ""
 
 
-def split_segments(text: str) -> list[Segment]:
-    """The segments of a text, in order. A fenced block of code is one segment, and so is each row of a table."""
+@lru_cache(KEPT_TEXTS)
+def split_segments(text: str) -> tuple[Segment, ...]:
+    """The segments of a text, in order. A fenced block of code is one segment, and so is each row of a table.
+
+    They are remembered: search, quotes and grounding take the same passages apart.
+    """
     found: list[Segment] = []
     place = 0
     for start, end in _fenced_blocks(text):
@@ -68,7 +73,7 @@ def split_segments(text: str) -> list[Segment]:
     for index, segment in enumerate(found[1:]):
         if segment.kind == "rule" and "|" in text[segment.begin : segment.end]:
             found[index] = replace(found[index], kind="heading")  # the row above the rule of a table
-    return found
+    return tuple(found)
 
 
 def _fenced_blocks(text: str) -> Iterator[tuple[int, int]]:
