@@ -93,6 +93,8 @@ class ModelsInUse:
         """
         self.need_pulled(self.names.chat, "chat")
         if self.engine:
+            import rag.models.openai_chat  # noqa: F401  # it takes .3 s, in which the child goes on loading
+
             self.engine.start(self.fetching("chat", self.names.chat))
 
     # -- another own chat model --------------------------------------------------------------------------------------
