@@ -47,8 +47,9 @@ LOOK_SECONDS = 0.25
 IDLE_SECONDS = 60.0
 MEMORY_CODE = 77
 """The exit code of a child that ran out of memory."""
-JOBS = 200
-"""Files that a child reads before it ends, to give back the memory that it did not."""
+JOBS = 1000
+"""Files that a child reads before it ends, to give back the memory that it did not. After 1,200 files of all kinds it
+had no more than after 100."""
 
 
 @dataclass(frozen=True)
