@@ -49,6 +49,12 @@ def test_both_engines_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> 
     assert (one * other).sum(axis=1).min() > 0.999
 
 
+def test_the_texts_beside_it_do_not_change_a_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = embeddings("openvino", monkeypatch)
+    together = model.embed_documents(TEXTS)
+    assert np.allclose(together, [model.embed_query(text) for text in TEXTS], atol=1e-5)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_many_threads_get_what_one_gets(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = embeddings(engine, monkeypatch)

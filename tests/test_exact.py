@@ -83,3 +83,46 @@ def test_questions_are_answered_before_chroma_is_open(tmp_path: Path) -> None:
         assert not again.index.vectors.filling, "it was closed well, so that nothing is filled again"
     finally:
         again.close()
+
+
+def test_rows_wait_while_chroma_is_not_asked_and_no_longer(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = library.home.client.get_collection(library.index.vectors.name)
+    first = write(tmp_path / "a.md", MOON)
+    library.add(first)
+    library.add(write(tmp_path / "b.md", CHEESE))
+    assert collection.count() == 0
+    library.remove(first)
+    assert library.find("cheese", 1)[0].startswith("The cheese")
+    assert collection.count() == 0, "few rows wait, and those of what was removed go"
+    monkeypatch.setattr("rag.library.index.EXACT_MOST", -1)
+    assert [text[:10] for text in library.find("cheese", 1)] == ["The cheese"], "what waits is written for a question"
+    assert collection.count() == library.index.chunks
+    library.add(write(first, RIVER))
+    assert collection.count() == library.index.chunks, "nothing waits where Chroma is asked"
+
+
+def test_many_rows_wait_for_no_more(library: Library, tmp_path: Path) -> None:
+    collection = library.home.client.get_collection(library.index.vectors.name)
+    library.add(write(tmp_path / "a.md", *[f"{MOON} {number}" for number in range(200)]))
+    waiting = library.index.chunks - collection.count()
+    assert 0 <= waiting < 64 < library.index.chunks
+    library.index.write_waiting()
+    assert collection.count() == library.index.chunks
+
+
+def test_rows_that_waited_when_the_app_was_killed_are_filled_in(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    killed = Library(settings)
+    killed.add(write(tmp_path / "a.md", MOON))
+    killed.home.close(killed.number(), killed.name)  # what waits is lost
+    killed.database.close()
+    killed.folder.release()
+    again = Library(settings)
+    try:
+        assert again.index.vectors.filling
+        again.fill()
+        assert again.rows() == again.index.chunks and not again.index.vectors.filling
+    finally:
+        again.close()
