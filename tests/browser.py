@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = [
@@ -47,6 +48,41 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """One tab for the tests of a file, see `visited`."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@contextmanager
+def visited(
+    tab: Page, url: str, width: int = 1280, height: int = 800, scheme: Literal["light", "dark"] = "light"
+) -> Iterator[list[str]]:
+    """The page in a tab, as at a first visit; yields what went wrong there, a list that a test may add to.
+
+    In a new context the browser compiles all scripts anew: three times the processor time.
+    """
+    wrong: list[str] = []
+
+    def note(error: Error) -> None:
+        wrong.append(str(error))
+
+    tab.emulate_media(color_scheme=scheme)
+    tab.set_viewport_size({"width": width, "height": height})
+    tab.goto(f"{url}health")
+    tab.evaluate("localStorage.clear(), sessionStorage.clear()")
+    tab.context.clear_cookies()
+    tab.on("pageerror", note)
+    tab.goto(url)
+    expect(tab.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    yield wrong
+    tab.goto("about:blank")
+    tab.remove_listener("pageerror", note)
+    assert not wrong, wrong
 
 
 def serious(page: Page) -> list[tuple[str, str]]:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from rag.page.chat import QUESTION_HINT
-from tests.browser import browser, serious
+from tests.browser import browser, serious, tab, visited
 from tests.conftest import AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 
-__all__ = ["browser"]  # a fixture
+__all__ = ["browser", "tab"]  # fixtures
 
 WORDS = [f"word{number} " for number in range(400)]
 
@@ -48,17 +48,16 @@ def app(start_shared_app: AppStarter, engine: OllamaServer, tmp_path_factory: py
 
 
 @pytest.fixture
-def page(browser: Browser, app: RunningApp, server: OllamaServer) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: problems.append(request.url) if foreign(request.url, app.url) else None)
-    page.goto(app.url)
-    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
-    yield page
-    context.close()
-    assert not problems, problems
+def page(tab: Page, app: RunningApp, server: OllamaServer) -> Iterator[Page]:
+    with visited(tab, app.url) as wrong:
+
+        def note(request: Request) -> None:
+            if foreign(request.url, app.url):
+                wrong.append(request.url)
+
+        tab.on("request", note)
+        yield tab
+        tab.remove_listener("request", note)
 
 
 def foreign(url: str, own: str) -> bool:
@@ -307,38 +306,35 @@ def test_a_notice_is_one_line_and_stays_away_until_something_new_is_wrong(page: 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(
-    browser: Browser, app: RunningApp, server: OllamaServer, scheme: Literal["light", "dark"]
+    tab: Page, app: RunningApp, server: OllamaServer, scheme: Literal["light", "dark"]
 ) -> None:
     server.reply = lambda messages: [SUPPORTED[0], " It was invented in 1812."]
-    context = browser.new_context(color_scheme=scheme, viewport={"width": 1360, "height": 850})
-    page = context.new_page()
-    page.goto(app.url)
-    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
-    expect(page.locator("#models")).to_be_visible(timeout=20_000)
-    assert serious(page) == []
-    ask(page, "What is task decomposition?")
-    expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
-    page.get_by_text("Sources · 4 passages").click()
-    page.locator("#conversation summary").first.click()
-    page.locator("#models > button").click()
-    expect(page.locator("#models-told table").first).to_be_visible(timeout=10_000)
-    assert serious(page) == []
-    page.locator("#models > button").click()
-    ask(page, "Who won the football championship of Paraguay?")
-    expect(page.get_by_text("Not in the library · nearest 4 passages")).to_be_visible(timeout=20_000)
-    page.locator("#wrong > button").click()
-    expect(page.locator("#wrong-list .wrong").first).to_be_visible(timeout=10_000)
-    page.locator("#wrong-list summary").first.click()
-    page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)').first.click()
-    expect(page.locator("#reader mark").first).to_be_in_viewport()
-    assert serious(page) == []
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert serious(page) == []  # the reader covers the page
-    page.keyboard.press("Escape")
-    assert serious(page) == []
-    page.get_by_role("tab", name="Library").click()
-    assert serious(page) == []
-    context.close()
+    page = tab
+    with visited(page, app.url, 1360, 850, scheme):
+        expect(page.locator("#models")).to_be_visible(timeout=20_000)
+        assert serious(page) == []
+        ask(page, "What is task decomposition?")
+        expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
+        page.get_by_text("Sources · 4 passages").click()
+        page.locator("#conversation summary").first.click()
+        page.locator("#models > button").click()
+        expect(page.locator("#models-told table").first).to_be_visible(timeout=10_000)
+        assert serious(page) == []
+        page.locator("#models > button").click()
+        ask(page, "Who won the football championship of Paraguay?")
+        expect(page.get_by_text("Not in the library · nearest 4 passages")).to_be_visible(timeout=20_000)
+        page.locator("#wrong > button").click()
+        expect(page.locator("#wrong-list .wrong").first).to_be_visible(timeout=10_000)
+        page.locator("#wrong-list summary").first.click()
+        page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)').first.click()
+        expect(page.locator("#reader mark").first).to_be_in_viewport()
+        assert serious(page) == []
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert serious(page) == []  # the reader covers the page
+        page.keyboard.press("Escape")
+        assert serious(page) == []
+        page.get_by_role("tab", name="Library").click()
+        assert serious(page) == []
 
 
 def test_what_the_library_does_not_answer_is_said_and_no_model_is_asked(page: Page, server: OllamaServer) -> None:

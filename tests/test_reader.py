@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from bench.reader import draw_pdf, folded, lay_out, text_under
 from rag.errors import SourceError
@@ -18,12 +18,12 @@ from rag.reader.pages import Pages, draw_picture, find, find_in_picture
 from rag.settings import Settings
 from rag.sources.loader import load_source
 from rag.sources.outline import RECOGNIZED
-from tests.browser import browser, serious
+from tests.browser import browser, serious, tab, visited
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.files import picture, word
 from tests.serving import basic, serve
 
-__all__ = ["browser"]  # a fixture
+__all__ = ["browser", "tab"]  # fixtures
 
 PROSE = (
     "The ferry has joined the two halves of the town since 1871. It was first rowed by six men. A steam boat of forty"
@@ -310,18 +310,16 @@ def app(start_shared_app: AppStarter, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(params=[(1360, 850), (390, 844)], ids=["wide", "phone"])
-def page(request: pytest.FixtureRequest, browser: Browser, app: RunningApp) -> Iterator[Page]:
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("dialog", lambda dialog: (problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.goto(app.url)
-    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
-    yield page
-    context.close()
-    assert not problems, problems
+def page(request: pytest.FixtureRequest, tab: Page, app: RunningApp) -> Iterator[Page]:
+    with visited(tab, app.url, *request.param) as wrong:
+
+        def note(dialog: Dialog) -> None:
+            wrong.append(f"dialog {dialog.message}")
+            dialog.dismiss()
+
+        tab.on("dialog", note)
+        yield tab
+        tab.remove_listener("dialog", note)
 
 
 QUESTIONS = {
@@ -401,19 +399,14 @@ def test_a_mark_opens_a_picture_with_boxes_on_the_words(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_in_the_reader(
-    browser: Browser, app: RunningApp, scheme: Literal["light", "dark"]
-) -> None:
-    context = browser.new_context(color_scheme=scheme, viewport={"width": 1360, "height": 850})
-    page = context.new_page()
-    page.goto(app.url)
-    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
-    for name in ("ferry.pdf", "bicycles.csv", "kettle.html"):
-        page.locator(f"#sidebar b a[href*='{name}']").click()
-        expect(page.locator(f"#reader h2[title$='{name}']")).to_be_visible(timeout=20_000)
-        expect(page.locator("#reader :is(.sheet img, .text td, .text p)").first).to_be_visible(timeout=20_000)
-        assert serious(page) == [], name
-    context.close()
+def test_axe_finds_nothing_serious_in_the_reader(tab: Page, app: RunningApp, scheme: Literal["light", "dark"]) -> None:
+    page = tab
+    with visited(page, app.url, 1360, 850, scheme):
+        for name in ("ferry.pdf", "bicycles.csv", "kettle.html"):
+            page.locator(f"#sidebar b a[href*='{name}']").click()
+            expect(page.locator(f"#reader h2[title$='{name}']")).to_be_visible(timeout=20_000)
+            expect(page.locator("#reader :is(.sheet img, .text td, .text p)").first).to_be_visible(timeout=20_000)
+            assert serious(page) == [], name
 
 
 def test_a_source_of_the_library_is_read_from_its_beginning(page: Page) -> None:

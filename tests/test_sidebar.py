@@ -16,13 +16,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from rag.library.library import Entry
 from rag.page.library import show_rows
-from tests.browser import browser
+from tests.browser import browser, tab, visited
 from tests.commands import run
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
 from tests.files import pdf
 from tests.ollama_server import MXBAI, ModelSpec, OllamaServer, Pullable
 
-__all__ = ["browser"]  # a fixture
+__all__ = ["browser", "tab"]  # fixtures
 
 MOON = "The moon pulls the sea twice a day on every shore of the bay. " * 4
 CHEESE = "A wheel of cheese from the valley ripens for fourteen months in the cellar. " * 3
@@ -67,16 +67,9 @@ def app(start_shared_app: AppStarter, engine: OllamaServer, data: Path) -> Runni
 
 
 @pytest.fixture
-def page(browser: Browser, app: RunningApp, server: OllamaServer) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(app.url)
-    expect(page.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
-    yield page
-    context.close()
-    assert not problems, problems
+def page(tab: Page, app: RunningApp, server: OllamaServer) -> Iterator[Page]:
+    with visited(tab, app.url):
+        yield tab
 
 
 def add_url(page: Page, *urls: str) -> None:
@@ -260,10 +253,9 @@ def test_another_embedding_model_is_offered_with_its_cost_and_takes_over_whole(
     assert len([item for item in server.requests if item.path == "/api/embed"]) == embedded
 
 
-def test_on_a_phone_chat_and_library_are_two_tabs_over_the_question_box(browser: Browser, app: RunningApp) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 780})
-    page = context.new_page()
-    page.goto(app.url)
+def test_on_a_phone_chat_and_library_are_two_tabs_over_the_question_box(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 780})
+    page.reload()
     question = page.get_by_role("textbox", name="Question")
     expect(question).to_be_in_viewport(ratio=1, timeout=20_000)
     expect(page.locator("#sidebar")).not_to_be_visible()
@@ -278,7 +270,6 @@ def test_on_a_phone_chat_and_library_are_two_tabs_over_the_question_box(browser:
     expect(page.locator("#conversation")).to_contain_text("What is a plan?", timeout=20_000)
     expect(page.locator("#sidebar")).not_to_be_visible()
     expect(question).to_be_in_viewport(ratio=1)
-    context.close()
 
 
 def test_of_a_large_library_only_what_is_new_is_sent() -> None:
