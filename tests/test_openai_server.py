@@ -34,7 +34,7 @@ params.n_ctx, params.n_parallel, params.ui, params.verbosity = 2048, 1, False, 0
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 if sys.argv[3] == "embeddings":
     params.embedding, params.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-    params.n_ctx = params.n_batch = params.n_ubatch = 512
+    params.n_ctx = params.n_batch = params.n_ubatch = 256
 server = xllamacpp.Server(params)
 print(json.dumps(server.listening_address), flush=True)
 sys.stdin.read()
@@ -106,14 +106,14 @@ def test_a_llama_server_answers(chat_server: str, tmp_path: Path) -> None:
 
 
 def test_a_llama_server_embeds(embedding_server: str, tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("A plan is a list of tasks. " * 140, encoding="utf-8")
+    (tmp_path / "notes.md").write_text("A plan is a list of tasks. " * 40, encoding="utf-8")
     settings = make_settings(
         tmp_path,
         model="none",
         embeddings="openai:smol",
         base_url=embedding_server,
         sources=(str(tmp_path / "notes.md"),),
-        chunk_size=2000,
+        chunk_size=1000,
         chunk_overlap=0,
     )
     embeddings = build_embeddings("openai:smol", settings)
