@@ -52,11 +52,17 @@ class Remembering(Embeddings):
         return self.embed_documents([text])[0]
 
 
-class Squeezed(Remembering):
+class Squeezed(Embeddings):
     """The same with all cosines between 0.6 and 0.95, as some models have them: a part of each vector is the same."""
 
+    def __init__(self, model: Remembering) -> None:
+        self.model = model
+
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [[0.55 * number for number in vector] + [0.835] for vector in super().embed_documents(texts)]
+        return [[0.55 * number for number in vector] + [0.835] for vector in self.model.embed_documents(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +114,7 @@ def test_typos_keywords_and_whys_are_not_refused(found: list[Case]) -> None:
 
 
 def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remembering, tmp_path: Path) -> None:
-    squeezed = Squeezed()
+    squeezed = Squeezed(embeddings)
     scale, other = measure(embeddings), measure(squeezed)
     assert scale.unrelated < 0.2 and other.unrelated > 0.7
     judge, judge_squeezed = Judge(embeddings, ENGINE), Judge(squeezed, ENGINE)
@@ -199,16 +205,18 @@ def test_what_the_bundled_weights_alone_tell_is_computed_for_no_library_anew(tmp
     cache.mkdir()
     for weights in (MINILM, MINILM_TOKENIZER):
         (cache / weights.file).symlink_to(fetch_weights(weights, load_settings().cache_dir))
+    notes = tmp_path / "notes.md"
+    notes.write_text("# Notes\n\nAn agent plans.", encoding="utf-8")
     beside = MiniLMEmbeddings(cache)
     assert beside.folder and beside.folder.parent == cache
-    with library(BUNDLED[:1], beside, tmp_path / "one") as index:
+    with library([notes], beside, tmp_path / "one") as index:
         Refusal(index).prepare()
     assert list(beside.folder.glob("scale-*.npz")) and not list((tmp_path / "one").rglob("scale-*"))
     shutil.rmtree(beside.folder)
     beside.folder.write_text("in its place")
     nowhere = MiniLMEmbeddings(cache)
     assert nowhere.folder is None
-    with library(BUNDLED[:1], nowhere, tmp_path / "other") as index:
+    with library([notes], nowhere, tmp_path / "other") as index:
         Refusal(index).prepare()
     assert list((tmp_path / "other").rglob("scale-*.npz"))
 
