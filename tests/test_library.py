@@ -373,7 +373,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_visitors_may_look_and_only_the_admin_may_change(tmp_path: Path, start_app: AppStarter) -> None:
     secret: dict[str, Any] = {"RAG_PASSWORD": "open sesame", "RAG_ADMIN_PASSWORD": "boss"}
     flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--host", "127.0.0.2")
-    app = start_app(*flags, environment=secret, ready=False)
+    app = start_app(*flags, "--model", "none", environment=secret, ready=False)
     visitor, admin = ({"Authorization": f"Bearer {word}"} for word in secret.values())
     wait_until(lambda: httpx.get(f"{app.url}library", headers=visitor).json().get("sources"), 60)
     for method, path, body in (

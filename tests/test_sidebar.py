@@ -301,6 +301,7 @@ def test_visitors_without_the_admin_password_look_and_cannot_change(
 ) -> None:
     app = start_app(
         *("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--host", "127.0.0.2"),
+        *("--model", "none"),
         environment={"RAG_PASSWORD": "open sesame", "RAG_ADMIN_PASSWORD": "boss"},
         ready=False,
     )
