@@ -60,7 +60,7 @@ class Chains:
             chat.model,
             embeddings=index.embeddings,
             sentences=is_small,
-            prefers=is_small and self._settings.prompt_file is None,
+            prefers=chat.size == "small" and self._settings.prompt_file is None,  # tiny ones begin to repeat themselves
             window=chat.window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(chat),
