@@ -221,6 +221,7 @@ def test_gradios_client_and_the_page_work_under_the_sub_path(team: Team) -> None
             page.get_by_label("Question").fill("What is an agent?")
             page.keyboard.press("Enter")
             page.get_by_text("Sources ·").first.wait_for(timeout=60_000)
+            page.locator(".stop-button").first.wait_for(state="hidden")  # or the answer's last update folds it again
             page.get_by_text("What the model made of it").click()
             page.get_by_text("word29").first.wait_for()
             return list(page.context.cookies())
