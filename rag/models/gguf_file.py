@@ -36,6 +36,7 @@ class ModelFile:
         window: tokens that it was trained to read at once.
         thinks: its chat template knows thinking.
         bytes_per_token: memory that a token takes in the engine's cache, with 16-bit numbers.
+        end_token: the one that ends its turn; None where the file does not say.
     """
 
     name: str

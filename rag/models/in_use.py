@@ -93,7 +93,7 @@ class ModelsInUse:
         """
         self.need_pulled(self.names.chat, "chat")
         if self.engine:
-            import rag.models.openai_chat  # noqa: F401  # it takes .3 s, in which the child goes on loading
+            import rag.models.embedded_chat  # noqa: F401  # it takes .3 s, in which the child goes on loading
 
             self.engine.start(self.fetching("chat", self.names.chat))
 
