@@ -40,6 +40,7 @@ from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, folded, rank_of
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex
+from rag.models.choose import Chat
 from rag.models.embedded import ChatEngine
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import Settings, load_settings
@@ -150,6 +151,7 @@ class Bench:
     retriever: Retriever
     settings: Settings
     model: str = "none"
+    chat: Chat | None = None
     chain: RagChain | None = None
 
     async def ask(self, item: Item) -> Outcome:
@@ -157,7 +159,7 @@ class Bench:
         found = Outcome(item)
         history = messages_of(item.history)
         began = time.monotonic()
-        asked = await asked_with(item.question, history, None)
+        asked = await asked_with(item.question, history, self.chat, self.retriever)
         passages = await self.retriever.ainvoke(asked)
         found.searched = time.monotonic() - began
         verdict = await self.judge.decide(asked, passages, self.index.words)
@@ -222,21 +224,21 @@ async def open_bench(model: str, folder: Path, prompt: Path | None = None) -> As
     settings = load_settings(prompt_file=prompt) if prompt else load_settings()
     embeddings = MiniLMEmbeddings(settings.cache_dir)
     with open_documents(sorted(DOCUMENTS.iterdir()), embeddings, folder) as index:
-        judge = Judge(embeddings, ("bench", ""), folder=folder)
+        judge = Judge(embeddings, index.engine, folder=folder)
         judge.prepare()
         bench = Bench(index, judge, Retriever(index=index, k=settings.k), settings, model)
         engine: ChatEngine | None = None
         try:
             if model != "none":
-                engine, bench.chain = await asyncio.to_thread(_chain, model, settings, index)
+                engine, bench.chat, bench.chain = await asyncio.to_thread(_chain, model, settings, index)
             yield bench
         finally:
             if engine is not None:
                 engine.close()
 
 
-def _chain(name: str, settings: Settings, index: SearchIndex) -> tuple[ChatEngine | None, RagChain]:
-    """The app's own chain for a chat model, and the engine that has to be closed."""
+def _chain(name: str, settings: Settings, index: SearchIndex) -> tuple[ChatEngine | None, Chat, RagChain]:
+    """A chat model with the app's own chain for it, and the engine that has to be closed."""
     from rag.models.choose import build_chat_model
 
     provider, _, model = name.partition(":")
@@ -244,9 +246,10 @@ def _chain(name: str, settings: Settings, index: SearchIndex) -> tuple[ChatEngin
     if engine is not None:
         engine.start()
     chains = Chains(settings)
-    chains.link(index, build_chat_model(name, settings, engine))
+    chat = build_chat_model(name, settings, engine)
+    chains.link(index, chat)
     assert chains.own
-    return engine, chains.own
+    return engine, chat, chains.own
 
 
 # What it shows

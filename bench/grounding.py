@@ -53,7 +53,7 @@ def overlap(sentence: str, passages: Sequence[Document]) -> float:
 
 async def judge(bench: Bench, item: Item, line: dict[str, Any]) -> list[Judged]:
     """The labelled sentences of one answer."""
-    asked = await asked_with(item.question, messages_of(item.history), None)
+    asked = await asked_with(item.question, messages_of(item.history), None, bench.retriever)
     passages = await bench.retriever.ainvoke(asked)
     answer = line["answer"]
     marks = {(each.start, each.end): each for each in ground(answer, passages, bench.index.embeddings, asked)}

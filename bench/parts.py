@@ -15,6 +15,7 @@ from rag.library.ingest import Ingest
 from rag.library.records import Records
 from rag.library.revisions import Made
 from rag.library.uploads import Uploads
+from rag.models.auto import EMBEDDED_DEFAULTS
 from rag.settings import load_settings
 
 
@@ -27,7 +28,7 @@ def open_library(folder: Path, embeddings: Embeddings) -> Iterator[Ingest]:
     records, home, library = Records(database), ChromaHome(settings), str(database.setting("library"))
     home.look(0, library)
     home.open()
-    made = Made("bench:", settings.chunk_size, settings.chunk_overlap)
+    made = Made(EMBEDDED_DEFAULTS[1], settings.chunk_size, settings.chunk_overlap)
     try:
         index = SearchIndex(records, home, made, "", embeddings, "here")
         index.open_vectors()

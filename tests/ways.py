@@ -29,7 +29,7 @@ class Ways:
         self.whole = Whole(index, self.retriever, None)
 
     async def course(self, question: str, scope: list[str] | None = None) -> Course:
-        given: dict[str, Any] = {"question": question, "asked": question, "scope": scope}
+        given: dict[str, Any] = {"question": question, "complete": question, "asked": question, "scope": scope}
         given["sources"] = await retrieve(given, self.retriever)
         return await self.whole(given)
 

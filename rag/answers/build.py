@@ -14,11 +14,14 @@ from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, Rewriter, build_promp
 from rag.answers.followup import build_rewriter, standalone
 from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
+from rag.answers.translation import Translator, build_translator
 from rag.answers.whole import Whole
 from rag.errors import RagError
 from rag.library.index import SearchIndex
 from rag.models.choose import Chat
+from rag.models.ollama import reads_english_alone
 from rag.settings import Settings
+from rag.text.language import ENGLISH
 
 
 class Chains:
@@ -64,6 +67,7 @@ class Chains:
             window=chat.window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(chat),
+            translator=translator_of(chat, index.made.embeddings),
             decide=self.whole,
             languages=lambda: index.words.languages,
         )
@@ -78,15 +82,24 @@ class Chains:
         """Whether a question would be refused, given what was found for it."""
         if self.refusal is None:
             return False
-        course = await self.refusal({"question": asked, "asked": asked, "sources": sources})
+        course = await self.refusal({"question": asked, "complete": asked, "asked": asked, "sources": sources})
         return course.refused
 
 
-async def asked_with(question: str, history: Sequence[BaseMessage], chat: Chat | None) -> str:
+async def asked_with(question: str, history: Sequence[BaseMessage], chat: Chat | None, retriever: Retriever) -> str:
     """What a question is searched with, after what was said before, with that chat model."""
-    return await standalone(question, history, rewriter_of(chat))
+    complete = await standalone(question, history, rewriter_of(chat))
+    translator = translator_of(chat, retriever.index.made.embeddings)
+    return (translator and await translator(complete, await retriever.ainvoke(complete))) or complete
 
 
 def rewriter_of(chat: Chat | None) -> Rewriter | None:
     """What words follow-ups anew; none without a model or with one that is too small for it."""
     return build_rewriter(chat.model) if chat and chat.model and chat.size == "large" else None
+
+
+def translator_of(chat: Chat | None, embeddings: str) -> Translator | None:
+    """What translates questions for an embedding model that reads English alone; small models, into English alone."""
+    if chat is None or chat.model is None or chat.size == "tiny" or not reads_english_alone(embeddings):
+        return None
+    return build_translator(chat.model, () if chat.size == "large" else (ENGLISH,))

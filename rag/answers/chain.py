@@ -26,6 +26,7 @@ from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
 from rag.answers.receipt import Answer, ChatReader
 from rag.answers.repeats import RepeatWatch
 from rag.answers.thinking import ThinkingFilter
+from rag.answers.translation import Translator
 from rag.errors import AnswerCutOff, AnswerRepeats, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
 from rag.text.detect import sure_language
@@ -114,6 +115,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         window: int,
         max_tokens: int,
         rewriter: Rewriter | None = None,
+        translator: Translator | None = None,
         decide: Decide | None = None,
         languages: Callable[[], Collection[str]] = tuple,
     ) -> None:
@@ -129,6 +131,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             window: tokens that prompt and answer may have together.
             max_tokens: tokens of the answer alone.
             rewriter: puts a follow-up into full words; without one, earlier words are added to it.
+            translator: puts a question into the language of the passages; without one, it is searched for as it is.
             decide: says whether the model is asked at all; without it, it always is.
             languages: those of the library, as ISO 639-1.
         """
@@ -142,6 +145,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         self._max_tokens = max_tokens
         self._reserved = max_tokens + sum(count_tokens(str(message)) for message in prompt.messages)
         self._rewriter = rewriter
+        self._translator = translator
         self._decide = decide
         self._languages = languages
         self._thinks_first = False
@@ -152,10 +156,10 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer in pieces.
 
-        First comes `asked`, then `sources` and `quotes` whole, then `answer` piece by piece, at the end `grounding`;
-        `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted` where no model writes the answer,
-        `thinking` piece by piece while the model thinks (with `moved`, where it was taken for the answer at first), and
-        `tokens` and `usage` where the engine counts them.
+        First comes `asked` (once more where it was translated), then `sources` and `quotes` whole, then `answer` piece
+        by piece, at the end `grounding`; `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted`
+        where no model writes the answer, `thinking` piece by piece while the model thinks (with `moved`, where it was
+        taken for the answer at first), and `tokens` and `usage` where the engine counts them.
 
         Where the input has `think`, the model thinks as it says, in place of its settings'; `instructions` and
         `temperature` likewise are of this question alone.
@@ -163,10 +167,14 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         Raises:
             AnswerCutOff: the engine did not end the answer as complete.
         """
-        asked = await standalone(input["question"], input.get("history") or (), self._rewriter)
-        given = {**input, "asked": asked}
-        yield {"asked": asked}
+        complete = await standalone(input["question"], input.get("history") or (), self._rewriter)
+        given = {**input, "complete": complete, "asked": complete}
+        yield {"asked": complete}
         given["sources"] = await retrieve(given, self._retriever)
+        if self._translator and (translation := await self._translator(complete, given["sources"])):
+            given["asked"] = translation
+            yield {"asked": translation}
+            given["sources"] = await retrieve(given, self._retriever)
         yield {"sources": given["sources"]}
         await asyncio.sleep(0)  # they are shown now, and not with the first token
         if self._decide is not None:
@@ -196,7 +204,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             async for piece in pieces:
                 texts.append(piece.get("answer", ""))
                 yield piece
-        yield {"grounding": await asyncio.to_thread(self._ground, "".join(texts), given["sources"], asked)}
+        yield {"grounding": await asyncio.to_thread(self._ground, "".join(texts), given["sources"], given["asked"])}
 
     async def ainvoke(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
@@ -223,6 +231,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
     async def _write(self, given: dict[str, Any], chat_model: BaseChatModel) -> AsyncGenerator[dict[str, Any], None]:
         """What the chat model writes, its thinking left out."""
+        if self._sentences and given["asked"] != given["complete"]:  # it reads one language better than two
+            given = {**given, "question": given["asked"]}
         instructions = str(given.get("instructions") or "")
         variables = pack(
             given,

@@ -229,12 +229,18 @@ def build_rewriter(chat_model: BaseChatModel) -> Runnable[dict[str, Any], str]:
     """
 
     async def ask(prompt: PromptValue) -> BaseMessage:
-        # A copy of the model at each call: what it has learned meanwhile, such as Ollama's window, is kept.
-        fields = type(chat_model).model_fields
-        brief = {name: value for name, value in _BRIEF.items() if name in fields}
-        return await chat_model.model_copy(update=brief).ainvoke(prompt)
+        return await briefly(chat_model).ainvoke(prompt)
 
     return RunnableLambda(_variables) | PROMPT | RunnableLambda(ask) | StrOutputParser() | RunnableLambda(cleaned)
+
+
+def briefly(chat_model: BaseChatModel) -> BaseChatModel:
+    """The model, but for one short reply without thinking.
+
+    A copy, to be made at each call: what the model has learned meanwhile, such as Ollama's window, is kept.
+    """
+    fields = type(chat_model).model_fields
+    return chat_model.model_copy(update={name: value for name, value in _BRIEF.items() if name in fields})
 
 
 def _variables(given: dict[str, Any]) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Refusal:
             return Course(sources)
         chunks = sum(item.chunks for item in looked)
         told = nothing_found_message(given["question"], looked, chunks, sources)
-        difficulty = language_difficulty(given["asked"], looked, self.index.made.embeddings)
+        difficulty = language_difficulty(given["complete"], looked, self.index.made.embeddings)
         return Course(sources, " ".join(filter(None, (told, difficulty))), refused=True)
 
 

@@ -56,7 +56,7 @@ class Whole:
         if looked and not is_greeting(question):
             course = (
                 await self._counted(question, given, looked)
-                or await self._by_intent(question, looked, is_follow_up=given["asked"] != question)
+                or await self._by_intent(question, looked, is_follow_up=given["complete"] != question)
                 or await self._compared(question, given, looked)
             )
             if course is not None:

@@ -18,10 +18,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from langchain_core.retrievers import BaseRetriever
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rag.answers.build import asked_with
+from rag.answers.retriever import Retriever
 from rag.answers.stream import collect
 from rag.assistant import Assistant
 from rag.doors.bodies import Turn, messages_of
@@ -165,11 +165,11 @@ async def evaluate(
         await asyncio.to_thread(assistant.close)
 
 
-async def _ask(assistant: Assistant, retriever: BaseRetriever, question: Question, answers: bool) -> Outcome:
+async def _ask(assistant: Assistant, retriever: Retriever, question: Question, answers: bool) -> Outcome:
     began = time.monotonic()
     history = messages_of(question.history)
     try:
-        asked = await asked_with(question.question, history, assistant.models.chat)
+        asked = await asked_with(question.question, history, assistant.models.chat, retriever)
         passages = await retriever.ainvoke(asked)
         retrieval = time.monotonic() - began
         rank = rank_of(question.gold, [item.page_content for item in passages])
