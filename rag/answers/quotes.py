@@ -191,13 +191,14 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
     seen: set[str] = set()
     for number, source in enumerate(sources, start=1):
         text = source.page_content
+        headings = {str(source.metadata.get("title")), *str(source.metadata.get("section") or "").split(" > ")}
         heading = str(source.metadata.get("section") or "").rpartition(" > ")[2]
         before: Segment | None = None
         following = False
         parts = [part for each in split_segments(text) for part in _parts(text, each)]
         for place, (segment, subject) in enumerate(parts):
             words = " ".join(text[segment.begin : segment.end].split())
-            if segment.kind == "heading":
+            if segment.kind == "heading" or words in headings:
                 heading, before, following = words.strip("#*_ "), None, False
                 continue
             if is_question(words) and "\n" in text[segment.end : segment.end + 2]:

@@ -13,6 +13,7 @@ from rag.sources.json_files import json_lines
 from rag.sources.markdown import plain_tables
 from rag.sources.markup_tables import adoc_tables, rst_tables
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, plain
+from rag.sources.plain_headings import mark_headings
 from rag.sources.tex_tables import tex_tables
 
 LONGEST_HEADING = 500
@@ -52,7 +53,7 @@ _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 
 
 def read_text(job: Job) -> Iterator[Document]:
-    """Plain text or source code as one document; a `#` heading of plain text is its title.
+    """Plain text or source code as one document; the first heading of plain text is its title.
 
     JSON becomes lines of `key: value`, and headings of the lighter markups become those of Markdown.
     """
@@ -61,9 +62,12 @@ def read_text(job: Job) -> Iterator[Document]:
         yield job.document("\n".join(lines), [], job.name)
     elif job.ending in (*_HEADINGS, ".rst"):
         yield _light_markup(job, text)
+    elif job.kind == "text":
+        heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000])
+        text, marks, title = mark_headings(text)
+        yield job.document(text, marks, heading[1] if heading else title or job.name)
     else:
-        heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000]) if job.kind == "text" else None
-        yield job.document(text, [], heading[1] if heading else job.name)
+        yield job.document(text, [], job.name)
 
 
 def _light_markup(job: Job, text: str) -> Document:

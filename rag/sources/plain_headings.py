@@ -1,0 +1,144 @@
+"""Headings in plain text, which only white space tells from the rest."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rag.sources.outline import MARK, Marks
+
+LONGEST, MOST_WORDS = 80, 12
+"""Characters and words of a heading, at most."""
+LEAST_PROSE = 60
+"""Characters of what stands below a heading, unless it is a whole sentence, a list or `key: value`."""
+
+MIDDLE = range(30, 45)
+"""Where the middle of a line is that stands in the middle of a page of some 72 characters."""
+MANY_NUMBERED = 3
+"""Headings with a number from which on a line that is indented more than any of them is none: an example in an RFC."""
+
+_UNDERLINE = re.compile(r"(={3,}|-{3,}|~{3,})[ \t]*")
+_NUMBER = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,4})\.?[ \t]+(?=\S)")
+_NO_HEADING = re.compile(r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t|@]|://|: | {3,}|_{2,}")
+_ITEM = re.compile(r"(?:[-*•–+]|\d{1,3}[.)]|[^\n:]{1,40}:)\s")
+_SENTENCE = re.compile(r"\S+\s+\S+\s+\S.*[.!?。！？][\"”»)_*]?$", re.DOTALL)
+
+
+@dataclass
+class _Block:
+    """Lines with a blank line, or nothing, before and after: `first` to `stop` (exclusive) in the text's lines."""
+
+    first: int
+    stop: int
+    text: str
+
+
+def mark_headings(text: str) -> tuple[str, Marks, str]:
+    """The text with a mark before each heading, their levels, and the title where the text begins with one.
+
+    A heading is a short line that ends like no sentence: between blank lines, underlined, or right above a list or
+    longer lines. Where a third of a text would be headings, it has none: a poem, a list with blank lines.
+    """
+    lines = text.split("\n")
+    blocks = _blocks(lines)
+    found: dict[int, str] = {}
+    below: _Block | None = None
+    for number, block in reversed(list(enumerate(blocks))):
+        if name := _heading(lines, block, below, has_text=below is not None and below.first in found, first=not number):
+            found[block.first] = name
+        below = block
+    numbered = [_indent(lines[first]) for first, name in found.items() if _NUMBER.match(name)]
+    if len(numbered) >= MANY_NUMBERED:
+        deepest = max(numbered)
+        found = {
+            first: name
+            for first, name in found.items()
+            if _indent(lines[first]) <= deepest or _is_centred(lines[first])
+        }
+    if not found or 3 * sum(map(len, found.values())) > len(text):
+        return text, [], ""
+    title = found.get(blocks[0].first, "")
+    shouts = any(_is_shouted(name) for first, name in found.items() if first != blocks[0].first)
+    marks: Marks = []
+    for first in sorted(found):
+        line = lines[first]
+        lines[first] = line[: _indent(line)] + MARK + line.lstrip()
+        marks.append((1 if title and first == blocks[0].first else _level(found[first], shouts), ""))
+    return "\n".join(lines), marks, title
+
+
+def _blocks(lines: list[str]) -> list[_Block]:
+    blocks: list[_Block] = []
+    first: int | None = None
+    for number, line in enumerate([*lines, ""]):
+        if line.strip():
+            first = number if first is None else first
+        elif first is not None:
+            blocks.append(_Block(first, number, "\n".join(lines[first:number]).strip()))
+            first = None
+    return blocks
+
+
+def _heading(lines: list[str], block: _Block, below: _Block | None, *, has_text: bool, first: bool) -> str:
+    """The heading that a block is or begins with; "" if it is none.
+
+    A title may have a second line, such as its author. `has_text`: what is below is a heading that has text.
+    """
+    name = lines[block.first].strip()
+    if not _may_be_heading(lines[block.first]):
+        return ""
+    rest = lines[block.first + 1 : block.stop]
+    if rest and _UNDERLINE.fullmatch(rest[0]):
+        return name
+    alone = not rest or (first and len(rest) == 1 and (_is_shouted(name) or _may_be_heading(rest[0])))
+    if alone and below is not None and (has_text or _is_text(below.text)):
+        return name
+    return name if rest and _is_above(name, rest[0].strip()) else ""
+
+
+def _is_above(name: str, line: str) -> bool:
+    """Whether a line is the heading of the next one, without a blank line between: no wrapped sentence, no verse."""
+    is_long = len(line) >= LEAST_PROSE and len(name) < len(line) / 2 and not line[:1].islower()
+    return is_long or bool(_ITEM.match(line))
+
+
+def _may_be_heading(line: str) -> bool:
+    name = line.strip()
+    bare = _NUMBER.sub("", name, count=1)
+    if bare != name:
+        bare = bare.removesuffix(".")
+    letters = [letter for letter in bare if letter.isalpha()]
+    return (
+        len(name) <= LONGEST
+        and (_indent(line) <= 3 or _is_centred(line))
+        and len(name.split()) <= MOST_WORDS
+        and len(letters) >= max(2, sum(map(str.isdigit, bare)))
+        and not bare.startswith("Copyright ")
+        and not letters[0].islower()
+        and (bare[0].isalnum() or bare[0] in "(¿¡")
+        and not _NO_HEADING.search(bare)
+    )
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _is_centred(line: str) -> bool:
+    return _indent(line) >= 10 and (_indent(line) + len(line.rstrip())) // 2 in MIDDLE
+
+
+def _is_text(text: str) -> bool:
+    """Whether a block can stand below a heading: prose, a list, `key: value`."""
+    return len(text) >= LEAST_PROSE or bool(_ITEM.match(text) or _SENTENCE.search(text))
+
+
+def _is_shouted(name: str) -> bool:
+    return name.isupper() and len(name) > 3
+
+
+def _level(name: str, shouts: bool) -> int:
+    """By its number; without one, capitals stand above others."""
+    if found := _NUMBER.match(name):
+        return min(2 + found["number"].count("."), 6)
+    return 3 if shouts and not _is_shouted(name) else 2

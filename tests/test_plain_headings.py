@@ -1,0 +1,88 @@
+"""Headings of plain text: which lines are some, what is made of them, and what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from rag.answers.quotes import quotable
+from rag.settings import Settings
+from rag.sources.outline import MARK
+from rag.sources.plain_headings import mark_headings
+from tests.files import load
+
+PROSE = "The dryer weighs 51 kg, so that two people are needed to carry it up the stairs."
+
+
+def headings(text: str) -> list[tuple[int, str]]:
+    marked, marks, _ = mark_headings(text)
+    assert marked.replace(MARK, "") == text
+    names = [line.partition(MARK)[2] for line in marked.split("\n") if MARK in line]
+    return [(level, name) for (level, _), name in zip(marks, names, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"Water\n\n{PROSE}", [(1, "Water")]),
+        (f"{PROSE}\n\nWater\n\n{PROSE}", [(2, "Water")]),
+        (f"NORDAL H3 DRYER\nInstructions for use\n\nWater\n\n{PROSE}", [(1, "NORDAL H3 DRYER"), (2, "Water")]),
+        (f"PILOT LOG\nkept by Piet\n\n{PROSE}", [(1, "PILOT LOG")]),
+        (f"{PROSE}\n\nRules\n- No smoking.\n- No dogs.", [(2, "Rules")]),
+        (f"{PROSE}\n\nKey facts\nObjects: 23,640\nInsurer: Corvus", [(2, "Key facts")]),
+        (f"{PROSE}\n\nWeek 1 (6-10 May)\n{PROSE}", [(2, "Week 1 (6-10 May)")]),
+        (f"{PROSE}\n\nTitle\n=====\n{PROSE}", [(2, "Title")]),
+        (f"{PROSE}\n\n  1. Scope.\n\n{PROSE}\n\n  1.2. Terms\n\n{PROSE}", [(2, "1. Scope."), (3, "1.2. Terms")]),
+        (f"{PROSE}\n\nPART ONE\n\nThe house\n\n{PROSE}", [(2, "PART ONE"), (3, "The house")]),
+        (f"{PROSE}\n\n{' ' * 28}Preamble\n\n{PROSE}", [(2, "Preamble")]),
+        (
+            f"1. One\n\n   {PROSE}\n\n2. Two\n\n   CONNECT example\n\n   {PROSE}\n\n3. Three\n\n   {PROSE}",
+            [(1, "1. One"), (2, "2. Two"), (2, "3. Three")],
+        ),
+        (f"{PROSE}\n\n保修\n\n{PROSE}", [(2, "保修")]),
+    ],
+)
+def test_headings(text: str, found: list[tuple[int, str]]) -> None:
+    assert headings(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Milk\n\nEggs\n\nBread\n\nButter",
+        "The sun did not shine\nIt was too wet to play\n\nSo we sat in the house\nAll that cold wet day",
+        f"This line was wrapped where the\npage ended, in the middle of a sentence.\n\n{PROSE}",
+        f"{PROSE}\n\nThat is all.\n\n{PROSE}",
+        f"{PROSE}\n\nDear Mr Smith,\n\n{PROSE}",
+        f"{PROSE}\n\nYours sincerely\n\nJohn Smith",
+        f"{PROSE}\n\n2006-01-27\n\n{PROSE}",
+        f"{PROSE}\n\n    code = indented\n\n{PROSE}",
+        f"{PROSE}\n\nName    Price    Stock\n\n{PROSE}",
+        f"{PROSE}\n\nSee https://example.org/all\n\n{PROSE}",
+        f"{PROSE}\n\nCopyright (c) 2013 Ann Berg\n\n{PROSE}",
+        f"{PROSE}\n\nFielding, et al.            Standards Track                   [Page 1]\n\n{PROSE}",
+        "10:02 Anna joined\n10:03 Ben joined\n10:05 Anna left",
+    ],
+)
+def test_no_headings(text: str) -> None:
+    assert headings(text) == []
+
+
+def test_a_text_file_has_sections_and_its_own_title(tmp_path: Path, settings: Settings) -> None:
+    text = f"NORDAL H3 DRYER\n\nWater\n\n{PROSE}\n\nFaults\nF01: door not closed\nF03: container full"
+    (tmp_path / "dryer.txt").write_text(text, encoding="utf-8")
+    document = load(tmp_path / "dryer.txt", settings)
+    assert document.page_content == text
+    assert document.metadata["title"] == "NORDAL H3 DRYER"
+    assert [path for _, path, _ in document.metadata["sections"]] == [[], ["Water"], ["Faults"]]
+
+
+def test_headings_are_no_quotes() -> None:
+    metadata = {"title": "Nordal dryer manual", "section": "Before you begin with it"}
+    passage = Document(f"Nordal dryer manual\n\nBefore you begin with it\n\n{PROSE}", metadata=metadata)
+    found = list(quotable([passage]))
+    assert [passage.page_content[each.segment.start : each.segment.end] for each in found] == [PROSE]
+    assert found[0].heading == "Before you begin with it"
