@@ -19,6 +19,7 @@ from rag.grounding.segments import Segment, is_question, makes_no_claim, split_s
 from rag.text.detect import question_language
 from rag.text.language import ENGLISH, stems, word_weights
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
+from rag.text.wraps import unwrap
 
 MOST_QUOTES, MOST_SENTENCES = 3, 8
 """Quotes, and the sentences with the best scores that are looked at for them: neighbours among these are one quote."""
@@ -91,7 +92,7 @@ class Quote:
 
     def text(self, sources: Sequence[Document]) -> str:
         """Its words, white space folded; rows and list items stay lines of their own."""
-        lines = sources[self.passage - 1].page_content[self.start : self.end].splitlines()
+        lines = unwrap(sources[self.passage - 1].page_content)[self.start : self.end].splitlines()
         return "\n".join(" ".join(line.split()) for line in lines if line.strip())
 
 

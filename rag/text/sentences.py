@@ -6,6 +6,8 @@ import math
 import re
 from functools import lru_cache
 
+from rag.text.wraps import unwrap
+
 BYTES_PER_TOKEN = 3.0
 """UTF-8 bytes in a token, at least, for prose in the vocabularies of Llama 3 and SmolLM2 (English has about 4.2)."""
 DENSE = re.compile(r"\b\w*\d\w*\b", re.ASCII)
@@ -39,8 +41,8 @@ def count_tokens(text: str) -> int:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Where the sentences of `text` begin and end. A line break ends one: the loader leaves one between blocks."""
-    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(".", "\ue000"), text)
+    """Where the sentences of `text` begin and end. A line break ends one, unless it only wraps it."""
+    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(".", "\ue000"), unwrap(text))
     spans = []
     start = 0
     for found in [*_SENTENCE_END.finditer(shielded), None]:

@@ -1,0 +1,77 @@
+"""Line breaks that only wrap a sentence, told from those that end a line of a list, table or poem."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+
+SHORTEST = 40
+"""Characters of a line that is wrapped, at least."""
+FULL = 0.8
+"""Share of the width that such a line and the next word take, at least: the word had no room."""
+WIDEST = 160
+"""Characters of the longest line of wrapped text."""
+KEPT_TEXTS = 256
+"""Passages that are kept unwrapped."""
+
+_MARKER = re.compile(r"[ \t]*(?:[-*•–+]|\d{1,3}[.)]|\[\d+\])[ \t]+")
+_NEW_LINE = re.compile(r"[-*•–+#>|=]|\d{1,3}[.)]\s|\[\d+\]|[^\n:.,;()]{1,40}: ")
+"""How a line begins that goes on with nothing."""
+_ENDED = re.compile(r"[.!?:;|{}()=<>\\。！？：；][\"'”’»)\]*_`]*$")
+"""How a line ends that nothing goes on."""
+
+
+_CELLS = re.compile(r"\S(?: \| | {3,}|\t)\S")
+"""What parts the cells of a row."""
+_FENCE = re.compile(r" {0,3}(?:```|~~~)")
+
+
+@lru_cache(KEPT_TEXTS)
+def unwrap(text: str) -> str:
+    """The text, of the same length, with a blank for each line break that only wraps a sentence.
+
+    Such a line is nearly as long as its paragraph is wide, and the next one goes on with a small letter; where one does
+    and no word of the paragraph would have fitted into the line before, lines that begin otherwise do so, too.
+    """
+    lines = text.split("\n")
+    if len(lines) == 1:
+        return text
+    ends = ["\n"] * len(lines)
+    first, in_code = 0, False
+    for number, line in enumerate([*lines, ""]):
+        fence = bool(_FENCE.match(line))
+        if line.strip() and not fence and not in_code:
+            continue
+        for wrapped in _wrapped(lines[first:number]) if not in_code else ():
+            ends[first + wrapped] = " "
+        first, in_code = number + 1, in_code != fence
+    return "".join(map(str.__add__, lines, ends))[:-1]
+
+
+def _wrapped(lines: list[str]) -> list[int]:
+    """The lines of a paragraph that go on in the next one, by their number."""
+    width = max((len(line.rstrip()) for line in lines), default=0)
+    if len(lines) < 2 or not SHORTEST <= width <= WIDEST or any(map(_CELLS.search, lines)):
+        return []
+    small: list[int] = []
+    others: list[int] = []
+    fits = False
+    for number, (line, following) in enumerate(pairwise(lines)):
+        begins = following.lstrip()
+        reach = len(line.rstrip()) + 1 + len(begins.split()[0])
+        fits |= reach <= width
+        marked = _MARKER.match(line)
+        indents = {_indent(line), marked.end() if marked else _indent(line)}
+        ended = len(line.rstrip()) < SHORTEST or _ENDED.search(line) or _NEW_LINE.match(begins)
+        if ended or _indent(following) not in indents:
+            continue
+        if begins[0].islower() and reach >= FULL * width:
+            small.append(number)
+        elif reach > width:
+            others.append(number)
+    return sorted(small + others) if small and not fits else small
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

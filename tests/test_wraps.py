@@ -1,0 +1,63 @@
+"""Line breaks that wrap a sentence, and those that do not."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from langchain_core.documents import Document
+
+from rag.answers.quotes import Quote, quotable
+from rag.text.sentences import split_sentences
+from rag.text.wraps import unwrap
+
+STORY = (
+    "The harbour office keeps a record of every boat that enters between dusk and dawn. Its books go back to 1871, when"
+    " Ann Berg was made harbour master after the great storm. Visitors may read them on the first Sunday of a month,"
+    " unless the tide stands above four metres."
+)
+SENTENCES = [each if each.endswith(".") else f"{each}." for each in STORY.split(". ")]
+
+
+@pytest.mark.parametrize("width", [45, 60, 72, 100])
+@pytest.mark.parametrize("indent", ["", "   "])
+def test_a_wrapped_paragraph_has_its_sentences(width: int, indent: str) -> None:
+    text = textwrap.fill(STORY, width, initial_indent=indent, subsequent_indent=indent)
+    assert text.count("\n") >= 2
+    assert split_sentences(f"Harbour\n\n{text}\n\nThe end") == ["Harbour", *SENTENCES, "The end"]
+    assert len(unwrap(text)) == len(text)
+
+
+def test_items_of_a_list_are_wrapped_each_by_itself() -> None:
+    items = [textwrap.fill(each, 50, initial_indent="- ", subsequent_indent="  ") for each in SENTENCES]
+    unwrapped = unwrap("\n".join(items)).split("\n")
+    assert [" ".join(line.split()) for line in unwrapped] == [f"- {each}" for each in SENTENCES]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "milk from the farm behind the church\neggs\nbread",
+        "The sun did not shine, it was too wet to play,\nSo we sat in the house\nall that cold, cold, wet day",
+        "Name: Ann Berg, harbour master of this town\nborn: 1840 in a village on the other side",
+        "A row with cells | and more of them in it\nanother row of cells | and yet more in it",
+        "benchsuite  grep       tests     Cargo.toml\nci          ignore     wincolor  changelog",
+        "```\nprint('a line of code that is rather long')\nand_another_one_that_goes_on = 1\n```",
+        "There are three kinds of boat that are let in here:\nferries, fishing boats and the pilot's",
+        "The harbour office keeps a record of every boat.\nit is open on Sundays",
+        "- the first item of this list is longer than forty\n- the second one is shorter",
+        "The first heading of this rather long document\n    indented code below it, on one line",
+    ],
+)
+def test_other_line_breaks_stay(text: str) -> None:
+    assert unwrap(text) == text
+
+
+def test_a_quote_is_one_line_where_its_sentence_is_wrapped() -> None:
+    text = textwrap.fill(STORY, 60)
+    passage = Document(f"Times:\nMonday 9 to 17\nSunday 10 to 12\n\n{text}")
+    (story,) = (
+        each for each in quotable([passage]) if "1871" in passage.page_content[each.segment.start : each.segment.end]
+    )
+    assert Quote(1, story.segment.start, story.segment.end).text([passage]) == SENTENCES[1]
+    assert Quote(1, 0, 37).text([passage]) == "Times:\nMonday 9 to 17\nSunday 10 to 12"
