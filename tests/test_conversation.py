@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
+from rag.answers.quotes import Quote
 from rag.answers.update import Timings, Update
 from rag.errors import EngineUnreachable
 from rag.grounding.ground import Sentence
@@ -71,6 +73,15 @@ def test_a_model_cannot_write_a_mark() -> None:
     assert "#quote-" not in show_failure(Update("writing", forged), EngineUnreachable("gone"))[0].content
     for nested in ("#none-quote-ab12-0", "#quote-none-quote-ab12-0", "##quote-quote-ab12-0"):
         assert not re.search("#(quote|none)-", show_text(Update("done", f"[1]({nested})"), "ab12"))
+
+
+def test_quotes_stay_where_the_answer_fails() -> None:
+    start, end = SPLIT.quote or (0, 0)
+    failed = replace(DONE, phase="writing", text="A task is", quotes=(Quote(2, start, end),), grounding=None)
+    quotes, answer, note = show_failure(failed, EngineUnreachable("gone"))
+    assert "They split a task into steps" in quotes.content and "#quote-" in quotes.content
+    assert answer.content == "A task is …"
+    assert "gone" in note.content and "<mark>" in note.content, "the marks of the quotes lead to the passages"
 
 
 def places(text: str) -> tuple[str, str]:

@@ -70,6 +70,8 @@ def test_a_fault_is_told_and_the_next_question_works(
     assert "Traceback" not in got["error"] and str(ROOT) not in got["error"]
     if after and "partial" in got:
         assert got["partial"] == HALF
+    if door is by_predict:
+        assert got["quotes"], "what was found before the model failed"
     if after and door in (by_predict, by_stream, by_socket):
         assert got["cut_off"] is True
         assert got.get("partial") == (HALF if door is by_predict else None)

@@ -15,6 +15,7 @@ LOOPS = {
     "a list": "Tools:\n" + "- the calculator\n- the search\n- the calendar\n" * 4,
     "Chinese": "记忆" + "用来保存事实。" * 5,
     "German": "Es gilt: " + "Wer den Schlüssel verliert, zahlt neun Euro. " * 3,
+    "rows": " ".join(f"- Flaw {n}: SQL injection, in {n + 2} of all programs looked at." for n in (4, 5, 6)) * 3,
     "after code": "```\nx = 1\n```\n" + "Run it once and then again. " * 5,
 }
 NONE = {
@@ -24,6 +25,7 @@ NONE = {
     "a line": "Title\n" + "-" * 80 + "\n" + "=" * 80 + "\nText.",
     "code": "```python\n" + "print('again and again')\n" * 30 + "```\nThat is all.",
     "items": "".join(f"{n}. Open the lid, take the filter out and rinse cup {n}.\n" for n in range(1, 30)),
+    "two rows alike": "- Pot of ten litres, sun: 12.\n- Pot of ten litres, sun: 13.\n" * 2 + "That is all of them.",
     "zeros": "The rows are " + "0, " * 60,
 }
 

@@ -57,6 +57,16 @@ def test_case_of_the_deck(settings: Settings) -> None:
     assert first.metadata["notes"][0] == "2 slides" and "notes" not in second.metadata
 
 
+@pytest.mark.parametrize("kind", ["dt", "ftr", "sldNum"])
+def test_what_is_on_every_slide_is_not_read(kind: str, tmp_path: Path, settings: Settings) -> None:
+    show, slide = blank()
+    box(slide, "Servers vote", 1, 1)
+    box(slide, "March 3, 2013", 1, 6)
+    place = slide.shapes[1].element.nvSpPr.nvPr
+    place.append(place.makeelement("{http://schemas.openxmlformats.org/presentationml/2006/main}ph", {"type": kind}))
+    assert texts(show, tmp_path, settings) == ["Servers vote"]
+
+
 def test_shapes_are_read_from_top_to_bottom(tmp_path: Path, settings: Settings) -> None:
     show, slide = blank()
     for text, left, top in (("last", 1, 6), ("first", 1, 0.5), ("middle", 1, 3)):

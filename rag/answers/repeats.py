@@ -6,6 +6,8 @@ import re
 
 TIMES = 3
 """How often in a row the same words make a loop."""
+LONG_ROUND = 30
+"""Words of a round from which on the second time makes a loop: nobody says a whole paragraph or row twice in a row."""
 FEWEST_WORDS = 18
 """Words that a loop has, all rounds together: "very, very, very" and a line of a song are none."""
 LONGEST_ROUND = 120
@@ -58,6 +60,7 @@ class RepeatWatch:
                 continue
             self._same[length] = self._same.get(length, 0) + 1
             run = self._same[length] + length
-            if run >= max(TIMES * length, FEWEST_WORDS):
+            times = TIMES if length < LONG_ROUND else 2
+            if run >= max(times * length, FEWEST_WORDS):
                 looping = looping or any(each.isalpha() for each in words[-length:])
         return looping

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.types import Message, Send
 
 from rag.answers.update import Update
-from rag.doors.bodies import answer_fields, quotes_of
+from rag.doors.bodies import Best, answer_fields, quotes_of
 from rag.errors import QuestionError, RagError
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Failure(BaseModel):
     code: str
     cut_off: bool = Field(False, description="A part of the answer had come.")
     partial: str = Field("", description="That part, where it was not sent before.")
+    quotes: list[Best] = Field([], description="The sentences that answer best, where they were found by then.")
 
 
 def failures(*statuses: int, model: type[BaseModel] = Failure) -> dict[int | str, dict[str, Any]]:
@@ -62,13 +63,17 @@ def as_json(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[
     return {status: {"description": told["description"], "content": shape} for status, told in responses.items()}
 
 
-def failure_of(error: RagError, partial: str = "", *, sent: bool = False) -> dict[str, Any]:
+def failure_of(
+    error: RagError, partial: str = "", *, sent: bool = False, quotes: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """An error as JSON. A `partial` answer marks it as cut off, and is in it unless it was `sent` before."""
     told: dict[str, Any] = {"error": str(error), "code": error.code}
     if partial:
         told["cut_off"] = True
         if not sent:
             told["partial"] = partial
+    if quotes:
+        told["quotes"] = list(quotes)
     return told
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from rag.answers.stream import collect
 from rag.assistant import Assistant
-from rag.doors.bodies import Answer, Question, answer_fields
+from rag.doors.bodies import Answer, Question, answer_fields, quotes_of
 from rag.doors.guard import caller_of
 from rag.doors.http import (
     BoundedStream,
@@ -56,7 +56,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         given = {"question": query, "scope": scope, "think": think, "caller": caller_of(request.scope)}
         update, error = await collect(while_connected(request, assistant.chain.astream(given)))
         if error:
-            return JSONResponse(failure_of(error, update.text), error.status)
+            return JSONResponse(failure_of(error, update.text, quotes=quotes_of(update)), error.status)
         if update.phase != "done":
             return Response(status_code=499)  # the client is gone; nobody reads this
         whole = sources or VERSIONED in request.headers.get("accept", "").replace(" ", "")

@@ -257,11 +257,18 @@ def _in_title(text: str) -> str:
 
 
 def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
-    """The messages for an answer that failed: what had come of it, marked, and why."""
+    """The messages for an answer that failed: the quotes, what had come of it, marked, and why."""
     title = "Cut off" if update.text else "Not answered"
     told = plain(str(error))
-    note = gr.ChatMessage(content=told, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
-    return [gr.ChatMessage(content=f"{with_marks(update.text)} …"), note] if update.text else [note]
+    name = secrets.token_hex(4)
+    quoted = [Sentence(0, 0, passage=each.passage, quote=(each.start, each.end)) for each in update.quotes]
+    passages = show_passages(update.sources, quoted, name) if quoted else ""
+    note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
+    shown = [gr.ChatMessage(content=f"{with_marks(update.text)} …")] if update.text else []
+    if quoted:
+        content = show_quotes(update.quotes, update.sources, FROM_SOURCES, name, 0)
+        shown.insert(0, gr.ChatMessage(content=content, metadata={"id": BESIDE}))
+    return [*shown, note]
 
 
 def show_passages(sources: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:

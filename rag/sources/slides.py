@@ -93,7 +93,7 @@ class _Show:
     def _shapes(self, part: str, shapes: list[Element], title: Element | None, flow: Flow) -> None:
         for shape in shapes:
             name = local(shape)
-            if shape is title or placeholder(shape) == "sldNum":
+            if shape is title or placeholder(shape) in ("sldNum", "dt", "ftr"):  # on every slide the same
                 continue
             if name == "grpSp":
                 self._shapes(part, in_reading_order(shape, None), title, flow)
