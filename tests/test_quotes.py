@@ -90,6 +90,15 @@ def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:
     assert set(quotes) <= set(rows.splitlines())
 
 
+def test_a_sentence_that_announces_a_list_is_quoted_with_it(minilm: MiniLMEmbeddings) -> None:
+    states = "At any given time each server is in one of these states:\n\n- leader\n- follower\n- candidate"
+    text = f"{states}\n\nElections are held when a follower hears nothing."
+    first, *_ = quotes_of("Which states can a server be in?", text, embeddings=minilm)
+    assert first == states.replace("\n\n", "\n")
+    long = "The boxes that are kept:\n" + "\n".join(f"- box {n} with pots, pans and other things" for n in range(40))
+    assert all(len(quote) <= LONGEST_QUOTE for quote in quotes_of("Which boxes are kept?", long, embeddings=minilm))
+
+
 @pytest.mark.parametrize("between", ["; ", " | ", ", ", "；"])
 def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: MiniLMEmbeddings) -> None:
     """A row of many columns is longer than a quote may be; each part is found with what the row is about."""

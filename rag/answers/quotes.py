@@ -172,19 +172,37 @@ def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:
 
     `text` is its passage's. Beside it is the sentence before or after in the same paragraph.
     """
-    start = each.segment.start
-    if each.leans_on is not None and each.segment.end - each.leans_on.start <= LONGEST_QUOTE:
+    start, end = each.segment.start, _with_items(each.segment, text)
+    if each.leans_on is not None and end - each.leans_on.start <= LONGEST_QUOTE:
         start = each.leans_on.start
     for place, quote in enumerate(quotes):
         if quote.passage != each.passage:
             continue
-        if quote.start <= each.segment.start and each.segment.end <= quote.end:
+        if quote.start <= each.segment.start and end <= quote.end:
             return list(quotes)
-        gap = text[quote.end : start] if quote.end <= start else text[each.segment.end : quote.start]
-        if gap in ("", " "):
-            joined = replace(quote, start=min(quote.start, start), end=max(quote.end, each.segment.end))
-            return [*quotes[:place], joined, *quotes[place + 1 :]]
-    return [*quotes, Quote(each.passage, start, each.segment.end)]
+        gap = text[quote.end : start] if quote.end <= start else text[end : quote.start]
+        if gap in ("", " ") or start < quote.end <= end:
+            joined = replace(quote, start=min(quote.start, start), end=max(quote.end, end))
+            others = [
+                other
+                for other in quotes[place + 1 :]
+                if other.passage != each.passage or not joined.start <= other.start < joined.end
+            ]
+            return [*quotes[:place], joined, *others]
+    return [*quotes, Quote(each.passage, start, end)]
+
+
+def _with_items(segment: Segment, text: str) -> int:
+    """Where a sentence ends, with the list that it announces: "The server is in one of these states:"."""
+    end = segment.end
+    if text[segment.start : end].endswith((":", "：")):
+        for item in split_segments(text):
+            if item.start < end:
+                continue
+            if item.begin == item.start or text[end : item.begin].strip() or item.end - segment.start > LONGEST_QUOTE:
+                break
+            end = item.end
+    return end
 
 
 def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
