@@ -66,10 +66,6 @@ class Settings(BaseSettings):
     refresh_hours: float = Field(
         0.0, ge=0, description="Hours after which web pages of the library are looked at again (0: never)"
     )
-    page_classes: Words = Field(
-        ("post-content", "post-title", "post-header"),
-        description="HTML classes of a web page's text; where they have little of it, its main content is read",
-    )
     ocr: bool = Field(True, description="Read the text in pictures, and on scanned pages of PDFs, by text recognition")
     allow_hosts: Words = Field((), description="Private hosts or networks that sources added later may come from")
     chunk_size: int = Field(1000, ge=100, le=20_000, description="Characters in a chunk, at most")
@@ -146,7 +142,7 @@ class Settings(BaseSettings):
     log_text: bool = Field(False, description="Let questions and answers into the log")
     root_path: str = Field("", description="Path under which a proxy serves the app, such as `/chat`")
 
-    @field_validator("sources", "page_classes", "allow_hosts", mode="before")
+    @field_validator("sources", "allow_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """A comma-separated list, or a JSON list where an item itself has a comma."""

@@ -68,14 +68,6 @@ def test_elements_of_the_classes_do_not_run_together(read: Reader) -> None:
     assert read('<div class="post-content">a<div class="post-content">b</div>c</div>') == "a\nb\nc"
 
 
-def test_classes_of_ones_own_or_none(read: Reader, tmp_path: Path) -> None:
-    page = '<body><div class="entry">Mine</div><div class="post-content">Theirs</div>'
-    read.settings = make_settings(tmp_path, page_classes=("entry",))
-    assert read(page) == "Mine"
-    read.settings = make_settings(tmp_path, page_classes=())
-    assert read(page).split() == ["Mine", "Theirs"]
-
-
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -9,7 +9,6 @@ from langchain_core.documents import Document
 
 from rag.settings import Settings
 from rag.sources.loader import load_source, section_at
-from tests.conftest import make_settings
 from tests.files import check
 
 
@@ -149,9 +148,8 @@ def test_a_list_of_linked_titles_is_read_with_what_is_said_of_them(sections: Sec
     assert sections.document.page_content == "\n".join(f"Post {i}\nAbout {i}." for i in range(3))
 
 
-def test_a_class_of_ones_own_counts_on_a_short_page(tmp_path: Path) -> None:
-    sections = Sections(tmp_path, make_settings(tmp_path, page_classes=("entry",)))
-    sections("<title>T</title><h1>Site</h1><p>Welcome, stranger.</p><div class=entry>A short note.</div><p>Bye.")
+def test_a_class_counts_on_a_short_page(sections: Sections) -> None:
+    sections("<title>T</title><h1>Site</h1><p>Welcome, stranger.</p><div class=post-content>A short note.</div><p>Bye.")
     assert sections.document.page_content == "A short note."
 
 

@@ -122,7 +122,6 @@ class Job:
         claimed: its type by its name or its server, for messages: "served as text/html".
         name: its title, if it has none inside.
         charset: from the server; "" if it gave none.
-        page_classes: CSS classes of a web page's main content.
         ocr: whether pages and pictures without text are read by text recognition.
         notes: what readers say of how they read it; they add to it, and the first document gets it as "notes".
         depth: in how many archives or mails it is.
@@ -135,7 +134,6 @@ class Job:
     claimed: str
     name: str
     charset: str = ""
-    page_classes: tuple[str, ...] = ()
     ocr: bool = True
     notes: list[str] = field(default_factory=list)
     depth: int = 0

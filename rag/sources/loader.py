@@ -213,7 +213,7 @@ def _read_page(url: str, page: Page, settings: Settings, watch: Watch) -> Loaded
         raise SourceError(url, NO_ROOM) from error
     try:
         charset = page.charset or ""
-        job = Job(path, url, ending, claimed, _last_part(url), charset, settings.page_classes, settings.ocr)
+        job = Job(path, url, ending, claimed, _last_part(url), charset, settings.ocr)
         documents = PARSER.parse(job, watch)
     finally:
         Path(path).unlink(missing_ok=True)
@@ -285,5 +285,5 @@ def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
     if size > largest:
         raise SourceError(source, f"the file has {size / 2**20:.0f} MiB; at most {largest >> 20} MiB are read")
     claimed, name = f"named {path.suffix.lower() or path.name}", _last_part(str(path))
-    job = Job(str(path.absolute()), source, ending, claimed, name, "", settings.page_classes, settings.ocr)
+    job = Job(str(path.absolute()), source, ending, claimed, name, "", settings.ocr)
     return Loaded(PARSER.parse(job, watch), job.kind, size)

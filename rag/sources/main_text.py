@@ -16,6 +16,8 @@ from rag.sources.markup import Place, Walk, root_of
 from rag.sources.outline import AFTER_TABLE, EDGE, MARK, Marks, plain
 from rag.sources.tags import BESIDE_TAGS, HEADINGS, controlled_ids, is_hidden, is_panel
 
+BODY_CLASSES = {"post-content", "post-title", "post-header"}
+"""Classes by which blogs mark an article's text."""
 LARGEST_PAGE = 4_000_000
 """Characters of a page whose main text is looked for; of a larger one, all text is read."""
 _FRAME_TAGS = BESIDE_TAGS | {"header"}
@@ -58,11 +60,11 @@ class _Block:
         return is_text and len(self.key) >= _PROSE and self.linked < 0.3
 
 
-def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple[str, Marks]:
+def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
     """A page's main text, with its blocks' edges and its headings marked.
 
-    It is what has one of `classes`, where that is an article's body; else what trafilatura finds; else, where that is
-    next to nothing, all the page's articles, its `<main>`, or its body without what frames it.
+    It is what has one of `BODY_CLASSES`, where that is an article's body; else what trafilatura finds; else, where that
+    is next to nothing, all the page's articles, its `<main>`, or its body without what frames it.
     """
     root = root_of(soup)
     panels = controlled_ids(soup)
@@ -73,7 +75,7 @@ def mark_page(soup: BeautifulSoup, html: str, classes: tuple[str, ...]) -> tuple
     text = "" if small or len(html) > LARGEST_PAGE else _main_text(html, panels)
     main = _key(text)
     chosen = Walk(panels=panels)
-    chosen.read(root, lambda tag: not set(tag.get_attribute_list("class")).isdisjoint(classes))
+    chosen.read(root, lambda tag: not BODY_CLASSES.isdisjoint(tag.get_attribute_list("class")))
     if _is_body(chosen, page):
         page, blocks = chosen, _blocks(chosen)
     elif len(main) < _ENOUGH and (own := _own_choice(root, page, panels)) and len(main) < _FOUND * own.prose:

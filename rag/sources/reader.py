@@ -296,7 +296,7 @@ def serve(megabytes: int) -> None:
         from rag.sources.documents import read
         from rag.sources.formats import Job
 
-        documents = read(Job(**{**message, "page_classes": tuple(message["page_classes"])}), report)
+        documents = read(Job(**message), report)
         return {"documents": [(item.page_content, item.metadata) for item in documents]}
 
     serve_answers(megabytes, read_file)

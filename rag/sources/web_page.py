@@ -32,7 +32,7 @@ def read_page(job: Job) -> Iterator[Document]:
     if open_panels(soup):
         html = str(soup)
     title = title_of_page(soup)
-    text, marks = mark_page(soup, html, job.page_classes)
+    text, marks = mark_page(soup, html)
     drawn = is_drawn(soup)
     data = embedded_text(soup) if drawn else ""
     if len(data) > len(text):
