@@ -38,7 +38,6 @@ def ours(engine: str, page: str) -> Iterator[Program]:
             ["app.py", "--port", "{port}", "--source", page, "--data-dir", folder],
             OLLAMA_HOST=engine,
             RAG_CONCURRENCY=PLACES,
-            RAG_QUEUE_SIZE=PLACES,
         )
         stack.enter_context(program)
         program.wait_for("/health", 200)

@@ -54,7 +54,7 @@ class Assistant:
     ) -> None:
         """A `chat_model` or `embeddings` given here is used as it is, under the name in the settings."""
         self.settings = settings
-        self.line = Line(settings.concurrency, settings.queue_size)
+        self.line = Line(settings.concurrency)
         self._background = Background(settings, chat_model, embeddings, lambda: self.line.inside > 0)
         self.models, self.chains = self._background.models, self._background.chains
         self.problems, self.work = self._background.problems, self._background.work

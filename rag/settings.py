@@ -126,8 +126,9 @@ class Settings(BaseSettings):
     admin_password: str = Field(
         "", description="Password of the user `admin`, who may change sources and models of a guarded page"
     )
-    concurrency: int = Field(4, ge=1, le=1000, description="Questions answered at the same time")
-    queue_size: int = Field(32, ge=0, le=10_000, description="Questions that may wait beyond those")
+    concurrency: int = Field(
+        4, ge=1, le=1000, description="Questions answered at the same time; eight times as many may wait"
+    )
     rate_limit: int | None = Field(
         None, ge=0, description="Questions a minute from one address (0: any; default: 30 where others reach the app)"
     )

@@ -53,7 +53,7 @@ __all__ = ["counting"]  # a fixture
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    made = serve(tmp_path_factory.mktemp("served"), mcp=True, queue_size=64)
+    made = serve(tmp_path_factory.mktemp("served"), mcp=True, concurrency=8)
     yield made
     made.close()
 

@@ -18,17 +18,19 @@ import pytest
 from websockets.sync.client import connect
 
 from rag.answers.rate import Rate
+from rag.answers.stream import WAITING_FOR_A_PLACE
 from rag.errors import TooMany
 from tests.conftest import wait_until
 from tests.doors import DOORS, by_predict, by_socket, by_stream
 from tests.serving import ANSWER, Served, frames, serve
 
-PLACES, QUEUE = 2, 3
+PLACES = 2
+QUEUE = PLACES * WAITING_FOR_A_PLACE
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    made = serve(tmp_path_factory.mktemp("served"), mcp=True, concurrency=PLACES, queue_size=QUEUE)
+    made = serve(tmp_path_factory.mktemp("served"), mcp=True, concurrency=PLACES)
     yield made
     made.close()
 

@@ -85,7 +85,7 @@ async def watch(pid: int, until: float, seen: list[tuple[float, int]]) -> None:
 def test_two_hundred_chats_for_a_minute(start_app: AppStarter, pages: Pages, tmp_path: Path) -> None:
     with OllamaServer(reply=numbered, tokens_per_second=RATE) as server:
         (tmp_path / "notes.md").write_text("# Notes\n\nThe answer to each question is a row of numbers.")
-        environment = {"OLLAMA_HOST": server.url, "RAG_CONCURRENCY": str(CHATS + 50), "RAG_QUEUE_SIZE": "100"}
+        environment = {"OLLAMA_HOST": server.url, "RAG_CONCURRENCY": str(CHATS + 50)}
         flags = ("--data-dir", str(tmp_path / "data"), "--source", str(tmp_path / "notes.md"))
         app = start_app(*flags, environment=environment)
         pid = app.process.pid

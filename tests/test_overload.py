@@ -23,10 +23,12 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from rag.answers.stream import WAITING_FOR_A_PLACE
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
 
-PLACES, QUEUE = 4, 32
+PLACES = 4
+QUEUE = PLACES * WAITING_FOR_A_PLACE
 ANSWER = ["An ", "agent ", "plans."]
 SPREAD_SECONDS = 1.0
 BUSY = f"Busy: {PLACES + QUEUE} questions are ahead of you"
@@ -164,7 +166,6 @@ def test_a_crowd_is_served_to_the_bound_and_the_rest_refused_at_once(
         environment = {
             "OLLAMA_HOST": server.url,
             "RAG_CONCURRENCY": str(PLACES),
-            "RAG_QUEUE_SIZE": str(QUEUE),
             "RAG_REFUSE": "false",
         }
         app = start_app("--data-dir", str(tmp_path / "data"), "--source", "notes.md", environment=environment)

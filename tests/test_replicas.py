@@ -57,7 +57,6 @@ class Team:
             "RAG_DATABASE_URL": self.database,
             "RAG_ROOT_PATH": "/rag",
             "RAG_CONCURRENCY": "100",
-            "RAG_QUEUE_SIZE": "400",
             "RAG_ALLOW_HOSTS": "127.0.0.1",
             "RAG_LOG_FORMAT": "json",
         }

@@ -204,7 +204,6 @@ def test_unknown_variable_names_the_near_one(
         ("RAG_PORT", "65536", "65535"),
         ("RAG_SHARE", "", "boolean"),
         ("RAG_CONCURRENCY", "0", "1"),
-        ("RAG_QUEUE_SIZE", "-1", "0"),
         ("RAG_FIRST_TOKEN_TIMEOUT", "0", "0"),
         ("RAG_IDLE_TIMEOUT", "nan", "0"),
         ("OLLAMA_HOST", "ftp://box", "http"),
@@ -246,9 +245,9 @@ def test_folders_are_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         ("https://x.example/?q=[1]", ("https://x.example/?q=[1]",)),
     ],
 )
+def test_lists(value: str, items: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text(f"RAG_SOURCES={value}\n")
     assert load_settings().sources == items
-def test_lists(value: str, items: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_SOURCES", value)
     assert load_settings().sources == items
     assert load_settings(sources=["x", "y, z"]).sources == ("x", "y, z")

@@ -23,16 +23,18 @@ from rag.models.state import Engine
 
 QUEUE_SECONDS = 120.0
 """Longest wait for a place in line."""
+WAITING_FOR_A_PLACE = 8
+"""Questions that may wait for each that is answered: one that came later would hardly have its turn in that time."""
 
 
 class Line:
     """The line in front of the chat model, shared by every door."""
 
-    def __init__(self, places: int, waiting: int) -> None:
-        """`places` questions are answered at the same time, and `waiting` more may wait."""
+    def __init__(self, places: int) -> None:
+        """`places` questions are answered at the same time; `WAITING_FOR_A_PLACE` more for each may wait."""
         self._places = places
         self._slots = asyncio.Semaphore(places)
-        self._room = places + waiting
+        self._room = places * (1 + WAITING_FOR_A_PLACE)
         self._inside = 0
         self._waiting: list[object] = []
         self._seconds = 0.0
