@@ -21,7 +21,7 @@ from langchain_core.language_models import BaseChatModel
 from rag.answers.chain import RagChain, retrieve
 from rag.answers.rate import Rate
 from rag.answers.retriever import Retriever
-from rag.answers.stream import Answers, Limits, Line, check_question
+from rag.answers.stream import Answers, Line, check_question
 from rag.background import Background
 from rag.errors import QuestionError, SourceError
 from rag.library.indexes import Offer, told_seconds
@@ -66,7 +66,7 @@ class Assistant:
             self._ready_chain,
             self.models.engine_of,
             line=self.line,
-            limits=Limits(settings.first_token_timeout, settings.idle_timeout),
+            first_token=settings.first_token_timeout,
             rate=Rate(settings.questions_a_minute),
             watch=self.metrics.watch,
             ending=self._ending,

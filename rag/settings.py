@@ -133,10 +133,10 @@ class Settings(BaseSettings):
         None, ge=0, description="Questions a minute from one address (0: any; default: 30 where others reach the app)"
     )
     first_token_timeout: float = Field(
-        180.0, gt=0, description="Seconds to wait for the first token (model load included)"
+        180.0,
+        gt=0,
+        description="Seconds to wait for the first token (model load included); between two tokens, a third of it",
     )
-    idle_timeout: float = Field(60.0, gt=0, description="Seconds without a token until an answer is given up")
-
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people, or `json`: one object a line, with a line for each request"
     )

@@ -171,7 +171,7 @@ def test_silence_before_the_first_token_ends_at_its_limit(tmp_path: Path) -> Non
 
 
 def test_silence_in_the_middle_ends_at_its_limit(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, idle_timeout=1.5)
+    scene = Scene(tmp_path, first_token_timeout=4.5)
     try:
         scene.script.gates[2] = asyncio.Event()
         text = ""

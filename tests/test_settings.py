@@ -205,7 +205,7 @@ def test_unknown_variable_names_the_near_one(
         ("RAG_SHARE", "", "boolean"),
         ("RAG_CONCURRENCY", "0", "1"),
         ("RAG_FIRST_TOKEN_TIMEOUT", "0", "0"),
-        ("RAG_IDLE_TIMEOUT", "nan", "0"),
+        ("RAG_FIRST_TOKEN_TIMEOUT", "nan", "0"),
         ("OLLAMA_HOST", "ftp://box", "http"),
         ("GRADIO_SERVER_PORT", "http", "integer"),
     ],

@@ -128,7 +128,7 @@ def test_a_stop_in_the_middle_leaves_what_is_there_with_a_true_receipt(ways: Way
         reader = Reader(1500, "An agent chooses actions.", last=2)
         course = await ways.course("Summarise this", [named(ways, "guide.md")])
         assert course.answer is not None
-        run = Run(course.answer(reader.reader), Engine("e", "here", lambda: "reading"), 0.0, first_token=9, idle=9)
+        run = Run(course.answer(reader.reader), Engine("e", "here", lambda: "reading"), 0.0, first_token=27)
         async with aclosing(run.updates()) as updates:
             async for update in updates:
                 if len(reader.prompts) > 2:

@@ -22,6 +22,8 @@ CLOSING_SECONDS = 0.3
 """Longest wait for the connection to an engine to close, before it is cancelled again."""
 FLUSH_SECONDS = 0.04
 """Shortest pause between two updates with text, after the first token."""
+IDLE_PART = 3
+"""Longest silence between two tokens: the longest wait for the first one, divided by this."""
 STALL_SECONDS = 10.0
 """Silence in the middle of an answer that the page calls a stall."""
 MAX_BUFFERED_CHARS = 65_536
@@ -43,19 +45,18 @@ class Run:
         began: float,
         *,
         first_token: float,
-        idle: float,
         beside: Callable[[], int] = lambda: 0,
     ) -> None:
         """`began` is when the question came (`time.monotonic`).
 
-        The engine may be silent for `first_token` seconds before its first token, and for `idle` seconds after it.
+        The engine may be silent for `first_token` seconds before its first token, and for that / `IDLE_PART` after it.
         `beside` tells how many other questions are being answered.
         """
         self._pieces = pieces
         self._engine = engine
         self._began = began
         self._first_token = first_token
-        self._idle = idle
+        self._idle = first_token / IDLE_PART
         self._beside = beside
         self._came, self._room = asyncio.Event(), asyncio.Event()
         self._waiting: list[dict[str, Any]] = []

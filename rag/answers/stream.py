@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -91,14 +90,6 @@ class Line:
             self._seconds = seconds if not self._seconds else 0.7 * self._seconds + 0.3 * seconds
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Seconds that the engine may be silent: before the first token, and between two tokens."""
-
-    first_token: float
-    idle: float
-
-
 Ready = Callable[[Sequence[str], str], Awaitable[tuple[RagChain, list[str]]]]
 """From (scope, model) to the chain, once it is up, and the sources that the scope names."""
 Watch = Callable[[AsyncGenerator[Update, None], str], AsyncGenerator[Update, None]]
@@ -151,17 +142,17 @@ class Answers(Runnable[dict[str, Any], Update]):
         engine: Callable[[str], Engine],
         *,
         line: Line,
-        limits: Limits,
+        first_token: float,
         rate: Rate,
         watch: Watch,
         ending: threading.Event,
     ) -> None:
-        """`watch` takes the figures of each answer; `ending` is set when the app goes down."""
+        """`first_token`: as `Run` has it; `watch` takes the figures of each answer; `ending` is set as the app ends."""
         self.line = line
         self.rate = rate
         self._ready = ready
         self._engine = engine
-        self._limits = limits
+        self._first_token = first_token
         self._watch = watch
         self._ending = ending
 
@@ -232,14 +223,12 @@ class Answers(Runnable[dict[str, Any], Update]):
                 async for piece in found:
                     yield piece
 
-        limits = self._limits
         placed = time.monotonic()
         run = Run(
             pieces(),
             self._engine(model),
             began,
-            first_token=limits.first_token,
-            idle=limits.idle,
+            first_token=self._first_token,
             beside=lambda: self.line.answering - 1,
         )
         try:
