@@ -60,7 +60,7 @@ class Assistant:
         self.problems, self.work = self._background.problems, self._background.work
         self.service = self._background.library
         self.folder, self.indexes = self.service.folder, self.service.indexes
-        self.metrics = Metrics(self, text=settings.log_text)
+        self.metrics = Metrics(self)
         self._ending = threading.Event()
         self.chain = Answers(
             self._ready_chain,

@@ -1,6 +1,6 @@
 """What the app tells those who run it: logs with a request's id, figures for Prometheus, traces where they are wanted.
 
-Nothing of a question, an answer or a document is in a log or a figure, unless RAG_LOG_TEXT asks for it.
+Nothing of a question, an answer or a document is in a log or a figure.
 """
 
 from __future__ import annotations
@@ -147,10 +147,8 @@ def _route(path: str) -> str:
 class Metrics:
     """The figures of one running app."""
 
-    def __init__(self, assistant: Assistant, *, text: bool) -> None:
-        """`text`: questions and answers may be logged."""
+    def __init__(self, assistant: Assistant) -> None:
         self.registry = CollectorRegistry()
-        self._text = text
         given: dict[str, Any] = {"registry": self.registry}
         self.requests = Counter(
             "rag_http_requests", "HTTP requests and WebSockets", ["method", "route", "status"], **given
@@ -167,7 +165,7 @@ class Metrics:
         self.registry.register(_State(assistant))
         ProcessCollector(registry=self.registry)
 
-    async def watch(self, updates: AsyncGenerator[Update, None], question: str) -> AsyncGenerator[Update, None]:
+    async def watch(self, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:
         """Pass an answer's updates on, and take its figures."""
         last = Update()
         outcome = "abandoned"
@@ -183,9 +181,9 @@ class Metrics:
         except (asyncio.CancelledError, GeneratorExit):
             raise
         finally:
-            self._note(last, outcome, question)
+            self._note(last, outcome)
 
-    def _note(self, last: Update, outcome: str, question: str) -> None:
+    def _note(self, last: Update, outcome: str) -> None:
         times = last.timings
         self.questions.labels(outcome).inc()
         self.tokens.inc(times.tokens)
@@ -201,10 +199,7 @@ class Metrics:
         for name in ("retrieval", "first_token", "total"):
             value = getattr(times, name)
             facts[name] = None if value is None else round(value, 3)
-        if self._text:
-            facts |= {"question": question, "answer": last.text}
-        said = f"{question!r}: {last.text!r}" if self._text else "question"
-        log.log(logging.WARNING if self._text else logging.INFO, "%s: %s", outcome, said, extra={"facts": facts})
+        log.info("%s: question", outcome, extra={"facts": facts})
 
 
 class _State(Collector):

@@ -140,7 +140,6 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people, or `json`: one object a line, with a line for each request"
     )
-    log_text: bool = Field(False, description="Let questions and answers into the log")
     root_path: str = Field("", description="Path under which a proxy serves the app, such as `/chat`")
 
     @field_validator("sources", "allow_hosts", mode="before")

@@ -92,8 +92,8 @@ class Line:
 
 Ready = Callable[[Sequence[str], str], Awaitable[tuple[RagChain, list[str]]]]
 """From (scope, model) to the chain, once it is up, and the sources that the scope names."""
-Watch = Callable[[AsyncGenerator[Update, None], str], AsyncGenerator[Update, None]]
-"""Passes the updates of an answer to a question on, and takes its figures."""
+Watch = Callable[[AsyncGenerator[Update, None]], AsyncGenerator[Update, None]]
+"""Passes the updates of an answer on, and takes its figures."""
 
 
 OWN_OPTIONS = ("think", "temperature", "instructions")
@@ -166,7 +166,7 @@ class Answers(Runnable[dict[str, Any], Update]):
         """
         if (caller := input.get("caller")) is not None:
             self.rate.check(caller)
-        async with aclosing(self._watch(self._until_the_end(input), input["question"])) as updates:
+        async with aclosing(self._watch(self._until_the_end(input))) as updates:
             async for update in updates:
                 yield update
 
