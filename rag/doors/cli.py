@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 from tqdm import tqdm
-from typing_extensions import override
 
 from rag.assistant import Assistant
 from rag.doors.cases import as_lines, cases
@@ -36,42 +35,8 @@ OPENING_SECONDS = 60.0
 """How long a command waits for the running app to open its library."""
 
 
-class Handle(Protocol):
-    """The library, here or in the running app; `look` gives what `GET /library` does."""
-
-    def look(self) -> dict[str, Any]:
-        """Sources, and what is under way."""
-
-    def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
-        """Ask for sources."""
-
-    def refresh(self, sources: Sequence[str] | None) -> list[str]:
-        """Ask whether sources have changed."""
-
-    def remove(self, sources: Sequence[str]) -> None:
-        """Forget sources."""
-
-    def restore(self, file: Path) -> list[str]:
-        """Bring back the sources of a backup."""
-
-    def cancel(self) -> None:
-        """Stop what is under way."""
-
-    def estimate(self, embeddings: str) -> str:
-        """What it costs to move the library to another embedding model."""
-
-    def reindex(self, embeddings: str) -> None:
-        """Move it there."""
-
-    def index(self) -> dict[str, Any]:
-        """The index that answers, and the one that is being built."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
-class Here(Handle):
-    """The library in this process, without a chat model."""
+class Here:
+    """The library in this process, without a chat model; `look` gives what `GET /library` does."""
 
     def __init__(self, settings: Settings, *, whole: bool) -> None:
         """`whole`: it is no use without an index that answers."""
@@ -95,51 +60,51 @@ class Here(Handle):
         assert self._assistant.library is not None
         return self._assistant.library
 
-    @override
     def look(self) -> dict[str, Any]:
+        """Sources, and what is under way."""
         return self._library.look()
 
-    @override
     def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        """Ask for sources."""
         return self._library.add(sources, private=True, depth=depth, limit=limit)
 
-    @override
     def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        """Ask whether sources have changed."""
         return self._library.refresh(sources)
 
-    @override
     def remove(self, sources: Sequence[str]) -> None:
+        """Forget sources."""
         self._library.remove(sources)
 
-    @override
     def restore(self, file: Path) -> list[str]:
+        """Bring back the sources of a backup."""
         backup = Backup(file)
         service = self._assistant.service
         return self._library.restore(backup.records(service.records, service.folder.path), backup.wanted)
 
-    @override
     def cancel(self) -> None:
+        """Stop what is under way."""
         self._library.cancel()
 
-    @override
     def estimate(self, embeddings: str) -> str:
+        """What it costs to move the library to another embedding model."""
         return str(self._assistant.estimate(embeddings))
 
-    @override
     def reindex(self, embeddings: str) -> None:
+        """Move it there."""
         self._assistant.reindex(embeddings)
 
-    @override
     def index(self) -> dict[str, Any]:
+        """The index that answers, and the one that is being built."""
         return self._assistant.indexes.status()
 
-    @override
     def close(self) -> None:
+        """Let go of it."""
         self._assistant.close()
 
 
-class Running(Handle):
-    """The library of the running app, over its routes."""
+class Running:
+    """The library of the running app, over its routes; with the methods of `Here`."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
@@ -164,46 +129,49 @@ class Running(Handle):
             raise StoreError(str(data.get("error") or data))
         return data
 
-    @override
     def look(self) -> dict[str, Any]:
+        """Sources, and what is under way."""
         return self._call("GET", "library")
 
-    @override
     def add(self, sources: Sequence[str], depth: int, limit: int) -> list[str]:
+        """Ask for sources."""
         given = {"sources": list(sources), "depth": depth, "limit": limit}
         return list(self._call("POST", "library", json=given)["asked"])
 
-    @override
     def refresh(self, sources: Sequence[str] | None) -> list[str]:
+        """Ask whether sources have changed."""
         return list(self._call("POST", "library/refresh", json={"sources": sources})["asked"])
 
-    @override
     def remove(self, sources: Sequence[str]) -> None:
+        """Forget sources."""
         self._call("DELETE", f"library?{urlencode([('source', source) for source in sources])}")
 
-    @override
     def restore(self, file: Path) -> list[str]:
+        """Bring back the sources of a backup."""
         return list(self._call("POST", "library/restore", json={"file": str(file)})["asked"])
 
-    @override
     def cancel(self) -> None:
+        """Stop what is under way."""
         self._call("POST", "library/cancel")
 
-    @override
     def estimate(self, embeddings: str) -> str:
+        """What it costs to move the library to another embedding model."""
         return str(self._call("GET", f"library/index?{urlencode({'embeddings': embeddings})}")["told"])
 
-    @override
     def reindex(self, embeddings: str) -> None:
+        """Move it there."""
         self._call("POST", "library/index", json={"embeddings": embeddings})
 
-    @override
     def index(self) -> dict[str, Any]:
+        """The index that answers, and the one that is being built."""
         return self._call("GET", "library/index")
 
-    @override
     def close(self) -> None:
+        """Let go of it."""
         self._client.close()
+
+
+Handle = Here | Running
 
 
 def open_library(settings: Settings, *, whole: bool = True) -> Handle:
