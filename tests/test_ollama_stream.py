@@ -237,7 +237,7 @@ def test_a_key_for_ollama_is_sent(server: OllamaServer, monkeypatch: pytest.Monk
 
 
 def test_both_ways_of_embedding_ask_the_same(server: OllamaServer) -> None:
-    embeddings = OllamaEmbeddings("mxbai-embed-large", server.url, keep_alive="30m")
+    embeddings = OllamaEmbeddings("mxbai-embed-large", server.url)
     question = embeddings.embed_query("a plan")
     assert asyncio.run(embeddings.aembed_query("a plan")) == question
     text = embeddings.embed_documents(["a plan"])

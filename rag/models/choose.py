@@ -17,7 +17,7 @@ from rag.errors import (
     SettingsError,
 )
 from rag.models.auto import EMBEDDED_DEFAULTS, choose_auto
-from rag.models.ollama import UNKNOWN_WINDOW, Model, Ollama
+from rag.models.ollama import KEEP_ALIVE, UNKNOWN_WINDOW, Model, Ollama
 from rag.models.ollama_chat import HAS_LEVELS, THINKING_TOKENS, OllamaChat
 from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.models.openai_server import OpenAIServer, options_of
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from rag.models.embedded import ChatEngine
     from rag.models.hub import Progress
 
-KEEP_ALIVE = "30m"
-"""How long Ollama keeps a model loaded after a question, in its own words: reading it anew takes many seconds."""
 LARGER = "embedded:qwen2.5-coder-1.5b-instruct"
 """What is offered where the machine can carry it."""
 TINY, SMALL = 300_000_000, 4_000_000_000
@@ -139,7 +137,7 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
     """
     provider, _, model = name.partition(":")
     if provider == "ollama":
-        return OllamaEmbeddings(model, settings.ollama_host, keep_alive=KEEP_ALIVE)
+        return OllamaEmbeddings(model, settings.ollama_host)
     if provider == "embedded":
         from rag.models.minilm import MiniLMEmbeddings
 

@@ -17,6 +17,8 @@ from rag.settings import Settings
 
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE = "30m"
+"""How long Ollama keeps a model loaded after a question, in its own words: reading it anew takes many seconds."""
 PROBE_SECONDS = 1.5
 SEEN_SECONDS = 2.0
 """How long a list of its models counts as new."""
