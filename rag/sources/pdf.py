@@ -17,6 +17,7 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
 from rag.sources.letters import FEW_ODD, MANY_ODD, is_recognizable, odd_characters, share_found
+from rag.sources.ooxml import counted
 from rag.sources.outline import RECOGNIZED, plain
 from rag.sources.pdf_text import (
     Page,
@@ -293,11 +294,11 @@ def _notes(tally: Tally) -> list[str]:
     notes = []
     if tally.recognized:
         some = "" if len(tally.recognized) == tally.pages else f"{len(tally.recognized)} of them "
-        notes.append(f"{_counted(tally.pages, 'page')}, {some}read by OCR")
+        notes.append(f"{counted(tally.pages, 'page')}, {some}read by OCR")
     if tally.tables:
-        notes.append(_counted(tally.tables, "table"))
+        notes.append(counted(tally.tables, "table"))
     if tally.fields:
-        notes.append(f"{_counted(tally.fields, 'form field')} with a value")
+        notes.append(f"{counted(tally.fields, 'form field')} with a value")
     for pages, why in (
         (tally.broken, "damaged"),
         (tally.empty, "no text was found in the picture"),
@@ -310,10 +311,6 @@ def _notes(tally: Tally) -> list[str]:
     if tally.doubtful:
         notes.append(f"{_named(tally.doubtful)}: some letters are wrong in the file")
     return notes
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _named(pages: Sequence[int]) -> str:
