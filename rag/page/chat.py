@@ -7,7 +7,7 @@ import gradio as gr
 from rag.answers.stream import LONGEST_QUESTION
 from rag.page.events import QUIET
 from rag.page.export import conversation_as_markdown
-from rag.page.scripts import MARK_LATE, MARK_STOPPED, OPEN_QUOTE, PAGE, SAVE_FILE, SETTLE
+from rag.page.scripts import MARK_LATE, MARK_STOPPED, OPEN_QUOTE, PAGE, SAVE_CONVERSATION, SETTLE
 from rag.settings import DEFAULT_SOURCE, Settings
 
 EXAMPLES = [
@@ -82,7 +82,7 @@ def connect_save(button: gr.Button, chat: gr.ChatInterface) -> None:
     """Let the button save the conversation as a Markdown file."""
     written = gr.Textbox(visible="hidden")
     button.click(lambda history: conversation_as_markdown(history), chat.chatbot, written, **QUIET).then(
-        None, written, None, js=SAVE_FILE, **QUIET
+        None, written, None, js=SAVE_CONVERSATION, **QUIET
     )
 
 

@@ -47,16 +47,29 @@ document.addEventListener('click', (event) => {
 """A click on a mark opens the source at the words that support the sentence. Where the reader does not take it (see
 `reader.js`), the passages are unfolded and the words shown in them."""
 
-SAVE_FILE = """
+CLICKS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-action]');
+  if (!button) return;
+  const {action, sure, source = '', kind = '', question = ''} = button.dataset;
+  if (sure && !window.confirm(sure)) return;
+  trigger('click', {action, source, kind, question});
+});
+"""
+"""One listener for all buttons of a list. The server writes the list, and no script in it ever runs."""
+
+_SAVE = """
 (text) => {
   const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], {type: 'text/markdown'}));
-  link.download = 'conversation.md';
+  link.href = URL.createObjectURL(new Blob([text], {type: '%s'}));
+  link.download = '%s';
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 """
-"""Saves a text as the file `conversation.md`."""
+SAVE_CONVERSATION = _SAVE % ("text/markdown", "conversation.md")
+SAVE_CASES = _SAVE % ("application/x-ndjson", "cases.jsonl")
+"""Save a text as a file."""
 
 RETRY = """
 () => {

@@ -17,6 +17,7 @@ from rag.models.choose import LARGER
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.library import BLOCKS, show_failed, show_folders, show_head, show_rows, show_welcome, show_work
 from rag.page.models import show_catalogue, show_index, show_larger, show_models, show_pulls
+from rag.page.scripts import CLICKS
 from rag.page.wrong import WrongAnswers
 from rag.sources.formats import ending_by_content, ending_of
 from rag.sources.loader import GUIDE
@@ -28,15 +29,6 @@ DEPTHS = [
     ("Follow links within the site: 2 steps", 2),
     ("Follow links within the site: 3 steps", 3),
 ]
-CLICKS = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-action]');
-  if (!button) return;
-  if (button.dataset.sure && !window.confirm(button.dataset.sure)) return;
-  trigger('click', {action: button.dataset.action, source: button.dataset.source || ''});
-});
-"""
-"""One listener for the buttons of all rows. The server writes the rows, and no script in them ever runs."""
 
 
 class Sidebar:

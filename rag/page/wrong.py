@@ -16,6 +16,7 @@ from rag.errors import RagError
 from rag.library.library import counted
 from rag.library.mistakes import Mistake, choose_cases, forget_mistakes, list_mistakes
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
+from rag.page.scripts import CLICKS, SAVE_CASES
 
 SHOWN = 50
 """Mistakes that the list shows, the newest."""
@@ -23,24 +24,6 @@ KINDS = {"refused": "Not in the library", "unsupported": "Without support", "thu
 OWN = "the same model"
 EMPTY = "<span></span>"
 """What is shown before there is something: the sidebar hides parts without an element in them."""
-CLICKS = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-action]');
-  if (!button) return;
-  if (button.dataset.sure && !window.confirm(button.dataset.sure)) return;
-  const {action, kind, question} = button.dataset;
-  trigger('click', {action, kind: kind || '', question: question || ''});
-});
-"""
-SAVE = """
-(text) => {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], {type: 'application/x-ndjson'}));
-  link.download = 'cases.jsonl';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-"""
 
 
 class WrongAnswers:
@@ -81,7 +64,7 @@ class WrongAnswers:
         )
         running.then(lambda: gr.Button(visible=False), None, self._stop, **QUIET)
         self._stop.click(lambda: gr.Button(visible=False), None, self._stop, cancels=[running], **QUIET)
-        self._save.click(self._lines, None, self._file, **QUIET).then(None, self._file, None, js=SAVE, **QUIET)
+        self._save.click(self._lines, None, self._file, **QUIET).then(None, self._file, None, js=SAVE_CASES, **QUIET)
 
     def _open(self, request: gr.Request) -> tuple[str, gr.Dropdown]:
         check_may_change(self._may_change, request)
