@@ -18,7 +18,7 @@ from rag.library.uploads import Uploads, check_space, is_upload
 from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.settings import Settings
 from rag.sources.fetch import Page
-from rag.sources.loader import Loaded, load_source
+from rag.sources.loader import Fetched, Loaded, load_source
 from rag.sources.reader import WATCH, Watch
 from rag.text.detect import document_language
 from rag.text.pace import Pace
@@ -70,8 +70,11 @@ class Ingest:
         """
         if is_upload(source):
             return self._load_upload(source, watch)
-        known = self.index.records.head(source) if self.index.source(source) else None
-        loaded = load_source(source, self._settings, named_at_start=named_at_start, known=known, page=page, watch=watch)
+        head = self.index.records.head(source) if self.index.source(source) else None
+        fetched = Fetched(head.etag, head.last_modified, head.found_at) if head else None
+        loaded = load_source(
+            source, self._settings, named_at_start=named_at_start, fetched=fetched, page=page, watch=watch
+        )
         return _record(source, loaded, private=named_at_start) if loaded else None
 
     def _load_upload(self, source: str, watch: Watch) -> Record:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from langchain_core.documents import Document
@@ -108,23 +108,12 @@ class Loaded:
         return title.partition("/")[0] if self.kind == "archive" else title
 
 
-class Known(Protocol):
-    """What a server said of a source when it was fetched, and the address it was found at."""
+class Fetched(NamedTuple):
+    """What a server said of a source when it was fetched, and the address after redirects; "": not known."""
 
-    @property
-    def etag(self) -> str:
-        """The server's `ETag`, or ""."""
-        ...
-
-    @property
-    def last_modified(self) -> str:
-        """The server's `Last-Modified`, or ""."""
-        ...
-
-    @property
-    def found_at(self) -> str:
-        """The address after redirects, or ""."""
-        ...
+    etag: str = ""
+    last_modified: str = ""
+    found_at: str = ""
 
 
 def is_url(source: str) -> bool:
@@ -161,7 +150,7 @@ def load_source(
     settings: Settings,
     *,
     named_at_start: bool,
-    known: Known | None = None,
+    fetched: Fetched | None = None,
     page: Page | None = None,
     watch: Watch = WATCH,
 ) -> Loaded | None:
@@ -169,7 +158,7 @@ def load_source(
 
     Each has `source`, `title`, `sections` (see `section_at`) and, for pages and slides, `page` (from 1) in its
     metadata. A source named at start may be on this machine or network; others only on public addresses and those of
-    RAG_ALLOW_HOSTS. `known` is what is indexed of it: None comes back where the server says that it has not changed.
+    RAG_ALLOW_HOSTS. `fetched` is what is indexed of it: None comes back where the server says that it has not changed.
     `page` is given where it has been fetched already. `watch` follows the reading of pages that take long.
 
     Raises:
@@ -180,9 +169,7 @@ def load_source(
     if page is None:
         page = fetch_if_changed(
             source,
-            etag=known.etag if known else "",
-            last_modified=known.last_modified if known else "",
-            found_at=known.found_at if known else "",
+            **(fetched or Fetched())._asdict(),
             allow_private=named_at_start,
             allow_hosts=settings.allow_hosts,
             limits=FETCH_LIMITS,
