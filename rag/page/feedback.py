@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from rag.assistant import Assistant
-from rag.errors import RagError
 from rag.library.feedback import Thumb, keep_thumb
 from rag.page.chat import REASONS
 from rag.page.conversation import as_messages
+from rag.page.events import errors_on_the_page
 
 
 def keep_feedback(chatbot: gr.Chatbot, assistant: Assistant) -> None:
@@ -26,9 +26,7 @@ def keep_feedback(chatbot: gr.Chatbot, assistant: Assistant) -> None:
         answer = said[-1].text if said else ""
         given = data.liked if isinstance(data.liked, bool) else {"Like": True, "Dislike": False}.get(str(data.liked))
         reason = str(data.liked) if data.liked in REASONS else ""
-        try:
+        with errors_on_the_page():
             keep_thumb(assistant.service.database, Thumb(question, answer, False if reason else given, reason=reason))
-        except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
 
     chatbot.like(keep, chatbot, None, api_visibility="private")

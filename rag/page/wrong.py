@@ -12,7 +12,6 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.doors.cases import MOST_COMPARED, Outcome, Setup, as_lines, cases, compare
 from rag.doors.evaluate import Question
-from rag.errors import RagError
 from rag.library.library import counted
 from rag.library.mistakes import Mistake, choose_cases, forget_mistakes, list_mistakes
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
@@ -102,7 +101,7 @@ class WrongAnswers:
         check_may_change(self._may_change, request)
         own = self._assistant.settings.k
         other = Setup("" if model == OWN else model, int(k or 0) if k != own else 0)
-        try:
+        with errors_on_the_page():
             asked = cases(self._assistant.service.database)[:MOST_COMPARED]
             if not asked:
                 raise gr.Error("There are no cases yet: make some of the answers above cases.", print_exception=False)
@@ -116,8 +115,6 @@ class WrongAnswers:
                 async for row in rows:
                     found.append(row)
                     yield show_comparison(heads, found, len(asked))
-        except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
 
 
 def show_mistakes(mistakes: Sequence[Mistake]) -> str:
