@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -262,14 +263,18 @@ def test_a_model_named_is_waited_for_and_heals(tmp_path: Path) -> None:
 
 def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaServer, tmp_path: Path) -> None:
     spec = server.models.pop("llama3")
-    server.pullable = {"llama3": Pullable(spec, steps=3)}
+    server.pullable = {"llama3": Pullable(spec, steps=3, step_seconds=0.3)}
     assistant = start(tmp_path, server, model="ollama:llama3")
     try:
         wait_until(lambda: "chat" in assistant.problems and assistant.sources, 30)
         with pytest.raises(ModelMissing, match=r"llama3 \(4\.7 GB\).*ollama pull llama3"):
             asyncio.run(ask(assistant))
         assert not [item for item in server.requests if item.path == "/api/pull"]
-        assert [work for work in assistant.models.pull("llama3") if work.total]
+        pulling = threading.Thread(target=assistant.models.pull, args=("llama3",))
+        pulling.start()
+        wait_until(lambda: (work := assistant.work.get("pull llama3")) and work.total, 30)
+        pulling.join(30)
+        assert "pull llama3" not in assistant.work
         wait_until(lambda: assistant.ready, 30, lambda: str(assistant.status()))
         assert asyncio.run(ask(assistant)).text == "A plan."
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from langchain_core.embeddings import Embeddings
@@ -285,14 +285,13 @@ class ModelsInUse:
         if why and time.monotonic() - failed < PULL_AGAIN_SECONDS:
             raise EngineError(f"{model} could not be pulled: {why} It is tried again within a minute.")
         try:
-            for _ in self.pull(model):
-                pass
+            self.pull(model)
         except EngineError as error:
             self._not_pulled[model] = time.monotonic(), str(error)
             raise EngineError(f"{model} could not be pulled: {error} It is tried again within a minute.") from error
 
-    def pull(self, model: str) -> Iterator[Work]:
-        """Pull a model into Ollama; yields how far it is.
+    def pull(self, model: str) -> None:
+        """Pull a model into Ollama; `work` tells how far it is.
 
         Raises:
             EngineError: it could not be pulled.
@@ -301,7 +300,6 @@ class ModelsInUse:
         try:
             for status, done, total in self._ollama.pull(model):
                 self._work[key] = Work(f"pulling {model}: {status}", done, total, "bytes")
-                yield self._work[key]
         finally:
             self._work.pop(key, None)
         if model in self.missing:

@@ -195,8 +195,7 @@ class Sidebar:
                 case "keep index":
                     self._assistant.reindex(None)
                 case "pull":
-                    for _ in self._assistant.models.pull(source):
-                        pass
+                    self._assistant.models.pull(source)
                 case "use model":
                     self._assistant.choose_chat(source)
                 case "build index":
@@ -237,8 +236,7 @@ class Sidebar:
         self._check(request)
         name = name.strip()
         with errors_on_the_page():
-            for _ in self._assistant.models.pull(name):
-                pass
+            self._assistant.models.pull(name)
         gr.Info(f"{name} is pulled.")
         return ""
 
