@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rag.assistant import Assistant
 from rag.doors import cli as commands
 from rag.doors.doctor import doctor
 from rag.doors.evaluate import as_json, evaluate, load_questions, report, settings_of, table
-from rag.doors.http import done_frame, failure_of, quotes_frame
+from rag.doors.http import failure_of, frames
 from rag.errors import EngineUnreachable, RagError, StoreLocked
 from rag.library.library import find_named
 from rag.settings import Settings, load_settings
@@ -217,20 +217,10 @@ async def _ask(settings: Settings, question: str, only: list[str], as_json: bool
         if not error.url:
             raise
         return await _ask_app(error.url, error.token, question, only, as_json)
-    text, shown = "", False
     try:
-        async with aclosing(assistant.chain.astream({"question": question, "scope": only})) as updates:
-            async for update in updates:
-                text = update.text
-                if update.quotes and not shown:
-                    shown = True
-                    _show_quotes(quotes_frame(update), as_json)
-                if not as_json:
-                    _show_piece(update.new, update.new_thinking, moved=update.moved)
-        _close(text, done_frame(update), as_json)
-        return 0
-    except RagError as error:
-        return _fail(failure_of(error, text), text, as_json)
+        updates = assistant.chain.astream({"question": question, "scope": only})
+        async with aclosing(frames(updates)) as answer:
+            return await _show((frame async for kind, frame in answer if kind != "silent"), as_json)
     finally:
         await asyncio.to_thread(assistant.close)
 
@@ -238,7 +228,6 @@ async def _ask(settings: Settings, question: str, only: list[str], as_json: bool
 async def _ask_app(url: str, token: str, question: str, only: list[str], as_json: bool) -> int:
     """The same over `/stream` of the running app."""
     headers = {"Authorization": f"Bearer {token}"}
-    text = ""
     try:
         async with httpx.AsyncClient(timeout=httpx.Timeout(30, read=None), trust_env=False) as client:
             body = {"question": question, "scope": only}
@@ -247,42 +236,50 @@ async def _ask_app(url: str, token: str, question: str, only: list[str], as_json
                     data = json.loads(await reply.aread())
                     print(json.dumps(data) if as_json else data.get("error", data), file=sys.stderr)
                     return 1
-                async for line in reply.aiter_lines():
-                    if not line.startswith("data: "):
-                        continue
-                    frame: dict[str, Any] = json.loads(line.removeprefix("data: "))
-                    if "error" in frame:
-                        told = {"error": frame["error"], "code": frame["code"]}
-                        return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
-                    if "quotes" in frame and not frame.get("done"):
-                        _show_quotes(frame, as_json)
-                    text = ("" if "moved" in frame else text) + frame["message"]
-                    if frame.get("done"):
-                        _close(text, frame, as_json)
-                        return 0
-                    if not as_json:
-                        _show_piece(frame["message"], frame.get("thinking") or "", moved="moved" in frame)
+                data_lines = (line.removeprefix("data: ") async for line in reply.aiter_lines() if line[:6] == "data: ")
+                return await _show((json.loads(line) async for line in data_lines), as_json)
     except httpx.HTTPError as error:
         raise EngineUnreachable(f"The app at {url} holds the data folder and does not answer. Restart it.") from error
-    raise EngineUnreachable(f"The app at {url} ended in the middle of the answer.")
+    except EOFError:
+        raise EngineUnreachable(f"The app at {url} ended in the middle of the answer.") from None
 
 
-def _show_quotes(frame: dict[str, Any], as_json: bool) -> None:
+async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
+    """Print the frames of an answer as they come. Returns the exit code.
+
+    Raises:
+        EOFError: they end before the answer does.
+    """
+    text, thinks = "", False
+    async for frame in answer:
+        if "error" in frame:
+            told = {"error": frame["error"], "code": frame["code"]}
+            return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
+        text = ("" if "moved" in frame else text) + frame["message"]
+        if frame.get("done"):
+            _close(text, frame, as_json)
+            return 0
+        if as_json:
+            continue
+        if "quotes" in frame:
+            _show_quotes(frame)
+        if "moved" in frame:
+            print(" … (the model was thinking until here)\n", flush=True)
+        if sys.stderr.isatty():  # what the model thinks is dimmed, and parted from what follows
+            thought = f"\x1b[2m{frame['thinking']}\x1b[0m" if "thinking" in frame else "\n\n" * thinks
+            print(thought, end="", file=sys.stderr, flush=True)
+            thinks = "thinking" in frame
+        print(frame["message"], end="", flush=True)
+    raise EOFError
+
+
+def _show_quotes(frame: dict[str, Any]) -> None:
     """What the sources say, before the model's answer; where the quotes are the answer, they come as such."""
-    if not as_json and not frame["quoted"]:
+    if not frame["quoted"]:
         print("From your sources:")
         for quote in frame["quotes"]:
             print(f"  “{quote['text']}” [{quote['passage']}]")
         print(flush=True)
-
-
-def _show_piece(new: str, thinking: str, *, moved: bool = False) -> None:
-    """A piece of the answer; what the model thinks goes to standard error, dimmed, where that is a terminal."""
-    if moved:
-        print(" … (the model was thinking until here)\n", flush=True)
-    if thinking and sys.stderr.isatty():
-        print(f"\x1b[2m{thinking}\x1b[0m", end="\n\n" if new else "", file=sys.stderr, flush=True)
-    print(new, end="", flush=True)
 
 
 def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:

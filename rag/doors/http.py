@@ -77,22 +77,31 @@ def failure_of(
     return told
 
 
-def done_frame(update: Update) -> dict[str, Any]:
-    """The frame that ends an answer on `/stream` and `/chat`; a client that reads only `message` can ignore it."""
-    return {"message": "", "done": True, **answer_fields(update)}
+async def frames(updates: AsyncGenerator[Update, None]) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+    """An answer as `/stream` and `/chat` send it: what a frame is, and the frame. Who reads only `message` may do so.
 
-
-def quotes_frame(update: Update) -> dict[str, Any]:
-    """The frame that comes before the first piece on `/stream` and `/chat`; who reads only `message` can ignore it."""
-    return {"message": "", "quotes": quotes_of(update), "quoted": update.quoted}
-
-
-def thinking_frame(update: Update) -> dict[str, Any]:
-    """A piece of what the model thinks, on `/stream` and `/chat`; who reads only `message` can ignore it.
-
-    With `moved`, the pieces of the answer that were sent before it were thinking, too.
+    `quotes` come before the first piece. `thinking` is a piece of what the model thinks; with `moved`, the pieces of
+    the answer sent before it were thinking, too. `message` is a piece of the answer, `silent` has the phase while
+    nothing comes, and `done` or `error` ends it.
     """
-    return {"message": "", "thinking": update.new_thinking, **({"moved": True} if update.moved else {})}
+    update, quoted = Update(), False
+    try:
+        async with aclosing(updates):
+            async for update in updates:
+                if update.quotes and not quoted:
+                    quoted = True
+                    yield "quotes", {"message": "", "quotes": quotes_of(update), "quoted": update.quoted}
+                if update.new_thinking:
+                    moved = {"moved": True} if update.moved else {}
+                    yield "thinking", {"message": "", "thinking": update.new_thinking, **moved}
+                if update.new:
+                    yield "message", {"message": update.new}
+                if update.phase == "done":
+                    yield "done", {"message": "", "done": True, **answer_fields(update)}
+                elif not (update.new or update.new_thinking):
+                    yield "silent", {"phase": update.phase}
+    except RagError as error:
+        yield "error", {**failure_of(error, update.text, sent=True), "done": True}
 
 
 async def while_connected(request: Request, updates: AsyncGenerator[Update, None]) -> AsyncGenerator[Update, None]:

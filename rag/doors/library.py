@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,6 +70,17 @@ def may_change(visitor: object) -> bool:
     return visitor in OWNERS
 
 
+async def for_owner(request: Request, work: Callable[[], Any], status: int = 200) -> Response:
+    """Do what only owners may; `work` gives the reply or its data."""
+    if not may_change(request.scope.get("visitor")):
+        return JSONResponse({"error": REFUSED, "code": "refused"}, 403)
+    try:
+        given = await asyncio.to_thread(work)
+        return given if isinstance(given, Response) else JSONResponse(given, status)
+    except RagError as error:
+        return JSONResponse(failure_of(error), error.status)
+
+
 def build_library_routes(assistant: Assistant) -> APIRouter:
     """The routes. Errors come as everywhere: `{"error", "code"}`."""
     router = APIRouter(tags=["library"], route_class=PlainRoute, responses=failures(409, 422, 502, 503, 504))
@@ -83,17 +95,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         return {**library().look(), "asked": names or [], "index": assistant.indexes.status()}
 
     async def change(request: Request, work: Any, status: int = 200) -> Response:
-        return await owner(request, lambda: told(work()), status)
-
-    async def owner(request: Request, work: Any, status: int = 200) -> Response:
-        """Do what only owners may; `work` gives the reply or its data."""
-        if not may_change(request.scope.get("visitor")):
-            return JSONResponse({"error": REFUSED, "code": "refused"}, 403)
-        try:
-            given = await asyncio.to_thread(work)
-            return given if isinstance(given, Response) else JSONResponse(given, status)
-        except RagError as error:
-            return JSONResponse(failure_of(error), error.status)
+        return await for_owner(request, lambda: told(work()), status)
 
     @router.get("/library")
     async def look() -> JSONResponse:
@@ -161,7 +163,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
             headers = {"Content-Disposition": f"{how}; filename*=utf-8''{quote(name)}"}
             return StreamingResponse(assistant.service.uploads.parts(source), media_type=media_type, headers=headers)
 
-        return await owner(request, found)
+        return await for_owner(request, found)
 
     @router.get("/library/text")
     async def text(
@@ -180,7 +182,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
                 raise SourceRefused(source, "not in the library" if not record else "without such a page")
             return {"source": source, "title": str(texts[0][1].get("title") or ""), "page": page, "text": texts[0][0]}
 
-        return await owner(request, found)
+        return await for_owner(request, found)
 
     @router.get("/library/index")
     async def index(
@@ -195,7 +197,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
 
         if embeddings is None:
             return JSONResponse(assistant.indexes.status())
-        return await owner(request, estimate)
+        return await for_owner(request, estimate)
 
     @router.post("/library/index", status_code=202)
     async def reindex(request: Request, given: Index) -> Response:
@@ -205,11 +207,11 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
             assistant.reindex(given.embeddings)
             return assistant.indexes.status()
 
-        return await owner(request, ask, 202)
+        return await for_owner(request, ask, 202)
 
     @router.get("/models", tags=["state"])
     async def models(request: Request) -> Response:
         """The models that can be chosen: Ollama's and the embedded ones, with size (bytes) and window (tokens)."""
-        return await owner(request, lambda: {"models": [asdict(model) for model in assistant.models.listed()]})
+        return await for_owner(request, lambda: {"models": [asdict(model) for model in assistant.models.listed()]})
 
     return router

@@ -13,18 +13,7 @@ from rag.answers.stream import collect
 from rag.assistant import Assistant
 from rag.doors.bodies import Answer, Question, answer_fields, quotes_of
 from rag.doors.guard import caller_of
-from rag.doors.http import (
-    BoundedStream,
-    PlainRoute,
-    begun,
-    done_frame,
-    failure_of,
-    failures,
-    quotes_frame,
-    thinking_frame,
-    to_json,
-    while_connected,
-)
+from rag.doors.http import BoundedStream, PlainRoute, begun, failure_of, failures, frames, to_json, while_connected
 from rag.errors import QuestionError, RagError
 from rag.settings import Think
 
@@ -75,29 +64,18 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         given = {**question.given(), "caller": caller_of(request.scope)}
         connected = while_connected(request, assistant.chain.astream(given))
         try:
-            first = await begun(connected)
+            await begun(connected)
         except RagError as error:  # nothing is sent yet, so that it can have its own status
             return JSONResponse(failure_of(error), error.status)
 
         async def events() -> AsyncIterator[str]:
-            update, quoted = first, False
-            try:
-                async with aclosing(connected):
-                    async for update in connected:
-                        if update.quotes and not quoted:
-                            quoted = True
-                            yield f"event: quotes\ndata: {to_json(quotes_frame(update))}\n\n"
-                        if update.new_thinking:
-                            yield f"event: thinking\ndata: {to_json(thinking_frame(update))}\n\n"
-                        if update.new:
-                            yield f"data: {to_json({'message': update.new})}\n\n"
-                        if update.phase == "done":
-                            yield f"event: done\ndata: {to_json(done_frame(update))}\n\n"
-                        elif not (update.new or update.new_thinking):
-                            yield f": {update.phase}\n\n"
-            except RagError as error:
-                failure = failure_of(error, update.text, sent=True)
-                yield f"event: error\ndata: {to_json({**failure, 'done': True})}\n\n"
+            async with aclosing(frames(connected)) as answer:
+                async for kind, frame in answer:
+                    if kind == "silent":
+                        yield f": {frame['phase']}\n\n"
+                    else:
+                        event = "" if kind == "message" else f"event: {kind}\n"
+                        yield f"{event}data: {to_json(frame)}\n\n"
 
         return BoundedStream(events(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 

@@ -6,8 +6,6 @@ something that a browser would run.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from typing import Annotated, Any
@@ -20,9 +18,9 @@ from pydantic import BaseModel, Field
 
 from rag.assistant import Assistant
 from rag.doors.bodies import link_of, quote_of
-from rag.doors.http import PlainRoute, failure_of, failures
-from rag.doors.library import REFUSED, SHOWN, may_change
-from rag.errors import RagError, SourceRefused
+from rag.doors.http import PlainRoute, failures
+from rag.doors.library import SHOWN, for_owner
+from rag.errors import SourceRefused
 from rag.library.records import Found
 from rag.reader.blocks import AROUND, build_blocks, window_of
 from rag.reader.original import Originals
@@ -84,14 +82,6 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
     def at_hand() -> Originals:
         return Originals(assistant.service.uploads)  # the database is opened after the routes are made
 
-    async def owner(request: Request, work: Callable[[], Response]) -> Response:
-        if not may_change(request.scope.get("visitor")):
-            return JSONResponse({"error": REFUSED, "code": "refused"}, 403)
-        try:
-            return await asyncio.to_thread(work)
-        except RagError as error:
-            return JSONResponse(failure_of(error), error.status)
-
     def document(source: str, page: int | None, title: str | None, number: int | None = None) -> Found:
         found = assistant.service.records.find_document(source, page=page, title=title, number=number)
         if found is None:
@@ -142,7 +132,7 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
             )
             return JSONResponse(shown.model_dump())
 
-        return await owner(request, found)
+        return await for_owner(request, found)
 
     @router.get("/reader/page", response_class=Response, responses={200: {"content": {"image/png": {}}}})
     async def picture(
@@ -159,7 +149,7 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
             kept = {"Cache-Control": f"private, max-age={KEPT_SECONDS}"}
             return Response(data, media_type="image/png", headers=kept)
 
-        return await owner(request, drawn)
+        return await for_owner(request, drawn)
 
     @router.get("/reader/boxes", response_model=Boxes)
     async def boxes(
@@ -180,7 +170,7 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
             found = pages.places(source, path, page or 1, item.text, span, kept, kind=item.record.kind)
             return JSONResponse(Boxes(pages=found.pages, boxes=[asdict(box) for box in found.boxes]).model_dump())
 
-        return await owner(request, placed)
+        return await for_owner(request, placed)
 
     def _pictured(item: Found) -> Found:
         if not is_pictured(item):

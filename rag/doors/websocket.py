@@ -13,11 +13,10 @@ from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import Question
 from rag.doors.guard import caller_of
-from rag.doors.http import SEND_SECONDS, done_frame, failure_of, first_error, quotes_frame, thinking_frame, to_json
+from rag.doors.http import SEND_SECONDS, failure_of, first_error, frames, to_json
 from rag.errors import Busy, QuestionError, RagError
 
 log = logging.getLogger(__name__)
@@ -101,24 +100,13 @@ class ChatSocket:
                 await self._socket.close(1001, "idle")
                 return
             given = {**question.given(), "caller": caller_of(self._socket.scope)}
-            update, quoted = Update(), False
-            try:
-                async with aclosing(self._assistant.chain.astream(given)) as updates:
-                    async for update in updates:
-                        if update.quotes and not quoted:
-                            quoted = True
-                            await self._send(quotes_frame(update))
-                        if update.new_thinking:
-                            await self._send(thinking_frame(update))
-                        if update.new:
-                            await self._send({"message": update.new})
-                        if update.phase == "done":
-                            await self._send(done_frame(update))
-            except RagError as error:
-                await self._fail(error, update.text)
+            async with aclosing(frames(self._assistant.chain.astream(given))) as answer:
+                async for kind, frame in answer:
+                    if kind != "silent":
+                        await self._send(frame)
 
-    async def _fail(self, error: RagError, sent: str = "") -> None:
-        await self._send({**failure_of(error, sent, sent=True), "done": True})
+    async def _fail(self, error: RagError) -> None:
+        await self._send({**failure_of(error), "done": True})
 
     async def _send(self, frame: dict[str, Any]) -> None:
         async with self._sending:
