@@ -90,22 +90,26 @@ class Uploads:
 
     @contextmanager
     def as_path(self, source: str) -> Iterator[Path]:
-        """The file on the disk for as long as the block lasts.
+        """The file on the disk for as long as the block lasts. Raises as `write`."""
+        with tempfile.TemporaryDirectory(prefix="rag-upload-") as folder:
+            path = Path(folder) / name_of(source)
+            self.write(source, path)
+            yield path
+
+    def write(self, source: str, path: Path) -> None:
+        """Write the file to the disk.
 
         Raises:
             SourceError: it is not there.
+            StoreError: the disk has no room for it.
         """
         if not self.has(source):
             raise SourceError(source, "the file is not in the library any more; add it again")
-        with tempfile.TemporaryDirectory(prefix="rag-upload-") as folder:
-            path = Path(folder) / name_of(source)
-            try:
-                with path.open("wb") as file:
-                    for part in self.parts(source):
-                        file.write(part)
-            except OSError as error:
-                raise store_error(error) from error
-            yield path
+        try:
+            with path.open("wb") as file:
+                file.writelines(self.parts(source))
+        except OSError as error:
+            raise store_error(error) from error
 
 
 def plain_name(name: str) -> str:

@@ -7,7 +7,6 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from rag.errors import SourceError, store_error
 from rag.library.uploads import Uploads, is_upload
 from rag.sources.loader import GUIDE, is_url
 
@@ -50,13 +49,5 @@ class Originals:
 
     def _write(self, source: str) -> tempfile.TemporaryDirectory[str]:
         folder = tempfile.TemporaryDirectory(prefix="rag-original-")  # goes with the process, if not before
-        path = Path(folder.name) / NAME
-        try:
-            with path.open("wb") as file:
-                for part in self._uploads.parts(source):
-                    file.write(part)
-        except OSError as error:
-            raise store_error(error) from error
-        if not path.stat().st_size:
-            raise SourceError(source, "the file is not in the library any more")
+        self._uploads.write(source, Path(folder.name) / NAME)
         return folder
