@@ -82,16 +82,14 @@ def find_pages(
     allow_private: bool,
     allow_hosts: Sequence[str],
     cancelled: threading.Event | None = None,
-    progress: Callable[[int, int], None] | None = None,
     failed: dict[str, str] | None = None,
 ) -> Iterator[Page]:
     """At most `limit` pages of one site, each once and already fetched, under its normalised address.
 
     If `start` is a sitemap or an index of sitemaps (told by content, also gzipped), these are the pages it lists; else
     `start` itself and what is linked from it in up to `depth` steps. A site is one scheme, host and port: those of
-    `start`, or of where it redirects to. robots.txt, nofollow and noindex are obeyed. `progress` gets the pages found
-    and how many are known of, `failed` the reason for each page that could not be fetched. Once `cancelled` is set
-    nothing more is requested, and a pause ends at once.
+    `start`, or of where it redirects to. robots.txt, nofollow and noindex are obeyed. `failed` gets the reason for each
+    page that could not be fetched. Once `cancelled` is set nothing more is requested, and a pause ends at once.
 
     Raises:
         SourceError: `start` cannot be read, is neither page nor sitemap, or robots.txt closes it or cannot be had.
@@ -139,8 +137,6 @@ def find_pages(
             continue
         if not said & {"noindex", "none"}:
             found, in_vain = found + 1, in_vain - 1
-            if progress is not None:
-                progress(found, min(limit, found + len(queue)))
             yield page
 
 

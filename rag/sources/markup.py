@@ -46,9 +46,9 @@ _NEAR = 4
 """Levels above a heading at which an element may lend it its id."""
 
 
-def mark_html(tag: Tag, *, gap: str = "") -> tuple[str, Marks]:
-    """All visible text below `tag`, its headings marked; `gap` comes after paragraphs, lists and headings."""
-    walk = Walk(gap, on_page=False)
+def mark_html(tag: Tag) -> tuple[str, Marks]:
+    """All visible text below `tag`, its headings marked."""
+    walk = Walk(on_page=False)
     walk.read(tag)
     return "".join(walk.pieces), walk.marks
 
@@ -104,14 +104,13 @@ class Walk:
         cells: the texts of a table's cells, by the number of its group.
     """
 
-    def __init__(self, gap: str = "", *, on_page: bool = True, panels: frozenset[str] = frozenset()) -> None:
+    def __init__(self, *, on_page: bool = True, panels: frozenset[str] = frozenset()) -> None:
         self.pieces: list[str] = []
         self.places: list[Place] = []
         self.cells: dict[int, list[str]] = {}
         self.marks: Marks = []
         self.has_text = False
         self.prose = 0  # characters outside headings and links
-        self._gap = gap
         self._on_page = on_page
         self._panels = panels
         self._groups = 0
@@ -134,7 +133,7 @@ class Walk:
             if child is None:
                 stack.pop()
                 if inside and (opened or tag.name in BLOCK_TAGS):
-                    self._edge(tag.name in ("p", "ul", "ol", *HEADINGS))
+                    self._edge()
                 if tag.name in HEADINGS:
                     self._pending = None
                 inside -= opened
@@ -191,8 +190,8 @@ class Walk:
         parent = id(tag.parent) if tag.name in BLOCK_TAGS and tag.name != "br" else place.parent
         return Place(kind, group, parent, place.level, linked, beside)
 
-    def _edge(self, gap: bool = False) -> None:
-        self.pieces.append((self._gap if gap else "") + EDGE)
+    def _edge(self) -> None:
+        self.pieces.append(EDGE)
         self.places.append(_NOWHERE)
 
     def _add(self, text: str, place: Place) -> None:
@@ -222,7 +221,7 @@ class Walk:
         within = within._replace(kind="heading", level=HEADINGS[tag.name], linked=within.linked or is_all_linked(tag))
         self._add(text, within)
         self._pending = None
-        self._edge(gap=True)
+        self._edge()
         return True
 
     def _table(self, tag: Tag, table: Table, place: Place) -> None:
@@ -239,7 +238,7 @@ class Walk:
             self._edge()
         if table.caption:
             self._pending = (AFTER_TABLE, "")
-        self._edge(gap=True)
+        self._edge()
 
     def _anchor(self, tag: Tag) -> str:
         """The id of the heading, of something in it, of a link right before it, or of the part that it opens."""

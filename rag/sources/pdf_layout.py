@@ -134,7 +134,7 @@ def join(first: Line, second: Line, *, dropped: int = 0, tight: bool = False) ->
     return replace(first, text=text + glue + second.text, spans=spans, full=second.full, rows=first.rows + second.rows)
 
 
-def line_of(words: Sequence[Word], kind: str = "text") -> Line:
+def line_of(words: Sequence[Word]) -> Line:
     """The words as one line, with blanks between them but where East Asian letters meet at the end of a row."""
     pieces: list[str] = []
     spans: list[Span] = []
@@ -150,7 +150,7 @@ def line_of(words: Sequence[Word], kind: str = "text") -> Line:
         before = word
     counts = Counter(round(word.size * 2) / 2 for word in words)
     size = max(counts, key=lambda each: counts[each]) if counts else 0.0
-    return Line("".join(pieces), size, bool(words) and all(word.bold for word in words), kind, spans=spans)
+    return Line("".join(pieces), size, bool(words) and all(word.bold for word in words), spans=spans)
 
 
 def is_unfinished(line: Line) -> bool:
