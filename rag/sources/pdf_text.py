@@ -152,31 +152,26 @@ def _bare(text: str) -> str:
 # -- what stands on every page ---------------------------------------------------------------------------------------
 
 
-def drop_running(pages: Sequence[Page]) -> int:
+def drop_running(pages: Sequence[Page]) -> None:
     """Take heads and feet that stand on many pages from all but the first of them.
 
-    They are the first or last lines of a page and differ in numbers only. Returns how many pages lost one.
+    They are the first or last lines of a page and differ in numbers only.
     """
-    changed: set[int] = set()
     for end in (0, -1):
         for _ in range(MOST_RUNNING):
-            changed |= _drop_end(pages, end)
-    return len(changed)
+            _drop_end(pages, end)
 
 
-def _drop_end(pages: Sequence[Page], end: int) -> set[int]:
-    """Drop a line at the beginning (0) or the end (-1) of pages. Returns the numbers of those that lost one."""
+def _drop_end(pages: Sequence[Page], end: int) -> None:
+    """Drop a line at the beginning (0) or the end (-1) of pages."""
     keys = {page.number: _running(page.lines[end]) for page in pages if len(page.lines) > 1}
     counts = Counter(filter(None, keys.values()))
-    changed: set[int] = set()
     for page in pages:
         key = keys.get(page.number)
         if key and counts[key] >= 3 and key in (keys.get(page.number - 1), keys.get(page.number - 2)):
             place = end % len(page.lines)
             del page.lines[place]
             page.marks = {at - (at > place): level for at, level in page.marks.items() if at != place}
-            changed.add(page.number)
-    return changed
 
 
 def _running(line: Line) -> str:
