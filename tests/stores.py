@@ -7,9 +7,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from sqlalchemy import select
+
 from rag.answers.retriever import Retriever
 from rag.library.chroma import ChromaHome
-from rag.library.database import FILE, open_database
+from rag.library.database import FILE, open_database, sources
 from rag.library.folder import DataFolder
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
@@ -23,6 +25,13 @@ from tests.conftest import PaperEmbeddings
 
 MODEL = "openai:paper"
 ENGINE = (MODEL, "nowhere")
+
+
+def loaded_of(records: Records) -> list[str]:
+    """The sources that have a version that is loaded and not indexed."""
+    query = select(sources.c.source).where(sources.c.state == "loaded").order_by(sources.c.id)
+    with records.database.read() as connection:
+        return list(connection.execute(query).scalars())
 
 
 class Library:
@@ -86,7 +95,7 @@ class Library:
         """Index what was loaded and not indexed. Returns the texts embedded."""
         before = len(self.embeddings.embedded)
         self.fill()
-        for name in {*self.records.revisions.missing(self.index.id), *self.records.loaded()}:
+        for name in {*self.records.revisions.missing(self.index.id), *loaded_of(self.records)}:
             if record := self.ingest.stored(name):
                 self.ingest.run(record, lambda *_: None)
         self.index.clean()

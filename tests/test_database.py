@@ -20,7 +20,7 @@ from rag.library.records import Record, Records
 from rag.settings import load_settings
 from tests.conftest import make_settings
 from tests.postgres import Postgres, running_postgres
-from tests.stores import CHEESE, MOON, RIVER, Library, write
+from tests.stores import CHEESE, MOON, RIVER, Library, loaded_of, write
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +320,7 @@ def test_a_source_removed_while_another_process_indexes_it_stays_removed(pair: l
     two.remove(path)
     assert not one.index.publish(revision, record)
     one.index.end(revision)
-    assert (one.index.sources, one.records.read(str(path)), one.records.loaded()) == ([], None, [])
+    assert (one.index.sources, one.records.read(str(path)), loaded_of(one.records)) == ([], None, [])
 
 
 def test_the_address_is_a_setting() -> None:

@@ -47,7 +47,7 @@ def write_file(path: Path, change: Callable[[gguf.GGUFWriter], None] = lambda wr
 
 def test_what_the_header_says(tmp_path: Path) -> None:
     told = read_model_file(write_file(tmp_path / "model.gguf"))
-    assert (told.name, told.parameters, told.window) == ("Paper", 64 * 32, 8192)
+    assert (told.parameters, told.window) == (64 * 32, 8192)
     assert told.bytes_per_token == 2 * 2 * 4 * 2 * 8  # keys and values, 2 bytes, 4 layers, 2 heads of 8 numbers
     assert told.end_token is None
     ending = write_file(tmp_path / "ending.gguf", lambda writer: writer.add_eos_token_id(2))

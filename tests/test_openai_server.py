@@ -76,7 +76,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_llama_server_tells_its_model_and_window(chat_server: str, tmp_path: Path) -> None:
     server = OpenAIServer.ask(make_settings(tmp_path, base_url=chat_server))
-    assert (server.program, server.names, server.window("smol")) == ("llama-server", ["smol"], 2048)
+    assert (server.program, server.window("smol")) == ("llama-server", 2048)
     assert [(model.name, model.use, model.window) for model in server.models()] == [("openai:smol", "chat", 2048)]
     assert OpenAIServer.ask(make_settings(tmp_path, base_url="http://127.0.0.1:9/v1")) == OpenAIServer()
 

@@ -22,7 +22,7 @@ from rag.library.takeover import KEPT, old_collection, old_revision, take_over
 from rag.settings import Settings
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 from tests.postgres import running_postgres
-from tests.stores import CHEESE, MODEL, MOON, RIVER
+from tests.stores import CHEESE, MODEL, MOON, RIVER, loaded_of
 
 MADE = Made(MODEL, 100, 20)
 
@@ -173,7 +173,7 @@ def test_a_version_that_was_whole_and_not_seen_yet_is_not_seen_beside_the_other(
     (seen,) = records.revisions.changes(index, -1).added
     chunks = records.revisions.chunks_of(seen.revision)
     assert [chunk.page_content for chunk in chunks] == [MOON.strip()]
-    assert records.loaded() == ["http://127.0.0.1:9/a"]
+    assert loaded_of(records) == ["http://127.0.0.1:9/a"]
     database.close()
 
 

@@ -182,7 +182,7 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
     began = int(time.time())
 
     @router.get("/v1/models", responses=failures(model=OpenAIFailure))
-    async def models(request: Request) -> dict[str, Any]:
+    async def models() -> dict[str, Any]:
         """The app as a model, under its own name and its chat model's."""
         names = [MODEL, assistant.models.names.chat]
         owner = {"object": "model", "created": began, "owned_by": "local"}

@@ -130,12 +130,6 @@ class Records:
         with self.database.read() as connection:
             return list(connection.execute(query).scalars())
 
-    def loaded(self) -> list[str]:
-        """The sources that have a version that is loaded and not indexed."""
-        query = select(sources.c.source).where(sources.c.state == "loaded").order_by(sources.c.id)
-        with self.database.read() as connection:
-            return list(connection.execute(query).scalars())
-
     def write_loaded(self, record: Record, holder: str = "") -> None:
         """Keep a new version beside the current one, until it is indexed.
 

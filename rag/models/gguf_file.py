@@ -31,7 +31,6 @@ class ModelFile:
     """What the header of a chat model's file says.
 
     Attributes:
-        name: as its makers call it; "" where they do not.
         parameters: numbers in its tensors.
         window: tokens that it was trained to read at once.
         thinks: its chat template knows thinking.
@@ -39,7 +38,6 @@ class ModelFile:
         end_token: the one that ends its turn; None where the file does not say.
     """
 
-    name: str
     parameters: int
     window: int
     bytes_per_token: int
@@ -102,7 +100,7 @@ def _checked(path: Path, told: dict[str, Any], parameters: int) -> ModelFile:
     thinks = any(word in template for word in ("<think>", "enable_thinking", "<|channel|>", "reasoning_content"))
     per_token = 4 * layers * most * int(length)
     end = told.get("tokenizer.ggml.eot_token_id", told.get("tokenizer.ggml.eos_token_id"))
-    return ModelFile(str(told.get("general.name") or ""), parameters, window, per_token, thinks, end)
+    return ModelFile(parameters, window, per_token, thinks, end)
 
 
 def _number(file: BinaryIO, kind: int) -> Any:

@@ -54,11 +54,6 @@ class OpenAIServer:
             return "llama-server"
         return "vllm" if any(entry.get("owned_by") == "vllm" for entry in self.entries) else ""
 
-    @property
-    def names(self) -> list[str]:
-        """The models it has."""
-        return [str(entry["id"]) for entry in self.entries if entry.get("id")]
-
     def window(self, model: str) -> int:
         """Tokens in a model's window; 0: it does not tell."""
         if self.props is not None:

@@ -149,6 +149,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
     """A page by its text, or by recognition where it has none or a wrong one."""
     import pypdfium2
 
+    from rag.sources.ocr import MOST_PAGES as MOST_RECOGNIZED
     from rag.sources.ocr import kept_lines, lines_back
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
@@ -182,8 +183,8 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
             and (not covered or (tally.checked >= _CHECKED and not tally.was_wrong))
         ):
             return _told(by_text, tally)
-        if not job.ocr or len(tally.recognized) + len(tally.empty) >= _most_recognized() or not covered:
-            return _without_recognition(by_text, job, tally, missing=missing, share=share, covered=covered)
+        if not job.ocr or len(tally.recognized) + len(tally.empty) >= MOST_RECOGNIZED or not covered:
+            return _without_recognition(by_text, job, tally, missing=missing, share=share)
         report(number, tally.pages)
         kept = kept_lines(recognized(page))
         by_picture = Page(number, lay_out(lines_back(frame_of(page), kept)), recognized=True, kept=kept)
@@ -230,7 +231,7 @@ def words_of(
     return found, odd if len(odd) >= max(2, FEW_ODD * letters) else [], unmapped
 
 
-def _without_recognition(page: Page, job: Job, tally: Tally, *, missing: bool, share: float, covered: bool) -> Page:
+def _without_recognition(page: Page, job: Job, tally: Tally, *, missing: bool, share: float) -> Page:
     """What becomes of a page that recognition would be needed for."""
     if missing or share >= MANY_ODD:
         (tally.wrong if page.lines else tally.off).append(page.number)
@@ -241,12 +242,6 @@ def _without_recognition(page: Page, job: Job, tally: Tally, *, missing: bool, s
         return _told(page, tally)
     (tally.beyond if job.ocr else tally.off).append(page.number)
     return page
-
-
-def _most_recognized() -> int:
-    from rag.sources.ocr import MOST_PAGES
-
-    return MOST_PAGES
 
 
 def recognized(page: pypdfium2.PdfPage) -> PageText:
