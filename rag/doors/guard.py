@@ -124,14 +124,14 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if self._hosts is not None and _name(f"//{host}") not in self._hosts:
-            return _refused(421, f"This app is not called {host[:80]!r}. Open it as http://localhost.")
+            return Refused(421, f"This app is not called {host[:80]!r}. Open it as http://localhost.")
         origin = headers.get("origin")
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if origin is not None and unsafe and urlsplit(origin).netloc.lower() != host.lower():
-            return _refused(403, "Pages of other sites may not use this app.")
+            return Refused(403, "Pages of other sites may not use this app.")
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > LARGEST_BODY:
-            return _refused(413, f"At most {LARGEST_BODY >> 20} MiB are taken.")
+            return Refused(413, f"At most {LARGEST_BODY >> 20} MiB are taken.")
         return None
 
     def _without_credentials(self, scope: Scope, headers: Headers) -> Response | None:
@@ -148,7 +148,7 @@ class Guard:
         given = headers.get("authorization", "")
         trying = bool(given) or path.rstrip("/") == "/login"
         if trying and self._is_slowed(address):
-            return _refused(429, "Too many wrong passwords. Try again in a minute.", {"Retry-After": "60"})
+            return Refused(429, "Too many wrong passwords. Try again in a minute.", {"Retry-After": "60"})
         if _is_login(scope):
             self._note_wrong(address)  # until it turns out to be right: many may come before the first is answered
         visitor = self._visitor(given) or _logged_in(scope, headers)
@@ -165,7 +165,7 @@ class Guard:
         if scope["type"] == "http" and path == "/" and scope["method"] in ("GET", "HEAD"):
             return Response(LOGIN_PAGE, media_type="text/html")
         asks = {} if path.startswith("/gradio_api") else {"WWW-Authenticate": 'Basic realm="Local RAG chat"'}
-        return _refused(401, "Give the user name and password (HTTP Basic), or the password as a bearer token.", asks)
+        return Refused(401, "Give the user name and password (HTTP Basic), or the password as a bearer token.", asks)
 
     def _visitor(self, authorization: str) -> str | None:
         scheme, _, value = authorization.partition(" ")
@@ -226,7 +226,7 @@ def _address(scope: Scope) -> str:
 class Refused(JSONResponse):
     """Why somebody is turned away."""
 
-    def __init__(self, text: str, status: int, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         super().__init__({"error": text, "code": "refused"}, status, headers)
         self._told = (text, status, headers)
 
@@ -236,10 +236,6 @@ class Refused(JSONResponse):
         kind = {401: "authentication_error", 429: "rate_limit_error"}.get(status, "permission_error")
         error = {"message": text, "type": kind, "param": None, "code": "refused"}
         return JSONResponse({"error": error}, status, headers)
-
-
-def _refused(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    return Refused(text, status, headers)
 
 
 def _name(address: str) -> str:

@@ -113,15 +113,6 @@ async def while_connected(request: Request, updates: AsyncGenerator[Update, None
             yield update
 
 
-async def begun(updates: AsyncGenerator[Update, None]) -> Update:
-    """The first update, awaited before anything is sent; an empty one if the client is gone already.
-
-    Raises:
-        RagError: the question is refused at once.
-    """
-    return await anext(updates, Update())
-
-
 class BoundedStream(StreamingResponse):
     """Server-sent events that end when the client reads nothing for `SEND_SECONDS`."""
 

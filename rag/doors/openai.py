@@ -29,7 +29,7 @@ from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields
 from rag.doors.guard import caller_of
-from rag.doors.http import BoundedStream, begun, failures, first_error, while_connected
+from rag.doors.http import BoundedStream, failures, first_error, while_connected
 from rag.doors.library import may_change
 from rag.errors import AnswerTooLong, NoSuchModel, QuestionError, RagError
 from rag.text.sentences import count_tokens
@@ -234,8 +234,8 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         if not given.stream:
             return await answer.whole(connected)
         try:
-            first = await begun(connected)
-        except RagError as error:  # nothing is sent yet, so that it can have its own status
+            first = await anext(connected, Update())  # none comes where the client is gone already
+        except RagError as error:  # refused at once: nothing is sent yet, so that it can have its own status
             return _refusal(error)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return BoundedStream(answer.events(first, connected), headers=headers)

@@ -13,7 +13,7 @@ from rag.answers.stream import collect
 from rag.assistant import Assistant
 from rag.doors.bodies import Answer, Question, answer_fields, quotes_of
 from rag.doors.guard import caller_of
-from rag.doors.http import BoundedStream, PlainRoute, begun, failure_of, failures, frames, to_json, while_connected
+from rag.doors.http import BoundedStream, PlainRoute, failure_of, failures, frames, to_json, while_connected
 from rag.errors import QuestionError, RagError
 from rag.settings import Think
 
@@ -64,8 +64,8 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         given = {**question.given(), "caller": caller_of(request.scope)}
         connected = while_connected(request, assistant.chain.astream(given))
         try:
-            await begun(connected)
-        except RagError as error:  # nothing is sent yet, so that it can have its own status
+            await anext(connected, None)  # none comes where the client is gone already
+        except RagError as error:  # refused at once: nothing is sent yet, so that it can have its own status
             return JSONResponse(failure_of(error), error.status)
 
         async def events() -> AsyncIterator[str]:
