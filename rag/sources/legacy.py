@@ -124,14 +124,12 @@ class Guess:
     Attributes:
         encoding: Python's name of it.
         language: that the text seems to have.
-        score: from -1 to 1, how well letters and words fit the language.
         sure: whether no other reading that differs comes near.
         rival: the reading that comes next, for people; "" if there is none.
     """
 
     encoding: str
     language: str
-    score: float
     sure: bool
     rival: str = ""
 
@@ -167,7 +165,7 @@ def guess_encoding(data: bytes) -> Guess | None:
     count = sum(byte > 127 for byte in sample)
     sure = lead >= (2 * LEAD if count < FEW else LEAD) or lead * count >= EVIDENCE
     sure = sure and (count >= FEW or encoding not in _EAST_ASIAN)  # two bytes a letter: nearly any three would do
-    return Guess(encoding, language, score, sure, _spoken(*ranked[1][1:]) if len(ranked) > 1 else "")
+    return Guess(encoding, language, sure, _spoken(*ranked[1][1:]) if len(ranked) > 1 else "")
 
 
 @cache
