@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from langchain_core.embeddings import Embeddings
 
@@ -161,7 +162,7 @@ class LibraryService:
         assert self.library is not None
         self._open_chroma()
         if self.index and self.index.vectors.filling:
-            self.index.fill(lambda done, total: self._indexing("the index of vectors", done, total), self._is_closing)
+            self.index.fill(partial(self._indexing, "the index of vectors"), lambda: self._closing)
         self.library.worker.work()
         assert self.index is not None
         self.index.clean()
@@ -181,9 +182,6 @@ class LibraryService:
         """Nothing is under way: write what waits, and note that a kill harms nothing from here on."""
         self.indexes.write_waiting()
         self.home.note_quiet()
-
-    def _is_closing(self) -> bool:
-        return self._closing
 
     def _stand_in(self, library: Library) -> None:
         """The bundled guide stands in for the default article where that cannot be loaded."""

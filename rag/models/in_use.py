@@ -331,17 +331,13 @@ class ModelsInUse:
             found = self._ollama.models()
         except RagError:
             found = []
-        found += self._of_server()
+        found += OpenAIServer.ask(self._settings).models()
         found += [*embedded_models(), Model(NO_MODEL, "chat", details="quotes from the sources alone")]
         known = {model.name for model in found}
         for name, use in ((self.names.chat, "chat"), (self.names.embeddings, "embeddings")):
             if name not in known and name.removesuffix(":latest") not in known:
                 found.append(Model(name, use))
         return found
-
-    def _of_server(self) -> list[Model]:
-        """The models of the OpenAI-compatible server, where the settings name one."""
-        return OpenAIServer.ask(self._settings).models() if self._settings.base_url else []
 
     def chat_names(self) -> list[str]:
         """The names of the models that chat."""

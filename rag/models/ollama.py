@@ -71,11 +71,6 @@ class Shown(NamedTuple):
     abilities: tuple[str, ...] = ()
     parameters: int = 0
 
-    @property
-    def told(self) -> bool:
-        """Whether Ollama itself said what it is for; else that is a guess from its name."""
-        return bool(self.abilities)
-
 
 class Ollama:
     """What the app asks Ollama besides chat and embeddings: is it there, what does it have, pull.
@@ -109,10 +104,6 @@ class Ollama:
             raise engine_error(error, "ollama", self.host) from error
         self._seen = time.monotonic(), found
         return found
-
-    def look_anew(self) -> None:
-        """Forget what it had: something has changed there."""
-        self._seen = None
 
     def _pulled(self) -> dict[str, str]:
         """The models it has, with the digests of their weights."""
@@ -169,7 +160,7 @@ class Ollama:
             EngineError: it cannot; names those that can.
         """
         shown = self.show(name)
-        if not shown.told or shown.use == use:
+        if not shown.abilities or shown.use == use:  # without them its use is a guess from its name
             return
         fit = [model.name for model in self.models() if model.use == use]
         can = "chat" if use == "chat" else "embed texts"
@@ -196,7 +187,7 @@ class Ollama:
         except Exception as error:
             raise engine_error(error, f"ollama:{name}", self.host) from error
         finally:
-            self.look_anew()
+            self._seen = None  # it has another one now
         if last != "success":
             raise EngineError(f"Pulling {name} ended early (last word: {last or 'none'}). Pull again: it resumes.")
 
