@@ -32,7 +32,7 @@ from rag.errors import EngineError
 from rag.models.gguf_file import widen
 from rag.models.weights import SMOLLM2, fetch_weights
 from rag.settings import Settings, load_settings
-from tests.warm import WarmProcess
+from tests.warm import WarmProcess, begin_server
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would log each request
 uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn"]["propagate"] = (
@@ -72,6 +72,12 @@ def environment_of(**given: str) -> dict[str, str]:
     have_smallest()
     environment = {**os.environ, "OLLAMA_HOST": NO_OLLAMA, "PYTHONUNBUFFERED": "1", **given}
     return {"RAG_MODEL": SMALLEST, **environment} if environment["OLLAMA_HOST"] == NO_OLLAMA else environment
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the workers of a run share the process that forks."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        begin_server()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,7 @@
 
 Each start of a new interpreter imports Gradio and LangChain for four seconds of processor time, and the tests start
 about a hundred of them. `WarmProcess` is used like `subprocess.Popen`. A test of the start itself, or of what a new
-interpreter inherits, uses `subprocess` instead.
+interpreter inherits, uses `subprocess` instead. One process forks for all of pytest's workers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from typing_extensions import Self
+
+from tests.shared import shared_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PRELOADED = (
@@ -140,24 +142,41 @@ class WarmProcess:
                 stream.close()
 
 
+def begin_server() -> None:
+    """Start the process that forks for this process and those that it starts; it imports nothing before an order."""
+    life, ours = os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(str(_address()))
+        door.listen()
+        given = [door.fileno(), life]
+        command = [sys.executable, "-m", "tests.warm", *map(str, given)]
+        process = subprocess.Popen(command, cwd=ROOT, pass_fds=given)
+    os.close(life)
+
+    def end() -> None:
+        os.close(ours)
+        process.wait(30)
+
+    atexit.register(end)
+
+
+def _address() -> Path:
+    """Of the socket to the process that forks."""
+    return shared_folder() / "warm"
+
+
 class _Server:
-    """The process that forks, and the socket to it."""
+    """The socket to the process that forks."""
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", str(theirs.fileno())], cwd=ROOT, pass_fds=[theirs.fileno()]
-        )
-        theirs.close()
-        atexit.register(self._close)
+        if not _address().exists():
+            begin_server()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.connect(str(_address()))
 
     def order(self, order: dict[str, Any], descriptors: list[int]) -> None:
         socket.send_fds(self._socket, [json.dumps(order).encode()], descriptors)
-
-    def _close(self) -> None:
-        self._socket.close()
-        self._process.wait(30)
 
 
 @cache
@@ -165,16 +184,16 @@ def _server() -> _Server:
     return _Server()
 
 
-def _serve(orders: socket.socket) -> dict[str, Any] | None:
-    """Fork for each order; returns the order in the child, None in the server once its tests have ended."""
+def _serve(door: socket.socket, life: int) -> dict[str, Any] | None:
+    """Fork for each order; returns the order in the child, None in the server once the pipe `life` is closed."""
     statuses: dict[int, int] = {}
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    watched: list[Any] = [orders, woken]
+    customers: list[socket.socket] = []
     while True:
-        readable, _, _ = select.select(watched, [], [])
+        readable, _, _ = select.select([door, life, woken, *customers], [], [])
         if woken in readable:
             os.read(woken, 4096)
         while statuses:
@@ -184,25 +203,43 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
             with contextlib.suppress(BrokenPipeError):
                 os.write(statuses[pid], _NUMBER.pack(status))
             os.close(statuses.pop(pid))
-        if orders not in readable:
-            continue
-        data, descriptors, _, _ = socket.recv_fds(orders, 1 << 20, 4)
-        if not data:
+        if life in readable:
             return None
-        pid = os.fork()
-        if not pid:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for target, descriptor in enumerate(descriptors[:3]):
-                os.dup2(descriptor, target)
-            for descriptor in (*descriptors, *statuses.values(), woken, wake):
+        if door in readable:
+            customers.append(door.accept()[0])
+            _import()
+        for customer in [one for one in customers if one in readable]:
+            data, descriptors, _, _ = socket.recv_fds(customer, 1 << 20, 4)
+            if not data:
+                customers.remove(customer)
+                customer.close()
+                continue
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for target, descriptor in enumerate(descriptors[:3]):
+                    os.dup2(descriptor, target)
+                for descriptor in (*descriptors, *statuses.values(), woken, wake, life):
+                    os.close(descriptor)
+                for one in (door, *customers):
+                    one.close()
+                return dict(json.loads(data))
+            os.write(descriptors[3], _NUMBER.pack(pid))
+            statuses[pid] = descriptors.pop()
+            for descriptor in descriptors:
                 os.close(descriptor)
-            orders.close()
-            return dict(json.loads(data))
-        os.write(descriptors[3], _NUMBER.pack(pid))
-        statuses[pid] = descriptors.pop()
-        for descriptor in descriptors:
-            os.close(descriptor)
+
+
+@cache
+def _import() -> None:
+    """Import what the programs do, once."""
+    for name in PRELOADED:
+        __import__(name)
+    from rag.text.detect import sure_language
+
+    sure_language("What is a plan?")  # it unpacks its model for half a second
+    gc.freeze()
 
 
 def _become(order: dict[str, Any]) -> None:
@@ -225,13 +262,8 @@ def _become(order: dict[str, Any]) -> None:
 
 
 def _main() -> None:
-    for name in PRELOADED:
-        __import__(name)
-    from rag.text.detect import sure_language
-
-    sure_language("What is a plan?")  # it unpacks its model for half a second
-    gc.freeze()
-    if order := _serve(socket.socket(fileno=int(sys.argv[1]))):
+    door, life = map(int, sys.argv[1:])
+    if order := _serve(socket.socket(fileno=door), life):
         _become(order)
 
 
