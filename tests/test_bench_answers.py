@@ -10,9 +10,9 @@ from bench.answers import DOCUMENTS, Bench, as_line, figures, load_items, markdo
 from rag.answers.relevance import Judge
 from rag.answers.retriever import Retriever
 from rag.doors.evaluate import folded
-from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 from rag.sources.loader import load_source
+from tests.minilm import shared_minilm
 
 
 def test_every_question_can_be_answered_from_its_document(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_number_is_found_as_a_whole() -> None:
 
 
 async def test_a_few_questions_are_measured(tmp_path: Path) -> None:
-    embedded = MiniLMEmbeddings(load_settings().cache_dir)
+    embedded = shared_minilm()
     items = [
         item
         for item in load_items()

@@ -18,9 +18,8 @@ from rag.answers.followup import LONGEST, build_rewriter, cleaned, combine, depe
 from rag.answers.retriever import Retriever
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import load_questions
-from rag.models.minilm import MiniLMEmbeddings
-from rag.settings import load_settings
 from tests.conftest import Script, ScriptedChat
+from tests.minilm import shared_minilm
 
 CONVERSATIONS = DATA / "followups.jsonl"
 REACT: list[BaseMessage] = [
@@ -131,7 +130,7 @@ def test_a_name_in_the_answer_is_searched_for() -> None:
 @pytest.fixture(scope="module")
 def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     folder: Path = tmp_path_factory.mktemp("library")
-    with library(BUNDLED, MiniLMEmbeddings(load_settings().cache_dir), folder) as index:
+    with library(BUNDLED, shared_minilm(), folder) as index:
         yield Retriever(index=index, k=4)
 
 

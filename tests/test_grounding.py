@@ -19,10 +19,9 @@ from rag.errors import EngineError
 from rag.grounding.fragment import text_fragment
 from rag.grounding.ground import ground
 from rag.grounding.tokenizer import tokenize
-from rag.models.minilm import MiniLMEmbeddings
-from rag.settings import load_settings
 from rag.text.sentences import sentence_spans, split_sentences
 from tests.conftest import ROOT, PaperEmbeddings
+from tests.minilm import shared_minilm
 
 DATA = ROOT / "tests" / "data"
 
@@ -51,7 +50,7 @@ def passages(names: list[str]) -> list[Document]:
 
 @pytest.fixture(scope="module")
 def minilm() -> Embeddings:
-    return MiniLMEmbeddings(load_settings().cache_dir)
+    return shared_minilm()
 
 
 class Squeezed(Embeddings):

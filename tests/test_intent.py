@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from langchain_core.embeddings import Embeddings
 
 from rag.answers.chain import Course
 from rag.answers.comparison import read_sides
 from rag.answers.intent import Nearness, is_greeting, read_intent
-from rag.models.minilm import MiniLMEmbeddings
-from rag.settings import load_settings
 from tests.conftest import PaperEmbeddings
+from tests.minilm import shared_minilm
 from tests.ways import FILES, Ways, library_of
 
 QUESTIONS: dict[str, dict[str, list[str]]] = yaml.safe_load((FILES / "questions.yaml").read_text(encoding="utf-8"))
@@ -26,12 +26,12 @@ SOURCES = sorted(path for path in FILES.iterdir() if path.suffix != ".yaml")
 
 
 @pytest.fixture(scope="module")
-def embeddings() -> MiniLMEmbeddings:
-    return MiniLMEmbeddings(load_settings().cache_dir)
+def embeddings() -> Embeddings:
+    return shared_minilm()
 
 
 @pytest.fixture(scope="module")
-def ways(embeddings: MiniLMEmbeddings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
+def ways(embeddings: Embeddings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     with library_of(tmp_path_factory.mktemp("ways"), embeddings, *SOURCES) as made:
         yield made
 
@@ -145,7 +145,7 @@ def test_what_is_named_and_what_is_asked() -> None:
         ("What should I do if it fails?", None),
     ],
 )
-def test_other_words_for_it(question: str, aim: str | None, embeddings: MiniLMEmbeddings) -> None:
+def test_other_words_for_it(question: str, aim: str | None, embeddings: Embeddings) -> None:
     assert read_intent(question) is None
     found = asyncio.run(Nearness(embeddings, ("paper", "here")).intent(question))
     assert (found.aim if found else None) == aim

@@ -19,11 +19,11 @@ from rag.answers.quotes import LONGEST_QUOTE, find_quotes, quotes_as_answer
 from rag.answers.update import Update
 from rag.errors import SettingsError
 from rag.grounding.ground import Sentence
-from rag.models.minilm import MiniLMEmbeddings
 from rag.page.conversation import BESIDE, INSTEAD, READ_FIRST, as_messages, show_answer
 from rag.settings import load_settings
 from tests.commands import run
 from tests.conftest import PaperEmbeddings
+from tests.minilm import shared_minilm
 from tests.serving import ANSWER, TEXT, Served, frames, serve
 
 GUIDE = Document(
@@ -37,8 +37,8 @@ GUIDE = Document(
 
 
 @pytest.fixture(scope="module")
-def minilm() -> MiniLMEmbeddings:
-    return MiniLMEmbeddings(load_settings().cache_dir)
+def minilm() -> Embeddings:
+    return shared_minilm()
 
 
 def quotes_of(
@@ -100,7 +100,7 @@ def test_a_sentence_that_announces_a_list_is_quoted_with_it(minilm: MiniLMEmbedd
 
 
 @pytest.mark.parametrize("between", ["; ", " | ", ", ", "；"])
-def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: MiniLMEmbeddings) -> None:
+def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: Embeddings) -> None:
     """A row of many columns is longer than a quote may be; each part is found with what the row is about."""
     columns = [f"column {number}: a value of the pump, of about {number} words" for number in range(40)]
     columns[25] = "warranty: 36 months"

@@ -14,6 +14,7 @@ import app as page
 from bench.relevance import BUNDLED
 from rag.assistant import Assistant
 from tests.conftest import ROOT, make_settings, wait_until
+from tests.minilm import shared_minilm
 from tests.ollama_server import OllamaServer
 from tests.serving import Served
 
@@ -32,7 +33,7 @@ def questions(kind: str) -> list[str]:
 def serve(folder: Path, sources: tuple[str, ...]) -> Served:
     server = OllamaServer(reply=lambda messages: ["An ", "invention."]).start()
     given = {"model": "ollama:llama3", "embeddings": "embedded:all-minilm-l6-v2", "ollama_host": server.url}
-    assistant = Assistant(make_settings(folder, sources=sources, refuse=True, **given))
+    assistant = Assistant(make_settings(folder, sources=sources, refuse=True, **given), embeddings=shared_minilm())
     assistant.start()
     blocks = page.serve(assistant)
     wait_until(

@@ -25,6 +25,7 @@ from rag.models.minilm import MiniLMEmbeddings
 from rag.models.weights import MINILM, MINILM_TOKENIZER, fetch_weights
 from rag.settings import load_settings
 from tests.conftest import PaperEmbeddings
+from tests.minilm import shared_minilm
 from tests.stores import Lexical
 
 ENGINE = ("openai:paper", "nowhere")
@@ -34,28 +35,10 @@ def decide(judge: Judge, question: str, passages: Sequence[Document], words: Wor
     return asyncio.run(judge.decide(question, passages, words))
 
 
-class Remembering(Embeddings):
-    """The real small model, that embeds a text once."""
-
-    def __init__(self) -> None:
-        self.model = MiniLMEmbeddings(load_settings().cache_dir)
-        self.known: dict[str, list[float]] = {}
-        self.embedded = 0
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        new = [text for text in dict.fromkeys(texts) if text not in self.known]
-        self.embedded += len(new)
-        self.known |= dict(zip(new, self.model.embed_documents(new), strict=True))
-        return [self.known[text] for text in texts]
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed_documents([text])[0]
-
-
 class Squeezed(Embeddings):
     """The same with all cosines between 0.6 and 0.95, as some models have them: a part of each vector is the same."""
 
-    def __init__(self, model: Remembering) -> None:
+    def __init__(self, model: Embeddings) -> None:
         self.model = model
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -66,17 +49,17 @@ class Squeezed(Embeddings):
 
 
 @pytest.fixture(scope="module")
-def embeddings() -> Remembering:
-    return Remembering()
+def embeddings() -> Embeddings:
+    return shared_minilm()
 
 
 @pytest.fixture(scope="module")
-def found(embeddings: Remembering) -> list[Case]:
+def found(embeddings: Embeddings) -> list[Case]:
     return list(cases(embeddings))
 
 
 @pytest.fixture
-def store(embeddings: Remembering, tmp_path: Path) -> Iterator[SearchIndex]:
+def store(embeddings: Embeddings, tmp_path: Path) -> Iterator[SearchIndex]:
     with library(BUNDLED[:1], embeddings, tmp_path / "data") as made:
         yield made
 
@@ -113,7 +96,7 @@ def test_typos_keywords_and_whys_are_not_refused(found: list[Case]) -> None:
     assert sum(score(case, load_weights()) < 0 for case in chosen) <= 0.02 * len(chosen)
 
 
-def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remembering, tmp_path: Path) -> None:
+def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Embeddings, tmp_path: Path) -> None:
     squeezed = Squeezed(embeddings)
     scale, other = measure(embeddings), measure(squeezed)
     assert scale.unrelated < 0.2 and other.unrelated > 0.7
@@ -138,7 +121,7 @@ def test_models_whose_cosines_lie_elsewhere_decide_the_same(embeddings: Remember
     ],
 )
 def test_single_words_and_other_languages(
-    store: SearchIndex, embeddings: Remembering, question: str, answers: bool
+    store: SearchIndex, embeddings: Embeddings, question: str, answers: bool
 ) -> None:
     passages = Retriever(index=store).invoke(question)
     verdict = decide(Judge(embeddings, ENGINE), question, passages, store.words)
@@ -147,7 +130,7 @@ def test_single_words_and_other_languages(
     assert "nearest sentence" in verdict.reason
 
 
-def test_a_long_passage_without_sentences_is_looked_at(embeddings: Remembering) -> None:
+def test_a_long_passage_without_sentences_is_looked_at(embeddings: Embeddings) -> None:
     passages = [Document("agent memory plan " * 200)]
     words = Lexical()
     words.replace("a", [("1", passages[0].page_content)])

@@ -16,20 +16,18 @@ from rag.answers.receipt import ChatReader
 from rag.answers.run import Run
 from rag.answers.update import Update
 from rag.models.choose import Chat
-from rag.models.minilm import MiniLMEmbeddings
 from rag.models.state import Engine
 from rag.page.conversation import show_answer
-from rag.settings import load_settings
 from rag.sources.loader import GUIDE_PATH
 from tests.conftest import Script, ScriptedChat, make_settings
+from tests.minilm import shared_minilm
 from tests.test_intent import SOURCES
 from tests.ways import Ways, library_of
 
 
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
-    embeddings = MiniLMEmbeddings(load_settings().cache_dir)
-    with library_of(tmp_path_factory.mktemp("whole"), embeddings, *SOURCES, Path(str(GUIDE_PATH))) as made:
+    with library_of(tmp_path_factory.mktemp("whole"), shared_minilm(), *SOURCES, Path(str(GUIDE_PATH))) as made:
         yield made
 
 
