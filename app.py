@@ -58,6 +58,8 @@ MAX_EVENTS = 1000
 """Events of the page, those of questions among them, that Gradio holds at once; questions have a line of their own."""
 LOOK_SECONDS = 1.5
 """Pause between two looks of an open page at the app's state and library."""
+PAUSE_SECONDS = 0.5
+"""How long the main thread sleeps at once: a signal that comes as it falls asleep is handled when it wakes."""
 
 log = logging.getLogger("rag.page")
 if find_spec("IPython") is None:  # Gradio tries to import it for each page: slow, and may fail beside threads, too
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None, started: Started | None = None)
             served.set()
             try:
                 while True:
-                    time.sleep(3600)
+                    time.sleep(PAUSE_SECONDS)
             finally:
                 end_serving(assistant, page)
     except KeyboardInterrupt:
