@@ -1,4 +1,4 @@
-"""Small files that once failed, through the whole app: read, found, and answered by the embedded model."""
+"""Small files that once failed, through the whole app: read, found, and answered, mostly by quotes alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES += ("shortlines/campsite.md", "xlsx/budget.xlsx")
 def app(start_shared_app: AppStarter, tmp_path_factory: pytest.TempPathFactory) -> RunningApp:
     data = tmp_path_factory.mktemp("cases") / "data"
     sources = [flag for name in FILES for flag in ("--source", str(CASES / name))]
-    app = start_shared_app("--data-dir", str(data), *sources)
+    app = start_shared_app("--data-dir", str(data), *sources, "--model", "none")
     wait_until(lambda: app.health()["sources"] == len(FILES), 90, lambda: str(app.health()))
     return app
 

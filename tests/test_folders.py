@@ -193,7 +193,7 @@ def test_the_command_line_and_the_app_together(tmp_path: Path, folder: Path, sta
     listed = run(tmp_path, "sources").stdout
     assert f"folder   {folder}: 1 file\n" in listed
     (folder / "river.md").write_text("# River\n\nThe zebra drinks from the river.")
-    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md")
+    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--model", "none")
     token = (tmp_path / "data" / "holder.json").read_text().partition('"token": "')[2].partition('"')[0]
     owner = httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 

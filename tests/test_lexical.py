@@ -194,7 +194,7 @@ def test_readers_see_one_version_whole_while_others_write() -> None:
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for version in range(40):
+    for version in range(20):
         index.replace("a", [(f"{version}-{number}", "moon river") for number in range(20)])
     done.set()
     for reader in readers:

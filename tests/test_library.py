@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from rag.sources.reader import PARSER
 from tests.commands import MOON, RIVER, run, start
 from tests.conftest import AppStarter, Pages, PaperEmbeddings, make_settings, wait_until
 from tests.files import picture
+from tests.ollama_server import OllamaServer, Record
 
 
 class Gated(PaperEmbeddings):
@@ -303,6 +304,8 @@ def test_the_commands_here_and_with_the_app_running(
             "bundled:guide.md",
             "--host",
             "127.0.0.2",
+            "--model",
+            "none",
             environment={"RAG_PASSWORD": "open sesame", "RAG_ADMIN_PASSWORD": "boss"},
             ready=False,
         )
@@ -336,23 +339,22 @@ def test_ctrl_c_stops_an_ingest_and_keeps_what_is_whole(tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(60):
         (folder / f"{number:02}.md").write_text(f"# Page {number}\n\n{MOON * 20} {number}", encoding="utf-8")
-    child = start("ingest", str(folder), "--data-dir", str(tmp_path / "data"))
-    database = tmp_path / "data" / "library.sqlite"
+    with OllamaServer() as server:
 
-    def ready() -> int:
-        try:
-            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-                return int(connection.execute("SELECT count(*) FROM sources WHERE state = 'current'").fetchone()[0])
-        except sqlite3.OperationalError:  # it is being made
-            return 0
+        def late(record: Record) -> bool:
+            return "Page 30" in str(record.body)
 
-    wait_until(lambda: ready() >= 2, 60)
-    child.send_signal(signal.SIGINT)
-    _, told = child.communicate(timeout=60)
-    assert child.returncode == 130, told
-    assert "Traceback" not in told
-    entries = json.loads(run(tmp_path, "sources", "--json").stdout)
-    assert 2 <= len([entry for entry in entries if entry["state"] == "ready"]) < 60
+        with server.hold(path="/api/embed", match=late) as gate:
+            environment = {"OLLAMA_HOST": server.url, "RAG_EMBEDDINGS": "ollama:mxbai-embed-large"}
+            child = start("ingest", str(folder), "--data-dir", str(tmp_path / "data"), **environment)
+            gate.wait(timeout=60)
+            child.send_signal(signal.SIGINT)
+            _, told = child.communicate(timeout=60)
+        assert child.returncode == 130, told
+        assert "Traceback" not in told
+        listed, _ = start("sources", "--json", "--data-dir", str(tmp_path / "data"), **environment).communicate(60)
+    states = Counter(entry["state"] for entry in json.loads(listed))
+    assert 2 <= states["ready"] < 60, states
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,6 +218,7 @@ def _serve(door: socket.socket, life: int) -> dict[str, Any] | None:
             if not pid:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
                 for target, descriptor in enumerate(descriptors[:3]):
                     os.dup2(descriptor, target)
                 for descriptor in (*descriptors, *statuses.values(), woken, wake, life):
