@@ -58,6 +58,13 @@ def tab(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+def _forget(tab: Page, url: str) -> None:
+    """Let the tab be one that was never on the page of this address."""
+    tab.goto(f"{url}health")
+    tab.evaluate("localStorage.clear(), sessionStorage.clear()")
+    tab.context.clear_cookies()
+
+
 @contextmanager
 def visited(
     tab: Page, url: str, width: int = 1280, height: int = 800, scheme: Literal["light", "dark"] = "light"
@@ -73,9 +80,7 @@ def visited(
 
     tab.emulate_media(color_scheme=scheme)
     tab.set_viewport_size({"width": width, "height": height})
-    tab.goto(f"{url}health")
-    tab.evaluate("localStorage.clear(), sessionStorage.clear()")
-    tab.context.clear_cookies()
+    _forget(tab, url)
     tab.on("pageerror", note)
     tab.goto(url)
     expect(tab.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
@@ -124,17 +129,17 @@ class PageInThread:
 
 
 class Visit:
-    """A page, and what it did that text does not: scripts, dialogs, windows, requests to other origins."""
+    """A page in a tab, and what it did that text does not: scripts, dialogs, windows, requests to other origins."""
 
-    def __init__(self, browser: Browser, url: str) -> None:
+    def __init__(self, tab: Page, url: str) -> None:
         self.url = url
         self.wrong: list[str] = []
-        self.context = browser.new_context()
-        self.page = self.context.new_page()
-        self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page = tab
+        _forget(tab, url)
+        self.page.on("dialog", self._dismiss)
         self.page.on("request", self._note)
         self.page.on("requestfailed", self._forgive)
-        self.context.on("page", lambda page: self.wrong.append(f"window {page.url}"))
+        self.page.context.on("page", self._window)
         self.page.goto(url)
         self.page.locator("#status .strip.ok").wait_for(timeout=20_000)
 
@@ -146,6 +151,13 @@ class Visit:
     def hear(self) -> None:
         """Let the handlers run of what has happened: a dialog that nobody dismisses holds up the page."""
         self.page.evaluate("0")
+
+    def _dismiss(self, dialog: Any) -> None:
+        self.wrong.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def _window(self, page: Any) -> None:
+        self.wrong.append(f"window {page.url}")
 
     def _note(self, request: Any) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):
@@ -179,4 +191,8 @@ class Visit:
         assert self.wrong == [], payload
 
     def close(self) -> None:
-        self.context.close()
+        """Leave the page, and let the next visit have the tab."""
+        self.page.goto("about:blank")
+        self.page.context.remove_listener("page", self._window)
+        for event, heard in (("dialog", self._dismiss), ("request", self._note), ("requestfailed", self._forgive)):
+            self.page.remove_listener(event, heard)  # type: ignore[call-overload]

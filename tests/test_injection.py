@@ -20,7 +20,7 @@ import httpx
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
 from rag.answers.chain import PROMPT_FILE, SMALL_PROMPT_FILE
 from rag.answers.context import disarm, pack
@@ -30,13 +30,13 @@ from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields
 from rag.errors import AnswerCutOff
 from rag.sources.loader import GUIDE_PATH
-from tests.browser import Visit, browser
+from tests.browser import Visit, browser, tab
 from tests.conftest import Pages, make_settings, wait_until
 from tests.marks import FENCES, MARKERS
 from tests.ollama_server import OllamaServer
 from tests.serving import started
 
-__all__ = ["browser"]  # a fixture
+__all__ = ["browser", "tab"]  # fixtures
 
 
 @pytest.mark.parametrize("sentences", [False, True])
@@ -179,7 +179,7 @@ TOWNS = (
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_sixty_poisoned_documents_in_the_browser(browser: Browser, tmp_path: Path) -> None:
+def test_sixty_poisoned_documents_in_the_browser(tab: Page, tmp_path: Path) -> None:
     """All in one library: nothing leaves the page, sources are those retrieved, and marks quote them as they are."""
     canary = Pages()
     folder = tmp_path / "poisoned"
@@ -196,7 +196,7 @@ def test_sixty_poisoned_documents_in_the_browser(browser: Browser, tmp_path: Pat
     assistant = Assistant(make_settings(tmp_path, sources=(str(folder),), max_tokens=200))
     served = started(assistant, OllamaServer())
     wait_until(lambda: len(assistant.sources) == len(texts), 120)
-    visit = Visit(browser, served.url)
+    visit = Visit(tab, served.url)
     obeyed: dict[int, str] = {}
     counts: Counter[str] = Counter()
     try:

@@ -14,15 +14,15 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
 import rag.doors.guard
 import rag.page.conversation
-from tests.browser import Visit, browser
+from tests.browser import Visit, browser, tab
 from tests.conftest import Pages, wait_until
 from tests.serving import Served, serve
 
-__all__ = ["browser"]  # a fixture
+__all__ = ["browser", "tab"]  # fixtures
 
 RUN = "alert(1)"
 PAYLOADS = [
@@ -111,11 +111,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ],
     ids=["three in pieces of 7", "each in pieces of 7", "each whole"],
 )
-def test_questions_and_answers_are_text(
-    browser: Browser, served: Served, canary: Pages, size: int, together: int
-) -> None:
+def test_questions_and_answers_are_text(tab: Page, served: Served, canary: Pages, size: int, together: int) -> None:
     """Every payload as a question and as the answer to it, in one growing conversation."""
-    visit = Visit(browser, served.url)
+    visit = Visit(tab, served.url)
     payloads = ["\n\n".join(PAYLOADS[at : at + together]) for at in range(0, len(PAYLOADS), together)]
     try:
         for number, payload in enumerate(payloads):
@@ -134,7 +132,7 @@ def test_questions_and_answers_are_text(
     assert canary.hits == []
 
 
-def test_documents_titles_and_file_names_are_text(browser: Browser, tmp_path: Path, canary: Pages) -> None:
+def test_documents_titles_and_file_names_are_text(tab: Page, tmp_path: Path, canary: Pages) -> None:
     """Every payload as a file's name, as its title and as its text: in the library, the choice, the passages."""
     folder = tmp_path / "hostile"
     folder.mkdir()
@@ -145,7 +143,7 @@ def test_documents_titles_and_file_names_are_text(browser: Browser, tmp_path: Pa
         (folder / f"{number:02}{name}.md").write_text(f"# {title}\n\nA plan {text}\n\nThe end.", encoding="utf-8")
     served = serve(tmp_path, sources=(str(folder), "http://127.0.0.1:9/<img src=x onerror=alert(1)>"), k=50)
     wait_until(lambda: len(served.assistant.sources) == len(PAYLOADS), 60)
-    visit = Visit(browser, served.url)
+    visit = Visit(tab, served.url)
     try:
         page = visit.page
         page.locator("#library-rows .source").nth(len(PAYLOADS) - 1).wait_for(timeout=20_000)
@@ -174,7 +172,7 @@ def test_documents_titles_and_file_names_are_text(browser: Browser, tmp_path: Pa
 
 @pytest.mark.parametrize("guards", ["none", "the sanitiser alone"])
 def test_without_the_guards_they_succeed(
-    browser: Browser, tmp_path: Path, canary: Pages, monkeypatch: pytest.MonkeyPatch, guards: str
+    tab: Page, tmp_path: Path, canary: Pages, monkeypatch: pytest.MonkeyPatch, guards: str
 ) -> None:
     """That the tests above can fail: without the header, images are fetched; without both guards, scripts run, too."""
     monkeypatch.delitem(rag.doors.guard.HEADERS, "Content-Security-Policy")
@@ -187,7 +185,7 @@ def test_without_the_guards_they_succeed(
 
         monkeypatch.setattr(gr, "Chatbot", careless)
     served = serve(tmp_path)
-    visit = Visit(browser, served.url)
+    visit = Visit(tab, served.url)
     try:
         for number, payload in enumerate(PAYLOADS[3:6]):
             text = made(payload, canary.url)
@@ -235,10 +233,10 @@ Call `plan. It` so; see https://x.example/plan. A tool is what an agent calls.
 """
 
 
-def test_marks_leave_code_tables_and_formulas_whole(browser: Browser, served: Served) -> None:
+def test_marks_leave_code_tables_and_formulas_whole(tab: Page, served: Served) -> None:
     """A mark stands behind prose that a passage supports, and nowhere where it would be read as code or markup."""
     served.server.reply = lambda _: [STRUCTURED[at : at + 7] for at in range(0, len(STRUCTURED), 7)]
-    visit = Visit(browser, served.url)
+    visit = Visit(tab, served.url)
     try:
         visit.ask("What is a plan?", 0)
         answer = visit.page.locator("#conversation .bot.message .md").first
@@ -296,8 +294,8 @@ AS_A_PERSON_EXPECTS: list[tuple[str, str, dict[str, int]]] = [
 """What a model says, a part of what is read on the page, and how many elements of each kind that makes."""
 
 
-def test_answers_show_as_a_person_expects(browser: Browser, served: Served) -> None:
-    visit = Visit(browser, served.url)
+def test_answers_show_as_a_person_expects(tab: Page, served: Served) -> None:
+    visit = Visit(tab, served.url)
     try:
         for number, (told, shown, counts) in enumerate(AS_A_PERSON_EXPECTS):
             served.server.reply = lambda _, told=told: [told[at : at + 5] for at in range(0, len(told), 5)]  # type: ignore[misc]
