@@ -309,7 +309,10 @@ def app(start_shared_app: AppStarter, tmp_path_factory: pytest.TempPathFactory) 
     return app
 
 
-@pytest.fixture(params=[(1360, 850), (390, 844)], ids=["wide", "phone"])
+WIDE, PHONE = (1360, 850), (390, 844)
+
+
+@pytest.fixture(params=[WIDE, PHONE], ids=["wide", "phone"])
 def page(request: pytest.FixtureRequest, tab: Page, app: RunningApp) -> Iterator[Page]:
     with visited(tab, app.url, *request.param) as wrong:
 
@@ -343,7 +346,11 @@ def open_mark(page: Page, name: str) -> None:
     expect(page.locator("#reader[data-open]")).to_be_visible(timeout=20_000)
 
 
-@pytest.mark.parametrize("name", ["lease.docx", "kettle.html", "bicycles.csv"])
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [(WIDE, "lease.docx"), (WIDE, "kettle.html"), (WIDE, "bicycles.csv"), (PHONE, "bicycles.csv")],
+    indirect=["page"],
+)
 def test_a_mark_opens_the_source_at_the_words(page: Page, name: str) -> None:
     open_mark(page, name)
     reader = page.locator("#reader")
@@ -386,6 +393,7 @@ def test_a_mark_opens_the_page_of_a_pdf_with_boxes_on_the_words(page: Page, app:
     expect(reader).to_be_hidden()
 
 
+@pytest.mark.parametrize("page", [WIDE], indirect=True)
 def test_a_mark_opens_a_picture_with_boxes_on_the_words(page: Page) -> None:
     open_mark(page, "notice.png")
     reader = page.locator("#reader")
@@ -417,6 +425,7 @@ def test_a_source_of_the_library_is_read_from_its_beginning(page: Page) -> None:
     expect(page.locator("#reader .spoken")).to_contain_text("A cover page of the ferry company")
 
 
+@pytest.mark.parametrize("page", [WIDE], indirect=True)
 def test_a_source_that_is_gone_says_so(page: Page, app: RunningApp) -> None:
     page.evaluate(
         "document.body.insertAdjacentHTML('beforeend', '<a id=gone href=\"#read?source=gone.pdf&start=1&end=2\">x</a>')"
