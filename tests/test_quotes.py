@@ -90,7 +90,7 @@ def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:
     assert set(quotes) <= set(rows.splitlines())
 
 
-def test_a_sentence_that_announces_a_list_is_quoted_with_it(minilm: MiniLMEmbeddings) -> None:
+def test_a_sentence_that_announces_a_list_is_quoted_with_it(minilm: Embeddings) -> None:
     states = "At any given time each server is in one of these states:\n\n- leader\n- follower\n- candidate"
     text = f"{states}\n\nElections are held when a follower hears nothing."
     first, *_ = quotes_of("Which states can a server be in?", text, embeddings=minilm)
