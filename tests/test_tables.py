@@ -130,6 +130,7 @@ def is_row(row: Sequence[str], question: str) -> bool:
     """What each question below asks for, in Python."""
     conditions = {
         "How many orders are not shipped?": row[2] != "shipped",
+        "How many purchases have the status shipped?": row[2] == "shipped",
         "How many orders are open or cancelled?": row[2] in ("open", "cancelled"),
         "How many shipped orders are there from Kiel?": row[2] == "shipped" and row[3] == "Kiel",
         "How many orders have a total of at least 480.75?": Decimal(row[4]) >= Decimal("480.75"),
@@ -154,6 +155,7 @@ def is_row(row: Sequence[str], question: str) -> bool:
     [
         "How many orders are not shipped?",
         "How many orders are open or cancelled?",
+        "How many purchases have the status shipped?",
         "How many shipped orders are there from Kiel?",
         "How many orders have a total of at least 480.75?",
         "How many orders have a total under 100?",
@@ -182,6 +184,9 @@ def test_a_question_becomes_a_filter(question: str, orders: Table) -> None:
     [
         "How many wheels does the tram have?",
         "How many orders did Ann Lee place by phone?",
+        "How many purchases were shipped?",
+        "How many purchases are there?",
+        "How many purchases from Kiel?",
         "How many orders are fragile?",  # no cell is that alone
         "How many orders were shipped last week?",
         "How many orders are not from Kiel and not open?",

@@ -55,18 +55,22 @@ class TableWords:
     def spans(self, tokens: Sequence[Token]) -> Iterator[Span]:
         """What the tokens of a question mean, the longest stretches first.
 
+        A word of no meaning here that is said to be counted ("how many films") is a `thing`, which may be the rows.
+
         Raises:
             Uncertain: one of them means nothing here.
         """
-        at = 0
+        at, is_counted = 0, False
         while at < len(tokens):
             for length in range(min(LONGEST_PHRASE, len(tokens) - at), 0, -1):
                 if span := self._span(tokens[at : at + length], at):
-                    yield span
-                    at += length
                     break
             else:
-                raise Uncertain(tokens[at].text)
+                if not (is_counted and tokens[at].text.isalpha()):
+                    raise Uncertain(tokens[at].text)
+                span = Span(at, 1, {"thing"})
+            yield span
+            at, is_counted = at + span.length, "count" in span.kinds
 
     def _span(self, tokens: Sequence[Token], at: int) -> Span | None:
         """What so many tokens mean together."""

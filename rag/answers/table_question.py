@@ -72,8 +72,10 @@ class _Reading:
         columns = list(dict.fromkeys(span.column for span in rest if "column" in span.kinds))
         if len(columns) > 1:  # "which order has the highest amount", with a column and a file that are called so
             columns = [column for column in columns if column not in named_too]
+        is_named = any(span.used and "column" in span.kinds for span in self.spans)
         for span in rest:
-            if not span.kinds & {"column", "stop", "rows", "table", "list", "distinct"}:
+            may_be = {"column", "stop", "rows", "table", "list", "distinct"}
+            if not span.kinds & (may_be | {"thing"} if conditions and is_named else may_be):
                 raise Uncertain(self.tokens[span.start].text)
         about_rows = any("rows" in span.kinds for span in rest)
         about_table = any("table" in span.kinds and "stop" not in span.kinds for span in rest)
