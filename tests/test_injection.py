@@ -212,7 +212,7 @@ def test_sixty_poisoned_documents_in_the_browser(tab: Page, tmp_path: Path) -> N
                 for block in shown.all():
                     counts["passages on the page"] += 1
                     said, origin = (block.locator(f"> {part}").text_content() or "" for part in ("blockquote", "p"))
-                    assert squeezed(said) in squeezed(texts[origin]), said
+                    assert squeezed(said) in squeezed(texts[origin.rpartition(" · ")[2]]), said
                 counts["marks on the page"] += shown.locator("mark").count()
             visit.judge(question)
             reply = httpx.post(f"{served.url}stream", json={"question": question}, timeout=120).text
