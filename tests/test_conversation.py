@@ -75,6 +75,12 @@ def test_a_model_cannot_write_a_mark() -> None:
         assert not re.search("#(quote|none)-", show_text(Update("done", f"[1]({nested})"), "ab12"))
 
 
+def test_the_beginning_of_a_passage_is_told_without_its_headings() -> None:
+    metadata = {"title": "Dryer", "section": "Care > Cleaning", "source": "/a"}
+    shown = show_passages([Document("Dryer\n\nCleaning\n\nThe filter has two layers.", metadata=metadata)])
+    assert "<small>The filter has two layers&#46; …</small>" in shown
+
+
 def test_quotes_stay_where_the_answer_fails() -> None:
     start, end = SPLIT.quote or (0, 0)
     failed = replace(DONE, phase="writing", text="A task is", quotes=(Quote(2, start, end),), grounding=None)

@@ -84,3 +84,9 @@ async def test_the_passages_answer_what_is_proposed(tmp_path: Path) -> None:
             assert answer.quotes and not answer.refused, question
     finally:
         assistant.close()
+
+
+def test_questions_are_in_the_language_of_the_headings() -> None:
+    """A German question over English texts is answered in translation; half German, half English is neither."""
+    found = suggest("Wie tief muss ich den Boden im Garten umgraben?", [GARDEN, HERBS])
+    assert found == ["What is Loam?", "What are Herbs?", "What does it say about soil?"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from langchain_core.documents import Document
 
+from rag.answers.translation import foreign
 from rag.text.detect import sure_language
 from rag.text.language import ENGLISH, stems
 from rag.text.sentences import split_sentences
@@ -74,9 +75,11 @@ _MARKUP = re.compile(r"[*_`\[\]<>|]|\(http\S*\)")
 def suggest(question: str, sources: Sequence[Document], asked: Sequence[str] = ()) -> list[str]:
     """Up to three questions about what the passages found say besides the answer, in the language of the question.
 
+    Where the passages are in another language, it is theirs: their headings are part of the questions.
+
     `asked`: earlier questions, which are not proposed again.
     """
-    language = sure_language(question) or ENGLISH
+    language = foreign(question, sources) or sure_language(question) or ENGLISH
     phrases = _PHRASES.get(language)
     if phrases is None:
         return []

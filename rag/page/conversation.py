@@ -285,7 +285,7 @@ def show_passages(sources: Sequence[Document], grounding: Sequence[Sentence] = (
         told = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
         blocks.append(
             f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}"
-            f" <small>{plain(_beginning(source.page_content))}</small></summary>"
+            f" <small>{plain(_beginning(source))}</small></summary>"
             f"<blockquote>{_highlighted(source, quoted, name)}</blockquote><p>{_read(source)}{told}</p></details>"
         )
     return "".join(blocks)
@@ -329,10 +329,11 @@ def _merged(quoted: Sequence[tuple[int, Sentence]]) -> list[tuple[int, int, list
     return places
 
 
-def _beginning(text: str) -> str:
+def _beginning(source: Document) -> str:
     """The first words of a passage, headings left out, to tell it from its neighbours."""
-    words = " ".join(line for line in text.splitlines() if not line.startswith("#")).split()
-    return " ".join(words)[:90] + " …"
+    headings = {source.metadata.get("title"), *str(source.metadata.get("section") or "").split(" > ")}
+    lines = (line for line in source.page_content.splitlines() if not line.startswith("#") and line not in headings)
+    return " ".join(" ".join(lines).split())[:90] + " …"
 
 
 def plain(text: str) -> str:
