@@ -127,6 +127,8 @@ def test_a_second_start_embeds_nothing_and_a_signal_ends_it_tidily(start_app: Ap
         flags = ("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md")
         first = start_app(*flags, environment={"OLLAMA_HOST": server.url})
         assert first.health()["models"]["embeddings"] == "ollama:mxbai-embed-large"
+        reply = httpx.get(f"{first.url}predict", params={"query": "What is an agent?"}, timeout=60)
+        assert reply.status_code == 200, "by then, what questions are compared with is embedded, too"
         assert start_app.stop(first, signal.SIGTERM) == 0
         embeds = len([item for item in server.requests if item.path == "/api/embed"])
         assert embeds > 0

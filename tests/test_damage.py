@@ -233,7 +233,7 @@ def test_a_disk_that_refuses_under_a_running_app_is_told_at_once_and_taken_up_ag
     import resource
 
     (tmp_path / "moon.md").write_text("# Moon\n\nThe moon pulls the sea twice a day.")
-    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "moon.md", "--model", "none")
+    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "moon.md")
     wait_until(lambda: app.health()["sources"] == 1, 60)
     token = json.loads((tmp_path / "data" / "holder.json").read_text())["token"]
     with httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as owner:
