@@ -31,7 +31,7 @@ from pydantic import Field
 
 from bench.parts import open_library
 from bench.programs import ROOT
-from rag.answers.build import Chains, asked_with
+from rag.answers.build import Chains, search_for
 from rag.answers.chain import RagChain
 from rag.answers.quotes import find_quotes
 from rag.answers.relevance import Judge
@@ -159,8 +159,7 @@ class Bench:
         found = Outcome(item)
         history = messages_of(item.history)
         began = time.monotonic()
-        asked = await asked_with(item.question, history, self.chat, self.retriever)
-        passages = await self.retriever.ainvoke(asked)
+        asked, passages = await search_for(item.question, history, self.chat, self.retriever)
         found.searched = time.monotonic() - began
         verdict = await self.judge.decide(asked, passages, self.index.words)
         found.score = max(-99.0, verdict.score)

@@ -23,7 +23,7 @@ from langchain_core.documents import Document
 
 from bench.answers import FOLDER, Bench, Item, load_items, open_bench
 from bench.programs import ROOT
-from rag.answers.build import asked_with
+from rag.answers.build import search_for
 from rag.doors.bodies import messages_of
 from rag.grounding.ground import ground
 from rag.grounding.segments import split_segments
@@ -53,8 +53,7 @@ def overlap(sentence: str, passages: Sequence[Document]) -> float:
 
 async def judge(bench: Bench, item: Item, line: dict[str, Any]) -> list[Judged]:
     """The labelled sentences of one answer."""
-    asked = await asked_with(item.question, messages_of(item.history), None, bench.retriever)
-    passages = await bench.retriever.ainvoke(asked)
+    asked, passages = await search_for(item.question, messages_of(item.history), None, bench.retriever)
     answer = line["answer"]
     marks = {(each.start, each.end): each for each in ground(answer, passages, bench.index.embeddings, asked)}
     segments = split_segments(answer)

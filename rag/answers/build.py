@@ -86,11 +86,16 @@ class Chains:
         return course.refused
 
 
-async def asked_with(question: str, history: Sequence[BaseMessage], chat: Chat | None, retriever: Retriever) -> str:
-    """What a question is searched with, after what was said before, with that chat model."""
-    complete = await standalone(question, history, rewriter_of(chat))
+async def search_for(
+    question: str, history: Sequence[BaseMessage], chat: Chat | None, retriever: Retriever
+) -> tuple[str, list[Document]]:
+    """What a question is searched with, after what was said before, with that chat model; and the passages found."""
+    asked = await standalone(question, history, rewriter_of(chat))
+    passages = await retriever.ainvoke(asked)
     translator = translator_of(chat, retriever.index.made.embeddings)
-    return (translator and await translator(complete, await retriever.ainvoke(complete))) or complete
+    if translator and (translation := await translator(asked, passages)):
+        return translation, await retriever.ainvoke(translation)
+    return asked, passages
 
 
 def rewriter_of(chat: Chat | None) -> Rewriter | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from rag.answers.build import asked_with
+from rag.answers.build import search_for
 from rag.answers.retriever import Retriever
 from rag.answers.stream import collect
 from rag.assistant import Assistant
@@ -169,8 +169,7 @@ async def _ask(assistant: Assistant, retriever: Retriever, question: Question, a
     began = time.monotonic()
     history = messages_of(question.history)
     try:
-        asked = await asked_with(question.question, history, assistant.models.chat, retriever)
-        passages = await retriever.ainvoke(asked)
+        asked, passages = await search_for(question.question, history, assistant.models.chat, retriever)
         retrieval = time.monotonic() - began
         rank = rank_of(question.gold, [item.page_content for item in passages])
     except RagError as error:
