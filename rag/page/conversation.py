@@ -150,7 +150,7 @@ def show_answer(
         words.append(f"{timings.total:.0f} s")
     name = secrets.token_hex(4)
     grounding = [] if update.quoted else list(update.grounding or ())
-    quoted = [Sentence(0, 0, passage=each.passage, quote=(each.start, each.end)) for each in update.quotes]
+    quoted = _as_sentences(update.quotes)
     proposed = suggest(question, update.sources, asked) if update.phase == "done" else []
     note = gr.ChatMessage(
         content=_asked(update, question) + _speed(update) + show_passages(update.sources, [*grounding, *quoted], name),
@@ -168,6 +168,11 @@ def show_answer(
         answer = gr.ChatMessage(content=show_text(update, name), metadata=folded)
         shown = [*shown, answer] if update.doubtful else [answer, *shown]
     return [*show_thinking(update), *shown, note]
+
+
+def _as_sentences(quotes: Sequence[Quote]) -> list[Sentence]:
+    """The quotes as what supports a sentence, so that their words are marked in the passages."""
+    return [Sentence(0, 0, passage=each.passage, quote=(each.start, each.end)) for each in quotes]
 
 
 def show_thinking(update: Update) -> list[gr.ChatMessage]:
@@ -261,7 +266,7 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     title = "Cut off" if update.text else "Not answered"
     told = plain(str(error))
     name = secrets.token_hex(4)
-    quoted = [Sentence(0, 0, passage=each.passage, quote=(each.start, each.end)) for each in update.quotes]
+    quoted = _as_sentences(update.quotes)
     passages = show_passages(update.sources, quoted, name) if quoted else ""
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
     shown = [gr.ChatMessage(content=f"{with_marks(update.text)} …")] if update.text else []
