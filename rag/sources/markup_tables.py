@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from rag.sources.outline import MARK, one_line
 from rag.sources.tables import table_lines
+from rag.text.wraps import indent_of
 
 MOST_COLUMNS = 1000
 MOST_ROWS = 100_000
@@ -34,7 +35,7 @@ def rst_tables(text: str) -> str:
     number, literal = 0, -1
     while number < len(lines):
         line = lines[number]
-        indent = len(line) - len(line.lstrip())
+        indent = indent_of(line)
         if line.strip() and indent <= literal:
             literal = -1
         end = _rst_end(lines, number) if literal < 0 else 0
@@ -53,7 +54,7 @@ def rst_tables(text: str) -> str:
 def _rst_end(lines: list[str], start: int) -> int:
     """The line after the table that begins here; 0 if none does."""
     line = lines[start]
-    indent = len(line) - len(line.lstrip())
+    indent = indent_of(line)
     if _DIRECTIVE.fullmatch(line):
         end = start + 1
         while end < len(lines) and (not lines[end].strip() or lines[end][: indent + 1].isspace()):

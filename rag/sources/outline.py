@@ -12,6 +12,8 @@ from typing import Any
 
 from langchain_core.documents import Document
 
+from rag.text.wraps import indent_of
+
 MARK = "\x02"
 EDGE = "\x1e"
 """Marks the edge of a block; becomes a line break where the page's own white space has none."""
@@ -125,7 +127,7 @@ def mark_markdown(text: str) -> tuple[str, Marks]:
                 lines[number] = f"{line[: found.start(1)]}{MARK}{line[found.start(1) :]}"
                 marks.append((len(found[1]), ""))
         elif number + 1 < len(lines) and _is_underlined(lines, number, first):
-            indent = len(line) - len(line.lstrip())
+            indent = indent_of(line)
             lines[number] = f"{line[:indent]}{MARK}{line[indent:]}"
             marks.append((1 if "=" in lines[number + 1] else 2, ""))
     return "\n".join(lines), marks

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rag.sources.outline import MARK, Marks
+from rag.text.wraps import indent_of
 
 LONGEST, MOST_WORDS = 80, 12
 """Characters and words of a heading, at most."""
@@ -47,13 +48,13 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
         if name := _heading(lines, block, below, has_text=below is not None and below.first in found, first=not number):
             found[block.first] = name
         below = block
-    numbered = [_indent(lines[first]) for first, name in found.items() if _NUMBER.match(name)]
+    numbered = [indent_of(lines[first]) for first, name in found.items() if _NUMBER.match(name)]
     if len(numbered) >= MANY_NUMBERED:
         deepest = max(numbered)
         found = {
             first: name
             for first, name in found.items()
-            if _indent(lines[first]) <= deepest or _is_centred(lines[first])
+            if indent_of(lines[first]) <= deepest or _is_centred(lines[first])
         }
     if not found or 3 * sum(map(len, found.values())) > len(text):
         return text, [], ""
@@ -62,7 +63,7 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
     marks: Marks = []
     for first in sorted(found):
         line = lines[first]
-        lines[first] = line[: _indent(line)] + MARK + line.lstrip()
+        lines[first] = line[: indent_of(line)] + MARK + line.lstrip()
         marks.append((1 if title and first == blocks[0].first else _level(found[first], shouts), ""))
     return "\n".join(lines), marks, title
 
@@ -110,7 +111,7 @@ def _may_be_heading(line: str) -> bool:
     letters = [letter for letter in bare if letter.isalpha()]
     return (
         len(name) <= LONGEST
-        and (_indent(line) <= 3 or _is_centred(line))
+        and (indent_of(line) <= 3 or _is_centred(line))
         and len(name.split()) <= MOST_WORDS
         and len(letters) >= max(2, sum(map(str.isdigit, bare)))
         and not bare.startswith("Copyright ")
@@ -120,12 +121,8 @@ def _may_be_heading(line: str) -> bool:
     )
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
 def _is_centred(line: str) -> bool:
-    return _indent(line) >= 10 and (_indent(line) + len(line.rstrip())) // 2 in MIDDLE
+    return indent_of(line) >= 10 and (indent_of(line) + len(line.rstrip())) // 2 in MIDDLE
 
 
 def _is_text(text: str) -> bool:

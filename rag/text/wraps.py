@@ -62,9 +62,9 @@ def _wrapped(lines: list[str]) -> list[int]:
         reach = len(line.rstrip()) + 1 + len(begins.split()[0])
         fits |= reach <= width
         marked = _MARKER.match(line)
-        indents = {_indent(line), marked.end() if marked else _indent(line)}
+        indents = {indent_of(line), marked.end() if marked else indent_of(line)}
         ended = len(line.rstrip()) < SHORTEST or _ENDED.search(line) or _NEW_LINE.match(begins)
-        if ended or _indent(following) not in indents:
+        if ended or indent_of(following) not in indents:
             continue
         if begins[0].islower() and reach >= FULL * width:
             small.append(number)
@@ -73,5 +73,6 @@ def _wrapped(lines: list[str]) -> list[int]:
     return sorted(small + others) if small and not fits else small
 
 
-def _indent(line: str) -> int:
+def indent_of(line: str) -> int:
+    """Characters of white space that a line begins with."""
     return len(line) - len(line.lstrip())
