@@ -172,6 +172,54 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Pa
         again.close()
 
 
+REFUSED = """
+import os, resource, signal, sys
+from pathlib import Path
+from rag.errors import StoreError
+from tests.conftest import make_settings
+from tests.stores import Library
+
+folder = Path(sys.argv[1])
+library = Library(make_settings(folder, chunk_size=100, chunk_overlap=20))
+library.add(folder / "moon.md")
+print(library.rows(), flush=True)
+library.add(folder / "river.md")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+for _ in range(5):
+    try:
+        library.index.write_waiting()
+        print("nothing to write", flush=True)
+    except StoreError as error:
+        print(error, flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+library.add(folder / "lake.md")
+print(library.find("moon", 1), flush=True)
+library.open_chroma()
+library.finish()
+print(library.rows(), flush=True)
+library.close()
+print("closed", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_vectors_are_written_again_after_a_disk_refused_them(tmp_path: Path) -> None:
+    """Chroma's own write may not come back after some that failed, so its folder is opened again."""
+    for name in ("moon", "river", "lake"):
+        (tmp_path / f"{name}.md").write_text(f"The {name} of the sea.")
+    (tmp_path / "refused.py").write_text(REFUSED)
+    with WarmProcess([str(tmp_path / "refused.py"), str(tmp_path)]) as process:
+        out, err = process.communicate(60)
+    told = out.splitlines()
+    assert len(told) == 9, out + err
+    assert told[0] == "1" and re.search("[Ff]ree some space", told[1]), out
+    assert told[2:6] == ["nothing to write"] * 4, out
+    assert told[6:] == ["['The moon of the sea.']", "3", "closed"], out
+
+
 @pytest.mark.parametrize("what", ["a file in its place", "no right to write"])
 def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path, what: str) -> None:
     place = tmp_path / "place"
@@ -233,7 +281,7 @@ def test_a_disk_that_refuses_under_a_running_app_is_told_at_once_and_taken_up_ag
     import resource
 
     (tmp_path / "moon.md").write_text("# Moon\n\nThe moon pulls the sea twice a day.")
-    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "moon.md")
+    app = start_app("--data-dir", str(tmp_path / "data"), "--source", "moon.md", "--model", "none")
     wait_until(lambda: app.health()["sources"] == 1, 60)
     token = json.loads((tmp_path / "data" / "holder.json").read_text())["token"]
     with httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as owner:

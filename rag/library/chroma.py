@@ -148,6 +148,12 @@ class ChromaHome:
                 if not collection.name.startswith(prefix):
                     self.client.delete_collection(collection.name)
 
+    def drop(self) -> None:
+        """Let go of a folder that could not be written to; `look` and `open` come again."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()  # type: ignore[attr-defined,unused-ignore]
+
     def close(self, number: int, library: str) -> None:
         """Let go of it, and leave word of how it was left: `number` is the last change that is in it."""
         if self._client is None:

@@ -108,6 +108,8 @@ class VectorIndex:
             self._waiting = []
 
     def _write(self, rows: Sequence[VectorRow]) -> None:
+        if not self._home.is_open:  # it is filled from the database when it is opened
+            return
         try:
             for start in range(0, len(rows), PAGE):
                 page = rows[start : start + PAGE]
@@ -118,15 +120,25 @@ class VectorIndex:
                     metadatas=[{"revision": split_id(row[0])[0], "source": row[1], "digest": row[2]} for row in page],
                 )
         except BaseException as error:
+            self._drop()
             raise chroma_error(error) from error
+
+    def _drop(self) -> None:
+        """Let go of a folder whose disk refused a write: after it, another write may never come back (Chroma 1.5)."""
+        if not self._home.url:
+            self.filling = True
+            self._home.drop()
 
     def delete(self, revision: str) -> None:
         """Delete the rows of a revision."""
+        with self._writing:
+            self._waiting = [row for row in self._waiting if split_id(row[0])[0] != revision]
+        if not self._home.is_open:
+            return
         try:
-            with self._writing:
-                self._waiting = [row for row in self._waiting if split_id(row[0])[0] != revision]
             self._collection.delete(where={"revision": revision})
         except BaseException as error:
+            self._drop()
             raise chroma_error(error) from error
 
     def fill(self, number: int, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
@@ -169,7 +181,7 @@ class VectorIndex:
         linked with each other alone: where one text is found often, others are asked for beside it. And where fewer
         rows come than there are, a small number of them is looked at one by one.
         """
-        if self.filling:
+        if self.filling or not self._home.is_open:
             return self._one_by_one(vector, most, number, scope)
         if self._waiting:
             self.write_waiting()
