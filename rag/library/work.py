@@ -131,6 +131,7 @@ class Worker:
         self._tell(job.source, 0, 0)
         try:
             if self._closing:
+                self.ingest.cancelled.set()  # which may have been cleared a moment ago; what embeds ahead looks at it
                 raise Cancelled
             if not self._queue.has(job):  # cancelled, removed, or asked for anew
                 return
