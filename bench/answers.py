@@ -34,7 +34,7 @@ from bench.programs import ROOT
 from rag.answers.build import Chains, search_for
 from rag.answers.chain import RagChain
 from rag.answers.quotes import find_quotes
-from rag.answers.relevance import Judge
+from rag.answers.relevance import DIRECT, Judge
 from rag.answers.retriever import Retriever
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, folded, rank_of
@@ -80,8 +80,9 @@ class Outcome:
         quoted: the first quote, the first two, and all.
         ready: seconds until the quotes were there.
         answer: the chat model's.
-        said: share of the expected words in each text: `quotes 1`, `quotes 2`, `quotes`, `answer`, `answer + quotes`.
-        supported: share of the sentences that a passage supports: `quotes`, `answer`.
+        said: share of the expected words in each text: `quotes 1`, `quotes 2`, `quotes`, `written` (what the model
+            adds to the quote that its answer opens with), `answer`, `answer + quotes`.
+        supported: share of the sentences that a passage supports: `quotes`, `written`.
     """
 
     item: Item
@@ -200,21 +201,23 @@ class Bench:
         given = {"question": found.item.question, "history": messages_of(found.item.history)}
         began = time.monotonic()
         passages: list[Document] = []
-        text, asked, found.refused = "", "", False
+        opening, text, asked, found.refused = "", "", "", False
         try:
             async with aclosing(chain.astream(given)) as pieces:
                 async for piece in pieces:
                     passages, asked = piece.get("sources", passages), piece.get("asked", asked)
                     found.refused = piece.get("refused", found.refused)
+                    opening = piece.get("opening", opening)
                     text += piece.get("answer", "")
                     if text and found.first_token is None:
                         found.first_token = time.monotonic() - began
         except Exception as error:  # such as an answer that was cut off at its longest
             text += f" [{type(error).__name__}]"
-        found.whole, found.answer = time.monotonic() - began, text
+        found.whole, found.answer = time.monotonic() - began, opening + text
         if found.item.gold:
-            self._note(found, "answer", "" if found.refused else text, passages, asked)
-            self._note(found, "answer + quotes", f"{text}\n{found.quoted[2]}")
+            self._note(found, "written", "" if found.refused else text, passages, asked)
+            self._note(found, "answer", "" if found.refused else opening + text)
+            self._note(found, "answer + quotes", f"{opening}{text}\n{found.quoted[2]}")
 
 
 @asynccontextmanager
@@ -260,7 +263,7 @@ GROUPS: dict[str, Group] = {
     "kind of document": lambda each: f"{each.item.half}: {each.item.about}",
     "kind of question": lambda each: f"{each.item.half}: {each.item.kind}",
 }
-TEXTS = ("quotes 1", "quotes 2", "quotes", "answer", "answer + quotes")
+TEXTS = ("quotes 1", "quotes 2", "quotes", "written", "answer", "answer + quotes")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -281,6 +284,7 @@ def figures(found: Sequence[Outcome]) -> dict[str, Any]:
         told[f"{name} words"] = _mean([each.said.get(name) for each in known])
         told[f"{name} supported"] = _mean([each.supported.get(name) for each in known])
     told["refused"] = _mean([each.score is not None and each.score < 0 for each in found])
+    told["indirect"] = _mean([each.score is not None and 0 <= each.score < DIRECT for each in found])
     for name in ("searched", "ready", "first_token", "whole"):
         times = [value for each in found if (value := getattr(each, name)) is not None]
         told[name] = median(times) if times else None
@@ -293,15 +297,17 @@ COLUMNS = {
     "hit@4": "hit@4",
     "hit@8": "hit@8",
     "refused": "refused",
+    "indirect": "indirect",
     "quotes 1": "1 quote",
     "quotes 2": "2 quotes",
     "quotes": "3 quotes",
     "quotes words": "words of them",
     "quotes supported": "supported",
     "ready": "s to quotes",
+    "written": "written",
+    "written supported": "its supported",
     "answer": "answer",
     "answer words": "its words",
-    "answer supported": "its supported",
     "answer + quotes": "with quotes",
     "first_token": "s to token",
     "whole": "s whole",

@@ -261,8 +261,8 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
             return 0
         if as_json:
             continue
-        if "quotes" in frame:
-            _show_quotes(frame)
+        if "quotes" in frame and not frame["quoted"] and not frame["opening"]:
+            _show_quotes("From your sources:", frame["quotes"])
         if "moved" in frame:
             print(" … (the model was thinking until here)\n", flush=True)
         if sys.stderr.isatty():  # what the model thinks is dimmed, and parted from what follows
@@ -273,13 +273,12 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
     raise EOFError
 
 
-def _show_quotes(frame: dict[str, Any]) -> None:
-    """What the sources say, before the model's answer; where the quotes are the answer, they come as such."""
-    if not frame["quoted"]:
-        print("From your sources:")
-        for quote in frame["quotes"]:
-            print(f"  “{quote['text']}” [{quote['passage']}]")
-        print(flush=True)
+def _show_quotes(title: str, quotes: Sequence[dict[str, Any]]) -> None:
+    """What the sources say, beside the model's answer; where a quote is the answer, it comes as such."""
+    print(title)
+    for quote in quotes:
+        print(f"  “{quote['text']}” [{quote['passage']}]")
+    print(flush=True)
 
 
 def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:
@@ -297,6 +296,8 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
         print(json.dumps({"answer": text, **answer}, ensure_ascii=False))
         return
     print("\n")
+    if frame["opening"] and frame["quotes"][1:]:
+        _show_quotes("Also in your sources:", frame["quotes"][1:])
     if frame["timings"]["thinking"] is not None:
         print(f"(thought for {frame['timings']['thinking']:.0f} s before)\n")
     if frame["doubtful"]:

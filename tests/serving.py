@@ -18,7 +18,7 @@ import app as page
 from rag.assistant import Assistant
 from tests.browser import PageInThread
 from tests.conftest import POLLER, PaperEmbeddings, make_settings, wait_until
-from tests.ollama_server import OllamaServer
+from tests.ollama_server import ModelSpec, OllamaServer
 
 TEXT = "An agent plans.\n\nA plan is a list of tasks.\n\nA tool is what an agent calls.\n\nMemory keeps what it saw."
 PATIENCE = 100.0
@@ -61,9 +61,10 @@ class Served:
         self.server.stop()
 
 
-def serve(folder: Path, **given: Any) -> Served:
+def serve(folder: Path, *, models: dict[str, ModelSpec] | None = None, **given: Any) -> Served:
     (folder / "notes.md").write_text(f"# Notes\n\n{TEXT}", encoding="utf-8")
     server = OllamaServer(reply=lambda messages: ANSWER)
+    server.models |= models or {}
     server.start()
     defaults = {"model": "ollama:llama3", "embeddings": "openai:paper", "sources": (str(folder / "notes.md"),)}
     settings = make_settings(folder, **{**defaults, "ollama_host": server.url, **given})

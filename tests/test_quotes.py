@@ -274,7 +274,7 @@ def test_the_command_line_prints_quotes_before_the_answer_and_as_it(tmp_path: Pa
     assert answer.startswith(BEST + "\n")
     assert f"[1] {BEST}\n" in answer
     asked = run(tmp_path, "ask", QUESTION, "--source", "notes.md", "--model", "embedded:smollm2-135m-instruct").stdout
-    assert asked.startswith(f"From your sources:\n  “{BEST}” [1]\n")
+    assert asked.startswith(f"{BEST}\n\n")
 
 
 def test_only_the_chat_model_can_be_none() -> None:

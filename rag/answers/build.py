@@ -56,14 +56,16 @@ class Chains:
         """The chain of a chat model."""
         assert self.retriever is not None
         index = self.retriever.index
-        is_small = chat.size in ("tiny", "small")
+        reads_quotes = chat.size in ("tiny", "small", "medium")
+        apps_prompt = self._settings.prompt_file is None
         return RagChain(
             self.retriever,
-            self._small_prompt if is_small else self._prompt,
+            self._small_prompt if reads_quotes else self._prompt,
             chat.model,
             embeddings=index.embeddings,
-            sentences=is_small,
-            prefers=chat.size == "small" and self._settings.prompt_file is None,  # tiny ones begin to repeat themselves
+            sentences=reads_quotes,
+            prefers=chat.size in ("small", "medium") and apps_prompt,  # tiny ones begin to repeat themselves
+            opens=chat.size in ("tiny", "small") and apps_prompt,
             window=chat.window,
             max_tokens=self._settings.max_tokens,
             rewriter=rewriter_of(chat),

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from rag.answers.beyond import Beyond
 from rag.answers.context import disarm, pack
 from rag.answers.followup import standalone
 from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
@@ -37,7 +38,7 @@ SMALL_PROMPT_FILE = PROMPT_FILE.with_name("prompt_small.txt")
 """For models of some hundred million parameters, which follow one short order and say too often that they do not know
 where they may."""
 SHARED_FIELDS = frozenset(
-    {"asked", "unread", "refused", "quotes", "quoted", "grounding", "usage", "coverage", "progress"}
+    {"asked", "unread", "refused", "quotes", "quoted", "indirect", "grounding", "usage", "coverage", "progress"}
 )
 """Fields that a piece of the chain's stream and an `Update` have in common."""
 TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
@@ -45,6 +46,8 @@ THOUGHT_TOO_LONG = (
     "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
     " answers without thinking."
 )
+INDIRECT = "The library does not say this directly. What comes nearest:"
+"""Before quotes that stand for an answer where the passages hardly have one."""
 NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
 """The answer without a model where the passages have no sentence."""
 CALL_OPTIONS = ("think", "temperature", "preferred")
@@ -69,6 +72,7 @@ Rewriter = Runnable[dict[str, Any], str]
 class Course:
     """Answer from `sources`, or reply with the fixed text `told` without asking the model.
 
+    `indirect`: the passages hardly have an answer, so that a model that reads little is not asked to make one of them.
     `coverage` says what of the library was read, where that is not the passages found. `answer` is a way of its own to
     answer, which yields all pieces itself.
     """
@@ -76,6 +80,7 @@ class Course:
     sources: list[Document]
     told: str = ""
     refused: bool = False
+    indirect: bool = False
     coverage: str = ""
     answer: Answer | None = None
 
@@ -112,6 +117,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         embeddings: Embeddings,
         sentences: bool,
         prefers: bool = False,
+        opens: bool = False,
         window: int,
         max_tokens: int,
         rewriter: Rewriter | None = None,
@@ -128,6 +134,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             embeddings: rank sentences for the quotes and for the grounding.
             sentences: the model reads the quotes alone, not whole passages.
             prefers: the words of the quotes are preferred, where the model can be told so.
+            opens: the answer opens with the best quote, word for word, and the model adds to it.
             window: tokens that prompt and answer may have together.
             max_tokens: tokens of the answer alone.
             rewriter: puts a follow-up into full words; without one, earlier words are added to it.
@@ -141,6 +148,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         self._embeddings = embeddings
         self._sentences = sentences
         self._prefers = prefers
+        self._opens = opens
         self._window = window
         self._max_tokens = max_tokens
         self._reserved = max_tokens + sum(count_tokens(str(message)) for message in prompt.messages)
@@ -158,7 +166,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
         First comes `asked` (once more where it was translated), then `sources` and `quotes` whole, then `answer` piece
         by piece, at the end `grounding`; `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted`
-        where no model writes the answer, `thinking` piece by piece while the model thinks (with `moved`, where it was
+        where no model writes the answer (`indirect`: and the quotes hardly are one), `opening` with the best quote
+        where the answer opens with it, `thinking` piece by piece while the model thinks (with `moved`, where it was
         taken for the answer at first), and `tokens` and `usage` where the engine counts them.
 
         Where the input has `think`, the model thinks as it says, in place of its settings'; `instructions` and
@@ -177,8 +186,10 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             given["sources"] = await retrieve(given, self._retriever)
         yield {"sources": given["sources"]}
         await asyncio.sleep(0)  # they are shown now, and not with the first token
+        indirect = False
         if self._decide is not None:
             course = await self._decide(given)
+            indirect = course.indirect and (self._sentences or self._chat_model is None)
             if course.answer is not None:
                 async with aclosing(course.answer(self._reader(given))) as pieces:
                     async for piece in pieces:
@@ -193,18 +204,38 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                 yield {"refused": course.refused, "answer": course.told}
                 return
         quotes = given["quotes"] = await self._quotes(given)
-        yield {"quotes": quotes, "quoted": self._chat_model is None}
-        if self._chat_model is None:
-            answer, grounding = quotes_as_answer(quotes, given["sources"])
+        indirect = indirect and bool(quotes)
+        yield {"quotes": quotes, "quoted": indirect or self._chat_model is None, "indirect": indirect}
+        if indirect or self._chat_model is None:
+            answer, grounding = quotes_as_answer(quotes, given["sources"], INDIRECT if indirect else "")
             yield {"answer": answer or NO_QUOTES, "grounding": grounding}
             return
+        opening, grounding = self._opening(given)
+        if opening:
+            yield {"opening": opening}
         await asyncio.sleep(0)  # they are shown now, and not with the first token
-        texts: list[str] = []
+        beyond, texts = Beyond(opening), [opening]
         async with aclosing(self._write(given, self._chat_model)) as pieces:
             async for piece in pieces:
+                if "moved" in piece:
+                    beyond, texts = Beyond(opening), [opening]
+                if opening and "answer" in piece:
+                    piece = {**piece, "answer": beyond.feed(piece["answer"])}
                 texts.append(piece.get("answer", ""))
                 yield piece
-        yield {"grounding": await asyncio.to_thread(self._ground, "".join(texts), given["sources"], given["asked"])}
+        if opening and (rest := beyond.feed("", last=True)):
+            texts.append(rest)
+            yield {"answer": rest}
+        own = await asyncio.to_thread(self._ground, "".join(texts), len(opening), given["sources"], given["asked"])
+        yield {"grounding": None if own is None else (*grounding, *own)}
+
+    def _opening(self, given: dict[str, Any]) -> tuple[str, tuple[Sentence, ...]]:
+        """The best quote, where the answer opens with it, and the blank line behind it; and what supports it."""
+        best = given["quotes"][:1]
+        opening, grounding = quotes_as_answer(best, given["sources"])
+        if not self._opens or given.get("instructions") or not _in_one_language(given["question"], opening):
+            return "", ()
+        return f"{opening}\n\n" if opening else "", grounding
 
     async def ainvoke(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
@@ -294,10 +325,11 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             own = round(written * said / (said + thought)) if thought else written
             yield {"tokens": own, "usage": (read, written)}
 
-    def _ground(self, text: str, sources: Sequence[Document], asked: str) -> tuple[Sentence, ...] | None:
-        """The answer's sentences with what supports each; an answer is none the worse where that cannot be told."""
+    def _ground(self, text: str, start: int, sources: Sequence[Document], asked: str) -> tuple[Sentence, ...] | None:
+        """The answer's sentences from `start` with what supports each; it is none the worse where that is not known."""
         try:
-            return tuple(ground(text, sources, self._embeddings, asked))
+            own = ground(text[start:], sources, self._embeddings, asked)
+            return tuple(replace(each, start=each.start + start, end=each.end + start) for each in own)
         except Exception:
             log.exception("matching the answer with its passages")
             return None

@@ -274,9 +274,14 @@ def _is_quotable(words: str, segment: Segment) -> bool:
     return len(words.split()) >= fewest or bool(_TELLING.search(words))
 
 
-def quotes_as_answer(quotes: Sequence[Quote], sources: Sequence[Document]) -> tuple[str, tuple[Sentence, ...]]:
-    """The quotes as an answer, one a paragraph, and the support of each: the passage that it was taken from."""
-    text, sentences = "", []
+def quotes_as_answer(
+    quotes: Sequence[Quote], sources: Sequence[Document], before: str = ""
+) -> tuple[str, tuple[Sentence, ...]]:
+    """The quotes as an answer, one a paragraph, and the support of each: the passage that it was taken from.
+
+    `before` stands before them.
+    """
+    text, sentences = before, []
     for quote in quotes:
         text += "\n\n" if text else ""
         words = quote.text(sources)

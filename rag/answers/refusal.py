@@ -56,7 +56,7 @@ class Refusal:
         if verdict.kind == "greeting":
             return Course([], greeting_reply(looked))
         if verdict.answers:
-            return Course(sources)
+            return Course(sources, indirect=not verdict.direct)
         chunks = sum(item.chunks for item in looked)
         told = nothing_found_message(given["question"], looked, chunks, sources)
         difficulty = language_difficulty(given["complete"], looked, self.index.made.embeddings)

@@ -35,6 +35,8 @@ WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
 
 SCALE_SECONDS = 40.0
 """Longest wait of a question for the scale of an embedding model, from when it began to be measured."""
+DIRECT = 2.25
+"""Score from which passages seem to say directly what is asked; below, a small model would rather invent it."""
 ENOUGH_WORDS = 0.3
 """Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
 WEIGHED = ("nearness", "unknown", "missing")
@@ -51,12 +53,14 @@ class Verdict:
         score: logarithm of the odds that they do, less that of the odds that are required; 0 and more is yes.
         reason: for the log.
         kind: "greeting" if it asks nothing.
+        direct: whether they seem to say it directly, where they answer.
     """
 
     answers: bool
     score: float
     reason: str
     kind: Literal["passages", "greeting"] = "passages"
+    direct: bool = True
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Judge:
             if verdict.answers:
                 break
         if not verdict.answers and signals.covered >= ENOUGH_WORDS and self._cannot_read(question, words):
-            return replace(verdict, answers=True)
+            return replace(verdict, answers=True, direct=True)
         return verdict
 
     def _cannot_read(self, question: str, words: Words) -> bool:
@@ -193,7 +197,7 @@ def _verdict(signals: Signals) -> Verdict:
         f"nearest sentence {signals.nearness:.2f} (0 unrelated, 1 an answer), words {signals.covered:.0%} in one"
         f" passage, {signals.unknown:.0%} nowhere, rarest that no passage has {signals.missing:.2f}"
     )
-    return Verdict(score >= 0, score, reason)
+    return Verdict(score >= 0, score, reason, direct=score >= DIRECT)
 
 
 def _pieces_of(passages: Sequence[Document]) -> list[str]:

@@ -85,7 +85,7 @@ class Run:
         try:
             while True:
                 await self._next_piece_or_tick()
-                if self._now.text and self._waiting and not reading.done():
+                if self._now.written and self._waiting and not reading.done():
                     await asyncio.sleep(max(0.0, flushed + FLUSH_SECONDS - time.monotonic()))
                 flushed = time.monotonic()
                 came = self._take(flushed)
@@ -147,6 +147,8 @@ class Run:
             if timings.retrieval is None:
                 timings = replace(timings, retrieval=moment - self._search_began)
             now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
+        if "opening" in piece:
+            now = replace(now, opening=len(piece["opening"]), text=piece["opening"], new=piece["opening"])
         if "thinking" in piece:
             self._last_piece = moment
             now = self._with_thought(now, piece["thinking"], moment, moved="moved" in piece)
@@ -161,14 +163,15 @@ class Run:
 
     def _with_thought(self, now: Update, thought: str, moment: float, *, moved: bool) -> Update:
         if moved:  # what seemed to be the answer was this
-            unsent = now.text.removesuffix(now.new) if now.new else now.text
+            sent = now.text.removesuffix(now.new) if now.new else now.text
+            opening = now.text[: now.opening]
             now = replace(
                 now,
-                thinking=now.thinking + now.text,
-                new_thinking=now.new_thinking + now.text,
-                text="",
-                new="",
-                moved=bool(unsent),
+                thinking=now.thinking + now.written,
+                new_thinking=now.new_thinking + now.written,
+                text=opening,
+                new=opening,
+                moved=bool(sent),
                 timings=replace(now.timings, first_token=None, tokens=0),
             )
         if self._thought_since is None:
@@ -184,7 +187,7 @@ class Run:
             RagError: it was longer than its limit.
         """
         name, address = self._engine.name, self._engine.address
-        if self._now.text:
+        if self._now.written:
             if silent > self._idle:
                 raise EngineStalled(
                     f"{name} at {address} sent nothing for {silent:.0f} seconds in the middle of the answer."

@@ -48,6 +48,9 @@ class Update:
         sources: the passages that the answer is drawn from, best first.
         quotes: the sentences of the passages that answer best, word for word, there before the model's first token.
         quoted: the text is these quotes; no model wrote it.
+        indirect: they hardly answer the question, and the text says so.
+        opening: characters at the beginning of the text that are the best quote and a blank line; the model wrote the
+            rest.
         usage: tokens read and written, as the engine counts them; None where it does not tell.
         timings: how long it took so far.
         asked: the text that was searched for. A follow-up is put into full words first.
@@ -69,6 +72,8 @@ class Update:
     sources: tuple[Document, ...] = ()
     quotes: tuple[Quote, ...] = ()
     quoted: bool = False
+    indirect: bool = False
+    opening: int = 0
     usage: tuple[int, int] | None = None
     timings: Timings = field(default_factory=Timings)
     asked: str = ""
@@ -79,14 +84,19 @@ class Update:
     grounding: tuple[Sentence, ...] | None = None
 
     @property
+    def written(self) -> str:
+        """What the model wrote of the text."""
+        return self.text[self.opening :]
+
+    @property
     def support(self) -> tuple[int, int]:
-        """How many of the answer's sentences a passage supports, and how many claim something."""
-        claims = [sentence for sentence in self.grounding or () if sentence.claims]
+        """How many of the sentences that the model wrote a passage supports, and how many claim something."""
+        claims = [each for each in self.grounding or () if each.claims and each.start >= self.opening]
         return sum(sentence.passage is not None for sentence in claims), len(claims)
 
     @property
     def doubtful(self) -> bool:
-        """Whether less than half of the answer's sentences have support, or it says that it does not know.
+        """Whether less than half of the model's sentences have support, or it says that it does not know.
 
         The quotes are then to be read first.
         """

@@ -106,6 +106,10 @@ class AnswerFields(BaseModel):
     quotes: list[Best] = Field(description="The sentences of the passages that answer best, word for word, best first.")
     thinking: str = Field(description="What the model thought before it answered; no part of the answer.")
     quoted: bool = Field(description="The answer is these quotes; no model wrote it.")
+    indirect: bool = Field(description="The quotes only come near to an answer, and the answer says so.")
+    opening: int = Field(
+        description="Characters at the answer's beginning that are the first quote; the model wrote the rest."
+    )
     doubtful: bool = Field(
         description="Most of the answer has no support, or it says that it does not know: read the quotes first."
     )
@@ -221,6 +225,8 @@ def answer_fields(update: Update) -> dict[str, Any]:
         "quotes": quotes_of(update),
         "thinking": update.thinking,
         "quoted": update.quoted,
+        "indirect": update.indirect,
+        "opening": update.opening,
         "doubtful": update.doubtful,
         "timings": timings_of(update.timings),
         "asked": update.asked,

@@ -90,7 +90,8 @@ async def frames(updates: AsyncGenerator[Update, None]) -> AsyncGenerator[tuple[
             async for update in updates:
                 if update.quotes and not quoted:
                     quoted = True
-                    yield "quotes", {"message": "", "quotes": quotes_of(update), "quoted": update.quoted}
+                    first = {"quoted": update.quoted, "opening": update.opening}
+                    yield "quotes", {"message": "", "quotes": quotes_of(update), **first}
                 if update.new_thinking:
                     moved = {"moved": True} if update.moved else {}
                     yield "thinking", {"message": "", "thinking": update.new_thinking, **moved}

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 LARGER = "embedded:qwen2.5-coder-1.5b-instruct"
 """What is offered where the machine can carry it."""
-TINY, SMALL = 300_000_000, 4_000_000_000
-"""Parameters below which a model is of the size `tiny` or `small`."""
+TINY, SMALL, MEDIUM = 300_000_000, 2_000_000_000, 4_000_000_000
+"""Parameters below which a model is of the size `tiny`, `small` or `medium`."""
 
-Size = Literal["none", "tiny", "small", "large"]
+Size = Literal["none", "tiny", "small", "medium", "large"]
 """How much a chat model can read and make of it; `none` is no model, `large` all that is not known to be smaller."""
 
 
@@ -243,7 +243,9 @@ def _dropping_client() -> httpx.AsyncClient:
 
 
 def _size_of(parameters: int) -> Size:
-    return "tiny" if parameters < TINY else "small" if parameters < SMALL else "large"
+    if parameters < SMALL:
+        return "tiny" if parameters < TINY else "small"
+    return "medium" if parameters < MEDIUM else "large"
 
 
 def _ollama_chat(model: str, settings: Settings) -> Chat:

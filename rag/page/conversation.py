@@ -16,6 +16,7 @@ import gradio as gr
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from rag.answers.chain import INDIRECT
 from rag.answers.quotes import Quote
 from rag.answers.suggest import suggest
 from rag.answers.update import Update
@@ -39,10 +40,11 @@ PHASES = {
     "done": "Sources",
 }
 
-FROM_SOURCES = "From your sources"
+FROM_SOURCES, ALSO = "From your sources", "Also in your sources"
 READ_FIRST = "From your sources; they support little of what the model wrote, which is below"
 MODELS_OWN = "What the model made of it"
-"""Titles of quotes, of quotes above a model's answer, and of that answer."""
+"""Titles of quotes, of those behind the one that an answer opens with, of quotes above a model's answer, and of that
+answer."""
 LONGEST_TOLD = 400
 """Characters of a quote that a mark tells when it is pointed at."""
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
@@ -52,7 +54,8 @@ THINKING = "thinking"
 UNCOPIED = "\u2063"
 """Stands, unseen, before and behind what a model thought: what is copied goes without it (`assets/copy.js`)."""
 BESIDE, INSTEAD = "quotes", "quotes-first"
-"""Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place."""
+"""Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place or
+at its beginning."""
 _MARK = re.compile(r'[ \xa0]?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
 
 
@@ -87,11 +90,13 @@ def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
         told = turn.get("metadata") or {}
         if not text.strip() or told.get("title") or told.get("id") == BESIDE:
             continue
-        if told.get("id") == INSTEAD:
-            text = "\n".join(read_quotes(text))
-        messages.append(
-            HumanMessage(text) if turn.get("role") == "user" else AIMessage(as_written(_MARK.sub("", text)))
-        )
+        if turn.get("role") == "user":
+            messages.append(HumanMessage(text))
+            continue
+        text = "\n".join(read_quotes(text)) if told.get("id") == INSTEAD else as_written(_MARK.sub("", text))
+        if messages and messages[-1].type == "ai":  # an answer and the quote that it opens with
+            text = f"{messages.pop().text}\n\n{text}"
+        messages.append(AIMessage(text))
     return messages
 
 
@@ -118,8 +123,9 @@ def show_answer(
 ) -> list[gr.ChatMessage]:
     """The messages for a moment of an answer: its text, quotes from the sources, and a note that opens to the passages.
 
-    Where quotes are the answer, or no passage supports most of what the model wrote, they stand first. `so_far` says
-    how much of the library is read by now, while the rest is. `asked`: earlier questions of the conversation.
+    Where quotes are the answer, or no passage supports most of what the model wrote, they stand first, and so does the
+    one that the answer opens with. `so_far` says how much of the library is read by now, while the rest is. `asked`:
+    earlier questions of the conversation.
     """
     timings = update.timings
     words = [PHASES[update.phase]]
@@ -157,17 +163,28 @@ def show_answer(
         metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
         options=[{"value": each} for each in proposed],
     )
-    first = update.quoted or update.doubtful
-    shown = []
-    if update.quotes and not update.refused:
-        title = READ_FIRST if update.doubtful else FROM_SOURCES
-        content = show_quotes(update.quotes, update.sources, title, name, len(grounding))
-        shown = [gr.ChatMessage(content=content, metadata={"id": INSTEAD if first else BESIDE})]
-    if update.text and not (update.quoted and shown):
-        folded: Any = {"title": MODELS_OWN, "status": "done"} if update.doubtful else {}
-        answer = gr.ChatMessage(content=show_text(update, name), metadata=folded)
-        shown = [*shown, answer] if update.doubtful else [answer, *shown]
-    return [*show_thinking(update), *shown, note]
+    return [*show_thinking(update), *_shown(update, name, len(grounding)), note]
+
+
+def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
+    """The messages with the answer and its quotes, in the order to read them. `number` is that of the first quote."""
+    quotes = () if update.refused else update.quotes
+    first, title = 0, FROM_SOURCES
+    if update.doubtful or (update.quoted and quotes):
+        first, title = len(quotes), READ_FIRST if update.doubtful else INDIRECT if update.indirect else FROM_SOURCES
+    elif update.opening:
+        first, title = 1, ""
+
+    def quoted(some: slice, title: str, id: str) -> list[gr.ChatMessage]:
+        content = show_quotes(quotes[some], update.sources, title, name, number + some.indices(len(quotes))[0])
+        return [gr.ChatMessage(content=content, metadata={"id": id})] if quotes[some] else []
+
+    before = quoted(slice(0, first), title, INSTEAD)
+    behind = quoted(slice(first, None), ALSO if first else FROM_SOURCES, BESIDE)
+    if not update.written or (update.quoted and quotes):
+        return [*before, *behind]
+    folded: Any = {"title": MODELS_OWN, "status": "done"} if update.doubtful else {}
+    return [*before, gr.ChatMessage(content=show_text(update, name), metadata=folded), *behind]
 
 
 def _as_sentences(quotes: Sequence[Quote]) -> list[Sentence]:
@@ -192,7 +209,7 @@ def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str
         where = place_of(sources[each.passage - 1], each.start, each.end)
         mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(sources[each.passage - 1])}")'
         shown.append(f"> “{plain(each.text(sources))}”\xa0{mark}")  # no mark stands alone in a line
-    return f"<small>{title}</small>\n\n" + "\n\n".join(shown)
+    return "\n\n".join([f"<small>{title}</small>", *shown] if title else shown)
 
 
 def _origin(source: Document) -> str:
@@ -226,22 +243,23 @@ def _speed(update: Update) -> str:
 
 
 def show_text(update: Update, name: str) -> str:
-    """The answer's text, and behind each sentence a mark: the passage that supports it, or that there is none."""
+    """What the model wrote, and behind each sentence a mark: the passage that supports it, or that there is none."""
     marks = []
     for number, sentence in enumerate(update.grounding or ()):
-        if not sentence.claims:
+        if not sentence.claims or sentence.start < update.opening:
             continue
+        end = sentence.end - update.opening
         if sentence.passage is not None:
             cited = update.sources[sentence.passage - 1 : sentence.passage]
             told = quote_told(cited, sentence.quote)
             where = "".join(place_of(each, *sentence.quote) for each in cited) if sentence.quote else ""
-            marks.append((sentence.end, f'[{sentence.passage}]({SUPPORTED}{name}-{number}{where} "{told}")'))
+            marks.append((end, f'[{sentence.passage}]({SUPPORTED}{name}-{number}{where} "{told}")'))
         else:
             why = sentence.why or _unsaid(update.text[sentence.start : sentence.end], update.sources)
             missing = f": none says {why}" if why else ""
             told = _in_title(f"No passage supports this sentence{missing}.")
-            marks.append((sentence.end, f'[?]({UNSUPPORTED}{name}-{number} "{told}")'))
-    return with_marks(update.text, marks)
+            marks.append((end, f'[?]({UNSUPPORTED}{name}-{number} "{told}")'))
+    return with_marks(update.written, marks)
 
 
 def _unsaid(sentence: str, sources: Sequence[Document]) -> str:
@@ -263,13 +281,13 @@ def _in_title(text: str) -> str:
 
 def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     """The messages for an answer that failed: the quotes, what had come of it, marked, and why."""
-    title = "Cut off" if update.text else "Not answered"
+    title = "Cut off" if update.written else "Not answered"
     told = plain(str(error))
     name = secrets.token_hex(4)
     quoted = _as_sentences(update.quotes)
     passages = show_passages(update.sources, quoted, name) if quoted else ""
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
-    shown = [gr.ChatMessage(content=f"{with_marks(update.text)} …")] if update.text else []
+    shown = [gr.ChatMessage(content=f"{with_marks(update.written)} …")] if update.written else []
     if quoted:
         content = show_quotes(update.quotes, update.sources, FROM_SOURCES, name, 0)
         shown.insert(0, gr.ChatMessage(content=content, metadata={"id": BESIDE}))

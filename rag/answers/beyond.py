@@ -1,0 +1,51 @@
+"""What a model adds to the quote that an answer opens with."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+")
+_END = re.compile(r"[.!?]+[\"”»)\]]*(?=\s)|[。！？]|\n")
+_TAIL = re.compile(r"(?:[.!?]+[\"”»)\]]*|[\w.,]+)\Z")
+"""What may go on: a sentence may end here, or not; and a word."""
+
+
+class Beyond:
+    """Leaves out the sentences that only say again, word for word, what the answer opens with.
+
+    A sentence is held back while its words so far stand in the opening in that order, one after the other.
+    """
+
+    def __init__(self, opening: str) -> None:
+        self._known = _run(opening)
+        self._held = self._gap = ""
+        self._passing = self._shown = False
+
+    def feed(self, text: str, *, last: bool = False) -> str:
+        """What can be shown now, after `text` more has come. `last`: no more will come."""
+        self._held += text
+        shown = ""
+        while self._held:
+            if not self._passing:
+                stripped = self._held.lstrip()
+                self._gap, self._held = self._gap + self._held[: len(self._held) - len(stripped)], stripped
+            end = _END.search(self._held)
+            part = self._held[: end.end()] if end else self._held if last else _TAIL.sub("", self._held)
+            if not self._passing and _WORD.search(part) and _run(part) not in self._known:
+                shown += self._gap * self._shown
+                self._passing = self._shown = True
+            if self._passing:
+                shown += part
+                self._held = self._held[len(part) :]
+            elif end:
+                self._held = self._held[len(part) :]
+            if end:
+                self._gap, self._passing = "", False
+            else:
+                break
+        return shown
+
+
+def _run(text: str) -> str:
+    """The words of a text, a blank before and behind each."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "

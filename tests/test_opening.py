@@ -1,0 +1,237 @@
+"""Answers that open with the best quote, and those that say that nothing says it directly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.documents import Document
+from websockets.sync.client import connect
+
+from rag.answers.beyond import Beyond
+from rag.answers.build import Chains
+from rag.answers.chain import INDIRECT
+from rag.answers.quotes import Quote
+from rag.answers.update import Update
+from rag.errors import EngineStalled
+from rag.grounding.ground import Sentence
+from rag.models.choose import Chat
+from rag.page.conversation import BESIDE, INSTEAD, as_messages, show_answer, show_failure
+from tests.commands import run
+from tests.conftest import Script, ScriptedChat, make_settings
+from tests.minilm import shared_minilm
+from tests.ollama_server import ModelSpec
+from tests.serving import ANSWER, Served, frames, serve
+from tests.ways import library_of
+
+OPENING = "Adults pay 18.50 a year. Between 14 and 25 it is 6."
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Adults pay 18.50 a year.", ""),
+        ("adults pay 18.50", ""),
+        ("**Between** 14 and 25 it is 6", ""),
+        ("Adults pay 18.50 a month.", "Adults pay 18.50 a month."),
+        ("Adults pay 18.", "Adults pay 18."),
+        ("Adults pay 18.50 a year. A card costs 3.", "A card costs 3."),
+        ("A card costs 3. Adults pay 18.50 a year.\n\n- one\n- two", "A card costs 3.\n\n- one\n- two"),
+        ("Yes! Adults pay 18.50 a year. (Really.) So.", "Yes! (Really.) So."),
+        ("年费是18。年费是18。", "年费是18。年费是18。"),
+        ("...", ""),
+    ],
+)
+def test_what_only_repeats_the_opening_is_left_out(written: str, shown: str) -> None:
+    for size in (1, 3, len(written)):
+        beyond = Beyond(OPENING)
+        parts = [beyond.feed(written[start : start + size]) for start in range(0, len(written), size)]
+        assert "".join(parts) + beyond.feed("", last=True) == shown
+
+
+def test_a_sentence_is_shown_from_its_first_new_word_on() -> None:
+    beyond = Beyond(OPENING)
+    assert [beyond.feed(part) for part in ("Adults ", "pay ", "noth", "ing ", "at all")] == [
+        "",
+        "",
+        "",
+        "Adults pay nothing ",
+        "at ",
+    ]
+    assert beyond.feed("", last=True) == "all"
+
+
+# -- the chain, and every door ---------------------------------------------------------------------------------------
+
+QUESTION, BEST = "What is a plan?", "A plan is a list of tasks."
+SMALL = ModelSpec(8192, parameter_size="494M")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = serve(tmp_path_factory.mktemp("opening"), model="ollama:qwen2.5:0.5b", models={"qwen2.5:0.5b": SMALL})
+    yield made
+    made.close()
+
+
+def ask_socket(served: Served, question: str = QUESTION) -> list[dict[str, Any]]:
+    with connect(served.socket_url) as socket:
+        socket.send(question)
+        return frames(socket)
+
+
+def test_the_answer_of_a_small_model_opens_with_the_best_quote_before_it_has_written(served: Served) -> None:
+    with served.server.hold(after=0) as held, connect(served.socket_url) as socket:
+        socket.send(QUESTION)
+        first, second = (json.loads(socket.recv(timeout=60)) for _ in range(2))
+        held.release()
+        rest = frames(socket)
+    assert first["quotes"][0]["text"] == BEST and first["opening"] == len(second["message"])
+    assert second["message"] == f"{BEST}\n\n"
+    assert "".join(frame.get("message", "") for frame in rest) == "".join(ANSWER)
+    done = rest[-1]
+    assert (done["quoted"], done["indirect"], done["opening"]) == (False, False, len(BEST) + 2)
+    assert done["grounding"][0]["text"] == BEST and done["grounding"][0]["supported"] is True
+    assert done["timings"]["first_token"] > done["timings"]["retrieval"] and done["timings"]["tokens"] >= len(ANSWER)
+
+
+def test_every_door_gives_the_same_answer(served: Served) -> None:
+    expected = f"{BEST}\n\n{''.join(ANSWER)}"
+    assert httpx.get(f"{served.url}predict", params={"query": QUESTION}, timeout=60).json() == expected
+    assert served.with_client().predict(QUESTION, api_name="/chat") == expected
+    body = {"messages": [{"role": "user", "content": QUESTION}]}
+    completion = httpx.post(f"{served.url}v1/chat/completions", json=body, timeout=60).json()
+    assert completion["choices"][0]["message"]["content"] == expected
+
+
+def test_what_the_model_says_again_is_left_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served.server, "reply", lambda messages: ["A plan ", "is a list ", "of tasks. ", "It helps."])
+    assert "".join(frame.get("message", "") for frame in ask_socket(served)) == f"{BEST}\n\nIt helps."
+    monkeypatch.setattr(served.server, "reply", lambda messages: [BEST])
+    assert "".join(frame.get("message", "") for frame in ask_socket(served)) == f"{BEST}\n\n"
+
+
+@pytest.mark.parametrize(
+    "given", [{"instructions": "Answer in one word."}, {"question": "Was ist ein Plan, und wozu?"}]
+)
+def test_it_does_not_open_with_a_quote_where_the_form_or_language_is_another(
+    served: Served, given: dict[str, str]
+) -> None:
+    update = asyncio.run(served.assistant.chain.ainvoke({"question": QUESTION, **given}))
+    assert update.opening == 0 and update.text == "".join(ANSWER)
+
+
+def test_what_was_taken_for_the_answer_and_is_thinking_leaves_the_opening(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served.server, "reply", lambda messages: ["I look at it. ", "\n</think>\n\n", "It is a list."])
+    got = ask_socket(served)
+    moved = next(place for place, frame in enumerate(got) if "moved" in frame)
+    after = "".join(frame.get("message", "") for frame in got[moved:])
+    assert after == f"{BEST}\n\nIt is a list." and got[-1]["thinking"].strip() == "I look at it."
+    assert [each["text"] for each in got[-1]["grounding"]] == [BEST, "It is a list."]
+
+
+def test_the_terminal_shows_the_quote_once(served: Served) -> None:
+    folder = served.assistant.settings.data_dir.parent
+    asked = run(folder, "ask", QUESTION)
+    assert asked.stdout.startswith(f"{BEST}\n\n{''.join(ANSWER)}\n\nAlso in your sources:\n"), (
+        asked.stdout + asked.stderr
+    )
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+SOURCES = (
+    Document(
+        "Adults pay 18.50 a year. Between 14 and 25 it is 6.\n\nChildren pay nothing.", metadata={"title": "Fees"}
+    ),
+)
+FIRST, OTHER = Quote(1, 0, 51), Quote(1, 53, 74)
+
+
+def answered(written: str, *supported: bool) -> Update:
+    text = f"{OPENING}\n\n{written}"
+    place = len(OPENING) + 2
+    own = [Sentence(place, len(text), 1 if has else None, (0, 5) if has else None) for has in supported]
+    grounding = (Sentence(0, len(OPENING), 1, (FIRST.start, FIRST.end)), *own)
+    given: dict[str, Any] = {"sources": SOURCES, "quotes": (FIRST, OTHER), "grounding": grounding}
+    return Update("done", text, opening=place, **given)
+
+
+def told(messages: list[Any]) -> list[tuple[str, str]]:
+    return [
+        (str(each.metadata.get("id", "")), str(each.metadata.get("title", "")).partition(" · ")[0]) for each in messages
+    ]
+
+
+def test_the_page_shows_the_quote_then_the_models_text_then_the_other_quotes() -> None:
+    update = answered("A card costs 18.50.", True)
+    assert (update.support, update.doubtful) == ((1, 1), False)
+    messages = show_answer(update, "What does a card cost?")
+    assert told(messages) == [(INSTEAD, ""), ("", ""), (BESIDE, ""), ("", "Sources")]
+    assert messages[0].content.startswith("> “Adults pay 18&#46;50") and "[1](#quote-" in messages[0].content
+    assert messages[1].content.startswith("A card costs 18.50.[1](#quote-")
+    assert messages[2].content.startswith("<small>Also in your sources</small>\n\n> “Children")
+    history = [{"role": "assistant", "content": each.content, "metadata": each.metadata} for each in messages]
+    assert [each.text for each in as_messages(history)] == [f"“{OPENING}” [1]\n\nA card costs 18.50."]
+
+
+def test_a_models_text_without_support_is_folded_behind_all_quotes() -> None:
+    update = answered("A card is free.", False)
+    assert (update.support, update.doubtful) == ((0, 1), True)
+    messages = show_answer(update, "What does a card cost?")
+    assert told(messages) == [(INSTEAD, ""), ("", "What the model made of it"), ("", "Sources")]
+    assert messages[0].content.count("\n> ") == 2 and messages[1].content.startswith("A card is free.[?]")
+
+
+def test_a_model_that_adds_nothing_leaves_the_quotes_alone() -> None:
+    messages = show_answer(answered(""), "What does a card cost?")
+    assert told(messages) == [(INSTEAD, ""), (BESIDE, ""), ("", "Sources")]
+
+
+def test_a_failure_before_the_first_token_is_no_answer_cut_off() -> None:
+    messages = show_failure(answered(""), EngineStalled("It is silent."))
+    assert [title for _, title in told(messages)] == ["", "⚠ Not answered: It is silent&#46;"]
+
+
+# -- where nothing says it directly ----------------------------------------------------------------------------------
+
+
+def test_a_small_model_is_not_asked_what_the_passages_hardly_say(tmp_path: Path) -> None:
+    path = tmp_path / "fees.md"
+    path.write_text(
+        "# Library of Ostby\n\nA library card costs adults 18.50 a year. Between 14 and 25 it costs 6.\n\n"
+        "The library is open from Monday to Saturday. Books can be kept for four weeks.",
+        encoding="utf-8",
+    )
+    with library_of(tmp_path, shared_minilm(), path) as library:
+        for size in ("small", "none", "large"):
+            chat = ScriptedChat(script=Script(["Made up."])) if size != "none" else None
+            chains = Chains(make_settings(tmp_path, refuse=True))
+            chains.link(library.index, Chat(chat, 4000, size))
+            assert chains.own is not None
+            near = asyncio.run(chains.own.ainvoke({"question": "Who designed the library building of Ostby?"}))
+            assert near["indirect"] is (size != "large") and near.get("refused") is not True
+            if size == "large":
+                assert near["answer"] == "Made up."
+                continue
+            assert near["answer"].startswith(f"{INDIRECT}\n\n") and not (chat and chat.script.asked)
+            for sentence in near["grounding"]:
+                assert near["answer"][sentence.start : sentence.end] in path.read_text(encoding="utf-8")
+            known = asyncio.run(chains.own.ainvoke({"question": "What does a library card cost adults in Ostby?"}))
+            assert known["indirect"] is False
+            update = Update(
+                "done",
+                near["answer"],
+                sources=tuple(near["sources"]),
+                quotes=near["quotes"],
+                quoted=True,
+                indirect=True,
+            )
+            assert show_answer(update, "Who?")[0].content.startswith(f"<small>{INDIRECT}</small>")
