@@ -104,6 +104,33 @@ def test_what_is_in_the_text_survives_with_its_section(page, inner: str, expecte
     assert section_at(document.metadata, document.page_content.index(expected)) == ("Food", "f")
 
 
+ITEMS = ["Boil the potatoes with their skins until a fork goes in.", "Slice them in two.", "Mash them with salt."]
+PLAIN = (
+    "<html><title>T</title><body>{before}<h1>Gnocchi</h1><p>{prose}</p><p>They are made like this:</p>{items}"
+    "<p>{prose}</p>"
+    "<h2>More</h2><ul><li><a href=/b>Badgers return to the forest of Hay</a><li><a href=/c>Cats</a></ul>"
+)
+
+
+@pytest.mark.parametrize(
+    "items", ["<ol><li>{}<li>{}<li>{}</ol>", "<div><ul><li>{}</li><li>{}</li><li>{}</li></ul></div>"]
+)
+def test_a_list_in_the_text_of_a_page_without_article_or_main_is_read(items: str, page) -> None:
+    menu = "<ul><li><a href=/>Home and all that is in it</a><li><a href=/s>Shop for otters and badgers</a></ul>"
+    text = page(PLAIN.format(before=menu, prose=PROSE.format(3) * 2, items=items.format(*ITEMS))).page_content
+    assert "\n".join(ITEMS) in text
+    assert "Shop for otters" not in text and "Badgers" not in text
+
+
+def test_a_line_break_in_the_file_is_none_on_the_page(page) -> None:
+    document = page(
+        "<title>T</title><article>"
+        "<p>SQLite knows the words TRUE and FALSE,\nas of version 3.23, which\r\n\tare numbers.</p>"
+        f"<pre>one\ntwo</pre><p>{PROSE.format(1)}</p></article>"
+    )
+    assert "the words TRUE and FALSE, as of version 3.23, which are numbers.\none\ntwo" in document.page_content
+
+
 @pytest.mark.parametrize(
     ("path", "content_type", "body", "kind"),
     [

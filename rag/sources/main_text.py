@@ -96,6 +96,7 @@ def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
     for block in found:
         block.keep = not block.beside
     _keep_groups(blocks)
+    _keep_lists(page, blocks)
     _keep_lead(blocks)
     _keep_siblings(blocks)
     _drop_links(page, blocks)
@@ -236,6 +237,22 @@ def _keep_groups(blocks: Sequence[_Block]) -> None:
     found = {block.place.group for block in blocks if block.keep and block.place.kind in ("code", "list")}
     for block in blocks:
         block.keep = block.keep or (block.place.group in found and block.place.group != 0)
+
+
+def _keep_lists(walk: Walk, blocks: Sequence[_Block]) -> None:
+    """Keep the lists that stand in the text: between two blocks that are kept, or behind one that announces them."""
+    for around, listed in itertools.groupby(enumerate(blocks), lambda item: item[1].place.listed):
+        items = list(listed)
+        if not around or _size(block for _, block in items if block.linked > 0.5) > 0.5 * _size(b for _, b in items):
+            continue
+        start, end = items[0][0], items[-1][0] + 1
+        before = next((b for b in reversed(blocks[:start]) if b.place.parent == around and not b.place.level), None)
+        after = next((b for b in blocks[end:] if b.place.parent == around and not b.place.level), None)
+        if before and before.keep:
+            announced = "".join(walk.pieces[before.first : before.end]).rstrip().endswith((":", "："))
+            if announced or (after and after.keep):
+                for _, block in items:
+                    block.keep = block.keep or not block.beside
 
 
 def _keep_lead(blocks: Sequence[_Block]) -> None:

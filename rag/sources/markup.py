@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
@@ -41,6 +42,8 @@ from rag.sources.tags import (
 _MOST_BESIDE = 20
 _SOFT_HYPHEN = "\u00ad"
 _KINDS = {"pre": "code", "dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
+_WHITE = re.compile(r"[ \n\r\t\f]+")
+_LISTS = ("ul", "ol", "menu")
 _CONTAINERS = ("section", "article", "div", "header", "hgroup")
 _NEAR = 4
 """Levels above a heading at which an element may lend it its id."""
@@ -82,6 +85,7 @@ class Place(NamedTuple):
         level: of a heading, from 1; else 0.
         linked: whether it is in a link.
         beside: the identities of the parts around it that are called what stands beside a text, as navigation.
+        listed: the identity of the tag around the outermost list that it is in; 0 outside lists.
     """
 
     kind: str = "text"
@@ -90,6 +94,7 @@ class Place(NamedTuple):
     level: int = 0
     linked: bool = False
     beside: tuple[int, ...] = ()
+    listed: int = 0
 
 
 _NOWHERE = Place("edge")
@@ -188,7 +193,8 @@ class Walk:
         linked = place.linked or is_link(tag)
         beside = (*place.beside, id(tag)) if len(place.beside) < _MOST_BESIDE and is_beside(tag) else place.beside
         parent = id(tag.parent) if tag.name in BLOCK_TAGS and tag.name != "br" else place.parent
-        return Place(kind, group, parent, place.level, linked, beside)
+        listed = place.listed or (id(tag.parent) if tag.name in _LISTS else 0)
+        return Place(kind, group, parent, place.level, linked, beside, listed)
 
     def _edge(self) -> None:
         self.pieces.append(EDGE)
@@ -197,6 +203,8 @@ class Walk:
     def _add(self, text: str, place: Place) -> None:
         text = unicodedata.normalize("NFC", plain(text).replace(_SOFT_HYPHEN, ""))
         seen = text.lstrip()
+        if seen and place.kind not in ("code", "table"):  # a line break in the file is none on the page
+            text, seen = _WHITE.sub(" ", text), _WHITE.sub(" ", seen)
         if seen:
             self.has_text = True
             self.prose += len(seen.rstrip()) if not place.linked and place.kind != "heading" else 0
