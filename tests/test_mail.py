@@ -179,3 +179,23 @@ def test_mails_within_mails_and_many_parts_are_bounded(tmp_path: Path, settings:
         assert load(tmp_path / "a.eml", settings).page_content
     except Exception as error:
         assert "damaged" in str(error)
+
+
+def test_a_mailbox_is_its_mails_each_below_its_subject_sender_and_day(tmp_path: Path, settings: Settings) -> None:
+    attached = mail("Minutes", "The minutes are attached.")
+    attached.add_attachment(b"# Vote\n\nThe vote was 24 to 33.", "text", "markdown", filename="vote.md")
+    mails = [
+        mail("Pump", "The pump is out.\n\nPlease water by hand."),
+        attached,
+        mail("", "", html="<p>No<b>w</b>.</p>"),
+    ]
+    path = tmp_path / "list.mbox"
+    path.write_bytes(b"\n".join(b"From j@example.org Mon Nov 23 08:00:00 2026\n" + bytes(each) for each in mails))
+    first, vote = load_source(str(path), settings, named_at_start=True).documents
+    assert (first.metadata["title"], vote.metadata["title"]) == ("list.mbox", "list.mbox/vote.md")
+    heads = [path[-1] for _, path, _ in first.metadata["sections"]]
+    assert heads == ["Pump (Jörg, 2026-11-23)", "Minutes (Jörg, 2026-11-23)", "Mail (Jörg, 2026-11-23)"]
+    assert "Date: Mon, 23 Nov 2026 09:00:00 +0100\n\nThe pump is out.\n\nPlease water by hand." in first.page_content
+    assert first.page_content.endswith("Now.") and "multipart" not in first.page_content
+    path.write_text("There is no mail in it.")
+    assert reason(path, settings) == "the file is not a mailbox: no mail begins in it"

@@ -37,7 +37,7 @@ _ENDINGS = {
     "sheet": "xlsx xlsm xltx csv tsv",
     "OpenDocument": "odt ods odp ott ots otp",
     "RTF": "rtf",
-    "mail": "eml msg",
+    "mail": "eml msg mbox",
     "subtitles": "srt vtt",
     "archive": "zip",
     "EPUB": "epub",

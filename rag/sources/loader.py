@@ -79,6 +79,7 @@ CONTENT_TYPES = {
     "text/vtt": ".vtt",
     "application/x-subrip": ".srt",
     "message/rfc822": ".eml",
+    "application/mbox": ".mbox",
     "application/vnd.ms-outlook": ".msg",
     "image/png": ".png",
     "image/jpeg": ".jpg",
@@ -268,7 +269,7 @@ def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
     if not ending:
         kind = path.suffix.lower()
         raise SourceError(source, f"files of type {kind or 'without a name'} cannot be read; these can: {READABLE}")
-    largest = LARGEST_CONTAINER if ending in (".pdf", ".zip", ".eml", ".msg", *ZIPPED) else LARGEST_FILE
+    largest = LARGEST_CONTAINER if ending in (".pdf", ".zip", ".eml", ".msg", ".mbox", *ZIPPED) else LARGEST_FILE
     if size > largest:
         raise SourceError(source, f"the file has {size / 2**20:.0f} MiB; at most {largest >> 20} MiB are read")
     claimed, name = f"named {path.suffix.lower() or path.name}", _last_part(str(path))

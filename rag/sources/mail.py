@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import email.policy
+import mailbox
 import mimetypes
 from collections.abc import Iterator
 from email.message import Message
 from email.parser import BytesParser
+from email.utils import parseaddr, parsedate_tz
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,8 +27,9 @@ MOST_PARTS = 1000
 
 
 def read_mail(job: Job) -> Iterator[Document]:
-    """A mail as one document, and each attachment as documents of its own."""
-    return _read_outlook(job) if job.ending == ".msg" else _read_mime(job)
+    """A mail, or all mails of a mailbox, as one document, and each attachment as documents of its own."""
+    readers = {".msg": _read_outlook, ".mbox": _read_mailbox}
+    return readers.get(job.ending, _read_mime)(job)
 
 
 def _read_mime(job: Job) -> Iterator[Document]:
@@ -35,19 +38,54 @@ def _read_mime(job: Job) -> Iterator[Document]:
     Raises:
         Unreadable: it has no header of a mail.
     """
-    message = BytesParser(policy=email.policy.default).parsebytes(Path(job.path).read_bytes())
-    told = {name: _header(message, name) for name in HEADERS}
+    inside = Inside(job)
+    told, body, documents = _parts_of(Path(job.path).read_bytes(), job, inside)
     if not any(told.values()):
         raise Unreadable("the file is not a mail: it has no sender, date or subject")
+    inside.finish()
+    yield _document(job, told, body)
+    yield from documents
+
+
+def _parts_of(data: bytes, job: Job, inside: Inside) -> tuple[dict[str, str], str, list[Document]]:
+    """A mail's headers, its text, and the documents that are attached to it."""
+    message = BytesParser(policy=email.policy.default).parsebytes(data)
+    told = {name: _header(message, name) for name in HEADERS}
     bodies: list[Message] = []
     attached: list[Message] = []
     if not _sort_parts(message, bodies, attached):
         job.notes.append(f"left out: the parts of the mail after the first {MOST_PARTS}")
-    inside = Inside(job)
     documents = [item for part in attached for item in _attachment(part, inside)]
+    return told, "\n\n".join(filter(None, (_text_of(part, job.notes) for part in bodies))), documents
+
+
+def _read_mailbox(job: Job) -> Iterator[Document]:
+    """The mails of a mailbox (mbox, RFC 4155), each below a heading with its subject, its sender and its day.
+
+    Raises:
+        Unreadable: it has no mail.
+    """
+    mails, attached = [], []
+    inside = Inside(job)
+    box = mailbox.mbox(job.path, create=False)
+    for key in box.iterkeys():
+        told, body, documents = _parts_of(box.get_bytes(key), job, inside)
+        if any(told.values()):
+            subject = told.pop("Subject") or "Mail"
+            head = "\n".join(f"{name}: {value}" for name, value in told.items() if value)
+            mails.append(f"{MARK}{one_line(f'{subject} ({_sender_and_day(told)})')}\n\n{head}\n\n{body.strip()}")
+            attached += documents
     inside.finish()
-    yield _document(job, told, "\n\n".join(filter(None, (_text_of(part, job.notes) for part in bodies))))
-    yield from documents
+    if not mails:
+        raise Unreadable("the file is not a mailbox: no mail begins in it")
+    yield job.document("\n\n".join(mails), [(1, "")] * len(mails), job.name)
+    yield from attached
+
+
+def _sender_and_day(told: dict[str, str]) -> str:
+    name, address = parseaddr(told["From"])
+    day = parsedate_tz(told["Date"])
+    return ", ".join(filter(None, (name or address, "{}-{:02}-{:02}".format(*day[:3]) if day else "")))
 
 
 def _document(job: Job, told: dict[str, str], body: str) -> Document:
