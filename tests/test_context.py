@@ -43,6 +43,8 @@ def random_text(draw: random.Random, words: int) -> str:
         (" \n\t\n ", []),
         ("Pi is 3.14. Version 2.0.1 came. It costs $1.50.", ["Pi is 3.14.", "Version 2.0.1 came.", "It costs $1.50."]),
         ("See Fig. 3 and Eq. 5, e.g. Smith et al. 2023, cf. Dr. Who.", None),
+        ("He lives in St. Ives and pays under Art. 5 and Abs. 3 of Vol. 2, see p. 7.", None),
+        ("(a) One. Two.\niv. Three.\n4.2.4. Four", ["(a) One.", "Two.", "iv. Three.", "4.2.4. Four"]),
         ("J. R. Smith wrote it with I. Newton.", None),
         ("It ran vs. No. 5 on pp. 3, i.e. Twice.", None),
         ("e.g. this.g. that. Then more.", ["e.g. this.g. that.", "Then more."]),

@@ -95,6 +95,11 @@ def test_a_sentence_that_announces_a_list_is_quoted_with_it(minilm: Embeddings) 
     text = f"{states}\n\nElections are held when a follower hears nothing."
     first, *_ = quotes_of("Which states can a server be in?", text, embeddings=minilm)
     assert first == states.replace("\n\n", "\n")
+    for one, two in (("a. ", "b. "), ("(i) ", "(ii) "), ("1) ", "2) "), ("4.2.1. ", "4.2.2. ")):
+        rule = f"If the president resigns:\n{one}The vice-president takes over. At once.\n{two}An election is held."
+        text = f"3. The fee is 40 a year.\n4. {rule}\n5. The year ends in May."
+        first, *_ = quotes_of("What happens if the president resigns?", text, embeddings=minilm)
+        assert first == f"{rule}"
     long = "The boxes that are kept:\n" + "\n".join(f"- box {n} with pots, pans and other things" for n in range(40))
     assert all(len(quote) <= LONGEST_QUOTE for quote in quotes_of("Which boxes are kept?", long, embeddings=minilm))
 

@@ -71,6 +71,7 @@ _CAPTION = re.compile(
     r"\s*\.?\s*\d*[a-z]?\s*[.:]|\(?(?:image|photo|picture) (?:source|credit|by)\b",
     re.I,
 )
+_DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _BETWEEN = re.compile(r"[;,|]\s+|\t|[；，、]")
 """Where a long row or line can be cut."""
 _LEANS = re.compile(
@@ -194,14 +195,17 @@ def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:
 
 def _with_items(segment: Segment, text: str) -> int:
     """Where a sentence ends, with the list that it announces: "The server is in one of these states:"."""
-    end = segment.end
+    end, kind = segment.end, ""
     if text[segment.start : end].endswith((":", "：")):
         for item in split_segments(text):
             if item.start < end:
                 continue
-            if item.begin == item.start or text[end : item.begin].strip() or item.end - segment.start > LONGEST_QUOTE:
+            marker = _LETTERS.sub("a", _DIGITS.sub("1", text[item.begin : item.start].strip()))
+            is_item = bool(marker) and marker == (kind or marker)
+            goes_on = bool(kind) and not marker and "\n" not in text[end : item.begin]
+            if not (is_item or goes_on) or text[end : item.begin].strip() or item.end - segment.start > LONGEST_QUOTE:
                 break
-            end = item.end
+            end, kind = item.end, kind or marker
     return end
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from functools import lru_cache
 
+from rag.text.markers import OUTLINE
 from rag.text.wraps import unwrap
 
 BYTES_PER_TOKEN = 3.0
@@ -25,9 +26,10 @@ _SENTENCE_END = re.compile(
     r"|()\n"
 )
 _ABBREVIATION = re.compile(
-    r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Fig|Eq|Dr|Mr|Ms|No|pp|Nr|bzw|ca|z\.\s?B|d\.\s?h)\.(?=\s)"
+    r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Figs?|Eqs?|Dr|Mr|Mrs|Ms|Mme|Prof|St|No|Nos|pp?|Vol|Sec|Ch|Art|approx|Nr|Abs|Abb"
+    r"|Tab|Kap|Ziff|Bd|Str|Tel|bzw|ca|inkl|zzgl|ggf|evtl|vgl|z\.\s?B|d\.\s?h)\.(?=\s)"
     r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
-    r"|^[ \t]*\d\d?\d?\.(?= )",
+    rf"|^[ \t]*(?:{OUTLINE})(?= )",
     re.M,
 )
 

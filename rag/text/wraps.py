@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
+from rag.text.markers import OUTLINE
+
 SHORTEST = 40
 """Characters of a line that is wrapped, at least."""
 FULL = 0.8
@@ -15,8 +17,8 @@ WIDEST = 160
 KEPT_TEXTS = 256
 """Passages that are kept unwrapped."""
 
-_MARKER = re.compile(r"[ \t]*(?:[-*•–+]|\d{1,3}[.)]|\[\d+\])[ \t]+")
-_NEW_LINE = re.compile(r"[-*•–+#>|=]|\d{1,3}[.)]\s|\[\d+\]|[^\n:.,;()]{1,40}: ")
+_MARKER = re.compile(rf"[ \t]*(?:[-*•–+]|{OUTLINE}|\[\d+\])[ \t]+")
+_NEW_LINE = re.compile(rf"[-*•–+#>|=]|(?:{OUTLINE})\s|\[\d+\]|[^\n:.,;()]{{1,40}}: ")
 """How a line begins that goes on with nothing."""
 _ENDED = re.compile(r"[.!?:;|{}()=<>\\。！？：；][\"'”’»)\]*_`]*$")
 """How a line ends that nothing goes on."""
