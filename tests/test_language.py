@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from rag.answers.refusal import language_difficulty
+from rag.answers.retriever import Retriever
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import document_language, question_language, sure_language
 from rag.text.language import common_words, rarity, stem
-from tests.conftest import make_settings, wait_until
+from tests.conftest import PaperEmbeddings, make_settings, wait_until
+from tests.ways import library_of
 
 CAMPSITE = {
     "de": "# Campingplatz\n\n"
@@ -154,3 +158,28 @@ def test_nothing_is_told_where_question_and_library_are_in_one_language() -> Non
 )
 def test_embedding_models_that_read_english_alone(name: str, english: bool) -> None:
     assert reads_english_alone(name) is english
+
+
+class Deaf(PaperEmbeddings):
+    """Puts the question near every text but those that have its rare word, as a model of another language may."""
+
+    @override
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    @override
+    def embed_query(self, text: str) -> list[float]:
+        return [0.0, 1.0] if "heißen hier" in text else [1.0, 0.0]
+
+
+PARTS = ["Kernel", "Spiegel", "Archiv", "Quelle", "Handbuch", "Drucker", "Gruppe", "Dienst", "Treiber", "Schrift"]
+
+
+def test_words_come_first_where_the_embedding_model_does_not_read_the_language(tmp_path: Path) -> None:
+    text = "\n\n".join(f"## {part}\n\nWoran man {part} erkennt, sagt {part}." * 8 for part in PARTS)
+    own = "## Dateien\n\nAusführbare Dateien heißen hier Binärpakete und haben die Endung deb." + " Sie liegen da." * 9
+    (tmp_path / "faq.md").write_text(f"# Fragen und Antworten\n\n{text}\n\n{own}", encoding="utf-8")
+    with library_of(tmp_path, Deaf(), tmp_path / "faq.md") as library:
+        library.index.engine = ("embedded:all-minilm-l6-v2", "here")
+        found = Retriever(index=library.index, k=4).invoke("Woran erkennt man Binärpakete?")
+    assert "Endung deb" in found[0].page_content

@@ -145,8 +145,8 @@ class Judge:
             verdict = _verdict(signals)
             if verdict.answers:
                 break
-        if not verdict.answers and signals.covered >= ENOUGH_WORDS and self._cannot_read(question, words):
-            return replace(verdict, answers=True, direct=True)
+        if self._cannot_read(question, words):
+            return replace(verdict, answers=verdict.answers or signals.covered >= ENOUGH_WORDS, direct=True)
         return verdict
 
     def _cannot_read(self, question: str, words: Words) -> bool:

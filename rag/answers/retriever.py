@@ -22,8 +22,9 @@ from rag.answers.quotes import quotable
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
 from rag.library.splitter import embedded_text
+from rag.models.ollama import reads_english_alone
 from rag.text.detect import question_language
-from rag.text.language import stems, word_weights
+from rag.text.language import ENGLISH, stems, word_weights
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Retriever(BaseRetriever):
             _Passage(
                 passage,
                 max(scores.get(str(chunk.id), worst) for chunk in group),
-                [each.embedded for each in quotable([passage])],
+                [each.embedded for each in quotable([passage])] if scores else [],
             )
             for group, passage in zip(passages, map(_joined, passages), strict=True)
         ]
@@ -134,27 +135,34 @@ class Retriever(BaseRetriever):
     ) -> tuple[list[list[Document]], dict[str, float], bool]:
         """The chunks of the `k` best passages among the first `enough` chunks; the scores of chunks, by id; whether
         there are more chunks.
+
+        Where the embedding model does not read the question's language, words count thrice, and nothing is scored anew.
         """
+        language = question_language(asked, self.index.words.languages)
+        is_read = language == ENGLISH or not reads_english_alone(self.index.engine[0])
+
+        def fused_of(rankings: Sequence[Sequence[str]]) -> list[str]:
+            meaning, *by_words = rankings
+            return _fused(*rankings) if is_read else _fused(meaning, *by_words * 3)
 
         def choose(rankings: Sequence[Sequence[str]]) -> list[str]:
-            return [*_fused(*rankings)[:enough], *(ranking[0] for ranking in rankings if ranking)]
+            return [*fused_of(rankings)[:enough], *(ranking[0] for ranking in rankings if ranking)]
 
         found = self.index.candidates(asked, vector, CANDIDATES, scope, choose)
         rankings = (found.by_meaning, found.by_words, found.by_windows)
-        fused = _fused(*rankings)
+        fused = fused_of(rankings)
         best = [found.chunks[row] for row in fused if row in found.chunks]
-        scores = self._scores(asked, vector, best[:RANKED])
+        scores = self._scores(asked, vector, best[:RANKED], language) if is_read else {}
         best.sort(key=lambda chunk: -scores.get(str(chunk.id), -math.inf))  # stable: the rest stays behind as it is
         firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
         return _with_another_source(_passages(best, k), firsts, k), scores, len(best) < len(fused)
 
-    def _scores(self, asked: str, vector: Vectors, chunks: Sequence[Document]) -> dict[str, float]:
+    def _scores(self, asked: str, vector: Vectors, chunks: Sequence[Document], language: str) -> dict[str, float]:
         """By id, how near each chunk is to the question, and how much of the question it says."""
         if not chunks:
             return {}
         nearness = self.index.vectors_of(chunks) @ at_length_one(vector)
         unit = WORDS * float(nearness.std())
-        language = question_language(asked, self.index.words.languages)
         weights = word_weights(asked, language)
         total = sum(weights.values()) or 1.0
         return {
