@@ -259,7 +259,7 @@ HISTORY: list[dict[str, Any]] = [
     },
     {
         "role": "assistant",
-        "content": show_quotes([Quote(1, 0, 10)], [Document("One *b*\ntwo")], "From your sources", "ab12", 0),
+        "content": show_quotes([(0, Quote(1, 0, 10))], [Document("One *b*\ntwo")], "From your sources", "ab12"),
         "metadata": {"id": "quotes"},
     },
     {"role": "user", "content": "And?"},

@@ -182,6 +182,11 @@ def test_the_page_shows_the_quote_then_the_models_text_then_the_other_quotes() -
     assert [each.text for each in as_messages(history)] == [f"“{OPENING}” [1]\n\nA card costs 18.50."]
 
 
+def test_a_quote_that_the_model_says_word_for_word_is_not_shown_again() -> None:
+    messages = show_answer(answered("Children pay nothing. So they say.", True), "What do children pay?")
+    assert told(messages) == [(INSTEAD, ""), ("", ""), ("", "Sources")]
+
+
 def test_a_models_text_without_support_is_folded_behind_all_quotes() -> None:
     update = answered("A card is free.", False)
     assert (update.support, update.doubtful) == ((0, 1), True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+")
 _END = re.compile(r"[.!?]+[\"”»)\]]*(?=\s)|[。！？]|\n")
@@ -17,7 +18,7 @@ class Beyond:
     """
 
     def __init__(self, opening: str) -> None:
-        self._known = _run(opening)
+        self._opening = opening
         self._held = self._gap = ""
         self._passing = self._shown = False
 
@@ -31,7 +32,7 @@ class Beyond:
                 self._gap, self._held = self._gap + self._held[: len(self._held) - len(stripped)], stripped
             end = _END.search(self._held)
             part = self._held[: end.end()] if end else self._held if last else _TAIL.sub("", self._held)
-            if not self._passing and _WORD.search(part) and _run(part) not in self._known:
+            if not self._passing and _WORD.search(part) and not is_said(part, self._opening):
                 shown += self._gap * self._shown
                 self._passing = self._shown = True
             if self._passing:
@@ -46,6 +47,12 @@ class Beyond:
         return shown
 
 
+def is_said(part: str, text: str) -> bool:
+    """Whether the words of a part stand in a text, one after the other."""
+    return _run(part) in _run(text)
+
+
+@lru_cache(16)
 def _run(text: str) -> str:
     """The words of a text, a blank before and behind each."""
     return f" {' '.join(_WORD.findall(text.casefold()))} "

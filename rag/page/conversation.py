@@ -16,6 +16,7 @@ import gradio as gr
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from rag.answers.beyond import is_said
 from rag.answers.chain import INDIRECT
 from rag.answers.quotes import Quote
 from rag.answers.suggest import suggest
@@ -175,12 +176,14 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
     elif update.opening:
         first, title = 1, ""
 
-    def quoted(some: slice, title: str, id: str) -> list[gr.ChatMessage]:
-        content = show_quotes(quotes[some], update.sources, title, name, number + some.indices(len(quotes))[0])
-        return [gr.ChatMessage(content=content, metadata={"id": id})] if quotes[some] else []
+    def quoted(some: Sequence[tuple[int, Quote]], title: str, id: str) -> list[gr.ChatMessage]:
+        content = show_quotes(some, update.sources, title, name)
+        return [gr.ChatMessage(content=content, metadata={"id": id})] if some else []
 
-    before = quoted(slice(0, first), title, INSTEAD)
-    behind = quoted(slice(first, None), ALSO if first else FROM_SOURCES, BESIDE)
+    marked = list(enumerate(quotes, start=number))
+    before = quoted(marked[:first], title, INSTEAD)
+    rest = [each for each in marked[first:] if not (first and is_said(each[1].text(update.sources), update.written))]
+    behind = quoted(rest, ALSO if first else FROM_SOURCES, BESIDE)
     if not update.written or (update.quoted and quotes):
         return [*before, *behind]
     folded: Any = {"title": MODELS_OWN, "status": "done"} if update.doubtful else {}
@@ -202,10 +205,10 @@ def show_thinking(update: Update) -> list[gr.ChatMessage]:
     return [gr.ChatMessage(content=f"{UNCOPIED}{thought}{UNCOPIED}", metadata=shown)]
 
 
-def show_quotes(quotes: Sequence[Quote], sources: Sequence[Document], title: str, name: str, number: int) -> str:
-    """Quotes below a title, each with a mark that opens it in its passage; `number` is that of the first mark."""
+def show_quotes(quotes: Sequence[tuple[int, Quote]], sources: Sequence[Document], title: str, name: str) -> str:
+    """Quotes below a title, each with a mark that opens it in its passage, and whose number stands before it here."""
     shown = []
-    for place, each in enumerate(quotes, start=number):
+    for place, each in quotes:
         where = place_of(sources[each.passage - 1], each.start, each.end)
         mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(sources[each.passage - 1])}")'
         shown.append(f"> “{plain(each.text(sources))}”\xa0{mark}")  # no mark stands alone in a line
@@ -289,7 +292,7 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
     shown = [gr.ChatMessage(content=f"{with_marks(update.written)} …")] if update.written else []
     if quoted:
-        content = show_quotes(update.quotes, update.sources, FROM_SOURCES, name, 0)
+        content = show_quotes(list(enumerate(update.quotes)), update.sources, FROM_SOURCES, name)
         shown.insert(0, gr.ChatMessage(content=content, metadata={"id": BESIDE}))
     return [*shown, note]
 
