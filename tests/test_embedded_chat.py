@@ -11,16 +11,20 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.retrievers import BaseRetriever
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests
 from typing_extensions import override
 from werkzeug import Request, Response
 
 from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, build_prompt
+from rag.errors import EngineError, PromptTooLong, engine_error
 from rag.models.choose import build_chat_model
 from rag.models.embedded import ChatEngine
-from rag.models.embedded_chat import END_PREFERENCE, PREFERENCE, EmbeddedChat
+from rag.models.embedded_chat import END_PREFERENCE, PREFERENCE, EmbeddedChat, EngineRefused
 from rag.settings import Think, load_settings
 from tests.conftest import SMALLEST, PaperEmbeddings, Script, ScriptedChat, have_smallest, make_settings, start_server
 
@@ -52,8 +56,10 @@ def test_the_reply_leans_to_the_preferred_words(engine: ChatEngine, tmp_path: Pa
 class Server:
     """The wire of llama-server: `/tokenize` gives `tokens`, or fails without them."""
 
-    def __init__(self, tokens: list[int] | None) -> None:
+    def __init__(self, tokens: list[int] | None, *deltas: dict[str, str]) -> None:
+        """`deltas` are what it writes."""
         self.tokens = tokens
+        self.deltas = deltas or ({"content": "Peat."},)
         self.bodies: dict[str, Any] = {}
         self.server = start_server(self._answer)
 
@@ -63,9 +69,16 @@ class Server:
         if request.path == "/tokenize":
             told = json.dumps({"tokens": self.tokens})
             return Response(told, 500 if self.tokens is None else 200, content_type="application/json")
-        delta = {"index": 0, "delta": {"content": "Peat."}, "finish_reason": "stop"}
-        piece = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "paper", "choices": [delta]}
-        return Response(f"data: {json.dumps(piece)}\n\ndata: [DONE]\n\n", content_type="text/event-stream")
+        head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "paper"}
+        ends = [None] * (len(self.deltas) - 1) + ["stop"]
+        choices = [
+            {"index": 0, "delta": delta, "finish_reason": end} for delta, end in zip(self.deltas, ends, strict=True)
+        ]
+        events = [f"data: {json.dumps({**head, 'choices': [each]}, ensure_ascii=False)}\n\n" for each in choices]
+        return Response("".join(events) + "data: [DONE]\n\n", content_type="text/event-stream")
+
+    def chat(self, **given: Any) -> EmbeddedChat:
+        return EmbeddedChat(model="paper", url=self.server.url_for(""), key="the key", **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -76,13 +89,7 @@ class Server:
 def test_the_tokens_of_the_text_get_a_bonus(tokens: list[int] | None, bonus: dict[str, float]) -> None:
     """An engine that does not tell its tokens is asked all the same."""
     server = Server(tokens)
-    chat = EmbeddedChat(
-        model="paper",
-        end_token=2,
-        base_url=server.server.url_for("/v1"),
-        api_key="the key",  # type: ignore[arg-type]
-        max_retries=0,
-    )
+    chat = server.chat(end_token=2)
     assert asyncio.run(collected(chat, "What closed the ditches?", preferred=NOTES)) == "Peat."
     assert server.bodies["/tokenize"]["content"].strip() == NOTES
     assert server.bodies["/v1/chat/completions"].get("logit_bias", {}) == bonus
@@ -92,11 +99,76 @@ def test_the_tokens_of_the_text_get_a_bonus(tokens: list[int] | None, bonus: dic
 @pytest.mark.parametrize(("think", "biased"), [("off", True), ("on", False)])
 def test_a_model_that_thinks_does_so_in_its_own_words(think: Think, biased: bool) -> None:
     server = Server([7])
-    address = server.server.url_for("/v1")
-    chat = EmbeddedChat(model="paper", server="llama-server", base_url=address, api_key="the key")  # type: ignore[arg-type]
+    chat = server.chat(can_think=True)
     assert asyncio.run(collected(chat, "What closed the ditches?", preferred=NOTES, think=think)) == "Peat."
-    assert ("logit_bias" in server.bodies["/v1/chat/completions"]) == biased
+    body = server.bodies["/v1/chat/completions"]
+    assert (body["chat_template_kwargs"], "logit_bias" in body) == ({"enable_thinking": not biased}, biased)
     server.server.stop()
+
+
+def test_thinking_and_text_are_told_apart_whatever_characters_they_have() -> None:
+    """A token of U+2028 is no line's end, and an event that only tells how much was read has no text."""
+    server = Server([], {"reasoning_content": "Hm.\u2028"}, {}, {"content": "One\u2028"}, {"content": "two\x85."})
+
+    async def read() -> list[AIMessageChunk]:
+        return [piece async for piece in server.chat().astream("What is there?")]
+
+    pieces = asyncio.run(read())
+    assert "".join(piece.additional_kwargs.get("reasoning_content", "") for piece in pieces) == "Hm.\u2028"
+    assert "".join(piece.text for piece in pieces) == "One\u2028two\x85."
+    server.server.stop()
+
+
+@pytest.mark.parametrize(
+    ("status", "reply", "kind", "words"),
+    [
+        (400, {"error": {"code": 400, "message": "exceeds the context size"}}, PromptTooLong, "context size"),
+        (401, {"error": {"code": 401, "message": "Invalid API Key"}}, EngineError, "refused the key"),
+        (503, {"error": {"code": 503, "message": "Loading model"}}, EngineError, "reported: Loading model"),
+        (500, "<html>", EngineError, "reported: <html>"),
+        (200, {"error": {"code": 500, "message": "out of memory"}}, EngineError, "reported: out of memory"),
+        (200, ["no event"], EngineError, "not its protocol"),
+    ],
+    ids=["too long", "key", "loading", "no JSON", "in the stream", "another protocol"],
+)
+def test_what_the_engine_refuses_is_told(status: int, reply: Any, kind: type[EngineError], words: str) -> None:
+    text = reply if isinstance(reply, str) else json.dumps(reply)
+    server = start_server(lambda request: Response(f"data: {text}\n\n" if status == 200 else text, status))
+    chat = EmbeddedChat(model="paper", url=server.url_for(""), key="the key")  # type: ignore[arg-type]
+    with pytest.raises((EngineRefused, AttributeError)) as raised:
+        asyncio.run(collected(chat, "What closed the ditches?"))
+    told = engine_error(raised.value, "embedded:paper", "this machine")
+    assert isinstance(told, kind)
+    assert words in str(told)
+    server.stop()
+
+
+class TestChatUnit(ChatModelUnitTests):
+    """LangChain's own suite for chat models, without an engine."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return EmbeddedChat
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "smol", "url": "http://127.0.0.1:9", "key": "the key"}
+
+
+class TestChat(ChatModelIntegrationTests):
+    """LangChain's own suite for chat models, with the real engine."""
+
+    @pytest.fixture(autouse=True)
+    def _engine(self, engine: ChatEngine) -> None:
+        self.given = {"url": engine.url, "key": engine.key}
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return EmbeddedChat
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "smol", "max_tokens": 8, **getattr(self, "given", {"url": "http://127.0.0.1:9", "key": "-"})}
 
 
 async def collected(chat: EmbeddedChat, question: str, **options: str) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import httpx
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
@@ -17,6 +14,7 @@ from rag.errors import (
     SettingsError,
 )
 from rag.models.auto import EMBEDDED_DEFAULTS, choose_auto
+from rag.models.embedded_chat import EmbeddedChat
 from rag.models.ollama import KEEP_ALIVE, UNKNOWN_WINDOW, Model, Ollama
 from rag.models.ollama_chat import HAS_LEVELS, THINKING_TOKENS, OllamaChat
 from rag.models.ollama_embeddings import OllamaEmbeddings
@@ -170,37 +168,23 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     if provider == "ollama":
         return _ollama_chat(model, settings)
     if provider == "embedded":
-        from rag.models.embedded_chat import EmbeddedChat
-
         if engine is None or not engine.running or engine.file is None:
             raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
         size = _size_of(engine.file.parameters)
         room = min(THINKING_TOKENS, engine.window // 4) if engine.file.thinks else 0
         chat_model = EmbeddedChat(
             model=model,
+            url=engine.url,
+            key=engine.key,  # type: ignore[arg-type]
             end_token=engine.file.end_token,
+            can_think=engine.file.thinks,
             think=settings.think,
-            server="llama-server" if engine.file.thinks else "",
-            http_async_client=_dropping_client(),
-            openai_proxy=None,  # the person's OPENAI_PROXY is not for this machine, and not to be had beside a client
-            base_url=f"{engine.url}/v1",
-            api_key=engine.key,  # type: ignore[arg-type]
             temperature=settings.temperature,
-            max_completion_tokens=settings.max_tokens + room,
-            max_retries=0,
-            timeout=settings.first_token_timeout + 30,
-            stream_chunk_timeout=None,  # the chain has its own; this one loses who cancels, up to Python 3.11
-            stream_usage=True,
-            use_responses_api=False,
+            max_tokens=settings.max_tokens + room,
             # Small models go on after their answer; the words that end a turn are in each model's own file.
-            stop_sequences=[] if size == "large" else ["\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"],
-            # So that it writes something after each batch of the prompt, and notices then who has gone: its own look at
-            # the connection comes once a second, and not at all while it reads.
-            extra_body={
-                "repeat_penalty": 1.0 if size == "large" else 1.05,
-                "cache_prompt": True,
-                "return_progress": True,
-            },
+            ends=() if size == "large" else ("\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"),
+            repeat_penalty=1.0 if size == "large" else 1.05,
+            read_seconds=settings.first_token_timeout + 30,
         )
         return Chat(chat_model, engine.window - room, size)
     from langchain.chat_models import init_chat_model
@@ -230,16 +214,6 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
         there = there.model_copy(update={"max_tokens": settings.max_tokens + room})
         window -= room
     return Chat(there, window)
-
-
-def _dropping_client() -> httpx.AsyncClient:
-    """A client whose connections are reset when they are let go, so that the engine's next write to one fails.
-
-    After an ordinary end (FIN) the first write still goes through, and only the second one tells.
-    """
-    reset = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport = httpx.AsyncHTTPTransport(socket_options=[reset], limits=httpx.Limits(max_keepalive_connections=0))
-    return httpx.AsyncClient(transport=transport)
 
 
 def _size_of(parameters: int) -> Size:

@@ -93,8 +93,6 @@ class ModelsInUse:
         """
         self.need_pulled(self.names.chat, "chat")
         if self.engine:
-            import rag.models.embedded_chat  # noqa: F401  # it takes .3 s, in which the child goes on loading
-
             self.engine.start(self.fetching("chat", self.names.chat))
 
     # -- another own chat model --------------------------------------------------------------------------------------

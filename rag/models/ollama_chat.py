@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import ollama
-from langchain_core.language_models import BaseChatModel, LangSmithParams
-from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_openai_messages
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic import PrivateAttr
 from typing_extensions import override
 
 from rag.errors import PromptTooLong
-from rag.models.ollama_stream import Part, client_options, connection, merged, read_parts
+from rag.models.ollama_stream import Part, connection, read_parts
+from rag.models.streamed_chat import StreamedChat
 from rag.settings import Think
 from rag.text.sentences import count_tokens
 
@@ -38,7 +37,7 @@ CUT_OFF = {"done": True, "done_reason": "length"}
 """What Ollama says at the end of an answer that is cut off at its longest."""
 
 
-class OllamaChat(BaseChatModel):
+class OllamaChat(StreamedChat):
     """A chat model of Ollama that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
 
     `num_ctx` is 4096 while that is enough, then `window`, and never shrinks, as each change reloads the model. So does
@@ -161,7 +160,7 @@ class OllamaChat(BaseChatModel):
     @override
     async def _astream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
         body = {**self._request(messages, stop, **_of_call(kwargs)), "stream": True}
         written = 0
         parts = read_parts(f"{self.base_url}/api/chat", body, **connection(self.base_url, self.read_seconds))
@@ -172,33 +171,6 @@ class OllamaChat(BaseChatModel):
                 if self._is_over(written):
                     yield as_chunk({**part, "message": {}, **CUT_OFF})
                     return
-
-    @override
-    def _stream(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
-    ) -> Iterator[ChatGenerationChunk]:
-        body = self._request(messages, stop, **_of_call(kwargs))
-        written = 0
-        with ollama.Client(self.base_url, **client_options(self.base_url, self.read_seconds)) as client:
-            for line in client.chat(**body, stream=True):
-                for part in merged([line.model_dump(exclude_none=True)]):
-                    written += part.pop("tokens", 0)
-                    yield self._chunk(part, messages)
-                    if self._is_over(written):
-                        yield as_chunk({**part, "message": {}, **CUT_OFF})
-                        return
-
-    @override
-    def _generate(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, **kwargs))
-
-    @override
-    async def _agenerate(
-        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
 
 
 def _of_call(kwargs: dict[str, Any]) -> dict[str, Any]:

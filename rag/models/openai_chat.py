@@ -10,7 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from typing_extensions import override
 
-from rag.models.openai_server import Server
+from rag.models.openai_server import Server, thinking_switch
 from rag.settings import Think
 
 
@@ -31,8 +31,7 @@ class OpenAIChat(ChatOpenAI):
         wanted: Think = kwargs.pop("think", None) or self.think
         payload = super()._get_request_payload(input_, stop=stop, **kwargs)
         if self.server:
-            switch = {"chat_template_kwargs": {"enable_thinking": wanted != "off", **_level(wanted)}}
-            payload["extra_body"] = {**(payload.get("extra_body") or {}), **switch}
+            payload["extra_body"] = {**(payload.get("extra_body") or {}), **thinking_switch(wanted)}
         elif wanted in ("low", "medium", "high"):
             payload.setdefault("reasoning_effort", wanted)
         return payload
@@ -48,8 +47,3 @@ class OpenAIChat(ChatOpenAI):
         if made is not None and isinstance(thought, str):
             made.message.additional_kwargs["reasoning_content"] = thought
         return made
-
-
-def _level(wanted: Think) -> dict[str, str]:
-    """The level for templates that have levels, such as gpt-oss's."""
-    return {"reasoning_effort": wanted} if wanted in ("low", "medium", "high") else {}

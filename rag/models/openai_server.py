@@ -11,7 +11,7 @@ import httpx
 
 from rag.models.ollama import Model
 from rag.models.ollama_stream import client_options
-from rag.settings import Settings
+from rag.settings import Settings, Think
 
 Server = Literal["", "llama-server", "vllm"]
 """Programs whose own switch for thinking is known; others are sent none, since some refuse a field they do not know."""
@@ -23,6 +23,12 @@ WINDOWS = ("max_model_len", "max_context_length", "loaded_context_length", "cont
 def options_of(settings: Settings) -> dict[str, Any]:
     """Address and key for a client of the server in the settings."""
     return {"base_url": settings.base_url, "api_key": os.environ.get("OPENAI_API_KEY") or "not-needed"}
+
+
+def thinking_switch(wanted: Think) -> dict[str, Any]:
+    """What llama-server and vLLM are told in a request; the level is for templates that have some, as gpt-oss's."""
+    level = {"reasoning_effort": wanted} if wanted in ("low", "medium", "high") else {}
+    return {"chat_template_kwargs": {"enable_thinking": wanted != "off", **level}}
 
 
 @dataclass(frozen=True)
