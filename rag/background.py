@@ -73,7 +73,7 @@ class Background:
         self._page, self._named = page, named
         targets: dict[str, Callable[[], None]] = {"index": self._bring_up_index}
         if chat:
-            targets |= {"chat": self._bring_up_chat, "coming": self._bring_coming, "prepare": self.chains.prepare}
+            targets |= {"chat": self._bring_up_chat, "coming": self._bring_coming, "prepare": self._prepare}
         if named:
             targets["folders"] = lambda: self.library.watch(self._closing)
             self._wake["folders"] = threading.Event()
@@ -219,6 +219,12 @@ class Background:
         self._wake["prepare"].set()  # minutes on a slow engine: the next ingest does not wait for it
         sources = self.library.sources
         log.info("%s sources, %s chunks are indexed", len(sources), sum(item.chunks for item in sources))
+
+    def _prepare(self) -> None:
+        """Make ready what questions would wait for, while models and library are opened in threads of their own."""
+        self._let_page_first()
+        self.chains.load_words()
+        self.chains.prepare()
 
     def _follow(self) -> None:
         """Every second, see what other processes changed, and whether database and Chroma server are there."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import spellchecker
 from typing_extensions import override
 
 from rag.answers.refusal import language_difficulty
@@ -16,7 +19,7 @@ from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import document_language, question_language, sure_language
-from rag.text.language import common_words, rarity, stem
+from rag.text.language import common_words, rarity, stem, word_frequencies
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 from tests.ways import library_of
 
@@ -75,6 +78,25 @@ def test_nothing_is_said_of_what_is_no_prose(text: str) -> None:
 )
 def test_the_language_of_a_question(question: str, among: tuple[str, ...], language: str) -> None:
     assert question_language(question, among) == language
+
+
+def test_threads_that_need_the_words_of_a_language_at_once_read_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    begun = threading.Barrier(4)
+
+    class Counted(spellchecker.SpellChecker):
+        def __init__(self, language: str) -> None:
+            made.append(language)
+            super().__init__(language=language)
+
+    def read(_: int) -> int:
+        begun.wait(10)
+        return len(word_frequencies("lv"))
+
+    monkeypatch.setattr(spellchecker, "SpellChecker", Counted)
+    with ThreadPoolExecutor(4) as pool:
+        sizes = set(pool.map(read, range(4)))
+    assert made == ["lv"] and len(sizes) == 1
 
 
 def test_words_are_weighed_in_their_language() -> None:

@@ -14,6 +14,7 @@ from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, Rewriter, build_promp
 from rag.answers.followup import build_rewriter, standalone
 from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
+from rag.answers.table_question import may_ask_of_tables
 from rag.answers.translation import Translator, build_translator
 from rag.answers.whole import Whole
 from rag.errors import RagError
@@ -21,7 +22,8 @@ from rag.library.index import SearchIndex
 from rag.models.choose import Chat
 from rag.models.ollama import reads_english_alone
 from rag.settings import Settings
-from rag.text.language import ENGLISH
+from rag.text.detect import sure_language
+from rag.text.language import ENGLISH, word_frequencies
 
 
 class Chains:
@@ -73,6 +75,13 @@ class Chains:
             decide=self.whole,
             languages=lambda: index.words.languages,
         )
+
+    def load_words(self) -> None:
+        """Read what the first question is looked up in, half a second's work: languages, English words, phrases."""
+        example = "What is there in here?"
+        word_frequencies(ENGLISH)
+        sure_language(example)
+        may_ask_of_tables(example)
 
     def prepare(self) -> None:
         """Measure the embedding model's scale now, so that no question waits for it."""

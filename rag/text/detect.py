@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -30,6 +31,8 @@ COMMON_SHARE = 0.15
 """Share of common words in such a text, where those of the language are known."""
 SURE = 0.95
 """Probability from which on a language is told."""
+_ranking = threading.Lock()
+"""py3langid takes a third of a second to unpack its model, and would do so for each thread that asks meanwhile."""
 
 
 def document_language(text: str) -> str:
@@ -79,4 +82,6 @@ def _ranked(text: str) -> tuple[tuple[str, float], ...]:
     """Languages with the logarithm of their probability."""
     import py3langid  # type: ignore[import-untyped]
 
-    return tuple((str(language), float(score)) for language, score in py3langid.rank(text))
+    with _ranking:
+        found = py3langid.rank(text)
+    return tuple((str(language), float(score)) for language, score in found)

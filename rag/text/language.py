@@ -108,9 +108,17 @@ def stems(text: str, language: str = ENGLISH) -> frozenset[str]:
     return frozenset(stem(word, language) for word in surfaces(text))
 
 
-@cache
+_reading_words = threading.Lock()
+
+
 def word_frequencies(language: str) -> Mapping[str, int]:
     """Words of a language that are no slips, folded, and how often they are used; none where they are not known."""
+    with _reading_words:  # else two first questions would read them twice, .15 s each
+        return _read_words(language)
+
+
+@cache
+def _read_words(language: str) -> Mapping[str, int]:
     if language != ENGLISH and language not in DICTIONARIES:
         return {}
     from spellchecker import SpellChecker  # 16 MB in memory for English
