@@ -82,7 +82,7 @@ class EmbeddedChat(StreamedChat):
             "stream_options": {"include_usage": True},
             "temperature": kwargs.get("temperature", self.temperature),
             "max_completion_tokens": kwargs.get("max_tokens", self.max_tokens),
-            "stop": self.ends if stop is None else stop,
+            "stop": (self.ends if stop is None else stop) or None,
             "repeat_penalty": self.repeat_penalty,
             "cache_prompt": True,
             # So that it writes something after each batch of the prompt, and notices then who has gone: its own look at
