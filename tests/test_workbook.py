@@ -115,6 +115,116 @@ def test_years_name_columns(tmp_path: Path, settings: Settings) -> None:
     ]
 
 
+def test_the_names_of_columns_above_an_empty_row(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(
+        ["Permits"],
+        ["Period", "Nation", None, "South", None],
+        [None, "Total", "1 unit", "Total", "1 unit"],
+        [],
+        [2018],
+        ["March . . . . .", 1377, 851, 652, 456],
+        ["April.......", 1364, 863, 727, 479],
+        [],
+        [2019],
+        ["January ………", 1317, 821, 657, 455],
+        [],
+        ["Change"],
+        ["Jan. from Apr.", "-3%", "-4%", "-9%", "-5%"],
+        [],
+        ["p Preliminary"],
+    )
+    for area in ("A2:A3", "B2:C2", "D2:E2"):
+        sheet.merge_cells(area)
+    rest = ("Nation Total", "Nation 1 unit", "South Total", "South 1 unit")
+
+    def line(period: str, *values: str) -> str:
+        pairs = zip(rest, values, strict=True)
+        return " | ".join([f"Period: {period}", *(f"{name}: {value}" for name, value in pairs)])
+
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        "Permits",
+        line("2018 March", "1377", "851", "652", "456"),
+        line("2018 April", "1364", "863", "727", "479"),
+        "",
+        line("2019 January", "1317", "821", "657", "455"),
+        "",
+        line("Change Jan. from Apr.", "-3%", "-4%", "-9%", "-5%"),
+        "",
+        "p Preliminary",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ([["Ship", "Crew"], [], ["Möwe", 12]], ["Ship: Möwe | Crew: 12"]),
+        ([["Ship", "Crew"], [], [], ["Möwe", 12]], ["Ship: Möwe | Crew: 12"]),
+        ([["Name", "Role", "City"], [], ["Ann", "Lead", "Kiel"]], ["Name: Ann | Role: Lead | City: Kiel"]),
+        ([["Country", 2023, 2024], [], ["Chile", 40, 41]], ["Country: Chile | 2023: 40 | 2024: 41"]),
+        (  # a line of its own above a table with names of its own
+            [["Author", "Jane"], [], ["Ship", "Crew"], ["Möwe", 12]],
+            ["Author | Jane", "", "Ship: Möwe | Crew: 12"],
+        ),
+        (
+            [["Author", "Jane"], [], ["Ship", "Port"], ["Möwe", "Kiel"]],
+            ["Author | Jane", "", "Ship: Möwe | Port: Kiel"],
+        ),
+        (  # a table without rows
+            [["Name", "Role", "City"], [], ["Ship", "Crew"], ["Möwe", 12]],
+            ["Name | Role | City", "", "Ship: Möwe | Crew: 12"],
+        ),
+        ([["Ship", "Crew"], [], ["Möwe", 12, "old", 1]], ["Ship | Crew", "", "Möwe | 12 | old | 1"]),
+        ([["Ship", "Crew"], [], [], [], ["Möwe", 12]], ["Ship | Crew", "", "Möwe | 12"]),
+        (  # a double-spaced table
+            [["Ship", "Crew"], [], ["Möwe", 12], [], ["Adler", "none"], [], ["Star", 9]],
+            ["Ship: Möwe | Crew: 12", "", "Ship: Adler | Crew: none", "", "Ship: Star | Crew: 9"],
+        ),
+    ],
+)
+def test_what_an_empty_row_parts(rows: list[list[Any]], lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    assert lines_of(book_of(*rows)[0], tmp_path, settings)[2:] == lines
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (
+            [["Fruits"], ["Apple", 3], ["Pear", 4], ["Roots:"], ["Beet", 2]],
+            ["Item: Fruits Apple | Kilos: 3", "Item: Fruits Pear | Kilos: 4", "Item: Roots Beet | Kilos: 2"],
+        ),
+        (
+            [[2018], ["First half"], ["May", 3], ["Second half"], ["July", 4], [2019], ["First half"], ["June", 5]],
+            [
+                *("Item: 2018 First half May | Kilos: 3", "Item: 2018 Second half July | Kilos: 4"),
+                "Item: 2019 First half June | Kilos: 5",
+            ],
+        ),
+        # rows without values, a remark at the end
+        ([["Apple"], ["Pear", 4], ["Beet", 2]], ["Item: Apple", "Item: Pear | Kilos: 4", "Item: Beet | Kilos: 2"]),
+        ([["Pear", 4], ["Apple"], ["Beet", 2]], ["Item: Pear | Kilos: 4", "Item: Apple", "Item: Beet | Kilos: 2"]),
+        (
+            [["Pear", 4], ["Beet", 2], ["as counted"]],
+            ["Item: Pear | Kilos: 4", "Item: Beet | Kilos: 2", "Item: as counted"],
+        ),
+    ],
+)
+def test_rows_that_name_a_group(rows: list[list[Any]], lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    assert lines_of(book_of(["Item", "Kilos"], *rows)[0], tmp_path, settings)[2:] == lines
+
+
+def test_a_group_stands_in_a_column_of_its_own(tmp_path: Path, settings: Settings) -> None:
+    book, _ = book_of(["Ward", "Street", "Trees"], ["North"], [None, "Elm Road", 3], [None, "Ash Road", 4])
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        *("Ward: North | Street: Elm Road | Trees: 3", "Ward: North | Street: Ash Road | Trees: 4")
+    ]
+
+
+def test_a_group_in_cells_merged_across(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(["Item", "Kilos"], ["Pear", 4], ["Roots"], ["Beet", 2])
+    sheet.merge_cells("A3:B3")
+    assert lines_of(book, tmp_path, settings)[2:] == ["Item: Pear | Kilos: 4", "Item: Roots Beet | Kilos: 2"]
+
+
 def test_a_form_has_no_header(tmp_path: Path, settings: Settings) -> None:
     book, _ = book_of(["Name", "Jörg"], ["City", "Köln"], ["Age", 41])
     assert lines_of(book, tmp_path, settings)[2:] == ["Name | Jörg", "City | Köln", "Age | 41"]

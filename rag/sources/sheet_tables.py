@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rag.sources.flow import Flow
-from rag.sources.tables import SEPARATOR, is_number, named_row
+from rag.sources.tables import SEPARATOR, is_number, named_row, without_leaders
 
 _WINDOW = 30
 """Rows of a block that are looked at to find its header."""
 _LATEST_HEADER = 15
 """Rows that may stand above a header in its block."""
 _LONGEST_NAME = 80
-"""Characters of a column's name."""
+"""Characters of a column's name, or of the name of a group of rows."""
+_WIDEST_GAP = 2
+"""Empty rows that may stand between names of columns and the rows that they name."""
+_LEAST_FILLED = 0.3
+"""Share of the rows below a header that have more than one text, from which on the others name groups of them."""
+_LEAST_NUMBERS = 0.5
+"""Share of the cells below a column's name that are numbers, from which on it names them for certain."""
 
 
 @dataclass
@@ -57,6 +63,11 @@ class Row:
         line = named_row([names.get(column, "") for column in columns], [self.cells[column] for column in columns])
         return SEPARATOR.join([line, *self._told()])
 
+    def below(self, group: Sequence[str], column: int) -> Row:
+        """The row with the names of its group before what stands in a column."""
+        text = " ".join([*group, self.cells.get(column, "")]).rstrip()
+        return replace(self, cells=dict(sorted({**self.cells, column: text}.items())))
+
     def _told(self) -> list[str]:
         return [f"Comment: {text}" for text in self.comments]
 
@@ -75,12 +86,21 @@ class SheetTables:
         self._caption = ""
         self._open = False
         self._last = 0
+        self._head = 0
+        self._heads: list[Row] = []
+        self._group: list[str] = []
+        self._begins_with_group = False
 
     def add(self, row: Row) -> None:
-        """Take the next row; an empty row between two ends a block."""
+        """Take the next row; an empty row between two ends a block, but for one below the names of columns."""
         if self._last and row.number > self._last + 1:
-            self.end()
+            is_near = row.number <= self._last + 1 + _WIDEST_GAP
+            if is_near and not self._open and self._may_be_head(self._waiting, row):
+                self._head = len(self._waiting)
+            else:
+                self.end()
         self._last = row.number
+        row.cells = {column: without_leaders(text) for column, text in row.cells.items()}
         self.size += sum(map(len, row.cells.values()))
         if self._open:
             self._line(row)
@@ -93,6 +113,8 @@ class SheetTables:
         """End the block, and show it."""
         if not self._open:
             self._begin()
+        self._show_heads()
+        self._group = []
         names = sorted((self._names or {}).items())
         if self._lines and (unused := [name for column, name in names if name and column not in self._used]):
             self._lines.insert(0, f"Columns without values: {SEPARATOR.join(unused)}")
@@ -104,6 +126,11 @@ class SheetTables:
 
     def _begin(self) -> None:
         rows, self._waiting, self._open = self._waiting, [], True
+        head, self._head = self._head, 0
+        if head and not self._is_head(rows, head):
+            self._waiting, self._open = rows[:head], False
+            self.end()
+            rows, self._open, head = rows[head:], True, 0
         header = self._header(rows)
         if header is None:
             if not self._goes_on(rows):
@@ -121,16 +148,71 @@ class SheetTables:
             told = [comment for row in rows[first : last + 1] for comment in row.comments]
             self._lines += [f"Comment: {comment}" for comment in told]
             rows = rows[last + 1 :]
+        self._begins_with_group = header is None or bool(head) or _begin_with_group(rows)
         for row in rows:
             self._line(row)
 
     def _line(self, row: Row) -> None:
         names = self._names
+        if names is not None and self._may_name_group(row, min(names)):
+            self._heads.append(row)
+            return
+        if self._heads and len(row.cells) > 1 and not row.is_title:
+            self._used.update(column for head in self._heads for column in head.cells)
+            self._lines += [f"Comment: {text}" for head in self._heads for text in head.comments]
+            kept = self._group[: max(0, len(self._group) - len(self._heads))]
+            self._group = kept + [next(iter(head.cells.values())).rstrip(" :") for head in self._heads]
+            self._heads = []
+        self._show_heads()
         self._used.update(row.cells)
         if names is None or (row.is_title and len(row.cells) > 1):
             self._lines.append(row.line)
         elif any(names.get(column) != text for column, text in row.cells.items()):  # not the header once more
-            self._lines.append(row.named_line(names))
+            is_in_group = self._group and len(row.cells) > 1
+            self._lines.append((row.below(self._group, min(names)) if is_in_group else row).named_line(names))
+
+    def _may_name_group(self, row: Row, first: int) -> bool:
+        """Whether a row may name the rows below it: one text at the left, at a block's beginning or as one before."""
+        text = next(iter(row.cells.values()))
+        if not row.is_title or min(row.cells) > first or len(text) > _LONGEST_NAME:
+            return False
+        if len(row.cells) > 1 or self._heads:
+            return True
+        return is_number(text) in map(is_number, self._group) if self._group else self._is_first
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether no row of the block was shown, and the first one may name others."""
+        return self._begins_with_group and not self._lines
+
+    def _show_heads(self) -> None:
+        """Show rows of one text that named no group as what they are."""
+        heads, self._heads = self._heads, []
+        for row in heads:
+            self._used.update(row.cells)
+            self._lines.append(row.line if len(row.cells) > 1 else row.named_line(self._names or {}))
+
+    def _may_be_head(self, rows: Sequence[Row], below: Row) -> bool:
+        """Whether a block has nothing but names of columns, below titles and names of groups of columns."""
+        if not rows or not all(row.is_title or _is_group(row) for row in rows[:-1]):
+            return False
+        last = rows[-1]
+        if last.is_title or len(last.cells) < 2 or not _is_textual(last, below):
+            return False
+        names = names_of([row for row in rows if not row.is_title])
+        known = self._names or {}
+        return not set(names) <= set(known) or any(map(_is_group, rows)) or names.items() <= known.items()
+
+    def _is_head(self, rows: Sequence[Row], head: int) -> bool:
+        """Whether the first rows name the columns of those that stand below an empty row."""
+        found, rest = self._header(rows), rows[head:]
+        columns = set(rows[head - 1].cells)
+        if found is None or found[1] != head - 1 or not {column for row in rest for column in row.cells} <= columns:
+            return False
+        own = self._header(rest)
+        if own is not None and (rest[own[0]].named or _is_over_numbers(rest[own[1]], rest[own[1] + 1 :])):
+            return False
+        return len(columns) > 2 or _is_over_numbers(rows[head - 1], rest)
 
     def _header(self, rows: Sequence[Row]) -> tuple[int, int] | None:
         """The first and the last row of those that name the columns; None where none do."""
@@ -139,7 +221,9 @@ class SheetTables:
                 return number, number
         for number, row in enumerate(rows[:_LATEST_HEADER]):
             below = rows[number + 1 :]
-            usual = statistics.median(len(item.cells) for item in below) if below else 0
+            filled = [item for item in below if not item.is_title]
+            counted = filled if _LEAST_FILLED * len(below) <= len(filled) else below
+            usual = statistics.median(len(item.cells) for item in counted) if below else 0
             if usual < 2 or row.is_title or len(row.cells) < max(2, 0.6 * usual):
                 continue
             if not _is_textual(row, below[0]):
@@ -182,6 +266,28 @@ def _is_textual(row: Row, below: Row) -> bool:
     return len(years) == len(numbers) > 1 and not same and years in (sorted(years), sorted(years, reverse=True))
 
 
+def _begin_with_group(rows: Sequence[Row]) -> bool:
+    """Whether the first row below a header names those below it, rather than that it has no values.
+
+    It is a number, ends in a colon, has no name beside it below, or there is another row of one text.
+    """
+    if len(rows) < 2 or not rows[0].is_title:
+        return False
+    ((column, text),) = list(rows[0].cells.items())[:1]
+    filled = next((row for row in rows if not row.is_title), rows[0])
+    is_other = is_number(text) and not is_number(filled.cells.get(column, ""))
+    return is_other or text.endswith(":") or column not in filled.cells or any(row.is_title for row in rows[2:-1])
+
+
+def _is_over_numbers(row: Row, below: Sequence[Row]) -> bool:
+    """Whether a row's text stands over a column of numbers."""
+    for column, text in row.cells.items():
+        values = [item.cells[column] for item in below if column in item.cells]
+        if values and not is_number(text) and sum(map(is_number, values)) > _LEAST_NUMBERS * len(values):
+            return True
+    return False
+
+
 def _is_group(row: Row) -> bool:
     """Whether a row names groups of columns, in cells merged across them."""
     texts = list(row.cells.values())
@@ -195,5 +301,5 @@ def _is_form(row: Row, below: Sequence[Row]) -> bool:
     if len(row.cells) != 2 or any(len(item.cells) > 2 for item in below):
         return False
     _, value = sorted(row.cells)
-    values = [is_number(item.cells[value]) for item in below if value in item.cells]
+    values = [is_number(item.cells[value]) for item in below if value in item.cells and not item.is_title]
     return len(below) > 1 and any(values) and not all(values)

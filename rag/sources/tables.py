@@ -14,6 +14,8 @@ SEPARATOR = " | "
 _NUMBER = re.compile(r"[-+(]?[\W_]{0,3}\d[\d\s.,:/'%-]*[\W_]{0,3}\w{0,3}\)?")
 """An amount, a share, a date or a time, with a sign or a unit."""
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
+_LEADERS = re.compile(r"(?<=[^\s.…·_])(?:(?:\s?[.·]){4,}|(?:\s?…){2,}|(?:\s?_){4,})\s*$")
+"""Signs that lead the eye from a row's name to its first value: "March . . . . ."."""
 
 
 def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) -> list[str]:
@@ -27,7 +29,7 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
         A line for each row below the header that has a value. Empty cells are left out of rows with names. A table
         that has nothing but its header gives the header as lines; one with columns of no value begins with it.
     """
-    cells = [[cell_text(value) for value in row] for row in rows]
+    cells = [[without_leaders(cell_text(value)) for value in row] for row in rows]
     cells = [row for row in cells if any(row)]
     if header is None:
         header = 2 if has_groups(cells) else int(has_header(cells))
@@ -108,6 +110,11 @@ def has_groups(rows: Sequence[Sequence[str]]) -> bool:
 def cell_text(value: object) -> str:
     """The text of a cell in one line."""
     return "" if value is None else one_line(str(value))
+
+
+def without_leaders(text: str) -> str:
+    """A cell without the dots that lead to the next one; one that has nothing else keeps them."""
+    return _LEADERS.sub("", text)
 
 
 def _column_names(header: Sequence[Sequence[str]]) -> list[str]:
