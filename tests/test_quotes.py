@@ -104,6 +104,26 @@ def test_a_sentence_that_announces_a_list_is_quoted_with_it(minilm: Embeddings) 
     assert all(len(quote) <= LONGEST_QUOTE for quote in quotes_of("Which boxes are kept?", long, embeddings=minilm))
 
 
+@pytest.mark.parametrize("ending", ["as a whole.", "Is it sealed?", "It is sealed!", "密封。"])
+def test_a_row_that_ends_as_a_sentence_does_is_quoted(ending: str, minilm: Embeddings) -> None:
+    short = f"Pump: Kestrel | Warranty: 36 months | Note: {ending}"
+    assert quotes_of("How long is the warranty of the Kestrel?", short, embeddings=minilm) == [short]
+    columns = [f"Column {number}: a value of the pump, of about {number} words" for number in range(40)]
+    columns[25] = "Warranty: 36 months"
+    row = " | ".join(["Pump: Osprey", *columns, f"Note: {ending}"])
+    quotes = quotes_of("How long is the warranty of the Osprey pump?", row, embeddings=minilm)
+    assert "Warranty: 36 months" in quotes[0] and all(len(quote) <= LONGEST_QUOTE for quote in quotes)
+
+
+def test_a_sentence_in_a_cell_is_found_by_how_its_row_begins(minilm: Embeddings) -> None:
+    rows = [
+        f"Pump: {name} | Note: Runs dry. Hums at night. Ask for the {kind} kit."
+        for name, kind in (("Kestrel", "A"), ("Osprey", "B"))
+    ]
+    quotes = quotes_of("Which kit does the Osprey need?", "\n".join(rows), embeddings=minilm)
+    assert quotes[0].endswith("Ask for the B kit.")
+
+
 @pytest.mark.parametrize("between", ["; ", " | ", ", ", "；"])
 def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: Embeddings) -> None:
     """A row of many columns is longer than a quote may be; each part is found with what the row is about."""

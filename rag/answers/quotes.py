@@ -16,6 +16,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
+from rag.sources.tables import SEPARATOR
 from rag.text.detect import question_language
 from rag.text.language import ENGLISH, stems, word_weights
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
@@ -72,8 +73,9 @@ _CAPTION = re.compile(
     re.I,
 )
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
-_BETWEEN = re.compile(r"[;,|]\s+|\t|[；，、]")
-"""Where a long row or line can be cut."""
+_CELLS = re.compile(r"\|\s+|\t")
+_BETWEEN = re.compile(r"[;,]\s+|[；，、]")
+"""Where a long row or line can be cut: between cells, else between what stands in one."""
 _LEANS = re.compile(
     r"(?:this|that|these|those|it|its|they|their|them|he|she|his|her|such|here|there|then|both|however|but|so"
     r"|therefore|thus|hence|also|instead|otherwise|in this (?:case|way)|as a result|for (?:example|instance)"
@@ -224,7 +226,7 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             if segment.kind == "heading" or words in headings:
                 heading, before, following = words.strip("#*_ "), None, False
                 continue
-            if is_question(words) and "\n" in text[segment.end : segment.end + 2]:
+            if _asks(words) and "\n" in text[segment.end : segment.end + 2]:
                 heading, before, following = words, None, False
                 continue
             cut = not place and segment.start == 0 and words[:1].islower() and source.metadata.get("start_index")
@@ -242,25 +244,40 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
 
 
 def _parts(text: str, segment: Segment) -> Iterator[tuple[Segment, str]]:
-    """The segment; a row or line that is longer than a quote may be in parts, each with how the line begins."""
+    """The segment; a row or line that is longer than a quote may be in parts, each with how the line begins.
+
+    So has a later sentence of a row, which has sentences in its cells.
+    """
     start, end = segment.start, segment.end
-    if end - start <= LONGEST_QUOTE or segment.kind == "code" or not _is_line(text[start:end]):
-        yield segment, ""
+    row = text.rfind("\n", 0, segment.begin) + 1
+    is_later = segment.kind != "code" and SEPARATOR in text[row : segment.begin]
+    begin = row if is_later else start
+    opening = " ".join(text[begin : begin + SUBJECT].split())
+    subject = opening if is_later else ""
+    if end - start <= LONGEST_QUOTE or segment.kind == "code" or not (is_later or _is_line(text[start:end])):
+        yield segment, subject
         return
-    subject = ""
     while start < end:
         cut = end
         if end - start > PART:
-            ends = [each.end() for each in _BETWEEN.finditer(text, start + PART // 2, start + PART)]
+            window = (text, start + PART // 2, start + PART)
+            ends = [each.end() for each in _CELLS.finditer(*window)] or [
+                each.end() for each in _BETWEEN.finditer(*window)
+            ]
             blank = text.rfind(" ", start + PART // 2, start + PART)
             cut = ends[-1] if ends else blank + 1 if blank > 0 else start + PART
         yield replace(segment, start=start, begin=start, end=start + len(text[start:cut].rstrip())), subject
-        subject, start = text[segment.start : segment.start + SUBJECT], cut
+        subject, start = opening, cut
 
 
 def _is_line(words: str) -> bool:
-    """Whether it is a row, a list item or a `key: value` and no sentence."""
-    return not words.endswith((".", "!", "。", "！"))
+    """Whether it is a row, a list item or a `key: value` and no sentence. A row may end in a sentence."""
+    return SEPARATOR in words or not words.endswith((".", "!", "。", "！"))
+
+
+def _asks(words: str) -> bool:
+    """Whether it is a question, and no row that ends in one."""
+    return is_question(words) and SEPARATOR not in words
 
 
 def _is_beside_the_text(line: str, heading: str) -> bool:
@@ -272,7 +289,7 @@ def _is_beside_the_text(line: str, heading: str) -> bool:
 
 def _is_quotable(words: str, segment: Segment) -> bool:
     """Whether a sentence can stand alone: it is no question, and long enough to say something."""
-    if segment.kind == "rule" or len(words) > LONGEST_QUOTE or is_question(words) or makes_no_claim(words):
+    if segment.kind == "rule" or len(words) > LONGEST_QUOTE or _asks(words) or makes_no_claim(words):
         return False
     fewest = 4 if _is_line(words) else 3
     return len(words.split()) >= fewest or bool(_TELLING.search(words))
