@@ -124,6 +124,17 @@ def test_a_sentence_in_a_cell_is_found_by_how_its_row_begins(minilm: Embeddings)
     assert quotes[0].endswith("Ask for the B kit.")
 
 
+def test_a_passage_that_begins_amid_a_row_is_found_by_how_the_row_begins(minilm: Embeddings) -> None:
+    passages = [
+        Document("warranty: 36 months | weight: 4 kg", metadata={"row": f"Pump: {name}", "start_index": 900})
+        for name in ("Kestrel", "Osprey")
+    ]
+    passages[0].page_content = "warranty: 24 months | weight: 3 kg"
+    for name, found in (("Kestrel", "24 months"), ("Osprey", "36 months")):
+        quotes = quotes_of(f"How long is the warranty of the {name} pump?", *passages, embeddings=minilm)
+        assert found in quotes[0]
+
+
 @pytest.mark.parametrize("between", ["; ", " | ", ", ", "；"])
 def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: Embeddings) -> None:
     """A row of many columns is longer than a quote may be; each part is found with what the row is about."""

@@ -11,9 +11,10 @@ import pytest
 from langchain_core.documents import Document
 
 from rag.library.records import Record
-from rag.library.splitter import LONGEST_PART, split_documents
+from rag.library.splitter import LONGEST_PART, embedded_text, split_documents
 from rag.settings import Settings
 from rag.sources.loader import load_source
+from rag.sources.tables import LONGEST_OPENING
 from tests.conftest import ROOT, make_settings
 
 CASES = ROOT / "tests" / "data" / "cases"
@@ -54,6 +55,46 @@ def test_no_chunk_is_a_heading_alone(sizes: dict[str, Any], tmp_path: Path) -> N
     for path in paths:
         chunks = chunks_of(record_of(path, settings), settings)
         assert len(chunks) > 5 and not any(map(is_heading_alone, chunks))
+
+
+@pytest.mark.parametrize("ending", ["csv", "md"])
+def test_each_chunk_of_a_long_row_tells_whose_it_is(ending: str, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, chunk_size=300, chunk_overlap=60)
+    names = [f"Share of the ward {number}, as of May (per 1000 people)" for number in range(30)]
+    table = [["Land", "Ward", *names, "Notes"]]
+    for ward in ("Kiel", "Plön", "Ulm"):
+        table.append(["North", ward, *(f"{number}.5" for number in range(30)), "Counted late. In wards 1 to 3 twice."])
+    rows = [",".join(f'"{cell}"' for cell in row) for row in table]
+    if ending == "md":
+        rows = [f"| {' | '.join(row)} |" for row in table]
+        rows.insert(1, "|---" * len(table[0]) + "|")
+    path = tmp_path / f"wards.{ending}"
+    path.write_text("\n".join(rows), encoding="utf-8")
+    record = record_of(path, settings)
+    (text, _) = record.documents[0]
+    chunks = chunks_of(record, settings)
+    assert len(chunks) > 15
+    for chunk in chunks:
+        start = chunk.metadata["start_index"]
+        line = text[text.rfind("\n", 0, start) + 1 :]
+        if not text[:start] or text[start - 1] == "\n":
+            assert "row" not in chunk.metadata
+        else:
+            opening = chunk.metadata["row"]
+            assert opening.startswith("Land: North | Ward: ") and line.startswith(f"{opening} | ")
+            assert len(opening) <= LONGEST_OPENING and opening in embedded_text(chunk)
+            assert text[:start].endswith(" | ")  # between two cells
+
+
+def test_a_row_of_one_long_cell_and_prose_with_bars(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, chunk_size=200, chunk_overlap=0)
+    long = "Name: Kiel | Note: " + "It was counted late in that year. " * 20
+    prose = "It is said that all of this is well known and not to be told again at any length. " * 5
+    record = Record("a", "a", [(f"{long}\n\n{prose}", {"title": "a", "source": "a"})])
+    chunks = chunks_of(record, settings)
+    rows = [chunk.metadata.get("row") for chunk in chunks]
+    assert rows[0] is None and rows[1] == "Name: Kiel"
+    assert all(row is None for chunk, row in zip(chunks, rows, strict=True) if "It is said" in chunk.page_content)
 
 
 def test_a_heading_stands_above_its_text(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
+from rag.sources.tables import SEPARATOR
 from rag.text.sentences import count_tokens
 
 BEGINNING = 750
@@ -66,7 +67,8 @@ def whole_passages(sources: Sequence[Document], tokens: int) -> tuple[str, int]:
     """The passages that fit into `tokens`, best first, numbered, and how many they are."""
     parts: list[str] = []
     for number, source in enumerate(sources, start=1):
-        part = f"[{number}] {source.metadata.get('title', '')}\n{source.page_content}"
+        row = disarm(f"{source.metadata['row']}{SEPARATOR}") if source.metadata.get("row") else ""
+        part = f"[{number}] {source.metadata.get('title', '')}\n{row}{source.page_content}"
         tokens -= count_tokens(part) + 1
         if tokens < 0:
             break

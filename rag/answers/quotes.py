@@ -218,9 +218,10 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
         text = source.page_content
         headings = {str(source.metadata.get("title")), *str(source.metadata.get("section") or "").split(" > ")}
         heading = str(source.metadata.get("section") or "").rpartition(" > ")[2]
+        amid = str(source.metadata.get("row") or "")
         before: Segment | None = None
         following = False
-        parts = [part for each in split_segments(text) for part in _parts(text, each)]
+        parts = [part for each in split_segments(text) for part in _parts(text, each, amid)]
         for place, (segment, subject) in enumerate(parts):
             words = " ".join(text[segment.begin : segment.end].split())
             if segment.kind == "heading" or words in headings:
@@ -229,7 +230,8 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             if _asks(words) and "\n" in text[segment.end : segment.end + 2]:
                 heading, before, following = words, None, False
                 continue
-            cut = not place and segment.start == 0 and words[:1].islower() and source.metadata.get("start_index")
+            is_amid = not place and segment.start == 0 and bool(source.metadata.get("start_index")) and not amid
+            cut = is_amid and words[:1].islower()
             line = text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
             if cut or words in seen or _is_beside_the_text(line, heading) or not _is_quotable(words, segment):
                 before, following = (None if segment.kind else segment), False
@@ -243,16 +245,18 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             before, following = segment, True
 
 
-def _parts(text: str, segment: Segment) -> Iterator[tuple[Segment, str]]:
+def _parts(text: str, segment: Segment, amid: str) -> Iterator[tuple[Segment, str]]:
     """The segment; a row or line that is longer than a quote may be in parts, each with how the line begins.
 
-    So has a later sentence of a row, which has sentences in its cells.
+    So has a later sentence of a row, which has sentences in its cells. `amid` is how the row begins that the text
+    begins amid, if it does.
     """
     start, end = segment.start, segment.end
     row = text.rfind("\n", 0, segment.begin) + 1
-    is_later = segment.kind != "code" and SEPARATOR in text[row : segment.begin]
+    is_cut = bool(amid) and row == 0
+    is_later = segment.kind != "code" and (is_cut or SEPARATOR in text[row : segment.begin])
     begin = row if is_later else start
-    opening = " ".join(text[begin : begin + SUBJECT].split())
+    opening = amid if is_cut else " ".join(text[begin : begin + SUBJECT].split())
     subject = opening if is_later else ""
     if end - start <= LONGEST_QUOTE or segment.kind == "code" or not (is_later or _is_line(text[start:end])):
         yield segment, subject

@@ -62,8 +62,8 @@ def parsed(passage: Document, names: set[str]) -> Passage:
 
 
 def _heading(passage: Document) -> str:
-    """The title and the section of a passage."""
-    return " ".join(str(passage.metadata.get(key) or "") for key in ("title", "section"))
+    """The title and the section of a passage, and how the row begins that it begins amid."""
+    return " ".join(str(passage.metadata.get(key) or "") for key in ("title", "section", "row"))
 
 
 @lru_cache(KEPT_PASSAGES)

@@ -17,6 +17,7 @@ from rag.settings import Settings
 from rag.sources.loader import section_at
 from rag.sources.markdown import FENCE
 from rag.sources.outline import OF_DOCUMENTS
+from rag.sources.tables import SEPARATOR, row_opening
 
 MOST_COMPARED = 5_000_000
 """Pairs of lines that are the same in an old and a new text, at most, for the two to be compared: seconds of work."""
@@ -26,7 +27,7 @@ LONGEST_PART = 100_000
 """Characters that are split at a time: the splitter holds a text without blanks as one object for each character."""
 _JOINT = "\x01"
 """Stands for a line break at which nothing is split, in a copy of the text."""
-_SENTENCE_START = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+_SENTENCE_START = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|(?<= \|) |\n+")
 Span = tuple[int, int]
 
 
@@ -34,6 +35,8 @@ def split_documents(
     record: Record, settings: Settings, old: Record | None, current: Sequence[Document]
 ) -> list[Document]:
     """The record's chunks, each with `source`, `title`, `start_index`, `section`, `anchor`, `digest`, and `page`.
+
+    One that begins amid a row of a table has `row`, too: the row's first cells, which tell what it is about.
 
     `current` are the chunks of `old`, an earlier version that is indexed. Those whose text is in the new version, too,
     stay as they are, and only what is between them is split anew: else one inserted word would move every border after
@@ -54,7 +57,7 @@ def split_documents(
         kept = _beside_text(text, headings, kept)
         gaps = _gaps(kept, len(text))
         spans = sorted(kept + [span for gap in gaps for span in _split(text, gap, headings, data, settings)])
-        chunks += [_chunk(text[start:stop], start, data) for start, stop in spans]
+        chunks += [_chunk(text, (start, stop), data) for start, stop in spans]
     return chunks
 
 
@@ -74,16 +77,22 @@ def _version_before(earlier: Mapping[Any, tuple[str, list[Span]]], data: Mapping
 def embedded_text(chunk: Document) -> str:
     """What is embedded for a chunk: where it stands, and its text."""
     heading = " > ".join(filter(None, (chunk.metadata.get("title"), chunk.metadata.get("section"))))
-    return f"{heading[:LONGEST_HEADING]}\n{chunk.page_content}"
+    row = f"{chunk.metadata['row']}{SEPARATOR}" if chunk.metadata.get("row") else ""
+    return f"{heading[:LONGEST_HEADING]}\n{row}{chunk.page_content}"
 
 
-def _chunk(text: str, start: int, data: dict[str, Any]) -> Document:
+def _chunk(text: str, span: Span, data: dict[str, Any]) -> Document:
+    start, stop = span
     section, anchor = section_at(data, start)
+    row = row_opening(text, start)
     metadata = {key: value for key, value in data.items() if key not in OF_DOCUMENTS}
     metadata |= (
-        {"start_index": start} | ({"section": section} if section else {}) | ({"anchor": anchor} if anchor else {})
+        {"start_index": start}
+        | ({"section": section} if section else {})
+        | ({"anchor": anchor} if anchor else {})
+        | ({"row": row} if row else {})
     )
-    return with_digest(Document(text, metadata=metadata))
+    return with_digest(Document(text[start:stop], metadata=metadata))
 
 
 def with_digest(chunk: Document) -> Document:
@@ -182,7 +191,7 @@ def _beside_text(text: str, headings: list[Span], kept: list[Span]) -> list[Span
 
 
 def _split(text: str, gap: Span, headings: list[Span], data: dict[str, Any], settings: Settings) -> list[Span]:
-    """The spans of chunks in a gap: split at its sections, those in turn at paragraphs, lines, words.
+    """The spans of chunks in a gap: split at its sections, those in turn at paragraphs, lines, cells of rows, words.
 
     A heading goes with the text below it, and what leads to a list with the list.
     """
@@ -192,7 +201,7 @@ def _split(text: str, gap: Span, headings: list[Span], data: dict[str, Any], set
         chunk_size=settings.chunk_size,
         chunk_overlap=settings.chunk_overlap,
         add_start_index=True,
-        separators=["\n\n", "\n", "。", "！", "？", ". ", " ", ""],
+        separators=["\n\n", "\n", SEPARATOR, "。", "！", "？", ". ", " ", ""],
         keep_separator="end",
     )
     spans = []

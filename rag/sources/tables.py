@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from rag.sources.outline import one_line
 
 SEPARATOR = " | "
+LONGEST_OPENING = 100
+"""Characters of a row's first cells that tell what the row is about."""
 _NUMBER = re.compile(r"[-+(]?[\W_]{0,3}\d[\d\s.,:/'%-]*[\W_]{0,3}\w{0,3}\)?")
 """An amount, a share, a date or a time, with a sign or a unit."""
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
@@ -53,6 +55,17 @@ def named_row(names: Sequence[str], row: Sequence[str]) -> str:
         elif value:
             pairs.append(value)
     return SEPARATOR.join(pairs)
+
+
+def row_opening(text: str, at: int) -> str:
+    """The first cells of the row of a text that `at` is amid; "" where it is at a line's beginning, or amid no row."""
+    start = text.rfind("\n", 0, at) + 1
+    opening = text[start:at].rstrip()
+    if not opening or SEPARATOR not in f"{opening} ":
+        return ""
+    opening = opening.removesuffix(SEPARATOR.rstrip())
+    cut = opening.rfind(SEPARATOR, 0, LONGEST_OPENING) if len(opening) > LONGEST_OPENING else len(opening)
+    return opening[: cut if cut > 0 else LONGEST_OPENING].rstrip()
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
