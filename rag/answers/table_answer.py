@@ -67,6 +67,8 @@ def _answer(writer: Writer, table: Table, query: Query, name: str) -> None:
         told["value"] = value if len(rows) > 1 or not values else values.texts[rows[0]] if rows else "0"
         writer.say(say[kind if len(rows) != 1 else "value"].format(**told), *_whole(writer))
     else:
+        if values is not None and query.operation == "value":
+            told["value"] = values.texts[rows[0]]
         writer.say(say[query.operation].format(**told), *_whole(writer))
     if query.operation in ("maximum", "minimum") or (query.operation == "list" and query.column is None):
         _say_rows(writer, table, rows, say)

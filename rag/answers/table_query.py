@@ -11,7 +11,7 @@ from rag.answers.tables import Table
 from rag.answers.values import When, folded
 
 Sign = Literal["=", "≠", ">", "≥", "<", "≤"]
-Operation = Literal["count", "sum", "average", "maximum", "minimum", "list", "distinct"]
+Operation = Literal["count", "sum", "average", "maximum", "minimum", "list", "distinct", "value"]
 OPERATIONS: tuple[Operation, ...] = ("count", "sum", "average", "maximum", "minimum", "list", "distinct")
 
 
@@ -28,7 +28,10 @@ class Condition:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a table. `column` is what is summed, compared or listed; None: whole rows."""
+    """What is asked of a table. `column` is what is summed, compared or listed; None: whole rows.
+
+    `value` asks for the cell of `column` in the only row that meets the conditions.
+    """
 
     operation: Operation
     column: str | None = None

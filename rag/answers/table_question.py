@@ -14,6 +14,7 @@ from functools import cache
 
 from rag.answers.question_spans import Span, TableWords, Uncertain
 from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, phrases, tokenize_question
+from rag.answers.table_lookup import MOST_ROWS, Lookup
 from rag.answers.table_query import OPERATIONS, Condition, Operation, Query, Sign
 from rag.answers.tables import Table
 
@@ -34,6 +35,15 @@ def read_question(question: str, table: Table, names: Sequence[str]) -> Query | 
             return replace(_Reading(tokens, table, names, known).query(), language=language)
         except Uncertain:
             continue
+    return _looked_up(tokens, table, names) if len(table.rows) <= MOST_ROWS else None
+
+
+def _looked_up(tokens: Sequence[Token], table: Table, names: Sequence[str]) -> Query | None:
+    """The cell that a question asks for by its row and its column."""
+    lookup = Lookup(table, names)
+    for language, known in phrases().items():
+        if query := lookup.read(tokens, known):
+            return replace(query, language=language)
     return None
 
 

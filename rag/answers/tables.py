@@ -20,6 +20,10 @@ from rag.sources.loader import section_at
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stem
 
+Key = tuple[str, ...]
+Place = tuple[str, int]
+"""A column and the number of a row."""
+
 LONGEST_NAME = 60
 """Characters of a column's name, at most: as `rag.sources.tables.has_header` has it."""
 FEWEST_ROWS, FEWEST_ALONE = 2, 3
@@ -72,6 +76,11 @@ class Table:
         By ("stem", word): single words that are like one value alone.
         """
         return _index_values(self.values)
+
+    @cached_property
+    def cell_index(self) -> tuple[dict[Key, set[Place]], dict[Key, set[Place]]]:
+        """The cells that have these words as a whole, and those that have them in a row; all in singular."""
+        return _index_cells(self.values)
 
 
 def find_tables(source: str, title: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> list[Table]:
@@ -196,6 +205,30 @@ def _is_total(row: Row) -> bool:
     """Whether a row sums up those above it: its first cell says so."""
     first = next(iter(row.cells.values()), "")
     return bool(_TOTAL.fullmatch(first.strip(" :*_")))
+
+
+def in_singular(key: Key) -> Key:
+    """Words without the plural's ending of English, French and Spanish."""
+    return tuple(re.sub("ies$", "y", word) if len(word) > 4 else word for word in map(_without_s, key))
+
+
+def _without_s(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "ies")) else word
+
+
+def _index_cells(columns: Mapping[str, Values]) -> tuple[dict[Key, set[Place]], dict[Key, set[Place]]]:
+    whole: dict[Key, set[Place]] = defaultdict(set)
+    parts: dict[Key, set[Place]] = defaultdict(set)
+    for column, values in columns.items():
+        if values.dates is not None or (values.numbers is not None and not values.years):
+            continue
+        for row, text in enumerate(values.texts):
+            key = in_singular(key_of(text))
+            whole[key].add((column, row))
+            for start in range(len(key)):
+                for end in range(start + 1, min(len(key), start + LONGEST_PHRASE) + 1):
+                    parts[key[start:end]].add((column, row))
+    return dict(whole), dict(parts)
 
 
 def _index_values(columns: Mapping[str, Values]) -> dict[tuple[str, ...], dict[str, str]]:

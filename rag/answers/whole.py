@@ -34,6 +34,7 @@ from rag.errors import engine_error
 from rag.library.index import SearchIndex
 from rag.library.library import counted
 from rag.library.revisions import IndexedSource
+from rag.sources.tables import SEPARATOR
 
 LOOKED_AT = 24
 """Sources whose tables and lists are looked at for a question, and whose tables stay in memory, at most."""
@@ -91,18 +92,26 @@ class Whole:
     # -- rows and lists --------------------------------------------------------------------------------------------
 
     async def _counted(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
-        if not may_ask_of_tables(question):
+        passages = given["sources"]
+        is_counting = may_ask_of_tables(question)
+        if not is_counting:  # one cell may be asked for, of a row that was found
+            passages = [passage for passage in passages if SEPARATOR in passage.page_content]
+            found = {passage.metadata.get("source") for passage in passages}
+            looked = [item for item in looked if item.source in found]
+        if not looked:
             return None
-        return await asyncio.to_thread(self._count, question, given["sources"], looked)
+        return await asyncio.to_thread(self._count, question, passages, looked, is_counting=is_counting)
 
-    def _count(self, question: str, passages: Sequence[Document], looked: Sequence[IndexedSource]) -> Course | None:
+    def _count(
+        self, question: str, passages: Sequence[Document], looked: Sequence[IndexedSource], *, is_counting: bool
+    ) -> Course | None:
         """The answer by counting, from the sources that are named, those of the passages found, and sheets."""
         key = set(key_of(question))
         named = [item for item in looked if any(key >= set(key_of(name)) for name in names_of(item))]
         of_passages = {passage.metadata.get("source") for passage in passages}
         nearest = [*named, *(item for item in looked if item.source in of_passages and item not in named)]
         near = [*nearest, *(item for item in looked if item.kind == "sheet" and item not in nearest)][:LOOKED_AT]
-        if parts := self._parts(question, named or looked):
+        if is_counting and (parts := self._parts(question, named or looked)):
             return parts
         found: list[tuple[Table, Query, IndexedSource]] = []
         for item in near:
@@ -116,6 +125,8 @@ class Whole:
             told = [(table, query, _called(table, item, several=len(found) > 1)) for table, query, item in found]
             rows = sum(len(table.rows) for table, _, _ in found)
             return _course(answer_query(told), f"read {rows:,} of {counted(rows, 'row')} of {_file(found[0][2])}")
+        if not is_counting:
+            return None
         records = [record for item in nearest[:LOOKED_AT] if (record := self._index.records.read(item.source))]
         if listing := find_listing(question, records):
             item = next(item for item in near if item.source == listing.record.source)
