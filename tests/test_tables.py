@@ -273,6 +273,73 @@ def table_of(text: str, folder: Path, settings: Settings, name: str) -> Table:
     return table
 
 
+WARDS = (
+    "Land;Wahlkreis-Nr.;Wahlkreis-Name;Bevölkerung am 31.12.2015 nach dem Stand der Fortschreibung, alle Personen (in 1000)\n"
+    "Nord;1;Kiel;240,5\nNord;2;Plön;120,2\nNord;901;Land insgesamt;360,7\n"
+    "Süd;3;Ulm;130,1\nSüd;4;Lindau;80,1\nSüd;5;Total;79,0\nSüd;902;Land insgesamt;289,2\nBund;999;Insgesamt;649,9\n"
+)
+JOBS = "Employer Name,State,House number,Owner ID\nAcme,Ohio,7,30\nBolt,Ohio,7,10\nAcme,Iowa,9,30\n"
+
+
+def test_totals_in_any_cell_and_long_names_of_columns(tmp_path: Path, settings: Settings) -> None:
+    table = table_of(WARDS, tmp_path, settings, "wards.csv")
+    assert len(table.columns) == 4 and len(table.columns[3]) > 80
+    assert [row.cells["Wahlkreis-Name"] for row in table.rows] == ["Kiel", "Plön", "Ulm", "Lindau", "Total"]
+    assert [row.cells["Wahlkreis-Nr."] for row in table.totals] == ["901", "902", "999"]
+
+
+def test_the_total_of_a_group_of_a_sheet_is_no_row(tmp_path: Path, settings: Settings) -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (
+        ["Item", "Kilos"],
+        ["Fruits:"],
+        ["Apple", 3],
+        ["Pear", 4],
+        ["Total", 7],
+        ["Roots:"],
+        ["Beet", 2],
+        ["Total", 2],
+    ):
+        book.active.append(row)
+    book.save(tmp_path / "items.xlsx")
+    (table,) = tables_of(tmp_path / "items.xlsx", settings)
+    assert [row.cells["Item"] for row in table.rows] == ["Fruits Apple", "Fruits Pear", "Roots Beet"]
+    assert [row.cells["Item"] for row in table.totals] == ["Fruits Total", "Roots Total"]
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        (WARDS, "Wie viele Wahlkreise gibt es?", "Wahlkreis-Name hat 5 verschiedene Werte: 5 von 5 Zeilen von a.csv."),
+        (WARDS, "Wie viele Wahlkreise hat Nord?", "Wahlkreis-Name hat 2 verschiedene Werte: 2 von 5 Zeilen von a.csv mit Land = Nord."),
+        (WARDS, "Wie viele Wahlkreise liegen in Süd?", "Wahlkreis-Name hat 3 verschiedene Werte: 3 von 5 Zeilen von a.csv mit Land = Süd."),
+        (WARDS, "In welchem Land liegt der Wahlkreis Ulm?", "Land ist Süd: 1 von 5 Zeilen von a.csv mit Wahlkreis-Name = Ulm."),
+        (JOBS, "How many employers are there?", "Employer Name has 2 different values: 3 of 3 rows of a.csv."),
+        (JOBS, "How many employers are located in Ohio?", "Employer Name has 2 different values: 2 of 3 rows of a.csv where State = Ohio."),
+        (JOBS, "How many owners are there?", "Owner ID has 2 different values: 3 of 3 rows of a.csv."),
+        (FLAWS, "Which flaw has the highest TOTAL?", "The highest TOTAL is 2919: 1 of 3 rows of a.csv."),
+        (FLAWS, "Which flaw has the lowest total?", "The lowest TOTAL is 924: 1 of 3 rows of a.csv."),
+    ],
+)  # fmt: skip
+def test_rows_are_called_by_the_column_that_tells_them_apart(
+    text: str, question: str, answer: str, tmp_path: Path, settings: Settings
+) -> None:
+    assert told(table_of(text, tmp_path, settings, "a.csv"), question, ["a.csv"]).split("\n")[0] == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        (JOBS, "How many houses are there?"),  # a number of a house is no house
+        (JOBS, "How many employees are there?"),
+        (JOBS, "Which employer has the highest Owner ID?"),  # an employer has several rows
+    ],
+)
+def test_rows_are_not_called_by_other_columns(text: str, question: str, tmp_path: Path, settings: Settings) -> None:
+    assert read_question(question, table_of(text, tmp_path, settings, "a.csv"), ["a.csv"]) is None
+
+
 @pytest.mark.parametrize(
     ("text", "name", "question", "answer"),
     [

@@ -10,6 +10,13 @@ from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, key_of
 from rag.answers.tables import Table
 from rag.text.language import stem
 
+NUMBERS = frozenset(("no", "nr", "num", "number", "nummer", "numero", "编号"))
+TELLING_APART = NUMBERS | {
+    *("name", "names", "title", "titel", "titre", "titulo", "nom", "nombre", "bezeichnung"),
+    *("id", "ids", "code", "key", "kennung", "schlussel"),
+}
+"""What a column is called by that tells rows apart: "Employer Name", "Wahlkreis-Nr."."""
+PLURALS = frozenset(("", "s", "es", "e", "en", "n", "er", "x"))
 ENDINGS = ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf")
 
 
@@ -51,6 +58,7 @@ class TableWords:
             key for values in table.values.values() if values.numbers for unit in values.units for key in key_of(unit)
         }
         self.values = table.value_index
+        self.things = things(table)
 
     def spans(self, tokens: Sequence[Token]) -> Iterator[Span]:
         """What the tokens of a question mean, the longest stretches first.
@@ -72,6 +80,13 @@ class TableWords:
             yield span
             at, is_counted = at + span.length, "count" in span.kinds
 
+    def _thing(self, word: str) -> str:
+        """The column that tells apart what a word names, in singular or plural; "" where there is none."""
+        if word.endswith("ies") and f"{word[:-3]}y" in self.things:
+            return self.things[f"{word[:-3]}y"]
+        forms = (word[: len(word) - size] for size in range(3) if word[len(word) - size :] in PLURALS)
+        return next((self.things[form] for form in forms if form in self.things), "")
+
     def _span(self, tokens: Sequence[Token], at: int) -> Span | None:
         """What so many tokens mean together."""
         key = tuple(token.folded for token in tokens)
@@ -91,6 +106,9 @@ class TableWords:
                 span.kinds.add("amount")
                 span.token = token
             word = stem(token.folded)
+            if not span.kinds and (thing := self._thing(token.folded)):
+                span.kinds.add("column")
+                span.column = thing
             if not span.kinds - {"stop"} and word in self.by_stem and "stop" not in span.kinds:
                 span.kinds.add("column")
                 span.column = self.by_stem[word]
@@ -102,6 +120,33 @@ class TableWords:
             if not span.kinds and token.folded in self.units:
                 span.kinds.add("stop")
         return span if span.kinds else None
+
+
+def tells_apart(column: str) -> bool:
+    """Whether a column is called by what tells rows apart: its numbers are not to be summed."""
+    words = key_of(column.replace("_", " "))
+    return bool(words) and words[-1] in TELLING_APART
+
+
+def things(table: Table) -> dict[str, str]:
+    """What rows are called by a column that tells them apart, and that column: `employer` of "Employer Name".
+
+    Of several such columns it is the one with the most values.
+    """
+    found: dict[str, str] = {}
+    for column, values in table.values.items():
+        words = key_of(column.replace("_", " "))
+        is_each = len(values.distinct) == len(table.rows)  # a number of a house does not tell rows apart
+        if len(words) > 1 and tells_apart(column) and (is_each or words[-1] not in NUMBERS):
+            thing = words[-2]
+        elif len(words) == 1 and values.numbers is None and values.dates is None:
+            thing = words[0]
+        else:
+            continue
+        before = table.values.get(found.get(thing, ""))
+        if before is None or len(values.distinct) >= len(before.distinct):
+            found[thing] = column
+    return found
 
 
 def _head(key: tuple[str, ...]) -> tuple[str, ...]:

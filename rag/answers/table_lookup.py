@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from rag.answers.question_spans import things
 from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, key_of
 from rag.answers.table_query import Condition, Query, matches
 from rag.answers.tables import Key, Place, Table, in_singular
@@ -41,6 +42,8 @@ class Lookup:
         for column in table.columns:
             for name in (column, BESIDE.split(column)[0]):
                 self.columns[in_singular(key_of(name.replace("_", " ")))].add(column)
+        for thing, column in things(table).items():
+            self.columns[in_singular((thing,))] = self.columns.get(in_singular((thing,))) or {column}
         self.whole, self.parts = table.cell_index
 
     def read(self, tokens: Sequence[Token], known: Phrases) -> Query | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-from rag.answers.question_spans import Span, TableWords, Uncertain
+from rag.answers.question_spans import Span, TableWords, Uncertain, tells_apart, things
 from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, phrases, tokenize_question
 from rag.answers.table_lookup import MOST_ROWS, Lookup
 from rag.answers.table_query import OPERATIONS, Condition, Operation, Query, Sign
@@ -82,6 +82,8 @@ class _Reading:
         columns = list(dict.fromkeys(span.column for span in rest if "column" in span.kinds))
         if len(columns) > 1:  # "which order has the highest amount", with a column and a file that are called so
             columns = [column for column in columns if column not in named_too]
+        if len(columns) == 2 and superlative:  # "which flaw has the highest total", of rows with a flaw each
+            columns = [column for column in columns if not self._is_label(column)] or columns
         is_named = any(span.used and "column" in span.kinds for span in self.spans)
         for span in rest:
             may_be = {"column", "stop", "rows", "table", "list", "distinct"}
@@ -136,6 +138,12 @@ class _Reading:
         if asked is None:
             raise Uncertain("no operation")
         return asked, asked in ("maximum", "minimum")
+
+    def _is_label(self, column: str) -> bool:
+        """Whether a column has a name for each row, and no two rows have the same."""
+        values = self.table.values[column]
+        is_name = (values.numbers is None and values.dates is None) or tells_apart(column)
+        return is_name and len(values.distinct) == values.filled == len(self.table.rows)
 
     def _per(self) -> str | None:
         """The column that rows are grouped by."""
@@ -273,7 +281,10 @@ class _Reading:
                 if not is_table:
                     raise Uncertain("rows or values?")
                 return "count", None
-            if values.numbers is not None and not values.years and not values.are_keys:
+            is_said = any(span.column == column and span.exact for span in rest)
+            if tells_apart(column) and not is_said and column not in things(self.table).values():
+                raise Uncertain("a number of something else")
+            if values.numbers is not None and not (values.years or values.are_keys or tells_apart(column)):
                 return "sum", column
             return "distinct", column
         return operation, column

@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -24,8 +25,13 @@ Key = tuple[str, ...]
 Place = tuple[str, int]
 """A column and the number of a row."""
 
-LONGEST_NAME = 60
-"""Characters of a column's name, at most: as `rag.sources.tables.has_header` has it."""
+LONGEST_NAME, LONGEST_IN_ROW = 60, 200
+"""Characters of a column's name, at most: of a single column, as `rag.sources.tables.has_header` has it, and of one
+among others, which may stand over numbers."""
+MOST_SUMMED = 2_000_000
+"""Rows times rows that may be sums of them, which are looked at."""
+LEAST_EXACT = Decimal("0.005")
+"""Share of a sum by which it may differ from the rows that it sums up, which are rounded."""
 FEWEST_ROWS, FEWEST_ALONE = 2, 3
 """Rows of a table; of one with a single column, which looks as a list does."""
 ODD_ROWS = 0.1
@@ -35,6 +41,8 @@ _TOTAL = re.compile(
     r"|total general|subtotal|suma|合计|总计|小计|总和",
     re.I,
 )
+_OF_TOTALS = ("tot", "sum", "somme", "gesamt", "计", "总")
+"""Parts of all words for totals."""
 _CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
 
 
@@ -135,10 +143,11 @@ def _table(source: str, title: str, text: str, metadata: dict[str, Any], block: 
         named = {name or names[0]: value for name, value in cells[number]}
         rows.append(Row(named, start, end))
     order = [name for name in names if any(name in row.cells for row in rows)]
-    own = [row for row in rows if not _is_total(row)]
+    totals = _totals(rows, order)
+    own = tuple(row for number, row in enumerate(rows) if number not in totals)
     section, _ = section_at(metadata, block[first][0])
     return Table(
-        source, title, section, tuple(order), tuple(own), tuple(row for row in rows if _is_total(row)), text, metadata
+        source, title, section, tuple(order), own, tuple(rows[number] for number in sorted(totals)), text, metadata
     )
 
 
@@ -171,9 +180,10 @@ def _names(lines: Sequence[str]) -> list[str]:
 def _possible_names(line: str) -> dict[str, int]:
     """What may be columns' names in a line, each with the number of its cell."""
     found: dict[str, int] = {}
+    longest = LONGEST_IN_ROW if SEPARATOR in line else LONGEST_NAME
     for number, part in enumerate(line.split(SEPARATOR)):
         for at in _colons(part):
-            if at <= LONGEST_NAME and not part.startswith(("#", ">", "- ", "* ")):
+            if at <= longest and not part.startswith(("#", ">", "- ", "* ")):
                 found.setdefault(part[:at], number)
     return found
 
@@ -201,10 +211,64 @@ def _colons(part: str) -> list[int]:
     return [found.start() for found in re.finditer(r"(?<=\S): (?=\S)", part)][::-1]
 
 
-def _is_total(row: Row) -> bool:
-    """Whether a row sums up those above it: its first cell says so."""
-    first = next(iter(row.cells.values()), "")
-    return bool(_TOTAL.fullmatch(first.strip(" :*_")))
+def _totals(rows: Sequence[Row], names: Sequence[str]) -> set[int]:
+    """The numbers of the rows that sum up others: the first cell says so, or another one does and a number is a sum.
+
+    Such a row sums up those that have the same first cell, or all.
+    """
+    firsts = [next(iter(row.cells.values()), "").strip(" :*_") for row in rows]
+    found = {number for number, first in enumerate(firsts) if _TOTAL.fullmatch(first)}
+    maybe = {
+        number
+        for number, row in enumerate(rows)
+        if number not in found and any(_says_total(cell, [*names, *row.cells.values()]) for cell in row.cells.values())
+    }
+    maybe |= {
+        number for number, first in enumerate(firsts) if any(_begins(first, other) for other in _near(firsts, number))
+    }
+    if not maybe or len(maybe) * len(rows) > MOST_SUMMED:
+        return found
+    numbers = [each for name in names if (each := Values([row.cells.get(name, "") for row in rows]).numbers)]
+    for tried in (maybe, set()):  # the others that may be sums are rows if they turn out to be none
+        for number in sorted(maybe - found):
+            plain = [other for other in range(len(rows)) if other not in found | tried | {number}]
+            own = [other for other in plain if _is_of(firsts[other], firsts[number])] or plain
+            for column in numbers:
+                value, summed = column[number], sum((column[other] or Decimal() for other in own), Decimal())
+                if value and abs(summed - value) <= LEAST_EXACT * abs(value):
+                    found.add(number)
+    return found
+
+
+def _says_total(text: str, names: Sequence[str]) -> bool:
+    """Whether a cell says that its row is a sum, alone or beside a name: "Total", "Land insgesamt", "Sachsen total"."""
+    words = text.casefold()
+    if not any(part in words for part in _OF_TOTALS):
+        return False
+    words = words.strip(" :*_")
+    if _TOTAL.fullmatch(words):
+        return True
+    at = words.find(" ")
+    return at > 0 and bool(
+        (_TOTAL.fullmatch(words[at + 1 :]) and (words[:at] in map(str.casefold, names)))
+        or (_TOTAL.fullmatch(words[:at]) and (words[at + 1 :] in map(str.casefold, names)))
+    )
+
+
+def _near(firsts: Sequence[str], number: int) -> Sequence[str]:
+    """The first cells of the rows beside one."""
+    return [*firsts[max(0, number - 1) : number], *firsts[number + 1 : number + 2]]
+
+
+def _is_of(first: str, total: str) -> bool:
+    """Whether a row is of the group that another one sums up, by their first cells."""
+    return first == total or _begins(total, first)
+
+
+def _begins(total: str, other: str) -> bool:
+    """Whether a row is of the group that another one sums up: "Fruits Apple" and "Fruits Total"."""
+    group, _, word = total.rpartition(" ")
+    return bool(group and _TOTAL.fullmatch(word)) and other.startswith(f"{group} ")
 
 
 def in_singular(key: Key) -> Key:

@@ -256,7 +256,8 @@ def names_of(rows: Sequence[Row]) -> dict[int, str]:
 def _is_textual(row: Row, below: Row) -> bool:
     """Whether a row has no amounts or dates, but for years that are names."""
     numbers = [text for text in row.cells.values() if is_number(text)]
-    if any(len(text) > _LONGEST_NAME for text in row.cells.values()):
+    lengths = [len(text) for text in row.cells.values()]
+    if statistics.median(lengths) > _LONGEST_NAME or max(lengths) > 2 * _LONGEST_NAME:
         return False
     years = [int(text) for text in numbers if text.isdecimal() and 1900 <= int(text) <= 2100]
     if not numbers:
