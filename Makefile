@@ -19,16 +19,8 @@ export PYTHONDONTWRITEBYTECODE :=
 run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
-# To collect all files a second time takes two seconds more.
-ALONE = $(shell grep -l mark.alone tests/test_*.py)
-
-# Two phases: many tests at once, then those marked `alone`. Pytest's exit code 5 says that a phase had no test to run
-# (as with ARGS="tests/test_x.py"); 2 to 4 that it was interrupted or could not run: the second phase is not tried then.
 test: dev browser nginx postgres  ## all tests; some of them: ARGS="tests/test_x.py"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not soak and not alone" $(ARGS); many=$$?; \
-	case $$many in 0|1|5) ;; *) exit $$many;; esac; \
-	$(BIN)/python -m pytest -m "alone and not soak" $(or $(ARGS),$(ALONE)); alone=$$?; \
-	case "$$many $$alone" in "0 0"|"0 5"|"5 0") ;; *) exit 1;; esac
+	@$(BIN)/python -m tests $(WORKERS) $(ARGS)
 
 # OLLAMA_HOST=http://box:11434 make test-ollama: what it has is found out, and nothing is pulled.
 test-ollama: dev  ## what the app does with a real Ollama, at OLLAMA_HOST

@@ -80,6 +80,12 @@ def pytest_configure(config: pytest.Config) -> None:
         begin_server()
 
 
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Let the process that forks be the workers, too: it has imported what each of them would."""
+    for spec in specs:
+        spec.python = f"{sys.executable} -m tests.warm"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a file the order stays."""
     place = {f"test_{name}.py": number for number, name in enumerate(FIRST.split())}

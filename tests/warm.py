@@ -1,8 +1,9 @@
-"""Starts `app.py` and `python -m rag` in moments: forks of a process that has imported what they import.
+"""Starts `app.py`, `python -m rag` and pytest in moments: forks of a process that has imported what they import.
 
 Each start of a new interpreter imports Gradio and LangChain for four seconds of processor time, and the tests start
 about a hundred of them. `WarmProcess` is used like `subprocess.Popen`. A test of the start itself, or of what a new
-interpreter inherits, uses `subprocess` instead. One process forks for all of pytest's workers.
+interpreter inherits, uses `subprocess` instead. One process forks for all of pytest's workers; they are forks, too:
+`python -m tests.warm ARGUMENTS` lets a fork with its own streams run `python ARGUMENTS`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import struct
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -43,6 +45,17 @@ PRELOADED = (
     "rag.models.ollama_chat",
     "sqlalchemy.dialects.sqlite",
 )
+FOR_TESTS = (
+    "pytest",
+    "pytest_httpserver",
+    "playwright.sync_api",
+    "hypothesis",
+    "openai",
+    "psycopg",
+    "openpyxl",
+    "pptx",
+)
+"""What tests import besides."""
 _NUMBER = struct.Struct("i")
 
 
@@ -59,31 +72,20 @@ class WarmProcess:
     ) -> None:
         """Start it. With `merged`, stderr goes into stdout."""
         theirs, ours = zip(*(os.pipe(), os.pipe()[::-1], os.pipe()[::-1]), strict=True)
-        self._status, status = os.pipe()
-        order = {
-            "arguments": list(arguments),
-            "cwd": str(cwd or Path.cwd()),
-            "env": dict(os.environ if env is None else env),
-        }
-        with _server().turn:
-            _server().order(order, [theirs[0], theirs[1], theirs[1 if merged else 2], status])
-        for descriptor in (*theirs, status):
+        streams = [theirs[0], theirs[1], theirs[1 if merged else 2]]
+        self._status = _order(arguments, cwd or Path.cwd(), os.environ if env is None else env, streams)
+        for descriptor in theirs:
             os.close(descriptor)
         self.stdin: IO[str] = open(ours[0], "w", encoding="utf-8")
         self.stdout: IO[str] = open(ours[1], encoding="utf-8")
         self.stderr: IO[str] = open(ours[2], encoding="utf-8")
-        self.pid = self._read()
+        self.pid = _read(self._status)
         self.returncode: int | None = None
-
-    def _read(self) -> int:
-        data = os.read(self._status, _NUMBER.size)
-        assert data, "the process that forks has ended"
-        return int(_NUMBER.unpack(data)[0])
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
         if self.returncode is None and select.select([self._status], [], [], 0)[0]:
-            self.returncode = os.waitstatus_to_exitcode(self._read())
+            self.returncode = os.waitstatus_to_exitcode(_read(self._status))
             os.close(self._status)
         return self.returncode
 
@@ -143,13 +145,15 @@ class WarmProcess:
 
 
 def begin_server() -> None:
-    """Start the process that forks for this process and those that it starts; it imports nothing before an order."""
+    """Have the process that forks for this process and those that it starts; it imports nothing before an order."""
+    if _address().exists():
+        return
     life, ours = os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
         door.bind(str(_address()))
         door.listen()
         given = [door.fileno(), life]
-        command = [sys.executable, "-m", "tests.warm", *map(str, given)]
+        command = [sys.executable, "-m", "tests.warm", "serve", *map(str, given)]
         process = subprocess.Popen(command, cwd=ROOT, pass_fds=given)
     os.close(life)
 
@@ -170,8 +174,7 @@ class _Server:
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
-        if not _address().exists():
-            begin_server()
+        begin_server()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.connect(str(_address()))
 
@@ -182,6 +185,22 @@ class _Server:
 @cache
 def _server() -> _Server:
     return _Server()
+
+
+def _order(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], streams: Sequence[int]) -> int:
+    """Let a fork run `python ARGUMENTS`. Returns a pipe to `_read` its process id and its wait status from."""
+    told, status = os.pipe()
+    order = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}
+    with _server().turn:
+        _server().order(order, [*streams, status])
+    os.close(status)
+    return told
+
+
+def _read(status: int) -> int:
+    data = os.read(status, _NUMBER.size)
+    assert data, "the process that forks has ended"
+    return int(_NUMBER.unpack(data)[0])
 
 
 def _serve(door: socket.socket, life: int) -> dict[str, Any] | None:
@@ -234,9 +253,12 @@ def _serve(door: socket.socket, life: int) -> dict[str, Any] | None:
 
 @cache
 def _import() -> None:
-    """Import what the programs do, once."""
-    for name in PRELOADED:
+    """Import what the programs and the tests do, once. A warning is an error, as in a test."""
+    warnings.simplefilter("error")
+    strict = warnings.filters[0]
+    for name in PRELOADED + FOR_TESTS:
         __import__(name)
+    warnings.filters.remove(strict)  # type: ignore[attr-defined]
     from rag.text.detect import sure_language
 
     sure_language("What is a plan?")  # it unpacks its model for half a second
@@ -247,11 +269,14 @@ def _become(order: dict[str, Any]) -> None:
     """Run the program of an order in this process."""
     os.chdir(order["cwd"])
     os.environ.clear()
-    os.environ.update(order["env"])
+    os.environ.update({"GRADIO_ANALYTICS_ENABLED": "False", **order["env"]})  # as `app` has set it on import
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.path.append(str(ROOT))
     first, *arguments = order["arguments"]
-    if first == "-m":
+    if first == "-u":  # as pytest-xdist starts its workers
+        sys.argv, sys.path[0] = ["-c"], order["cwd"]
+        exec(arguments[-1], sys.modules["__main__"].__dict__)
+    elif first == "-m":
         module, *arguments = arguments
         sys.argv = [module, *arguments]
         sys.path[0] = order["cwd"]
@@ -262,11 +287,17 @@ def _become(order: dict[str, Any]) -> None:
         runpy.run_path(first, run_name="__main__")
 
 
-def _main() -> None:
-    door, life = map(int, sys.argv[1:])
-    if order := _serve(socket.socket(fileno=door), life):
-        _become(order)
+def _main(first: str, *arguments: str) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the forks, and these this process
+    if first == "serve":
+        door, life = map(int, arguments)
+        if order := _serve(socket.socket(fileno=door), life):
+            _become(order)
+        return 0
+    status = _order([first, *arguments], Path.cwd(), os.environ, range(3))
+    _read(status)
+    return os.waitstatus_to_exitcode(_read(status))
 
 
 if __name__ == "__main__":
-    _main()
+    sys.exit(_main(*sys.argv[1:]))
