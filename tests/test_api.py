@@ -29,9 +29,11 @@ from tests.doors import (
     DOORS,
     LEAVING,
     agree,
+    by_gradio_client,
     by_page,
     by_predict,
     by_socket,
+    by_stream,
     leave_predict,
 )
 from tests.ollama_server import Record
@@ -296,10 +298,10 @@ def test_leaving_at_the_first_token_frees_the_slot_every_time(counting: Served) 
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("question", ["What is a plan?", "Gedächtnis 記憶?"])
 def test_every_door_gives_the_same_answer_and_sources(
-    served: Served, door: Callable[[Served, str], dict[str, Any]], question: str
+    served: Served, door: Callable[[Served, str], dict[str, Any]]
 ) -> None:
+    question = "What is a plan? Gedächtnis 記憶?"
     agree(door(served, question), by_predict(served, question))
 
 
@@ -324,10 +326,14 @@ def test_what_a_model_thought_is_no_part_of_the_history(served: Served) -> None:
     assert "A plan." in sent and "think>" not in sent
 
 
-@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(
-    ("fault", "code"),
-    [("error", "engine_failed"), ("cut", "engine_failed"), ("no_done", "cut_off"), ("length", "cut_off")],
+    ("door", "fault", "code"),
+    [
+        *((door, "length", "cut_off") for door in DOORS),
+        *((door, "cut", "engine_failed") for door in (by_socket, by_gradio_client)),
+        (by_stream, "no_done", "cut_off"),
+        (by_stream, "error", "engine_failed"),
+    ],
 )
 def test_every_door_gives_the_same_error(
     served: Served, door: Callable[[Served, str], dict[str, Any]], fault: Any, code: str
@@ -374,7 +380,8 @@ def test_mcp_over_standard_input_and_output_with_the_official_client(served: Ser
     (tmp_path / "notes.md").write_text(f"# Notes\n\n{TEXT}", encoding="utf-8")
     flags = ["--source", str(tmp_path / "notes.md"), "--data-dir", str(tmp_path / "data"), "--model", "ollama:llama3"]
     environment = {**os.environ, "OLLAMA_HOST": served.server.url, "PYTHONPATH": str(ROOT)}
-    command = StdioServerParameters(command=sys.executable, args=["-m", "rag", "mcp", *flags], env=environment)
+    warm = ["-m", "tests.warm", "-m", "rag", "mcp"]
+    command = StdioServerParameters(command=sys.executable, args=[*warm, *flags], env=environment)
 
     async def use() -> list[Any]:
         async with stdio_client(command) as streams, ClientSession(*streams) as session:
@@ -466,6 +473,7 @@ def all_routes(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def test_no_route_answers_without_credentials(guarded: Served) -> None:
     walked = 0
+    client = httpx.Client(timeout=30)
     for method, path in all_routes(guarded.page.app.routes):
         filled = path.replace("{path:path}", "x").replace("{", "").replace("}", "")
         walked += 1
@@ -477,11 +485,12 @@ def test_no_route_answers_without_credentials(guarded: Served) -> None:
                 pass
             assert refused.value.response.status_code == 403
             continue
-        reply = httpx.request(method, guarded.url.rstrip("/") + filled, timeout=30)
+        reply = client.request(method, guarded.url.rstrip("/") + filled)
         if filled in OPEN or filled.startswith(OPEN_FOLDERS):
             assert "/chat" not in reply.text.replace("Local RAG chat", ""), f"{method} {filled} tells of the API"
             continue
         assert reply.status_code in (401, 403), f"{method} {filled}: {reply.status_code}"
+    client.close()
     assert walked > 40
 
 
