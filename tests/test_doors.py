@@ -53,11 +53,11 @@ def full(served: Served) -> Iterator[Served]:
 # -- the line ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_when_the_line_is_full_every_door_says_how_many_are_ahead(full: Served, door: Any) -> None:
-    got = door(full, "What is a plan?")
-    assert f"Busy: {PLACES + QUEUE} questions are ahead of you" in got["error"]
-    assert got.get("code", "busy") == "busy"
+def test_when_the_line_is_full_every_door_says_how_many_are_ahead(full: Served) -> None:
+    for door in DOORS:
+        got = door(full, "What is a plan?")
+        assert f"Busy: {PLACES + QUEUE} questions are ahead of you" in got["error"], door
+        assert got.get("code", "busy") == "busy", door
     began = time.monotonic()
     assert httpx.get(f"{full.url}health", timeout=30).status_code == 200
     assert time.monotonic() - began < 5
