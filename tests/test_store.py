@@ -407,15 +407,15 @@ def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
             library.close()
 
 
-@pytest.mark.parametrize("k", [1, 4])
 @pytest.mark.parametrize("exact", [-1, 20_000])
 def test_a_text_that_stands_there_a_thousand_times_hides_no_other(
-    library: Library, tmp_path: Path, k: int, exact: int, monkeypatch: pytest.MonkeyPatch
+    library: Library, tmp_path: Path, exact: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of one vector are linked with each other alone in Chroma's graph, and shut out what was there before."""
     monkeypatch.setattr("rag.library.index.EXACT_MOST", exact)
     library.add(write(tmp_path / "a.md", MOON))
     library.add(write(tmp_path / "b.csv", "river,sea", *["The river runs to the sea." + "." * 60] * 1200))
     assert library.index.chunks > 1000
-    assert library.find("moon", k)[0].startswith("The moon")
-    assert len(library.find("river", 50)) == 50 or k == 1
+    for k in (1, 4):
+        assert library.find("moon", k)[0].startswith("The moon")
+    assert len(library.find("river", 50)) == 50
