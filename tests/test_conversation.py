@@ -204,8 +204,8 @@ def test_what_is_supported_is_counted_where_no_mark_stands() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *(piece * 10_000 for piece in ("```", "``` `` ` ", "[", "[a](", "[a](b", "<a ", "<!--", "> ", "- ")),
-        *(piece * 10_000 for piece in ("$$ ", "\\[", "\\(")),
+        *(piece * 4_000 for piece in ("```", "``` `` ` ", "[", "[a](", "[a](b", "<a ", "<!--", "> ", "- ")),
+        *(piece * 4_000 for piece in ("$$ ", "\\[", "\\(")),
         "http://" * 4_000,
         "| a " * 8_000 + "\n" + "|---" * 8_000 + "\n" + "| b\n" * 2_000,
         "`a. b` [c](d) " * 2_000,
@@ -215,7 +215,7 @@ def test_places_are_found_in_bounded_time(text: str) -> None:
     grounding = tuple(Sentence(0, end) for end in range(1, len(text), len(text) // 400))
     started = time.process_time()
     show_text(Update("done", text, grounding=grounding), "ab12")
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 2
 
 
 def test_a_mark_says_why_in_words_that_cannot_break_it() -> None:
