@@ -119,7 +119,7 @@ def test_labelled_sentences(half: int, minilm: Embeddings) -> None:
 
 
 def test_another_scale_of_nearness_changes_little(minilm: Embeddings) -> None:
-    precision, recall, passed = figures(Squeezed(minilm), LABELLED)
+    precision, recall, passed = figures(Squeezed(minilm), LABELLED[::2])
     assert not {"number", "name", "negation"} & set(passed), passed
     assert precision >= 0.95
     assert recall >= 0.75
