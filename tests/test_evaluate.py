@@ -12,6 +12,7 @@ from rag.__main__ import main
 from rag.doors.evaluate import Outcome, Question, has_words, load_questions, rank_of, report, settings_of, table
 from rag.errors import QuestionError, SettingsError
 from tests.conftest import NO_OLLAMA, ROOT, SMALLEST
+from tests.minilm import shared_minilm
 
 BUNDLED = ROOT / "tests" / "data" / "questions.jsonl"
 ARTICLE = ROOT / "tests" / "data" / "agent_page.jsonl"
@@ -126,6 +127,7 @@ def test_the_bundled_questions_find_their_passages(
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", NO_OLLAMA)
     monkeypatch.setenv("RAG_MODEL", SMALLEST)
+    monkeypatch.setattr("rag.models.minilm.MiniLMEmbeddings", lambda *_: shared_minilm())
     sources = [argument for path in DOCUMENTS for argument in ("--source", str(path))]
     command = ["eval", str(BUNDLED), "--retrieval-only", "--json", "--data-dir", str(tmp_path / "data"), *sources]
     assert main([*command, "--against", "RAG_RETRIEVER=dense"]) == 0
