@@ -46,7 +46,7 @@ def read(name: str, data: bytes, folder: Path, settings: Settings, watch: Watch 
     return loaded.documents
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.webp", "WEBP"), ("b.JPEG", "PNG")])
+@pytest.mark.parametrize(("name", "kind"), [("a.webp", "WEBP"), ("b.JPEG", "PNG")])
 def test_pictures(name: str, kind: str, tmp_path: Path, settings: Settings) -> None:
     (page,) = read(name, picture(*SAID, kind=kind), tmp_path, settings)
     assert " ".join(page.page_content.split()) == " ".join(SAID)
@@ -61,7 +61,7 @@ def test_pages_of_a_tiff_and_progress(tmp_path: Path, settings: Settings) -> Non
     assert found[0].metadata["notes"] == ["2 pages, read by OCR"]
 
 
-@pytest.mark.parametrize("turned", [180, 270])
+@pytest.mark.parametrize("turned", [180, pytest.param(270, marks=pytest.mark.soak)])
 def test_turned_scans(turned: int, tmp_path: Path, settings: Settings) -> None:
     more = ("They come from the north,", "and from the south,", "and some of them from far away.")
     (page,) = read("a.png", picture(*SAID, *more, turned=turned), tmp_path, settings)
