@@ -90,10 +90,11 @@ def visited(
     assert not wrong, wrong
 
 
-def serious(page: Page) -> list[tuple[str, str]]:
-    """What axe-core takes for serious or worse: the rule, and the first element."""
+def serious(page: Page, scheme: str = "light") -> list[tuple[str, str]]:
+    """What axe-core takes for serious or worse: the rule, and the first element. Of a dark page its contrasts alone."""
+    rules = {"runOnly": {"type": "rule", "values": ["color-contrast"]}} if scheme == "dark" else None
     page.wait_for_function("!document.getAnimations().some(one => one.playState === 'running')")
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, options=rules).response["violations"]
     return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
 
 
