@@ -364,7 +364,7 @@ async def by_health(url: str, client: httpx.AsyncClient) -> int:
 
 @pytest.mark.parametrize(
     ("chats", "seconds"),
-    [(24, 6.0), pytest.param(200, 60.0, marks=[pytest.mark.soak, pytest.mark.timeout(400)])],
+    [(16, 4.0), pytest.param(200, 60.0, marks=[pytest.mark.soak, pytest.mark.timeout(400)])],
 )
 async def test_chats_while_sources_are_added_and_a_replica_is_killed(
     team: Team, client: httpx.AsyncClient, pages: Pages, chats: int, seconds: float
