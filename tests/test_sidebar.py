@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from rag.library.library import Entry
 from rag.page.library import show_rows
@@ -91,6 +91,11 @@ def ask(page: Page, question: str, nth: int) -> Any:
     return page.locator("#conversation .bot").last
 
 
+def answered(app: RunningApp, question: str) -> bool:
+    told = httpx.get(f"{app.url}predict", params={"query": question, "sources": "true"}, timeout=60).json()
+    return bool(told["answer"] and told["sources"])
+
+
 def titles(app: RunningApp) -> list[str]:
     return sorted(entry["title"] for entry in httpx.get(f"{app.url}library", timeout=10).json()["sources"])
 
@@ -105,12 +110,13 @@ def test_a_thumb_under_an_answer_is_kept(page: Page, app: RunningApp, data: Path
     expect(page.get_by_text(re.compile("sentences? supported"))).to_have_count(1, timeout=60_000)
     page.locator("button[aria-label='like' i]").last.click()
 
-    def kept() -> list[str]:
+    def kept() -> list[Any]:
         told = run(data.parent, "feedback", "--data-dir", str(data))
         return [json.loads(line) for line in told.stdout.splitlines()]
 
-    wait_until(kept, 20)
-    (thumb,) = kept()
+    found: list[list[Any]] = []
+    wait_until(lambda: found.append(kept()) or found[-1], 20)  # type: ignore[func-returns-value]
+    (thumb,) = found[-1]
     assert (thumb["question"], thumb["liked"]) == ("What is the memory of an agent?", True)
     assert thumb["answer"].strip() == "agent"
 
@@ -245,11 +251,11 @@ def test_another_embedding_model_is_offered_with_its_cost_and_takes_over_whole(
         ask(page, "What can an agent do?", 1)
         assert app.health()["models"]["embeddings"] == "embedded:all-minilm-l6-v2"
     wait_until(lambda: app.health()["models"]["embeddings"] == "ollama:mxbai-embed-large", 30)
-    ask(page, "What can an agent plan?", 2)
+    assert answered(app, "What can an agent plan?")
     embedded = len([item for item in server.requests if item.path == "/api/embed"])
     httpx.post(f"{app.url}library/index", json={"embeddings": "embedded:all-minilm-l6-v2"}, timeout=30)
     wait_until(lambda: app.health()["models"]["embeddings"] == "embedded:all-minilm-l6-v2", 30)
-    ask(page, "What can an agent remember?", 3)
+    assert answered(app, "What can an agent remember?")
     assert len([item for item in server.requests if item.path == "/api/embed"]) == embedded
 
 
@@ -297,8 +303,10 @@ def test_of_a_large_library_only_what_is_new_is_sent() -> None:
 
 
 def test_visitors_without_the_admin_password_look_and_cannot_change(
-    browser: Browser, start_app: AppStarter, tmp_path: Path
+    tab: Page, start_app: AppStarter, tmp_path: Path
 ) -> None:
+    page = tab
+    page.set_viewport_size({"width": 1280, "height": 800})
     app = start_app(
         *("--data-dir", str(tmp_path / "data"), "--source", "bundled:guide.md", "--host", "127.0.0.2"),
         *("--model", "none"),
@@ -306,8 +314,7 @@ def test_visitors_without_the_admin_password_look_and_cannot_change(
         ready=False,
     )
     for user, word, owner in (("rag", "open sesame", False), ("admin", "boss", True)):
-        context = browser.new_context()
-        page = context.new_page()
+        page.context.clear_cookies()
         page.goto(app.url)
         page.locator("input[name=username]").fill(user)
         page.locator("input[name=password]").fill(word)
@@ -317,4 +324,3 @@ def test_visitors_without_the_admin_password_look_and_cannot_change(
             expect(page.locator("#models")).to_be_visible(timeout=30_000)  # it comes with the page's first update
         for part in ("#adding", "#models", "#chat-model", "#sidebar button[data-action]"):
             assert (page.locator(part).count() > 0 and page.locator(part).first.is_visible()) == owner, (user, part)
-        context.close()
