@@ -1,7 +1,8 @@
 """Nothing leaves unasked: every connection and every look-up of a name, of the app and its children, from start to stop.
 
 An audit hook, which Python runs in each process of the app, notes what is connected to and which names are asked for.
-What native code does by itself, it does not see: where there is strace, that notes the system calls of all processes.
+What native code does by itself, it does not see: where there is strace, that notes the system calls of all processes
+of the app with the embedded engine, from a new interpreter's first one.
 """
 
 # ruff: noqa: E501
@@ -42,7 +43,11 @@ def note(event, arguments):
 sys.addaudithook(note)
 """
 
-
+HOOKED = f"""{HOOK}
+import runpy
+runpy.run_path({str(ROOT / "app.py")!r}, run_name="__main__")
+"""
+"""The app where what it imports is imported already; its children run the hook by themselves."""
 STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o")
 """Notes what is sent where, of a program and its children, which is started as without it."""
 ADDRESS = re.compile(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"')
@@ -100,9 +105,10 @@ def test_start_ingest_chat_and_stop_contact_the_engine_and_the_sources_alone(
         environment = {"PYTHONPATH": str(tmp_path / "hook"), "NOTED": str(log), "OLLAMA_HOST": ollama}
         environment |= {"RAG_MCP": "true"}
         flags = ("--data-dir", str(tmp_path / "data"), "--source", f"{pages.url}/moon")
-        watched = strace_works(tmp_path)
+        watched = engine == "embedded" and strace_works(tmp_path)
         under = (*STRACE, str(tmp_path / "calls")) if watched else ()
-        app = start_app(*flags, environment=environment, under=under)
+        how: dict[str, Any] = {"program": ("-c", HOOKED)} if engine == "ollama" else {"under": under, "fresh": True}
+        app = start_app(*flags, environment=environment, **how)
         assert httpx.get(f"{app.url}predict?query=What+pulls+the+sea", timeout=120).status_code == 200
         client = gradio_client.Client(app.url, verbose=False, analytics_enabled=False)
         assert client.predict("What pulls the sea?", api_name="/chat")
