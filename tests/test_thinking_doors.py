@@ -57,12 +57,15 @@ def last_chat(served: Served) -> Any:
     return [record.body for record in served.server.requests if record.path == "/api/chat"][-1]
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, served: Served) -> str:
-    return str(request.param)
+def through_doors() -> Iterator[Any]:
+    """Kinds and doors: all in the long run, every second one in the short."""
+    for number, kind in enumerate(KINDS):
+        for place, door in enumerate(door for door in DOORS if door is not by_page):
+            marks = [pytest.mark.soak] if (number + place) % 2 else []
+            yield pytest.param(kind, door, id=f"{door.__name__} {kind}", marks=marks)
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door is not by_page])
+@pytest.mark.parametrize(("kind", "door"), list(through_doors()))
 def test_the_answer_is_without_it_and_the_field_has_it(served: Served, kind: str, door: Any) -> None:
     shown = use(served, kind)
     for _ in range(2):  # once a model was seen to begin within its thinking, that is known of it
