@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import re
@@ -104,6 +105,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a file the order stays."""
     place = {f"test_{name}.py": number for number, name in enumerate(FIRST.split())}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what the imports have made, which stays."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -253,7 +259,7 @@ class RunningApp:
 class AppStarter:
     """Starts `app.py` with flags and an environment; ends it at the end of the test.
 
-    With `fresh`, with another `program` or `under` another one, a new interpreter is started, else a `WarmProcess`.
+    With `fresh`, or `under` another program, a new interpreter is started, else a `WarmProcess`.
     """
 
     def __init__(self) -> None:
@@ -271,7 +277,7 @@ class AppStarter:
         arguments = [*(program or (str(ROOT / "app.py"),)), "--port", "0", *flags]
         given = environment_of(**(environment or {}))
         process: subprocess.Popen[str] | WarmProcess
-        if fresh or program or under:
+        if fresh or under:
             process = subprocess.Popen(
                 [*under, sys.executable, *arguments],
                 stdin=subprocess.PIPE,

@@ -274,8 +274,11 @@ def _become(order: dict[str, Any]) -> None:
     sys.path.append(str(ROOT))
     first, *arguments = order["arguments"]
     if first == "-u":  # as pytest-xdist starts its workers
-        sys.argv, sys.path[0] = ["-c"], order["cwd"]
-        exec(arguments[-1], sys.modules["__main__"].__dict__)
+        first, *arguments = arguments
+    if first == "-c":
+        code, *arguments = arguments
+        sys.argv, sys.path[0] = ["-c", *arguments], order["cwd"]
+        exec(code, sys.modules["__main__"].__dict__)
     elif first == "-m":
         module, *arguments = arguments
         sys.argv = [module, *arguments]
