@@ -236,9 +236,15 @@ def test_an_idle_socket_is_closed(served: Served, monkeypatch: pytest.MonkeyPatc
 # -- whoever goes away stops the model ---------------------------------------------------------------------------
 
 
+def each_door_once(first: int) -> Iterator[Any]:
+    """Every door before the first token or after three, in turn, `first` for the first door; the long run has both."""
+    for number, (door, after) in enumerate(itertools.product(LEAVING, [first, 3 - first])):
+        marks = [pytest.mark.soak] if number % 4 in (1, 2) else []
+        yield pytest.param(door, after, id=f"{door.__name__} {after}", marks=marks)
+
+
 @pytest.mark.alone("the seconds until the model stops")
-@pytest.mark.parametrize("after", [0, 3])
-@pytest.mark.parametrize("door", LEAVING)
+@pytest.mark.parametrize(("door", "after"), list(each_door_once(3)))
 def test_leaving_stops_the_model_within_a_second(
     served: Served, door: Callable[[Served], Callable[[], None]], after: int
 ) -> None:
@@ -258,15 +264,8 @@ def test_leaving_stops_the_model_within_a_second(
     assert httpx.get(f"{served.url}predict?query=plan", timeout=30).json() == "".join(ANSWER)
 
 
-def each_door_once() -> Iterator[Any]:
-    """Every door before the first token or after three, in turn; the long run has both."""
-    for number, (door, after) in enumerate(itertools.product(LEAVING, [0, 3])):
-        marks = [pytest.mark.soak] if number % 4 in (1, 2) else []
-        yield pytest.param(door, after, id=f"{door.__name__} {after}", marks=marks)
-
-
 @pytest.mark.alone("the seconds until the model stops")
-@pytest.mark.parametrize(("door", "after"), list(each_door_once()))
+@pytest.mark.parametrize(("door", "after"), list(each_door_once(0)))
 def test_leaving_frees_the_embedded_models_slot(
     counting: Served, door: Callable[[Served], Callable[[], None]], after: int
 ) -> None:
