@@ -47,6 +47,7 @@ from rag.sources.zipped import MOST_INFLATED
 from tests.browser import PageInThread
 from tests.conftest import ROOT, AppStarter, Pages, RunningApp, make_settings, wait_until
 from tests.files import BOOK, ENTITIES, LETTER, altered, bomb_of, pdf, slides, workbook, write_pdf, zipped
+from tests.warm import WarmProcess
 
 SECONDS = 8.0
 """Processor time that the reader may take for one file here, its start included (the app gives it 120 seconds)."""
@@ -554,7 +555,7 @@ def test_a_server_that_does_not_end(
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_compressed_answer_that_unfolds(layers: int, pages: Pages, settings: Settings) -> None:
-    body = b"<p>" + b"\0" * (300 * 2**20)
+    body = b"<p>" + b"\0" * (80 * 2**20)
     for _ in range(layers):
         body = gzip.compress(body, 9)
     coding = ", ".join(["gzip"] * layers)
@@ -585,7 +586,7 @@ MOST_GROWN = 20 * 2**20
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_pages_without_end_take_little_memory(pages: Pages, tmp_path: Path) -> None:
     """Looked at in a process of its own, whose memory is counted at its most."""
-    bomb = gzip.compress(b"<p>" + b"\0" * (300 * 2**20), 6)
+    bomb = gzip.compress(b"<p>" + b"\0" * (80 * 2**20), 6)
     pages.pages |= {"/page": "<p>A page.</p>", "/bomb": (200, {"Content-Encoding": "gzip"}, bomb)}
     chunked = HTML + b"Transfer-Encoding: chunked\r\n\r\n"
     endless = [
@@ -628,15 +629,10 @@ def test_no_room_for_a_page_is_told(pages: Pages, tmp_path: Path) -> None:
     packed = (200, {"Content-Encoding": "gzip"}, gzip.compress(text.encode() * 4))
     pages.pages |= {"/large": text * 4, "/packed": packed, "/small": text, "/fits": "<p>A page of few words.</p>"}
     urls = [f"{pages.url}/{name}" for name in ("large", "packed", "small", "fits")]
-    ended = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path), *urls],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines() == [NO_ROOM] * 3 + [""]
+    with WarmProcess(["-c", FULL, str(tmp_path), *urls]) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.wait() == 0, err
+    assert out.splitlines() == [NO_ROOM] * 3 + [""]
 
 
 @pytest.mark.parametrize(
