@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import re
+import shlex
 import signal
 import socket
 import ssl
@@ -97,8 +98,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_xdist_setupnodes(specs: list[Any]) -> None:
     """Let the process that forks be the workers, too: it has imported what each of them would."""
-    for spec in specs:
-        spec.python = f"{sys.executable} -m tests.warm"
+    for spec in specs if Path.cwd() == ROOT else ():
+        spec.python = shlex.join([sys.executable, "-m", "tests.warm"])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
