@@ -107,10 +107,11 @@ async def test_a_download_that_fails_leaves_quotes_and_is_tried_again_when_asked
     assert assistant.ready and (await ask(assistant)).quotes
     assert "answer, as embedded:hf:paper/Smol-GGUF/smol.gguf could not be had: " in show_status(assistant.status())
     hub.refuse = 0
+    assistant.retry()
+    assert hub.half_way.wait(30)
+    assert not assistant.status()["coming"]["problem"]
     assert hub.held
     hub.held.set()
-    assistant.retry()
-    wait_until(lambda: answering(assistant) == MODEL, 60, lambda: str(assistant.status()))
 
 
 async def test_quotes_only_ends_the_download_and_is_remembered(
