@@ -147,6 +147,7 @@ def test_answers_of_the_real_small_model_are_counted(
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", NO_OLLAMA)
     monkeypatch.setenv("RAG_MODEL", SMALLEST)
+    monkeypatch.setattr("rag.models.minilm.MiniLMEmbeddings", lambda *_: shared_minilm())
     path = tmp_path / "q.jsonl"
     lines: list[dict[str, Any]] = [
         {
