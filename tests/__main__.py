@@ -5,6 +5,7 @@ First many tests at once, then those marked `alone`, all in forks of one process
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ def alone() -> list[str]:
 
 
 def main(workers: str, arguments: Sequence[str]) -> int:
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is pytest's, which says so by its exit code
     begin_server()
     many = subprocess.call([sys.executable, "-m", "pytest", "-n", workers, *MANY, *arguments])
     if many not in (PASSED, 1, NO_TEST):
