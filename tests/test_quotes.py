@@ -135,6 +135,18 @@ def test_a_passage_that_begins_amid_a_row_is_found_by_how_the_row_begins(minilm:
         assert found in quotes[0]
 
 
+CHEESE = "1. Warm the milk to 30 degrees.\n2. Stir in the cream. Wait an hour.\n3. Hang it in a cloth overnight."
+
+
+@pytest.mark.parametrize("question", ["How do I make cream cheese from milk?", "Wie mache ich Cream cheese?"])
+def test_who_asks_how_is_told_all_steps_in_order(question: str, minilm: Embeddings) -> None:
+    text = f"# Cream cheese\n\nIt keeps for a week.\n\n{CHEESE}\n\nServe with herbs."
+    assert quotes_of(question, text, embeddings=minilm)[0] == CHEESE
+    assert CHEESE not in quotes_of("How long is it hung in a cloth?", text, embeddings=minilm)
+    long = "\n".join(f"{number}. Stir the milk for {number} minutes, then look at it again." for number in range(1, 30))
+    assert quotes_of(question, f"# Cream cheese\n\n{long}", embeddings=minilm)[0].startswith("Stir the milk for")
+
+
 @pytest.mark.parametrize("between", ["; ", " | ", ", ", "；"])
 def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: Embeddings) -> None:
     """A row of many columns is longer than a quote may be; each part is found with what the row is about."""

@@ -72,6 +72,13 @@ _CAPTION = re.compile(
     r"\s*\.?\s*\d*[a-z]?\s*[.:]|\(?(?:image|photo|picture) (?:source|credit|by)\b",
     re.I,
 )
+_ASKS_HOW = re.compile(
+    r"(?:how (?:do|does|can|could|should|would|must|to|is|are)\b|(?:what|which)(?: are the)? steps\b"
+    r"|wie (?:kann|soll|muss|wird|werden|geht|mache?n?|[a-zäöü]+e (?:ich|man)|[a-zäöü]+t man)\b|welche schritte\b"
+    r"|comment\b|c[óo]mo\b|如何|怎么|怎样)",
+    re.I,
+)
+"""A question for the steps of something."""
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _CELLS = re.compile(r"\|\s+|\t")
 _BETWEEN = re.compile(r"[;,]\s+|[；，、]")
@@ -143,7 +150,9 @@ def _best(
     scores = _scores(question, language, found, embeddings)
     order = sorted(range(len(found)), key=lambda place: -scores[place])
     least = LEAST_SHARE * scores[order[0]]
-    quotes: list[Quote] = []
+    first = found[order[0]]
+    steps = _steps(first.segment, sources[first.passage - 1].page_content) if _ASKS_HOW.match(question) else None
+    quotes: list[Quote] = [Quote(first.passage, *steps)] if steps else []
     for place in order[:MOST_SENTENCES]:
         if not quotes or scores[place] >= least:
             more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
@@ -195,6 +204,25 @@ def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:
     return [*quotes, Quote(each.passage, start, end)]
 
 
+def _steps(segment: Segment, text: str) -> tuple[int, int] | None:
+    """Where the numbered list begins and ends that a sentence is in; None where it is in none or that is too long."""
+    lists: list[list[Segment]] = []
+    for each in split_segments(text):
+        gap = text[lists[-1][-1].end : each.begin] if lists else "."
+        is_item = _marker(each, text).startswith("1")
+        if not gap.strip() and (is_item or (each.begin == each.start and "\n" not in gap)):
+            lists[-1].append(each)
+        elif is_item:
+            lists.append([each])
+    own = next((some for some in lists if segment in some), [])
+    return (own[0].begin, own[-1].end) if len(own) > 1 and own[-1].end - own[0].begin <= LONGEST_QUOTE else None
+
+
+def _marker(segment: Segment, text: str) -> str:
+    """What a sentence has before it as an item of a list, numbers as `1` and letters as `a`."""
+    return _LETTERS.sub("a", _DIGITS.sub("1", text[segment.begin : segment.start].strip()))
+
+
 def _with_items(segment: Segment, text: str) -> int:
     """Where a sentence ends, with the list that it announces: "The server is in one of these states:"."""
     end, kind = segment.end, ""
@@ -202,7 +230,7 @@ def _with_items(segment: Segment, text: str) -> int:
         for item in split_segments(text):
             if item.start < end:
                 continue
-            marker = _LETTERS.sub("a", _DIGITS.sub("1", text[item.begin : item.start].strip()))
+            marker = _marker(item, text)
             is_item = bool(marker) and marker == (kind or marker)
             goes_on = bool(kind) and not marker and "\n" not in text[end : item.begin]
             if not (is_item or goes_on) or text[end : item.begin].strip() or item.end - segment.start > LONGEST_QUOTE:
