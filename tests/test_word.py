@@ -252,6 +252,95 @@ def test_numbers_that_word_counts(tmp_path: Path, settings: Settings) -> None:
     assert text_of(saved(document), tmp_path, settings) == "1. Sign.\n2. Pay.\nBread"
 
 
+def level(depth: int, text: str, more: str = "", start: str = '<w:start w:val="1"/>', shown: str = "decimal") -> str:
+    return f'<w:lvl w:ilvl="{depth}">{start}<w:numFmt w:val="{shown}"/>{more}<w:lvlText w:val="{text}"/></w:lvl>'
+
+
+def numbered(plans: str, lists: str, *items: tuple[str, int, str]) -> bytes:
+    """A Word file with these lists, and paragraphs in them: the list's id, how deep, the text."""
+    settings = '<w:pPr><w:numPr><w:ilvl w:val="{}"/><w:numId w:val="{}"/></w:numPr></w:pPr>'
+    data = saved(
+        body(*(paragraph(settings.format(depth, name) + (run(text) if text else "")) for name, depth, text in items))
+    )
+    return altered(data, "word/numbering.xml", f"<w:numbering {SPACES}>{plans}{lists}</w:numbering>".encode())
+
+
+def plan(identity: int, *levels: str) -> str:
+    return f'<w:abstractNum w:abstractNumId="{identity}">{"".join(levels)}</w:abstractNum>'
+
+
+def listed(identity: int, plan: int, changes: str = "") -> str:
+    return f'<w:num w:numId="{identity}"><w:abstractNumId w:val="{plan}"/>{changes}</w:num>'
+
+
+CHAPTERS = (
+    level(0, "CHAPTER %1 -", start=""),
+    level(1, "%1.%2.", start=""),
+    level(2, "%1.%2.%3."),
+    level(3, "%4.", shown="lowerLetter"),
+)
+
+
+@pytest.mark.parametrize(
+    ("plans", "lists", "items", "lines"),
+    [
+        (
+            plan(1, *CHAPTERS),
+            listed(7, 1),
+            [("7", 0, "Names"), ("7", 1, "Use"), ("7", 2, "One"), ("7", 0, "Fees"), ("7", 1, "Sums"), ("7", 2, "Two")],
+            ["CHAPTER 0 - Names", "0.0. Use", "0.0.1. One", "CHAPTER 1 - Fees", "1.0. Sums", "1.0.1. Two"],
+        ),
+        (
+            plan(1, level(0, "%1.")),
+            listed(7, 1) + listed(8, 1, '<w:lvlOverride w:ilvl="0"><w:startOverride w:val="4"/></w:lvlOverride>'),
+            [("7", 0, "a"), ("7", 0, "b"), ("8", 0, "c"), ("8", 0, "d"), ("7", 0, "e")],
+            ["1. a", "2. b", "4. c", "5. d", "6. e"],
+        ),
+        (
+            plan(1, level(0, "%1.")),
+            listed(7, 1) + listed(8, 1, '<w:lvlOverride w:ilvl="0"><w:startOverride/></w:lvlOverride>'),
+            [("7", 0, "a"), ("8", 0, "b"), ("8", 0, "c")],
+            ["1. a", "0. b", "1. c"],
+        ),
+        (
+            plan(1, level(0, "Art. %1"), level(1, "%2)", '<w:lvlRestart w:val="0"/>')),
+            listed(7, 1),
+            [("7", 0, "a"), ("7", 1, "b"), ("7", 0, "c"), ("7", 1, "d")],
+            ["Art. 1 a", "1) b", "Art. 2 c", "2) d"],
+        ),
+        (
+            plan(1, level(0, "第%1章", shown="chineseCountingThousand"), level(1, "%2", shown="ordinal")),
+            listed(7, 1),
+            [*(("7", 0, "") for _ in range(11)), ("7", 0, "总则"), ("7", 1, "x"), ("7", 1, "y")],
+            ["第十二章 总则", "1st x", "2nd y"],
+        ),
+        (
+            plan(1, level(0, "%1.")),
+            listed(7, 1),
+            [("7", 0, "a"), ("7", 0, ""), ("7", 0, "c")],
+            ["1. a", "3. c"],
+        ),
+    ],
+    ids=["from 0", "begun anew", "begun anew at 0", "gone on below", "Chinese", "an empty item"],
+)
+def test_numbers_of_lists(
+    plans: str, lists: str, items: list[tuple[str, int, str]], lines: list[str], tmp_path: Path, settings: Settings
+) -> None:
+    assert text_of(numbered(plans, lists, *items), tmp_path, settings).split("\n") == lines
+
+
+def test_a_list_that_a_style_defines(tmp_path: Path, settings: Settings) -> None:
+    plans = '<w:abstractNum w:abstractNumId="1"><w:numStyleLink w:val="Legal"/></w:abstractNum>'
+    plans += plan(2, '<w:styleLink w:val="Legal"/>', level(0, "§ %1"))
+    data = numbered(plans, listed(7, 1) + listed(8, 2), ("7", 0, "Seat"), ("7", 0, "Aims"))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        styles = archive.read("word/styles.xml").decode()
+    style = '<w:style w:type="numbering" w:styleId="Legal"><w:name w:val="Legal"/><w:pPr><w:numPr><w:numId w:val="8"/>'
+    style += "</w:numPr></w:pPr></w:style></w:styles>"
+    data = altered(data, "word/styles.xml", styles.replace("</w:styles>", style).encode())
+    assert text_of(data, tmp_path, settings) == "§ 1 Seat\n§ 2 Aims"
+
+
 CHART = (
     "<c:chartSpace {}><c:chart><c:title><c:tx><c:rich><a:p><a:r><a:t>Boats sold</a:t></a:r></a:p></c:rich></c:tx></c:title>"
     "<c:plotArea><c:barChart><c:ser><c:tx><c:strRef><c:strCache><c:pt idx='0'><c:v>Share</c:v></c:pt></c:strCache></c:strRef>"

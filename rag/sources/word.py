@@ -124,13 +124,14 @@ class _Word:
 
     def _paragraph(self, item: Element, text: str, following: Element | None) -> None:
         style = self._styles.of(item)
-        if style.is_caption and text.strip() and following is not None and local(following) == "tbl":
-            self._caption = text
+        number = self._styles.number_of(item)  # Word counts items without text, too
+        if not text.strip():
+            pass
+        elif style.is_caption and following is not None and local(following) == "tbl":
+            self._caption = f"{number} {text}" if number else text
         elif style.level and len(cell_text(text)) <= 300:
-            number = self._styles.number_of(item)
             self.flow.heading(f"{number} {text}", style.level)
-        elif text.strip():
-            number = self._styles.number_of(item)
+        else:
             self.flow.paragraph(f"{number} {text}" if number else text, item=style.is_item)
         self._show_asides()
 
