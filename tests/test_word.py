@@ -12,6 +12,7 @@ from typing import Any
 import docx
 import pytest
 from docx.oxml import parse_xml
+from docx.shared import Pt
 
 from rag.settings import Settings
 from tests.files import altered, check, load, saved
@@ -339,6 +340,101 @@ def test_a_list_that_a_style_defines(tmp_path: Path, settings: Settings) -> None
     style += "</w:numPr></w:pPr></w:style></w:styles>"
     data = altered(data, "word/styles.xml", styles.replace("</w:styles>", style).encode())
     assert text_of(data, tmp_path, settings) == "§ 1 Seat\n§ 2 Aims"
+
+
+PROSE = "The boats leave the harbour at six in the morning and come back before it is dark."
+
+
+def styled(document: Any, name: str, based_on: str = "", outline: int | None = None) -> None:
+    """Add a style of paragraphs to a document."""
+    style = document.styles.add_style(name, 1)
+    if based_on:
+        style.base_style = document.styles[based_on]
+    if outline is not None:
+        settings = style.element.get_or_add_pPr()
+        settings.append(parse_xml(f'<w:outlineLvl {SPACES} w:val="{outline}"/>'))
+
+
+def paths(document: Any, folder: Path, settings: Settings) -> list[list[str]]:
+    """The headings above each section."""
+    (folder / "a.docx").write_bytes(document if isinstance(document, bytes) else saved(document))
+    loaded = load(folder / "a.docx", settings)
+    check(loaded)
+    return [path for _, path, _ in loaded.metadata["sections"]]
+
+
+def test_headings_by_their_styles(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    styled(document, "Chapter", outline=0)
+    styled(document, "Clause", based_on="Heading 2")
+    styled(document, "Heading")
+    styled(document, "Überschrift 3")
+    styled(document, "Table Heading")
+    for style in ("Chapter", "Clause", "Heading", "Überschrift 3", "Table Heading"):
+        document.add_paragraph(f"As {style}", style=style)
+        document.add_paragraph(PROSE)
+    assert paths(document, tmp_path, settings) == [
+        ["As Chapter"],
+        ["As Chapter", "As Clause"],
+        ["As Chapter", "As Clause", "As Heading"],
+        ["As Chapter", "As Clause", "As Überschrift 3"],
+    ]
+
+
+def test_a_paragraph_numbered_as_headings_are(tmp_path: Path, settings: Settings) -> None:
+    levels = level(0, "Part %1", '<w:pStyle w:val="Heading1"/>') + level(1, "%1.%2", '<w:pStyle w:val="Heading2"/>')
+    clause = "A clause of a contract with the number of a heading is none, as it is a sentence."
+    items = [("7", 0, "Boats"), ("7", 1, "Sails"), ("7", 1, clause)]
+    data = numbered(plan(1, levels), listed(7, 1), *items)
+    assert paths(data, tmp_path, settings) == [["Part 1 Boats"], ["Part 1 Boats", "1.1 Sails"]]
+
+
+def test_headings_by_their_look(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+
+    def add(text: str, size: int = 0, *, bold: bool = True) -> None:
+        shown = document.add_paragraph().add_run(text)
+        shown.bold = bold
+        if size:
+            shown.font.size = Pt(size)
+
+    add("HARBOUR RULES", 20)  # a page of its own, with nothing below it
+    add("Draft of May", 20)
+    add("Boats", 16, bold=False)
+    add("1.1 Sails")
+    document.add_paragraph(PROSE)
+    add("1.2 Oars")
+    document.add_paragraph("Wood.", style="List Bullet")
+    add("All of this paragraph is bold, but it is a sentence and no heading.")
+    add("Costs")
+    document.add_table(1, 2)
+    for text in ("Engines", "Fuel"):
+        document.add_paragraph(style="List Bullet").add_run(text).bold = True
+    document.add_paragraph(PROSE)
+    mixed = document.add_paragraph()
+    mixed.add_run("Ropes").bold = True
+    mixed.add_run(" are needed")
+    for _ in range(9):
+        document.add_paragraph(PROSE)
+    assert paths(document, tmp_path, settings) == [["Boats"], ["Boats", "1.1 Sails"], ["Boats", "1.2 Oars"]]
+
+
+def test_lines_in_bold_are_below_headings_with_a_style(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    document.add_heading("Boats", 2)
+    document.add_paragraph(PROSE)
+    document.add_paragraph().add_run("Sails").bold = True
+    for _ in range(2):
+        document.add_paragraph(PROSE)
+    assert paths(document, tmp_path, settings) == [["Boats"], ["Boats", "Sails"]]
+
+
+def test_a_text_of_short_lines_in_bold_has_no_headings(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    for name in ("Ida Berg", "Tom Holm"):
+        document.add_paragraph().add_run(name).bold = True
+        document.add_paragraph(PROSE)
+    assert paths(document, tmp_path, settings) == []
 
 
 CHART = (

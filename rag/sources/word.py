@@ -26,13 +26,16 @@ from rag.sources.ooxml import (
 )
 from rag.sources.outline import plain
 from rag.sources.tables import cell_text, table_lines
-from rag.sources.word_styles import Styles, symbol
+from rag.sources.word_headings import headings_by_look, may_be_heading
+from rag.sources.word_styles import Style, Styles, symbol
 from rag.sources.word_tables import Table
 from rag.sources.zipped import opened
 
 _SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _GONE = frozenset(["del", "moveFrom", "delText", "delInstrText", "instrText", "pPr", "rPr", "sdtPr", "sectPr", "tblPr"])
 """What is not shown: text that was taken out, the codes of fields, and how things look."""
+_LONGEST_HEADING = 300
+"""Characters of a paragraph with a style of headings that is one."""
 _DEEPEST = 100
 """Text boxes in notes in tables in text boxes."""
 
@@ -61,12 +64,16 @@ class _Word:
         self._asides: list[Callable[[], None]] = []
         self._depth = 0
         self._caption = ""
+        self._looks: dict[Element, int] = {}
+        self._level = 0  # of the last heading whose style tells it
 
     def read(self) -> None:
         """Read all parts into `flow`."""
         root = self._package.root(self._part)
         self._edges("header", "Page header")
         body = child(root, "body")
+        blocks = list(_blocks_of(body)) if body is not None else []
+        self._looks = headings_by_look(blocks, self._styles)
         self._blocks(body if body is not None else ())
         self._show_asides()
         for comment in list(self._comments.values()):  # their places are gone
@@ -129,11 +136,22 @@ class _Word:
             pass
         elif style.is_caption and following is not None and local(following) == "tbl":
             self._caption = f"{number} {text}" if number else text
-        elif style.level and len(cell_text(text)) <= 300:
-            self.flow.heading(f"{number} {text}", style.level)
+        elif level := self._level_of(item, style, text):
+            self.flow.heading(f"{number} {text}", level)
         else:
             self.flow.paragraph(f"{number} {text}" if number else text, item=style.is_item)
         self._show_asides()
+
+    def _level_of(self, item: Element, style: Style, text: str) -> int:
+        """The level of a heading; 0 if a paragraph is none."""
+        line = cell_text(text)
+        if len(line) > _LONGEST_HEADING:
+            return 0
+        if style.level or (style.numbered_as and may_be_heading(line)):
+            self._level = style.level or style.numbered_as
+            return self._level
+        below = 1 if style.is_heading else self._looks.get(item, 0)
+        return self._level + below if below else 0
 
     def _table(self, item: Element) -> None:
         table = Table(item, self._cell)

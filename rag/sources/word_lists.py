@@ -62,24 +62,32 @@ class Lists:
                     found.starts[_level(change)] = _number(start)
             self._lists[name] = found
         self._counts: dict[str, dict[int, int]] = {}
+        self._said: dict[Element, list[Element]] = {}
         self._begun: set[tuple[str, int]] = set()
 
-    def place_of(self, chain: list[Element]) -> tuple[str, int]:
-        """The id of the list that a paragraph is in, or "", and how deep; `chain`: its settings and its styles."""
+    def place_of(self, own: Element | None, styles: list[Element]) -> tuple[str, int]:
+        """The id of the list that a paragraph is in, or "", and how deep, by its own settings and its styles."""
         depth = ""
-        for settings in chain:
-            numbers = setting(settings, "numPr")
+        for numbers in (child(own, "numPr"), *self._numbers_of(styles)):
             if numbers is None:
                 continue
             depth = depth or attribute(child(numbers, "ilvl"), "val")
             identity = attribute(child(numbers, "numId"), "val")
             if identity:
-                deep = int(depth) if depth.isdecimal() else self._depth_of_style(identity, chain)
+                deep = int(depth) if depth.isdecimal() else self._depth_of_style(identity, styles)
                 return ("" if identity == "0" else identity), min(deep, _DEEPEST_LIST)
         return "", 0
 
-    def level(self, identity: str, depth: int) -> Element | None:
-        """A level of a list."""
+    def style_of(self, identity: str, depth: int) -> str:
+        """The style that is tied to a level of a list, or ""."""
+        return attribute(child(self._level_at(identity, depth), "pStyle"), "val")
+
+    def has_number(self, identity: str, depth: int) -> bool:
+        """Whether what stands in front of a paragraph is a number, and no bullet."""
+        level = self._level_at(identity, depth)
+        return level is not None and _format(level) not in ("bullet", "none")
+
+    def _level_at(self, identity: str, depth: int) -> Element | None:
         return self._lists[identity].levels.get(depth) if identity in self._lists else None
 
     def next_number(self, identity: str, depth: int) -> str:
@@ -105,17 +113,20 @@ class Lists:
 
         return re.sub(r"%([1-9])", number, attribute(child(level, "lvlText"), "val")).strip()
 
-    def _depth_of_style(self, identity: str, chain: list[Element]) -> int:
+    def _numbers_of(self, styles: list[Element]) -> list[Element]:
+        """What styles say of lists."""
+        if not styles:
+            return []
+        if styles[0] not in self._said:
+            found = (child(style, "pPr", "numPr") for style in styles)
+            self._said[styles[0]] = [numbers for numbers in found if numbers is not None]
+        return self._said[styles[0]]
+
+    def _depth_of_style(self, identity: str, styles: list[Element]) -> int:
         """The level of a list that is tied to a style of a paragraph."""
-        names = {attribute(style, "styleId") for style in chain[1:]}
+        names = {attribute(style, "styleId") for style in styles}
         levels = self._lists[identity].levels if identity in self._lists else {}
         return next((place for place, item in levels.items() if attribute(child(item, "pStyle"), "val") in names), 0)
-
-
-def setting(settings: Element | None, name: str) -> Element | None:
-    """A setting of a paragraph, or of a style for its paragraphs."""
-    direct = child(settings, name)
-    return direct if direct is not None else child(settings, "pPr", name)
 
 
 def _level(item: Element) -> int:
