@@ -15,7 +15,7 @@ from tests.files import ENTITIES, check, load, reason, zipped
 from tests.test_formats import put
 
 CASES = Path(__file__).parent / "data" / "cases"
-NAMES = "office style text table draw presentation chart meta svg xlink dc fo".split()  # noqa: SIM905
+NAMES = "office style text table draw presentation chart meta svg xlink dc fo loext".split()  # noqa: SIM905
 SPACES = " ".join(f'xmlns:{name}="urn:{name}"' for name in NAMES) + ' xmlns:math="http://www.w3.org/1998/Math/MathML"'
 KINDS = {".odt": "text", ".ods": "spreadsheet", ".odp": "presentation"}
 
@@ -94,6 +94,134 @@ def zipped_with(data: bytes, name: str, content: str) -> bytes:
     with zipfile.ZipFile(held, "a") as archive:
         archive.writestr(name, content)
     return held.getvalue()
+
+
+def listed(*items: str, style: str = "", **settings: str) -> str:
+    """A list; items that do not begin with "<" are paragraphs."""
+    given = "".join(f' text:{name.replace("_", "-")}="{value}"' for name, value in settings.items())
+    given += f' text:style-name="{style}"' if style else ""
+    whole = "".join(
+        item
+        if item.startswith("<text:list-")
+        else f"<text:list-item>{item if item.startswith('<') else p(item)}</text:list-item>"
+        for item in items
+    )
+    return f"<text:list{given}>{whole}</text:list>"
+
+
+def list_style(name: str, *levels: str) -> str:
+    """A list style; each level: its format, and further settings."""
+    given = []
+    for number, settings in enumerate(levels, 1):
+        kind, _, more = settings.partition(" ")
+        if kind == "bullet":
+            given.append(f'<text:list-level-style-bullet text:level="{number}"/>')
+        else:
+            given.append(f'<text:list-level-style-number text:level="{number}" style:num-format="{kind}" {more}/>')
+    return f'<text:list-style style:name="{name}">{"".join(given)}</text:list-style>'
+
+
+DOT = 'style:num-suffix="."'
+ITEM = "<text:list-item>{}</text:list-item>"
+
+
+@pytest.mark.parametrize(
+    ("styles", "body", "shown"),
+    [
+        (
+            list_style("L1", f"1 {DOT}", f"a {DOT}", f"i {DOT}"),
+            listed(
+                "one",
+                p("two") + listed("a", p("b") + listed("i", "ii"), "c") + p("more of two"),
+                p("three") + listed("again"),
+                style="L1",
+            ),
+            "1. one/2. two/a. a/b. b/i. i/ii. ii/c. c/more of two/3. three/a. again",
+        ),
+        (
+            list_style("L1", "1 style:num-prefix='§ '", f"1 {DOT} text:display-levels='2'"),
+            listed(p("Seat") + listed("Kiel", "Bonn"), p("Aims") + listed("Boats"), style="L1"),
+            "§ 1 Seat/1.1. Kiel/1.2. Bonn/§ 2 Aims/2.1. Boats",
+        ),
+        (
+            list_style("L1", "1 loext:num-list-format='Chapter %1%:'", "A loext:num-list-format='%1%-%2%)'"),
+            listed(p("Seat") + listed("Kiel"), style="L1"),
+            "Chapter 1: Seat/1-A) Kiel",
+        ),
+        (
+            list_style("L1", f"1 {DOT} text:start-value='4'"),
+            listed("four", ITEM.format(p("five")).replace("item>", "item text:start-value='9'>", 1), "ten", style="L1"),
+            "4. four/9. five/10. ten",
+        ),
+        (
+            list_style("L1", f"1 {DOT}") + list_style("L2", "bullet"),
+            listed("one", style="L1", xml_id="x").replace("text:xml-id", "xml:id")
+            + listed("a bullet", style="L2")
+            + listed("two", style="L1", continue_numbering="true")
+            + listed("anew", style="L1")
+            + listed("three", style="L1", continue_list="x"),
+            "1. one/a bullet/2. two/1. anew/3. three",
+        ),
+        (
+            list_style("L1", f"1 {DOT}", "a style:num-suffix=')'"),
+            listed("one", style="L1", xml_id="x").replace("text:xml-id", "xml:id")
+            + listed(listed("below", "and more"), "two", style="L1", continue_list="x"),
+            "1. one/a) below/b) and more/2. two",
+        ),
+        (
+            list_style("L1", f"1 {DOT}"),
+            listed(f"<text:list-header>{p('a header')}</text:list-header>", "one", "", "three", style="L1"),
+            "a header/1. one/3. three",
+        ),
+        (
+            list_style("L1", "I"),
+            "<table:table>" + row("a", "b") + row(f"<table:table-cell>{listed('one', 'two', style='L1')}</table:table-cell>", "c") + "</table:table>",
+            "a: I one II two | b: c",
+        ),
+    ],
+    ids=["three levels", "of sections", "a format", "a start", "gone on", "gone on below", "a header", "in a cell"],
+)  # fmt: skip
+def test_numbers_of_lists(styles: str, body: str, shown: str, tmp_path: Path, settings: Settings) -> None:
+    found = lines(".odt", made(".odt", body, styles), tmp_path, settings)
+    assert [line for line in found if line] == shown.split("/")
+
+
+def test_headings_by_styles_and_their_numbers(tmp_path: Path, settings: Settings) -> None:
+    def style(name: str, parent: str = "", more: str = "") -> str:
+        return f'<style:style style:name="{name}" style:family="paragraph" style:parent-style-name="{parent}" {more}/>'
+
+    levels = (
+        '<text:outline-level-style text:level="1" style:num-format="1"/>'
+        '<text:outline-level-style text:level="2" style:num-format="1" text:display-levels="2"/>'
+    )
+    styles = f'<office:document-styles {SPACES}><office:styles><text:outline-style style:name="Outline">{levels}'
+    styles += "</text:outline-style>"
+    styles += style("Heading") + style("Heading_20_1", "Heading") + style("Subtitle", "Heading")
+    styles += style("Contents_20_Heading", "Heading") + style("Clause", "", 'style:default-outline-level="2"')
+    styles += "</office:styles></office:document-styles>"
+    own = style("P1", "Heading") + style("P2", "Heading_20_1", 'style:list-style-name=""')
+
+    def h(level: int, text: str, name: str = "Heading_20_1") -> str:
+        return f'<text:h text:style-name="{name}" text:outline-level="{level}">{text}</text:h>'
+
+    def named(name: str, text: str) -> str:
+        return f'<text:p text:style-name="{name}">{text}</text:p>' + p("Some words.")
+
+    body = h(1, "Preface", "P2") + h(1, "Boats") + h(2, "<text:number>1.1</text:number>Sails") + named("P1", "Oars")
+    body += h(1, "Harbours") + named("Clause", "Fees") + named("Subtitle", "A subtitle")
+    body += named("Contents_20_Heading", "Contents") + named("Heading_20_1", "Last")
+    data = zipped_with(made(".odt", body, own), "styles.xml", styles)
+    document = load(put(tmp_path, "a.odt", data), settings)
+    check(document)
+    assert [path for _, path, _ in document.metadata["sections"]] == [
+        ["Preface"],
+        ["1 Boats"],
+        ["1 Boats", "1.1 Sails"],
+        ["1 Boats", "1.1 Sails", "Oars"],
+        ["2 Harbours"],
+        ["2 Harbours", "Fees"],
+        ["Last"],
+    ]
 
 
 def test_sheet(tmp_path: Path, settings: Settings) -> None:

@@ -12,6 +12,15 @@ def letters(number: int) -> str:
     return chr(97 + (number - 1) % 26) * min((number - 1) // 26 + 1, 20) if number > 0 else "0"
 
 
+def letters_as_digits(number: int) -> str:
+    """1 is "a", 27 "aa", 28 "ab": letters count as digits do."""
+    text = ""
+    while number > 0 and len(text) < 20:
+        number, place = divmod(number - 1, 26)
+        text = chr(97 + place) + text
+    return text or "0"
+
+
 def roman(number: int) -> str:
     """Small Roman numerals; digits where there are none for it."""
     if not 0 < number < 4000:

@@ -11,6 +11,8 @@ from langchain_core.documents import Document
 from rag.sources.flow import Flow
 from rag.sources.formats import MOST_TEXT, Job, Unreadable
 from rag.sources.mathml import mathml_text
+from rag.sources.odf_lists import Numbers
+from rag.sources.odf_styles import ParagraphStyles
 from rag.sources.odf_tables import Grid, sheet_rows
 from rag.sources.ooxml import (
     Element,
@@ -31,11 +33,13 @@ from rag.sources.zipped import opened
 
 _GONE_WORDS = (
     "tracked-changes sequence-decls variable-decls user-field-decls forms note annotation bookmark-start title "
-    "desc annotation-end event-listeners glue-point ruby-text binary-data dde-connection-decls settings "
+    "desc annotation-end number event-listeners glue-point ruby-text binary-data dde-connection-decls settings "
 )
 _GONE = frozenset(_GONE_WORDS.split())
 """What is not shown in its place: text that was taken out, declarations, and what `_inline` puts elsewhere."""
 _DEEPEST = 100
+_LONGEST_HEADING = 300
+"""Characters of a paragraph with a style of headings that is one."""
 
 
 def read_open_document(job: Job) -> Iterator[Document]:
@@ -80,6 +84,12 @@ class _Reader:
         self._depth = 0
         self._caption = ""
         self._styles = {attribute(style, "name"): style for style in below(self._root, "style")}
+        sources = [tree for name in ("styles.xml", "content.xml") if (tree := trees.get(name)) is not None]
+        self._paragraphs = ParagraphStyles(sources)
+        self._level = 0  # of the last heading whose level is said
+        self._numbers: dict[Element, str] = {}
+        if self._body is not None and local(self._body) != "spreadsheet":
+            self._numbers = Numbers(sources, self._paragraphs).read(self._body)
 
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
@@ -128,12 +138,16 @@ class _Reader:
             name = local(block)
             if name == "h":
                 level = attribute(block, "outline-level")
-                self.flow.heading(self._inline(block), int(level) if level.isdecimal() and len(level) < 3 else 1)
+                self._heading(self._numbered(block), int(level) if level.isdecimal() and len(level) < 3 else 1)
             elif name == "p":
-                text = self._inline(block)
+                text = self._numbered(block)
                 following = local(blocks[number + 1]) if number + 1 < len(blocks) else ""
                 if following == "table" and self._is_caption(block) and text.strip():
                     self._caption = text
+                elif (told := self._paragraphs.level_of(attribute(block, "style-name"))) is not None and _is_short(
+                    text
+                ):
+                    self._heading(text, told)
                 else:
                     self.flow.paragraph(text, item=item)
             elif name == "table":
@@ -150,6 +164,17 @@ class _Reader:
                 continue
             self._show_asides()
         self._depth -= 1
+
+    def _heading(self, text: str, level: int) -> None:
+        """Add a heading; level 0: below the last one whose level is said."""
+        if text.strip():
+            self._level = level or self._level
+            self.flow.heading(text, level or self._level + 1)
+
+    def _numbered(self, block: Element) -> str:
+        """The text of a paragraph with the number in front of it."""
+        number, text = self._numbers.get(block), self._inline(block)
+        return f"{number} {text}" if number and text.strip() else text
 
     def _is_caption(self, paragraph: Element) -> bool:
         """Whether a paragraph has the number of a table, or the style of the names of tables."""
@@ -179,7 +204,7 @@ class _Reader:
             if any(local(parent) in ("table", *_GONE) for parent in _between(block, cell)):
                 continue
             if name in ("p", "h") and not any(local(parent) in ("p", "h") for parent in _between(block, cell)):
-                texts.append(self._inline(block))
+                texts.append(self._numbered(block))
             elif name == "table":
                 grid = Grid(block, self._cell)
                 lines = table_lines(grid.rows, header=grid.header) if grid.rows else map(self._cell, grid.cells)
@@ -342,6 +367,12 @@ class _Reader:
             self._asides += [("comment", item) for item in children(page, "annotation")]
             self._show_asides()
             yield self.flow
+
+
+def _is_short(text: str) -> bool:
+    """Whether a paragraph may be a heading: one line, which ends as no list or sentence goes on."""
+    line = text.strip()
+    return len(line) <= _LONGEST_HEADING and not line.endswith((",", ";"))
 
 
 def _author(comment: Element) -> str:
