@@ -80,7 +80,7 @@ def test_slides(tmp_path: Path, settings: Settings) -> None:
     loaded = load_source(str(path), settings, named_at_start=True)
     assert (loaded.kind, loaded.size) == ("slides", path.stat().st_size)
     assert [(item.page_content, item.metadata["page"]) for item in loaded.documents] == [
-        ("Opening words\n\nA point\nAnother\n\nNotes: Say hello", 1),
+        ("Opening words\n\n- A point\n- Another\n\nNotes: Say hello", 1),
         ("grouped\n\nleft | right", 3),
     ]
     for document in loaded.documents:

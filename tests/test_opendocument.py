@@ -276,6 +276,24 @@ def test_slides(tmp_path: Path, settings: Settings) -> None:
     assert documents[0].metadata["notes"] == ["2 slides", "1 table", "hidden, read too: slide 2"]
 
 
+def test_lists_of_slides(tmp_path: Path, settings: Settings) -> None:
+    def frame(content: str, kind: str) -> str:
+        return f'<draw:frame presentation:class="{kind}"><draw:text-box>{content}</draw:text-box></draw:frame>'
+
+    styles = list_style("L1", "bullet", "bullet") + list_style("L2", f"1 {DOT}")
+    points = p("Boats") + listed("Sails", p("Oars") + p("of wood"))
+    body = frame(p("Harbours"), "title") + frame(listed(points, style="L1"), "outline")
+    body += frame(
+        listed(f"<text:list-header>{p('Two steps')}</text:list-header>", "Row", "Rest", style="L2"), "outline"
+    )
+    document = load(put(tmp_path, "a.odp", made(".odp", f"<draw:page>{body}</draw:page>", styles)), settings)
+    check(document)
+    assert document.page_content.split("\n") == [
+        *("Harbours", "", "- Boats", "  - Sails", "  - Oars", "  of wood"),
+        *("", "Two steps", "1. Row", "2. Rest"),
+    ]
+
+
 def test_equations_and_charts(tmp_path: Path, settings: Settings) -> None:
     math = '<math xmlns="http://www.w3.org/1998/Math/MathML"><mi>E</mi><mo>=</mo><mi>m</mi><msup><mi>c</mi><mn>2</mn></msup></math>'
     values = f"<table:table><table:table-header-rows>{row('', 'Sold')}</table:table-header-rows>{row('Oslo', '73')}</table:table>"

@@ -21,6 +21,7 @@ from rag.sources.loader import load_source
 from tests.files import altered, check, saved
 
 CASES = Path(__file__).parent / "data" / "cases"
+A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
@@ -79,6 +80,77 @@ def test_headings_stay_over_their_columns(tmp_path: Path, settings: Settings) ->
     for text, left, top in (("Pros", 1, 1), ("cheap", 1, 2.5), ("Cons", 5, 1), ("slow", 5, 2.5)):
         box(slide, text, left, top)
     assert texts(show, tmp_path, settings) == ["Pros\n\ncheap\n\nCons\n\nslow"]
+
+
+def test_lists_keep_their_levels(tmp_path: Path, settings: Settings) -> None:
+    show = Presentation()
+    slide = show.slides.add_slide(show.slide_layouts[1])  # its bullets are those of the master
+    slide.shapes.title.text = "Rules"
+    frame = slide.placeholders[1].text_frame
+    frame.text = "Short:"
+    for level, text in ((1, "Call Fail()."), (1, "Twice\vis too often"), (0, "Late"), (0, ""), (2, "Deep")):
+        paragraph = frame.add_paragraph()
+        paragraph.text, paragraph.level = text, level
+    plain = frame.add_paragraph()
+    plain.text = "No bullet"
+    plain._p.get_or_add_pPr().append(plain._p.makeelement(f"{A}buNone", {}))
+    assert texts(show, tmp_path, settings)[0].split("\n") == [
+        *(
+            "Rules",
+            "",
+            "- Short:",
+            "  - Call Fail().",
+            "  - Twice",
+            "    is too often",
+            "- Late",
+            "    - Deep",
+            "No bullet",
+        ),
+    ]
+
+
+def test_titles_and_boxes_have_no_bullets(tmp_path: Path, settings: Settings) -> None:
+    show = Presentation()
+    slide = show.slides.add_slide(show.slide_layouts[0])
+    slide.shapes.title.text, slide.placeholders[1].text = "Rules", "of the harbour"
+    box(slide, "Barry Dorrans", 1, 6)
+    assert texts(show, tmp_path, settings) == ["Rules\n\nof the harbour\n\nBarry Dorrans"]
+
+
+def test_numbers_that_the_show_counts(tmp_path: Path, settings: Settings) -> None:
+    show, slide = blank()
+    items = [
+        *((0, "arabicPeriod", "Row", 1), (1, "alphaLcParenR", "left", 1), (1, "alphaLcParenR", "right", 1)),
+        *(
+            (0, "arabicPeriod", "Rest", 1),
+            (0, "", "Then", 1),
+            (0, "romanUcParenBoth", "Eat", 4),
+            (0, "arabicPeriod", "End", 1),
+        ),
+    ]
+    frame = slide.shapes.add_textbox(0, 0, Inches(3), Inches(3)).text_frame
+    for number, (level, kind, text, start) in enumerate(items):
+        paragraph = frame.add_paragraph() if number else frame.paragraphs[0]
+        paragraph.text, paragraph.level = text, level
+        if kind:
+            given = {"type": kind, "startAt": str(start)} if start > 1 else {"type": kind}
+            paragraph._p.get_or_add_pPr().append(paragraph._p.makeelement(f"{A}buAutoNum", given))
+    assert texts(show, tmp_path, settings)[0].split("\n") == [
+        *("1. Row", "  a) left", "  b) right", "2. Rest", "Then", "(IV) Eat", "1. End"),
+    ]
+
+
+def test_lists_tables_and_notes_stay_apart(tmp_path: Path, settings: Settings) -> None:
+    show = Presentation()
+    slide = show.slides.add_slide(show.slide_layouts[1])
+    slide.shapes.title.text, slide.placeholders[1].text = "Fees", "For boats\nFor sails"
+    table = slide.shapes.add_table(2, 2, Inches(1), Inches(6.5), Inches(6), Inches(1)).table
+    for number, text in enumerate(("Boat", "Fee", "Heron", "48")):
+        table.cell(number // 2, number % 2).text = text
+    slide.notes_slide.notes_text_frame.text = "Mention the harbour"
+    assert texts(show, tmp_path, settings)[0].split("\n\n") == [
+        *("Fees", "- For boats\n- For sails", "Boat: Heron | Fee: 48", "Notes: Mention the harbour"),
+    ]
 
 
 def test_merged_cells_are_repeated(tmp_path: Path, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from rag.sources.ooxml import Element, attribute, below, child, local
 
 _SKIPPED = frozenset(["tracked-changes", "forms", "annotation"])
 _MOST_LEVELS = 10
+_BULLET = "list-level-style-bullet"
 _OUTLINE = "Outline"
 """The list style of headings, as LibreOffice calls it."""
 
@@ -35,6 +36,20 @@ class _Item:
     waits: bool
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a paragraph is in lists: `level` 0 is outside of them; `number`: in front of it, "-" for a bullet."""
+
+    level: int
+    number: str = ""
+
+    def in_front_of(self, text: str, *, as_list: bool) -> str:
+        """The text of a paragraph with its number; `as_list`: also with its bullet, and indented by its level."""
+        number = self.number if as_list or self.number != "-" else ""
+        indent = "  " * (self.level - 1) if as_list else ""
+        return f"{indent}{number} {text}" if number else f"{indent}{text}"
+
+
 class Numbers:
     """The numbers in front of the paragraphs of a text, as a reader sees them: "2.", "iv.", "2.3.1"."""
 
@@ -51,10 +66,10 @@ class Numbers:
         self._by_id: dict[str, dict[int, int]] = {}
         self._last: dict[str, dict[int, int]] = {}
         self._headings: dict[int, int] = {}
-        self._found: dict[Element, str] = {}
+        self._found: dict[Element, Place] = {}
 
-    def read(self, body: Element) -> dict[Element, str]:
-        """The number of each paragraph and heading that has one."""
+    def read(self, body: Element) -> dict[Element, Place]:
+        """The place of each paragraph in a list and of each heading with a number."""
         from lxml import etree
 
         walk = etree.iterwalk(body, events=("start", "end"))
@@ -83,9 +98,7 @@ class Numbers:
             self._lists.append(_List(style, min(level, _MOST_LEVELS), True, counts))
             self._items.append(_Item("", attribute(item, "start-value"), waits=True))
         elif name in ("p", "h") and self._items and self._lists:
-            if self._items[-1].waits:
-                self._items[-1].waits = False
-                self._number_item(item, self._lists[-1], self._items[-1])
+            self._number_item(item, self._lists[-1], self._items[-1])
         elif name == "h":
             self._number_heading(item)
 
@@ -108,9 +121,15 @@ class Numbers:
         self._lists.append(opened)
 
     def _number_item(self, paragraph: Element, opened: _List, item: _Item) -> None:
+        if not item.waits:
+            self._found[paragraph] = Place(opened.level)
+            return
+        item.waits = False
         levels = self._styles.get(item.style or opened.style, {})
-        shown = _counted(levels, opened.counts, opened.level, item.start)
-        self._note(paragraph, shown)
+        counted = _counted(levels, opened.counts, opened.level, item.start)
+        number = _told(paragraph) or counted
+        kind = local(levels[opened.level]) if opened.level in levels else _BULLET
+        self._found[paragraph] = Place(opened.level, number or ("-" if kind != "list-level-style-number" else ""))
 
     def _number_heading(self, heading: Element) -> None:
         level = _number(attribute(heading, "outline-level"), 1)
@@ -118,12 +137,14 @@ class Numbers:
         if numbered and attribute(heading, "is-list-header") != "true" and 0 < level <= _MOST_LEVELS:
             restarts = attribute(heading, "restart-numbering") == "true"
             start = attribute(heading, "start-value") or ("1" if restarts else "")
-            self._note(heading, _counted(self._styles.get(_OUTLINE, {}), self._headings, level, start))
+            counted = _counted(self._styles.get(_OUTLINE, {}), self._headings, level, start)
+            self._found[heading] = Place(0, _told(heading) or counted)
 
-    def _note(self, paragraph: Element, number: str) -> None:
-        told = child(paragraph, "number")  # as the program that wrote the file has shown it
-        if number := ((told.text or "").strip() if told is not None else "") or number:
-            self._found[paragraph] = number
+
+def _told(paragraph: Element) -> str:
+    """The number of a paragraph as the program that wrote the file has shown it."""
+    told = child(paragraph, "number")
+    return (told.text or "").strip() if told is not None else ""
 
 
 def _levels(style: Element) -> dict[int, Element]:

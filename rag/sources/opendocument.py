@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from rag.sources.flow import Flow
 from rag.sources.formats import MOST_TEXT, Job, Unreadable
 from rag.sources.mathml import mathml_text
-from rag.sources.odf_lists import Numbers
+from rag.sources.odf_lists import Numbers, Place
 from rag.sources.odf_styles import ParagraphStyles
 from rag.sources.odf_tables import Grid, sheet_rows
 from rag.sources.ooxml import (
@@ -87,9 +87,10 @@ class _Reader:
         sources = [tree for name in ("styles.xml", "content.xml") if (tree := trees.get(name)) is not None]
         self._paragraphs = ParagraphStyles(sources)
         self._level = 0  # of the last heading whose level is said
-        self._numbers: dict[Element, str] = {}
+        self._is_show = self._body is not None and local(self._body) == "presentation"
+        self._places: dict[Element, Place] = {}
         if self._body is not None and local(self._body) != "spreadsheet":
-            self._numbers = Numbers(sources, self._paragraphs).read(self._body)
+            self._places = Numbers(sources, self._paragraphs).read(self._body)
 
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
@@ -171,10 +172,10 @@ class _Reader:
             self._level = level or self._level
             self.flow.heading(text, level or self._level + 1)
 
-    def _numbered(self, block: Element) -> str:
-        """The text of a paragraph with the number in front of it."""
-        number, text = self._numbers.get(block), self._inline(block)
-        return f"{number} {text}" if number and text.strip() else text
+    def _numbered(self, block: Element, *, in_cell: bool = False) -> str:
+        """The text of a paragraph with the number in front of it; on slides also with bullets, and indented."""
+        place, text = self._places.get(block), self._inline(block)
+        return place.in_front_of(text, as_list=self._is_show and not in_cell) if place and text.strip() else text
 
     def _is_caption(self, paragraph: Element) -> bool:
         """Whether a paragraph has the number of a table, or the style of the names of tables."""
@@ -204,7 +205,7 @@ class _Reader:
             if any(local(parent) in ("table", *_GONE) for parent in _between(block, cell)):
                 continue
             if name in ("p", "h") and not any(local(parent) in ("p", "h") for parent in _between(block, cell)):
-                texts.append(self._numbered(block))
+                texts.append(self._numbered(block, in_cell=True))
             elif name == "table":
                 grid = Grid(block, self._cell)
                 lines = table_lines(grid.rows, header=grid.header) if grid.rows else map(self._cell, grid.cells)
@@ -358,8 +359,11 @@ class _Reader:
                 name = local(shape)
                 if shape is title or name in ("forms", "notes", "annotation") or not name:
                     continue
+                whole, self.flow = self.flow, Flow()  # a list ends with its shape
                 self._frame(shape) if name == "frame" else self._blocks(shape)
                 self._show_asides()
+                whole.append(self.flow)
+                self.flow = whole
             for notes in children(page, "notes"):
                 for frame in children(notes, "frame"):
                     if attribute(frame, "class") in ("notes", "") and (text := self._lines(frame)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from rag.sources.drawings import number_of
 from rag.sources.ooxml import Element, attribute, child, local
@@ -73,15 +74,16 @@ def _steps_back(parts: list[_Placed], numbers: dict[int, int]) -> int:
 
 def _place_in_layout(shape: Element, layout: Element | None) -> tuple[int, int, int, int] | None:
     """The place that the slide's layout gives to a placeholder."""
+    return next((place for other in placeholders_like(shape, layout) if (place := _place_of(other))), None)
+
+
+def placeholders_like(shape: Element, layout: Element | None) -> Iterator[Element]:
+    """The placeholders of a layout that one of a slide stands for."""
     kind, number = placeholder(shape), _index(shape)
-    if not kind or layout is None:
-        return None
-    tree = child(layout, "cSld", "spTree")
+    tree = child(layout, "cSld", "spTree") if kind else None
     for other in tree if tree is not None else ():
-        same = _index(other) == number if number else placeholder(other) == kind
-        if placeholder(other) and same and (place := _place_of(other)):
-            return place
-    return None
+        if placeholder(other) and (_index(other) == number if number else placeholder(other) == kind):
+            yield other
 
 
 def _index(shape: Element) -> str:

@@ -12,6 +12,7 @@ from rag.sources.flow import Flow
 from rag.sources.formats import Job
 from rag.sources.ooxml import Element, Package, attribute, below, child, children, counted, left_out, local, with_notes
 from rag.sources.outline import plain
+from rag.sources.slide_lists import listed_text
 from rag.sources.slide_order import in_reading_order, placeholder
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.zipped import opened
@@ -40,6 +41,8 @@ class _Show:
         self._package = package
         self.counts: Counter[str] = Counter()
         self.hidden: list[str] = []
+        self._layouts: dict[str, tuple[Element | None, Element | None]] = {}
+        self._masters: dict[str, Element | None] = {}
         self._authors: dict[str, str] = {}
         for part in package.related(package.main, "commentAuthors", "authors"):
             root = package.root(part)
@@ -77,9 +80,8 @@ class _Show:
             flow.heading(body_text(child(title, "txBody")), 1)
         if attribute(root, "show") in ("0", "false"):
             self.hidden.append(str(number))
-        layouts = self._package.related(part, "slideLayout")
-        layout = self._package.root(layouts[0]) if layouts else None
-        self._shapes(part, in_reading_order(tree, layout), title, flow)
+        layout, master = self._behind(part)
+        self._shapes(part, in_reading_order(tree, layout), title, flow, layout, master)
         if flow.pieces and attribute(root, "show") in ("0", "false"):
             flow.paragraph("(This slide is hidden in the show.)")
         for notes in self._package.related(part, "notesSlide"):
@@ -90,13 +92,32 @@ class _Show:
                 self.counts["comment"] += 1
                 flow.paragraph(f"Comment by {author}: {text}" if author else f"Comment: {text}")
 
-    def _shapes(self, part: str, shapes: list[Element], title: Element | None, flow: Flow) -> None:
+    def _behind(self, part: str) -> tuple[Element | None, Element | None]:
+        """The layout of a slide and the master of that layout."""
+        layouts = self._package.related(part, "slideLayout")[:1]
+        if layouts and layouts[0] not in self._layouts:
+            masters = self._package.related(layouts[0], "slideMaster")[:1]
+            if masters and masters[0] not in self._masters:
+                self._masters[masters[0]] = self._package.root(masters[0])
+            master = self._masters[masters[0]] if masters else None
+            self._layouts[layouts[0]] = (self._package.root(layouts[0]), master)
+        return self._layouts[layouts[0]] if layouts else (None, None)
+
+    def _shapes(
+        self,
+        part: str,
+        shapes: list[Element],
+        title: Element | None,
+        flow: Flow,
+        layout: Element | None,
+        master: Element | None,
+    ) -> None:
         for shape in shapes:
             name = local(shape)
             if shape is title or placeholder(shape) in ("sldNum", "dt", "ftr"):  # on every slide the same
                 continue
             if name == "grpSp":
-                self._shapes(part, in_reading_order(shape, None), title, flow)
+                self._shapes(part, in_reading_order(shape, None), title, flow, layout, master)
             elif name == "graphicFrame":
                 self._graphic(part, shape, flow)
             elif name == "pic":
@@ -105,7 +126,7 @@ class _Show:
                 if len(text.split()) > 1 and "/" not in text and "\\" not in text:
                     flow.paragraph(f"Picture: {text}")
             else:
-                flow.paragraph(body_text(child(shape, "txBody")))
+                flow.paragraph(listed_text(shape, layout, master))
 
     def _graphic(self, part: str, frame: Element, flow: Flow) -> None:
         """A table, chart, diagram or embedded file."""
