@@ -86,6 +86,22 @@ def test_text(tmp_path: Path, settings: Settings) -> None:
     assert "tracked changes are read as accepted" in document.metadata["notes"]
 
 
+@pytest.mark.parametrize(
+    ("foot", "said"),
+    [
+        ("Seite <text:page-number>3</text:page-number> von <text:page-count>12</text:page-count>", ""),
+        ("Lease", ""),
+        ("File KX, page <text:page-number>3</text:page-number>", "File KX, page"),
+    ],
+)
+def test_footers_that_say_nothing(foot: str, said: str, tmp_path: Path, settings: Settings) -> None:
+    page = f"<office:document-styles {SPACES}><office:master-styles><style:master-page><style:footer>{p(foot)}</style:footer>"
+    page += "</style:master-page></office:master-styles></office:document-styles>"
+    data = zipped_with(made(".odt", '<text:h text:outline-level="1">LEASE</text:h>' + p("of it")), "styles.xml", page)
+    shown = ["LEASE", "", "of it", *(["", f"Page footer: {said}"] if said else [])]
+    assert lines(".odt", data, tmp_path, settings) == shown
+
+
 def zipped_with(data: bytes, name: str, content: str) -> bytes:
     import io
     import zipfile

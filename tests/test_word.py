@@ -245,6 +245,37 @@ def test_headers_and_footers_come_once(tmp_path: Path, settings: Settings) -> No
     ]
 
 
+def field(code: str, value: str) -> str:
+    begin, between, end = (f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "separate", "end"))
+    return f"{begin}<w:r><w:instrText> {code} </w:instrText></w:r>{between}{run(value)}{end}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (run("Page ") + field("PAGE", "3") + run(" of ") + field("NUMPAGES", "12"), ""),
+        (run("- ") + f'<w:fldSimple w:instr="PAGE">{run("iv")}</w:fldSimple>' + run(" -"), ""),
+        (run("Seite 3 von 12"), ""),
+        (run("3 | Page"), ""),
+        (run("第 3 页 共 12 页"), ""),
+        (run("File KX-55, page ") + field("PAGE \\* MERGEFORMAT", "3"), "File KX-55, page"),
+        (field("STYLEREF Title", "Boats") + run(" until ") + field("DATE", "May"), "until May"),
+        (run("HARBOUR RULES"), ""),
+        (run("HARBOUR RULES, second draft"), "HARBOUR RULES, second draft"),
+        (run("Civil"), "Civil"),
+    ],
+)
+def test_headers_and_footers_that_say_nothing(content: str, said: str, tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    document.add_heading("Harbour rules", 1)
+    for edge in (document.sections[0].header, document.sections[0].footer):
+        edge.is_linked_to_previous = False
+        edge._element.append(parse_xml(paragraph(content).replace("<w:p>", f"<w:p {SPACES}>", 1)))
+    text = text_of(saved(document), tmp_path, settings)
+    whole = f"Page header: {said}\n\nHarbour rules\n\nPage footer: {said}" if said else "Harbour rules"
+    assert text == whole
+
+
 def test_numbers_that_word_counts(tmp_path: Path, settings: Settings) -> None:
     document = docx.Document()
     for text in ("Sign.", "Pay."):

@@ -44,6 +44,12 @@ class Flow:
         """What follows belongs to no heading."""
         self._ended = True
 
+    def put_in_front(self, texts: Sequence[str]) -> None:
+        """Put paragraphs before all that was added."""
+        gap = ["\n\n"] if self.pieces else []
+        front = [piece for text in texts for piece in (text, "\n\n")][:-1]
+        self.pieces = [*front, *gap, *self.pieces] if front else self.pieces
+
     def table(self, lines: Sequence[str], caption: str = "") -> None:
         """Add the lines of a table, and above them its caption as the name of their section."""
         caption = cell_text(caption)

@@ -26,7 +26,7 @@ from rag.sources.ooxml import (
     parse_xml,
     with_notes,
 )
-from rag.sources.outline import plain
+from rag.sources.page_edges import edge_text
 from rag.sources.sheet_tables import SheetTables
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.zipped import opened
@@ -37,6 +37,7 @@ _GONE_WORDS = (
 )
 _GONE = frozenset(_GONE_WORDS.split())
 """What is not shown in its place: text that was taken out, declarations, and what `_inline` puts elsewhere."""
+_PAGE_NUMBERS = ("page-number", "page-count", "page-continuation")
 _DEEPEST = 100
 _LONGEST_HEADING = 300
 """Characters of a paragraph with a style of headings that is one."""
@@ -82,6 +83,7 @@ class _Reader:
         self._body = body[0] if body is not None and len(body) else None
         self._asides: list[tuple[str, Element]] = []
         self._depth = 0
+        self._in_edge = False
         self._caption = ""
         self._styles = {attribute(style, "name"): style for style in below(self._root, "style")}
         sources = [tree for name in ("styles.xml", "content.xml") if (tree := trees.get(name)) is not None]
@@ -104,31 +106,31 @@ class _Reader:
 
     def read(self) -> None:
         """Read a text or a workbook into `flow`."""
-        self._edges("header", "Page header")
         if self._body is not None:
             if local(self._body) == "spreadsheet":
                 for table in below(self._body, "table"):
                     self._sheet(table)
             else:
                 self._blocks(self._body)
+        headers, footers = self._edges("header"), self._edges("footer")
         self.flow.end_sections()
-        self._edges("footer", "Page footer")
+        for text in footers:
+            self.flow.paragraph(f"Page footer: {text}")
+        self.flow.put_in_front([f"Page header: {text}" for text in headers])
 
-    def _edges(self, kind: str, label: str) -> None:
-        """The headers or footers of all pages, each once."""
+    def _edges(self, kind: str) -> list[str]:
+        """What the headers or footers of all pages add to the text, each once."""
         styles = self._trees.get("styles.xml")
-        seen = set()
-        outer = self.flow
+        found: dict[str, None] = {}
+        body, self._in_edge = self.flow, True
         for page in below(styles, "master-page") if styles is not None else ():
             for item in page:
                 if local(item) in (kind, f"{kind}-left", f"{kind}-first") and attribute(item, "display") != "false":
                     self.flow = Flow()
                     self._blocks(item)
-                    text = "\n".join(filter(None, (line.strip() for line in plain(self.flow.text).split("\n"))))
-                    self.flow = outer
-                    if text and text not in ("???", "Page 1") and text not in seen:
-                        seen.add(text)
-                        self.flow.paragraph(f"{label}: {text}")
+                    found[edge_text(self.flow.text, body.text)] = None
+        self.flow, self._in_edge = body, False
+        return list(filter(None, found))
 
     # Blocks
 
@@ -242,7 +244,7 @@ class _Reader:
             elif name == "ruby":
                 pieces += [self._inline(part) for part in children(inner, "ruby-base")]
                 pieces += [f" ({self._inline(part)})" for part in children(inner, "ruby-text")]
-            elif name and name not in _GONE:
+            elif name and name not in _GONE and not (self._in_edge and name in _PAGE_NUMBERS):
                 pieces.append(self._inline(inner))
             pieces.append(inner.tail or "")
         return "".join(pieces) if local(item) != "p" else "".join(pieces).replace("\u00ad", "")

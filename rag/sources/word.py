@@ -19,13 +19,13 @@ from rag.sources.ooxml import (
     child,
     children,
     counted,
-    is_on,
     left_out,
     local,
     with_notes,
 )
-from rag.sources.outline import plain
+from rag.sources.page_edges import edge_text
 from rag.sources.tables import cell_text, table_lines
+from rag.sources.word_fields import form_value, without_page_numbers
 from rag.sources.word_headings import headings_by_look, may_be_heading
 from rag.sources.word_styles import Style, Styles, symbol
 from rag.sources.word_tables import Table
@@ -70,7 +70,6 @@ class _Word:
     def read(self) -> None:
         """Read all parts into `flow`."""
         root = self._package.root(self._part)
-        self._edges("header", "Page header")
         body = child(root, "body")
         blocks = list(_blocks_of(body)) if body is not None else []
         self._looks = headings_by_look(blocks, self._styles)
@@ -78,8 +77,11 @@ class _Word:
         self._show_asides()
         for comment in list(self._comments.values()):  # their places are gone
             self._comment(comment)
+        headers, footers = self._edges("header"), self._edges("footer")
         self.flow.end_sections()
-        self._edges("footer", "Page footer")
+        for text in footers:
+            self.flow.paragraph(f"Page footer: {text}")
+        self.flow.put_in_front([f"Page header: {text}" for text in headers])
 
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
@@ -93,19 +95,18 @@ class _Word:
         parts = self._package.related(self._part, kind)
         return self._package.root(parts[0]) if parts else None
 
-    def _edges(self, kind: str, label: str) -> None:
-        """The headers or the footers of all pages, each once."""
-        main, outer, seen = self._part, self.flow, set()
+    def _edges(self, kind: str) -> list[str]:
+        """What the headers or the footers of all pages add to the text, each once."""
+        main, body = self._part, self.flow
+        found: dict[str, None] = {}
         for part in self._package.related(main, kind):
             self._part, self.flow = part, Flow()
             root = self._package.root(part)
-            self._blocks(root if root is not None else ())
+            self._blocks(without_page_numbers(root) if root is not None else ())
             self._show_asides()
-            text = "\n".join(filter(None, (line.strip() for line in plain(self.flow.text).split("\n"))))
-            self._part, self.flow = main, outer
-            if text and text not in seen:
-                seen.add(text)
-                self.flow.paragraph(f"{label}: {text}")
+            found[edge_text(self.flow.text, body.text)] = None
+        self._part, self.flow = main, body
+        return list(filter(None, found))
 
     # Blocks
 
@@ -212,7 +213,7 @@ class _Word:
             elif name == "rt":
                 pieces.append(f" ({self._inline(inner)})")
             elif name == "fldChar":
-                pieces.append(_form_value(inner))
+                pieces.append(form_value(inner))
             elif len(inner):
                 pieces.append(self._inline(inner))
         if local(item) == "ruby":  # the reading after the word
@@ -317,16 +318,3 @@ def _outermost(item: Element, name: str) -> Iterator[Element]:
             yield inner
         else:
             yield from _outermost(inner, name)
-
-
-def _form_value(field: Element) -> str:
-    """What is chosen in a form field of the old kind that has no result of its own: a list or a check box."""
-    data = child(field, "ffData")
-    if (box := child(data, "checkBox")) is not None:
-        state = child(box, "checked") if child(box, "checked") is not None else child(box, "default")
-        return "☒" if is_on(state) else "☐"
-    if (choice := child(data, "ddList")) is not None:
-        entries = [attribute(entry, "val") for entry in children(choice, "listEntry")]
-        chosen = attribute(child(choice, "result"), "val") or "0"
-        return entries[int(chosen)] if chosen.isdecimal() and int(chosen) < len(entries) else ""
-    return ""
