@@ -263,6 +263,7 @@ def field(code: str, value: str) -> str:
         (run("HARBOUR RULES"), ""),
         (run("HARBOUR RULES, second draft"), "HARBOUR RULES, second draft"),
         (run("Civil"), "Civil"),
+        (run("Section 2"), "Section 2"),
     ],
 )
 def test_headers_and_footers_that_say_nothing(content: str, said: str, tmp_path: Path, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from rag.sources.tables import cell_text
 
 _WORDS = (
     "page pages pg seite seiten von vom página páginas pagina pagine pág pag de del di sur av van stran strana side"
-    " sida sidan sivu strona oldal страница стр из of out section"
+    " sida sidan sivu strona oldal страница стр из of"
 )
 _ROMAN = "(?=[ivxl])(?:xl|x{0,3})(?:ix|iv|v?i{0,3})"
 _PAGE_ONLY = re.compile(rf"(?:\b(?:{'|'.join(_WORDS.split())}|{_ROMAN}|\d+)\b|[第页頁共总總全]|[\W_])*", re.IGNORECASE)

@@ -19,7 +19,7 @@ _LARGER = 1.2
 _ON_TOP = 2
 """Headings right above one another; further ones are lines of a title page, unless there are more that look alike."""
 _NUMBER = re.compile(r"(?:§+ ?|Art\. ?)?\d{1,3}((?:\.\d{1,3}){0,4})\.?\)?\s+(?=\S)")
-_NO_HEADING = re.compile(r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t\n|@]|://|_{2,}|\.{3}")
+_NO_HEADING = re.compile(r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t\n|@]|\S/\S+/\S|_{2,}|\.{3}")
 _SENTENCE = re.compile(r"\S+\s+\S+\s+\S.*[.!?:;。！？：；][\"”»)]*$", re.DOTALL)
 _GONE = frozenset(["del", "moveFrom", "pPr", "rPr", "drawing", "pict", "object", "instrText", "delText"])
 
