@@ -11,6 +11,7 @@ from rag.sources.drawings import body_text, graphic_blocks
 from rag.sources.equations import equation_text
 from rag.sources.flow import Flow
 from rag.sources.formats import Job
+from rag.sources.look_headings import may_be_heading
 from rag.sources.ooxml import (
     Element,
     Package,
@@ -26,7 +27,7 @@ from rag.sources.ooxml import (
 from rag.sources.page_edges import edge_text
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.word_fields import form_value, without_page_numbers
-from rag.sources.word_headings import headings_by_look, may_be_heading
+from rag.sources.word_headings import headings_by_look
 from rag.sources.word_styles import Style, Styles, symbol
 from rag.sources.word_tables import Table
 from rag.sources.zipped import opened
