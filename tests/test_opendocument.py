@@ -240,6 +240,33 @@ def test_headings_by_styles_and_their_numbers(tmp_path: Path, settings: Settings
     ]
 
 
+def test_headings_by_their_look(tmp_path: Path, settings: Settings) -> None:
+    def style(name: str, family: str, letters: str, parent: str = "") -> str:
+        given = f'<style:style style:name="{name}" style:family="{family}" style:parent-style-name="{parent}">'
+        return f"{given}<style:text-properties {letters}/></style:style>"
+
+    styles = style("P1", "paragraph", 'fo:font-weight="bold"') + style("P2", "paragraph", 'fo:font-size="150%"', "P1")
+    styles += style("T1", "text", 'fo:font-weight="bold"') + style("T2", "text", 'fo:font-weight="normal"')
+    styles += list_style("L1", f"1 {DOT}") + list_style("L2", "bullet")
+
+    def named(name: str, text: str) -> str:
+        return f'<text:p text:style-name="{name}">{text}</text:p>'
+
+    def bold(text: str) -> str:
+        return f'<text:span text:style-name="T1">{text}</text:span>'
+
+    prose = p("The boats leave the harbour at six in the morning and come back before it is dark.")
+    body = named("P2", "Harbour") + named("P1", "Boats") + prose + p(bold("Sails") + " " + bold("and oars")) + prose * 2
+    body += listed(p(bold("Fees")), style="L1") + prose + listed(p(bold("A bullet")), style="L2") + prose * 4
+    body += named("P1", 'Not <text:span text:style-name="T2">all of it</text:span>') + prose
+    body += named("P1", "All of it is bold, but it is a sentence.") + prose * 4
+    document = load(put(tmp_path, "a.odt", made(".odt", body, styles)), settings)
+    check(document)
+    assert [path for _, path, _ in document.metadata["sections"]] == [
+        *(["Harbour"], ["Harbour", "Boats"], ["Harbour", "Sails and oars"], ["Harbour", "Sails and oars", "1. Fees"]),
+    ]
+
+
 def test_sheet(tmp_path: Path, settings: Settings) -> None:
     comment = "<office:annotation><text:p>Too high</text:p></office:annotation>"
     priced = f"<table:table-cell>{comment}<text:p>429,00 €</text:p></table:table-cell>"

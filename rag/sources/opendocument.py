@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 from rag.sources.flow import Flow
 from rag.sources.formats import MOST_TEXT, Job, Unreadable
 from rag.sources.mathml import mathml_text
+from rag.sources.odf_headings import headings_by_look
 from rag.sources.odf_lists import Numbers, Place
 from rag.sources.odf_styles import ParagraphStyles
 from rag.sources.odf_tables import Grid, sheet_rows
@@ -93,6 +94,9 @@ class _Reader:
         self._places: dict[Element, Place] = {}
         if self._body is not None and local(self._body) != "spreadsheet":
             self._places = Numbers(sources, self._paragraphs).read(self._body)
+        self._looks: dict[Element, int] = {}
+        if self._body is not None and local(self._body) == "text":
+            self._looks = headings_by_look(self._body, sources, self._paragraphs, self._places)
 
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
@@ -147,10 +151,10 @@ class _Reader:
                 following = local(blocks[number + 1]) if number + 1 < len(blocks) else ""
                 if following == "table" and self._is_caption(block) and text.strip():
                     self._caption = text
-                elif (told := self._paragraphs.level_of(attribute(block, "style-name"))) is not None and _is_short(
-                    text
-                ):
+                elif (told := self._level_of(block, text)) is not None:
                     self._heading(text, told)
+                elif block in self._looks:
+                    self.flow.heading(text, self._level + self._looks[block])
                 else:
                     self.flow.paragraph(text, item=item)
             elif name == "table":
@@ -167,6 +171,11 @@ class _Reader:
                 continue
             self._show_asides()
         self._depth -= 1
+
+    def _level_of(self, paragraph: Element, text: str) -> int | None:
+        """The level of a paragraph whose style is one of headings, 0 if that is not said; None for others."""
+        is_short = len(text.strip()) <= _LONGEST_HEADING and not text.strip().endswith((",", ";"))
+        return self._paragraphs.level_of(attribute(paragraph, "style-name")) if is_short else None
 
     def _heading(self, text: str, level: int) -> None:
         """Add a heading; level 0: below the last one whose level is said."""
@@ -373,12 +382,6 @@ class _Reader:
             self._asides += [("comment", item) for item in children(page, "annotation")]
             self._show_asides()
             yield self.flow
-
-
-def _is_short(text: str) -> bool:
-    """Whether a paragraph may be a heading: one line, which ends as no list or sentence goes on."""
-    line = text.strip()
-    return len(line) <= _LONGEST_HEADING and not line.endswith((",", ";"))
 
 
 def _author(comment: Element) -> str:
