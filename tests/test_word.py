@@ -469,6 +469,18 @@ def test_a_text_of_short_lines_in_bold_has_no_headings(tmp_path: Path, settings:
     assert paths(document, tmp_path, settings) == []
 
 
+def test_names_of_speakers_are_no_headings(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    for act in ("FIRST ACT", "SECOND ACT", "THIRD ACT"):  # one "Prologue" in each is a heading
+        for name in (act, "Prologue") if act != "THIRD ACT" else (act, "Ida", "Tom", "Ida", "Tom", "Ida"):
+            shown = document.add_paragraph().add_run(name)
+            shown.bold, shown.font.size = True, Pt(16 if name == act else 12 if name == "Prologue" else 11)
+            for _ in range(3 if name != act else 0):
+                document.add_paragraph(PROSE)
+    acts = [["FIRST ACT"], ["FIRST ACT", "Prologue"], ["SECOND ACT"], ["SECOND ACT", "Prologue"], ["THIRD ACT"]]
+    assert paths(document, tmp_path, settings) == acts
+
+
 CHART = (
     "<c:chartSpace {}><c:chart><c:title><c:tx><c:rich><a:p><a:r><a:t>Boats sold</a:t></a:r></a:p></c:rich></c:tx></c:title>"
     "<c:plotArea><c:barChart><c:ser><c:tx><c:strRef><c:strCache><c:pt idx='0'><c:v>Share</c:v></c:pt></c:strCache></c:strRef>"

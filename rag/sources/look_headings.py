@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.sources.ooxml import Element
@@ -17,6 +17,8 @@ _LARGER = 1.2
 """How much larger than most of the text letters are that make a heading without being bold."""
 _ON_TOP = 2
 """Headings right above one another; further ones are lines of a title page, unless there are more that look alike."""
+_AGAIN = 3
+"""Times that one line under the same heading makes it a label."""
 _NUMBER = re.compile(r"(?:§+ ?|Art\. ?)?\d{1,3}((?:\.\d{1,3}){0,4})\.?\)?\s+(?=\S)")
 _NO_HEADING = re.compile(r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t\n|@]|\S/\S+/\S|_{2,}|\.{3}")
 _SENTENCE = re.compile(r"\S+\s+\S+\s+\S.*[.!?:;。！？：；][\"”»)]*$", re.DOTALL)
@@ -92,7 +94,28 @@ def headings_among(lines: Sequence[tuple[Element, Line | None]]) -> dict[Element
             is_prose = line.is_item or len(line.text) >= LEAST_PROSE or bool(_SENTENCE.search(line.text))
             is_text = is_prose and not (line.rank or line.is_told)
         below = line
+    for rank in _labels(lines, found):
+        found = {block: each for block, each in found.items() if each != rank}
     if 3 * len(found) > sum(bool(line and line.text) for _, line in lines):
         return {}
     ranks = sorted(set(found.values()))
     return {block: 1 + ranks.index(rank) for block, rank in found.items()}
+
+
+def _labels(
+    lines: Sequence[tuple[Element, Line | None]], found: Mapping[Element, tuple[int, ...]]
+) -> set[tuple[int, ...]]:
+    """The ranks of which one text comes again and again under the same heading, as the names of speakers do."""
+    labels = set()
+    seen: dict[tuple[int, ...], Counter[str]] = {}
+    for block, line in lines:
+        if line and line.is_told:
+            seen.clear()
+        elif line and line.rank:
+            seen = {rank: texts for rank, texts in seen.items() if rank <= line.rank}
+            if block in found:
+                texts = seen.setdefault(line.rank, Counter())
+                texts[line.text] += 1
+                if texts[line.text] >= _AGAIN:
+                    labels.add(line.rank)
+    return labels
