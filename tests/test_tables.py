@@ -281,6 +281,15 @@ WARDS = (
 JOBS = "Employer Name,State,House number,Owner ID\nAcme,Ohio,7,30\nBolt,Ohio,7,10\nAcme,Iowa,9,30\n"
 
 
+def test_a_table_whose_corner_is_empty(tmp_path: Path, settings: Settings) -> None:
+    table = table_of(",2005,2006\nXSS,706,2213\nCSRF,,12\nTotal,706,2225\n", tmp_path, settings, "flaws.csv")
+    assert table.columns == ("", "2005", "2006") and len(table.totals) == 1
+    assert [row.cells for row in table.rows] == [{"": "XSS", "2005": "706", "2006": "2213"}, {"": "CSRF", "2006": "12"}]
+    answer = "2006 is 12: 1 of 2 rows of flaws.csv where CSRF.\nRows that sum up others were left out: 1."
+    assert told(table, "How many CSRF flaws were there in 2006?", ["flaws.csv", "flaws"]) == answer
+    assert told_table(table).startswith("2 × 2005")
+
+
 def test_totals_in_any_cell_and_long_names_of_columns(tmp_path: Path, settings: Settings) -> None:
     table = table_of(WARDS, tmp_path, settings, "wards.csv")
     assert len(table.columns) == 4 and len(table.columns[3]) > 80

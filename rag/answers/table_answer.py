@@ -163,6 +163,8 @@ def _told_condition(table: Table, condition: Condition) -> str:
         texts = table.values[condition.column].texts
         first = {folded(text): text for text in reversed(texts)}
         value = ", ".join(first.get(each, each) for each in condition.values)
+    if not condition.column and condition.sign == "=":  # of a column without a name
+        return value
     return f"{condition.column} {condition.sign} {value}"
 
 
@@ -174,6 +176,6 @@ def told_table(table: Table) -> str:
         if len(amounts) > 1:
             ends = [values.texts[end[1]] for end in (min(amounts), max(amounts))]
             columns.append(f"{name} ({' – '.join(ends)})")
-        else:
+        elif name:
             columns.append(name)
     return f"{len(table.rows):,} × {', '.join(columns)}"

@@ -57,7 +57,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a document. `rows` are those below the header; `totals`, which sum them up, are none of them."""
+    """A table of a document. `rows` are those below the header; `totals`, which sum them up, are none of them.
+
+    The first column has no name ("") where the corner of the table is empty.
+    """
 
     source: str
     title: str
@@ -134,15 +137,17 @@ def _table(source: str, title: str, text: str, metadata: dict[str, Any], block: 
         return None
     first, last = places[0], places[-1]
     inside = range(first, last + 1)
-    odd = [number for number in inside if not cells[number] or not cells[number][0][0]]
+    bare = sum(bool(cells[number]) and not cells[number][0][0] for number in inside)
+    corner = bare >= (1 - ODD_ROWS) * len(inside)
+    odd = [number for number in inside if not cells[number] or bool(cells[number][0][0]) == corner]
     if len(odd) > ODD_ROWS * len(inside):
         return None
     rows = []
     for number in inside:
         start, end = block[number]
-        named = {name or names[0]: value for name, value in cells[number]}
+        named = {name or ("" if corner else names[0]): value for name, value in cells[number]}
         rows.append(Row(named, start, end))
-    order = [name for name in names if any(name in row.cells for row in rows)]
+    order = [name for name in ([""] if corner else []) + names if any(name in row.cells for row in rows)]
     totals = _totals(rows, order)
     own = tuple(row for number, row in enumerate(rows) if number not in totals)
     section, _ = section_at(metadata, block[first][0])
