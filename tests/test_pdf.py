@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -320,6 +321,80 @@ def test_a_turned_page(tmp_path: Path, settings: Settings) -> None:
     assert page.page_content.split() == ["First", "words", "second", "words"]
     (box,) = boxes(str(tmp_path / "a.pdf"), 1, page.page_content, 0, 5)
     assert 80 < box.left < 95 < box.right < 105 and round(box.bottom) == 60
+
+
+# -- tables -------------------------------------------------------------------------------------------------------
+
+
+def ruled(xs: Sequence[float], ys: Sequence[float]) -> str:
+    """The rules of a table, to be drawn."""
+    upright = (f"{x} {min(ys)} m {x} {max(ys)} l S " for x in xs)
+    return "".join([*upright, *(f"{min(xs)} {y} m {max(xs)} {y} l S " for y in ys)])
+
+
+def table(xs: Sequence[float], y: float, rows: Sequence[Sequence[str]], pitch: float = 16) -> list[Text]:
+    """The cells of a table row by row, each with a blank at its end as Word and PDFMaker write it."""
+    return [
+        (x + 4, y - pitch * number, 10.0, f"{cell} ")
+        for number, row in enumerate(rows)
+        for x, cell in zip(xs, row, strict=False)
+    ]
+
+
+ORDERS = [
+    ("Bestellnummer", "Bezeichnung", "Ort", "Stand"),
+    ("DS1621", "Sensor im Rahmen", "Kiel", "3. März 2015"),
+    ("DS1621S", "Sensor flach", "Bad Oldesloe", "16. November 2014"),
+    ("DS1621V", "Sensor rund", "Ulm", "4. Mai 2017"),
+]
+NAMED = [" | ".join(f"{name}: {cell}" for name, cell in zip(ORDERS[0], row, strict=True)) for row in ORDERS[1:]]
+PLACES = (60.0, 150.0, 260.0, 340.0, 460.0)
+
+
+@pytest.mark.parametrize("rules", [ruled(PLACES, [714 - 16 * number for number in range(5)]), ""])
+def test_cells_that_end_in_a_blank_of_the_file(rules: str, tmp_path: Path, settings: Settings) -> None:
+    (page,) = read(drawn(table(PLACES, 702, ORDERS), lines=rules), tmp_path, settings)
+    assert page.page_content.split("\n") == NAMED
+
+
+def test_cells_that_fill_their_column_up_to_the_rule(tmp_path: Path, settings: Settings) -> None:
+    """A blank and four points of white are between them, as between words of justified text."""
+    rows = [("Ort", "Zeichen"), ("dogged", "A-1"), ("banged", "B-22"), ("nod", "C-3")]
+    xs = (60.0, 60 + 4 + 6 * 5.56 + 0.5, 200.0)
+    rules = ruled(xs, [714 - 16 * number for number in range(5)])
+    (page,) = read(drawn(table(xs, 702, rows), lines=rules), tmp_path, settings)
+    assert page.page_content.split("\n")[-3:] == ["dogged | A-1", "banged | B-22", "nod | C-3"]
+
+
+def test_a_cell_that_the_file_has_after_the_one_at_its_right(tmp_path: Path, settings: Settings) -> None:
+    texts = [*lines(204, 700, "Kiel "), *lines(64, 700, "Nord "), *lines(204, 684, "Ulm "), *lines(64, 684, "Bad ")]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n") == ["Nord | Kiel", "Bad | Ulm"]
+
+
+def test_a_table_beside_text_of_another_pitch(tmp_path: Path, settings: Settings) -> None:
+    cells = [("Supply voltage to ground", "5.5 V"), ("Current to any pin", "10 mA"), ("Storage temperature", "most")]
+    cells += [("Operating temperature", "least"), ("Junction temperature", "more"), ("Soldering temperature", "hot")]
+    left = [text for number, row in enumerate(cells) for text in table((56, 200), 700 - 14.5 * number, [row])]
+    (page,) = read(drawn([*left, *lines(310, 699, *RIGHT)]), tmp_path, settings)
+    assert " ".join(page.page_content.replace(" | ", " ").split()).endswith(" ".join(RIGHT))
+    assert page.page_content.startswith("Supply voltage to ground | 5.5 V\nCurrent to any pin | 10 mA\n")
+
+
+def test_justified_words_with_blanks_of_the_file(tmp_path: Path, settings: Settings) -> None:
+    text = ["a dog had gone on ahead", "abandon deadened bandaged", "a pond and a bone and ado", "good dog"]
+    words = [(x, y, size, f"{word} ") for x, y, size, word in justified(60, 700, 190, *text)]
+    (page,) = read(drawn(words), tmp_path, settings)
+    assert " ".join(page.page_content.split()) == " ".join(text)
+    assert "notes" not in page.metadata
+
+
+@pytest.mark.parametrize("mark", ["-", "1.", "b.", "3.2", "3.2.1"])
+def test_what_stands_before_an_item_is_no_cell(mark: str, tmp_path: Path, settings: Settings) -> None:
+    items = ["Heron is one of them", "Egret is the next of them", "Stork is the last of all of them"]
+    texts = [text for number, item in enumerate(items) for text in table((60, 85), 700 - 14 * number, [(mark, item)])]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n") == [f"{mark} {item}" for item in items]
 
 
 # -- places -------------------------------------------------------------------------------------------------------

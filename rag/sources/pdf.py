@@ -153,7 +153,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
     from rag.sources.ocr import kept_lines, lines_back
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import count_objects, frame_of, read_rules, share_of_pictures
+    from rag.sources.pdf_words import count_objects, frame_of, share_of_pictures
 
     try:
         page = document[number - 1]
@@ -167,7 +167,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
         missing = texts >= 50 and letters < 0.5 * texts
         is_stamp = 0 < letters < _STAMP and share_of_pictures(page, found.frame) > 0.4
         if letters and not missing and not is_stamp and not odd and not unmapped:
-            tables = ruled_tables(found, read_rules(page, found.frame))
+            tables = ruled_tables(found, found.rules)
             return _told(Page(number, lay_out(found, tables)), tally)
         if not letters and not texts and not others:
             return Page(number, [])  # a blank page
@@ -175,7 +175,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
         text = "".join(word.text for word in found.words)
         share = len(odd) / max(1, letters)
         covered = is_recognizable(text) or missing
-        by_text = Page(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))) if letters else [])
+        by_text = Page(number, lay_out(found, ruled_tables(found, found.rules)) if letters else [])
         if (
             letters >= 40
             and not missing

@@ -156,14 +156,13 @@ def _ways(recognize: Recognize | None) -> tuple[Recognize | None, ...]:
 def _placed(document: pypdfium2.PdfDocument, number: int, recognize: Recognize | None) -> _Placed:
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import read_rules
 
     if recognize:
         found = recognize(document, number)
         return _Placed(number, lay_out(found), found, document)
     with closing(document[number - 1]) as page:
         found, _, _ = words_of(document, page, Tally())
-        return _Placed(number, lay_out(found, ruled_tables(found, read_rules(page, found.frame))), found, document)
+        return _Placed(number, lay_out(found, ruled_tables(found, found.rules)), found, document)
 
 
 def _rects_of_tail(

@@ -17,6 +17,8 @@ from rag.sources.pdf_words import Word
 
 CELL_GAP = 0.8
 """Ems of white that part two columns or two cells; a justified line has less between its words."""
+_LEVEL = 0.5
+"""Share of lines that are at the height of one in the other column, up to which these are no rows of one table."""
 EAST_ASIAN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]")
 """Letters of East Asia, each as wide as two others."""
 RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
@@ -31,6 +33,13 @@ class Segment:
     top: float
     x1: float
     bottom: float
+    run: tuple[float, float] | None = None
+    """How far left and right the words go that the file parts by blanks alone, where these are several cells."""
+
+    def crosses(self, x: float) -> bool:
+        """Whether it, or the run of cells that it is in, goes from the left of a place to the right of it."""
+        left, right = self.run or (self.x0, self.x1)
+        return left < x < right
 
     @property
     def size(self) -> float:
@@ -59,7 +68,23 @@ def segments_of(words: Sequence[Word]) -> list[Segment]:
         else:
             last = Segment([word], word.x0, word.top, word.x1, word.bottom)
             found.append(last)
+    _tell_runs(found)
     return found
+
+
+def _tell_runs(segments: Sequence[Segment]) -> None:
+    """Tell each of several cells that the file has as one run how far that goes."""
+    start = 0
+    for number, item in enumerate(segments):
+        word = item.words[-1]
+        after = segments[number + 1] if number + 1 < len(segments) else None
+        if word.parted and after is not None and after.words[0].at == word.at + len(word.text) + 1:
+            continue
+        if number > start:
+            run = (segments[start].x0, max(each.x1 for each in segments[start : number + 1]))
+            for each in segments[start : number + 1]:
+                each.run = run
+        start = number + 1
 
 
 def _is_beside(segment: Segment, word: Word) -> bool:
@@ -222,8 +247,8 @@ def _gutter(segments: Sequence[Segment]) -> float | None:
 
 def _bands(segments: Sequence[Segment], gutter: float) -> list[Band]:
     """The segments from top to bottom, parted by those that cross the gutter."""
-    crossing = sorted((item for item in segments if item.x0 < gutter < item.x1), key=lambda item: item.top)
-    beside = sorted((item for item in segments if not item.x0 < gutter < item.x1), key=lambda item: item.top)
+    crossing = sorted((item for item in segments if item.crosses(gutter)), key=lambda item: item.top)
+    beside = sorted((item for item in segments if not item.crosses(gutter)), key=lambda item: item.top)
     bands: list[Band] = []
     columns: tuple[list[Segment], list[Segment]] = ([], [])
     number = 0
@@ -272,7 +297,7 @@ def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
     """Whether both are running text; of the right column there may be no more than its first lines."""
     if not left or not right:
         return False
-    if _are_apart(left, right):
+    if _are_apart(left, right) or _is_beside_cells(left, right):
         return True
     if not _is_prose(left):
         return False
@@ -283,6 +308,47 @@ def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
         len(item.text.split()) >= 4 and len(item.text) >= 20 and item.top < top + 4 * (item.bottom - item.top)
         for item in right
     )
+
+
+def _is_beside_cells(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
+    """Whether running text stands beside a table whose rows are at other heights, and are as long as lines of text."""
+    one, two = _with_cells_joined(left), _with_cells_joined(right)
+    if len(one) == len(left) and len(two) == len(right):
+        return False
+    return (
+        (_is_prose(left) or _is_prose(right)) and _is_prose(one) and _is_prose(two) and _share_level(one, two) <= _LEVEL
+    )
+
+
+def _with_cells_joined(column: Sequence[Segment]) -> Sequence[Segment]:
+    """The segments as the file has them: cells that follow each other with a blank in one piece."""
+    if not any(item.words[-1].parted for item in column):
+        return column
+    after = {item.words[0].at: item for item in column}
+    joined: list[Segment] = []
+    taken: set[int] = set()
+    for item in sorted(column, key=lambda item: item.words[0].at):
+        if id(item) in taken:
+            continue
+        words, x1 = list(item.words), item.x1
+        while words[-1].parted and (follows := after.get(words[-1].at + len(words[-1].text) + 1)) is not None:
+            taken.add(id(follows))
+            words += follows.words
+            x1 = max(x1, follows.x1)
+        joined.append(Segment(words, item.x0, item.top, x1, item.bottom))
+    return joined
+
+
+def _share_level(one: Sequence[Segment], two: Sequence[Segment]) -> float:
+    """The share of the lines of the shorter column that are at the height of one in the other."""
+    few, many = sorted((one, two), key=len)
+    heights = sorted(item.bottom for item in many)
+    size = few[0].size
+    level = sum(
+        bisect.bisect_left(heights, item.bottom - 0.15 * size) < bisect.bisect_right(heights, item.bottom + 0.15 * size)
+        for item in few
+    )
+    return level / len(few)
 
 
 def _are_apart(left: Sequence[Segment], right: Sequence[Segment]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -80,8 +81,11 @@ def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
     inside = [word for word in page.words if _is_in(word, area)]
     held: dict[tuple[int, int], Cell] = {}
     filled = 0
+    middles = [(word.x0 + word.x1) / 2 for word in inside]
+    heights = sorted(((word.top + word.bottom) / 2, number) for number, word in enumerate(inside))
     for x0, top, x1, bottom in cells:
-        words = [word for word in inside if _is_in(word, (x0, top, x1, bottom))]
+        level = heights[bisect.bisect_left(heights, (top,)) : bisect.bisect_right(heights, (bottom, len(inside)))]
+        words = [inside[number] for number in sorted(number for _, number in level if x0 <= middles[number] <= x1)]
         filled += bool(words)
         for row in range(ys.index(round(top, 1)), ys.index(round(bottom, 1))):
             for column in range(xs.index(round(x0, 1)), xs.index(round(x1, 1))):

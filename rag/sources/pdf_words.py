@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import math
 import re
@@ -24,6 +25,22 @@ MOST_FIELDS = 2_000
 _RUN = re.compile(rf"[^\s\0-\x1f{BROKEN}]+(?: [^\s\0-\x1f{BROKEN}]+)*{BROKEN}?")
 _APART = re.compile(r"[_.…·|]{3}|[$€£]?\d[\d.,]*(?:\s|$)")
 """What is a cell of its own even after a blank of the file: leaders, and amounts."""
+_NUMBER = (
+    r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]{2,4})[.)]|\d{1,2}(?:\.\d{1,2}){2,}\.?|[1-9]\d?\.\d{1,2}\.?(?= [^\W\d_][a-zß-ÿ])"
+)
+_MARKER = re.compile(rf"(?:[^\w\s(]|{_NUMBER}) ")
+"""A bullet or a number before an item of a list or a paragraph, which stands beside it."""
+_MARKER_GAP = 3.5
+"""Heights of white between such a mark and its text at most."""
+_WIDE = 0.7
+"""Heights of white, about 0.8 ems, from which a blank of the file is one between cells."""
+_BLANK = 0.35
+"""Heights of white that no blank has without justification, from which a rule in it parts two cells."""
+_WIDEST = 2.5
+"""Heights of white that the words of a justified line have between them at most."""
+_BACK = 1.5
+"""Heights to the left of the letter before at which a word begins another line."""
+_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
 """Alef before lam: right in an article, wrong where both are one sign."""
 _BOLD = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
@@ -55,6 +72,8 @@ class Word:
     """Whether a blank comes right after it in the file."""
     typed: bool = False
     """Whether it was typed into a form."""
+    parted: bool = False
+    """Whether the file has a blank and then white after it, as between two cells."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,8 @@ class PageText:
     chars: str
     words: list[Word]
     own: int = 0
+    rules: list[Rect] = field(default_factory=list)
+    """The straight lines that are drawn on the page."""
     extra: list[Rect] = field(default_factory=list)
     added: list[tuple[str, Rect, float, Borders]] = field(default_factory=list)
     """What `add` was called with."""
@@ -157,9 +178,9 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
         chars = _with_ligatures(chars, raw)
     box = pdfium_c.FS_RECTF()
     at_box = ctypes.byref(box)
-    found = PageText(frame, chars, [], len(chars))
+    found = PageText(frame, chars, [], len(chars), rules=read_rules(page, frame))
     loose, font = pdfium_c.FPDFText_GetLooseCharBox, _Fonts(textpage)
-    for start, end in _pieces(chars, raw):
+    for start, end, parted in _pieces(chars, raw, frame, found.rules):
         broken = chars[end - 1] == BROKEN
         end -= broken
         if end <= start or not loose(raw, start, at_box):
@@ -172,7 +193,16 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
             bold = bold and font.at(end - 1)[1]
         spaced = chars[end : end + 1] == " "
         found.words.append(
-            Word(chars[start:end], start, *frame.shown(left, bottom, right, top), size, bold, broken, spaced)
+            Word(
+                chars[start:end],
+                start,
+                *frame.shown(left, bottom, right, top),
+                size,
+                bold,
+                broken,
+                spaced,
+                parted=parted,
+            )
         )
     return found
 
@@ -189,18 +219,97 @@ def _with_ligatures(chars: str, raw: object) -> str:
     return "".join(turned)
 
 
-def _pieces(chars: str, raw: object) -> Iterator[tuple[int, int]]:
+def _pieces(chars: str, raw: object, frame: Frame, rules: Sequence[Rect]) -> Iterator[tuple[int, int, bool]]:
     """Where runs of words with the file's own blanks begin and end; PDFium puts in other blanks where it sees white."""
     is_generated = pdfium_c.FPDFText_IsGenerated
+    gaps_at = _Gaps(raw, frame, rules)
     for match in _RUN.finditer(chars):
         start, end = match.span()
+        blanks: list[int] = []
         blank = chars.find(" ", start, end)
         while blank >= 0:
             if is_generated(raw, blank) or _APART.match(chars, blank + 1):
-                yield start, blank
+                yield from gaps_at.parted(chars, start, blanks, blank)
                 start = blank + 1
+                blanks = []
+            else:
+                blanks.append(blank)
             blank = chars.find(" ", blank + 1, end)
-        yield start, end
+        yield from gaps_at.parted(chars, start, blanks, end)
+
+
+class _Gaps:
+    """The white at the blanks of a file: many programs end each cell of a table with one, and go to the next cell."""
+
+    def __init__(self, raw: object, frame: Frame, rules: Sequence[Rect]) -> None:
+        self._raw = raw
+        self._frame = frame
+        self._one, self._two = pdfium_c.FS_RECTF(), pdfium_c.FS_RECTF()
+        self._at_one, self._at_two = ctypes.byref(self._one), ctypes.byref(self._two)
+        self._upright = sorted((x0 + x1, top, bottom) for x0, top, x1, bottom in rules if bottom - top > x1 - x0)
+        self._is_ruled = False
+
+    def parted(self, chars: str, start: int, blanks: Sequence[int], end: int) -> Iterator[tuple[int, int, bool]]:
+        """A run of words, parted at the blanks behind which the next word stands elsewhere, as in another cell."""
+        if blanks and not _RIGHT_TO_LEFT.search(chars, start, end):
+            gaps = []
+            ruled = set()
+            for blank in blanks:
+                gaps.append(self._gap(blank))
+                if self._is_ruled:
+                    ruled.add(blank)
+            if max(gaps) > _WIDE or min(gaps) < 0 or ruled:
+                marker = _MARKER.match(chars, start, blanks[0] + 3) and gaps[0] < _MARKER_GAP
+                first = 1 if marker and blanks[0] not in ruled else 0
+                stretched = _is_stretched(chars, blanks[first:], gaps[first:])
+                for blank, gap in zip(blanks[first:], gaps[first:], strict=True):
+                    if blank in ruled or ((gap > _WIDE or gap < 0) and not stretched):
+                        yield start, blank, gap > 0
+                        start = blank + 1
+        yield start, end, False
+
+    def _gap(self, blank: int) -> float:
+        """Heights of white between the letters around a blank; -1.0 where the second is back at the left."""
+        loose, one, two = pdfium_c.FPDFText_GetLooseCharBox, self._one, self._two
+        self._is_ruled = False
+        if not (loose(self._raw, blank - 1, self._at_one) and loose(self._raw, blank + 1, self._at_two)):
+            return 0.0
+        rotation = self._frame.rotation
+        if rotation == 0:
+            white, step, height = two.left - one.right, two.left - one.left, one.top - one.bottom
+        elif rotation == 90:
+            white, step, height = two.bottom - one.top, two.bottom - one.bottom, one.right - one.left
+        elif rotation == 180:
+            white, step, height = one.left - two.right, one.right - two.right, one.top - one.bottom
+        else:
+            white, step, height = one.bottom - two.top, one.top - two.top, one.right - one.left
+        if height <= 0:
+            return 0.0
+        if self._upright and white > _BLANK * height:
+            self._is_ruled = self._has_rule(white)
+        return -1.0 if step < -_BACK * height else max(0.0, white / height)
+
+    def _has_rule(self, white: float) -> bool:
+        """Whether an upright rule stands in the white after the letter before a blank, as between two cells."""
+        one = self._one
+        _, top, x, bottom = self._frame.shown(one.left, one.bottom, one.right, one.top)
+        middle = (top + bottom) / 2
+        first = bisect.bisect_left(self._upright, (2 * x - 1,))
+        last = bisect.bisect_right(self._upright, (2 * (x + white) + 1,))
+        return any(y0 < middle < y1 for _, y0, y1 in self._upright[first:last])
+
+
+def _is_stretched(chars: str, blanks: Sequence[int], gaps: Sequence[float]) -> bool:
+    """Whether a line is justified: the white is the same at all its blanks, or twice that after a sentence."""
+    least = min(gaps, default=0.0)
+    return (
+        len(gaps) > 1
+        and 0.0 < least < _WIDEST
+        and all(
+            gap < (2.2 if chars[blank - 1] in ".,;:!?" else 1.3) * least
+            for blank, gap in zip(blanks, gaps, strict=True)
+        )
+    )
 
 
 class _Fonts:
