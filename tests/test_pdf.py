@@ -26,6 +26,7 @@ from rag.sources.loader import load_source, section_at
 from rag.sources.outline import CAPTION
 from rag.sources.pdf_boxes import Box, boxes
 from rag.sources.pdf_text import title_of
+from rag.sources.tables import is_date
 from tests.conftest import make_settings
 from tests.files import Text, drawn, pdf, reason
 
@@ -395,6 +396,85 @@ def test_what_stands_before_an_item_is_no_cell(mark: str, tmp_path: Path, settin
     texts = [text for number, item in enumerate(items) for text in table((60, 85), 700 - 14 * number, [(mark, item)])]
     (page,) = read(drawn(texts), tmp_path, settings)
     assert page.page_content.split("\n") == [f"{mark} {item}" for item in items]
+
+
+def parts(rules: bool, *pages: Sequence[Sequence[str]], head: str = "") -> bytes:
+    """A table on several pages, each with the same head over it and a number at its foot."""
+    drawings = []
+    for number, rows in enumerate(pages, 1):
+        above = [(60.0, 760.0, 10.0, head)] if head else []
+        drawings.append([*above, *table(PLACES, 702, rows), (290.0, 40.0, 10.0, str(number))])
+    return drawn(*drawings, lines=ruled(PLACES, [714 - 16 * number for number in range(5)]) if rules else "")
+
+
+MORE = [
+    ("DS1721", "Sensor eckig", "Rom", "12. Mai 2016"),
+    ("DS1721S", "Sensor hoch", "Lahr", "1. Juni 2018"),
+    ("DS1722", "Sensor breit", "Hof", "2. Juli 2018"),
+]
+MORE_NAMED = [" | ".join(f"{name}: {cell}" for name, cell in zip(ORDERS[0], row, strict=True)) for row in MORE]
+
+
+@pytest.mark.parametrize("rules", [True, False])
+@pytest.mark.parametrize("repeated", [True, False])
+@pytest.mark.parametrize("head", ["", "Liste der Sensoren"])
+def test_a_table_over_three_pages(rules: bool, repeated: bool, head: str, tmp_path: Path, settings: Settings) -> None:
+    again = ORDERS[:1] if repeated else []
+    data = parts(rules, ORDERS, [*again, *MORE], [*again, *reversed(MORE)], head=head)
+    texts = [page.page_content.split("\n") for page in read(data, tmp_path, settings)]
+    rows = [[line for line in lines if "Sensor " in line] for lines in texts]
+    assert rows == [NAMED, MORE_NAMED, MORE_NAMED[::-1]]
+
+
+def test_places_in_a_table_that_goes_on(tmp_path: Path, settings: Settings) -> None:
+    last = read(parts(True, ORDERS, MORE, MORE), tmp_path, settings)[-1]
+    (box,) = place(tmp_path / "a.pdf", last, "Stand: 1. Juni 2018")
+    assert (box.page, round(box.left)) == (3, 344) and 680 < box.bottom < 690
+    (first,) = place(tmp_path / "a.pdf", last, "DS1721")
+    assert (first.page, round(first.left)) == (3, 64)
+
+
+def test_another_table_of_the_same_columns_keeps_its_names(tmp_path: Path, settings: Settings) -> None:
+    one = [
+        ("Datum", "Gerät", "Zahl", "Preis"),
+        ("3. Mai 2017", "Heron", "5", "12,50"),
+        ("4. Mai 2017", "Egret", "7", "9"),
+    ]
+    two = [
+        ("Tag", "Name", "Menge", "Kosten"),
+        ("5. Mai 2017", "Stork", "8", "11,00"),
+        ("6. Mai 2017", "Gull", "2", "3"),
+    ]
+    _, page = read(parts(False, one, two), tmp_path, settings)
+    assert page.page_content.startswith("Tag: 5. Mai 2017 | Name: Stork | Menge: 8 | Kosten: 11,00\n")
+
+
+def test_a_table_below_a_heading_of_its_own_is_another_one(tmp_path: Path, settings: Settings) -> None:
+    two = [(60.0, 760.0, 10.0, "Was im Lager fehlt"), *table(PLACES, 702, MORE)]
+    _, page = read(drawn(table(PLACES, 702, ORDERS), two), tmp_path, settings)
+    assert page.page_content.split("\n")[-3:] == [" | ".join(row) for row in MORE]
+
+
+def test_dates_name_columns_of_amounts(tmp_path: Path, settings: Settings) -> None:
+    rows = [("Aktiva", "31. Dezember 2015", "31. Dezember 2014"), ("Kasse", "1.250", "980"), ("Bank", "7.400", "6.100")]
+    (page,) = read(drawn(table((60, 200, 340), 702, rows)), tmp_path, settings)
+    assert page.page_content.split("\n") == [
+        "Aktiva: Kasse | 31. Dezember 2015: 1.250 | 31. Dezember 2014: 980",
+        "Aktiva: Bank | 31. Dezember 2015: 7.400 | 31. Dezember 2014: 6.100",
+    ]
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["November 16, 2014", "16. November 2014", "16 nov. 2014", "3 mars 2015", "12-Mar-2014", "1 de mayo de 2017"],
+)
+def test_days_with_the_name_of_a_month(date: str) -> None:
+    assert is_date(date)
+
+
+@pytest.mark.parametrize("text", ["March 2014", "2. Ordnung 2014", "Room 12, 2014", "Stand", "16.11.2014"])
+def test_texts_that_are_no_such_days(text: str) -> None:
+    assert not is_date(text)
 
 
 # -- places -------------------------------------------------------------------------------------------------------

@@ -80,7 +80,12 @@ def read_pdf(job: Job, report: Report) -> Iterator[Document]:
         if not count:
             raise Unreadable("the PDF is damaged (it has no pages)")
         tally = Tally(count)
-        pages = [_read_page(document, number, job, tally, report) for number in range(1, count + 1)]
+        pages: list[Page] = []
+        for number in range(1, count + 1):
+            page = _read_page(document, number, job, tally, report)
+            if pages:
+                _carry_names(page, pages[-1])
+            pages.append(page)
         pages = [page for page in pages if page.lines]
         if not pages:
             raise Unreadable(_why_nothing(tally))
@@ -213,6 +218,16 @@ def _told(page: Page, tally: Tally) -> Page:
     for line in page.lines:
         line.spans = []
     return page
+
+
+def _carry_names(page: Page, before: Page) -> None:
+    """Name the columns of a table that goes on from the page before, and let go of that one's tables."""
+    from rag.sources.pdf_rows import with_names_above
+
+    if not page.recognized and not before.recognized:
+        page.lines = with_names_above(page.lines, before.lines)
+    for line in before.lines:
+        line.spans, line.table = [], None
 
 
 def words_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,6 +34,9 @@ def recognized_page(document: pypdfium2.PdfDocument, number: int) -> PageText:
         return recognized(page)
 
 
+MOST_ABOVE = 200
+"""Pages above one that are looked at for the names of its table's columns."""
+
 Recognize = Callable[["pypdfium2.PdfDocument", int], "PageText"]
 """Gives the recognized lines of a page, from 1."""
 
@@ -61,8 +64,7 @@ def boxes(
     with opened(path) as document:
         if not 1 <= page <= len(document):
             raise ValueError(f"there is no page {page}")
-        for how in _ways(recognize):
-            found = _placed(document, page, how)
+        for found in _readings(document, page, recognize):
             own = found.matching(text)
             if own is None:
                 continue
@@ -146,6 +148,24 @@ def _add(found: list[Rect], rect: Rect) -> None:
             found[-1] = (min(left, rect[0]), min(top, rect[1]), max(right, rect[2]), max(bottom, rect[3]))
             return
     found.append(rect)
+
+
+def _readings(document: pypdfium2.PdfDocument, page: int, recognize: Recognize | None) -> Iterator[_Placed]:
+    """A page as it may have been read: by its text, with the names of the page before, by recognition."""
+    from rag.sources.pdf_rows import may_go_on, with_names_above
+
+    found = _placed(document, page, None)
+    yield found
+    above = [found]  # upwards, to the page on which the table begins
+    while may_go_on(above[-1].lines) and above[-1].number > 1 and len(above) <= MOST_ABOVE:
+        above.append(_placed(document, above[-1].number - 1, None))
+    lines = above.pop().lines
+    while above:
+        found = above.pop()
+        lines = found.lines = with_names_above(found.lines, lines)
+    yield found
+    if recognize:
+        yield _placed(document, page, recognize)
 
 
 def _ways(recognize: Recognize | None) -> tuple[Recognize | None, ...]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from rag.sources.pdf_columns import (
     RIGHT_TO_LEFT,
@@ -21,6 +22,9 @@ from rag.sources.pdf_columns import (
     with_justified_lines,
 )
 from rag.sources.pdf_words import PageText, Rect, Word
+
+if TYPE_CHECKING:
+    from rag.sources.pdf_rows import Grid
 
 Span = tuple[int, int, int]
 """Place in the text, place in the page's characters, how many characters are the same."""
@@ -57,27 +61,33 @@ class Line:
     gap: float = 0.0
     rows: int = 1
     spans: list[Span] = field(default_factory=list)
+    table: Grid | None = None
+    """Of a row: the table that it belongs to."""
 
 
-Table = tuple[Rect, list[list[list[Word]]]]
-"""Where a ruled table is, and the words of the cells of its rows; the same list in each place of a merged cell."""
+Table = tuple[Rect, list[list[list[Word]]], list[tuple[float, float]]]
+"""Where a ruled table is, the words of the cells of its rows, and how far left and right its columns go.
+
+A merged cell is the same list in each place that it covers.
+"""
 
 
 def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
     """The lines of a page in the order of reading. `tables` are its ruled ones; their words are in no other line."""
-    from rag.sources.pdf_tables import aligned_rows, table_rows
+    from rag.sources.pdf_rows import table_rows
+    from rag.sources.pdf_tables import aligned_rows
 
     width, height = page.frame.size
     words = [word for word in page.words if word.x1 > 0 and word.x0 < width and word.bottom > 0 and word.top < height]
     words, upright = _apart(words)
-    inside = {id(word) for _, rows in tables for row in rows for cell in row for word in cell}
+    inside = {id(word) for _, rows, _ in tables for row in rows for cell in row for word in cell}
     segments = segments_of([word for word in words if id(word) not in inside])
     places: dict[int, list[Line]] = {}
-    for (x0, top, x1, bottom), rows in tables:
+    for (x0, top, x1, bottom), rows, columns in tables:
         cells = [word for row in rows for cell in row for word in cell]
         if cells:
             held = Segment([cells[0]], x0, top, x1, bottom)
-            places[id(held)] = table_rows(rows)
+            places[id(held)] = table_rows(rows, columns)
             segments.append(held)
     hyphened = _hyphened(words)
     lines: list[Line] = []

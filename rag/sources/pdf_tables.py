@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from rag.sources.pdf_columns import CELL_GAP, Row, Segment
-from rag.sources.pdf_layout import Line, Table, line_of
+from rag.sources.pdf_layout import Line, Table
+from rag.sources.pdf_rows import Cell, is_one_cell, table_rows
 from rag.sources.pdf_words import PageText, Rect, Word
-from rag.sources.tables import SEPARATOR, has_header
 
 MOST_RULES = 3_000
 """Drawn lines of a page in which tables are looked for; drawings have more."""
@@ -19,9 +19,6 @@ MOST_ROWS = 300
 """Rows of a table without rules on one page."""
 _NEAR = 3.0
 """Points within which two lines are one, as pdfplumber has it."""
-
-Cell = list[Word]
-
 
 # -- ruled tables ----------------------------------------------------------------------------------------------------
 
@@ -92,9 +89,9 @@ def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
                 held[row, column] = words
     rows = [[held.get((row, column), []) for column in range(len(xs) - 1)] for row in range(len(ys) - 1)]
     rows = [row for row in rows if any(row)]
-    while rows and _is_one_cell(rows[0]):  # a title over the whole width is read as text
+    while rows and is_one_cell(rows[0]):  # a title over the whole width is read as text
         del rows[0]
-    while rows and _is_one_cell(rows[-1]):
+    while rows and is_one_cell(rows[-1]):
         del rows[-1]
     many = sum(sum(map(bool, row)) > 1 for row in rows)
     if filled < 4 or many < 2 or filled < 0.3 * len(cells):
@@ -108,11 +105,7 @@ def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
         return None
     words = [word for row in rows for cell in row for word in cell]
     top, bottom = min(word.top for word in words), max(word.bottom for word in words)
-    return (xs[0], top, xs[-1], bottom), rows
-
-
-def _is_one_cell(row: Sequence[Cell]) -> bool:
-    return len({id(cell) for cell in row}) == 1
+    return (xs[0], top, xs[-1], bottom), rows, list(itertools.pairwise(xs))
 
 
 def _has_columns_inside(rows: Sequence[Sequence[Cell]]) -> bool:
@@ -165,7 +158,8 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
         columns = _columns(several)
         if len(several) >= 2 and len(columns) > 1 and _fits(several, columns):
             cells = [_cells_of(row, columns) for row in rows[start:end]]
-            return end - start, table_rows(cells, spanning=[_spans(row, columns) for row in rows[start:end]])
+            spanning = [_spans(row, columns) for row in rows[start:end]]
+            return end - start, table_rows(cells, columns, spanning=spanning)
         end -= 1
         while end - start > 1 and len(rows[end - 1]) < 2:
             end -= 1
@@ -257,100 +251,3 @@ def _spans(row: Row, columns: Sequence[tuple[float, float]]) -> bool:
         return False
     over = sum(min(row[0].x1, x1) - max(row[0].x0, x0) > 2 for x0, x1 in columns)
     return over > 1 or _column(row[0], columns) > 0
-
-
-# -- lines -----------------------------------------------------------------------------------------------------------
-
-
-def table_rows(rows: Sequence[Sequence[Cell]], *, spanning: Sequence[bool] = ()) -> list[Line]:
-    """A line for each row: `column: value` pairs where the first rows name the columns, else the values.
-
-    `spanning` tells which rows are one text over several columns.
-    """
-    kept = [(row, bool(spanning) and spanning[number]) for number, row in enumerate(rows) if any(row)]
-    cells = [[line_of(_read(cell)) for cell in row] for row, _ in kept]
-    depth = _header_depth([row for row, _ in kept])
-    names: list[str] = []
-    if depth < len(kept) and not any(spans for _, spans in kept[:depth]):
-        columns = [dict.fromkeys(filter(None, column)) for column in zip(*_texts(cells[:depth]), strict=False)]
-        names = [" ".join(column).rstrip(":") for column in columns]
-        if not _names_columns(names, kept[:depth], cells[depth:]):
-            names = []
-    lines = []
-    if names and any(name and not any(row[number].text for row in cells[depth:]) for number, name in enumerate(names)):
-        lines = [_row_line(row, []) for row in cells[:depth]]  # a name without a value would be in no row
-    for (row, spans), found in list(zip(kept, cells, strict=True))[depth if names else 0 :]:
-        one = len(row) > 2 and _is_one_cell(row)
-        if one or spans:
-            lines.append(_row_line(found[:1] if one else [cell for cell in found if cell.text], []))
-        else:
-            lines.append(_row_line(found, names))
-    return lines
-
-
-def _header_depth(rows: Sequence[Sequence[Cell]]) -> int:
-    """How many rows at the top could name the columns: two where a cell of the first is merged."""
-    if len(rows) < 3:
-        return 1
-    first, second = rows[0], rows[1]
-    beside = any(cell and cell is other for cell, other in itertools.pairwise(first))
-    below = any(cell and cell is other for cell, other in zip(first, second, strict=False))
-    return 2 if beside or below else 1
-
-
-def _texts(cells: Sequence[Sequence[Line]]) -> list[list[str]]:
-    return [[cell.text for cell in row] for row in cells]
-
-
-def _read(cell: Cell) -> Cell:
-    """The words of a cell line by line."""
-    if len({round(word.top) for word in cell}) < 2:
-        return cell
-    lines: list[Cell] = []
-    for word in sorted(cell, key=lambda item: (item.top + item.bottom) / 2):
-        if lines and abs(word.bottom - lines[-1][0].bottom) < 0.5 * (word.bottom - word.top):
-            lines[-1].append(word)
-        else:
-            lines.append([word])
-    return [word for line in lines for word in sorted(line, key=lambda item: item.at)]
-
-
-def _names_columns(
-    names: Sequence[str], header: Sequence[tuple[Sequence[Cell], bool]], below: Sequence[Sequence[Line]]
-) -> bool:
-    """Whether these are names of columns: they look so, and are no pair of a name and its value.
-
-    Two columns need more of a sign: bold names, or numbers below both, or below the first or all of the second.
-    """
-    texts = _texts(below)
-    if any(word.typed for row, _ in header for cell in row for word in cell):  # a form
-        return False
-    if any(text.endswith(":") for row in [names, *texts] for text in row) or not has_header([names, *texts]):
-        return False
-    bold = all(word.bold for row, _ in header for cell in row for word in cell)
-    if bold and sum(cell.bold for row in below for cell in row if cell.text) < sum(map(len, below)) / 2:
-        return True
-    if len(names) > 2:
-        return True
-    if any(map(str.isdigit, "".join(names))) or len(below) < 2:
-        return False
-    keys = [any(map(str.isdigit, row[0])) for row in texts if row[0]]
-    return sum(keys) > 0.7 * len(texts)
-
-
-def _row_line(row: Sequence[Line], names: Sequence[str]) -> Line:
-    """One row as a line. Each name and each value keeps no place of its own but that of the value's words."""
-    last = max((number for number, cell in enumerate(row) if cell.text), default=-1)
-    text = ""
-    spans = []
-    for number, cell in enumerate(row[: last + 1]):
-        name = names[number] if number < len(names) else ""
-        if not cell.text and (names or not text):
-            continue
-        text += SEPARATOR if text else ""
-        text += f"{name}: " if name and cell.text and cell.text != name else ""
-        spans += [(at + len(text), source, count) for at, source, count in cell.spans]
-        text += cell.text
-    sizes = [cell.size for cell in row if cell.text]
-    bold = all(cell.bold for cell in row if cell.text)
-    return Line(text, sizes[0] if sizes else 0.0, bold, "row", spans=spans)

@@ -15,6 +15,17 @@ LONGEST_OPENING = 100
 """Characters of a row's first cells that tell what the row is about."""
 _NUMBER = re.compile(r"[-+(]?[\W_]{0,3}\d[\d\s.,:/'%-]*[\W_]{0,3}\w{0,3}\)?")
 """An amount, a share, a date or a time, with a sign or a unit."""
+_MONTH = (
+    r"(?:jan|feb|fév|mar|mär|mrz|apr|avr|abr|ma[iy]|jui?n|jui?l|aug|ago|ao[uû]|sep|set|o[ck]t|out|nov|de[czs]|dic|déc|ene"
+    r"|gen|mag|giu|lug|ott)[^\W\d_]{0,7}\.?"
+)
+"""The name of a month, whole or short, in English, German and the languages beside them."""
+_DAY_FIRST = rf"[0-9]{{1,2}}(?:\.|st|nd|rd|th|er|º)?[ -](?:de )?{_MONTH},?[ -](?:de )?"
+_MONTH_FIRST = rf"{_MONTH} [0-9]{{1,2}}(?:st|nd|rd|th)?,? "
+_DATE = re.compile(rf"(?i)(?:[^\W\d_]{{2,10}}\.?, )?(?:{_DAY_FIRST}|{_MONTH_FIRST})[0-9]{{2,4}}")
+_DIGITS = re.compile("[0-9]+")
+_CODE = re.compile(r"(?=\S*[0-9])(?=\S*[^\W\d_])\S{3,}")
+"""One word of letters and digits, such as the number of an order."""
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
 _LEADERS = re.compile(r"(?<=[^\s.…·_])(?:(?:\s?[.·]){4,}|(?:\s?…){2,}|(?:\s?_){4,})\s*$")
 """Signs that lead the eye from a row's name to its first value: "March . . . . ."."""
@@ -72,7 +83,7 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names the columns.
 
     It does if there are rows below it, all its cells differ, at most the first one is empty, none is a number (but
-    for years in a row), and no cell is longer than a name would be.
+    for years in a row), no cell is longer than a name would be, and none is a date over dates or one code over others.
     """
     if len(rows) < 2:
         return False
@@ -86,7 +97,29 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         and len(set(named)) == len(named)
         and not any(len(cell) > 60 or (is_number(cell) and not _YEAR.fullmatch(cell)) for cell in named)
         and (not any(map(_YEAR.fullmatch, named)) or _names_years(named, rows[1]))
+        and not any(_is_one_of(cell, [row[at] for row in rows[1:] if at < len(row)]) for at, cell in enumerate(first))
     )
+
+
+def _is_one_of(cell: str, below: Iterable[str]) -> bool:
+    """Whether a cell is of the kind of most that are below it, and so names no column: a date, a code, an address."""
+    kind = _kind(cell)
+    kinds = [_kind(other) for other in below if other] if kind else []
+    return bool(kinds) and kinds.count(kind) > 0.6 * len(kinds)
+
+
+def _kind(cell: str) -> str:
+    """What a cell has in common with others of its kind; "" where it may be a name."""
+    if is_date(cell):
+        return "date"
+    if "@" in cell:
+        return "@"
+    return _DIGITS.sub("#", cell) if _CODE.fullmatch(cell) else ""
+
+
+def is_date(text: str) -> bool:
+    """Whether a cell is a day with the name of its month: November 16, 2014; 16. November 2014; 16 nov. 2014."""
+    return bool(_DATE.fullmatch(text))
 
 
 def is_number(text: str) -> bool:
