@@ -414,7 +414,7 @@ def test_a_text_that_stands_there_a_thousand_times_hides_no_other(
     """Rows of one vector are linked with each other alone in Chroma's graph, and shut out what was there before."""
     monkeypatch.setattr("rag.library.index.EXACT_MOST", exact)
     library.add(write(tmp_path / "a.md", MOON))
-    library.add(write(tmp_path / "b.csv", "river,sea", *["The river runs to the sea." + "." * 60] * 1200))
+    library.add(write(tmp_path / "b.csv", "river,sea", *["The river runs to the sea" + ", and on" * 8] * 1200))
     assert library.index.chunks > 1000
     for k in (1, 4):
         assert library.find("moon", k)[0].startswith("The moon")
