@@ -195,7 +195,9 @@ def test_a_mailbox_is_its_mails_each_below_its_subject_sender_and_day(tmp_path: 
     assert (first.metadata["title"], vote.metadata["title"]) == ("list.mbox", "list.mbox/vote.md")
     heads = [path[-1] for _, path, _ in first.metadata["sections"]]
     assert heads == ["Pump (Jörg, 2026-11-23)", "Minutes (Jörg, 2026-11-23)", "Mail (Jörg, 2026-11-23)"]
-    assert "Date: Mon, 23 Nov 2026 09:00:00 +0100\n\nThe pump is out.\n\nPlease water by hand." in first.page_content
+    assert first.page_content.startswith(
+        "Pump (Jörg, 2026-11-23)\n\nThe pump is out.\n\nPlease water by hand.\n\nMinutes ("
+    )
     assert first.page_content.endswith("Now.") and "multipart" not in first.page_content
     path.write_text("There is no mail in it.")
     assert reason(path, settings) == "the file is not a mailbox: no mail begins in it"

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from rag.answers.beyond import Beyond
 from rag.answers.build import Chains
 from rag.answers.chain import INDIRECT
-from rag.answers.quotes import Quote
+from rag.answers.quotes import Quote, says_something
 from rag.answers.update import Update
 from rag.errors import EngineStalled
 from rag.grounding.ground import Sentence
@@ -143,6 +143,36 @@ def test_the_terminal_shows_the_quote_once(served: Served) -> None:
     assert asked.stdout.startswith(f"{BEST}\n\n{''.join(ANSWER)}\n\nAlso in your sources:\n"), (
         asked.stdout + asked.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("ASP.NET Core Security", False),
+        ("Barry Dorrans", False),
+        ("The key changes every year.", True),
+        ("Seat: Karlsruhe", True),
+        ("Oak | 12 metres", True),
+        ("3 tbsp honey", True),
+        ("- leader\n- follower", True),
+        ("密钥每年更换。", True),
+    ],
+)
+def test_a_title_or_name_says_nothing_alone(text: str, says: bool) -> None:
+    assert says_something(Quote(1, 0, len(text)), [Document(text)]) is says
+
+
+def test_an_answer_opens_with_a_quote_that_says_something(tmp_path: Path) -> None:
+    path = tmp_path / "keys.md"
+    path.write_text("Change of the master key\n\nA key changes after a quarter of a year.", encoding="utf-8")
+    with library_of(tmp_path, shared_minilm(), path) as library:
+        chains = Chains(make_settings(tmp_path))
+        chains.link(library.index, Chat(ScriptedChat(script=Script(["So it is."])), 4000, "small"))
+        assert chains.own is not None
+        told = asyncio.run(chains.own.ainvoke({"question": "When does the master key change?"}))
+    texts = [each.text(told["sources"]) for each in told["quotes"]]
+    assert told["opening"] == "A key changes after a quarter of a year.\n\n"
+    assert texts == ["A key changes after a quarter of a year.", "Change of the master key"]
 
 
 # -- the page --------------------------------------------------------------------------------------------------------

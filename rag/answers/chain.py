@@ -23,7 +23,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from rag.answers.beyond import Beyond
 from rag.answers.context import disarm, pack
 from rag.answers.followup import standalone
-from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
+from rag.answers.quotes import Quote, find_quotes, quotes_as_answer, says_something
 from rag.answers.receipt import Answer, ChatReader
 from rag.answers.repeats import RepeatWatch
 from rag.answers.thinking import ThinkingFilter
@@ -231,7 +231,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
     def _opening(self, given: dict[str, Any]) -> tuple[str, tuple[Sentence, ...]]:
         """The best quote, where the answer opens with it, and the blank line behind it; and what supports it."""
-        best = given["quotes"][:1]
+        best = [each for each in given["quotes"][:1] if says_something(each, given["sources"])]
         opening, grounding = quotes_as_answer(best, given["sources"])
         if not self._opens or given.get("instructions") or not _in_one_language(given["question"], opening):
             return "", ()
@@ -253,7 +253,10 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
     async def _quotes(self, given: dict[str, Any]) -> tuple[Quote, ...]:
         """The quotes; a model's answer is none the worse where they cannot be had."""
         try:
-            return await find_quotes(given["asked"], given["sources"], self._embeddings, self._languages())
+            found = await find_quotes(given["asked"], given["sources"], self._embeddings, self._languages())
+            if self._opens:  # with the first of them
+                return tuple(sorted(found, key=lambda each: not says_something(each, given["sources"])))
+            return found
         except Exception:
             if self._chat_model is None:
                 raise

@@ -55,6 +55,8 @@ LONGEST_REFERENCE = 400
 LEAST_SHARE = 0.4
 """Of the best quote's score, what another one has at least."""
 
+_TELLS = re.compile(r"[.!?。！？:：][\"”»)\]*_]*(?:\s|$)|\s\|\s|\d|\n")
+"""What is in a quote that says something alone: a sentence's end, a `key: value`, a row, a number, a second line."""
 _TELLING = re.compile(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}")
 """What says something in few words: a number, a `key: value`, writing without blanks."""
 _REFERENCES = re.compile(
@@ -325,6 +327,11 @@ def _is_quotable(words: str, segment: Segment) -> bool:
         return False
     fewest = 4 if _is_line(words) else 3
     return len(words.split()) >= fewest or bool(_TELLING.search(words))
+
+
+def says_something(quote: Quote, sources: Sequence[Document]) -> bool:
+    """Whether a quote says something alone, so that an answer can open with it: a title or a name does not."""
+    return bool(_TELLS.search(quote.text(sources)))
 
 
 def quotes_as_answer(

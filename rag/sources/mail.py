@@ -71,9 +71,8 @@ def _read_mailbox(job: Job) -> Iterator[Document]:
     for key in box.iterkeys():
         told, body, documents = _parts_of(box.get_bytes(key), job, inside)
         if any(told.values()):
-            subject = told.pop("Subject") or "Mail"
-            head = "\n".join(f"{name}: {value}" for name, value in told.items() if value)
-            mails.append(f"{MARK}{one_line(f'{subject} ({_sender_and_day(told)})')}\n\n{head}\n\n{body.strip()}")
+            heading = one_line(f"{told['Subject'] or 'Mail'} ({_sender_and_day(told)})")
+            mails.append(f"{MARK}{heading}\n\n{body.strip()}")
             attached += documents
     inside.finish()
     if not mails:
