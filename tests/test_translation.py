@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from rag.answers import translation
 from rag.answers.build import translator_of
-from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, build_prompt
+from rag.answers.chain import SMALL_PROMPT_FILE, Course, RagChain, build_prompt
 from rag.answers.translation import build_translator, foreign, translated
 from rag.assistant import Assistant
 from rag.models.choose import Chat
@@ -177,7 +177,13 @@ class Shelf(BaseRetriever):
         return [Document(CAMPSITE["en"], metadata={"title": "Campsite"})]
 
 
+async def hardly(given: dict[str, Any]) -> Course:
+    """Says of every question that the passages hardly answer it."""
+    return Course(given["sources"], indirect=True)
+
+
 async def test_a_small_model_reads_the_translation() -> None:
+    """Also where its words are so far from the passages that they would hardly be an answer to a question as typed."""
     script, shelf = Script(), Shelf(queries=[])
     chat = Translating(script=script)
     chain = RagChain(
@@ -189,7 +195,12 @@ async def test_a_small_model_reads_the_translation() -> None:
         window=4096,
         max_tokens=100,
         translator=build_translator(chat, ("en",)),
+        decide=hardly,
     )
     pieces = [piece async for piece in chain.astream({"question": GERMAN})]
+    assert not any(piece.get("indirect") for piece in pieces)
     assert [piece["asked"] for piece in pieces if "asked" in piece] == [GERMAN, ENGLISH] == shelf.queries
     assert f"Question: {ENGLISH}" in script.asked[-1][-1].text
+    asked = len(script.asked)
+    plain = await chain.ainvoke({"question": ENGLISH})
+    assert plain["indirect"] and len(script.asked) == asked

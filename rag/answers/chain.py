@@ -189,7 +189,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         indirect = False
         if self._decide is not None:
             course = await self._decide(given)
-            indirect = course.indirect and (self._sentences or self._chat_model is None)
+            translated = given["asked"] != given["complete"]  # which makes the score of `indirect` lower
+            indirect = course.indirect and not translated and (self._sentences or self._chat_model is None)
             if course.answer is not None:
                 async with aclosing(course.answer(self._reader(given))) as pieces:
                     async for piece in pieces:
