@@ -51,7 +51,7 @@ def test_what_only_repeats_the_opening_is_left_out(written: str, shown: str) -> 
     for size in (1, 3, len(written)):
         beyond = Beyond(OPENING)
         parts = [beyond.feed(written[start : start + size]) for start in range(0, len(written), size)]
-        assert "".join(parts) + beyond.feed("", last=True) == shown
+        assert ("".join(parts) + beyond.feed("", last=True)).removeprefix("\n\n") == shown
 
 
 def test_a_sentence_is_shown_from_its_first_new_word_on() -> None:
@@ -60,7 +60,7 @@ def test_a_sentence_is_shown_from_its_first_new_word_on() -> None:
         "",
         "",
         "",
-        "Adults pay nothing ",
+        "\n\nAdults pay nothing ",
         "at ",
     ]
     assert beyond.feed("", last=True) == "all"
@@ -92,10 +92,10 @@ def test_the_answer_of_a_small_model_opens_with_the_best_quote_before_it_has_wri
         held.release()
         rest = frames(socket)
     assert first["quotes"][0]["text"] == BEST and first["opening"] == len(second["message"])
-    assert second["message"] == f"{BEST}\n\n"
-    assert "".join(frame.get("message", "") for frame in rest) == "".join(ANSWER)
+    assert second["message"] == BEST
+    assert "".join(frame.get("message", "") for frame in rest) == "\n\n" + "".join(ANSWER)
     done = rest[-1]
-    assert (done["quoted"], done["indirect"], done["opening"]) == (False, False, len(BEST) + 2)
+    assert (done["quoted"], done["indirect"], done["opening"]) == (False, False, len(BEST))
     assert done["grounding"][0]["text"] == BEST and done["grounding"][0]["supported"] is True
     assert done["timings"]["first_token"] > done["timings"]["retrieval"] and done["timings"]["tokens"] >= len(ANSWER)
 
@@ -113,7 +113,7 @@ def test_what_the_model_says_again_is_left_out(served: Served, monkeypatch: pyte
     monkeypatch.setattr(served.server, "reply", lambda messages: ["A plan ", "is a list ", "of tasks. ", "It helps."])
     assert "".join(frame.get("message", "") for frame in ask_socket(served)) == f"{BEST}\n\nIt helps."
     monkeypatch.setattr(served.server, "reply", lambda messages: [BEST])
-    assert "".join(frame.get("message", "") for frame in ask_socket(served)) == f"{BEST}\n\n"
+    assert "".join(frame.get("message", "") for frame in ask_socket(served)) == BEST
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_an_answer_opens_with_a_quote_that_says_something(tmp_path: Path) -> Non
         assert chains.own is not None
         told = asyncio.run(chains.own.ainvoke({"question": "When does the master key change?"}))
     texts = [each.text(told["sources"]) for each in told["quotes"]]
-    assert told["opening"] == "A key changes after a quarter of a year.\n\n"
+    assert told["opening"] == "A key changes after a quarter of a year."
     assert texts == ["A key changes after a quarter of a year.", "Change of the master key"]
 
 
@@ -186,8 +186,8 @@ FIRST, OTHER = Quote(1, 0, 51), Quote(1, 53, 74)
 
 
 def answered(written: str, *supported: bool) -> Update:
-    text = f"{OPENING}\n\n{written}"
-    place = len(OPENING) + 2
+    text = f"{OPENING}\n\n{written}" if written else OPENING
+    place = len(OPENING)
     own = [Sentence(place, len(text), 1 if has else None, (0, 5) if has else None) for has in supported]
     grounding = (Sentence(0, len(OPENING), 1, (FIRST.start, FIRST.end)), *own)
     given: dict[str, Any] = {"sources": SOURCES, "quotes": (FIRST, OTHER), "grounding": grounding}

@@ -14,7 +14,8 @@ _TAIL = re.compile(r"(?:[.!?]+[\"”»)\]]*|[\w.,]+)\Z")
 class Beyond:
     """Leaves out the sentences that only say again, word for word, what the answer opens with.
 
-    A sentence is held back while its words so far stand in the opening in that order, one after the other.
+    What is shown begins with the blank line that parts it from the opening. A sentence is held back while its words so
+    far stand in the opening in that order, one after the other.
     """
 
     def __init__(self, opening: str) -> None:
@@ -33,7 +34,7 @@ class Beyond:
             end = _END.search(self._held)
             part = self._held[: end.end()] if end else self._held if last else _TAIL.sub("", self._held)
             if not self._passing and _WORD.search(part) and not is_said(part, self._opening):
-                shown += self._gap * self._shown
+                shown += self._gap if self._shown else "\n\n"
                 self._passing = self._shown = True
             if self._passing:
                 shown += part

@@ -231,12 +231,12 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         yield {"grounding": None if own is None else (*grounding, *own)}
 
     def _opening(self, given: dict[str, Any]) -> tuple[str, tuple[Sentence, ...]]:
-        """The best quote, where the answer opens with it, and the blank line behind it; and what supports it."""
+        """The best quote, where the answer opens with it; and what supports it."""
         best = [each for each in given["quotes"][:1] if says_something(each, given["sources"])]
         opening, grounding = quotes_as_answer(best, given["sources"])
         if not self._opens or given.get("instructions") or not _in_one_language(given["question"], opening):
             return "", ()
-        return f"{opening}\n\n" if opening else "", grounding
+        return opening, grounding
 
     async def ainvoke(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any

@@ -49,8 +49,7 @@ class Update:
         quotes: the sentences of the passages that answer best, word for word, there before the model's first token.
         quoted: the text is these quotes; no model wrote it.
         indirect: they hardly answer the question, and the text says so.
-        opening: characters at the beginning of the text that are the best quote and a blank line; the model wrote the
-            rest.
+        opening: characters at the beginning of the text that are the best quote; the model wrote the rest.
         usage: tokens read and written, as the engine counts them; None where it does not tell.
         timings: how long it took so far.
         asked: the text that was searched for. A follow-up is put into full words first.

@@ -262,7 +262,7 @@ def show_text(update: Update, name: str) -> str:
             missing = f": none says {why}" if why else ""
             told = _in_title(f"No passage supports this sentence{missing}.")
             marks.append((end, f'[?]({UNSUPPORTED}{name}-{number} "{told}")'))
-    return with_marks(update.written, marks)
+    return with_marks(update.written, marks).lstrip("\n")
 
 
 def _unsaid(sentence: str, sources: Sequence[Document]) -> str:
@@ -290,7 +290,7 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     quoted = _as_sentences(update.quotes)
     passages = show_passages(update.sources, quoted, name) if quoted else ""
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
-    shown = [gr.ChatMessage(content=f"{with_marks(update.written)} …")] if update.written else []
+    shown = [gr.ChatMessage(content=f"{with_marks(update.written).strip()} …")] if update.written else []
     if quoted:
         content = show_quotes(list(enumerate(update.quotes)), update.sources, FROM_SOURCES, name)
         shown.insert(0, gr.ChatMessage(content=content, metadata={"id": BESIDE}))
