@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import gradio_client
 import pytest
-from websockets.sync.client import ClientConnection
+from websockets.sync.client import ClientConnection, connect
 
 import app as page
 from rag.assistant import Assistant
@@ -85,6 +85,13 @@ def frames(socket_: ClientConnection) -> list[dict[str, Any]]:
     while not got or not got[-1].get("done"):
         got.append(json.loads(socket_.recv(timeout=PATIENCE)))
     return got
+
+
+def ask_socket(served: Served, question: str) -> list[dict[str, Any]]:
+    """The frames of an answer over the WebSocket."""
+    with connect(served.socket_url) as socket:
+        socket.send(question)
+        return frames(socket)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from tests.commands import run
 from tests.conftest import Script, ScriptedChat, make_settings
 from tests.minilm import shared_minilm
 from tests.ollama_server import ModelSpec
-from tests.serving import ANSWER, Served, frames, serve
+from tests.serving import ANSWER, Served, ask_socket, frames, serve
 from tests.ways import library_of
 
 OPENING = "Adults pay 18.50 a year. Between 14 and 25 it is 6."
@@ -79,12 +79,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     made.close()
 
 
-def ask_socket(served: Served, question: str = QUESTION) -> list[dict[str, Any]]:
-    with connect(served.socket_url) as socket:
-        socket.send(question)
-        return frames(socket)
-
-
 def test_the_answer_of_a_small_model_opens_with_the_best_quote_before_it_has_written(served: Served) -> None:
     with served.server.hold(after=0) as held, connect(served.socket_url) as socket:
         socket.send(QUESTION)
@@ -111,9 +105,9 @@ def test_every_door_gives_the_same_answer(served: Served) -> None:
 
 def test_what_the_model_says_again_is_left_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served.server, "reply", lambda messages: ["A plan ", "is a list ", "of tasks. ", "It helps."])
-    assert "".join(frame.get("message", "") for frame in ask_socket(served)) == f"{BEST}\n\nIt helps."
+    assert "".join(frame.get("message", "") for frame in ask_socket(served, QUESTION)) == f"{BEST}\n\nIt helps."
     monkeypatch.setattr(served.server, "reply", lambda messages: [BEST])
-    assert "".join(frame.get("message", "") for frame in ask_socket(served)) == BEST
+    assert "".join(frame.get("message", "") for frame in ask_socket(served, QUESTION)) == BEST
 
 
 @pytest.mark.parametrize(
@@ -130,7 +124,7 @@ def test_what_was_taken_for_the_answer_and_is_thinking_leaves_the_opening(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served.server, "reply", lambda messages: ["I look at it. ", "\n</think>\n\n", "It is a list."])
-    got = ask_socket(served)
+    got = ask_socket(served, QUESTION)
     moved = next(place for place, frame in enumerate(got) if "moved" in frame)
     after = "".join(frame.get("message", "") for frame in got[moved:])
     assert after == f"{BEST}\n\nIt is a list." and got[-1]["thinking"].strip() == "I look at it."

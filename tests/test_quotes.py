@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gradio_client
 import httpx
@@ -24,7 +23,7 @@ from rag.settings import load_settings
 from tests.commands import run
 from tests.conftest import PaperEmbeddings
 from tests.minilm import shared_minilm
-from tests.serving import ANSWER, TEXT, Served, frames, serve
+from tests.serving import ANSWER, TEXT, Served, ask_socket, frames, serve
 
 GUIDE = Document(
     "# Keeping things\n\n"
@@ -230,12 +229,6 @@ QUESTION = "What is a plan?"
 BEST = "A plan is a list of tasks."
 
 
-def ask_socket(served: Served) -> list[dict[str, Any]]:
-    with connect(served.socket_url) as socket:
-        socket.send(QUESTION)
-        return frames(socket)
-
-
 def test_quotes_come_before_the_model_has_written_anything(served: Served) -> None:
     with served.server.hold(after=0) as held, connect(served.socket_url) as socket:
         socket.send(QUESTION)
@@ -271,7 +264,7 @@ def test_every_door_gives_the_same_quotes(name: str, request: pytest.FixtureRequ
     client = gradio_client.Client(app.url, verbose=False)
     by_gradio = client.predict(QUESTION, api_name="/answer")
     client.close()
-    found = [ask_socket(app)[-1], completion["local_rag"], by_gradio]
+    found = [ask_socket(app, QUESTION)[-1], completion["local_rag"], by_gradio]
     assert [each["quotes"] for each in found] == [plain["quotes"]] * 3
     assert {each["quoted"] for each in found} == {name == "without_model"}
 
@@ -279,7 +272,7 @@ def test_every_door_gives_the_same_quotes(name: str, request: pytest.FixtureRequ
 def test_without_a_model_quotes_are_the_answer(without_model: Served) -> None:
     assert without_model.assistant.ready
     answer = httpx.get(f"{without_model.url}predict", params={"query": QUESTION}, timeout=60).json()
-    whole = ask_socket(without_model)
+    whole = ask_socket(without_model, QUESTION)
     assert "".join(frame["message"] for frame in whole) == answer
     assert answer.split("\n\n")[0] == BEST
     assert [each["supported"] for each in whole[-1]["grounding"]] == [True] * len(whole[-1]["quotes"])

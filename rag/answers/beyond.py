@@ -38,8 +38,7 @@ class Beyond:
                 self._passing = self._shown = True
             if self._passing:
                 shown += part
-                self._held = self._held[len(part) :]
-            elif end:
+            if self._passing or end:
                 self._held = self._held[len(part) :]
             if end:
                 self._gap, self._passing = "", False
