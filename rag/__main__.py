@@ -296,6 +296,8 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
         print(json.dumps({"answer": text, **answer}, ensure_ascii=False))
         return
     print("\n")
+    if frame["notice"]:
+        print(f"{frame['notice']}\n")
     if frame["opening"] and frame["quotes"][1:]:
         _show_quotes("Also in your sources:", frame["quotes"][1:])
     if frame["timings"]["thinking"] is not None:

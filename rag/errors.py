@@ -13,7 +13,6 @@ RagError                    every error this package raises on purpose; str(erro
 │   └── TextTooLong         a text does not fit the embedding model's window
 ├── AnswerCutOff            the answer ended before the model said that it was complete
 │   └── AnswerTooLong       because it reached its longest
-│       └── AnswerRepeats   or would have, saying the same over and over
 ├── StoreError              the vector store or the data folder
 │   ├── StoreUnreachable    the Chroma server does not answer
 │   └── StoreLocked         another process holds the data folder
@@ -128,10 +127,6 @@ class AnswerCutOff(RagError):
 
 class AnswerTooLong(AnswerCutOff):
     """The answer reached as many tokens as it may have."""
-
-
-class AnswerRepeats(AnswerTooLong):
-    """The model said the same over and over, and was stopped."""
 
 
 class StoreError(RagError):

@@ -17,6 +17,7 @@ import httpx
 from websockets.sync.client import connect
 
 from rag.__main__ import main as command_line
+from rag.answers.chain import REPEATS
 from tests.commands import start
 from tests.conftest import wait_until
 from tests.serving import (
@@ -235,7 +236,8 @@ def by_page(served: Served, question: str) -> dict[str, Any]:
             return {"error": told.partition(": ")[2]}
         note.click()
         passages = page.locator("#conversation details > blockquote")
-        return {"answer": text, "passages": ["".join(passage.split()) for passage in passages.all_text_contents()]}
+        found = ["".join(passage.split()) for passage in passages.all_text_contents()]
+        return {"answer": text, "passages": found, "notice": REPEATS if REPEATS in told else ""}
 
     return browser.do(ask)
 
@@ -250,6 +252,7 @@ def agree(got: dict[str, Any], plain: dict[str, Any]) -> None:
         assert got.get("code", plain["code"]) == plain["code"]
         return
     assert got["answer"] == plain["answer"]
+    assert got.get("notice", plain["notice"]) == plain["notice"]
     if "passages" in got:
         assert got["passages"] == ["".join(source["text"].split()) for source in plain["sources"]]
     else:

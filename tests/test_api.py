@@ -24,6 +24,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from rag.__main__ import main as command_line
 from tests.conftest import ROOT, wait_until
 from tests.doors import (
     DOORS,
@@ -312,6 +313,30 @@ def test_no_door_shows_what_the_model_thinks(served: Served, door: Callable[[Ser
         agree(door(served, "What is a plan?"), plain)
     finally:
         served.server.reply = lambda messages: ANSWER
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_cuts_an_answer_that_repeats_itself(
+    served: Served, door: Callable[[Served, str], dict[str, Any]]
+) -> None:
+    served.server.reply = lambda messages: ["An ", "agent ", "plans", *[" its", " tasks"] * 60]
+    try:
+        plain = by_predict(served, "What is a plan?")
+        assert plain["answer"] == "An agent plans its tasks"
+        assert plain["notice"].startswith("The model began to repeat itself")
+        agree(door(served, "What is a plan?"), plain)
+    finally:
+        served.server.reply = lambda messages: ANSWER
+
+
+def test_the_terminal_says_under_an_answer_that_it_was_cut(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.server.reply = lambda messages: ["An ", "agent ", "plans", *[" its", " tasks"] * 60]
+    try:
+        code = command_line(["ask", "What is a plan?", "--data-dir", str(served.assistant.settings.data_dir)])
+    finally:
+        served.server.reply = lambda messages: ANSWER
+    assert code == 0
+    assert "An agent plans its tasks\n\nThe model began to repeat itself and was stopped." in capsys.readouterr().out
 
 
 def test_what_a_model_thought_is_no_part_of_the_history(served: Served) -> None:

@@ -16,7 +16,6 @@ from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.errors import (
     AnswerCutOff,
-    AnswerRepeats,
     Busy,
     EngineError,
     EngineStalled,
@@ -139,18 +138,28 @@ def test_an_answer_that_the_model_did_not_end_is_cut_off(scene: Scene, reason: s
         asyncio.run(scene.ask())
 
 
-def test_a_model_that_repeats_itself_is_stopped_and_told_so(scene: Scene) -> None:
+def test_an_answer_is_cut_where_its_model_begins_to_repeat_itself(scene: Scene) -> None:
     scene.script.tokens = ["An ", "agent ", "plans", *[" to be", " allowed"] * 200]
-    updates: list[Update] = []
+    last = asyncio.run(scene.ask())[-1]
+    assert (last.phase, last.text) == ("done", "An agent plans to be allowed")
+    assert last.notice.startswith("The model began to repeat itself and was stopped.")
+    assert last.grounding
+    assert scene.script.sent < 60 and scene.script.closed == 1
+
+
+def test_words_held_back_come_before_the_fault(scene: Scene) -> None:
+    scene.script.tokens = ["To plan", " is to", " plan"]
+    scene.script.reason = "length"
+    text = ""
 
     async def scenario() -> None:
-        async for update in scene.assistant.chain.astream({"question": "How does an agent plan?"}):
-            updates.append(update)
+        nonlocal text
+        async for update in scene.assistant.chain.astream({"question": "agent plan"}):
+            text = update.text
 
-    with pytest.raises(AnswerRepeats, match="began to repeat itself"):
+    with pytest.raises(AnswerCutOff, match="cut off"):
         asyncio.run(scenario())
-    assert updates[-1].text.startswith("An agent plans to be allowed")
-    assert scene.script.sent < 60 and scene.script.closed == 1
+    assert text == "To plan is to plan"
 
 
 def test_an_empty_answer_is_an_error(scene: Scene) -> None:

@@ -222,6 +222,22 @@ def test_an_answer_at_its_longest_has_that_finish_reason(served: Served) -> None
     assert (choice.message.content, choice.finish_reason) == ("".join(ANSWER[:2]), "length")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_repeats_itself_ends_as_others_do(served: Served, stream: bool) -> None:
+    given: Any = {"messages": [{"role": "user", "content": QUESTION}], "stream": stream}
+    served.server.reply = lambda messages: ["An ", "agent ", "plans", *[" its", " tasks"] * 60]
+    try:
+        with client_of(served) as client:
+            told = client.chat.completions.create(model="local-rag-chat", **given)
+            pieces = list(told) if stream else [told]
+    finally:
+        served.server.reply = lambda messages: ANSWER
+    texts = [(each.choices[0].delta if stream else each.choices[0].message).content or "" for each in pieces]
+    assert "".join(texts) == "An agent plans its tasks"
+    assert pieces[-1].choices[0].finish_reason == "stop"
+    assert pieces[-1].model_extra["local_rag"]["notice"].startswith("The model began to repeat itself")
+
+
 @pytest.mark.parametrize("after", [0, 3])
 def test_an_openai_client_that_leaves_stops_the_model(served: Served, after: int) -> None:
     messages: Any = [{"role": "user", "content": QUESTION}]

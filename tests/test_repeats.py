@@ -1,4 +1,4 @@
-"""Answers that loop are told from texts that repeat words for a reason."""
+"""Answers that loop are cut where they begin to; texts that repeat words for a reason stay as they are."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ import pytest
 
 from rag.answers.repeats import RepeatWatch
 
+ROWS = " ".join(f"- Flaw {n}: SQL injection, in {n + 2} of all programs looked at." for n in (4, 5, 6))
 LOOPS = {
-    "a clause": "The vote ended with a motion to be allowed" + " to be allowed" * 20,
-    "a sentence": "It is kept for thirty days. " + "A backup runs each night at two. " * 4,
-    "a word": "It is very" + " very" * 30,
-    "a list": "Tools:\n" + "- the calculator\n- the search\n- the calendar\n" * 4,
-    "Chinese": "记忆" + "用来保存事实。" * 5,
-    "German": "Es gilt: " + "Wer den Schlüssel verliert, zahlt neun Euro. " * 3,
-    "rows": " ".join(f"- Flaw {n}: SQL injection, in {n + 2} of all programs looked at." for n in (4, 5, 6)) * 3,
-    "after code": "```\nx = 1\n```\n" + "Run it once and then again. " * 5,
+    "a clause": ("The vote ended with a motion to be allowed", " to be allowed" * 20),
+    "a sentence": (
+        "It is kept for thirty days. A backup runs each night at two.",
+        " A backup runs each night at two." * 3,
+    ),
+    "a word": ("It is very", " very" * 30),
+    "a list": (
+        "Tools:\n- the calculator\n- the search\n- the calendar",
+        "\n- the calculator\n- the search\n- the calendar" * 3,
+    ),
+    "Chinese": ("记忆用来保存事实。", "用来保存事实。" * 4),
+    "German": (
+        "Es gilt: Wer den Schlüssel verliert, zahlt neun Euro.",
+        " Wer den Schlüssel verliert, zahlt neun Euro." * 4,
+    ),
+    "rows": (ROWS, f" {ROWS}" * 2),
+    "after code": ("```\nx = 1\n```\nRun it once and then again.", " Run it once and then again." * 4),
 }
+"""What is said once, and then again."""
 NONE = {
     "a refrain": "Row, row, row your boat. Very, very, very good. No, no, no.",
     "a table": "| name | price | stock |\n|---|---|---|\n"
@@ -40,16 +51,32 @@ def pieces(text: str, seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_a_loop_is_noticed_before_its_fourth_round_or_soon(name: str) -> None:
+def test_an_answer_is_cut_before_its_second_round(name: str) -> None:
+    once, again = LOOPS[name]
     for seed in range(5):
-        watch, parts = RepeatWatch(), pieces(LOOPS[name], seed)
-        noticed = [number for number, piece in enumerate(parts) if watch.feed(piece)]
-        assert noticed
-        assert sum(map(len, parts[: noticed[0]])) < len(LOOPS[name])
+        watch, parts = RepeatWatch(), iter(pieces(once + again, seed))
+        shown = ""
+        for piece in parts:
+            shown += watch.feed(piece)
+            if watch.looping:
+                break
+        assert watch.looping and (shown + watch.rest()).rstrip() == once
+        assert next(parts, ""), "it was noticed before the end"
+    whole = RepeatWatch()
+    assert whole.feed(once + again) == once
 
 
 @pytest.mark.parametrize("name", NONE)
 def test_what_repeats_for_a_reason_is_no_loop(name: str) -> None:
     for seed in range(5):
         watch = RepeatWatch()
-        assert not any(watch.feed(piece) for piece in pieces(NONE[name], seed))
+        assert "".join(map(watch.feed, pieces(NONE[name], seed))) + watch.rest() == NONE[name]
+        assert not watch.looping
+
+
+def test_words_that_stand_nowhere_before_are_shown_at_once() -> None:
+    watch = RepeatWatch()
+    for piece in ("Plan", "ning", " splits", " big", " tasks", "."):
+        assert watch.feed(piece) == piece
+    assert watch.feed(" Big") == ""
+    assert watch.feed("ger") == " Bigger"

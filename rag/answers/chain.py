@@ -28,7 +28,7 @@ from rag.answers.receipt import Answer, ChatReader
 from rag.answers.repeats import RepeatWatch
 from rag.answers.thinking import ThinkingFilter
 from rag.answers.translation import Translator
-from rag.errors import AnswerCutOff, AnswerRepeats, AnswerTooLong
+from rag.errors import AnswerCutOff, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
 from rag.text.detect import sure_language
 from rag.text.sentences import count_tokens
@@ -38,7 +38,19 @@ SMALL_PROMPT_FILE = PROMPT_FILE.with_name("prompt_small.txt")
 """For models of some hundred million parameters, which follow one short order and say too often that they do not know
 where they may."""
 SHARED_FIELDS = frozenset(
-    {"asked", "unread", "refused", "quotes", "quoted", "indirect", "grounding", "usage", "coverage", "progress"}
+    {
+        "asked",
+        "unread",
+        "refused",
+        "quotes",
+        "quoted",
+        "indirect",
+        "grounding",
+        "usage",
+        "coverage",
+        "progress",
+        "notice",
+    }
 )
 """Fields that a piece of the chain's stream and an `Update` have in common."""
 TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
@@ -168,7 +180,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         by piece, at the end `grounding`; `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted`
         where no model writes the answer (`indirect`: and the quotes hardly are one), `opening` with the best quote
         where the answer opens with it, `thinking` piece by piece while the model thinks (with `moved`, where it was
-        taken for the answer at first), and `tokens` and `usage` where the engine counts them.
+        taken for the answer at first), `tokens` and `usage` where the engine counts them, and `notice` where the model
+        was stopped since it repeated itself.
 
         Where the input has `think`, the model thinks as it says, in place of its settings'; `instructions` and
         `temperature` likewise are of this question alone.
@@ -305,25 +318,30 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                     told = thinking.feed(message.text)
                     text, more = told.answer, message.additional_kwargs.get("reasoning_content") or ""
                     if told.moved:
+                        yield {"answer": repeats.rest()}
                         thought, said, shown, repeats = thought + said, 0, 0, RepeatWatch()
                     if more or told.thinking or told.moved:
                         thought += len(more + told.thinking)
                         yield {"thinking": more + told.thinking, **({"moved": True} if told.moved else {})}
                     shown, said = shown + bool(text), said + len(text)
-                    yield {"answer": text}
-                    if repeats.feed(text):
-                        raise AnswerRepeats(REPEATS)
+                    yield {"answer": repeats.feed(text)}
+                    if repeats.looping:
+                        break
                     if shown > self._max_tokens:  # the engine has been given more than that, for its thinking
                         raise AnswerTooLong(TOO_LONG)
-        except AnswerTooLong as error:
-            if thought and not shown:
+        except Exception as error:
+            yield {"answer": repeats.rest()}
+            if isinstance(error, AnswerTooLong) and thought and not shown:
                 raise AnswerTooLong(THOUGHT_TOO_LONG) from error
             raise
+        if repeats.looping:
+            yield {"notice": REPEATS}
+            return
         rest = thinking.rest()
         self._thinks_first = thinking.lone
         if rest.thinking:
             yield {"thinking": rest.thinking}
-        yield {"answer": rest.answer}
+        yield {"answer": repeats.feed(rest.answer) + repeats.rest()}
         if written:
             # The engine's count has the thinking in it, which is no part of the answer's speed.
             own = round(written * said / (said + thought)) if thought else written

@@ -57,6 +57,7 @@ class Update:
         refused: nothing found speaks to the question, and no model was asked.
         coverage: what of the library was read, where that is not the passages found.
         progress: passages read, and those that are to be read, where an answer reads whole sources.
+        notice: a sentence to be read with the answer: the model began to repeat itself and was stopped.
         grounding: at the end, the answer's sentences with what supports each; None where that could not be told.
     """
 
@@ -80,6 +81,7 @@ class Update:
     refused: bool = False
     coverage: str = ""
     progress: tuple[int, int] | None = None
+    notice: str = ""
     grounding: tuple[Sentence, ...] | None = None
 
     @property

@@ -118,6 +118,7 @@ class AnswerFields(BaseModel):
     refused: bool = Field(description="No passage found is about the question, so no model was asked.")
     coverage: str = Field(description="The part of the library that was read, if not the passages found; else empty.")
     unread: int = Field(description="Passages that did not fit the model's window.")
+    notice: str = Field(description="That the model began to repeat itself and was stopped; else empty.")
     grounding: list[Grounded] | None = Field(description="The answer's sentences; null: they could not be checked.")
 
 
@@ -233,5 +234,6 @@ def answer_fields(update: Update) -> dict[str, Any]:
         "refused": update.refused,
         "coverage": update.coverage,
         "unread": update.unread,
+        "notice": update.notice,
         "grounding": None if (found := grounding_of(update)) is None else [each.model_dump() for each in found],
     }

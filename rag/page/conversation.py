@@ -155,6 +155,8 @@ def show_answer(
         words.append(f"{supported} of {claims} sentence{'s' * (claims != 1)} supported")
     if timings.total >= 1:
         words.append(f"{timings.total:.0f} s")
+    if update.notice:
+        words.append(update.notice)
     name = secrets.token_hex(4)
     grounding = [] if update.quoted else list(update.grounding or ())
     quoted = _as_sentences(update.quotes)
