@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rag.errors import SettingsError
@@ -68,8 +68,9 @@ class Settings(BaseSettings):
     )
     ocr: bool = Field(True, description="Read the text in pictures, and on scanned pages of PDFs, by text recognition")
     allow_hosts: Words = Field((), description="Private hosts or networks that sources added later may come from")
-    chunk_size: int = Field(1000, ge=100, le=20_000, description="Characters in a chunk, at most")
-    chunk_overlap: int = Field(200, ge=0, description="Characters that neighbouring chunks share")
+    chunk_size: int = Field(
+        1000, ge=100, le=20_000, description="Characters in a chunk, at most; neighbouring chunks share a fifth of that"
+    )
     k: int = Field(4, ge=1, le=50, description="Passages retrieved for a question")
     retriever: Literal["hybrid", "dense"] = Field(
         "hybrid", description="How passages are found: by meaning and by words, or by meaning alone (`dense`)"
@@ -248,13 +249,10 @@ class Settings(BaseSettings):
         except RuntimeError:
             raise ValueError(f"{value} names a user whose home folder is not known") from None
 
-    @model_validator(mode="after")
-    def _overlap_smaller_than_chunk(self) -> Settings:
-        if self.chunk_overlap >= self.chunk_size:
-            raise ValueError(
-                f"RAG_CHUNK_OVERLAP: {self.chunk_overlap} is not smaller than RAG_CHUNK_SIZE ({self.chunk_size})"
-            )
-        return self
+    @property
+    def chunk_overlap(self) -> int:
+        """Characters that neighbouring chunks share."""
+        return self.chunk_size // 5
 
     @property
     def questions_a_minute(self) -> int:
@@ -298,9 +296,8 @@ def load_settings(**given: Any) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] != "value_error":
             message += f" (got {first['input']!r})"
-        if first["loc"]:
-            message = f"{_variable(str(first['loc'][0]), set_here, from_file)}: {message}"
-        raise SettingsError(" ".join(message.split())) from None
+        variable = _variable(str(first["loc"][0]), set_here, from_file)
+        raise SettingsError(" ".join(f"{variable}: {message}".split())) from None
 
 
 def _variable(name: str, given: dict[str, Any], from_file: Mapping[str, str | None]) -> str:

@@ -115,7 +115,7 @@ def test_the_command_line_works_on_the_servers(
 
 
 def test_a_server_that_lost_everything_is_filled_again(chroma: ChromaServer, tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chroma_url=chroma.url, chunk_size=100, chunk_overlap=20)
+    settings = make_settings(tmp_path, chroma_url=chroma.url, chunk_size=100)
     library = Library(settings)
     library.add(write(tmp_path / "a.md", MOON, RIVER))
     name = library.index.vectors.name

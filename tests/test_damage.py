@@ -78,7 +78,7 @@ def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A library whose vectors are in files of the graph, as those of 10,000 rows are."""
     monkeypatch.setattr(rag.library.vectors, "SYNC_THRESHOLD", 100)
     monkeypatch.setattr("rag.library.index.EXACT_MOST", -1)
-    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    settings = make_settings(tmp_path, chunk_size=100)
     library = Library(settings)
     for name in ("a", "b"):
         text = "\n\n".join(
@@ -127,7 +127,7 @@ from tests.postgres import running_postgres
 from tests.stores import Library
 
 folder = Path(sys.argv[1])
-library = Library(make_settings(folder, chunk_size=100, chunk_overlap=20))
+library = Library(make_settings(folder, chunk_size=100))
 library.add(folder / "small.md")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
@@ -157,7 +157,7 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Pa
     told = out.splitlines()
     assert told and told[0].startswith("StoreError: "), out + err
     assert re.search("[Ff]ree some space", told[0]), told[0]
-    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    settings = make_settings(tmp_path, chunk_size=100)
     again = Library(settings)
     try:
         assert again.find("moon", 1) == ["The moon pulls the sea."]
@@ -180,7 +180,7 @@ from tests.conftest import make_settings
 from tests.stores import Library
 
 folder = Path(sys.argv[1])
-library = Library(make_settings(folder, chunk_size=100, chunk_overlap=20))
+library = Library(make_settings(folder, chunk_size=100))
 library.add(folder / "moon.md")
 print(library.rows(), flush=True)
 library.add(folder / "river.md")
@@ -330,7 +330,7 @@ changed(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] or None)
 
 def paper(folder: Path, chunk: int, url: str | None, data: str = "data") -> Settings:
     given = {"database_url": url, "data_dir": folder / data, "sources": (str(folder / "0.md"),)}
-    return make_settings(folder, chunk_size=chunk, chunk_overlap=20, **given)
+    return make_settings(folder, chunk_size=chunk, **given)
 
 
 def changed(folder: Path, seed: int, url: str | None) -> None:

@@ -266,7 +266,7 @@ def pair(postgres: Postgres, tmp_path: Path) -> Iterator[list[Library]]:
     """Two processes' views of one library in PostgreSQL, each with a Chroma folder of its own."""
     url = postgres.database()
     made = [
-        Library(make_settings(tmp_path, data_dir=tmp_path / name, database_url=url, chunk_size=100, chunk_overlap=20))
+        Library(make_settings(tmp_path, data_dir=tmp_path / name, database_url=url, chunk_size=100))
         for name in ("one", "two")
     ]
     yield made

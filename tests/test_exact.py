@@ -15,7 +15,7 @@ from tests.stores import CHEESE, MOON, RIVER, Library, write
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Library]:
-    made = Library(make_settings(tmp_path, chunk_size=100, chunk_overlap=20))
+    made = Library(make_settings(tmp_path, chunk_size=100))
     yield made
     made.close()
 
@@ -71,7 +71,7 @@ def test_it_follows_what_is_added_changed_and_removed(
 
 
 def test_questions_are_answered_before_chroma_is_open(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    settings = make_settings(tmp_path, chunk_size=100)
     before = Library(settings)
     before.add(write(tmp_path / "a.md", MOON))
     before.close()
@@ -113,7 +113,7 @@ def test_many_rows_wait_for_no_more(library: Library, tmp_path: Path) -> None:
 
 
 def test_rows_that_waited_when_the_app_was_killed_are_filled_in(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    settings = make_settings(tmp_path, chunk_size=100)
     killed = Library(settings)
     killed.add(write(tmp_path / "a.md", MOON))
     killed.home.close(killed.number(), killed.name)  # what waits is lost

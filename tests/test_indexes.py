@@ -179,7 +179,7 @@ def test_an_engine_that_fails_while_building_is_told_and_heals(house: House, ser
 
 def test_chunks_of_another_size_are_offered_too(house: House) -> None:
     house.open()
-    assistant = house.open(chunk_size=200, chunk_overlap=20)
+    assistant = house.open(chunk_size=200)
     wait_until(lambda: assistant.indexes.status()["offer"], 20)
     assert assistant.indexes.status()["answers"]["chunk_size"] == 1000
     assert {item.chunks for item in assistant.sources} == {1}

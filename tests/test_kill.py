@@ -67,12 +67,12 @@ def server() -> Iterator[OllamaServer]:
 @pytest.fixture
 def paper(tmp_path: Path, server: OllamaServer) -> Settings:
     given = {"embeddings": "ollama:mxbai-embed-large", "ollama_host": server.url}
-    return make_settings(tmp_path, chunk_size=100, chunk_overlap=20, **given)
+    return make_settings(tmp_path, chunk_size=100, **given)
 
 
 def start(settings: Settings, *arguments: str) -> WarmProcess:
     environment = {**os.environ, "OLLAMA_HOST": settings.ollama_host, "RAG_DATA_DIR": str(settings.data_dir)}
-    environment |= {"RAG_EMBEDDINGS": "ollama:mxbai-embed-large", "RAG_CHUNK_SIZE": "100", "RAG_CHUNK_OVERLAP": "20"}
+    environment |= {"RAG_EMBEDDINGS": "ollama:mxbai-embed-large", "RAG_CHUNK_SIZE": "100"}
     return WarmProcess(["-m", "rag", *arguments], cwd=ROOT, env=environment, merged=True)
 
 

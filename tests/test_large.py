@@ -16,6 +16,7 @@ from rag.assistant import Assistant
 from rag.library.chroma import PAGE
 from rag.library.ingest import BATCH
 from rag.library.records import Record
+from rag.library.revisions import Made
 from rag.library.splitter import split_documents
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 
@@ -44,7 +45,7 @@ class Noticing(PaperEmbeddings):
 
 @pytest.fixture
 def assistant(tmp_path: Path) -> Iterator[Assistant]:
-    settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=100, chunk_overlap=0)
+    settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=100)
     made = Assistant(settings, embeddings=Noticing())
     made.start(chat=False)
     wait_until(lambda: made.library is not None, 30, lambda: str(made.status()))
@@ -106,7 +107,7 @@ def test_a_large_file_that_changed_everywhere_is_compared_soon(tmp_path: Path) -
     texts = ["\n\n".join(f"In {edition}, {number} |\n\n---" for number in range(10_000)) for edition in ("one", "two")]
     old, new = (Record("large.md", "Large", [(text, {})]) for text in texts)
     row = Document("In one, 0 |", metadata={"start_index": 0})
-    chunks = split_documents(new, make_settings(tmp_path), old, [row])
+    chunks = split_documents(new, Made("paper", 1000, 200), old, [row])
     assert "In two, 9999 |" in chunks[-1].page_content
     assert not any("In one" in chunk.page_content for chunk in chunks)
 

@@ -248,7 +248,7 @@ def test_what_is_cancelled_does_not_come_back_with_a_restart(tmp_path: Path, pag
         "/b": f"<p>{''.join(f'River {n} runs to a halt. ' for n in range(900))}</p>",
         "/c": f"<p>{RIVER}</p>",
     }
-    settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=200, chunk_overlap=20)
+    settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=200)
 
     def opened() -> Assistant:
         made = Assistant(settings, embeddings=Gated())

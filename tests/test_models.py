@@ -338,7 +338,7 @@ def test_if_retrieval_fails_the_model_is_not_asked(server: OllamaServer, tmp_pat
 
 def test_a_chunk_longer_than_the_window_is_split(server: OllamaServer, tmp_path: Path) -> None:
     (tmp_path / "dense.txt").write_text(" ".join(f"x{number:02}" for number in range(3000)), encoding="utf-8")
-    assistant = start(tmp_path, server, sources=(str(tmp_path / "dense.txt"),), chunk_size=8000, chunk_overlap=0)
+    assistant = start(tmp_path, server, sources=(str(tmp_path / "dense.txt"),), chunk_size=8000)
     try:
         wait_until(lambda: assistant.ready, 30, lambda: str(assistant.status()))
         assert assistant.status()["chunks"] >= 6

@@ -114,7 +114,6 @@ def test_a_llama_server_embeds(embedding_server: str, tmp_path: Path) -> None:
         base_url=embedding_server,
         sources=(str(tmp_path / "notes.md"),),
         chunk_size=1000,
-        chunk_overlap=0,
     )
     embeddings = build_embeddings("openai:smol", settings)
     assert [len(vector) for vector in embeddings.embed_documents(["a plan", "a list"])] == [576, 576]

@@ -24,7 +24,7 @@ from tests.stores import CHEESE, MOON, RIVER, Library, write
 
 @pytest.fixture
 def small(tmp_path: Path) -> Settings:
-    return make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    return make_settings(tmp_path, chunk_size=100)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_the_last_place_goes_to_another_source_only_where_all_are_of_one() -> No
 
 
 def test_neighbours_are_one_passage_that_stands_so_in_the_text(tmp_path: Path) -> None:
-    made = Library(make_settings(tmp_path, chunk_size=200, chunk_overlap=60))
+    made = Library(make_settings(tmp_path, chunk_size=200))
     try:
         text = " ".join(f"Sentence {number} says something of the {word}." for number, word in enumerate("abcdefghij"))
         path = write(tmp_path / "a.md", text)

@@ -189,8 +189,6 @@ def test_unknown_variable_names_the_near_one(
         ("RAG_SOURCES", '["a", 1]', "string"),
         ("RAG_CHUNK_SIZE", "99", "100"),
         ("RAG_CHUNK_SIZE", "1e3", "integer"),
-        ("RAG_CHUNK_OVERLAP", "1000", "RAG_CHUNK_SIZE"),
-        ("RAG_CHUNK_OVERLAP", "-1", "0"),
         ("RAG_K", "0", "1"),
         ("RAG_K", "four", "integer"),
         ("RAG_RETRIEVER", "all\nof it", "hybrid"),

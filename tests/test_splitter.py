@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 
 from rag.library.records import Record
+from rag.library.revisions import Made
 from rag.library.splitter import LONGEST_PART, embedded_text, split_documents
 from rag.settings import Settings
 from rag.sources.loader import load_source
@@ -26,10 +26,13 @@ def record_of(path: Path, settings: Settings) -> Record:
     return Record(str(path), loaded.title, [(item.page_content, item.metadata) for item in loaded.documents])
 
 
-def chunks_of(record: Record, settings: Settings, old: Record | None = None) -> list[Document]:
+def chunks_of(
+    record: Record, settings: Settings, old: Record | None = None, overlap: int | None = None
+) -> list[Document]:
     """The chunks of a version, checked: slices of it, within the size, and nothing but blanks between them."""
-    before = split_documents(old, settings, None, []) if old else []
-    chunks = split_documents(record, settings, old, before)
+    made = Made("paper", settings.chunk_size, settings.chunk_overlap if overlap is None else overlap)
+    before = split_documents(old, made, None, []) if old else []
+    chunks = split_documents(record, made, old, before)
     for text, data in record.documents:
         mine = [chunk for chunk in chunks if chunk.metadata["title"] == data["title"]]
         covered = 0
@@ -46,20 +49,18 @@ def is_heading_alone(chunk: Document) -> bool:
     return all(line.startswith("#") or not line.strip() for line in chunk.page_content.split("\n"))
 
 
-@pytest.mark.parametrize(
-    "sizes", [{}, {"chunk_size": 300, "chunk_overlap": 0}, {"chunk_size": 200, "chunk_overlap": 50}]
-)
-def test_no_chunk_is_a_heading_alone(sizes: dict[str, Any], tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, **sizes)
+@pytest.mark.parametrize(("size", "overlap"), [(1000, 200), (300, 0), (200, 50)])
+def test_no_chunk_is_a_heading_alone(size: int, overlap: int, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, chunk_size=size)
     paths = [CASES / "headingchunks" / "orchard.md", ROOT / "rag" / "guide.md", ROOT / "README.md"]
     for path in paths:
-        chunks = chunks_of(record_of(path, settings), settings)
+        chunks = chunks_of(record_of(path, settings), settings, overlap=overlap)
         assert len(chunks) > 5 and not any(map(is_heading_alone, chunks))
 
 
 @pytest.mark.parametrize("ending", ["csv", "md"])
 def test_each_chunk_of_a_long_row_tells_whose_it_is(ending: str, tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chunk_size=300, chunk_overlap=60)
+    settings = make_settings(tmp_path, chunk_size=300)
     names = [f"Share of the ward {number}, as of May (per 1000 people)" for number in range(30)]
     table = [["Land", "Ward", *names, "Notes"]]
     for ward in ("Kiel", "Plön", "Ulm"):
@@ -87,7 +88,7 @@ def test_each_chunk_of_a_long_row_tells_whose_it_is(ending: str, tmp_path: Path)
 
 
 def test_a_row_of_one_long_cell_and_prose_with_bars(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chunk_size=200, chunk_overlap=0)
+    settings = make_settings(tmp_path, chunk_size=200)
     long = "Name: Kiel | Note: " + "It was counted late in that year. " * 20
     prose = "It is said that all of this is well known and not to be told again at any length. " * 5
     record = Record("a", "a", [(f"{long}\n\n{prose}", {"title": "a", "source": "a"})])
@@ -113,7 +114,7 @@ def test_a_last_heading_without_text_goes_with_what_is_before_it(tmp_path: Path,
 
 
 def test_code_and_lists_stay_whole(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chunk_size=300, chunk_overlap=30)
+    settings = make_settings(tmp_path, chunk_size=300)
     code = "```python\nfirst = 1\n\n\nsecond = 2\n\nthird = 3\n```"
     listed = "What to bring:\n\n- a tent\n- a rope\n- a lamp"
     for number in range(1, 30):
@@ -173,7 +174,7 @@ def test_what_has_not_changed_keeps_its_chunks(tmp_path: Path, settings: Setting
 
 
 def test_random_edits_leave_slices(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chunk_size=200, chunk_overlap=40)
+    settings = make_settings(tmp_path, chunk_size=200)
     draw = random.Random(5)
     blocks = ["## Head", "### Deeper", "Some words.", "- item: 4", "A line that ends in:", "```\ncode\n\nmore\n```"]
     blocks += ["Long " * 80, "| a | b |\n|---|---|\n| 1 | 2 |"]

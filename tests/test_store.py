@@ -28,7 +28,7 @@ from tests.warm import WarmProcess
 
 @pytest.fixture
 def small(tmp_path: Path) -> Settings:
-    return make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    return make_settings(tmp_path, chunk_size=100)
 
 
 @pytest.fixture(autouse=True)
@@ -277,7 +277,7 @@ ARTICLE = [
 
 @pytest.mark.parametrize("edit", ["longer", "shorter", "gone", "new", "first", "last"])
 def test_one_edited_paragraph_embeds_at_most_three_texts(tmp_path: Path, edit: str) -> None:
-    library = Library(make_settings(tmp_path, chunk_size=1000, chunk_overlap=200))
+    library = Library(make_settings(tmp_path, chunk_size=1000))
     try:
         path = write(tmp_path / "a.md", *ARTICLE)
         library.add(path)
@@ -364,7 +364,7 @@ from pathlib import Path
 from tests.conftest import make_settings
 from tests.stores import Library
 folder = Path(sys.argv[1])
-library = Library(make_settings(folder, chunk_size=100, chunk_overlap=20))
+library = Library(make_settings(folder, chunk_size=100))
 library.finish()
 print("ready", flush=True)
 for number in range(1000):
@@ -377,7 +377,7 @@ for number in range(1000):
 
 
 def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
-    rng, settings = random.Random(7), make_settings(tmp_path, chunk_size=100, chunk_overlap=20)
+    rng, settings = random.Random(7), make_settings(tmp_path, chunk_size=100)
     whole: dict[str, int] = {}
     program = tmp_path / "child.py"
     program.write_text(CHILD)

@@ -48,7 +48,7 @@ class OldFolder:
         path = self.path / "texts" / (hashlib.sha256(source.encode()).hexdigest()[:24] + suffix)
         path.write_text(json.dumps(asdict(record)))
         if rows:
-            chunks = split_documents(record, self._settings, None, [])
+            chunks = split_documents(record, MADE, None, [])
             revision, paper = old_revision(record, MADE), PaperEmbeddings()
             for number, chunk in enumerate(chunks):
                 chunk.metadata |= {"revision": revision, "number": number} | (
@@ -68,7 +68,7 @@ class OldFolder:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return make_settings(tmp_path, embeddings=MODEL, chunk_size=100, chunk_overlap=20)
+    return make_settings(tmp_path, embeddings=MODEL, chunk_size=100)
 
 
 @pytest.fixture

@@ -49,12 +49,10 @@ class Ingest:
     """The way of a source into one index."""
 
     def __init__(self, index: SearchIndex, uploads: Uploads, settings: Settings) -> None:
-        """Chunks are split as the index's are, whatever the settings say by now."""
-        _, size, overlap = index.made
         self.index = index
         self.cancelled = threading.Event()
         self._uploads = uploads
-        self._settings = settings.model_copy(update={"chunk_size": size, "chunk_overlap": overlap})
+        self._settings = settings
 
     # -- loading -------------------------------------------------------------------------------------------------
 
@@ -97,7 +95,7 @@ class Ingest:
         """The chunks of a source that is new; of any other they depend on what is indexed at its turn."""
         if self.cancelled.is_set() or self.index.source(record.source):
             return []
-        return split_documents(record, self._settings, None, [])
+        return split_documents(record, self.index.made, None, [])
 
     def embed_ahead(self, chunks: Sequence[Document]) -> Vectors:
         """The vectors of chunks, `BATCH` at most, computed while another source is written.
@@ -150,7 +148,7 @@ class Ingest:
         """Write a revision, unseen, then let it take over. Returns the chunks embedded."""
         before = self.index.source(record.source)
         current = self.index.records.revisions.chunks_of(before.revision) if before else []
-        chunks = split_documents(record, self._settings, old if before else None, current)
+        chunks = split_documents(record, self.index.made, old if before else None, current)
         if not chunks:
             raise SourceError(record.source, "there is no text in it")
         digests = [chunk.metadata["digest"] for chunk in chunks]

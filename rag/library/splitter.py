@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.library.records import Record
-from rag.settings import Settings
+from rag.library.revisions import Made
 from rag.sources.loader import section_at
 from rag.sources.markdown import FENCE
 from rag.sources.outline import OF_DOCUMENTS
@@ -31,9 +31,7 @@ _SENTENCE_START = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|(?<= \|) |\n+")
 Span = tuple[int, int]
 
 
-def split_documents(
-    record: Record, settings: Settings, old: Record | None, current: Sequence[Document]
-) -> list[Document]:
+def split_documents(record: Record, made: Made, old: Record | None, current: Sequence[Document]) -> list[Document]:
     """The record's chunks, each with `source`, `title`, `start_index`, `section`, `anchor`, `digest`, and `page`.
 
     One that begins amid a row of a table has `row`, too: the row's first cells, which tell what it is about.
@@ -56,7 +54,7 @@ def split_documents(
         kept = _kept(*_version_before(earlier, data), text)
         kept = _beside_text(text, headings, kept)
         gaps = _gaps(kept, len(text))
-        spans = sorted(kept + [span for gap in gaps for span in _split(text, gap, headings, data, settings)])
+        spans = sorted(kept + [span for gap in gaps for span in _split(text, gap, headings, data, made)])
         chunks += [_chunk(text, (start, stop), data) for start, stop in spans]
     return chunks
 
@@ -190,7 +188,7 @@ def _beside_text(text: str, headings: list[Span], kept: list[Span]) -> list[Span
     return kept
 
 
-def _split(text: str, gap: Span, headings: list[Span], data: dict[str, Any], settings: Settings) -> list[Span]:
+def _split(text: str, gap: Span, headings: list[Span], data: dict[str, Any], made: Made) -> list[Span]:
     """The spans of chunks in a gap: split at its sections, those in turn at paragraphs, lines, cells of rows, words.
 
     A heading goes with the text below it, and what leads to a list with the list.
@@ -198,19 +196,19 @@ def _split(text: str, gap: Span, headings: list[Span], data: dict[str, Any], set
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     splitter = RecursiveCharacterTextSplitter(
-        chunk_size=settings.chunk_size,
-        chunk_overlap=settings.chunk_overlap,
+        chunk_size=made.chunk_size,
+        chunk_overlap=made.chunk_overlap,
         add_start_index=True,
         separators=["\n\n", "\n", SEPARATOR, "。", "！", "？", ". ", " ", ""],
         keep_separator="end",
     )
     spans = []
-    for start, stop in _parts(text, gap, headings, data, settings.chunk_overlap):
+    for start, stop in _parts(text, gap, headings, data, made.chunk_overlap):
         found = []
         for piece in splitter.create_documents([_with_joints(text, (start, stop), headings)]):
             begin = start + piece.metadata["start_index"]
             found.append(_stripped(text, (begin, begin + len(piece.page_content))))
-        spans += _with_longer_end(text, [span for span in found if span[0] < span[1]], settings.chunk_overlap)
+        spans += _with_longer_end(text, [span for span in found if span[0] < span[1]], made.chunk_overlap)
     return spans
 
 
