@@ -108,7 +108,6 @@ def serve(assistant: Assistant, *, open_browser: bool = False) -> gr.Blocks:
     _, local_url, share_url = page.launch(
         server_name=settings.host,
         server_port=settings.port or free_port(settings.host),
-        root_path=settings.root_path or None,
         share=settings.share,
         auth=list(access.credentials.items()) or None,
         inbrowser=open_browser,

@@ -141,7 +141,6 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people, or `json`: one object a line, with a line for each request"
     )
-    root_path: str = Field("", description="Path under which a proxy serves the app, such as `/chat`")
 
     @field_validator("sources", "allow_hosts", mode="before")
     @classmethod
@@ -206,14 +205,6 @@ class Settings(BaseSettings):
         if value and urlsplit(value).scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
             raise ValueError("is not an address such as postgresql://user:password@host/name")
         return value or None
-
-    @field_validator("root_path")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        value = value.strip().rstrip("/")
-        if value and not re.fullmatch(r"(/[\w.~-]+)+", value):
-            raise ValueError(f"{value!r} is not a path such as /chat")
-        return value
 
     @field_validator("ollama_host")
     @classmethod

@@ -55,7 +55,7 @@ class Team:
             "OLLAMA_HOST": self.ollama.url,
             "RAG_CHROMA_URL": self.chroma.url,
             "RAG_DATABASE_URL": self.database,
-            "RAG_ROOT_PATH": "/rag",
+            "GRADIO_ROOT_PATH": "/rag",
             "RAG_CONCURRENCY": "100",
             "RAG_ALLOW_HOSTS": "127.0.0.1",
             "RAG_LOG_FORMAT": "json",

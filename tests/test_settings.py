@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from rag.errors import SettingsError
 from rag.settings import DEFAULT_SOURCE, Settings, load_settings, parse_ollama_host
-from tests.conftest import make_settings
 
 LOCAL = "http://127.0.0.1:11434"
 ALIASES = [("OLLAMA_HOST", "ollama_host"), ("GRADIO_SERVER_NAME", "host"), ("GRADIO_SERVER_PORT", "port")]
@@ -334,7 +333,7 @@ def test_reading_leaves_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -
     assert dict(os.environ) == before
 
 
-def test_addresses(tmp_path: Path) -> None:
+def test_addresses() -> None:
     for name, value in (("ollama_host", "box, :11435"), ("base_url", "http://a/v1,http://b/v1")):
         assert refusal(**{name: value}) == (
             f"RAG_{name.upper()}: is one address; put several engines behind a proxy, as docs/scale.md shows"
@@ -342,5 +341,3 @@ def test_addresses(tmp_path: Path) -> None:
     assert refusal(base_url="ftp://b").startswith("RAG_BASE_URL: ")
     assert refusal(chroma_url="chroma:8000").startswith("RAG_CHROMA_URL: ")
     assert refusal(database_url="mysql://db/x").startswith("RAG_DATABASE_URL: is not an address such as postgresql://")
-    assert refusal(root_path="chat").startswith("RAG_ROOT_PATH: ")
-    assert make_settings(tmp_path, root_path="/team/chat/").root_path == "/team/chat"
