@@ -84,9 +84,6 @@ class Settings(BaseSettings):
         "off", description="Let chat models that can think do so first: `off`, `on`, or `low`, `medium`, `high`"
     )
     max_tokens: int = Field(512, ge=16, le=32_768, description="Tokens in an answer, at most")
-    max_context: int = Field(
-        16_384, ge=1024, description="Tokens of context window to ask Ollama for, at most (memory grows with it)"
-    )
     data_dir: Path = Field(
         default_factory=lambda: user_data_path(APP_NAME, appauthor=False),
         description="Folder for the library (default: the user's data folder)",

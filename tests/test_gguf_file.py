@@ -127,7 +127,7 @@ async def answers_with(model: str, tmp_path: Path, **given: Any) -> int:
     """Let the model in that file answer; returns its window."""
     settings = make_settings(tmp_path, model=f"embedded:{model}", max_tokens=24, **given)
     name = choose_models(settings).chat
-    engine = ChatEngine(model, settings.cache_dir, settings.max_context)
+    engine = ChatEngine(model, settings.cache_dir)
     try:
         engine.start()
         chat = build_chat_model(name, settings, engine)
@@ -140,7 +140,7 @@ async def answers_with(model: str, tmp_path: Path, **given: Any) -> int:
 
 
 async def test_a_real_file_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name with commas, spaces and `~`; its window is the file's, or what the settings allow."""
+    """A name with commas, spaces and `~`; its window is the file's."""
     weights = fetch_weights(SMOLLM2, make_settings(tmp_path).cache_dir)
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / "My models, ~new"
@@ -148,7 +148,6 @@ async def test_a_real_file_by_its_path(tmp_path: Path, monkeypatch: pytest.Monke
     (folder / "Smol LM, 2.GGUF").symlink_to(weights)
     trained = read_model_file(weights).window
     assert await answers_with("~/My models, ~new/Smol LM, 2.GGUF", tmp_path, cache_dir=tmp_path) == min(trained, 8192)
-    assert await answers_with(str(folder / "Smol LM, 2.GGUF"), tmp_path, cache_dir=tmp_path, max_context=2048) == 2048
 
 
 async def test_a_real_file_of_a_hub(tmp_path: Path, hub: HubServer) -> None:

@@ -195,7 +195,6 @@ def test_unknown_variable_names_the_near_one(
         ("RAG_TEMPERATURE", "nan", "2"),
         ("RAG_TEMPERATURE", "2,0", "number"),
         ("RAG_MAX_TOKENS", "15", "16"),
-        ("RAG_MAX_CONTEXT", "1000", "1024"),
         ("RAG_DATA_DIR", "~no-such-user/x", "user"),
         ("RAG_CACHE_DIR", "~no-such-user/x", "user"),
         ("RAG_PORT", "65536", "65535"),

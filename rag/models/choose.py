@@ -15,6 +15,7 @@ from rag.errors import (
 )
 from rag.models.auto import EMBEDDED_DEFAULTS, choose_auto
 from rag.models.embedded_chat import EmbeddedChat
+from rag.models.machine import MOST_CONTEXT
 from rag.models.ollama import KEEP_ALIVE, UNKNOWN_WINDOW, Model, Ollama
 from rag.models.ollama_chat import HAS_LEVELS, THINKING_TOKENS, OllamaChat
 from rag.models.ollama_embeddings import OllamaEmbeddings
@@ -206,7 +207,7 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     except Exception as error:
         raise _provider_error("RAG_MODEL", name, error) from error
     known = (getattr(there, "profile", None) or {}).get("max_input_tokens")
-    window = min(server.window(model) or int(known or UNKNOWN_WINDOW), settings.max_context)
+    window = min(server.window(model) or int(known or UNKNOWN_WINDOW), MOST_CONTEXT)
     if provider == "openai":  # models behind this API may think, and their thinking counts as output
         room = min(THINKING_TOKENS, window // 4)
         if most := (getattr(there, "profile", None) or {}).get("max_output_tokens"):
@@ -226,7 +227,7 @@ def _ollama_chat(model: str, settings: Settings) -> Chat:
     import aiohttp  # noqa: F401  # for else the first question would wait for its import
 
     told = Ollama(settings).show(model)
-    window = min(told.window or UNKNOWN_WINDOW, settings.max_context)
+    window = min(told.window or UNKNOWN_WINDOW, MOST_CONTEXT)
     chat = OllamaChat(
         model=model,
         base_url=settings.ollama_host,

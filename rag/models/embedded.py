@@ -22,7 +22,7 @@ from rag.child import child_command
 from rag.errors import EngineError
 from rag.models.gguf_file import ModelFile, read_model_file, wide_file
 from rag.models.hub import Progress
-from rag.models.machine import cores, memory
+from rag.models.machine import MOST_CONTEXT, cores, memory
 from rag.models.model_files import CHAT_WEIGHTS, fetch_model, is_here, model_path
 
 log = logging.getLogger(__name__)
@@ -48,14 +48,13 @@ START_SECONDS = 60.0
 class ChatEngine:
     """The child process that runs an embedded chat model, started at need and again after a crash."""
 
-    def __init__(self, model: str, cache_dir: Path, most_context: int = CONTEXT_WINDOW) -> None:
-        """`model` is a name of `CHAT_WEIGHTS`, a path, or `hf:OWNER/REPO/FILE.gguf`; `most_context` is in tokens."""
+    def __init__(self, model: str, cache_dir: Path) -> None:
+        """`model` is a name of `CHAT_WEIGHTS`, a path, or `hf:OWNER/REPO/FILE.gguf`."""
         self.model = model
         self.window = CONTEXT_WINDOW
         """Tokens that a prompt and its answer may have; known once it runs."""
         self.file: ModelFile | None = None
         """What the file says; None before it is there."""
-        self._most_context = most_context
         self.key = secrets.token_urlsafe(24)
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
@@ -102,9 +101,9 @@ class ChatEngine:
         self._launch(weights)
 
     def _window_of(self, file: ModelFile) -> int:
-        """The file's own window, as far as settings and memory allow."""
+        """The file's own window, as far as memory allows."""
         fits = memory() // CACHE_SHARE // (2 * file.bytes_per_token)
-        return max(min(file.window, self._most_context, fits), 1024)
+        return max(min(file.window, MOST_CONTEXT, fits), 1024)
 
     def _launch(self, weights: Path) -> None:
         command, environment = child_command("serve()", "rag.models.embedded")

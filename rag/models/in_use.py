@@ -14,7 +14,7 @@ from rag.errors import EngineError, NoSuchModel, RagError, not_pulled
 from rag.models.choose import Chat, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
 from rag.models.hub import Stopped
-from rag.models.machine import free_memory
+from rag.models.machine import MOST_CONTEXT, free_memory
 from rag.models.model_files import is_here
 from rag.models.ollama import Model, Ollama
 from rag.models.openai_server import OpenAIServer
@@ -83,7 +83,7 @@ class ModelsInUse:
         provider, _, model = name.partition(":")
         if provider != "embedded":
             return None
-        return ChatEngine(model, self._settings.cache_dir, self._settings.max_context)
+        return ChatEngine(model, self._settings.cache_dir)
 
     def start_chat(self) -> None:
         """Start what the app's own chat model needs: its child process, or a pull.
@@ -205,7 +205,7 @@ class ModelsInUse:
     def build_chat(self) -> Chat:
         """The app's own chat model, ready from now on. Raises as `start_chat`."""
         if self._given_chat is not None:
-            self.chat = Chat(self._given_chat, self._settings.max_context)
+            self.chat = Chat(self._given_chat, MOST_CONTEXT)
         else:
             self.chat = build_chat_model(self.names.chat, self._settings, self.engine)
         return self.chat

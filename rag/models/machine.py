@@ -6,6 +6,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+MOST_CONTEXT = 16_384
+"""Tokens of context window that a model is used with at most, whatever it could: memory grows with them."""
+
 
 def cores() -> int:
     """Cores this process may use."""

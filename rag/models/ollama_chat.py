@@ -122,7 +122,7 @@ class OllamaChat(StreamedChat):
         if need > self.window:
             raise PromptTooLong(
                 f"The question needs about {need} tokens with its answer, and {self.model} is used with {self.window}."
-                " Ask a shorter question, or raise RAG_MAX_CONTEXT if the model can do more."
+                " Ask a shorter question."
             )
         thinking = self._thinking(think or self.think)
         wanted = need + THINKING_TOKENS * (self._has_thought or bool(thinking))
