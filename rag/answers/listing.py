@@ -14,11 +14,12 @@ from rag.answers.receipt import Writer
 from rag.library.records import Record
 from rag.sources.outline import OF_DOCUMENTS
 from rag.text.language import stem
+from rag.text.markers import MARKER
 
 MOST_ITEMS = 100
 LONGEST_ITEM = 300
 """Characters of a line that is an item of a list; a longer one is a paragraph."""
-_ITEM = re.compile(r"[ \t]*(?:[-*+•–]|\d{1,3}[.)]|[a-z][.)])[ \t]+(?=\S)")
+_ITEM = re.compile(rf"[ \t]*{MARKER}[ \t]+(?=\S)")
 _CHAPTER = re.compile(r"(?:chapter|kapitel|chapitre|capítulo|capitulo|part|teil|partie|parte)\b|第.{1,4}[章部]", re.I)
 PARTS = {
     "chapter": ("chapters", "chapter", "kapitel", "chapitres", "chapitre", "capitulos", "capitulo", "章", "章节"),

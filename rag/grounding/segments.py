@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from rag.text.markers import OUTLINE
+from rag.text.markers import MARKER
 from rag.text.sentences import KEPT_TEXTS, sentence_spans
 
 LONGEST_READ = 2_000
 """Characters of the longest sentence that is read; a longer one supports nothing and has no support."""
 
-LIST_MARKER = re.compile(rf"(?:[ \t]*(?:>|[-*+•–]|{OUTLINE}|\[[ xX]\]|\|)(?:[ \t]+|$))+")
+LIST_MARKER = re.compile(rf"(?:[ \t]*(?:>|{MARKER}|\[[ xX]\]|\|)(?:[ \t]+|$))+")
 _FENCE = re.compile(r"^[ \t]{0,3}(?:>[ \t]?)*(```|~~~)", re.M)
 _HEADING = re.compile(r"#{1,6}(?:\s|$)")
 _BOLD_LINE = re.compile(r"(\*\*|__)[^*_]{1,120}\1:?")

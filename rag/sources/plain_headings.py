@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rag.sources.outline import MARK, Marks
+from rag.text.markers import MARKER
 from rag.text.wraps import indent_of
 
 LONGEST, MOST_WORDS = 80, 12
@@ -21,7 +22,7 @@ MANY_NUMBERED = 3
 _UNDERLINE = re.compile(r"(={3,}|-{3,}|~{3,})[ \t]*")
 _NUMBER = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,4})\.?[ \t]+(?=\S)")
 _NO_HEADING = re.compile(r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t|@]|://|: | {3,}|_{2,}")
-_ITEM = re.compile(r"(?:[-*•–+]|\d{1,3}[.)]|[^\n:]{1,40}:)\s")
+_ITEM = re.compile(rf"(?:{MARKER}|[^\n:]{{1,40}}:)\s")
 _SENTENCE = re.compile(r"\S+\s+\S+\s+\S.*[.!?。！？][\"”»)_*]?$", re.DOTALL)
 
 

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-from rag.text.markers import OUTLINE
+from rag.text.markers import MARKER, OUTLINE
 
 SHORTEST = 40
 """Characters of a line that is wrapped, at least."""
@@ -17,7 +17,7 @@ WIDEST = 160
 KEPT_TEXTS = 256
 """Passages that are kept unwrapped."""
 
-_MARKER = re.compile(rf"[ \t]*(?:[-*•–+]|{OUTLINE}|\[\d+\])[ \t]+")
+_MARKER = re.compile(rf"[ \t]*(?:{MARKER}|\[\d+\])[ \t]+")
 _NEW_LINE = re.compile(rf"[-*•–+#>|=]|(?:{OUTLINE})\s|\[\d+\]|[^\n:.,;()]{{1,40}}: ")
 """How a line begins that goes on with nothing."""
 _ENDED = re.compile(r"[.!?:;|{}()=<>\\。！？：；][\"'”’»)\]*_`]*$")
