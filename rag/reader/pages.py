@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from rag.sources.pdf_boxes import Box
-    from rag.sources.pdf_words import Frame, PageText
+    from rag.sources.pdf_page import Frame, PageText
 
 WIDEST, HIGHEST = 3000, 6000
 """Pixels of a picture."""
@@ -187,7 +187,7 @@ def find(
     from rag.sources.ocr import lines_back
     from rag.sources.pdf import opened
     from rag.sources.pdf_boxes import boxes
-    from rag.sources.pdf_words import PageText, frame_of
+    from rag.sources.pdf_page import PageText, frame_of
 
     told = os.stat(path)
 

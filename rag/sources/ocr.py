@@ -18,7 +18,7 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
 from rag.sources.outline import RECOGNIZED, one_line
-from rag.sources.pdf_words import Frame, PageText
+from rag.sources.pdf_page import Frame, PageText
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ Box = tuple[float, float, float, float]
 
 
 Seen = tuple[str, Box, list[tuple[int, float]]]
-"""A line: its text, where it is, and where its words meet (`rag.sources.pdf_words.Borders`), in pixels."""
+"""A line: its text, where it is, and where its words meet (`rag.sources.pdf_page.Borders`), in pixels."""
 
 
 def _lines(pixels: Pixels) -> Iterator[Seen]:

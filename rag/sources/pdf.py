@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pypdfium2
 
     from rag.sources.ocr import Report
-    from rag.sources.pdf_words import PageText
+    from rag.sources.pdf_page import PageText
 
 MOST_PAGES = 10_000
 """Pages of a PDF."""
@@ -156,9 +156,10 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
 
     from rag.sources.ocr import MOST_PAGES as MOST_RECOGNIZED
     from rag.sources.ocr import kept_lines, lines_back
+    from rag.sources.pdf_drawn import count_objects, share_of_pictures
     from rag.sources.pdf_layout import lay_out
+    from rag.sources.pdf_page import frame_of
     from rag.sources.pdf_tables import ruled_tables
-    from rag.sources.pdf_words import count_objects, frame_of, share_of_pictures
 
     try:
         page = document[number - 1]
@@ -234,7 +235,8 @@ def words_of(
     document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, tally: Tally
 ) -> tuple[PageText, list[str], list[str]]:
     """The words of a page; its odd characters and those without a map to Unicode, where there are many."""
-    from rag.sources.pdf_words import read_fields, read_words, unmapped_characters
+    from rag.sources.pdf_fields import read_fields
+    from rag.sources.pdf_words import read_words, unmapped_characters
 
     with closing(page.get_textpage()) as textpage:
         found = read_words(page, textpage)
@@ -262,7 +264,7 @@ def _without_recognition(page: Page, job: Job, tally: Tally, *, missing: bool, s
 def recognized(page: pypdfium2.PdfPage) -> PageText:
     """The lines of a page by text recognition."""
     from rag.sources.ocr import LONGEST_SIDE, recognize
-    from rag.sources.pdf_words import frame_of
+    from rag.sources.pdf_page import frame_of
 
     frame = frame_of(page)
     scale = LONGEST_SIDE / max(*page.get_size(), 1.0)

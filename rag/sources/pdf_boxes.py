@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pypdfium2
 
     from rag.sources.pdf_layout import Line
-    from rag.sources.pdf_words import PageText, Rect
+    from rag.sources.pdf_page import PageText, Rect
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rag.sources.pdf_columns import (
-    RIGHT_TO_LEFT,
-    Row,
-    Segment,
-    reading_order,
-    rows_of,
-    segments_of,
-    with_justified_lines,
-)
-from rag.sources.pdf_words import PageText, Rect, Word
+from rag.sources.pdf_columns import reading_order
+from rag.sources.pdf_page import RIGHT_TO_LEFT, PageText, Rect, Word
+from rag.sources.pdf_segments import Row, Segment, rows_of, segments_of, with_justified_lines
 
 if TYPE_CHECKING:
     from rag.sources.pdf_rows import Grid

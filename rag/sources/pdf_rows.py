@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rag.sources.pdf_layout import Line, line_of
-from rag.sources.pdf_words import Word
+from rag.sources.pdf_page import Word
 from rag.sources.tables import SEPARATOR, has_header, is_date, is_number
 
 MOST_BETWEEN = 3

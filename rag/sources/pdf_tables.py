@@ -6,10 +6,10 @@ import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 
-from rag.sources.pdf_columns import CELL_GAP, Row, Segment
 from rag.sources.pdf_layout import Line, Table
+from rag.sources.pdf_page import PageText, Rect, Word
 from rag.sources.pdf_rows import Cell, is_one_cell, table_rows
-from rag.sources.pdf_words import PageText, Rect, Word
+from rag.sources.pdf_segments import CELL_GAP, Row, Segment
 
 MOST_RULES = 3_000
 """Drawn lines of a page in which tables are looked for; drawings have more."""

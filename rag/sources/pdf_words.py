@@ -1,4 +1,4 @@
-"""The words of a PDF page with their places, its drawn lines and its form values, as PDFium gives them."""
+"""The words of a PDF page with their places, as PDFium gives them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import replace
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-Rect = tuple[float, float, float, float]
-"""Left, top, right, bottom in points, from the top left corner of the page as it is shown."""
+from rag.sources.pdf_drawn import read_rules
+from rag.sources.pdf_page import RIGHT_TO_LEFT, Frame, PageText, Rect, Word, frame_of
 
 BROKEN = "\ufffe"
 """What PDFium puts in place of a hyphen that breaks a word at the end of a line."""
-MOST_SEGMENTS = 20_000
-"""Segments of drawn paths that are looked at for the lines of tables."""
-MOST_FIELDS = 2_000
 _RUN = re.compile(rf"[^\s\0-\x1f{BROKEN}]+(?: [^\s\0-\x1f{BROKEN}]+)*{BROKEN}?")
 _APART = re.compile(r"[_.…·|]{3}|[$€£]?\d[\d.,]*(?:\s|$)")
 """What is a cell of its own even after a blank of the file: leaders, and amounts."""
@@ -40,119 +36,9 @@ _WIDEST = 2.5
 """Heights of white that the words of a justified line have between them at most."""
 _BACK = 1.5
 """Heights to the left of the letter before at which a word begins another line."""
-_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
 """Alef before lam: right in an article, wrong where both are one sign."""
 _BOLD = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
-_TEXT, _PATH = pdfium_c.FPDF_PAGEOBJ_TEXT, pdfium_c.FPDF_PAGEOBJ_PATH
-
-
-Borders = Sequence[tuple[int, float]]
-"""Where words of a line meet: the number of the character that begins there, and how far right that is; in order."""
-
-
-@dataclass(slots=True)
-class Word:
-    """A word, or words with blanks between them.
-
-    `at` is the index of its first character in `PageText.chars`, `size` is in points.
-    """
-
-    text: str
-    at: int
-    x0: float
-    top: float
-    x1: float
-    bottom: float
-    size: float
-    bold: bool = False
-    broken: bool = False
-    """Whether it goes on, without a hyphen, at the beginning of the next line."""
-    spaced: bool = False
-    """Whether a blank comes right after it in the file."""
-    typed: bool = False
-    """Whether it was typed into a form."""
-    parted: bool = False
-    """Whether the file has a blank and then white after it, as between two cells."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The visible part of a page in PDF points, and how it is turned (degrees, clockwise) where it is shown."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-    rotation: int
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height as shown."""
-        width, height = self.right - self.left, self.top - self.bottom
-        return (height, width) if self.rotation in (90, 270) else (width, height)
-
-    def shown(self, left: float, bottom: float, right: float, top: float) -> Rect:
-        """A rectangle in PDF points as it is shown."""
-        if self.rotation == 90:
-            return bottom - self.bottom, left - self.left, top - self.bottom, right - self.left
-        if self.rotation == 180:
-            return self.right - right, bottom - self.bottom, self.right - left, top - self.bottom
-        if self.rotation == 270:
-            return self.top - top, self.right - right, self.top - bottom, self.right - left
-        return left - self.left, self.top - top, right - self.left, self.top - bottom
-
-    def points(self, x0: float, top: float, x1: float, bottom: float) -> Rect:
-        """A shown rectangle in PDF points: left, bottom, right, top, from the origin of the page."""
-        if self.rotation == 90:
-            return self.left + top, self.bottom + x0, self.left + bottom, self.bottom + x1
-        if self.rotation == 180:
-            return self.right - x1, self.bottom + top, self.right - x0, self.bottom + bottom
-        if self.rotation == 270:
-            return self.right - bottom, self.top - x1, self.right - top, self.top - x0
-        return self.left + x0, self.top - bottom, self.left + x1, self.top - top
-
-
-@dataclass
-class PageText:
-    """The characters of a page and its words in the order of the file.
-
-    `extra` holds the places of the characters beyond the page's own: those of form values, or of recognized lines.
-    """
-
-    frame: Frame
-    chars: str
-    words: list[Word]
-    own: int = 0
-    rules: list[Rect] = field(default_factory=list)
-    """The straight lines that are drawn on the page."""
-    extra: list[Rect] = field(default_factory=list)
-    added: list[tuple[str, Rect, float, Borders]] = field(default_factory=list)
-    """What `add` was called with."""
-
-    def add(self, text: str, rect: Rect, size: float, borders: Borders = ()) -> None:
-        """Add words that stand in `rect` (as shown); the characters between two borders share the width evenly.
-
-        The blank before a border has no width: half of the gap that is seen belongs to either word.
-        """
-        x0, top, x1, bottom = rect
-        self.words.append(Word(text, len(self.chars), x0, top, x1, bottom, size))
-        self.chars += text
-        self.added.append((text, rect, size, borders))
-        for (at, left), (after, right) in pairwise([(0, x0), *borders, (len(text), x1)]):
-            wide = max(1, len(text[at:after].rstrip()))
-            edges = [left + (right - left) * min(n, wide) / wide for n in range(after - at + 1)]
-            self.extra += [(start, top, end, bottom) for start, end in pairwise(edges)]
-
-
-def frame_of(page: pdfium.PdfPage) -> Frame:
-    """The visible part of a page: its crop box inside its media box."""
-    outer, inner = page.get_mediabox(), page.get_cropbox()
-    left, bottom = max(outer[0], inner[0]), max(outer[1], inner[1])
-    right, top = min(outer[2], inner[2]), min(outer[3], inner[3])
-    if right <= left or top <= bottom:
-        left, bottom, right, top = outer
-    return Frame(left, bottom, right, top, page.get_rotation() % 360)
 
 
 def _upright(frame: Frame, textpage: pdfium.PdfTextPage, chars: str) -> Frame:
@@ -251,7 +137,7 @@ class _Gaps:
 
     def parted(self, chars: str, start: int, blanks: Sequence[int], end: int) -> Iterator[tuple[int, int, bool]]:
         """A run of words, parted at the blanks behind which the next word stands elsewhere, as in another cell."""
-        if blanks and not _RIGHT_TO_LEFT.search(chars, start, end):
+        if blanks and not RIGHT_TO_LEFT.search(chars, start, end):
             gaps = []
             ruled = set()
             for blank in blanks:
@@ -355,138 +241,6 @@ def char_rects(page_text: PageText, textpage: pdfium.PdfTextPage | None, at: int
             yield page_text.extra[number - page_text.own]
         elif textpage and pdfium_c.FPDFText_GetLooseCharBox(textpage.raw, number, box):
             yield page_text.frame.shown(box.left, box.bottom, box.right, box.top)
-
-
-def count_objects(page: pdfium.PdfPage) -> tuple[int, int]:
-    """How many text objects and other objects a page has."""
-    count = max(0, pdfium_c.FPDFPage_CountObjects(page.raw))
-    get, kind = pdfium_c.FPDFPage_GetObject, pdfium_c.FPDFPageObj_GetType
-    texts = sum(kind(get(page.raw, number)) == _TEXT for number in range(count))
-    return texts, count - texts
-
-
-def share_of_pictures(page: pdfium.PdfPage, frame: Frame) -> float:
-    """The share of a page that its largest picture covers."""
-    width, height = frame.size
-    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
-    largest = 0.0
-    for number in range(max(0, pdfium_c.FPDFPage_CountObjects(page.raw))):
-        item = pdfium_c.FPDFPage_GetObject(page.raw, number)
-        if pdfium_c.FPDFPageObj_GetType(item) == pdfium_c.FPDF_PAGEOBJ_IMAGE and pdfium_c.FPDFPageObj_GetBounds(
-            item, left, bottom, right, top
-        ):
-            largest = max(largest, (right.value - left.value) * (top.value - bottom.value))
-    return largest / (width * height) if width * height else 0.0
-
-
-def read_rules(page: pdfium.PdfPage, frame: Frame) -> list[Rect]:
-    """The straight lines that are drawn on a page, as shown: upright and level ones."""
-    rules: list[Rect] = []
-    left_to_see = MOST_SEGMENTS
-    matrix, x, y = pdfium_c.FS_MATRIX(), ctypes.c_float(), ctypes.c_float()
-    count = pdfium_c.FPDFPage_CountObjects(page.raw)
-    for number in range(count):
-        item = pdfium_c.FPDFPage_GetObject(page.raw, number)
-        if pdfium_c.FPDFPageObj_GetType(item) != _PATH:
-            continue
-        segments = pdfium_c.FPDFPath_CountSegments(item)
-        left_to_see -= segments
-        if left_to_see < 0:
-            return []
-        pdfium_c.FPDFPageObj_GetMatrix(item, matrix)
-        a, b, c, d, e, f = matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
-        start = last = (0.0, 0.0)
-        for place in range(segments):
-            segment = pdfium_c.FPDFPath_GetPathSegment(item, place)
-            pdfium_c.FPDFPathSegment_GetPoint(segment, x, y)
-            point = (a * x.value + c * y.value + e, b * x.value + d * y.value + f)
-            kind = pdfium_c.FPDFPathSegment_GetType(segment)
-            if kind == pdfium_c.FPDF_SEGMENT_MOVETO:
-                start = point
-            elif kind == pdfium_c.FPDF_SEGMENT_LINETO:
-                _add_rule(rules, frame, last, point)
-            if pdfium_c.FPDFPathSegment_GetClose(segment):
-                _add_rule(rules, frame, point, start)
-            last = point
-    return rules
-
-
-def _add_rule(rules: list[Rect], frame: Frame, one: tuple[float, float], two: tuple[float, float]) -> None:
-    width, height = abs(one[0] - two[0]), abs(one[1] - two[1])
-    if (width < 1) != (height < 1) and width + height > 4:
-        rules.append(frame.shown(min(one[0], two[0]), min(one[1], two[1]), max(one[0], two[0]), max(one[1], two[1])))
-
-
-def read_fields(document: pdfium.PdfDocument, page: pdfium.PdfPage, found: PageText) -> int:
-    """Add the values of the form fields of a page, and text that was typed onto it, as words in their places.
-
-    Returns:
-        How many fields have a value. `document.init_forms()` was called.
-    """
-    count = min(pdfium_c.FPDFPage_GetAnnotCount(page.raw), MOST_FIELDS)
-    filled = 0
-    for number in range(count):
-        item = pdfium_c.FPDFPage_GetAnnot(page.raw, number)
-        if not item:
-            continue
-        try:
-            value = _value(document, item)
-            rect = pdfium_c.FS_RECTF()
-            if value and pdfium_c.FPDFAnnot_GetRect(item, rect):
-                filled += 1
-                _place(found, value, found.frame.shown(rect.left, rect.bottom, rect.right, rect.top))
-        finally:
-            pdfium_c.FPDFPage_CloseAnnot(item)
-    return filled
-
-
-def _place(found: PageText, value: str, rect: Rect) -> None:
-    """Write a field's value where it is shown: line by line from the top, one line in the middle."""
-    x0, top, x1, bottom = rect
-    lines = [" ".join(line.split()) for line in value.splitlines()][:200]
-    lines = [line for line in lines if line]
-    size = min(10.0, (bottom - top) / max(1, len(lines)) * 0.8) or 8.0
-    middle = (top + bottom) / 2 - size * 0.6 * len(lines)
-    for number, line in enumerate(lines):
-        y = middle + number * size * 1.2
-        found.add(line, (x0 + 1, y, min(x1, x0 + 1 + len(line) * size * 0.5), y + size * 1.2), size)
-        found.words[-1].typed = True
-
-
-def _value(document: pdfium.PdfDocument, item: pdfium_c.FPDF_ANNOTATION) -> str:
-    """What a field or a note on the page says; "" for others."""
-    kind = pdfium_c.FPDFAnnot_GetSubtype(item)
-    if kind == pdfium_c.FPDF_ANNOT_FREETEXT:
-        return _string(pdfium_c.FPDFAnnot_GetStringValue, item, b"Contents")
-    if kind != pdfium_c.FPDF_ANNOT_WIDGET or document.formenv is None:
-        return ""
-    form = document.formenv.raw
-    field_type = pdfium_c.FPDFAnnot_GetFormFieldType(form, item)
-    if field_type in (pdfium_c.FPDF_FORMFIELD_CHECKBOX, pdfium_c.FPDF_FORMFIELD_RADIOBUTTON):
-        return "[x]" if pdfium_c.FPDFAnnot_IsChecked(form, item) else ""
-    if field_type in (pdfium_c.FPDF_FORMFIELD_COMBOBOX, pdfium_c.FPDF_FORMFIELD_LISTBOX):
-        count = min(pdfium_c.FPDFAnnot_GetOptionCount(form, item), MOST_FIELDS)
-        chosen = [number for number in range(count) if pdfium_c.FPDFAnnot_IsOptionSelected(form, item, number)]
-        if labels := [_string(pdfium_c.FPDFAnnot_GetOptionLabel, form, item, number) for number in chosen]:
-            return ", ".join(labels)
-    if field_type in (
-        pdfium_c.FPDF_FORMFIELD_TEXTFIELD,
-        pdfium_c.FPDF_FORMFIELD_COMBOBOX,
-        pdfium_c.FPDF_FORMFIELD_LISTBOX,
-    ):
-        return _string(pdfium_c.FPDFAnnot_GetFormFieldValue, form, item)
-    return ""
-
-
-def _string(get: object, *arguments: object) -> str:
-    """A string that PDFium writes into a buffer: asked for its length in bytes first."""
-    assert callable(get)
-    length = get(*arguments, None, 0)
-    if not 2 < length < 200_000:
-        return ""
-    buffer = ctypes.create_string_buffer(length)
-    get(*arguments, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), length)
-    return buffer.raw[: length - 2].decode("utf-16-le", "ignore")
 
 
 def unmapped_characters(found: PageText, textpage: pdfium.PdfTextPage, share: float) -> list[str]:
