@@ -11,13 +11,14 @@ from sqlalchemy import select
 
 from rag.answers.retriever import Retriever
 from rag.library.chroma import ChromaHome
-from rag.library.database import FILE, open_database, sources
+from rag.library.database import FILE, open_database
 from rag.library.folder import DataFolder
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
 from rag.library.queue import Queue
 from rag.library.records import Records
 from rag.library.revisions import Made
+from rag.library.schema import sources
 from rag.library.uploads import Uploads
 from rag.library.words import Row, WordIndex, Words
 from rag.settings import Settings

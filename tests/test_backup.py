@@ -14,8 +14,9 @@ import pytest
 
 from rag.errors import StoreError
 from rag.library.backup import Backup, write_backup
-from rag.library.database import VERSION, open_database
+from rag.library.database import open_database
 from rag.library.records import Record, Records, write_version
+from rag.library.schema import VERSION
 from rag.library.uploads import Uploads
 from tests.commands import MOON, RIVER, run
 from tests.conftest import AppStarter, Pages

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, inspect, select, update
 
 from rag.errors import StoreError, StoreUnreachable
-from rag.library import database as schema
+from rag.library import schema
 from rag.library.database import Database, open_database
 from rag.library.feedback import Thumb, keep_thumb, thumbs
 from rag.library.mistakes import Mistake, keep_mistake, list_mistakes

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import StoreError, store_error
-from rag.library.database import VERSION, Database
+from rag.library.database import Database
 from rag.library.records import Record, Records
+from rag.library.schema import VERSION
 from rag.library.uploads import check_space, is_upload, name_of, plain_name, write_file
 from rag.sources.loader import is_url
 

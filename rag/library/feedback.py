@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 
-from rag.library.database import Database, feedback
+from rag.library.database import Database
+from rag.library.schema import feedback
 
 MOST = 10_000
 """Thumbs that are kept, the newest."""

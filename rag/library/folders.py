@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from rag.library.database import Database, folders
+from rag.library.database import Database
+from rag.library.schema import folders
 from rag.sources.folder import Contents, look_into
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from typing import Literal
 from sqlalchemy import and_, delete, select
 
 from rag.library.database import Database
-from rag.library.database import mistakes as table
 from rag.library.feedback import thumbs
+from rag.library.schema import mistakes as table
 
 MOST = 1_000
 """Mistakes that are kept, the newest; cases besides."""

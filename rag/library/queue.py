@@ -15,7 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select
 
-from rag.library.database import Database, get_setting, set_setting, sources, work
+from rag.library.database import Database, get_setting, set_setting
+from rag.library.schema import sources, work
 
 LEASE_SECONDS = 15.0
 """How long a process that was killed keeps what it had taken; one that lives renews it at every third of that."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, select, true
 
-from rag.library.database import Database, documents, files, revisions, sources, version_is, work
+from rag.library.database import Database
 from rag.library.revisions import Revisions
+from rag.library.schema import documents, files, revisions, sources, version_is, work
 
 _VERSION_FIELDS = (
     "source",

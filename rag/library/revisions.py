@@ -18,8 +18,9 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, exists, func, or_, select
 
-from rag.library.database import Database, chunks, models, revisions, sources, vectors, version_is, work
-from rag.library.database import indexes as index_table
+from rag.library.database import Database
+from rag.library.schema import chunks, models, revisions, sources, vectors, version_is, work
+from rag.library.schema import indexes as index_table
 
 Vector = NDArray[np.float32]
 PAGE = 1000

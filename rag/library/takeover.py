@@ -34,9 +34,10 @@ from sqlalchemy import Connection, select
 from rag.child import child_command
 from rag.errors import StoreError, store_error
 from rag.library.chroma import chroma_settings
-from rag.library.database import Database, get_setting, revisions, set_setting, work
+from rag.library.database import Database, get_setting, set_setting
 from rag.library.records import Record, Records, renamed, write_version
 from rag.library.revisions import Made, insert_chunks, write_vectors
+from rag.library.schema import revisions, work
 from rag.library.uploads import PREFIX, pieces_of, write_file
 from rag.sources.loader import is_url
 

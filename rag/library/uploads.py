@@ -13,7 +13,8 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from rag.errors import SourceError, StoreError, store_error
-from rag.library.database import Database, file_parts, files
+from rag.library.database import Database
+from rag.library.schema import file_parts, files
 
 PREFIX = "upload:"
 LONGEST_NAME = 200
