@@ -20,6 +20,7 @@ from rag.assistant import Assistant
 from rag.doors import cli as commands
 from rag.doors.doctor import doctor
 from rag.doors.evaluate import as_json, evaluate, load_questions, report, settings_of, table
+from rag.doors.handle import open_library
 from rag.doors.http import failure_of, frames
 from rag.errors import EngineUnreachable, RagError, StoreLocked
 from rag.library.library import find_named
@@ -185,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _on_library(name: str, settings: Settings, own: dict[str, Any]) -> int:
-    with closing(commands.open_library(settings, whole=name != "reindex")) as handle:
+    with closing(open_library(settings, whole=name != "reindex")) as handle:
         if name == "sources":
             return commands.show_sources(handle, own["json"])
         if name == "reindex":

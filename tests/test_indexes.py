@@ -12,6 +12,7 @@ import yaml
 from rag.answers.intent import INTENTS_FILE
 from rag.assistant import Assistant
 from rag.doors import cli as commands
+from rag.doors.handle import open_library
 from rag.errors import QuestionError
 from rag.library import indexes
 from rag.settings import Settings
@@ -227,7 +228,7 @@ def test_the_command_says_what_it_costs_and_builds(
     settings = house.settings(NOMIC)
     for said, code in (("n", 1), ("y", 0)):
         monkeypatch.setattr("builtins.input", lambda _, said=said: said)
-        handle = commands.open_library(settings, whole=False)
+        handle = open_library(settings, whole=False)
         try:
             assert commands.reindex(handle, settings, agreed=False) == code
         finally:

@@ -17,7 +17,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from rag.answers.scale import EVERYDAY_FILE
 from rag.answers.update import Update
 from rag.assistant import Assistant
-from rag.doors.cli import Here, follow
+from rag.doors.cli import follow
+from rag.doors.handle import Here
 from rag.errors import Busy, EngineStalled
 from rag.page.conversation import show_answer
 from tests.conftest import make_settings, wait_until
