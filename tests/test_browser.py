@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
@@ -95,10 +95,6 @@ def ask(page: Page, question: str) -> None:
 def said(page: Page, text: str) -> Locator:
     """The model's own paragraphs with a text, no quotes."""
     return page.locator("#conversation .bot p:not(blockquote p)").filter(has_text=text)
-
-
-def bot(page: Page) -> Any:
-    return page.locator("#conversation .bot.message, #conversation .bot .message").first
 
 
 def test_a_question_is_typed_the_text_grows_and_stop_stops_it(page: Page, server: OllamaServer) -> None:

@@ -74,7 +74,6 @@ def test_no_character_is_lost_in_splitting() -> None:
         assert all(sentence == " ".join(sentence.split()) for sentence in split)
 
 
-FILLER = "The river was wide and the boats went by all day long without any sound. "
 ANSWER = "An agent keeps what it learns in its memory so that a later plan can use it."
 
 

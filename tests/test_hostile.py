@@ -54,7 +54,6 @@ SECONDS = 8.0
 CLOCK_SECONDS = 120.0
 """The same by the clock, as in the app, with other tests beside it."""
 MEGABYTES = 1024
-CANARY = "http://127.0.0.1:{port}/canary"
 
 Made = bytes | Callable[[str], bytes]
 """A file's bytes, or what makes them from the canary's address."""
