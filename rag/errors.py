@@ -18,6 +18,7 @@ RagError                    every error this package raises on purpose; str(erro
 │   └── StoreLocked         another process holds the data folder
 ├── NothingIndexed          there is nothing to retrieve from
 ├── QuestionError           the question is empty or too long
+│   └── NoSuchModel         it is asked of a chat model that is not here
 ├── Busy                    as many questions as allowed are being answered already
 ├── Ending                  the app is being ended
 └── TooMany                 one visitor asks more often than is allowed
@@ -95,7 +96,6 @@ class EngineBusy(EngineError):
     """The engine has as much to do as it takes."""
 
     code = "engine_busy"
-    status = 503
 
 
 class ModelMissing(EngineError):
@@ -115,6 +115,13 @@ class PromptTooLong(EngineError):
     """The prompt does not fit the model's context window."""
 
     code = "prompt_too_long"
+    status = 422
+
+
+class TextTooLong(EngineError):
+    """A text does not fit the embedding model's window; it is to be split, never cut."""
+
+    code = "text_too_long"
     status = 422
 
 
@@ -195,13 +202,6 @@ class TooMany(RagError):
 
     code = "too_many"
     status = 429
-
-
-class TextTooLong(EngineError):
-    """A text does not fit the embedding model's window; it is to be split, never cut."""
-
-    code = "text_too_long"
-    status = 422
 
 
 def not_pulled(model: str, address: str) -> ModelMissing:
