@@ -162,18 +162,8 @@ def sources_of(documents: Sequence[Document]) -> list[dict[str, Any]]:
 
 def timings_of(timings: Timings) -> dict[str, Any]:
     """The timings as JSON, rounded to milliseconds."""
-
-    def rounded(value: float | None) -> float | None:
-        return None if value is None else round(value, 3)
-
-    return Times(
-        retrieval=rounded(timings.retrieval),
-        thinking=rounded(timings.thinking),
-        first_token=rounded(timings.first_token),
-        total=round(timings.total, 3),
-        tokens=timings.tokens,
-        tokens_per_second=rounded(timings.tokens_per_second),
-    ).model_dump()
+    told = Times.model_validate(timings, from_attributes=True).model_dump()
+    return {name: value if value is None else round(value, 3) for name, value in told.items()}
 
 
 def quote_of(document: Document, start: int, end: int) -> Quote:
@@ -220,20 +210,12 @@ def quotes_of(update: Update) -> list[dict[str, Any]]:
 
 
 def answer_fields(update: Update) -> dict[str, Any]:
-    """The fields of `AnswerFields` as JSON."""
-    return {
+    """The fields of `AnswerFields` as JSON; those that are not made here are the update's own."""
+    grounding = grounding_of(update)
+    made = {
         "sources": sources_of(update.sources),
         "quotes": quotes_of(update),
-        "thinking": update.thinking,
-        "quoted": update.quoted,
-        "indirect": update.indirect,
-        "opening": update.opening,
-        "doubtful": update.doubtful,
         "timings": timings_of(update.timings),
-        "asked": update.asked,
-        "refused": update.refused,
-        "coverage": update.coverage,
-        "unread": update.unread,
-        "notice": update.notice,
-        "grounding": None if (found := grounding_of(update)) is None else [each.model_dump() for each in found],
+        "grounding": None if grounding is None else [each.model_dump() for each in grounding],
     }
+    return {name: made[name] if name in made else getattr(update, name) for name in AnswerFields.model_fields}
