@@ -174,7 +174,7 @@ def measure(path: Path, places: Path, settings: Settings, most: int = QUOTES) ->
         began = time.monotonic()
         page, text = document.metadata["page"], document.page_content
         kept = {item.metadata["page"]: item.metadata[RECOGNIZED] for item in documents if RECOGNIZED in item.metadata}
-        boxes = find(str(path), page, text, (start, end), kept, recognize=False)["places"] or []
+        boxes = find(str(path), page, text, (start, end), kept)["places"] or []
         assert told.seconds is not None and told.wrong is not None
         told.seconds.append(time.monotonic() - began)
         quote, under = folded(text[start:end]), folded(text_under(places, boxes))

@@ -13,6 +13,7 @@ from PIL import Image
 from rag.errors import SourceError
 from rag.settings import Settings
 from rag.sources.loader import load_source
+from rag.sources.outline import RECOGNIZED
 from rag.sources.pdf_boxes import boxes
 from rag.sources.reader import PARSER, Watch
 from tests.conftest import make_settings
@@ -78,7 +79,8 @@ def test_scanned_pages_among_others(tmp_path: Path, settings: Settings) -> None:
     assert "lighthouse keeper" in found[1].page_content
     assert found[0].metadata["notes"] == ["3 pages, 1 of them read by OCR"]
     start = found[1].page_content.index("lighthouse")
-    (box,) = boxes(str(tmp_path / "a.pdf"), 2, found[1].page_content, start, start + 10)
+    kept = {2: found[1].metadata[RECOGNIZED]}
+    (box,) = boxes(str(tmp_path / "a.pdf"), 2, found[1].page_content, start, start + 10, kept)
     width = 1000 * 72 / 72
     assert 0.08 * width < box.left < box.right < 0.5 * width and box.page == 2
 

@@ -320,7 +320,7 @@ def test_a_turned_page(tmp_path: Path, settings: Settings) -> None:
     data = drawn([(60.0, 500.0, 10.0, "First words"), (60.0, 480.0, 10.0, "second words")], turned=True)
     (page,) = read(data, tmp_path, settings)
     assert page.page_content.split() == ["First", "words", "second", "words"]
-    (box,) = boxes(str(tmp_path / "a.pdf"), 1, page.page_content, 0, 5)
+    (box,) = boxes(str(tmp_path / "a.pdf"), 1, page.page_content, 0, 5, {})
     assert 80 < box.left < 95 < box.right < 105 and round(box.bottom) == 60
 
 
@@ -482,7 +482,7 @@ def test_texts_that_are_no_such_days(text: str) -> None:
 
 def place(path: Path, page: Document, words: str) -> list[Box]:
     start = page.page_content.index(words)
-    return boxes(str(path), page.metadata["page"], page.page_content, start, start + len(words))
+    return boxes(str(path), page.metadata["page"], page.page_content, start, start + len(words), {})
 
 
 def test_words_have_their_places(tmp_path: Path, settings: Settings) -> None:
@@ -529,7 +529,7 @@ def test_places_in_tables_heads_and_tails(tmp_path: Path, settings: Settings) ->
 
 def test_places_of_another_text(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no page 9"):
-        boxes(str(CASES / "table.pdf"), 9, "x", 0, 1)
+        boxes(str(CASES / "table.pdf"), 9, "x", 0, 1, {})
 
 
 # -- letters ------------------------------------------------------------------------------------------------------

@@ -163,11 +163,11 @@ def test_the_words_of_a_quote_are_under_its_boxes(
     sentences = [found.span() for found in re.finditer(r"[A-Z][^.]+\.", page)]
     assert len(sentences) > 30
     for start, end in sentences:
-        places = find(str(path), 1, page, (start, end), {}, recognize=False)["places"]
+        places = find(str(path), 1, page, (start, end), {})["places"]
         assert folded(text_under(path, places)) == folded(page[start:end])
 
 
-def test_words_on_a_scanned_page_have_places_without_a_second_recognition(tmp_path: Path, settings: Settings) -> None:
+def test_words_on_a_scanned_page_have_places(tmp_path: Path, settings: Settings) -> None:
     from PIL import Image
 
     (tmp_path / "a.png").write_bytes(picture("Herons stand in cold water. Gulls do not.", "Terns dive for small fish."))
@@ -180,15 +180,13 @@ def test_words_on_a_scanned_page_have_places_without_a_second_recognition(tmp_pa
     def place(words: str) -> Any:
         start = page.index(words)
         span = (start, start + len(words))
-        ((_, left, top, width, height),) = find(str(tmp_path / "a.pdf"), 1, page, span, {1: kept}, recognize=False)[
-            "places"
-        ]
+        ((_, left, top, width, height),) = find(str(tmp_path / "a.pdf"), 1, page, span, {1: kept})["places"]
         return left, top, left + width, top + height
 
     herons, gulls, terns = place("Herons stand in cold water."), place("Gulls do not."), place("Terns dive")
     assert herons[0] < 0.07 and herons[2] == pytest.approx(gulls[0], abs=0.02)
     assert herons[1] == pytest.approx(gulls[1], abs=0.01) and terns[1] > herons[3] - 0.05
-    assert find(str(tmp_path / "a.pdf"), 1, page, (0, 5), {}, recognize=False)["places"] is None
+    assert find(str(tmp_path / "a.pdf"), 1, page, (0, 5), {})["places"] is None
 
 
 @pytest.mark.parametrize("turned", [pytest.param(0, marks=pytest.mark.soak), 90])
@@ -202,21 +200,20 @@ def test_words_in_a_picture_have_places(turned: int, tmp_path: Path, settings: S
     (document,) = loaded.documents
     text = document.page_content
 
-    def place(words: str, kept: dict[int, Any]) -> Any:
+    def place(words: str) -> Any:
         start = text.index(words)
-        told = find_in_picture(str(path), 1, text, (start, start + len(words)), kept, recognize=not kept)
+        told = find_in_picture(str(path), 1, text, (start, start + len(words)), kept)
         ((page, left, top, width, height),) = told["places"]
         assert (page, told["pages"]) == (1, 1)
         return left, top, left + width, top + height
 
     kept = {1: document.metadata[RECOGNIZED]}
-    gulls, terns = place("Gulls do not.", kept), place("Terns dive", kept)
+    gulls, terns = place("Gulls do not."), place("Terns dive")
     if turned:  # a line runs upwards, and the next one is right of it
         assert gulls[3] < terns[3] and gulls[2] < terns[0] + 0.02
     else:
         assert gulls[0] > terns[2] - 0.02 and gulls[3] < terns[1] + 0.02
-    assert place("Gulls do not.", {}) == pytest.approx(gulls, abs=0.01)
-    nowhere = find_in_picture(str(path), 1, "Another text", (0, 5), kept, recognize=False)
+    nowhere = find_in_picture(str(path), 1, "Another text", (0, 5), kept)
     assert nowhere == {"pages": 1, "places": None}
     drawn = draw_picture(str(path), 1, 300)
     assert drawn.startswith(b"\x89PNG") and int.from_bytes(drawn[16:20], "big") == 300

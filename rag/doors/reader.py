@@ -155,10 +155,7 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
     async def boxes(
         request: Request, source: Source, page: Page = None, title: Title = None, start: Start = 0, end: End = 0
     ) -> Response:
-        """Where the words of a quote stand on the pages of a PDF or a picture.
-
-        A page that was read by OCR before its lines were kept takes seconds once.
-        """
+        """Where the words of a quote stand on the pages of a PDF or a picture."""
 
         def placed() -> Response:
             item = _pictured(document(source, page, title))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rag.sources.pdf import Tally, opened, recognized, words_of
+from rag.sources.pdf import Tally, opened, words_of
 from rag.sources.pdf_text import MOST_RUNNING, separator, text_of
 
 if TYPE_CHECKING:
@@ -28,26 +28,18 @@ class Box:
     top: float
 
 
-def recognized_page(document: pypdfium2.PdfDocument, number: int) -> PageText:
-    """A page, from 1, by text recognition; takes seconds."""
-    with closing(document[number - 1]) as page:
-        return recognized(page)
-
-
 MOST_ABOVE = 200
 """Pages above one that are looked at for the names of its table's columns."""
 
-Recognize = Callable[["pypdfium2.PdfDocument", int], "PageText"]
-"""Gives the recognized lines of a page, from 1."""
+Kept = Mapping[int, Any]
+"""The recognized lines of pages by their numbers from 1, as `rag.sources.ocr.kept_lines` made them."""
 
 
-def boxes(
-    path: str, page: int, text: str, start: int, end: int, recognize: Recognize | None = recognized_page
-) -> list[Box]:
+def boxes(path: str, page: int, text: str, start: int, end: int, kept: Kept) -> list[Box]:
     """Where characters of a page's document stand in the file: a rectangle for each line of them.
 
-    The page is laid out once more, which gives the same lines; a recognized page is recognized once more. What the
-    reader added, as the names of a table's columns, has no place. Runs PDFium: call it in a child process.
+    The page is laid out once more, which gives the same lines. What the reader added, as the names of a table's
+    columns, has no place. Runs PDFium: call it in a child process.
 
     Args:
         path: of the PDF.
@@ -55,7 +47,7 @@ def boxes(
         text: the document's whole text.
         start: of the characters in it.
         end: after the last of them.
-        recognize: how a page is recognized; None: not at all, since it takes seconds.
+        kept: of the page and the next one, where they were recognized.
 
     Raises:
         Unreadable: the file is protected or damaged.
@@ -64,14 +56,14 @@ def boxes(
     with opened(path) as document:
         if not 1 <= page <= len(document):
             raise ValueError(f"there is no page {page}")
-        for found in _readings(document, page, recognize):
+        for found in _readings(document, page, kept):
             own = found.matching(text)
             if own is None:
                 continue
             first, length = own
             rects = found.rects(first + start, first + min(end, length))
             if end > length and page < len(document):
-                rects += _rects_of_tail(document, page + 1, text[length:], (start - length, end - length), recognize)
+                rects += _rects_of_tail(document, page + 1, text[length:], (start - length, end - length), kept)
             return rects
     raise ValueError(f"the text is not that of page {page}")
 
@@ -150,49 +142,55 @@ def _add(found: list[Rect], rect: Rect) -> None:
     found.append(rect)
 
 
-def _readings(document: pypdfium2.PdfDocument, page: int, recognize: Recognize | None) -> Iterator[_Placed]:
+def _readings(document: pypdfium2.PdfDocument, page: int, kept: Kept) -> Iterator[_Placed]:
     """A page as it may have been read: by its text, with the names of the page before, by recognition."""
     from rag.sources.pdf_rows import may_go_on, with_names_above
 
-    found = _placed(document, page, None)
+    found = _placed(document, page)
     yield found
     above = [found]  # upwards, to the page on which the table begins
     while may_go_on(above[-1].lines) and above[-1].number > 1 and len(above) <= MOST_ABOVE:
-        above.append(_placed(document, above[-1].number - 1, None))
+        above.append(_placed(document, above[-1].number - 1))
     lines = above.pop().lines
     while above:
         found = above.pop()
         lines = found.lines = with_names_above(found.lines, lines)
     yield found
-    if recognize:
-        yield _placed(document, page, recognize)
+    if page in kept:
+        yield _recognized(document, page, kept)
 
 
-def _ways(recognize: Recognize | None) -> tuple[Recognize | None, ...]:
-    """How a page may have been read: by its text (None), or by recognition."""
-    return (None, recognize) if recognize else (None,)
+def _recognized(document: pypdfium2.PdfDocument, number: int, kept: Kept) -> _Placed:
+    """A page by its recognized lines."""
+    from rag.sources.ocr import lines_back
+    from rag.sources.pdf_layout import lay_out
+    from rag.sources.pdf_page import frame_of
+
+    with closing(document[number - 1]) as page:
+        found = lines_back(frame_of(page), kept[number])
+    return _Placed(number, lay_out(found), found, document)
 
 
-def _placed(document: pypdfium2.PdfDocument, number: int, recognize: Recognize | None) -> _Placed:
+def _placed(document: pypdfium2.PdfDocument, number: int) -> _Placed:
+    """A page by its text."""
     from rag.sources.pdf_layout import lay_out
     from rag.sources.pdf_tables import ruled_tables
 
-    if recognize:
-        found = recognize(document, number)
-        return _Placed(number, lay_out(found), found, document)
     with closing(document[number - 1]) as page:
         found, _, _ = words_of(document, page, Tally())
         return _Placed(number, lay_out(found, ruled_tables(found, found.rules)), found, document)
 
 
 def _rects_of_tail(
-    document: pypdfium2.PdfDocument, page: int, tail: str, span: tuple[int, int], recognize: Recognize | None
+    document: pypdfium2.PdfDocument, page: int, tail: str, span: tuple[int, int], kept: Kept
 ) -> list[Box]:
     """The places of the end of a sentence, which stands at the beginning of the next page."""
     bare = tail.lstrip()
     shift = len(tail) - len(bare)
-    for how in _ways(recognize):
-        found = _placed(document, page, how)
+    readings = [_placed(document, page)]
+    if page in kept:
+        readings.append(_recognized(document, page, kept))
+    for found in readings:
         at = text_of(found.lines).find(bare)
         if at >= 0:
             return found.rects(at + max(0, span[0] - shift), at + span[1] - shift)
