@@ -37,21 +37,10 @@ PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
 SMALL_PROMPT_FILE = PROMPT_FILE.with_name("prompt_small.txt")
 """For models of some hundred million parameters, which follow one short order and say too often that they do not know
 where they may."""
-SHARED_FIELDS = frozenset(
-    {
-        "asked",
-        "unread",
-        "refused",
-        "quotes",
-        "quoted",
-        "indirect",
-        "grounding",
-        "usage",
-        "coverage",
-        "progress",
-        "notice",
-    }
-)
+SHARED_FIELDS = {
+    *("asked", "unread", "refused", "quotes", "quoted", "indirect"),
+    *("grounding", "usage", "coverage", "progress", "notice"),
+}
 """Fields that a piece of the chain's stream and an `Update` have in common."""
 TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
 THOUGHT_TOO_LONG = (
