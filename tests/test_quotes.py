@@ -14,7 +14,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
-from rag.answers.quotes import LONGEST_QUOTE, find_quotes, quotes_as_answer
+from rag.answers.quotable import GROWN, LONGEST_QUOTE
+from rag.answers.quotes import find_quotes, quotes_as_answer
 from rag.answers.update import Update
 from rag.errors import SettingsError
 from rag.grounding.ground import Sentence
@@ -80,6 +81,37 @@ def test_a_list_of_references_is_no_quote_under_its_heading() -> None:
     text = "Smith, A. The plan of the agent and its memory. Journal of Plans 4, 2021."
     assert quotes_of("What is the plan of the agent?", text, section="Guide > References") == []
     assert quotes_of("What is the plan of the agent?", text, section="Guide > Plans") != []
+
+
+def test_the_best_quote_has_the_sentence_beside_it_which_tells_why(minilm: Embeddings) -> None:
+    text = (
+        "The clock in the tower has only one hand.\n"
+        "The clock in the tower of the guildhall has a single hand. It was built so in 1688, since nobody in the town"
+        " needed to know the minutes. " + "The town council has refused a second one twice, in long debates. " * 3
+    )
+    first = quotes_of("Why does the guildhall clock have a single hand?", text, embeddings=minilm)[0]
+    assert first.startswith("The clock in the tower of the guildhall has a single hand. It was built so in 1688, since")
+    assert len(first) <= GROWN and "\n" not in first
+
+
+@pytest.mark.parametrize("end", [":", "—"])
+def test_an_item_is_quoted_with_the_sentence_that_announces_it(end: str, minilm: Embeddings) -> None:
+    text = (
+        f"There is authorized to be spent 760,000 a year to carry out{end}\n"
+        "(1) the planting of hedges along the roads; and\n"
+        "(2) the removal of dry wood from the forests of the district."
+    )
+    (quote,) = quotes_of("What money is there for the removal of dry wood from forests?", text, embeddings=minilm)
+    assert quote.startswith("There is authorized to be spent 760,000 a year") and quote.endswith("of the district.")
+
+
+def test_what_a_line_announces_is_quoted_with_it_and_without_it_the_line_is_no_quote(minilm: Embeddings) -> None:
+    asked = "How can I install the old version of the package?"
+    code = "Install the old version of the package with:\n\n    fetch install package==0.3"
+    assert quotes_of(asked, code, embeddings=minilm) == [
+        "Install the old version of the package with:\nfetch install package==0.3"
+    ]
+    assert quotes_of(asked, "How to install the old version of the package:", embeddings=minilm) == []
 
 
 def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:

@@ -1,0 +1,198 @@
+"""What may be quoted of passages: sentences, rows and items that say something, each with what belongs to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from langchain_core.documents import Document
+
+from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
+from rag.sources.tables import SEPARATOR
+
+LONGEST_QUOTE = 600
+"""Characters of a quote, and of all together, with what they lean on. Of 300 to 800, more brought no answer."""
+GROWN = 300
+"""Characters up to which the best quote has the sentences beside it in its paragraph."""
+PART, SUBJECT = 300, 60
+"""Characters of a part of a row or line that is longer than a quote may be, and of the row's beginning, which is
+embedded with each part: a row begins with what it tells about."""
+LONGEST_REFERENCE = 400
+"""Characters of a line that is taken for a reference where it names an arXiv number or the like."""
+_TELLING = re.compile(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}")
+"""What says something in few words: a number, a `key: value`, writing without blanks."""
+_REFERENCES = re.compile(
+    r"references?|bibliography|citations?|cited as|works cited|further reading|see also|literatur\w*|quellen\w*"
+    r"|einzelnachweise|références|bibliographie|referencias|bibliografía|参考文献|参考资料",
+    re.I,
+)
+_CITED = re.compile(
+    r"\[\d+\]\s+\W?[A-ZÀ-Þ]|.*(?:\barXiv\b|\bdoi(?:\.org|:)|\bISBN\b|\bet al\b.{0,40}[“\"]|\bRetrieved (?:from|on)\b"
+    r"|\bAvailable:|@(?:article|misc|inproceedings|book)\{)",
+    re.I | re.S,
+)
+_CAPTION = re.compile(
+    r"[\[(]?(?:fig(?:ure)?s?|tab(?:le|elle)?|abb(?:ildung)?|listing|tableau|tabla|figura|image source|photo|图|表)"
+    r"\s*\.?\s*\d*[a-z]?\s*[.:]|\(?(?:image|photo|picture) (?:source|credit|by)\b",
+    re.I,
+)
+_ANNOUNCES = (":", "：", "—", "–")
+"""How a sentence ends that a list follows."""
+_DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
+_CELLS = re.compile(r"\|\s+|\t")
+_BETWEEN = re.compile(r"[;,]\s+|[；，、]")
+"""Where a long row or line can be cut: between cells, else between what stands in one."""
+_LEANS = re.compile(
+    r"(?:this|that|these|those|it|its|they|their|them|he|she|his|her|such|here|there|then|both|however|but|so"
+    r"|therefore|thus|hence|also|instead|otherwise|in this (?:case|way)|as a result|for (?:example|instance)"
+    r"|dies\w*|das|es|sie|er|ihr\w*|dabei|dadurch|daher|deshalb|jedoch|zum beispiel|cela|ceci|il|elle|ils|elles|ce"
+    r"|cette|ces|esto|este|esta|estos|estas|ello|pero|这|它|他们|此)\b",
+    re.I,
+)
+
+
+class Quotable(NamedTuple):
+    """A sentence that may be quoted, the text that is embedded for it, and the sentence that it leans on, if any."""
+
+    passage: int
+    segment: Segment
+    embedded: str
+    leans_on: Segment | None
+    following: bool
+    """It follows the one before it in the list, in the same passage."""
+    heading: str
+    """The heading that it stands under, or the question that it follows, as in a list of questions and answers."""
+    line: bool
+    """It is a row, a list item or a `key: value`."""
+
+
+def marker_of(segment: Segment, text: str) -> str:
+    """What a sentence has before it as an item of a list, numbers as `1` and letters as `a`."""
+    return _LETTERS.sub("a", _DIGITS.sub("1", text[segment.begin : segment.start].strip()))
+
+
+def end_with_items(segment: Segment, text: str) -> int:
+    """Where a sentence ends, with what it announces: "The server is in one of these states:" and the list of them.
+
+    Where no list follows it is the next sentence or line.
+    """
+    end, kind = segment.end, ""
+    if text[segment.start : end].endswith(_ANNOUNCES):
+        for item in split_segments(text):
+            if item.start < end:
+                continue
+            marker = marker_of(item, text)
+            is_item = bool(marker) and marker == (kind or marker)
+            goes_on = bool(kind) and not marker and "\n" not in text[end : item.begin]
+            is_next = end == segment.end and item.kind != "heading"
+            if text[end : item.begin].strip() or item.end - segment.start > LONGEST_QUOTE:
+                break
+            if not (is_item or goes_on):
+                return item.end if is_next else end
+            end, kind = item.end, kind or marker
+    return end
+
+
+def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
+    """What may be quoted of the passages, each text once: no headings, captions, questions and references."""
+    seen: set[str] = set()
+    for number, source in enumerate(sources, start=1):
+        text = source.page_content
+        headings = {str(source.metadata.get("title")), *str(source.metadata.get("section") or "").split(" > ")}
+        heading = str(source.metadata.get("section") or "").rpartition(" > ")[2]
+        amid = str(source.metadata.get("row") or "")
+        before: Segment | None = None
+        announces: Segment | None = None
+        following = False
+        parts = [part for each in split_segments(text) for part in _parts(text, each, amid)]
+        for place, (segment, subject) in enumerate(parts):
+            words = " ".join(text[segment.begin : segment.end].split())
+            if segment.kind == "heading" or words in headings:
+                heading, before, announces, following = words.strip("#*_ "), None, None, False
+                continue
+            is_item = bool(text[segment.begin : segment.start].strip())
+            if words.endswith(_ANNOUNCES) and not is_item:
+                announces = segment
+            elif not is_item and announces and announces.end != parts[place - 1][0].end:
+                announces = announces if "\n" not in text[parts[place - 1][0].end : segment.begin] else None
+            if _asks(words) and "\n" in text[segment.end : segment.end + 2]:
+                heading, before, following = words, None, False
+                continue
+            is_amid = not place and segment.start == 0 and bool(source.metadata.get("start_index")) and not amid
+            cut = is_amid and words[:1].islower()
+            line = text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
+            says_nothing = announces == segment and end_with_items(segment, text) == segment.end
+            if (
+                cut
+                or says_nothing
+                or words in seen
+                or _is_beside_the_text(line, heading)
+                or not _is_quotable(words, segment)
+            ):
+                before, following = (None if segment.kind else segment), False
+                continue
+            seen.add(words)
+            is_line = _is_line(words)
+            short = is_line and len(words) < 60
+            embedded = f"{subject or heading}: {words}" if subject or (short and heading) else words
+            leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
+            if announces and segment != announces and segment.end - announces.start <= GROWN:
+                leans_on = announces
+            yield Quotable(number, segment, embedded, leans_on, following and not short, heading, is_line)
+            before, following = segment, True
+
+
+def _parts(text: str, segment: Segment, amid: str) -> Iterator[tuple[Segment, str]]:
+    """The segment; a row or line that is longer than a quote may be in parts, each with how the line begins.
+
+    So has a later sentence of a row, which has sentences in its cells. `amid` is how the row begins that the text
+    begins amid, if it does.
+    """
+    start, end = segment.start, segment.end
+    row = text.rfind("\n", 0, segment.begin) + 1
+    is_cut = bool(amid) and row == 0
+    is_later = segment.kind != "code" and (is_cut or SEPARATOR in text[row : segment.begin])
+    begin = row if is_later else start
+    opening = amid if is_cut else " ".join(text[begin : begin + SUBJECT].split())
+    subject = opening if is_later else ""
+    if end - start <= LONGEST_QUOTE or segment.kind == "code" or not (is_later or _is_line(text[start:end])):
+        yield segment, subject
+        return
+    while start < end:
+        cut = end
+        if end - start > PART:
+            window = (text, start + PART // 2, start + PART)
+            ends = [each.end() for each in _CELLS.finditer(*window)] or [
+                each.end() for each in _BETWEEN.finditer(*window)
+            ]
+            blank = text.rfind(" ", start + PART // 2, start + PART)
+            cut = ends[-1] if ends else blank + 1 if blank > 0 else start + PART
+        yield replace(segment, start=start, begin=start, end=start + len(text[start:cut].rstrip())), subject
+        subject, start = opening, cut
+
+
+def _is_line(words: str) -> bool:
+    """Whether it is a row, a list item or a `key: value` and no sentence. A row may end in a sentence."""
+    return SEPARATOR in words or not words.endswith((".", "!", "。", "！"))
+
+
+def _asks(words: str) -> bool:
+    """Whether it is a question, and no row that ends in one."""
+    return is_question(words) and SEPARATOR not in words
+
+
+def _is_beside_the_text(line: str, heading: str) -> bool:
+    """Whether a line is a caption or a reference."""
+    if _REFERENCES.fullmatch(heading) or _CAPTION.match(line):
+        return True
+    return len(line) <= LONGEST_REFERENCE and bool(_CITED.match(line))
+
+
+def _is_quotable(words: str, segment: Segment) -> bool:
+    """Whether a sentence can stand alone: it is no question, and long enough to say something."""
+    if segment.kind == "rule" or len(words) > LONGEST_QUOTE or _asks(words) or makes_no_claim(words):
+        return False
+    fewest = 4 if _is_line(words) else 3
+    return len(words.split()) >= fewest or bool(_TELLING.search(words))
