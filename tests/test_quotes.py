@@ -114,6 +114,17 @@ def test_what_a_line_announces_is_quoted_with_it_and_without_it_the_line_is_no_q
     assert quotes_of(asked, "How to install the old version of the package:", embeddings=minilm) == []
 
 
+def test_the_answer_to_the_question_above_it_comes_first_in_other_words(minilm: Embeddings) -> None:
+    faq = (
+        "## Which devices can I use?\n\nTablets, phones, computers and most e-readers.\n"
+        "You can have twelve e-books at a time for 21 days.\n\n"
+        "## Why do I have to wait for an e-book?\n\n"
+        "The publishers sell us licences, one reader for each licence, and most of them end after two years."
+    )
+    first = quotes_of("Why is there a waiting time for e-books?", faq, embeddings=minilm)[0]
+    assert first.startswith("The publishers sell us licences")
+
+
 def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:
     rows = "Agent: Anna | Task: river\nAgent: Bert | Task: moon\nAgent: Carl | Task: cheese"
     quotes = quotes_of("Which agent has the moon task?", rows)

@@ -136,7 +136,9 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             seen.add(words)
             is_line = _is_line(words)
             short = is_line and len(words) < 60
-            embedded = f"{subject or heading}: {words}" if subject or (short and heading) else words
+            asked = not subject and is_question(heading)  # a FAQ's question is near to who asks it in other words
+            above = subject or (heading if asked or short else "")
+            embedded = f"{above}{'' if asked else ':'} {words}" if above else words
             leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
             if announces and segment != announces and segment.end - announces.start <= GROWN:
                 leans_on = announces
