@@ -11,7 +11,6 @@ import re
 import shlex
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -21,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import certifi
 import httpx
 import pytest
 import uvicorn
@@ -36,6 +34,7 @@ from rag.errors import EngineError
 from rag.models.gguf_file import widen
 from rag.models.weights import SMOLLM2, fetch_weights
 from rag.settings import Settings, load_settings
+from tests.certificates import read_certificates_once
 from tests.warm import WarmProcess, begin_server
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would log each request
@@ -43,17 +42,7 @@ uvicorn.config.LOGGING_CONFIG["loggers"]["uvicorn"]["propagate"] = (
     True  # or `caplog` sees nothing of the server's errors
 )
 
-READ_CERTIFICATES = ssl.create_default_context
-READ_ONCE = functools.cache(READ_CERTIFICATES)
-
-
-def certificates(*arguments: Any, **given: Any) -> ssl.SSLContext:
-    """The certificates that httpx reads anew for each client, in 20 ms of processor time, are read once here."""
-    read = READ_ONCE if not arguments and given == {"cafile": certifi.where()} else READ_CERTIFICATES
-    return read(*arguments, **given)
-
-
-ssl.create_default_context = certificates  # type: ignore[assignment]
+read_certificates_once()
 
 for helper in ("browser", "commands", "crowds", "doors", "files", "serving", "stores"):
     pytest.register_assert_rewrite(f"tests.{helper}")  # or a failed `assert` there shows no values

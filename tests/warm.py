@@ -29,6 +29,7 @@ from typing import IO, Any
 
 from typing_extensions import Self
 
+from tests.certificates import read_certificates_once
 from tests.shared import shared_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -262,6 +263,7 @@ def _import() -> None:
     from rag.text.detect import sure_language
 
     sure_language("What is a plan?")  # it unpacks its model for half a second
+    read_certificates_once()
     gc.freeze()
 
 
