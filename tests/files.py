@@ -170,6 +170,18 @@ def bomb_of(data: bytes, member: str) -> bytes:
     return altered(data, member, b"\0" * (MOST_INFLATED + 1))
 
 
+def announced_bomb_of(data: bytes, member: str, size: int = 5_000_003) -> bytes:
+    """As `bomb_of`, of which the first five megabytes are there: to pack the others takes a second."""
+    return announced(altered(data, member, bytes(size)), size)
+
+
+def announced(archive: bytes, size: int) -> bytes:
+    """An archive whose one member of this size is said to have more than may be, in its header and in the directory."""
+    real, told = (number.to_bytes(4, "little") for number in (size, MOST_INFLATED + 1))
+    assert archive.count(real) == 2
+    return archive.replace(real, told)
+
+
 def check(document: Document) -> None:
     """What holds for the sections of every document."""
     sections: list[Any] = document.metadata["sections"]
