@@ -128,12 +128,12 @@ def test_a_scan_shows_its_pages_and_is_cancelled(assistant: Assistant, tmp_path:
     assert library
     embedder(assistant).gate.set()
     path = tmp_path / "scan.pdf"
-    path.write_bytes(picture("The lighthouse keeper counts", "forty-two ships a day.", kind="PDF", pages=150))
+    path.write_bytes(picture("The lighthouse keeper counts", "forty-two ships a day.", kind="PDF", pages=60))
     library.add([str(path)], private=True)
     wait_until(lambda: (library.progress() or {"done": 0})["done"] == 2, 60)
     progress = library.progress()
-    assert progress and (progress["state"], progress["total"]) == ("loading", 150)
-    assert "page 2 of 150 is read by OCR" in show_work(library.entries(), progress, owner=True)
+    assert progress and (progress["state"], progress["total"]) == ("loading", 60)
+    assert "page 2 of 60 is read by OCR" in show_work(library.entries(), progress, owner=True)
     began = time.monotonic()
     library.cancel()
     idle(assistant)

@@ -47,11 +47,11 @@ def read(name: str, data: bytes, folder: Path, settings: Settings, watch: Watch 
     return loaded.documents
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.webp", "WEBP"), ("b.JPEG", "PNG")])
-def test_pictures(name: str, kind: str, tmp_path: Path, settings: Settings) -> None:
-    (page,) = read(name, picture(*SAID, kind=kind), tmp_path, settings)
+def test_a_picture_of_another_kind_than_its_name_says(tmp_path: Path, settings: Settings) -> None:
+    (page,) = read("a.JPEG", picture(*SAID, kind="WEBP"), tmp_path, settings)
     assert " ".join(page.page_content.split()) == " ".join(SAID)
-    assert page.metadata["notes"] == ["read by OCR"] and page.metadata["title"] == name and "page" not in page.metadata
+    assert page.metadata["notes"] == ["read by OCR"]
+    assert page.metadata["title"] == "a.JPEG" and "page" not in page.metadata
 
 
 def test_pages_of_a_tiff_and_progress(tmp_path: Path, settings: Settings) -> None:
@@ -115,11 +115,11 @@ def test_pictures_refused(tmp_path: Path, settings: Settings) -> None:
 
 
 def test_a_long_scan_is_cancelled_at_once(tmp_path: Path, settings: Settings) -> None:
-    """200 pages would take minutes; the reader ends within a page, and reads the next file."""
+    """60 pages would take a minute; the reader ends within a page, and reads the next file."""
     cancelled = threading.Event()
     watch = Watch(lambda page, pages: cancelled.set() if page == 2 else None, cancelled.is_set)
     with pytest.raises(SourceError, match="broken off"):
-        read("long.pdf", scan(*[picture(*SAID)] * 200), tmp_path, settings, watch)
+        read("long.pdf", scan(*[picture(*SAID)] * 60), tmp_path, settings, watch)
     assert PARSER.pid is None
     (page,) = read("next.pdf", scan(None), tmp_path, settings)
     assert page.page_content.startswith("A page that has its text")

@@ -302,7 +302,7 @@ def app(start_shared_app: AppStarter, tmp_path_factory: pytest.TempPathFactory) 
     )
     flags = ("--data-dir", str(folder / "data"), "--source", str(sources), "--embeddings", "embedded:all-minilm-l6-v2")
     app = start_shared_app(*flags, "--model", "none")
-    wait_until(lambda: httpx.get(f"{app.url}library", timeout=10).json()["sources"].__len__() == 5, 60)
+    wait_until(lambda: app.health()["sources"] == 5 and not app.health()["awaiting"], 60)
     return app
 
 
