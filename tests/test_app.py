@@ -159,17 +159,20 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, start_app: AppStart
     assert check_folder(tmp_path / "data" / FOLDER) == ""
 
 
+FEW_FILES = f"""
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+runpy.run_path({str(ROOT / "app.py")!r}, run_name="__main__")
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_open_pages_are_not_bounded_by_the_usual_limit_on_files(tmp_path: Path, start_app: AppStarter) -> None:
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert hard > 1024
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))  # which the app inherits
-        app = start_app("--data-dir", str(tmp_path / "data"), "--model", "none", ready=False, fresh=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    app = start_app("--data-dir", str(tmp_path / "data"), "--model", "none", ready=False, program=("-c", FEW_FILES))
     limits = Path(f"/proc/{app.process.pid}/limits").read_text(encoding="utf-8")
     found = re.search(r"Max open files +(\d+)", limits)
     assert found and int(found[1]) == min(hard, MAX_FILES)
