@@ -105,16 +105,22 @@ class PageInThread:
     """A browser with one page, in a thread of its own: Playwright's calls do not mix with a test's event loop."""
 
     def __init__(self, url: str) -> None:
+        """`url` is what `visit` goes to; until then the page is blank."""
+        self.url = url
         self._thread = ThreadPoolExecutor(1)
         self.page: Any = None
-        self.do(lambda: self._open(url))
+        self.do(self._open)
 
-    def _open(self, url: str) -> None:
+    def _open(self) -> None:
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
         self.page = self._browser.new_context().new_page()
-        self.page.goto(url)
+
+    def visit(self) -> Any:
+        """In its thread: go to the page, which is then as after a reload, until it says that all is well."""
+        self.page.goto(self.url)
         self.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        return self.page
 
     def do(self, work: Callable[[], T]) -> T:
         """Run something with the page."""
@@ -178,6 +184,7 @@ class Visit:
             " [...document.querySelectorAll('#conversation')].some(one =>"
             " (one.innerText.match(/(Sources ·|⚠)/g) || []).length > number)",
             arg=number,
+            polling=100,
             timeout=seconds * 1000,
         )
 

@@ -42,7 +42,7 @@ class Served:
         return self.url.replace("http", "ws") + "chat"
 
     def in_browser(self) -> PageInThread:
-        """The page in a real browser, opened at first use."""
+        """A real browser, opened at first use; its page is blank until somebody goes to the app's."""
         self.browser = self.browser or PageInThread(self.url)
         return self.browser
 

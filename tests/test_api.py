@@ -305,7 +305,7 @@ def test_every_door_gives_the_same_answer_and_sources(
     agree(door(served, question), by_predict(served, question))
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", [door for door in DOORS if door is not by_page])  # which test_thinking_doors.py asks
 def test_no_door_shows_what_the_model_thinks(served: Served, door: Callable[[Served, str], dict[str, Any]]) -> None:
     plain = by_predict(served, "What is a plan?")
     served.server.reply = lambda messages: ["<th", "ink>", "An agent ", "calls.", "</thi", "nk>", "\n\n", *ANSWER]
@@ -370,7 +370,7 @@ def test_every_door_gives_the_same_error(
     assert by_predict(served, "What is a plan?")["answer"] == "".join(ANSWER)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", [door for door in DOORS if door is not by_page])  # it shows any error in one way
 def test_every_door_says_that_the_model_is_missing(
     served: Served, door: Callable[[Served, str], dict[str, Any]]
 ) -> None:

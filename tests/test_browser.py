@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -266,7 +267,9 @@ def test_what_the_passages_can_answer_is_proposed(page: Page, server: OllamaServ
     assert question not in proposed.all_inner_texts()
 
 
-def test_what_is_copied_is_markdown_with_numbered_sources(page: Page, server: OllamaServer) -> None:
+def test_what_is_copied_and_saved_is_markdown_with_numbered_sources(
+    page: Page, server: OllamaServer, tmp_path: Path
+) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     server.reply = lambda messages: [SUPPORTED[0], " Use `a<b>` and <berth>; it was invented in 1812."]
     ask(page, "What is task decomposition?")
@@ -278,6 +281,14 @@ def test_what_is_copied_is_markdown_with_numbered_sources(page: Page, server: Ol
     assert lines[0] == f"{SUPPORTED[0]} [1] Use `a<b>` and <berth>; it was invented in 1812. [?]"
     assert re.search(r"^- \[1\] A short guide to LLM agents › .*: comes with the app$", copied, re.M), copied
     assert not re.search(r"#quote|#none|<details|<small|&#", copied)
+    with page.expect_download(timeout=30_000) as saving:
+        page.locator("#save").click()
+    assert saving.value.suggested_filename == "conversation.md"
+    saving.value.save_as(tmp_path / "saved.md")
+    saved = (tmp_path / "saved.md").read_text(encoding="utf-8")
+    assert f"## What is task decomposition?\n\n{SUPPORTED[0]} [1]" in saved
+    assert re.search(r"^> “.+” \[1\]$\n\n\*Sources · ", saved, re.M | re.S)
+    assert "`bundled:guide.md`" in saved or "A short guide to LLM agents" in saved
 
 
 def test_a_notice_is_one_line_and_stays_away_until_something_new_is_wrong(page: Page, server: OllamaServer) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio_client
@@ -19,7 +18,7 @@ from rag.answers.quotes import Quote
 from rag.page.conversation import show_quotes
 from rag.page.export import conversation_as_markdown
 from tests.doors import call_mcp
-from tests.serving import ANSWER, TEXT, Served, frames, serve
+from tests.serving import ANSWER, Served, frames, serve
 
 QUESTION = "What is a plan?"
 
@@ -291,27 +290,6 @@ def test_a_conversation_becomes_markdown_with_its_sources() -> None:
         "1. **Notes (old) › A**, <https://example.com/a#b>\n\n   > One <b>\n   > two\n   >\n   > three\n\n"
         "2. **File**, `/tmp/f.md`\n\n   > Four\n\n> “One *b*\n> tw” [1]\n\n## And?\n\n*⚠ Not answered: gone*\n"
     )
-
-
-def test_the_page_saves_the_conversation(served: Served, tmp_path: Path) -> None:
-    browser = served.in_browser()
-
-    def ask_and_save() -> Path:
-        page = browser.page
-        page.get_by_label("Question").fill(QUESTION)
-        page.keyboard.press("Enter")
-        page.get_by_text("Sources ·").first.wait_for(timeout=30_000)
-        with page.expect_download(timeout=30_000) as saving:
-            page.locator("#save").click()
-        assert saving.value.suggested_filename == "conversation.md"
-        saving.value.save_as(tmp_path / "saved.md")
-        return tmp_path / "saved.md"
-
-    text = browser.do(ask_and_save).read_text(encoding="utf-8")
-    assert f"## {QUESTION}\n\n{''.join(ANSWER)} [1]\n\n> “" in text
-    assert re.search(r"^> “.+” \[1\]$\n\n\*Sources · ", text, re.M | re.S)
-    assert TEXT.splitlines()[0] in text
-    assert "notes.md`" in text
 
 
 def test_metrics_are_told_in_the_form_of_prometheus(served: Served) -> None:

@@ -24,7 +24,17 @@ from websockets.sync.client import connect
 
 from tests.commands import run
 from tests.conftest import ROOT, wait_until
-from tests.doors import DOORS, agree, by_command_line, by_gradio_client, by_page, by_predict, by_socket, by_stream
+from tests.doors import (
+    DOORS,
+    agree,
+    by_command_line,
+    by_gradio_client,
+    by_page,
+    by_predict,
+    by_socket,
+    by_stream,
+    on_page,
+)
 from tests.ollama_server import LOADING
 from tests.serving import ANSWER, Served, frames, serve
 
@@ -86,8 +96,9 @@ def test_a_fault_is_told_and_the_next_question_works(
 def test_what_had_come_stays_on_the_page_marked_and_with_gradios_client(served: Served) -> None:
     served.server.fail("reset", after=2, times=1)
     browser = served.in_browser()
-    assert "closed the connection" in by_page(served, "What is a plan?")["error"]
+    assert "closed the connection" in on_page(served, "What is a plan?")["error"]
     shown = browser.do(lambda: browser.page.locator("#conversation").inner_text())
+    browser.do(lambda: browser.page.goto("about:blank"))
     assert f"{HALF.strip()} …" in shown and "⚠ Cut off" in shown
     served.server.fail("reset", after=2, times=1)
     client = gradio_client.Client(served.url, verbose=False, analytics_enabled=False)
@@ -107,7 +118,7 @@ def test_the_command_line_prints_what_had_come_and_marks_it(served: Served) -> N
     assert "closed the connection" in told.stderr and len(told.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("door", [by_stream, by_socket, by_gradio_client, by_page])
+@pytest.mark.parametrize("door", [by_stream, by_socket, by_gradio_client])
 def test_a_slow_load_is_waited_for(served: Served, door: Door) -> None:
     """The model takes longer than the idle limit to load: that limit is for the middle of an answer."""
     served.server.unload()
@@ -144,17 +155,21 @@ def test_a_minute_of_loading_is_waited_for_at_every_door(tmp_path: Path) -> None
 
 
 def test_ollama_stopped_and_started_again(served: Served) -> None:
-    """Every door says so while it is gone, and answers after it has come back, without a restart of the app."""
+    """Every door says so while it is gone, and answers after it has come back, without a restart of the app.
+
+    The page does in `test_browser.py`.
+    """
+    doors = [door for door in DOORS if door is not by_page]
     served.server.stop()
     wait_until(lambda: not served.assistant.ready, 30)
     plain = by_predict(served, "What is a plan?")
     assert plain["code"] == "engine_unreachable"
     assert "ollama serve" in plain["error"] and served.server.url in plain["error"]
-    for door in DOORS:
+    for door in doors:
         agree(door(served, "What is a plan?"), plain)
     served.server.start()
     wait_until(lambda: served.assistant.ready, 30, lambda: str(served.assistant.status()))
-    for door in DOORS:
+    for door in doors:
         assert door(served, "What is a plan?")["answer"] == "".join(ANSWER)
 
 

@@ -776,6 +776,7 @@ def test_two_hundred_odd_uploads_on_the_page(start_app: AppStarter, canary: Page
     taken = sum(Path(name).suffix in FILE_TYPES and not name.startswith(".") for name, _ in files)
     before = resident(app, "VmRSS")
     browser = PageInThread(app.url)
+    browser.do(browser.visit)
 
     def library() -> dict[str, Any]:
         return dict(httpx.get(f"{app.url}library", timeout=10).json())

@@ -127,8 +127,7 @@ def reset_page(served: Served) -> Callable[[], None]:
     cable, browser = CABLES[served.url]
 
     def ask() -> None:
-        browser.page.reload()
-        browser.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        browser.visit()
         with browser.page.expect_response("**/queue/data**"):
             ask_on_page(browser.page)
 

@@ -334,24 +334,6 @@ def test_a_question_can_be_asked_without_the_model_of_the_app(served: Served) ->
     assert not [item for item in served.server.requests[before:] if item.path == "/api/chat"]
 
 
-def test_the_page_shows_quotes_as_the_answer_and_opens_them(without_model: Served) -> None:
-    browser = without_model.in_browser()
-
-    def look() -> tuple[str, str]:
-        page = browser.page
-        page.get_by_role("textbox", name="Question").fill(QUESTION)
-        page.keyboard.press("Enter")
-        page.get_by_text("Sources ·").first.wait_for(timeout=30_000)
-        shown = page.locator("#conversation .bot blockquote").first.inner_text()
-        page.locator("#conversation .bot blockquote a").first.click()
-        page.locator("#reader mark").first.wait_for()
-        return shown, "".join(page.locator("#reader mark").all_inner_texts())
-
-    shown, opened = browser.do(look)
-    assert shown.startswith(f"“{BEST}”")
-    assert opened == BEST
-
-
 def test_the_command_line_prints_quotes_before_the_answer_and_as_it(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text(f"# Notes\n\n{TEXT}", encoding="utf-8")
     answer = run(tmp_path, "ask", QUESTION, "--source", "notes.md", "--model", "none").stdout

@@ -362,7 +362,10 @@ def test_a_mark_opens_the_source_at_the_words(page: Page, name: str) -> None:
     page.keyboard.press("Escape")
     expect(reader).to_be_hidden()
     expect(page.locator('#conversation a[href^="#quote-"]').first).to_be_focused()
-    page.locator("#conversation .bot blockquote").first.click(position={"x": 30, "y": 10})
+    quote = page.locator("#conversation .bot blockquote").first  # no model is asked here
+    expect(quote).to_contain_text("“")
+    expect(quote).to_contain_text(QUESTIONS[name][1])
+    quote.click(position={"x": 30, "y": 10})
     expect(lit.first).to_be_in_viewport()
 
 

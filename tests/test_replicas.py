@@ -214,9 +214,9 @@ def test_gradios_client_and_the_page_work_under_the_sub_path(team: Team) -> None
     gradio.close()
     browser = PageInThread(team.url)
     try:
-        page = browser.page
 
         def ask() -> list[Any]:
+            page = browser.visit()
             page.get_by_label("Question").fill("What is an agent?")
             page.keyboard.press("Enter")
             page.get_by_text("Sources ·").first.wait_for(timeout=60_000)

@@ -140,13 +140,13 @@ def test_what_a_client_wishes_reaches_the_prompt_below_the_rules(served: Served)
     assert body["options"]["temperature"] == 0
 
 
-def test_on_the_page_it_is_folded_and_no_turn_of_the_conversation(served: Served) -> None:
+def test_on_the_page_it_is_folded_and_not_copied(served: Served) -> None:
     use(served, "cannot be turned off")
     browser = served.in_browser()
 
-    def ask() -> tuple[str, str]:
-        page = browser.page
-        page.reload()
+    def ask() -> tuple[str, str, list[str]]:
+        page = browser.visit()
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.get_by_role("textbox", name="Question").fill(QUESTION)
         page.get_by_role("textbox", name="Question").press("Enter")
         conversation = page.locator("#conversation")
@@ -155,11 +155,23 @@ def test_on_the_page_it_is_folded_and_no_turn_of_the_conversation(served: Served
         before = conversation.inner_text()
         folded.click()
         conversation.get_by_text("".join(THOUGHTS)).first.wait_for()
-        return before, conversation.inner_text()
+        copied = []
+        for place in (".message-buttons-left button", "#conversation [aria-label='Copy conversation']"):
+            page.evaluate("navigator.clipboard.writeText('')")
+            page.locator(place).first.click()
+            page.wait_for_function("navigator.clipboard.readText().then(text => text.length > 1)")
+            copied.append(str(page.evaluate("navigator.clipboard.readText()")))
+        after = conversation.inner_text()
+        page.goto("about:blank")
+        return before, after, copied
 
-    before, after = browser.do(ask)
+    before, after, copied = browser.do(ask)
     assert "".join(THOUGHTS) not in before
     assert "".join(THOUGHTS) in after
+    for text in copied:
+        assert TEXT in text
+        assert not any(thought.strip(" .") in text for thought in THOUGHTS[:2]), text
+        assert "Thinking" not in text and "\u2063" not in text
 
 
 def test_a_model_that_only_thought_is_said_to_have_done_so(served: Served) -> None:
@@ -187,28 +199,3 @@ def test_it_is_in_no_history_and_no_export(served: Served) -> None:
     assert THOUGHTS[0].strip() not in str(as_messages(turns))
     assert THOUGHTS[0].strip() not in conversation_as_markdown(turns)
     wait_until(lambda: served.assistant.line.inside == 0, 10)
-
-
-def test_it_is_not_copied(served: Served) -> None:
-    use(served, "cannot be turned off")
-    browser = served.in_browser()
-
-    def copied() -> list[str]:
-        page = browser.page
-        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page.reload()
-        page.get_by_role("textbox", name="Question").fill(QUESTION)
-        page.get_by_role("textbox", name="Question").press("Enter")
-        page.locator("#conversation").get_by_text("Sources ·").first.wait_for(timeout=PATIENCE * 1000)
-        found = []
-        for place in (".message-buttons-left button", "#conversation [aria-label='Copy conversation']"):
-            page.evaluate("navigator.clipboard.writeText('')")
-            page.locator(place).first.click()
-            page.wait_for_function("navigator.clipboard.readText().then(text => text.length > 1)")
-            found.append(str(page.evaluate("navigator.clipboard.readText()")))
-        return found
-
-    for text in browser.do(copied):
-        assert TEXT in text
-        assert not any(thought.strip(" .") in text for thought in THOUGHTS[:2]), text
-        assert "Thinking" not in text and "\u2063" not in text
