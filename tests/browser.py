@@ -52,8 +52,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser) -> Iterator[Page]:
-    """One tab for the tests of a file, see `visited`."""
-    context = browser.new_context()
+    """One tab for the tests of a file, see `visited`; it takes touches, too."""
+    context = browser.new_context(has_touch=True)
     yield context.new_page()
     context.close()
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from bench.reader import draw_pdf, folded, lay_out, text_under
 from rag.errors import SourceError
@@ -245,8 +245,8 @@ HOSTILE = (
 )
 
 
-def test_visitors_who_may_not_change_the_library_open_nothing(tmp_path: Path, browser: Browser) -> None:
-    """On the page, a mark unfolds the passages for them, with the words lit there."""
+def test_visitors_who_may_not_change_the_library_open_nothing(tmp_path: Path) -> None:
+    """What a mark does for them on the page is in `test_sidebar.py`."""
     served = serve(tmp_path, password="open sesame", admin_password="boss")
     try:
         source = str(tmp_path / "notes.md")
@@ -265,18 +265,6 @@ def test_visitors_who_may_not_change_the_library_open_nothing(tmp_path: Path, br
             f"{served.url}reader/page?page=1&source={source}", headers=basic("admin", "boss"), timeout=30
         )
         assert not_pdf.status_code == 422
-        context = browser.new_context()
-        context.request.post(f"{served.url}login", form={"username": "rag", "password": "open sesame"})
-        page = context.new_page()
-        page.goto(served.url)
-        box = page.get_by_role("textbox", name="Question")
-        box.fill("What does an agent plan?")
-        box.press("Enter")
-        expect(page.get_by_text(re.compile("Sources ·"))).to_be_visible(timeout=30_000)
-        page.locator('#conversation a[href^="#quote-"]').first.press("Enter")
-        expect(page.locator("#conversation mark.here")).to_be_in_viewport(timeout=20_000)
-        expect(page.locator("#reader")).to_be_hidden()
-        context.close()
     finally:
         served.close()
 

@@ -324,3 +324,8 @@ def test_visitors_without_the_admin_password_look_and_cannot_change(
             expect(page.locator("#models")).to_be_visible(timeout=30_000)  # it comes with the page's first update
         for part in ("#adding", "#models", "#chat-model", "#sidebar button[data-action]"):
             assert (page.locator(part).count() > 0 and page.locator(part).first.is_visible()) == owner, (user, part)
+        if not owner:  # for whom a mark does not open the source, but unfolds the passages, with the words lit there
+            ask(page, "What is the memory of an agent?", 1)
+            page.locator('#conversation a[href^="#quote-"]').first.press("Enter")
+            expect(page.locator("#conversation mark.here")).to_be_in_viewport(timeout=20_000)
+            expect(page.locator("#reader")).to_be_hidden()
