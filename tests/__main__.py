@@ -1,6 +1,7 @@
 """Runs all tests in two phases: `python -m tests WORKERS ARGUMENTS-OF-PYTEST`; `make test` does.
 
-First many tests at once, then those marked `alone`, all in forks of one process that has imported what they need.
+First many tests at once, then those marked `alone`, two at a time, as they wait more than they work; all in forks of
+one process that has imported what they need.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Sequence
 
 from tests.warm import ROOT, begin_server
 
-MANY = ("--dist", "loadfile", "--no-loadscope-reorder", "-m", "not soak and not alone")
+FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
+MANY = (*FILES, "-m", "not soak and not alone")
+ALONE = (*FILES, "-m", "alone and not soak")
 PASSED, NO_TEST = 0, 5
 """Exit codes of pytest. The second one says that a phase had no test to run, as with one file; 2 to 4 that it was
 interrupted or could not run: the second phase is not tried then."""
@@ -29,8 +32,8 @@ def main(workers: str, arguments: Sequence[str]) -> int:
     many = subprocess.call([sys.executable, "-m", "pytest", "-n", workers, *MANY, *arguments])
     if many not in (PASSED, 1, NO_TEST):
         return many
-    command = [sys.executable, "-m", "tests.warm", "-m", "pytest", "-m", "alone and not soak", *(arguments or alone())]
-    codes = {many, subprocess.call(command)}
+    two = subprocess.call([sys.executable, "-m", "pytest", "-n", "2", *ALONE, *(arguments or alone())])
+    codes = {many, two}
     return 0 if PASSED in codes and codes <= {PASSED, NO_TEST} else 1
 
 

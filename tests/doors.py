@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from tests.serving import (
     PATIENCE,
     Served,
     frames,
+    handshake,
 )
 
 
@@ -41,6 +43,22 @@ def _leave_http(served: Served, first: str, body: bytes) -> Callable[[], None]:
     head = f"{first}\r\nHost: {address.host}:{address.port}\r\nContent-Type: application/json\r\n"
     line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return line.close
+
+
+def reset_line(served: Served, sent: bytes, *, upgrade: bool = False) -> Callable[[], None]:
+    """Ask on a connection that is then reset (RST), as by a cable or a process that is gone."""
+    host, _, port = served.url.removeprefix("http://").rstrip("/").partition(":")
+    line = socket.create_connection((host, int(port)), 10)
+    if upgrade:
+        line.sendall(handshake(f"{host}:{port}"))
+        assert b" 101 " in line.recv(1000)
+    line.sendall(sent.replace(b"%s", f"{host}:{port}".encode()))
+
+    def leave() -> None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.close()
+
+    return leave
 
 
 def leave_socket(served: Served) -> Callable[[], None]:

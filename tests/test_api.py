@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import re
 import socket
 import sys
@@ -36,6 +37,7 @@ from tests.doors import (
     by_socket,
     by_stream,
     leave_predict,
+    reset_line,
 )
 from tests.ollama_server import Record
 from tests.serving import (
@@ -292,6 +294,26 @@ def test_leaving_at_the_first_token_frees_the_slot_every_time(counting: Served) 
         wait_until(lambda: tokens_under_way(counting) < 0, 30)
         took.append(time.monotonic() - left)
     assert max(took) < 3.0, took
+
+
+@pytest.mark.alone("the seconds until the model stops")
+def test_who_leaves_while_a_long_prompt_is_read_is_noticed(counting: Served) -> None:
+    """Reading it takes ten seconds; the engine's own look at its connections does not come before the end of that."""
+    wait_until(lambda: tokens_under_way(counting) < 0, 30)
+    rng = random.Random(5)
+    told = [" ".join(str(rng.randrange(10**6)) for _ in range(150)) for _ in range(8)]
+    history = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 4, told, strict=True)]
+    body = json.dumps({"question": "What is a plan?", "history": history})
+    head = "POST /stream HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: "
+    leave = reset_line(counting, f"{head}{len(body)}\r\n\r\n{body}".encode())
+    wait_until(lambda: tokens_under_way(counting) >= 0, 60)
+    left = time.monotonic()
+    leave()
+    assert tokens_under_way(counting) <= 0, "it was read already"
+    wait_until(lambda: tokens_under_way(counting) < 0, 30)
+    took = time.monotonic() - left
+    print(f"\n{took:.2f} s")
+    assert took < 2.0
 
 
 # -- one pipeline, many doors ------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import random
 import socket
 import struct
 import threading
@@ -37,9 +36,10 @@ from tests.doors import (
     leave_page_by_stop,
     leave_predict,
     leave_socket,
+    reset_line,
 )
 from tests.ollama_server import LOADING, Gate, OllamaServer, Record
-from tests.serving import ANSWER, TEXT, Served, counting, handshake, tokens_under_way
+from tests.serving import ANSWER, TEXT, Served, counting, tokens_under_way
 
 __all__ = ["counting"]  # a fixture
 
@@ -136,34 +136,18 @@ def reset_page(served: Served) -> Callable[[], None]:
 
 
 def reset_predict(served: Served) -> Callable[[], None]:
-    return _reset(served, b"GET /predict?query=What+is+a+plan HTTP/1.1\r\nHost: %s\r\n\r\n")
+    return reset_line(served, b"GET /predict?query=What+is+a+plan HTTP/1.1\r\nHost: %s\r\n\r\n")
 
 
 def reset_stream(served: Served) -> Callable[[], None]:
     body = json.dumps({"question": "What is a plan?"})
     head = "POST /stream HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: "
-    return _reset(served, f"{head}{len(body)}\r\n\r\n{body}".encode())
+    return reset_line(served, f"{head}{len(body)}\r\n\r\n{body}".encode())
 
 
 def reset_socket(served: Served) -> Callable[[], None]:
     question = b"What is a plan?"
-    return _reset(served, bytes([0x81, 0x80 | len(question)]) + b"\0\0\0\0" + question, upgrade=True)
-
-
-def _reset(served: Served, sent: bytes, *, upgrade: bool = False) -> Callable[[], None]:
-    """Ask on a connection that is then reset (RST), as by a cable or a process that is gone."""
-    host, _, port = served.url.removeprefix("http://").rstrip("/").partition(":")
-    line = socket.create_connection((host, int(port)), 10)
-    if upgrade:
-        line.sendall(handshake(f"{host}:{port}"))
-        assert b" 101 " in line.recv(1000)
-    line.sendall(sent.replace(b"%s", f"{host}:{port}".encode()))
-
-    def leave() -> None:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        line.close()
-
-    return leave
+    return reset_line(served, bytes([0x81, 0x80 | len(question)]) + b"\0\0\0\0" + question, upgrade=True)
 
 
 ALL_LEAVING = [*LEAVING, reset_predict, reset_stream, reset_socket, reset_page]
@@ -260,9 +244,9 @@ def first_token(served: Served) -> float:
 
 
 def early() -> Iterator[Any]:
-    """Doors and moments: every one in the long run, every second one in the short."""
+    """Doors and moments: every one in the long run, every second one in the short, without the browser on a cable."""
     for number, (door, moment) in enumerate(itertools.product(ALL_LEAVING, [searching, loading])):
-        marks = [pytest.mark.soak] if number % 4 in (1, 2) else []
+        marks = [pytest.mark.soak] if number % 4 in (1, 2) or door is reset_page else []  # a browser more
         yield pytest.param(door, moment, id=f"{door.__name__} {moment.__name__}", marks=marks)
 
 
@@ -333,26 +317,6 @@ def test_twenty_rounds_on_ollamas_wire(
 
 def has_written(served: Served, tokens: int) -> bool:
     return tokens_under_way(served) >= tokens
-
-
-@pytest.mark.alone("the seconds until the model stops")
-def test_who_leaves_while_a_long_prompt_is_read_is_noticed(counting: Served) -> None:
-    """Reading it takes ten seconds; the engine's own look at its connections does not come before the end of that."""
-    wait_until(lambda: tokens_under_way(counting) < 0, 30)
-    rng = random.Random(5)
-    told = [" ".join(str(rng.randrange(10**6)) for _ in range(150)) for _ in range(8)]
-    history = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 4, told, strict=True)]
-    body = json.dumps({"question": "What is a plan?", "history": history})
-    head = "POST /stream HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: "
-    leave = _reset(counting, f"{head}{len(body)}\r\n\r\n{body}".encode())
-    wait_until(lambda: tokens_under_way(counting) >= 0, 60)
-    left = time.monotonic()
-    leave()
-    assert tokens_under_way(counting) <= 0, "it was read already"
-    wait_until(lambda: tokens_under_way(counting) < 0, 30)
-    took = time.monotonic() - left
-    print(f"\n{took:.2f} s")
-    assert took < 2 * SECONDS
 
 
 def is_free(served: Served) -> bool:
