@@ -29,7 +29,7 @@ from tests.serving import ANSWER, Served, serve
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 """It warns of draws that use `random` themselves, and takes the app's other threads for them."""
 LONG = 10_000
-SHORT = 150
+SHORT = 100
 ODD_TEXT = st.one_of(
     st.text(max_size=200),
     st.sampled_from(["", " ", "\0", "\ud800", "{}", "[]", "null", "{", '{"question": ', "💬" * 50, "x" * 9000, "../../etc/passwd"]),
