@@ -259,23 +259,23 @@ def test_another_embedding_model_is_offered_with_its_cost_and_takes_over_whole(
     assert len([item for item in server.requests if item.path == "/api/embed"]) == embedded
 
 
-def test_on_a_phone_chat_and_library_are_two_tabs_over_the_question_box(page: Page) -> None:
-    page.set_viewport_size({"width": 390, "height": 780})
-    page.reload()
-    question = page.get_by_role("textbox", name="Question")
-    expect(question).to_be_in_viewport(ratio=1, timeout=20_000)
-    expect(page.locator("#sidebar")).not_to_be_visible()
-    page.get_by_role("tab", name="Chat").focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#sidebar")).to_be_in_viewport()
-    expect(page.locator("#conversation")).not_to_be_visible()
-    expect(question).to_be_in_viewport(ratio=1)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    question.fill("What is a plan?")
-    question.press("Enter")
-    expect(page.locator("#conversation")).to_contain_text("What is a plan?", timeout=20_000)
-    expect(page.locator("#sidebar")).not_to_be_visible()
-    expect(question).to_be_in_viewport(ratio=1)
+def test_on_a_phone_chat_and_library_are_two_tabs_over_the_question_box(tab: Page, app: RunningApp) -> None:
+    page = tab
+    with visited(page, app.url, 390, 780):
+        question = page.get_by_role("textbox", name="Question")
+        expect(question).to_be_in_viewport(ratio=1, timeout=20_000)
+        expect(page.locator("#sidebar")).not_to_be_visible()
+        page.get_by_role("tab", name="Chat").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#sidebar")).to_be_in_viewport()
+        expect(page.locator("#conversation")).not_to_be_visible()
+        expect(question).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        question.fill("What is a plan?")
+        question.press("Enter")
+        expect(page.locator("#conversation")).to_contain_text("What is a plan?", timeout=20_000)
+        expect(page.locator("#sidebar")).not_to_be_visible()
+        expect(question).to_be_in_viewport(ratio=1)
 
 
 def test_of_a_large_library_only_what_is_new_is_sent() -> None:
