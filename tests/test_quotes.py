@@ -29,9 +29,9 @@ from tests.serving import ANSWER, TEXT, Served, ask_socket, frames, serve
 GUIDE = Document(
     "# Keeping things\n\n"
     "The agent writes a plan before it acts. It keeps that plan in its memory.\n"
-    "Which plan does the agent keep?\n"
     "Fig. 3. The plan of the agent in its memory.\n"
-    "Cheese comes from the moon.",
+    "Cheese comes from the moon.\n"
+    "Which plan does the agent keep?\n",
     metadata={"source": "guide.md", "title": "Guide", "start_index": 0},
 )
 
