@@ -111,7 +111,7 @@ def test_blocks_break_lines_and_inline_tags_do_not_split_words(read: Reader) -> 
         "Unbelievable.\nTwo\nlines\ntail\nx"
     )
     assert read("<main><ul><li>a</li><li>b</li></ul><table><tr><td>c<td>d</table><h2>e</h2>f</main>") == (
-        "a\nb\nc | d\ne\nf"
+        "- a\n- b\nc | d\ne\nf"
     )
     assert read("<main><p>a <em>b</em> c</p>\n\n  <p>d</p>\n</main>") == "a b c\nd"
     assert read("<main>x &amp; y &lt;z&gt; a&nbsp;b<!-- no --></main>") == "x & y <z> a\u00a0b"

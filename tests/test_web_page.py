@@ -94,7 +94,7 @@ def test_navigation_banners_and_related_links_stay_out(page) -> None:
         ("<h2 id=f>Food</h2><dl><dt>Length</dt><dd>One metre</dd></dl>", "Length\nOne metre"),
         ("<h2 id=f>Food</h2><pre>def eat():\n    return 'eel'</pre>", "def eat():\n    return 'eel'"),
         ("<h2 id=f>Food</h2><table><tr><th>Prey<th>Share<tr><td>Eels<td>40 %</table>", "Prey: Eels | Share: 40 %"),
-        ("<h2 id=f>Food</h2><ul><li>Eels</li><li>Trout</li></ul>", "Eels\nTrout"),
+        ("<h2 id=f>Food</h2><ul><li>Eels</li><li>Trout</li></ul>", "- Eels\n- Trout"),
     ],
     ids=["button", "bare panel", "details", "definitions", "code", "table", "list"],
 )
@@ -113,12 +113,21 @@ PLAIN = (
 
 
 @pytest.mark.parametrize(
-    "items", ["<ol><li>{}<li>{}<li>{}</ol>", "<div><ul><li>{}</li><li>{}</li><li>{}</li></ul></div>"]
+    ("items", "signs"),
+    [
+        ("<ol><li>{}<li>{}<li>{}</ol>", ["1. ", "2. ", "3. "]),
+        ("<ol start=4><li>{}<li value=8>{}<li>{}</ol>", ["4. ", "8. ", "9. "]),
+        ("<ol reversed><li>{}</li><li>{}</li><li>{}</li></ol>", ["3. ", "2. ", "1. "]),
+        ("<ol start=x><li>{}<li></li><li><p>{}</p></li><li>{}</ol>", ["1. ", "3. ", "4. "]),
+        ("<ul><li>{}<ol><li>{}</ol><li>{}</ul>", ["- ", "1. ", "- "]),
+        ("<ul><li>(a) {}<li>\u2022 {}<li>7. {}</ul>", ["(a) ", "\u2022 ", "7. "]),
+        ("<div><ul><li>{}</li><li>{}</li><li>{}</li></ul></div>", ["- "] * 3),
+    ],
 )
-def test_a_list_in_the_text_of_a_page_without_article_or_main_is_read(items: str, page) -> None:
+def test_a_list_in_the_text_of_a_page_without_article_or_main_is_read(items: str, signs: list[str], page) -> None:
     menu = "<ul><li><a href=/>Home and all that is in it</a><li><a href=/s>Shop for otters and badgers</a></ul>"
     text = page(PLAIN.format(before=menu, prose=PROSE.format(3) * 2, items=items.format(*ITEMS))).page_content
-    assert "\n".join(ITEMS) in text
+    assert "\n".join(map("".join, zip(signs, ITEMS, strict=True))) in text
     assert "Shop for otters" not in text and "Badgers" not in text
 
 

@@ -313,7 +313,7 @@ def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
     ended = False
     chosen = {block.first for block in kept}
     for block in _blocks(walk):
-        text = "".join(walk.pieces[block.first : block.end])
+        text = walk.text(block.first, block.end)
         own = [next(waiting) for _ in range(text.count(MARK))]
         if block.first not in chosen:
             ended = ended or any(level == AFTER_TABLE for level, _ in own)

@@ -38,13 +38,17 @@ from rag.sources.tags import (
     is_panel,
     is_permalink,
 )
+from rag.text.markers import MARKER
 
 _MOST_BESIDE = 20
 _SOFT_HYPHEN = "\u00ad"
 _KINDS = {"pre": "code", "dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
 _WHITE = re.compile(r"[ \n\r\t\f]+")
+_SIGNED = re.compile(rf"(?:{MARKER})\s")
 _LISTS = ("ul", "ol", "menu")
 _CONTAINERS = ("section", "article", "div", "header", "hgroup")
+_LIST_NEAR = 50
+"""Levels above an item at which its list may stand."""
 _NEAR = 4
 """Levels above a heading at which an element may lend it its id."""
 
@@ -53,7 +57,7 @@ def mark_html(tag: Tag) -> tuple[str, Marks]:
     """All visible text below `tag`, its headings marked."""
     walk = Walk(on_page=False)
     walk.read(tag)
-    return "".join(walk.pieces), walk.marks
+    return walk.text(), walk.marks
 
 
 def root_of(soup: BeautifulSoup) -> Tag:
@@ -100,6 +104,49 @@ class Place(NamedTuple):
 _NOWHERE = Place("edge")
 
 
+class _Items:
+    """The signs of a list's items: a dash, or the number that a browser shows."""
+
+    def __init__(self) -> None:
+        self._lists: dict[int, Tag | None] = {}
+        self._last: dict[int, int] = {}
+        self._sign = ""
+
+    def begin(self, item: Tag) -> None:
+        """An item begins; what is not in an ordered list has a dash."""
+        above = self._lists[id(item)] = self._list_of(item)
+        if above is None or above.name != "ol":
+            self._sign = "- "
+            return
+        step = -1 if "reversed" in above.attrs else 1
+        if id(above) not in self._last:
+            first = len(above.find_all("li", recursive=False)) if step < 0 else 1
+            self._last[id(above)] = _whole(above.get("start"), first) - step
+        self._last[id(above)] = number = _whole(item.get("value"), self._last[id(above)] + step)
+        self._sign = f"{number}. "
+
+    def _list_of(self, item: Tag) -> Tag | None:
+        """The list of an item; one that nothing closes has the next items in it."""
+        for parent in itertools.islice(item.parents, _LIST_NEAR):
+            if parent.name in _LISTS or id(parent) in self._lists:
+                return self._lists.get(id(parent), parent)
+        return None
+
+    def end(self) -> None:
+        """An item ends, which may have had no text."""
+        self._sign = ""
+
+    def sign(self, text: str, kind: str) -> str:
+        """What stands before an item's first text; nothing before a heading or code, or where a sign is written."""
+        sign, self._sign = self._sign, ""
+        return sign if kind in ("text", "folded") and not _SIGNED.match(text) else ""
+
+
+def _whole(value: object, otherwise: int) -> int:
+    """An attribute's whole number."""
+    return int(found[0]) if (found := re.match(r"\s*-?\d{1,6}\b", str(value))) else otherwise
+
+
 class Walk:
     """One way through a tree, in a loop: pages nest deeper than Python's stack, and changing the tree is quadratic.
 
@@ -120,7 +167,17 @@ class Walk:
         self._panels = panels
         self._groups = 0
         self._pending: tuple[int, str] | None = None
+        self._items = _Items()
+        self._signs: dict[int, str] = {}
         self._claimed: set[int] = set()
+
+    def text(self, first: int = 0, end: int | None = None) -> str:
+        """The pieces from `first` to `end` as one text, the items of lists with their signs ("- ", "1. ")."""
+        found = []
+        for number, piece in enumerate(self.pieces[first:end], first):
+            seen = piece.lstrip()
+            found.append(piece[: len(piece) - len(seen)] + self._signs.get(number, "") + seen)
+        return "".join(found)
 
     def read(
         self,
@@ -141,6 +198,8 @@ class Walk:
                     self._edge()
                 if tag.name in HEADINGS:
                     self._pending = None
+                elif tag.name == "li":
+                    self._items.end()
                 inside -= opened
             elif not isinstance(child, Tag):
                 if inside and type(child) in (NavigableString, CData):
@@ -153,6 +212,8 @@ class Walk:
                 if inside and headings and (self._is_whole(child, place) or self._is_note_number(child, place)):
                     inside -= opens
                     continue
+                if child.name == "li":
+                    self._items.begin(child)
                 stack.append((child, iter(child.contents), opens, self._place(child, place)))
 
     def _is_left_out(self, tag: Tag, parent: Tag, headings: bool) -> bool:
@@ -206,6 +267,8 @@ class Walk:
         if seen and place.kind not in ("code", "table"):  # a line break in the file is none on the page
             text, seen = _WHITE.sub(" ", text), _WHITE.sub(" ", seen)
         if seen:
+            if sign := self._items.sign(seen, place.kind):
+                self._signs[len(self.pieces)] = sign
             self.has_text = True
             self.prose += len(seen.rstrip()) if not place.linked and place.kind != "heading" else 0
             if self._pending:
