@@ -54,6 +54,38 @@ def test_front_matter(text: str, said: str, title: str, tmp_path: Path, settings
 
 
 @pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        (
+            '1. <span id="4.6">Payment Dispute.</span> Ask <a href="/x">us</a><br>now.',
+            ["1. Payment Dispute. Ask us now."],
+        ),
+        ("Press <kbd>Ctrl</kbd> for x<sup>2</sup>.", ["Press Ctrl for x2."]),
+        ('<p align="center">\n  <img src="x.png" alt="x">\n</p>\n\nText.', ["Text."]),
+        ("<ul><li>One</li><li>Two</li></ul>", ["- One", "- Two"]),
+        ("`<b>` is bold, and so is ``<span>``.", ["`<b>` is bold, and so is ``<span>``."]),
+        (
+            "A List<i> of a < b and c > d, see <https://x.example>.",
+            ["A List<i> of a < b and c > d, see <https://x.example>."],
+        ),
+        ("```\n<b>bold</b>\n```", ["```", "<b>bold</b>", "```"]),
+    ],
+)
+def test_html_in_markdown_is_not_read(written: str, lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    text, _, _ = read(f"# Top\n\n{written}\n\nAfter.", tmp_path, settings)
+    assert [line.strip() for line in text.split("\n") if line.strip()] == ["# Top", *lines, "After."]
+
+
+def test_headings_by_tags_are_headings(tmp_path: Path, settings: Settings) -> None:
+    written = (
+        '<h1 align="center">\n  <img src="x">\n  My <b>Tool</b>\n</h1>\n\nText.\n\n<h2 id="u">Use it</h2>\n\nMore.'
+    )
+    text, title, sections = read(written, tmp_path, settings)
+    assert (title, sections) == ("My Tool", ["", "Use it"])
+    assert "<" not in text
+
+
+@pytest.mark.parametrize(
     ("table", "rows"),
     [
         ("| a | b |\n|---|---|\n| 1 | 2 |", ["a: 1 | b: 2"]),

@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 
 from rag.sources.encoding import text_of
 from rag.sources.formats import Job
+from rag.sources.inline_html import without_html
 from rag.sources.outline import MARK, mark_markdown, plain
 from rag.sources.tables import table_lines
 
@@ -41,7 +42,8 @@ def read_markdown(job: Job) -> Iterator[Document]:
 def markdown_document(job: Job, text: str) -> Document:
     """Markdown text as a document; its title is the front matter's, or its first heading of level 1."""
     front, text, title = split_front_matter(plain(text))
-    text = with_terms(plain_tables(_without_html_tables(without_comments(text))))
+    text = outside_code(_without_html_tables(without_comments(text)), without_html)
+    text = with_terms(plain_tables(text))
     marked, marks = mark_markdown(text)
     first = next((number for number, mark in enumerate(marks) if mark[0] == 1), None)
     if first is not None and not title:
