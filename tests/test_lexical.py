@@ -13,7 +13,7 @@ import pytest
 
 from rag.errors import StoreError
 from rag.library.words import Row, WordIndex
-from rag.text.language import stem, surfaces
+from rag.text.language import stem, surfaces, word_weights
 from tests.stores import Lexical
 
 K1, B = 1.2, 0.75  # BM25's usual constants
@@ -50,10 +50,18 @@ def test_the_score_is_bm25() -> None:
         ("GPT-4 Café", ["gpt", "4", "cafe"]),
         ("知識ベース", ["知識", "識ベ", "ベー", "ース"]),
         ("don’t", ["dont"]),
+        ("Don't I'll", ["dont", "ill"]),
     ],
 )
 def test_words_of_prose_code_and_other_scripts(text: str, words: list[str]) -> None:
     assert list(surfaces(text)) == words
+
+
+@pytest.mark.parametrize(
+    "asked", ["Why don't they pay?", "Why doesn’t he pay?", "Isn't it that they pay?", "I've to pay"]
+)
+def test_a_contraction_says_nothing_of_the_subject(asked: str) -> None:
+    assert word_weights(asked).keys() == {"pay"}
 
 
 @pytest.mark.parametrize(

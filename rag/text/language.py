@@ -42,6 +42,8 @@ doing done for from get gets give given had has have having he her here him his 
 let me might more most much must my no nor not of on one or other our out over own say says shall she should so
 some such tell than that the their them then there these they this those through to too under until up us very
 was we were what when where which while who whom whose why will with within without would you your please
+aint arent cannot cant couldnt didnt doesnt dont hadnt hasnt havent im isnt ive mustnt neednt shouldnt theyd theyll
+theyre theyve wasnt werent weve wont wouldnt youd youll youre youve
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English words of a question that say nothing of its subject; in a small library they would count as rare ones."""
@@ -61,7 +63,8 @@ def _surfaces_of(word: str) -> tuple[str, ...]:
         pairs = [run[start : start + 2] for run in _UNSPACED.findall(word) for start in range(max(1, len(run) - 1))]
         return (*pairs, *(fold(rest) for rest in _UNSPACED.split(word) if rest))
     parts: list[str] = []
-    if "_" in word or not (word.islower() or word.istitle() or word.isupper() or word.isdigit()):
+    plain = word.replace("'", "").replace("’", "")
+    if "_" in word or not (plain.islower() or plain.istitle() or plain.isupper() or plain.isdigit()):
         parts = _PARTS.findall(word)
     return (fold(word), *(part.lower() for part in parts if len(part) > 1 < len(parts)))
 
