@@ -26,6 +26,7 @@ from rag.sources.loader import load_source, section_at
 from rag.sources.outline import CAPTION
 from rag.sources.pdf_boxes import Box, boxes
 from rag.sources.pdf_text import title_of
+from rag.sources.pdf_words import with_bullets
 from rag.sources.tables import is_date
 from tests.conftest import make_settings
 from tests.files import Text, drawn, pdf, reason
@@ -81,6 +82,28 @@ def test_broken_words_are_whole_and_running_heads_come_once(tmp_path: Path, sett
     text = "The reservoir was refurbished in 2019 after the embankment showed seepage. Nitrate concentrations fell to"
     assert all(" ".join(page.page_content.split()).endswith(f"{text} 4.1 milligrams.") for page in pages)
     assert ["Harlow County" in page.page_content for page in pages] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("Disadvantages:\r\n\x83 High costs\r\n\uf0b7 Limits", "Disadvantages:\r\n• High costs\r\n• Limits"),
+        ("\x85 One \uf0a7 two", "• One • two"),
+        ("A\uf0b7 b \uf0b7c", "A\uf0b7 b \uf0b7c"),
+    ],
+)
+def test_a_sign_of_a_symbol_font_that_stands_alone_is_a_bullet(found: str, told: str) -> None:
+    assert with_bullets(found) == told
+
+
+def test_a_long_path_at_the_foot_of_each_page_comes_once(tmp_path: Path, settings: Settings) -> None:
+    path = f"P:/Master Plan/7.0 Project Documents/{'Potable Water and Wastewater/' * 3}Final Report/"
+    words = ("The aqueduct brings water from the river.", "A second one is planned.", "The plant takes salt out of it.")
+    pages = [
+        [*lines(60, 745, text, text.upper(), size=12), *lines(40, 30, path + "Nine.doc", size=5)] for text in words
+    ]
+    texts = [page.page_content for page in read(drawn(*pages), tmp_path, settings)]
+    assert [path in text for text in texts] == [True, False, False]
 
 
 def test_form_values_stand_beside_their_labels(tmp_path: Path, settings: Settings) -> None:

@@ -16,6 +16,8 @@ from rag.sources.pdf_layout import Line, ends_sentence, is_unfinished
 
 LONGEST_TAIL = 400
 """Characters of the next page that finish a page's last sentence."""
+LONGEST_RUNNING = 300
+"""Characters of a running head or foot, which may be the path of a file."""
 MOST_RUNNING = 2
 """Lines of a running head, and of a foot."""
 LONGEST_HEADING = 150
@@ -176,7 +178,7 @@ def _drop_end(pages: Sequence[Page], end: int) -> None:
 
 def _running(line: Line) -> str:
     """A line with its numbers taken out; "" where it cannot be a running head."""
-    if line.kind == "row" or line.rows > 1 or len(line.text) > 120:
+    if line.kind == "row" or line.rows > 1 or len(line.text) > LONGEST_RUNNING:
         return ""
     return re.sub(r"\d+|\b[ivxlc]+\b", "#", line.text.casefold())
 

@@ -36,6 +36,8 @@ _WIDEST = 2.5
 """Heights of white that the words of a justified line have between them at most."""
 _BACK = 1.5
 """Heights to the left of the letter before at which a word begins another line."""
+_UNREADABLE_BULLET = re.compile(r"(?<!\S)[\x80-\x9f\uf020-\uf0ff](?= )")
+"""A sign of a symbol font whose map leads to a control character or to the font's own numbers, alone before a text."""
 _LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
 """Alef before lam: right in an article, wrong where both are one sign."""
 _BOLD = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
@@ -57,7 +59,7 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
     Only the first and the last character of each are asked for: a question to PDFium takes a microsecond, and a page
     has thousands of characters.
     """
-    chars = _characters(textpage)
+    chars = with_bullets(_characters(textpage))
     frame = _upright(frame_of(page), textpage, chars)
     raw = textpage.raw
     if _LIGATURE.search(chars):
@@ -231,6 +233,11 @@ def _characters(textpage: pdfium.PdfTextPage) -> str:
     return "".join(
         chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd" for code in codes
     ).replace("\x02", BROKEN)
+
+
+def with_bullets(chars: str) -> str:
+    """The characters of a page, with a bullet for each sign of a symbol font that stands alone."""
+    return _UNREADABLE_BULLET.sub("•", chars)
 
 
 def char_rects(page_text: PageText, textpage: pdfium.PdfTextPage | None, at: int, count: int) -> Iterator[Rect]:
