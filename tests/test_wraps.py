@@ -29,6 +29,20 @@ def test_a_wrapped_paragraph_has_its_sentences(width: int, indent: str) -> None:
     assert len(unwrap(text)) == len(text)
 
 
+@pytest.mark.parametrize("width", [60, 72, 100])
+def test_a_passage_that_begins_without_its_indent_is_one_paragraph(width: int) -> None:
+    text = textwrap.fill(STORY, width, initial_indent="       ", subsequent_indent="       ").lstrip()
+    assert split_sentences(text) == SENTENCES
+
+
+@pytest.mark.parametrize("word", ["-c", "**path:**", "--onto", "*every*"])
+def test_an_option_or_emphasis_begins_no_item(word: str) -> None:
+    story = STORY.replace("first Sunday", f"{word} Sunday")
+    wraps = [textwrap.fill(story, width) for width in range(45, 80)]
+    (text, *_) = (each for each in wraps if f"\n{word} " in each)
+    assert unwrap(text) == story
+
+
 def test_items_of_a_list_are_wrapped_each_by_itself() -> None:
     items = [textwrap.fill(each, 50, initial_indent="- ", subsequent_indent="  ") for each in SENTENCES]
     unwrapped = unwrap("\n".join(items)).split("\n")

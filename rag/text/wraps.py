@@ -18,7 +18,7 @@ KEPT_TEXTS = 256
 """Passages that are kept unwrapped."""
 
 _MARKER = re.compile(rf"[ \t]*(?:{MARKER}|\[\d+\])[ \t]+")
-_NEW_LINE = re.compile(rf"[-*•–+#>|=]|(?:{OUTLINE})\s|\[\d+\]|[^\n:.,;()]{{1,40}}: ")
+_NEW_LINE = re.compile(rf"[-*+–](?:\s|$)|[•#>|=]|(?:{OUTLINE})\s|\[\d+\]|[^\n:.,;()]{{1,40}}: ")
 """How a line begins that goes on with nothing."""
 _ENDED = re.compile(r"[.!?:;|{}()=<>\\。！？：；][\"'”’»)\]*_`]*$")
 """How a line ends that nothing goes on."""
@@ -53,6 +53,7 @@ def unwrap(text: str) -> str:
 
 def _wrapped(lines: list[str]) -> list[int]:
     """The lines of a paragraph that go on in the next one, by their number."""
+    lines = _indented(lines)
     width = max((len(line.rstrip()) for line in lines), default=0)
     if len(lines) < 2 or not SHORTEST <= width <= WIDEST or any(map(_CELLS.search, lines)):
         return []
@@ -73,6 +74,14 @@ def _wrapped(lines: list[str]) -> list[int]:
         elif reach > width:
             others.append(number)
     return sorted(small + others) if small and not fits else small
+
+
+def _indented(lines: list[str]) -> list[str]:
+    """The lines, the first as deep as the next two are: a passage begins without the white space before its text."""
+    deep = indent_of(lines[1]) if len(lines) > 2 else 0
+    if not deep or indent_of(lines[0]) or indent_of(lines[2]) != deep or len(lines[0].rstrip()) < SHORTEST:
+        return lines
+    return lines if _MARKER.match(lines[0]) else [" " * deep + lines[0], *lines[1:]]
 
 
 def indent_of(line: str) -> int:
