@@ -125,6 +125,19 @@ def test_the_answer_to_the_question_above_it_comes_first_in_other_words(minilm: 
     assert first.startswith("The publishers sell us licences")
 
 
+@pytest.mark.parametrize("between", [", and ", " and "])
+def test_each_of_two_questions_in_a_sentence_has_its_quote(between: str, minilm: Embeddings) -> None:
+    text = (
+        "# Boats\n\nThe electric ferry carries ninety-eight passengers.\n\nThe old ferry carried sixty passengers.\n\n"
+        "A ferry at night carries thirty passengers.\n\nThe fast ferry carries forty passengers.\n\n"
+        "Mirela Danko repairs the engines."
+    )
+    one, other = "How many passengers does the electric ferry carry", "who repairs the engines"
+    quotes = quotes_of(f"{one}{between}{other}?", text, embeddings=minilm)
+    assert {"The electric ferry carries ninety-eight passengers.", "Mirela Danko repairs the engines."} < {*quotes}
+    assert "Mirela Danko repairs the engines." not in quotes_of(f"{one}?", text, embeddings=minilm)
+
+
 def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:
     rows = "Agent: Anna | Task: river\nAgent: Bert | Task: moon\nAgent: Carl | Task: cheese"
     quotes = quotes_of("Which agent has the moon task?", rows)

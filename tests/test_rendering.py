@@ -105,11 +105,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.mark.parametrize(
     ("size", "together"),
     [
-        (7, 9),
+        (16, 9),
         pytest.param(7, 1, marks=pytest.mark.soak),
         pytest.param(100_000, 1, marks=pytest.mark.soak),
     ],
-    ids=["nine in pieces of 7", "each in pieces of 7", "each whole"],
+    ids=["nine in pieces of 16", "each in pieces of 7", "each whole"],
 )
 def test_questions_and_answers_are_text(tab: Page, served: Served, canary: Pages, size: int, together: int) -> None:
     """Every payload as a question and as the answer to it, in conversations of three turns."""

@@ -59,6 +59,14 @@ _ASKS_HOW = re.compile(
 """A question for the steps of something."""
 
 
+_ALSO_ASKS = re.compile(
+    r"[,;]?\s+(?:and|und|et|y)\s+(?=(?:what|how|who|whom|whose|which|where|when|why|was|wie|wer|wen|wem|welche\w*|wo|wohin"
+    r"|wann|warum|qui|quel\w*|comment|combien|où|quand|pourquoi|qué|cuál\w*|cuánt\w*|cómo|quién\w*|dónde|cuándo)\b)",
+    re.I,
+)
+"""Between two questions in one sentence."""
+
+
 @dataclass(frozen=True)
 class Quote:
     """Part of a passage, word for word: `sources[passage - 1].page_content[start:end]`."""
@@ -90,7 +98,8 @@ async def find_quotes(
     found = await asyncio.to_thread(lambda: list(quotable(sources)))
     if not found:
         return ()
-    await have_vectors(embeddings, question, [each.embedded for each in found])
+    for asked in (*_parts_of(question), question):
+        await have_vectors(embeddings, asked, [each.embedded for each in found])
     language = question_language(question, languages)
     return await asyncio.to_thread(_best, question, language, found, sources, embeddings)
 
@@ -102,15 +111,26 @@ def _best(
     scores = _scores(question, language, found, embeddings)
     order = sorted(range(len(found)), key=lambda place: -scores[place])
     least = LEAST_SHARE * scores[order[0]]
+    firsts = []
+    for part in _parts_of(question):
+        own = _scores(part, language, found, embeddings)
+        firsts.append(max(order, key=lambda place: own[place] + scores[place]))
+    order = list(dict.fromkeys([*firsts, *order]))
     first = found[order[0]]
     steps = _steps(first.segment, sources[first.passage - 1].page_content) if _ASKS_HOW.match(question) else None
     quotes: list[Quote] = [Quote(first.passage, *steps)] if steps else []
     for place in order[:MOST_SENTENCES]:
-        if not quotes or scores[place] >= least:
+        if not quotes or place in firsts or scores[place] >= least:
             more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
             if _fits(more):
                 quotes = more
     return tuple(_grown(quotes, found, first, sources))
+
+
+def _parts_of(question: str) -> list[str]:
+    """The questions in one sentence: "What does it cost, and who pays for it?"; none where it is one question."""
+    parts = _ALSO_ASKS.split(question)
+    return parts if len(parts) > 1 else []
 
 
 def _grown(quotes: list[Quote], found: Sequence[Quotable], best: Quotable, sources: Sequence[Document]) -> list[Quote]:
