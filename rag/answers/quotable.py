@@ -112,11 +112,13 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             if segment.kind == "heading" or words in headings:
                 heading, before, announces, following = words.strip("#*_ "), None, None, False
                 continue
-            is_item = bool(text[segment.begin : segment.start].strip())
+            is_item = bool(marker_of(segment, text))
             if words.endswith(_ANNOUNCES) and not is_item:
                 announces = segment
-            elif not is_item and announces and announces.end != parts[place - 1][0].end:
-                announces = announces if "\n" not in text[parts[place - 1][0].end : segment.begin] else None
+            elif announces and not is_item:
+                end_before = parts[place - 1][0].end
+                if announces.end != end_before and "\n" in text[end_before : segment.begin]:
+                    announces = None
             if _asks(words) and "\n" in text[segment.end : segment.end + 2]:
                 heading, before, following = words, None, False
                 continue

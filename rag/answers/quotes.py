@@ -98,21 +98,28 @@ async def find_quotes(
     found = await asyncio.to_thread(lambda: list(quotable(sources)))
     if not found:
         return ()
-    for asked in (*_parts_of(question), question):
-        await have_vectors(embeddings, asked, [each.embedded for each in found])
+    await have_vectors(embeddings, question, [each.embedded for each in found])
+    parts = _parts_of(question)
+    for part in parts:
+        await have_vectors(embeddings, part)
     language = question_language(question, languages)
-    return await asyncio.to_thread(_best, question, language, found, sources, embeddings)
+    return await asyncio.to_thread(_best, question, parts, language, found, sources, embeddings)
 
 
 def _best(
-    question: str, language: str, found: Sequence[Quotable], sources: Sequence[Document], embeddings: Embeddings
+    question: str,
+    parts: Sequence[str],
+    language: str,
+    found: Sequence[Quotable],
+    sources: Sequence[Document],
+    embeddings: Embeddings,
 ) -> tuple[Quote, ...]:
-    """The quotes with the highest scores, neighbours as one, as many as there is room for."""
+    """The quotes with the highest scores, the best one for each part first, neighbours as one, while there is room."""
     scores = _scores(question, language, found, embeddings)
     order = sorted(range(len(found)), key=lambda place: -scores[place])
     least = LEAST_SHARE * scores[order[0]]
     firsts = []
-    for part in _parts_of(question):
+    for part in parts:
         own = _scores(part, language, found, embeddings)
         firsts.append(max(order, key=lambda place: own[place] + scores[place]))
     order = list(dict.fromkeys([*firsts, *order]))

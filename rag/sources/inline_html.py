@@ -6,13 +6,10 @@ import re
 
 _EMPTY = frozenset(["br", "hr", "img", "input", "source", "wbr"])
 """Tags that hold nothing."""
-_TAGS = frozenset(
-    re.findall(
-        r"\w+",
-        "a abbr b big center cite code del details dfn div dl dt dd em figcaption figure font i ins kbd li mark ol p"
-        " picture q s samp section small span strike strong sub summary sup tt u ul var video",
-    )
-)
+_WITH_TEXT = """
+a abbr b big center cite code del details dfn div dl dt dd em figcaption figure font i ins kbd li mark ol p picture q s
+samp section small span strike strong sub summary sup tt u ul var video
+"""
 _CODE = r"(?<!`)(`{1,3})(?!`)[^`]{1,500}(?<!`)\1(?!`)"
 _TAG = re.compile(rf"{_CODE}|</?([a-zA-Z]{{1,10}})(?=[\s/>])[^<>`]{{0,1000}}>")
 _HEADING = re.compile(
@@ -27,7 +24,7 @@ def without_html(text: str) -> str:
     if "<" not in text:
         return text
     closed = {name.casefold() for name in re.findall(r"</([a-zA-Z]{1,10})\s*>", text)}
-    known = (_TAGS & closed) | _EMPTY
+    known = closed.intersection(_WITH_TEXT.split()) | _EMPTY
 
     def told(found: re.Match[str]) -> str:
         name = (found[2] or "").casefold()

@@ -173,10 +173,11 @@ class Walk:
 
     def text(self, first: int = 0, end: int | None = None) -> str:
         """The pieces from `first` to `end` as one text, the items of lists with their signs ("- ", "1. ")."""
-        found = []
-        for number, piece in enumerate(self.pieces[first:end], first):
-            seen = piece.lstrip()
-            found.append(piece[: len(piece) - len(seen)] + self._signs.get(number, "") + seen)
+        found = self.pieces[first:end]
+        for number, piece in enumerate(found, first):
+            if sign := self._signs.get(number):
+                seen = piece.lstrip()
+                found[number - first] = piece[: len(piece) - len(seen)] + sign + seen
         return "".join(found)
 
     def read(
