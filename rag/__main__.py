@@ -299,8 +299,9 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
     print("\n")
     if frame["notice"]:
         print(f"{frame['notice']}\n")
-    if frame["opening"] and frame["quotes"][1:]:
-        _show_quotes("Also in your sources:", frame["quotes"][1:])
+    opening = text[: frame["opening"]]
+    if opening and (others := [each for each in frame["quotes"] if each["text"] not in opening]):
+        _show_quotes("Also in your sources:", others)
     if frame["timings"]["thinking"] is not None:
         print(f"(thought for {frame['timings']['thinking']:.0f} s before)\n")
     if frame["doubtful"]:

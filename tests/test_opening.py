@@ -169,6 +169,26 @@ def test_an_answer_opens_with_a_quote_that_says_something(tmp_path: Path) -> Non
     assert texts == ["A key changes after a quarter of a year.", "Change of the master key"]
 
 
+def test_each_of_two_questions_has_its_quote_in_the_opening(tmp_path: Path) -> None:
+    path = tmp_path / "pool.md"
+    text = "The pool opens at nine.\n\nA visit costs 6 euros.\n\nThe sauna is closed in summer.\n\nThe pool has a café."
+    path.write_text(text, encoding="utf-8")
+    with library_of(tmp_path, shared_minilm(), path) as library:
+        chains = Chains(make_settings(tmp_path))
+        chains.link(
+            library.index, Chat(ScriptedChat(script=Script(["A visit costs 6 euros. ", "Come early."])), 4000, "small")
+        )
+        assert chains.own is not None
+        question = "When does the pool open, and what does a visit cost?"
+        told = asyncio.run(chains.own.ainvoke({"question": question}))
+    assert told["opening"] == "The pool opens at nine.\n\nA visit costs 6 euros."
+    assert told["answer"] == "\n\nCome early."
+    update = Update(
+        text=told["opening"], opening=len(told["opening"]), quotes=told["quotes"], sources=tuple(told["sources"])
+    )
+    assert update.opens_with == 2 and [each.leads for each in told["quotes"]][:3] == [True, True, False]
+
+
 # -- the page --------------------------------------------------------------------------------------------------------
 
 SOURCES = (

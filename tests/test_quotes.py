@@ -54,6 +54,26 @@ def quotes_of(
     return [quote.text(sources) for quote in found]
 
 
+@pytest.mark.parametrize(
+    ("question", "leading"),
+    [
+        ("When does the pool open, and what does a visit cost?", ["The pool opens at nine.", "A visit costs 6 euros."]),
+        ("Who was born in Bonn and was mayor?", ["Ada was mayor."]),
+        ("When does the pool open? At nine. And what does a visit cost?", ["A visit costs 6 euros."]),
+    ],
+    ids=["two questions", "one", "a follow-up behind its question"],
+)
+def test_the_best_quote_leads_and_that_for_each_of_two_questions(
+    minilm: Embeddings, question: str, leading: list[str]
+) -> None:
+    source = Document(
+        "The pool opens at nine.\n\nA visit costs 6 euros.\n\nThe sauna is closed in summer.\n\nAda was mayor.",
+        metadata={"start_index": 0},
+    )
+    found = asyncio.run(find_quotes(question, [source], minilm))
+    assert [each.text([source]) for each in found if each.leads] == leading
+
+
 def test_the_nearest_sentence_comes_first_with_what_it_leans_on() -> None:
     quotes = quotes_of("What plan does the agent keep in memory?", GUIDE)
     assert quotes == ["The agent writes a plan before it acts. It keeps that plan in its memory."]

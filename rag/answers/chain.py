@@ -135,7 +135,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             embeddings: rank sentences for the quotes and for the grounding.
             sentences: the model reads the quotes alone, not whole passages.
             prefers: the words of the quotes are preferred, where the model can be told so.
-            opens: the answer opens with the best quote, word for word, and the model adds to it.
+            opens: the answer opens with the best quote, or that for each of two questions; the model adds to it.
             window: tokens that prompt and answer may have together.
             max_tokens: tokens of the answer alone.
             rewriter: puts a follow-up into full words; without one, earlier words are added to it.
@@ -167,10 +167,10 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
         First comes `asked` (once more where it was translated), then `sources` and `quotes` whole, then `answer` piece
         by piece, at the end `grounding`; `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted`
-        where no model writes the answer (`indirect`: and the quotes hardly are one), `opening` with the best quote
-        where the answer opens with it, `thinking` piece by piece while the model thinks (with `moved`, where it was
-        taken for the answer at first), `tokens` and `usage` where the engine counts them, and `notice` where the model
-        was stopped since it repeated itself.
+        where no model writes the answer (`indirect`: and the quotes hardly are one), `opening` with the best
+        quotes where the answer opens with them, `thinking` piece by piece while the model thinks (with `moved`, where
+        it was taken for the answer at first), `tokens` and `usage` where the engine counts them, and `notice` where the
+        model was stopped since it repeated itself.
 
         Where the input has `think`, the model thinks as it says, in place of its settings'; `instructions` and
         `temperature` likewise are of this question alone.
@@ -233,8 +233,9 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         yield {"grounding": None if own is None else (*grounding, *own)}
 
     def _opening(self, given: dict[str, Any]) -> tuple[str, tuple[Sentence, ...]]:
-        """The best quote, where the answer opens with it; and what supports it."""
-        best = [each for each in given["quotes"][:1] if says_something(each, given["sources"])]
+        """The best quote, or that for each of two questions, where the answer opens with it; and what supports it."""
+        telling = [each for each in given["quotes"] if says_something(each, given["sources"])]
+        best = [each for each in telling if each.leads] or telling[:1]
         opening, grounding = quotes_as_answer(best, given["sources"])
         if not self._opens or given.get("instructions") or not _in_one_language(given["question"], opening):
             return "", ()
@@ -258,7 +259,9 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         try:
             found = await find_quotes(given["asked"], given["sources"], self._embeddings, self._languages())
             if self._opens:  # with the first of them
-                return tuple(sorted(found, key=lambda each: not says_something(each, given["sources"])))
+                return tuple(
+                    sorted(found, key=lambda each: (not says_something(each, given["sources"]), not each.leads))
+                )
             return found
         except Exception:
             if self._chat_model is None:

@@ -47,6 +47,9 @@ ELSEWHERE = _Weights(0.5, words=1.0, line=1.0, heading=0.4, before=0.2)
 """In other languages, of which many embedding models know little."""
 LEAST_SHARE = 0.4
 """Of the best quote's score, what another one has at least."""
+LEADING_SHARE = 0.65
+"""Of the best sentence's score, what that for one of two questions has if it leads from another passage: such a
+question often has a pronoun alone for what it is about, and finds something else."""
 
 _TELLS = re.compile(r"[.!?。！？:：][\"”»)\]*_]*(?:\s|$)|\s\|\s|\d|\n")
 """What is in a quote that says something alone: a sentence's end, a `key: value`, a row, a number, a second line."""
@@ -60,8 +63,10 @@ _ASKS_HOW = re.compile(
 
 
 _ALSO_ASKS = re.compile(
-    r"[,;]?\s+(?:and|und|et|y)\s+(?=(?:what|how|who|whom|whose|which|where|when|why|was|wie|wer|wen|wem|welche\w*|wo|wohin"
-    r"|wann|warum|qui|quel\w*|comment|combien|où|quand|pourquoi|qué|cuál\w*|cuánt\w*|cómo|quién\w*|dónde|cuándo)\b)",
+    r"[,;]?\s+(?:and\s+(?=(?:what|how|who|whom|whose|which|where|when|why)\b)"
+    r"|und\s+(?=(?:was|wie|wer|wen|wem|welche\w*|wo|wohin|wann|warum)\b)"
+    r"|et\s+(?=(?:qui|quel\w*|comment|combien|où|quand|pourquoi)\b)"
+    r"|y\s+(?=(?:qué|cuál\w*|cuánt\w*|cómo|quién\w*|dónde|cuándo)\b))",
     re.I,
 )
 """Between two questions in one sentence."""
@@ -69,11 +74,15 @@ _ALSO_ASKS = re.compile(
 
 @dataclass(frozen=True)
 class Quote:
-    """Part of a passage, word for word: `sources[passage - 1].page_content[start:end]`."""
+    """Part of a passage, word for word: `sources[passage - 1].page_content[start:end]`.
+
+    It `leads` where it answers the question best, or one of two questions in one sentence.
+    """
 
     passage: int
     start: int
     end: int
+    leads: bool = False
 
     def text(self, sources: Sequence[Document]) -> str:
         """Its words, white space folded; rows and list items stay lines of their own."""
@@ -123,6 +132,7 @@ def _best(
         own = _scores(part, language, found, embeddings)
         firsts.append(max(order, key=lambda place: own[place] + scores[place]))
     order = list(dict.fromkeys([*firsts, *order]))
+    firsts = firsts or order[:1]
     first = found[order[0]]
     steps = _steps(first.segment, sources[first.passage - 1].page_content) if _ASKS_HOW.match(question) else None
     quotes: list[Quote] = [Quote(first.passage, *steps)] if steps else []
@@ -131,12 +141,25 @@ def _best(
             more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
             if _fits(more):
                 quotes = more
-    return tuple(_grown(quotes, found, first, sources))
+    leading = [
+        found[place]
+        for place in firsts
+        if found[place].passage == first.passage or scores[place] >= LEADING_SHARE * max(scores)
+    ]
+    return tuple(replace(each, leads=_has(each, leading)) for each in _grown(quotes, found, first, sources))
+
+
+def _has(quote: Quote, sentences: Sequence[Quotable]) -> bool:
+    """Whether one of the sentences is in the quote."""
+    return any(quote.passage == each.passage and quote.start <= each.segment.start < quote.end for each in sentences)
 
 
 def _parts_of(question: str) -> list[str]:
-    """The questions in one sentence: "What does it cost, and who pays for it?"; none where it is one question."""
-    parts = _ALSO_ASKS.split(question)
+    """The questions in one sentence: "What does it cost, and who pays for it?"; none where it is one question.
+
+    A follow-up has the question before it and its answer before it, which are no questions now.
+    """
+    parts = [] if "?" in question.rstrip("? ") else _ALSO_ASKS.split(question)
     return parts if len(parts) > 1 else []
 
 

@@ -49,7 +49,8 @@ class Update:
         quotes: the sentences of the passages that answer best, word for word, there before the model's first token.
         quoted: the text is these quotes; no model wrote it.
         indirect: they hardly answer the question, and the text says so.
-        opening: characters at the beginning of the text that are the best quote; the model wrote the rest.
+        opening: characters at the beginning of the text that are the best quote, or that for each of two questions; the
+            model wrote the rest.
         usage: tokens read and written, as the engine counts them; None where it does not tell.
         timings: how long it took so far.
         asked: the text that was searched for. A follow-up is put into full words first.
@@ -88,6 +89,11 @@ class Update:
     def written(self) -> str:
         """What the model wrote of the text."""
         return self.text[self.opening :]
+
+    @property
+    def opens_with(self) -> int:
+        """How many quotes the text opens with, which are the first ones."""
+        return sum(each.text(self.sources) in self.text[: self.opening] for each in self.quotes)
 
     @property
     def support(self) -> tuple[int, int]:

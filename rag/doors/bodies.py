@@ -108,7 +108,7 @@ class AnswerFields(BaseModel):
     quoted: bool = Field(description="The answer is these quotes; no model wrote it.")
     indirect: bool = Field(description="The quotes only come near to an answer, and the answer says so.")
     opening: int = Field(
-        description="Characters at the answer's beginning that are the first quote; the model wrote the rest."
+        description="Characters at the answer's beginning that are the first quotes; the model wrote the rest."
     )
     doubtful: bool = Field(
         description="Most of the answer has no support, or it says that it does not know: read the quotes first."

@@ -176,7 +176,7 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
     if update.doubtful or (update.quoted and quotes):
         first, title = len(quotes), READ_FIRST if update.doubtful else INDIRECT if update.indirect else FROM_SOURCES
     elif update.opening:
-        first, title = 1, ""
+        first, title = update.opens_with, ""
 
     def quoted(some: Sequence[tuple[int, Quote]], title: str, id: str) -> list[gr.ChatMessage]:
         content = show_quotes(some, update.sources, title, name)
