@@ -55,7 +55,8 @@ def test_the_price_list_of_the_case(read: Read) -> None:
     assert read.section("Model: Stilt") == ("Bikes 2026 > Price list", "")
     assert read.section("Sizes") == ("Bikes 2026 > Sizes", "")
     assert text[text.index("Sizes") + 1 :][:2] == ["Frame S: 150 cm", "Frame S: 160 cm"]
-    for line in ("Warranty", "Five years on frames", "Returns", "Shipping", "We ship with Nordline couriers."):
+    lines = ("Warranty: Five years on frames", "Returns: Within 40 days", "Shipping", "We ship with Nordline couriers.")
+    for line in lines:
         assert line in text
 
 
@@ -82,6 +83,16 @@ def test_the_price_list_of_the_case(read: Read) -> None:
 )
 def test_rows_are_lines(read: Read, rows: str, expected: list[str]) -> None:
     assert lines(read(table(rows))) == expected
+
+
+def test_a_table_of_other_tags_is_told_by_their_roles(read: Read) -> None:
+    rows = [
+        "<div role=row><span role=columnheader>Bike</span><span role=columnheader>Price</span></div>",
+        "<div role=row><span role=cell>Heron</span><span role=cell>429</span></div>",
+        "<div role=row><span role=cell aria-colspan=2>sold out</span></div>",
+    ]
+    page = f"<main><p>Before.</p><div role=table><div role=rowgroup>{''.join(rows)}</div></div><p>After.</p></main>"
+    assert lines(read(page)) == ["Bike: Heron | Price: 429", "sold out"]
 
 
 def test_a_caption_names_the_section_of_its_rows_only(read: Read) -> None:

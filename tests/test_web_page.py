@@ -46,6 +46,51 @@ def test_the_pages_of_the_case(name: str, there: list[str], not_there: list[str]
     assert [item for item in not_there if item in text] == []
 
 
+ANSWER = "<div {}><p>We ship to Austria and Denmark only.</p></div>"
+
+
+@pytest.mark.parametrize(
+    ("button", "part"),
+    [
+        ("aria-expanded=false aria-controls=p1", "id=p1 hidden"),
+        ("class=collapsible", "class=content"),
+        ("class=accordion", "class=panel style='display: none'"),
+    ],
+)
+def test_the_button_that_unfolds_an_answer_is_its_question(page, button: str, part: str) -> None:
+    text = page(f"<h1>Help</h1><button {button}>Do you ship abroad?</button>{ANSWER.format(part)}").page_content
+    assert text == "Help\nDo you ship abroad?\nWe ship to Austria and Denmark only."
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<button>Book now</button>" + ANSWER.format(""),
+        "<button aria-controls=m>Book now</button><ul id=m hidden><li><a href=/a>All our boats and bikes</a></ul>",
+        "<button class=accordion>Book now</button><div class=modal hidden><p>We use cookies for this.</p></div>",
+    ],
+    ids=["a button", "a menu", "a dialog"],
+)
+def test_other_buttons_are_no_text(page, part: str) -> None:
+    assert "Book" not in page(f"<h1>Help</h1><p>The ferry leaves at seven.</p>{part}").page_content
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        ("<dt>Monday</dt><dd>9 to 17</dd><dt>Tuesday</dt><dd>10 to 20</dd>", "Monday: 9 to 17\nTuesday: 10 to 20"),
+        ("<dt>Tuesday<dd>10 to 20<dd>for women from 18", "Tuesday: 10 to 20\nfor women from 18"),
+        ("<div><dt>Weight</dt><dd><b>51</b> kg</dd></div>", "Weight: 51 kg"),
+        ("<dt>--port</dt><dd><p>The port.</p><p>It is 22.</p></dd>", "--port: The port.\nIt is 22."),
+        ("<dt>Fish</dt><dd><ul><li>Eel</li><li>Trout</li></ul></dd>", "Fish\n- Eel\n- Trout"),
+        ("<dt>What is it?</dt><dd>A boat.</dd>", "What is it?\nA boat."),
+        ("<dt>Run</dt><dd><pre>a = 1\nb = 2</pre></dd>", "Run\na = 1\nb = 2"),
+    ],
+)
+def test_a_short_term_stands_in_one_line_with_what_it_is(page, inner: str, expected: str) -> None:
+    assert page(f"<h1>Pool</h1><dl>{inner}</dl>").page_content == f"Pool\n{expected}"
+
+
 def test_a_page_that_a_script_draws_is_refused_with_the_reason(settings: Settings, tmp_path: Path) -> None:
     assert "a script draws the page" in reason(CASES / "spa.html", settings)
     (tmp_path / "b.html").write_text("<title>T</title><div id=app>Loading...</div><script src=a.js></script>")
@@ -91,7 +136,7 @@ def test_navigation_banners_and_related_links_stay_out(page) -> None:
             "<h2 id=f>Food</h2><details><summary>More</summary><p>They eat eels and trout.</p></details>",
             "eels and trout",
         ),
-        ("<h2 id=f>Food</h2><dl><dt>Length</dt><dd>One metre</dd></dl>", "Length\nOne metre"),
+        ("<h2 id=f>Food</h2><dl><dt>Length</dt><dd>One metre</dd></dl>", "Length: One metre"),
         ("<h2 id=f>Food</h2><pre>def eat():\n    return 'eel'</pre>", "def eat():\n    return 'eel'"),
         ("<h2 id=f>Food</h2><table><tr><th>Prey<th>Share<tr><td>Eels<td>40 %</table>", "Prey: Eels | Share: 40 %"),
         ("<h2 id=f>Food</h2><ul><li>Eels</li><li>Trout</li></ul>", "- Eels\n- Trout"),

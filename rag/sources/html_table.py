@@ -25,6 +25,16 @@ MOST_REPEATED = 200_000
 _WIDEST = 200
 """Columns that one cell may cover."""
 _PARTS = ("caption", "thead", "tbody", "tfoot", "tr", "td", "th")
+_TABLE_ROLES = ("table", "grid", "treegrid")
+_PART_ROLES = {
+    "rowgroup": "tbody",
+    "row": "tr",
+    "cell": "td",
+    "gridcell": "td",
+    "columnheader": "th",
+    "rowheader": "th",
+}
+"""What tags of any name are in a table made of others than `<table>` (WAI-ARIA)."""
 _LAYOUT_ROLES = ("presentation", "none")
 _LAYOUT_CLASSES = frozenset(["highlighttable", "rouge-table", "codehilitetable", "lntable"])
 """Tables that put line numbers beside code."""
@@ -55,14 +65,28 @@ class Table:
     cells: list[str]
 
 
+def is_table(tag: Tag) -> bool:
+    """Whether a tag is a table by its name or role."""
+    return tag.name == "table" or (bool(tag.attrs) and _role(tag) in _TABLE_ROLES)
+
+
+def _role(tag: Tag) -> str:
+    return str(tag.get("role") or "").strip().lower()
+
+
+def _part(tag: Tag) -> str:
+    """The name of the part of a table that a tag is; "" for other tags."""
+    return tag.name if tag.name in _PARTS else _PART_ROLES.get(_role(tag), "") if tag.attrs else ""
+
+
 def read_table(tag: Tag, *, on_page: bool) -> Table | None:
     """The table as lines, or None where it only lays text out: then it is read as any other text.
 
     Args:
-        tag: the `<table>`.
+        tag: one for which `is_table` holds.
         on_page: whether it comes from a web page, where tables may lay out the page.
     """
-    if str(tag.get("role", "")).strip().lower() in _LAYOUT_ROLES:
+    if _role(tag) in _LAYOUT_ROLES:
         return None
     if not _LAYOUT_CLASSES.isdisjoint(tag.get_attribute_list("class")):
         return None
@@ -106,15 +130,15 @@ class _Scan:
                     if size > self._limit:
                         return False
                 continue
-            if item.name == "table":
+            if is_table(item):
                 nested += 1 if opens else -1
                 self.doubtful = True
                 if nested > DEEPEST:
                     return False
-            if nested or item.name not in _PARTS:
+            if nested or not (part := _part(item)):
                 self._inside(item, opens)
             else:
-                self._structure(item, opens)
+                self._structure(item, part, opens)
                 size = 0
         for cell in (cell for row in self.rows for cell in row.cells):
             cell.text = cell_text("".join(cell.pieces)) or cell_text(cell.alternative)
@@ -122,24 +146,24 @@ class _Scan:
 
     def _inside(self, tag: Tag, opens: bool) -> None:
         """A tag in a cell."""
-        if self._target is not None and (tag.name in BLOCK_TAGS or tag.name == "table"):
+        if self._target is not None and (tag.name in BLOCK_TAGS or is_table(tag)):
             self._target.append(" ")
         self.doubtful |= tag.name in HEADINGS or tag.name == "pre"
         if tag.name == "img" and opens and self.rows and self.rows[-1].cells:
             self.rows[-1].cells[-1].alternative += f" {tag.get('alt') or ''}"
 
-    def _structure(self, tag: Tag, opens: bool) -> None:
+    def _structure(self, tag: Tag, part: str, opens: bool) -> None:
         """A part of the table, a row or a cell."""
-        if tag.name in ("thead", "tbody", "tfoot"):
-            self._part = tag.name if opens else ""
-        elif tag.name == "caption":
+        if part in ("thead", "tbody", "tfoot"):
+            self._part = part if opens else ""
+        elif part == "caption":
             self._target = self._captions if opens else None
             self._limit = LONGEST_NAMED_CELL
-        elif opens and tag.name == "tr":
+        elif opens and part == "tr":
             self.rows.append(_Row(self._part))
             self._target = None
         elif opens:
-            cell = _Cell(tag.name == "th", _span(tag, "colspan"), _span(tag, "rowspan"))
+            cell = _Cell(part == "th", _span(tag, "colspan"), _span(tag, "rowspan"))
             if cell.heading:
                 self._limit = LONGEST_NAMED_CELL
             if not self.rows:
@@ -168,7 +192,7 @@ def _steps(root: Tag) -> Iterator[tuple[Tag | str, bool]]:
 
 def _span(tag: Tag, name: str) -> int:
     """How many columns or rows a cell covers; rows may be "0": all that follow in its part."""
-    value = str(tag.get(name, "1")).strip()
+    value = str(tag.get(name) or tag.get(f"aria-{name}") or "1").strip()
     if not value.isdecimal() or len(value) > 6:
         return 1
     if name == "rowspan":

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bs4 import BeautifulSoup, CData, Tag
 from bs4.element import NavigableString
 
-from rag.sources.html_table import Table, read_table
+from rag.sources.html_table import Table, is_table, read_table
 from rag.sources.outline import (
     AFTER_TABLE,
     CAPTION,
@@ -47,6 +47,10 @@ _WHITE = re.compile(r"[ \n\r\t\f]+")
 _SIGNED = re.compile(rf"(?:{MARKER})\s")
 _LISTS = ("ul", "ol", "menu")
 _CONTAINERS = ("section", "article", "div", "header", "hgroup")
+_LONGEST_TERM = 60
+"""Characters of a term in a definition list that stands in one line with what it is: "Monday: 9 to 17"."""
+_AROUND, _ENDS = f"{EDGE} \n\r\t\f", ":?!.：？！。"
+"""What stands around a term, and the ends of one that is a sentence or has its colon."""
 _LIST_NEAR = 50
 """Levels above an item at which its list may stand."""
 _NEAR = 4
@@ -139,7 +143,41 @@ class _Items:
     def sign(self, text: str, kind: str) -> str:
         """What stands before an item's first text; nothing before a heading or code, or where a sign is written."""
         sign, self._sign = self._sign, ""
-        return sign if kind in ("text", "folded") and not _SIGNED.match(text) else ""
+        return sign if kind in ("text", "folded", "list") and not _SIGNED.match(text) else ""
+
+
+class _Terms:
+    """Terms of definition lists: a short one stands in one line with what follows it, "Monday: 9 to 17"."""
+
+    def __init__(self) -> None:
+        self._start = self._end = self._kept = 0
+
+    def begin(self, tag: Tag, pieces: Sequence[str]) -> None:
+        """A tag begins, where these pieces were read before it."""
+        if tag.name == "dt":
+            self._start = len(pieces)
+        if tag.name != "dd":
+            self._kept = self._kept if tag.name in ("p", "div", "span") or tag.name not in BLOCK_TAGS else 0
+            return
+        self._kept = 0
+        if self._end < self._start:  # nothing closes the term
+            self._end = len(pieces)
+        term = "".join(pieces[self._start : self._end]).strip(_AROUND)
+        if 0 < len(term) <= _LONGEST_TERM and term[-1] not in _ENDS and not "".join(pieces[self._end :]).strip(_AROUND):
+            texts = (place for place in range(self._end, self._start, -1) if pieces[place - 1].strip(_AROUND))
+            self._kept = next(texts)
+
+    def end(self, pieces: Sequence[str]) -> None:
+        """A term ends."""
+        self._end = len(pieces)
+
+    def join(self, kind: str) -> int:
+        """How many pieces stay before a text that goes on the line of its term; 0 where it does not."""
+        kept, self._kept = self._kept, 0
+        if not kept or kind not in ("text", "list", "folded"):
+            return 0
+        self._end = kept
+        return kept
 
 
 def _whole(value: object, otherwise: int) -> int:
@@ -170,6 +208,7 @@ class Walk:
         self._items = _Items()
         self._signs: dict[int, str] = {}
         self._claimed: set[int] = set()
+        self._terms = _Terms()
 
     def text(self, first: int = 0, end: int | None = None) -> str:
         """The pieces from `first` to `end` as one text, the items of lists with their signs ("- ", "1. ")."""
@@ -201,6 +240,8 @@ class Walk:
                     self._pending = None
                 elif tag.name == "li":
                     self._items.end()
+                elif tag.name == "dt":
+                    self._terms.end(self.pieces)
                 inside -= opened
             elif not isinstance(child, Tag):
                 if inside and type(child) in (NavigableString, CData):
@@ -215,6 +256,7 @@ class Walk:
                     continue
                 if child.name == "li":
                     self._items.begin(child)
+                self._terms.begin(child, self.pieces)
                 stack.append((child, iter(child.contents), opens, self._place(child, place)))
 
     def _is_left_out(self, tag: Tag, parent: Tag, headings: bool) -> bool:
@@ -228,7 +270,7 @@ class Walk:
         """Add a heading or a table that is read as a whole. False for other tags."""
         if tag.name in HEADINGS:
             return self._heading(tag, place)
-        if tag.name == "table" and (table := read_table(tag, on_page=self._on_page)):
+        if is_table(tag) and (table := read_table(tag, on_page=self._on_page)):
             self._table(tag, table, place)
             return True
         return False
@@ -267,6 +309,10 @@ class Walk:
         seen = text.lstrip()
         if seen and place.kind not in ("code", "table"):  # a line break in the file is none on the page
             text, seen = _WHITE.sub(" ", text), _WHITE.sub(" ", seen)
+        if seen and (kept := self._terms.join(place.kind)):
+            del self.pieces[kept:], self.places[kept:]
+            self.pieces[-1] = self.pieces[-1].rstrip() + ":"
+            text = f" {seen}"
         if seen:
             if sign := self._items.sign(seen, place.kind):
                 self._signs[len(self.pieces)] = sign

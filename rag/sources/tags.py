@@ -43,6 +43,8 @@ def is_hidden(attributes: Mapping[str, object]) -> bool:
 _CONTROLS = frozenset(["button", "a", "summary", "h2", "h3", "h4", "div", "span", "li"])
 _FOLDED_TAGS = frozenset(["div", "section", "dd", "p", "ul", "ol", "article", "td", "tr"])
 _PANEL_CLASS = re.compile(r"accordion|collaps|faq|panel|tab-?pane|toggle|expand|answer|fold|disclosure|details", re.I)
+_FOLDER_CLASS = re.compile(r"accordion|collaps|faq|question|disclosure", re.I)
+"""Classes of a button that folds a part."""
 _NO_PANEL = re.compile(
     r"modal|menu|nav|dialog|cookie|consent|popup|offcanvas|dropdown|lightbox|search|share|tooltip", re.I
 )
@@ -98,17 +100,53 @@ BUTTON_DEPTH = 4
 """Elements from a button up to the heading that it is in, at most."""
 
 
+LEAST_UNFOLDED = 20
+"""Characters outside links in a part that a button unfolds, as in a list of questions; a menu has links alone."""
+
+
 def open_panels(soup: Tag) -> bool:
-    """Mark hidden parts that follow a heading with a button in it as folded parts. Whether there are any."""
+    """Mark what a click unfolds as text of the page: the part, and the button that names it. Whether there is any.
+
+    It is a hidden part that follows a heading with a button in it, or a part that follows a button or is controlled by
+    it. A button that names such a part becomes a paragraph.
+    """
     found = False
-    for button in soup.find_all("button"):
+    buttons = soup.find_all("button")
+    wanted = {str(button.get("aria-controls") or "") for button in buttons} - {""}
+    named = (part for part in below(soup) if isinstance(part, Tag) and part.get("id") in wanted) if wanted else ()
+    parts = {str(part.get("id")): part for part in named}
+    for button in buttons:
         above = itertools.islice(button.parents, BUTTON_DEPTH)  # not all: parents and pages can be ten thousand deep
         heading = next((parent for parent in above if parent.name in HEADINGS), None)
-        panel = heading.find_next_sibling() if heading else None
-        if isinstance(panel, Tag) and is_hidden(panel.attrs) and not is_panel(panel.name, panel.attrs, frozenset()):
-            panel["hidden"] = "until-found"
-            found = True
+        if heading:
+            panel = heading.find_next_sibling()
+            if isinstance(panel, Tag) and is_hidden(panel.attrs) and not is_panel(panel.name, panel.attrs, frozenset()):
+                panel["hidden"] = "until-found"
+                found = True
+        elif button.parent and not holds_heading(button, button.parent) and _folds(button):
+            panel = parts.get(str(button.get("aria-controls") or "")) or button.find_next_sibling()
+            if isinstance(panel, Tag) and _is_text_part(panel):
+                button.name = "p"
+                found = True
+                if is_hidden(panel.attrs):
+                    panel["hidden"] = "until-found"
     return found
+
+
+def _folds(button: Tag) -> bool:
+    """Whether a button says of itself that it folds a part."""
+    if {"aria-expanded", "aria-controls"} & button.attrs.keys():
+        return True
+    return any(_FOLDER_CLASS.search(str(name)[:100]) for name in button.get_attribute_list("class") if name)
+
+
+def _is_text_part(tag: Tag) -> bool:
+    """Whether a tag that a button folds has text that is not in links, and is no menu or dialog."""
+    names = " ".join(str(name) for name in (*tag.get_attribute_list("class"), tag.get("id"), tag.get("role")) if name)
+    if tag.name not in _FOLDED_TAGS or _NO_PANEL.search(names[:500]):
+        return False
+    linked = sum(len(link.get_text(strip=True)) for link in tag.find_all("a"))
+    return len(tag.get_text(strip=True)) - linked >= LEAST_UNFOLDED
 
 
 def holds_heading(button: Tag, parent: Tag) -> bool:
