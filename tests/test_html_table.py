@@ -122,8 +122,14 @@ def test_tables_that_lay_out_a_page_are_text(read: Read, rows: str) -> None:
 
 
 def test_line_numbers_beside_code_are_no_table(read: Read) -> None:
-    code = "<tr><td class=linenos><pre>1\n2</pre><td class=code><pre>if x:\n    y()</pre>"
-    assert "if x:\n    y()" in read(table(code, "class=highlighttable"))
+    code = "<tr><td class={}><pre>1\n2</pre>{}<td class=code><pre>if x:\n    y()</pre>"
+    assert "if x:\n    y()" in read(table(code.format("linenos", ""), "class=highlighttable"))
+    for name in ("linenos", "gutter", "'hljs-ln-numbers hljs-ln'"):
+        assert lines(read(table(code.format(name, "</td>")))) == ["if x:", "    y()"]
+    number = "<tr><td class=blob-num data-line-number=1></td>"
+    rows = f"{number}<td class=blob-code>if x:</td></tr>{number}<td class=blob-code>y()</td></tr>"
+    assert lines(read(table(rows))) == ["if x:", "y()"]
+    assert lines(read(table("<tr><th>Room<th class=gutter>Metres<tr><td>Hall<td>12"))) == ["Room: Hall | Metres: 12"]
 
 
 @pytest.mark.timeout(60)

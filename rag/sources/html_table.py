@@ -10,7 +10,7 @@ from bs4 import CData, Tag
 from bs4.element import NavigableString
 
 from rag.sources.tables import cell_text, table_lines
-from rag.sources.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden
+from rag.sources.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number
 
 LONGEST_CELL = 2000
 """Characters of a cell on a web page. A longer one is a part of the page, and its table lays the page out."""
@@ -137,6 +137,8 @@ class _Scan:
                     return False
             if nested or not (part := _part(item)):
                 self._inside(item, opens)
+            elif opens and part == "td" and is_line_number(item):  # of the code beside it
+                return False
             else:
                 self._structure(item, part, opens)
                 size = 0

@@ -32,7 +32,9 @@ from rag.sources.tags import (
     is_all_linked,
     is_beside,
     is_caption,
+    is_code,
     is_hidden,
+    is_line_number,
     is_link,
     is_note_reference,
     is_panel,
@@ -42,7 +44,7 @@ from rag.text.markers import MARKER
 
 _MOST_BESIDE = 20
 _SOFT_HYPHEN = "\u00ad"
-_KINDS = {"pre": "code", "dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
+_KINDS = {"dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
 _WHITE = re.compile(r"[ \n\r\t\f]+")
 _SIGNED = re.compile(rf"(?:{MARKER})\s")
 _LISTS = ("ul", "ol", "menu")
@@ -262,7 +264,7 @@ class Walk:
     def _is_left_out(self, tag: Tag, parent: Tag, headings: bool) -> bool:
         if tag.name in NOISE_TAGS and not (tag.name == "button" and (not headings or holds_heading(tag, parent))):
             return True
-        if not headings and is_permalink(tag):
+        if is_line_number(tag) or (not headings and is_permalink(tag)):
             return True
         return is_hidden(tag.attrs) and not is_panel(tag.name, tag.attrs, self._panels)
 
@@ -285,7 +287,7 @@ class Walk:
     def _place(self, tag: Tag, place: Place) -> Place:
         """Where the texts in a tag stand, when the tag stands at `place`."""
         kind, group = place.kind, place.group
-        found = _KINDS.get(tag.name, "")
+        found = "code" if is_code(tag) else _KINDS.get(tag.name, "")
         if tag.attrs and not found:
             if is_hidden(tag.attrs):
                 found = "folded"  # else it would not be read

@@ -156,6 +156,31 @@ def holds_heading(button: Tag, parent: Tag) -> bool:
     return any(isinstance(item, Tag) and item.name in HEADINGS for item in itertools.islice(below(button), 20))
 
 
+_LINE_NUMBERS = frozenset(["linenos", "lineno", "linenumber", "linenumbers", "line-number", "line-numbers", "gutter"])
+_LINE_NUMBERS |= frozenset(["linenodiv", "lnt", "blob-num", "hljs-ln-numbers"])
+_MOST_NUMBERS = 1000
+"""Tags and texts that are looked at in what may be the numbers of lines."""
+_DIGITS = "0123456789 \n\r\t\f\u00a0"
+_CODE_LINES = frozenset(["blob-code", "hljs-ln-code"])
+
+
+def is_line_number(tag: Tag) -> bool:
+    """Whether a tag has the numbers of lines of code alone."""
+    if not tag.attrs or not ("data-line-number" in tag.attrs or _has_class(tag, _LINE_NUMBERS)):
+        return False
+    items = list(itertools.islice(below(tag), _MOST_NUMBERS))
+    return len(items) < _MOST_NUMBERS and all(isinstance(item, Tag) or not str(item).strip(_DIGITS) for item in items)
+
+
+def is_code(tag: Tag) -> bool:
+    """Whether the white space of a tag's text is part of it."""
+    return tag.name == "pre" or (bool(tag.attrs) and _has_class(tag, _CODE_LINES))
+
+
+def _has_class(tag: Tag, names: frozenset[str]) -> bool:
+    return not names.isdisjoint(tag.get_attribute_list("class"))
+
+
 BESIDE_TAGS = frozenset(["nav", "footer", "aside"])
 """Tags for what stands beside a page's text."""
 _BESIDE = frozenset(
