@@ -60,7 +60,7 @@ def test_front_matter(text: str, said: str, title: str, tmp_path: Path, settings
             '1. <span id="4.6">Payment Dispute.</span> Ask <a href="/x">us</a><br>now.',
             ["1. Payment Dispute. Ask us now."],
         ),
-        ("Press <kbd>Ctrl</kbd> for x<sup>2</sup>.", ["Press Ctrl for x2."]),
+        ("Press <kbd>Ctrl</kbd> for x<sup>2</sup>.", ["Press Ctrl for x²."]),
         ('<p align="center">\n  <img src="x.png" alt="x">\n</p>\n\nText.', ["Text."]),
         ("<ul><li>One</li><li>Two</li></ul>", ["- One", "- Two"]),
         ("`<b>` is bold, and so is ``<span>``.", ["`<b>` is bold, and so is ``<span>``."]),

@@ -9,6 +9,7 @@ from rag.sources.equations import equation_text
 from rag.sources.number_formats import shown
 from rag.sources.ooxml import Element, Package, attribute, below, child, children, local
 from rag.sources.outline import plain
+from rag.sources.raised import raised
 from rag.sources.tables import cell_text, has_groups, table_lines
 
 MOST_POINTS = 100_000
@@ -23,8 +24,9 @@ def paragraph_text(item: Element) -> str:
     for inner in item:
         name = local(inner)
         if name in ("r", "fld"):
-            text = child(inner, "t")
-            pieces.append((text.text or "") if text is not None else "")
+            item, place = child(inner, "t"), attribute(child(inner, "rPr"), "baseline")
+            text = (item.text or "") if item is not None else ""
+            pieces.append(raised(text) if place.isdecimal() and int(place) else text)
         elif name == "br":
             pieces.append("\n")
         elif name in ("m", "oMath", "oMathPara"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from rag.sources.raised import raised
+
 _EMPTY = frozenset(["br", "hr", "img", "input", "source", "wbr"])
 """Tags that hold nothing."""
 _WITH_TEXT = """
@@ -16,6 +18,7 @@ _HEADING = re.compile(
     r"(?mi)^[ \t]*<h([1-6])\b([^<>`]{0,500})>((?:(?!</?h[1-6]\b)[^`]){0,1000}?)</h\1\s*>"
     r"[ \t]*(?:</[a-z]{1,10}>[ \t]*)?$"
 )
+_SUPERSCRIPT = re.compile(r"(?i)<sup>([^<>\n]{1,8})</sup>")
 _ID = re.compile(r"""\bid\s*=\s*["']?([^\s"'<>{}]{1,100})""", re.I)
 
 
@@ -23,6 +26,7 @@ def without_html(text: str) -> str:
     """Markdown's text outside fenced code, without tags. A name that is never closed is no tag, as in `List<b>`."""
     if "<" not in text:
         return text
+    text = _SUPERSCRIPT.sub(lambda found: raised(found[1]), text)
     closed = {name.casefold() for name in re.findall(r"</([a-zA-Z]{1,10})\s*>", text)}
     known = closed.intersection(_WITH_TEXT.split()) | _EMPTY
 

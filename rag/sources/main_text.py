@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup, Tag
 
 from rag.sources.markup import Place, Walk, root_of
 from rag.sources.outline import AFTER_TABLE, EDGE, MARK, Marks, plain
-from rag.sources.tags import BESIDE_TAGS, HEADINGS, controlled_ids, is_hidden, is_panel
+from rag.sources.tags import BESIDE_TAGS, HEADINGS, controlled_ids, is_hidden, is_panel, is_wiki_sign
 
 BODY_CLASSES = {"post-content", "post-title", "post-header"}
 """Classes by which blogs mark an article's text."""
@@ -29,6 +29,7 @@ _SMALL = 300
 """Letters and digits of a page below which all of its text is read but what its tags put beside it."""
 _PROSE = 50
 """Letters and digits from which a text is a sentence, and no label or name."""
+_LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "0123456789n")
 _SHINGLE = 16
 _COVERED = 0.5
 """Share of the main text that the page's blocks must have. Else it comes from elsewhere, as from a script's data."""
@@ -141,6 +142,9 @@ def _main_text(html: str, panels: frozenset[str]) -> str:
                 item.drop_tree()
         elif item.getparent().tag in HEADINGS or any(child.tag in HEADINGS for child in item):
             item.tag = "span"
+    for item in list(tree.iter("sup", "span")):
+        if is_wiki_sign(item.tag, item.get("class", "").split()):
+            item.drop_tree()
     for item in tree.iter("div", "section", "dd", "p", "ul", "ol", "article"):
         if item.attrib and is_hidden(item.attrib) and is_panel(item.tag, item.attrib, panels):
             for name in ("hidden", "aria-hidden", "style"):
@@ -149,8 +153,8 @@ def _main_text(html: str, panels: frozenset[str]) -> str:
 
 
 def _key(text: str) -> str:
-    """The letters and digits."""
-    return re.sub(r"[\W_]+", "", text.casefold())
+    """The letters and digits, raised ones as others."""
+    return re.sub(r"[\W_]+", "", text.casefold().translate(_LOWERED))
 
 
 def _size(blocks: Iterable[_Block]) -> int:

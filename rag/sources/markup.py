@@ -39,6 +39,7 @@ from rag.sources.tags import (
     is_note_reference,
     is_panel,
     is_permalink,
+    is_wiki_sign,
 )
 from rag.text.markers import MARKER
 
@@ -264,7 +265,11 @@ class Walk:
     def _is_left_out(self, tag: Tag, parent: Tag, headings: bool) -> bool:
         if tag.name in NOISE_TAGS and not (tag.name == "button" and (not headings or holds_heading(tag, parent))):
             return True
-        if is_line_number(tag) or (not headings and is_permalink(tag)):
+        if (
+            is_line_number(tag)
+            or is_wiki_sign(tag.name, tag.get_attribute_list("class"))
+            or (not headings and is_permalink(tag))
+        ):
             return True
         return is_hidden(tag.attrs) and not is_panel(tag.name, tag.attrs, self._panels)
 

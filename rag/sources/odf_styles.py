@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from rag.sources.ooxml import Element, attribute, below
+from rag.sources.ooxml import Element, attribute, below, child
 
 _MOST_PARENTS = 20
 _HEADING = re.compile(r"(?:heading|überschrift|titre|título|titolo) ?(\d{1,2})?")
 _NO_HEADING = re.compile(r"\b(?:contents|index|list|table|figure|caption|illustration|user|bibliography|object)\b|sub")
+
+
+def is_raised(style: Element | None) -> bool:
+    """Whether a text style is a superscript: "super 58%", or a part of the font's height above the line."""
+    place = attribute(child(style, "text-properties"), "text-position")
+    return place.startswith("super") or bool(re.match(r"[1-9]", place))
 
 
 class ParagraphStyles:

@@ -13,7 +13,7 @@ from rag.sources.formats import MOST_TEXT, Job, Unreadable
 from rag.sources.mathml import mathml_text
 from rag.sources.odf_headings import headings_by_look
 from rag.sources.odf_lists import Numbers, Place
-from rag.sources.odf_styles import ParagraphStyles
+from rag.sources.odf_styles import ParagraphStyles, is_raised
 from rag.sources.odf_tables import Grid, sheet_rows
 from rag.sources.ooxml import (
     Element,
@@ -28,6 +28,7 @@ from rag.sources.ooxml import (
     with_notes,
 )
 from rag.sources.page_edges import edge_text
+from rag.sources.raised import raised
 from rag.sources.sheet_tables import SheetTables
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.zipped import opened
@@ -254,7 +255,8 @@ class _Reader:
                 pieces += [self._inline(part) for part in children(inner, "ruby-base")]
                 pieces += [f" ({self._inline(part)})" for part in children(inner, "ruby-text")]
             elif name and name not in _GONE and not (self._in_edge and name in _PAGE_NUMBERS):
-                pieces.append(self._inline(inner))
+                text = self._inline(inner)
+                pieces.append(raised(text) if is_raised(self._styles.get(attribute(inner, "style-name"))) else text)
             pieces.append(inner.tail or "")
         return "".join(pieces) if local(item) != "p" else "".join(pieces).replace("\u00ad", "")
 

@@ -15,6 +15,7 @@ from rag.sources.flow import Flow
 from rag.sources.formats import Job
 from rag.sources.ooxml import counted, left_out, with_notes
 from rag.sources.outline import plain
+from rag.sources.raised import raised
 from rag.sources.rtf_words import CHARSETS, EDGES, KEPT, SIGNS, SKIPPED, code_page
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.word_styles import symbol
@@ -51,6 +52,7 @@ class _Group:
     unicode_skip: int = 1
     font: int = -1
     is_gone: bool = False  # deleted by a tracked change
+    is_raised: bool = False
     fresh: bool = False  # right after its opening brace
     starred: bool = False
     on_end: Callable[[], None] | None = None
@@ -170,7 +172,7 @@ class _Rtf:
 
     def _show(self, text: str) -> None:
         if self._group.target == "text" and not self._group.is_gone:
-            self._here.text.append(text)
+            self._here.text.append(raised(text) if self._group.is_raised else text)
 
     def _taken(self) -> str:
         """The text since the last paragraph; halves of characters beyond the first 65,536 become whole."""
@@ -282,7 +284,9 @@ class _Rtf:
         elif word == "f":
             group.font = number or 0
         elif word == "plain":
-            group.font, group.is_gone = -1, False
+            group.font, group.is_gone, group.is_raised = -1, False, False
+        elif word in ("super", "sub", "nosupersub"):
+            group.is_raised = word == "super" and number != 0
         elif word in ("deleted", "v"):
             group.is_gone = number != 0
             self.counts["change"] += word == "deleted"

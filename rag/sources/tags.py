@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bs4 import Tag
 
@@ -172,6 +172,13 @@ def is_line_number(tag: Tag) -> bool:
     return len(items) < _MOST_NUMBERS and all(isinstance(item, Tag) or not str(item).strip(_DIGITS) for item in items)
 
 
+def is_wiki_sign(name: str, classes: Iterable[str]) -> bool:
+    """Whether a tag is what MediaWiki puts amid its text: the number of a reference, "[citation needed]", "[edit]"."""
+    if name == "sup":
+        return not {"reference", "noprint"}.isdisjoint(classes)
+    return name == "span" and "mw-editsection" in classes
+
+
 def is_code(tag: Tag) -> bool:
     """Whether the white space of a tag's text is part of it."""
     return tag.name == "pre" or (bool(tag.attrs) and _has_class(tag, _CODE_LINES))
@@ -189,7 +196,7 @@ _BESIDE = frozenset(
         "newsletter subscribe subscription signup related recommended recommendation recommendations promo promotion "
         "share sharing sharedaddy social addtoany comments comment commentlist respond breadcrumb breadcrumbs sidebar "
         "advert advertisement ads popup popmake modal cookie cookies consent gdpr paywall author byline navbar "
-        "navigation pagination pager footer copyright widget widgets outbrain taboola",
+        "navbox navigation pagination pager footer copyright widget widgets outbrain taboola",
     )
 )
 """Words in the classes and ids of parts that stand beside a page's text."""

@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 
 from rag.sources.drawn_page import embedded_text, is_drawn
 from rag.sources.formats import Job, Unreadable
+from rag.sources.formulas import write_formulas
 from rag.sources.main_text import mark_page
 from rag.sources.markup import title_of_page
 from rag.sources.tags import open_panels
@@ -49,7 +50,9 @@ def parse_html(html: str) -> BeautifulSoup:
     """The tree of a page."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Beautiful Soup warns about pages that look like XML or like a path
-        return BeautifulSoup(_without_unclosed(html), "html.parser")
+        soup = BeautifulSoup(_without_unclosed(html), "html.parser")
+    write_formulas(soup)
+    return soup
 
 
 def _without_unclosed(html: str) -> str:

@@ -25,6 +25,7 @@ from rag.sources.ooxml import (
     with_notes,
 )
 from rag.sources.page_edges import edge_text
+from rag.sources.raised import raised
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.word_fields import form_value, without_page_numbers
 from rag.sources.word_headings import headings_by_look
@@ -216,7 +217,9 @@ class _Word:
             elif name == "fldChar":
                 pieces.append(form_value(inner))
             elif len(inner):
-                pieces.append(self._inline(inner))
+                text = self._inline(inner)
+                place = attribute(child(inner, "rPr", "vertAlign"), "val") if name == "r" else ""
+                pieces.append(raised(text) if place == "superscript" else text)
         if local(item) == "ruby":  # the reading after the word
             pieces = [self._inline(part) for part in children(item, "rubyBase")]
             pieces += [f" ({self._inline(part)})" for part in children(item, "rt")]
