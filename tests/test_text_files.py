@@ -60,6 +60,83 @@ def test_large_objects_keep_the_name_of_what_holds_them(tmp_path: Path, settings
     assert "hosts host3.disk | size: 3" in lines
 
 
+LONG = "Words about the evening. " * 30
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        (
+            {
+                "data": [
+                    {"id": 7, "name": "Ada Quill", "start": "2020-02-06", "text": LONG, "end": "2020-02-07", "x": 1}
+                ]
+            },
+            [
+                "data | id: 7 | name: Ada Quill | start: 2020-02-06",
+                f"data Ada Quill | text: {LONG.strip()}",
+                "data Ada Quill | end: 2020-02-07 | x: 1",
+            ],
+        ),
+        (
+            [{"text": LONG, "Title": "Ada Quill", "net": {"port": 1}}],
+            [f"Ada Quill | text: {LONG.strip()}", "Title: Ada Quill", "Ada Quill.net | port: 1"],
+        ),
+        (
+            [{"kind": "q", "asked": f"{word}?", "text": LONG} for word in ("How", "When", "Where")],
+            [
+                line
+                for word in ("How", "When", "Where")
+                for line in (f"kind: q | asked: {word}?", f"{word}? | text: {LONG.strip()}")
+            ],
+        ),
+        (
+            [{"kind": "tree", "text": LONG}, {"kind": "leaf", "text": LONG}],
+            ["kind: tree", f"text: {LONG.strip()}", "kind: leaf", f"text: {LONG.strip()}"],
+        ),
+        ({"name": "tool", "about": LONG, "port": 1}, ["name: tool", f"about: {LONG.strip()}", "port: 1"]),
+        (
+            {"run": {"a": 1, "text": LONG, "b": 2, "c": 3}},
+            ["run | a: 1", f"run | text: {LONG.strip()}", "run | b: 2", "run | c: 3"],
+        ),
+        ({"saw": {"text": LONG, "name": "saw"}}, [f"saw | text: {LONG.strip()}", "saw | name: saw"]),
+        ({"tool": {"name": "", "id": 9, "a": LONG}}, ["tool | id: 9", f"tool 9 | a: {LONG.strip()}"]),
+    ],
+)
+def test_each_line_of_a_large_object_has_its_name(
+    value: Any, lines: list[str], tmp_path: Path, settings: Settings
+) -> None:
+    assert load(put(tmp_path, "a.json", json.dumps(value)), settings).page_content.split("\n") == lines
+
+
+def test_a_large_record_has_its_name_on_each_line(tmp_path: Path, settings: Settings) -> None:
+    records = [{"text": LONG, "name": "Ada Quill", "none": None, "port": 1}, {"name": "Bo", "none": None, "port": 2}]
+    text = "\n".join(map(json.dumps, records))
+    assert load(put(tmp_path, "a.jsonl", text), settings).page_content.split("\n") == [
+        f"Ada Quill | text: {LONG.strip()}",
+        "name: Ada Quill | port: 1",
+        "name: Bo | port: 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("<p>With <b>Ada</b>,<br />37,95&nbsp;&euro;</p><p>Doors at 8</p>", "With Ada, 37,95 € Doors at 8"),
+        ("<ul><li>One<li>Two</ul>See <a href='x'>the list</a>.", "One Two See the list."),
+        ("Quill &amp; Sons", "Quill & Sons"),
+        ("Map<a, b> and <b> are no tags, nor is 3 < 4 > 2", "Map<a, b> and <b> are no tags, nor is 3 < 4 > 2"),
+        ("a List<b> of <code>them</code>", "a List<b> of them"),
+        ("<div>{{ name }}</div>", "<div>{{ name }}</div>"),
+        ("<template><p>One</p></template>", "<template><p>One</p></template>"),
+        ("?a=1&copy=2&lt=3", "?a=1&copy=2&lt=3"),
+    ],
+)
+def test_values_that_are_html_are_told_without_tags(value: str, told: str, tmp_path: Path, settings: Settings) -> None:
+    text = json.dumps({"about": value, "empty": "<p><br></p>"})
+    assert load(put(tmp_path, "a.json", text), settings).page_content == f"about: {told}"
+
+
 def test_records_of_json(tmp_path: Path, settings: Settings) -> None:
     text = '{"id": 1, "user": {"name": "Ann"}}\n\n{"id": 2, "user": {"name": "Bo"}}\nbroken {\n'
     for name in ("a.jsonl", "a.ndjson"):

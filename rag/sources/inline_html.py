@@ -1,7 +1,8 @@
-"""Markdown without the HTML in it: tags go, their text stays, and headings that are tags become Markdown's."""
+"""Texts without the HTML in them: tags go, their text stays, and in Markdown headings that are tags become its own."""
 
 from __future__ import annotations
 
+import html
 import re
 
 from rag.sources.raised import raised
@@ -14,11 +15,20 @@ samp section small span strike strong sub summary sup tt u ul var video
 """
 _CODE = r"(?<!`)(`{1,3})(?!`)[^`]{1,500}(?<!`)\1(?!`)"
 _TAG = re.compile(rf"{_CODE}|</?([a-zA-Z]{{1,10}})(?=[\s/>])[^<>`]{{0,1000}}>")
+_ANY_TAG = re.compile(r"</?([a-zA-Z]{1,10}[1-6]?)(?=[\s/>])[^<>]{0,1000}>")
 _HEADING = re.compile(
     r"(?mi)^[ \t]*<h([1-6])\b([^<>`]{0,500})>((?:(?!</?h[1-6]\b)[^`]){0,1000}?)</h\1\s*>"
     r"[ \t]*(?:</[a-z]{1,10}>[ \t]*)?$"
 )
 _SUPERSCRIPT = re.compile(r"(?i)<sup>([^<>\n]{1,8})</sup>")
+_BLOCKS = """
+br dd div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr li ol p pre section table tbody td th thead tr ul
+"""
+"""Tags at which a line begins in a browser, or a cell."""
+_OF_TEXT = frozenset([*_WITH_TEXT.split(), *_BLOCKS.split()])
+_NEED_NO_END = frozenset(["dd", "dt", "li", "p", "td", "th", "tr"])
+_ENTITY = re.compile(r"&(?:#\d{1,6}|#[xX][\da-fA-F]{1,5}|[a-zA-Z]{2,8}\d{0,2});")
+_IS_CODE = re.compile(r"\{\{|\{%|<%|<\?|<!|</?(?:script|style|html|head|body|svg|form|input|button|template)\b", re.I)
 _ID = re.compile(r"""\bid\s*=\s*["']?([^\s"'<>{}]{1,100})""", re.I)
 
 
@@ -44,3 +54,17 @@ def without_html(text: str) -> str:
         return f"\n{'#' * int(found[1])} {words}{f' {{#{anchor[1]}}}' if anchor else ''}\n" if words else ""
 
     return _TAG.sub(told, _HEADING.sub(heading, text))
+
+
+def text_of_html(text: str) -> str:
+    """The text of a value that is HTML, such as a description in JSON; what is no HTML, or code, stays as it is."""
+    if "<" in text and not _IS_CODE.search(text):
+        closed = {name.casefold() for name in re.findall(r"</([a-zA-Z]{1,10}[1-6]?)\s*>", text)}
+        known = closed & _OF_TEXT | _EMPTY | (_NEED_NO_END if closed & _OF_TEXT else frozenset())
+
+        def told(found: re.Match[str]) -> str:
+            name = found[1].casefold()
+            return found[0] if name not in known else " " if name in _BLOCKS.split() else ""
+
+        text = _ANY_TAG.sub(told, _SUPERSCRIPT.sub(lambda found: raised(found[1]), text))
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
