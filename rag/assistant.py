@@ -224,7 +224,7 @@ class Assistant:
 
     def _languages(self) -> list[str]:
         """A note where sources are in languages that the embedding model does not read."""
-        found = {item.language for item in self.sources} - {"", ENGLISH}
+        found = {language for item in self.sources for language in item.languages} - {ENGLISH}
         if not found or not reads_english_alone(self.embeddings):
             return []
         named = ", ".join(sorted(NAMES.get(language, language) for language in found))

@@ -18,7 +18,7 @@ from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone
-from rag.text.detect import document_language, question_language, sure_language
+from rag.text.detect import document_languages, part_language, question_language, sure_language
 from rag.text.language import common_words, rarity, stem, word_frequencies
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 from tests.ways import library_of
@@ -50,7 +50,8 @@ CAMPSITE = {
 
 @pytest.mark.parametrize("language", CAMPSITE)
 def test_the_language_of_a_text(language: str) -> None:
-    assert document_language(CAMPSITE[language]) == language
+    assert document_languages(CAMPSITE[language]) == language
+    assert document_languages(CAMPSITE[language] * 20) == language
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,55 @@ def test_the_language_of_a_text(language: str) -> None:
     ],
 )
 def test_nothing_is_said_of_what_is_no_prose(text: str) -> None:
-    assert document_language(text) in ("", "en")
+    assert document_languages(text) in ("", "en")
+
+
+def test_the_languages_of_a_text_that_is_half_translated() -> None:
+    text = {language: CAMPSITE[language] * 3 for language in CAMPSITE}
+    assert document_languages(text["fr"] + "\n\n" + text["en"] * 2) in ("en fr", "fr en")
+    assert document_languages(text["es"] + "\n\n" + text["de"]) in ("de es", "es de")
+    together = document_languages("\n\n".join([text["fr"], text["en"], text["de"]]))
+    assert set(together.split()) == {"fr", "en", "de"} and len(together) == 8  # as many as the database has room for
+    mixed = [CAMPSITE[language][12:] for language in ("fr", "en", "de", "es") for _ in range(4)]
+    assert len(document_languages("\n\n".join(mixed))) <= 8
+
+
+@pytest.mark.parametrize("language", ["de", "en", "es", "fr"])
+def test_some_sentences_in_another_language_are_not_one_of_the_text(language: str) -> None:
+    other = "it" if language == "fr" else "fr"
+    quoted = {
+        "fr": "La réception est ouverte tous les jours de huit à vingt heures, et la gardienne habite près de là.",
+        "it": "La reception è aperta tutti i giorni dalle otto alle venti, e la custode abita vicino all'entrata.",
+    }[other]
+    assert document_languages(CAMPSITE[language] * 8 + quoted + CAMPSITE[language] * 8) == language
+
+
+GERMAN_VALUES = (
+    "events | name: Sommerfest | description: Das Fest auf dem Marktplatz beginnt um 15 Uhr und der Eintritt ist frei",
+    "events | name: Orgelabend | description: Der Organist spielt in der Kirche Werke von Bach und von seinen Söhnen",
+    "events | name: Lesung | description: Die Dichterin liest aus dem neuen Buch und spricht danach mit den Gästen",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "languages"),
+    [
+        ("\n".join(f"{line} | start_datetime_is_approximately: false" for line in GERMAN_VALUES), "de"),
+        ("Das Fest auf dem Marktplatz beginnt um 15 Uhr und der Eintritt ist für alle frei.", "de"),
+        ("The fair on the market place begins at 3 pm and there is nothing to pay for the children.", "en"),
+        ("Marktplatz 15, Münster, Sommerfest, Eintritt frei, Anmeldung beim Verein, Telefon, Bild: Anna Berg", ""),
+    ],
+)
+def test_the_language_of_few_words(text: str, languages: str) -> None:
+    assert document_languages(text) == languages
+
+
+def test_a_part_of_a_text_is_in_one_of_its_languages() -> None:
+    assert part_language(CAMPSITE["fr"], "en fr") == "fr"
+    assert part_language(CAMPSITE["en"], "fr en") == "en"
+    assert part_language("E17", "fr en") == "fr"
+    assert part_language(CAMPSITE["fr"], "de") == "de"
+    assert part_language(CAMPSITE["fr"], "") == "en"
 
 
 @pytest.mark.parametrize(
@@ -166,6 +215,10 @@ def test_nothing_is_told_where_question_and_library_are_in_one_language() -> Non
     assert "bge-m3" in language_difficulty(question, [english], "embedded:all-minilm-l6-v2")
     assert "bge-m3" not in language_difficulty(question, [english], "ollama:bge-m3")
     assert language_difficulty("E17 reset", [german], "ollama:bge-m3") == ""
+    both = IndexedSource("a.md", "A", 1, "r", language="fr de")
+    assert language_difficulty(question, [both], "embedded:all-minilm-l6-v2") == ""
+    told = language_difficulty("What will the weather be like tomorrow?", [both, german], "ollama:bge-m3")
+    assert "the library is in French and German" in told
 
 
 @pytest.mark.parametrize(
@@ -180,6 +233,20 @@ def test_nothing_is_told_where_question_and_library_are_in_one_language() -> Non
 )
 def test_embedding_models_that_read_english_alone(name: str, english: bool) -> None:
     assert reads_english_alone(name) is english
+
+
+def test_each_half_of_a_text_is_found_in_its_language(tmp_path: Path) -> None:
+    text = "\n\n".join(f"# {language}\n\n{CAMPSITE[language] * 3}" for language in ("fr", "en"))
+    (tmp_path / "half.md").write_text(text, encoding="utf-8")
+    with library_of(tmp_path, PaperEmbeddings(), tmp_path / "half.md") as library:
+        (source,) = library.index.sources
+        assert sorted(source.languages) == ["en", "fr"]
+        words = library.index.words
+        assert words.languages == {"fr", "en"}
+        found = {asked: {row for row, _ in words.search(asked, 10)} for asked in ("gardien", "cross", "ferry")}
+        assert stem("gardienne", "en") != stem("gardien", "en") and stem("crossings", "fr") != stem("cross", "fr")
+        assert found["gardien"] and found["cross"] and not found["gardien"] & found["cross"]
+        assert found["gardien"] | found["cross"] == found["ferry"]
 
 
 class Deaf(PaperEmbeddings):

@@ -15,7 +15,6 @@ from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.text.detect import NAMES, sure_language
-from rag.text.language import ENGLISH
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +88,11 @@ def nothing_found_message(
 def language_difficulty(question: str, looked: Sequence[IndexedSource], embeddings: str) -> str:
     """A sentence where some sources are in another language than the question; else ""."""
     asked = sure_language(question)
-    others = {item.language or ENGLISH for item in looked} - {asked}
+    others = {language for item in looked if asked not in item.languages for language in item.languages}
     if not asked or not others:
         return ""
     named = _listed(sorted(NAMES.get(language, language) for language in others))
-    whole = len({item.language or ENGLISH for item in looked}) == len(others)
+    whole = all(asked not in item.languages for item in looked)
     told = (
         f"The question seems to be in {NAMES[asked]}, and {'the library' if whole else 'a part of the library'} is in"
         f" {named}, which may be the reason: ask in {named if len(others) == 1 else 'these'}"

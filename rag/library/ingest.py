@@ -20,7 +20,7 @@ from rag.settings import Settings
 from rag.sources.fetch import Page
 from rag.sources.loader import Fetched, Loaded, load_source
 from rag.sources.reader import WATCH, Watch
-from rag.text.detect import document_language
+from rag.text.detect import document_languages
 from rag.text.pace import Pace
 
 log = logging.getLogger(__name__)
@@ -235,7 +235,7 @@ def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
         found_at=loaded.found_at,
         private=private,
         notes=[_storable(note) for note in notes],
-        language=document_language("\n".join(item.page_content for item in loaded.documents[:LOOKED_AT])),
+        language=document_languages("\n".join(item.page_content for item in loaded.documents[:LOOKED_AT])),
     )
 
 

@@ -29,7 +29,7 @@ class Entry:
     """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970.
 
     `embeddings` is the model, `provider:model`, that it is indexed with. `notes` say how it was read and what was left
-    out. `language` is that of its text, as ISO 639-1; "": not sure.
+    out. `language` is that of its text, as ISO 639-1, or several with a blank between them; "": not sure.
     """
 
     source: str

@@ -37,8 +37,8 @@ class Record:
 
     `etag`, `last_modified` and `found_at` (the address after redirects) come from the web server and are sent back to
     it, to ask whether the page has changed. `private`: the operator named the source, so that it may be on this machine
-    or network. `notes` say how it was read and what was left out; `language` is a code
-    of `rag.text.detect`, "" where it is not sure.
+    or network. `notes` say how it was read and what was left out; `language` has the codes
+    of `rag.text.detect`, "" where none is sure.
     """
 
     source: str

@@ -21,6 +21,7 @@ from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, 
 from rag.library.database import Database
 from rag.library.schema import chunks, models, revisions, sources, vectors, version_is, work
 from rag.library.schema import indexes as index_table
+from rag.text.language import ENGLISH
 
 Vector = NDArray[np.float32]
 PAGE = 1000
@@ -52,6 +53,12 @@ class IndexedSource:
     loaded_at: float = 0.0
     notes: tuple[str, ...] = ()
     language: str = ""
+    """Codes of `rag.text.detect` with a blank between them; "" where none is sure."""
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages of its text; English where none is sure."""
+        return self.language.split() or [ENGLISH]
 
 
 @dataclass(frozen=True)

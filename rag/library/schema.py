@@ -50,7 +50,7 @@ sources = Table(
     Column("loaded_at", Float, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("notes", JSON, nullable=False, server_default="[]"),  # how it was read, and what was left out
-    Column("language", String(8), nullable=False, server_default=""),  # ISO 639-1; empty: not sure
+    Column("language", String(8), nullable=False, server_default=""),  # ISO 639-1, up to three of them; empty: not sure
     UniqueConstraint("source", "state"),
 )
 folders = Table(

@@ -22,7 +22,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from rag.errors import store_error
-from rag.text.detect import question_language
+from rag.text.detect import part_language, question_language
 from rag.text.language import ENGLISH, WORD, common_words, fold, stem, surfaces, word_frequencies
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class _Part:
 class Row:
     """A chunk as it is indexed: its id, revision and source, the text that is embedded for it, and its language.
 
-    The first of several lines of the text is its heading, which each of its windows has, too. The language is a code
-    of `rag.text.detect`; "" counts as English.
+    The first of several lines of the text is its heading, which each of its windows has, too. The language is that of
+    its source, one or several codes of `rag.text.detect`, of which the chunk has one; "" counts as English.
     """
 
     id: str
@@ -277,7 +277,7 @@ class WordIndex:
         chunks, windows = self.parts
         first, line_break, rest = row.text.partition("\n")
         head, body = [list(surfaces(part)) for part in ((first, rest) if line_break else ("", first))]
-        language = row.language or ENGLISH
+        language = part_language(rest or first, row.language)
         self._languages.add(language)
         heading, stems = ([stem(word, language) for word in words] for words in (head, body))
         chunks.add(writers[0], row, heading + stems, dict.fromkeys(head + body))

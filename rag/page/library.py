@@ -196,8 +196,8 @@ def _row(entry: Entry, state: str, owner: bool, places: dict[str, str]) -> str:
     source = html.escape(entry.source, quote=True)
     where = places[entry.source] if entry.title != entry.source else short(entry.source, LONGEST_PLACE)
     title = name = html.escape(entry.title if entry.title != entry.source else where)
-    language = NAMES.get(entry.language, "") if entry.language != ENGLISH else ""
-    facts = [entry.kind, language, counted(entry.chunks, "chunk") if entry.chunks else ""]
+    languages = ", ".join(NAMES.get(language, "") for language in entry.language.split() if entry.language != ENGLISH)
+    facts = [entry.kind, languages, counted(entry.chunks, "chunk") if entry.chunks else ""]
     facts.append(told_size(entry.size) if entry.size else "")
     if entry.indexed_at:
         facts.append(time.strftime("%Y-%m-%d", time.localtime(entry.indexed_at)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import threading
+from collections import Counter
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -25,30 +27,72 @@ SAMPLE = 4000
 """Characters of a text that are looked at."""
 FEWEST_LETTERS = 200
 """Letters of a text whose language is told among all."""
-FEWEST_WORDS = 25
-"""Different words of such a text."""
-COMMON_SHARE = 0.15
-"""Share of common words in such a text, where those of the language are known."""
+FEWEST_WORDS, FEWEST_OF_SHORT = 25, 12
+"""Different words of such a text, and of a shorter one."""
+COMMON_SHARE, COMMON_SHARE_OF_SHORT = 0.15, 0.25
+"""Share of common words in such a text, where those of the language are known, and in a shorter one."""
+PARTS, LEAST_PART, MOST_PART = 10, 300, 1000
+"""Parts of a text that are looked at each by itself, and their characters."""
+LEAST_PARTS, SHARE_OF_PARTS = 2, 0.25
+"""How many parts a further language of a text has, and which share of the parts that have one; one more part where its
+common words are not known."""
+MOST_LANGUAGES = 3
+"""Languages of one text."""
+_NAMED = re.compile(r"(?m)(?<=\| )[^|:\n]{1,60}: |^[^|:\n]{1,60}: (?=.* \| )")
+"""The name of a column or a key in a row, whose language is often another one than that of the values."""
 SURE = 0.95
 """Probability from which on a language is told."""
 _ranking = threading.Lock()
 """py3langid takes a third of a second to unpack its model, and would do so for each thread that asks meanwhile."""
 
 
-def document_language(text: str) -> str:
-    """The language of a document, by its code; "" where it is not sure, as for tables of numbers and short texts.
+def document_languages(text: str) -> str:
+    """The languages of a document, by their codes with a blank between them: that of the whole, then those of parts.
 
-    A text in a script of Latin letters has to have common words of its language, too, where these are known.
+    "" where none is sure, as for tables of numbers and short texts. A text in a script of Latin letters has to have
+    common words of its language, too, where these are known. A text has another language where some parts of it are in
+    it, as a file that is half translated. English alone in some parts is not told: it is what counts where none is.
     """
     middle = len(text) // 2
     sample = text[:SAMPLE] + "\n" + text[max(middle, SAMPLE) : middle + SAMPLE]
-    if sum(map(str.isalpha, sample)) < FEWEST_LETTERS:
+    whole = _told(sample)
+    parts = Counter(filter(None, map(_told, _parts_of(text))))
+    found = [
+        language
+        for language, many in parts.most_common()
+        if many >= LEAST_PARTS + (not common_words(language)) and many >= SHARE_OF_PARTS * parts.total()
+    ]
+    if not whole and found == [ENGLISH]:
         return ""
-    found, words = _likeliest(sample, NAMES), list(surfaces(sample))
+    return " ".join(list(dict.fromkeys(filter(None, [whole, *found])))[:MOST_LANGUAGES])
+
+
+def _parts_of(text: str) -> list[str]:
+    """Parts of a text from its beginning to its end, all of it where it is short; rows without their columns' names."""
+    size = min(max(LEAST_PART, len(text) // PARTS), MOST_PART)
+    many = min(PARTS, len(text) // size) or 1
+    starts = [number * (len(text) - size) // max(1, many - 1) for number in range(many)]
+    return [_NAMED.sub("", text[max(0, start) : max(0, start) + size]) for start in starts]
+
+
+def _told(text: str) -> str:
+    """The language of a text; "" where it is not sure."""
+    words = list(surfaces(text))
+    is_long = sum(map(str.isalpha, text)) >= FEWEST_LETTERS and len(set(words)) >= FEWEST_WORDS
+    if len(set(words)) < FEWEST_OF_SHORT:
+        return ""
+    found = _likeliest(text, NAMES)
     common = common_words(found)
-    if len(set(words)) < FEWEST_WORDS or (common and sum(map(common.__contains__, words)) < COMMON_SHARE * len(words)):
-        return ""
-    return found
+    share = COMMON_SHARE if is_long else COMMON_SHARE_OF_SHORT
+    if not common:
+        return found if is_long else ""
+    return found if sum(map(common.__contains__, words)) >= share * len(words) else ""
+
+
+def part_language(text: str, languages: str) -> str:
+    """The language of a part of a document, one of the document's; the first of them where it is not sure."""
+    among = languages.split() or [ENGLISH]
+    return (len(among) > 1 and _likeliest(text, among)) or among[0]
 
 
 def question_language(question: str, among: Collection[str]) -> str:
