@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import gradio_client
@@ -42,13 +42,17 @@ def minilm() -> Embeddings:
 
 
 def quotes_of(
-    question: str, *texts: str | Document, section: str = "", embeddings: Embeddings | None = None
+    question: str,
+    *texts: str | Document,
+    section: str = "",
+    embeddings: Embeddings | None = None,
+    languages: Collection[str] = (),
 ) -> list[str]:
     sources = [
         text if isinstance(text, Document) else Document(text, metadata={"section": section, "start_index": 7})
         for text in texts
     ]
-    found = asyncio.run(find_quotes(question, sources, embeddings or PaperEmbeddings()))
+    found = asyncio.run(find_quotes(question, sources, embeddings or PaperEmbeddings(), languages))
     for quote in found:
         assert 0 <= quote.start < quote.end <= len(sources[quote.passage - 1].page_content)
     return [quote.text(sources) for quote in found]
@@ -156,6 +160,18 @@ def test_each_of_two_questions_in_a_sentence_has_its_quote(between: str, minilm:
     quotes = quotes_of(f"{one}{between}{other}?", text, embeddings=minilm)
     assert {"The electric ferry carries ninety-eight passengers.", "Mirela Danko repairs the engines."} < {*quotes}
     assert "Mirela Danko repairs the engines." not in quotes_of(f"{one}?", text, embeddings=minilm)
+
+
+def test_a_sentence_in_the_questions_language_comes_before_an_english_one_with_the_same_names(
+    minilm: Embeddings,
+) -> None:
+    english = "The Norlund Top 10 of 2017 covers a lot of ground, and there are many other risks in the Norlund Top 10."
+    french = "A8, la falsification de requêtes, a été supprimée car elle n'a été retrouvée que dans cinq applications."
+    asked = "Pourquoi la falsification n'est plus dans le Norlund Top 10 de 2017 ?"
+    assert quotes_of(asked, f"{english}\n\n{french}", embeddings=minilm, languages=("fr",))[0] == french
+    assert quotes_of("Was steht im Norlund Top 10 von 2017?", english, embeddings=minilm, languages=("de",)) == [
+        english
+    ]
 
 
 def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:

@@ -17,7 +17,7 @@ from langchain_core.embeddings import Embeddings
 from rag.answers.quotable import GROWN, LONGEST_QUOTE, Quotable, end_with_items, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
-from rag.text.detect import question_language
+from rag.text.detect import is_english, question_language
 from rag.text.language import ENGLISH, stems, word_weights
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 from rag.text.wraps import unwrap
@@ -26,6 +26,8 @@ MOST_QUOTES, MOST_SENTENCES = 3, 8
 """Quotes, and the sentences with the best scores that are looked at for them: neighbours among these are one quote."""
 PLACE = 0.1
 """What each place of its passage takes off a sentence's score."""
+FOREIGN = 0.3
+"""What it takes off that a sentence is in English and the question in another language, for names that both have."""
 
 
 class _Weights(NamedTuple):
@@ -208,6 +210,11 @@ def _scores(question: str, language: str, found: Sequence[Quotable], embeddings:
         words = (weigh.line if each.line else weigh.words) * sum(weights[word] for word in own)
         words += weigh.heading * sum(weights[word] for word in above)
         alone.append(weigh.near * float(near) + words / total - PLACE * (each.passage - 1))
+    if language != ENGLISH:
+        english = [not each.line and is_english(each.embedded, language) for each in found]
+        alone = (
+            [own - FOREIGN * other for own, other in zip(alone, english, strict=True)] if not all(english) else alone
+        )
     carried = [max(0.0, alone[place - 1]) if each.following else 0.0 for place, each in enumerate(found)]
     return [own + weigh.before * before for own, before in zip(alone, carried, strict=True)]
 

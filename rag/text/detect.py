@@ -101,6 +101,11 @@ def question_language(question: str, among: Collection[str]) -> str:
     return _likeliest(question, languages) or ENGLISH if len(languages) > 1 else ENGLISH
 
 
+def is_english(text: str, language: str) -> bool:
+    """Whether a text is in English for sure, rather than in another language."""
+    return _likeliest(text, (ENGLISH, language)) == ENGLISH
+
+
 def sure_language(question: str) -> str:
     """The language of a question among all; "" where it is not sure, as of one or two words."""
     if len(question.split()) < 3 and question.isascii():
