@@ -42,6 +42,15 @@ def headings(text: str) -> list[tuple[int, str]]:
             [(1, "1. One"), (2, "2. Two"), (2, "3. Three")],
         ),
         (f"{PROSE}\n\n保修\n\n{PROSE}", [(2, "保修")]),
+        (
+            "NAME\n       mend - repair a net\n\nOPTIONS\n       --knot <size>\n           How large a knot is.\n\n"
+            "SEE ALSO\n\n       weave(1)\n\n   A smaller heading\n       Nothing more is to be said of it.",
+            [(2, "NAME"), (2, "OPTIONS"), (2, "SEE ALSO")],
+        ),
+        (
+            f"{PROSE}\n\nINSTALLING\n  make install\n\nRUNNING\n  mend net\n\nARTICLE IV\n  of the licence",
+            [(2, "INSTALLING"), (2, "RUNNING"), (2, "ARTICLE IV")],
+        ),
     ],
 )
 def test_headings(text: str, found: list[tuple[int, str]]) -> None:
@@ -64,6 +73,10 @@ def test_headings(text: str, found: list[tuple[int, str]]) -> None:
         f"{PROSE}\n\nSee https://example.org/all\n\n{PROSE}",
         f"{PROSE}\n\nCopyright (c) 2013 Ann Berg\n\n{PROSE}",
         f"{PROSE}\n\nFielding, et al.            Standards Track                   [Page 1]\n\n{PROSE}",
+        f"{PROSE}\n\nBUGS\n    none\n\nSEE ALSO\n    weave",
+        f"{PROSE}\n\nSELECT\n    name\nFROM\n    nets\nWHERE\n    size > 3\n\nPRINT\n    it\n\nSTOP!\n    it",
+        f"{PROSE}\n\n" + "\n\n".join(f"{name}\n    Mend it" for name in ["ANNA", "BEN", "CARL"] * 3),
+        f"{PROSE}\n\n" + "\n\n".join(f"    {name}\n        Mend it" for name in ["ANNA", "BEN", "CARL"]),
         "10:02 Anna joined\n10:03 Ben joined\n10:05 Anna left",
     ],
 )

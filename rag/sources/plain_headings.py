@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rag.sources.outline import MARK, Marks
 from rag.text.markers import MARKER
@@ -18,6 +19,10 @@ MIDDLE = range(30, 45)
 """Where the middle of a line is that stands in the middle of a page of some 72 characters."""
 MANY_NUMBERED = 3
 """Headings with a number from which on a line that is indented more than any of them is none: an example in an RFC."""
+
+LEAST_SHOUTED, LEAST_INDENT = 3, 2
+"""Names in capitals at no indent, each above an indented line, from which on they are headings, as in manual pages; and
+by how much the lines below them are indented."""
 
 _UNDERLINE = re.compile(r"(={3,}|-{3,}|~{3,})[ \t]*")
 _NUMBER = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,4})\.?[ \t]+(?=\S)")
@@ -39,7 +44,8 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
     """The text with a mark before each heading, their levels, and the title where the text begins with one.
 
     A heading is a short line that ends like no sentence: between blank lines, underlined, or right above a list or
-    longer lines. Where a third of a text would be headings, it has none: a poem, a list with blank lines.
+    longer lines; or one of several in capitals above indented lines, which is no title. Where a third of a text would
+    be headings, it has none: a poem, a list with blank lines.
     """
     lines = text.split("\n")
     blocks = _blocks(lines)
@@ -49,6 +55,8 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
         if name := _heading(lines, block, below, has_text=below is not None and below.first in found, first=not number):
             found[block.first] = name
         below = block
+    shouted = _shouted(lines, blocks)
+    found |= shouted
     numbered = [indent_of(lines[first]) for first, name in found.items() if _NUMBER.match(name)]
     if len(numbered) >= MANY_NUMBERED:
         deepest = max(numbered)
@@ -59,7 +67,7 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
         }
     if not found or 3 * sum(map(len, found.values())) > len(text):
         return text, [], ""
-    title = found.get(blocks[0].first, "")
+    title = found.get(blocks[0].first, "") if blocks[0].first not in shouted else ""
     shouts = any(_is_shouted(name) for first, name in found.items() if first != blocks[0].first)
     marks: Marks = []
     for first in sorted(found):
@@ -96,6 +104,23 @@ def _heading(lines: list[str], block: _Block, below: _Block | None, *, has_text:
     if alone and below is not None and (has_text or _is_text(below.text)):
         return name
     return name if rest and _is_above(name, rest[0].strip()) else ""
+
+
+def _shouted(lines: list[str], blocks: list[_Block]) -> dict[int, str]:
+    """Where names in capitals begin a block at no indent, above an indented line, as in manual pages.
+
+    None where there are few, or mostly the same ones again: who speaks in a play.
+    """
+    found: dict[int, str] = {}
+    filled = [number for block in blocks for number in range(block.first, block.stop)]
+    begins = {block.first for block in blocks}
+    for number, below in pairwise(filled):
+        line = lines[number]
+        is_shouted = number in begins and indent_of(line) == 0 and line.isupper() and _may_be_heading(line)
+        if is_shouted and indent_of(lines[below]) >= LEAST_INDENT:
+            found[number] = line.strip()
+    is_many = len(found) >= LEAST_SHOUTED and 2 * len(set(found.values())) > len(found)
+    return found if is_many else {}
 
 
 def _is_above(name: str, line: str) -> bool:
