@@ -16,14 +16,15 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this app leaves the machine unasked
 
-from rag.doors.start import Started, begin
+from rag.doors.start import Started, begin, without_stubs
 
 if __name__ == "__main__":
     gc.disable()  # until the page is served: to look through what is being imported, again and again, takes a second
     STARTED = begin() or sys.exit(1)
 
-import gradio as gr
-import gradio.components.api_component  # it parses its source on import, which Python 3.11 cannot do beside threads
+with without_stubs():
+    import gradio as gr
+    import gradio.components.api_component  # later, it would parse its source, which Python 3.11 cannot beside threads
 
 from rag.answers.update import Update
 from rag.assistant import Assistant

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
 from rag.assistant import Assistant
 from rag.doors.flags import parse_flags
@@ -42,3 +43,24 @@ def begin(arguments: Sequence[str] | None = None) -> Started | None:
         with suppress(RagError):  # whoever starts it for good is told
             assistant.models.engine.begin()
     return Started(assistant, open_browser)
+
+
+@contextmanager
+def without_stubs() -> Iterator[None]:
+    """Import Gradio in here: it then does not write the stubs (.pyi) of its components for editors anew.
+
+    Those are in its wheel, and looking whether they still hold takes a third of the import. It leaves classes alone of
+    which Python finds no file.
+    """
+    find_file = inspect.getfile
+
+    def find_no_class(of: Any) -> str:
+        if isinstance(of, type):
+            raise OSError
+        return find_file(of)
+
+    inspect.getfile = find_no_class  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inspect.getfile = find_file
