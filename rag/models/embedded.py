@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from rag.child import child_command
@@ -24,6 +25,7 @@ from rag.models.gguf_file import ModelFile, read_model_file, wide_file
 from rag.models.hub import Progress
 from rag.models.machine import MOST_CONTEXT, cores, memory
 from rag.models.model_files import CHAT_WEIGHTS, fetch_model, is_here, model_path
+from rag.models.weights import is_whole
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,8 @@ class ChatEngine:
     def begin(self) -> None:
         """Start the child without waiting for it, if the weights are here: it loads while the caller does other things.
 
+        The child looks whether the weights are whole, as that takes time, and tells its parent.
+
         Raises:
             EngineError: the weights are no model; says why.
         """
@@ -90,13 +94,19 @@ class ChatEngine:
                 return
             if self.process is None or self.process.poll() is not None or self.url:
                 self._begin(progress)
-            self._wait_for_address()
+            if self._is_damaged():
+                fetch_model(self.model, self._cache_dir, progress)
+                self._begin(progress)
+                if self._is_damaged():
+                    raise EngineError(f"The weights of {self.model} in {self._cache_dir} change while they are read.")
 
     def _begin(self, progress: Progress | None) -> None:
-        weights = fetch_model(self.model, self._cache_dir, progress)
-        self.file = read_model_file(weights)
+        here = is_here(self.model, self._cache_dir)
+        weights = (
+            model_path(self.model, self._cache_dir) if here else fetch_model(self.model, self._cache_dir, progress)
+        )
         if self.model not in CHAT_WEIGHTS:
-            self.window = self._window_of(self.file)
+            self.window = self._window_of(read_model_file(weights))
         self.url = ""
         self._launch(weights)
 
@@ -124,7 +134,12 @@ class ChatEngine:
             self.process.stdin.write(json.dumps(given) + "\n")
             self.process.stdin.flush()
 
-    def _wait_for_address(self) -> None:
+    def _is_damaged(self) -> bool:
+        """Wait until the child serves, which notes where; True if it ends since its weights are not whole.
+
+        Raises:
+            EngineError: it ended for another reason.
+        """
         process = self.process  # which `close` forgets, at any moment
         assert process and process.stdout
         watchdog = threading.Timer(START_SECONDS, process.kill)
@@ -141,9 +156,15 @@ class ChatEngine:
                 f"The embedded chat model did not start (its process ended with {code}; see {self._log}). "
                 "Ask again to start it anew, or choose another with --model."
             )
-        self.url = json.loads(line)["url"]
+        told = json.loads(line)
+        if not told:
+            process.wait()
+            return True
+        self.file = ModelFile(**told["file"])
+        self.url = told["url"]
         self._port = int(self.url.rsplit(":", 1)[1])
         log.info("embedded chat model %s is up (process %s)", self.model, process.pid)
+        return False
 
     def widen(self) -> None:
         """Rewrite the weights for faster prompts from the next start on, where that pays; once, in its own process."""
@@ -175,12 +196,18 @@ class ChatEngine:
 
 
 def serve() -> None:
-    """The child: load the model, print the address as a line of JSON, serve until standard input ends."""
+    """The child: load the model, print a line of JSON with its address and its file's header, serve until input ends.
+
+    The line is empty ({}) where the weights are not those that belong to their name.
+    """
     given = json.loads(sys.stdin.readline())
+    weights, wide = Path(given["model"]), Path(given["wide"])
+    if given["alias"] in CHAT_WEIGHTS and not is_whole(weights, CHAT_WEIGHTS[given["alias"]]):
+        sys.stdout.write("{}\n")
+        return
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    weights, wide = Path(given["model"]), Path(given["wide"])
     params.model_alias = {given["alias"]}
     params.api_keys = [given["key"]]
     params.hostnames = ["127.0.0.1"]
@@ -202,7 +229,8 @@ def serve() -> None:
         wide.unlink()  # whatever became of it: it is made anew
         params.model.path = str(weights)
         server = xllamacpp.Server(params)
-    sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")
+    told = {"url": server.listening_address, "file": asdict(read_model_file(weights))}
+    sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
     while sys.stdin.read(4096):
         pass
