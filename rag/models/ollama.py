@@ -12,7 +12,7 @@ import httpx
 import ollama
 
 from rag.errors import EngineError, engine_error
-from rag.models.ollama_stream import client_options
+from rag.models.ollama_stream import certificates, client_options
 from rag.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,10 @@ class Ollama:
 
     def __init__(self, settings: Settings) -> None:
         self.host = settings.ollama_host
-        self._quick = ollama.Client(host=self.host, **client_options(self.host, PROBE_SECONDS))
-        self._slow = ollama.Client(host=self.host, **client_options(self.host, 120.0))
+        quick, slow = (client_options(self.host, seconds) for seconds in (PROBE_SECONDS, 120.0))
+        tls = certificates(quick["trust_env"])
+        self._quick = ollama.Client(host=self.host, verify=tls, **quick)
+        self._slow = ollama.Client(host=self.host, verify=tls, **slow)
         self._shown: dict[str, Shown] = {}
         self._seen: tuple[float, ollama.ListResponse] | None = None
 

@@ -18,7 +18,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import certifi
 import httpx
 import ollama
 
@@ -39,9 +38,9 @@ Part = dict[str, Any]
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
-    """The authorities that httpx trusts, too."""
-    return ssl.create_default_context(cafile=certifi.where())
+def certificates(trust_env: bool) -> ssl.SSLContext:
+    """The authorities that httpx trusts, read once, which takes 20 ms. `trust_env`: those of SSL_CERT_FILE, if set."""
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 def client_options(host: str, read_seconds: float) -> dict[str, Any]:
@@ -69,8 +68,9 @@ async def _posted(
     import aiohttp  # half a second: `rag.models` imports it before the first question
 
     limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+    tls = certificates(trust_env) if url.startswith("https:") else True
     async with aiohttp.ClientSession(timeout=limits, trust_env=trust_env, headers=headers) as session:
-        async with session.post(url, json=body, ssl=_certificates() if url.startswith("https:") else True) as reply:
+        async with session.post(url, json=body, ssl=tls) as reply:
             if reply.status >= 400:
                 raise ollama.ResponseError(await reply.text(errors="replace"), reply.status)
             yield reply
