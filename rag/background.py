@@ -19,6 +19,7 @@ from rag.errors import RagError
 from rag.library.ingest import Cancelled
 from rag.library.service import LibraryService
 from rag.models.in_use import ModelsInUse
+from rag.models.languages import read_languages_in_place
 from rag.models.state import Work
 from rag.settings import Settings
 
@@ -63,6 +64,7 @@ class Background:
             settings, self.models.embeddings, self.models.address, self._wake["index"].set, self._tell
         )
         self.chains = Chains(settings)
+        self._cache_dir = settings.cache_dir
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
         self._page: threading.Event | None = None
@@ -223,6 +225,7 @@ class Background:
     def _prepare(self) -> None:
         """Make ready what questions would wait for, while models and library are opened in threads of their own."""
         self._let_page_first()
+        read_languages_in_place(self._cache_dir)
         self.chains.load_words()
         self.chains.prepare()
 
