@@ -16,13 +16,13 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this app leaves the machine unasked
 
-from rag.doors.start import Started, begin, without_stubs
+from rag.doors.start import Started, begin, lean_gradio
 
 if __name__ == "__main__":
     gc.disable()  # until the page is served: to look through what is being imported, again and again, takes a second
     STARTED = begin() or sys.exit(1)
 
-with without_stubs():
+with lean_gradio():
     import gradio as gr
     import gradio.components.api_component  # later, it would parse its source, which Python 3.11 cannot beside threads
 

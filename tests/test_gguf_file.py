@@ -15,7 +15,7 @@ from langchain_core.messages import HumanMessage
 from rag.errors import EngineError, SettingsError
 from rag.models.choose import build_chat_model, choose_models
 from rag.models.embedded import ChatEngine
-from rag.models.gguf_file import read_model_file
+from rag.models.gguf_file import BLOCKS, read_model_file
 from rag.models.weights import SMOLLM2, fetch_weights
 from tests.conftest import make_settings
 from tests.hub_server import HubServer
@@ -52,6 +52,10 @@ def test_what_the_header_says(tmp_path: Path) -> None:
     assert told.end_token is None
     ending = write_file(tmp_path / "ending.gguf", lambda writer: writer.add_eos_token_id(2))
     assert read_model_file(ending).end_token == 2
+
+
+def test_the_forms_of_tensors_are_those_of_gguf() -> None:
+    assert BLOCKS.items() <= {form.value: block for form, block in gguf.GGML_QUANT_SIZES.items()}.items()
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,12 @@ def begin(arguments: Sequence[str] | None = None) -> Started | None:
 
 
 @contextmanager
-def without_stubs() -> Iterator[None]:
-    """Import Gradio in here: it then does not write the stubs (.pyi) of its components for editors anew.
+def lean_gradio() -> Iterator[None]:
+    """Import Gradio in here: it then leaves out what this app has no use for.
 
-    Those are in its wheel, and looking whether they still hold takes a third of the import. It leaves classes alone of
-    which Python finds no file.
+    It does not write the stubs (.pyi) of its components for editors anew. Those are in its wheel, and looking whether
+    they still hold takes a third of the import; it leaves classes alone of which Python finds no file. Nor does it
+    import the package mcp where that is installed: the app's own MCP server is not Gradio's.
     """
     find_file = inspect.getfile
 
@@ -60,7 +61,12 @@ def without_stubs() -> Iterator[None]:
         return find_file(of)
 
     inspect.getfile = find_no_class  # type: ignore[assignment]
+    hidden = "mcp" not in sys.modules
+    if hidden:
+        sys.modules["mcp"] = None  # type: ignore[assignment]  # not there, as Python has it
     try:
         yield
     finally:
         inspect.getfile = find_file
+        if hidden:
+            del sys.modules["mcp"]

@@ -20,6 +20,15 @@ log = logging.getLogger(__name__)
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """Formats of the number types; source: the GGUF specification (ggml, docs/gguf.md)."""
 _STRING, _ARRAY = 8, 9
+BLOCKS = {
+    0: (1, 4), 1: (1, 2), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 30: (1, 2),
+    2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 40), 20: (32, 18), 39: (32, 17),
+    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66),
+    17: (256, 74), 18: (256, 98), 19: (256, 50), 21: (256, 110), 22: (256, 82), 23: (256, 136), 29: (256, 56),
+    34: (256, 54), 35: (256, 66), 40: (64, 36), 41: (128, 18),
+}  # fmt: skip
+"""Numbers in a block of a tensor, and its bytes, by the tensor's form; as `gguf.GGML_QUANT_SIZES`, whose import takes
+9 MB that the engine's child would keep."""
 LONGEST_STRING = 1 << 24
 """Bytes of a string in a header; a longer one is damage."""
 MOST_ENTRIES = 1 << 24
@@ -149,8 +158,6 @@ def _value(file: BinaryIO, kind: int) -> Any:
 
 def _tensor(file: BinaryIO) -> tuple[int, int]:
     """Numbers in a tensor, and where it ends among the tensors, in bytes; of a form not known, where it begins."""
-    import gguf
-
     _string(file)
     (dimensions,) = struct.unpack("<I", file.read(4))
     if dimensions > 8:
@@ -158,8 +165,7 @@ def _tensor(file: BinaryIO) -> tuple[int, int]:
     shape = struct.unpack(f"<{dimensions}Q", file.read(8 * dimensions))
     form, offset = struct.unpack("<IQ", file.read(12))
     numbers = math.prod(shape)
-    known = {each.value: each for each in gguf.GGMLQuantizationType}
-    block, size = gguf.GGML_QUANT_SIZES[known[form]] if form in known else (1, 0)
+    block, size = BLOCKS.get(form, (1, 0))
     return numbers, offset + numbers // block * size
 
 
