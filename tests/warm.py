@@ -24,6 +24,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -259,10 +260,17 @@ def _import() -> None:
     strict = warnings.filters[0]
     for name in PRELOADED + FOR_TESTS:
         __import__(name)
+    if find_spec("openvino"):
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as `rag.models.encoder` has it
+        __import__("openvino")
     warnings.filters.remove(strict)  # type: ignore[attr-defined]
+    from rag.answers.table_question import may_ask_of_tables
     from rag.text.detect import sure_language
+    from rag.text.language import ENGLISH, word_frequencies
 
     sure_language("What is a plan?")  # it unpacks its model for half a second
+    word_frequencies(ENGLISH)  # .2 s, as are the phrases of questions about tables
+    may_ask_of_tables("What is a plan?")
     read_certificates_once()
     gc.freeze()
 
