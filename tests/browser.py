@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -66,36 +66,69 @@ def _forget(tab: Page, url: str) -> None:
 
 
 @contextmanager
-def visited(
-    tab: Page, url: str, width: int = 1280, height: int = 800, scheme: Literal["light", "dark"] = "light"
-) -> Iterator[list[str]]:
+def visited(tab: Page, url: str, width: int = 1280, height: int = 800, *, stay: bool = False) -> Iterator[list[str]]:
     """The page in a tab, as at a first visit; yields what went wrong there, a list that a test may add to.
 
-    In a new context the browser compiles all scripts anew: three times the processor time.
+    In a new context the browser compiles all scripts anew: three times the processor time. With `stay`, the page is
+    left open for the next such visit, which begins a new conversation there: a quarter of what loading it takes.
     """
     wrong: list[str] = []
 
     def note(error: Error) -> None:
         wrong.append(str(error))
 
-    tab.emulate_media(color_scheme=scheme)
-    tab.set_viewport_size({"width": width, "height": height})
-    _forget(tab, url)
+    there = tab.url == url
+    tab.emulate_media(color_scheme="light")
     tab.on("pageerror", note)
-    tab.goto(url)
+    if there:
+        _begin_anew(tab)
+    else:
+        _forget(tab, url)
+    tab.set_viewport_size({"width": width, "height": height})
+    if not there:
+        tab.goto(url)
     expect(tab.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
-    yield wrong
-    tab.goto("about:blank")
-    tab.remove_listener("pageerror", note)
-    assert not wrong, wrong
+    try:
+        yield wrong
+        assert not wrong, wrong
+    except BaseException:
+        stay = False
+        raise
+    finally:
+        tab.remove_listener("pageerror", note)
+        if not stay:
+            tab.goto("about:blank")
 
 
-def serious(page: Page, scheme: str = "light") -> list[tuple[str, str]]:
-    """What axe-core takes for serious or worse: the rule, and the first element. Of a dark page its contrasts alone."""
-    rules = {"runOnly": {"type": "rule", "values": ["color-contrast"]}} if scheme == "dark" else None
+def _begin_anew(tab: Page) -> None:
+    """Leave what a test before did on the page: its conversation, an open source, a question that it wrote."""
+    tab.set_viewport_size({"width": 1280, "height": 800})  # on a phone, the button is on another tab
+    close = tab.get_by_role("button", name="Close the reader")
+    if close.is_visible():
+        close.click()
+    tab.get_by_role("textbox", name="Question").fill("")
+    tab.get_by_role("button", name="New chat").first.click()
+    tab.wait_for_function("!document.querySelector('#conversation .message')")
+
+
+def serious(page: Page, *rules: str) -> list[tuple[str, str]]:
+    """What axe-core takes for serious or worse, by all rules or by some: the rule, and the first element."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.wait_for_function("!document.getAnimations().some(one => one.playState === 'running')")
-    found = Axe().run(page, options=rules).response["violations"]
-    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+    found = Axe().run(page, options={"runOnly": {"type": "rule", "values": rules}} if rules else None)
+    found_in = [each for each in found.response["violations"] if each["impact"] in ("serious", "critical")]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found_in]
+
+
+def serious_in_both(page: Page) -> list[tuple[str, str]]:
+    """What is serious in light colours, and what contrasts are in dark ones; the page is light then."""
+    found = serious(page)
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("body.dark")).to_have_count(1)
+    found += serious(page, "color-contrast")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("body.dark")).to_have_count(0)
+    return found
 
 
 T = TypeVar("T")

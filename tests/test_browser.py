@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
 from rag.page.chat import QUESTION_HINT
-from tests.browser import browser, serious, tab, visited
+from tests.browser import browser, serious, serious_in_both, tab, visited
 from tests.conftest import AppStarter, RunningApp
 from tests.ollama_server import OllamaServer
 
@@ -50,7 +49,7 @@ def app(start_shared_app: AppStarter, engine: OllamaServer, tmp_path_factory: py
 
 @pytest.fixture
 def page(tab: Page, app: RunningApp, server: OllamaServer) -> Iterator[Page]:
-    with visited(tab, app.url) as wrong:
+    with visited(tab, app.url, stay=True) as wrong:
 
         def note(request: Request) -> None:
             if foreign(request.url, app.url):
@@ -223,19 +222,16 @@ def test_keys_go_to_the_question_break_its_line_and_stop_the_answer(page: Page, 
     expect(page.get_by_text("Stopped ·")).to_have_count(1)
 
 
-def test_the_conversation_has_most_of_the_page(page: Page) -> None:
+def test_the_conversation_has_most_of_the_page_and_the_choice_of_sources_can_be_read(page: Page) -> None:
+    """The list of sources is as wide as what is in it, not as the small arrow that opens it; on a phone, too."""
     for width, height in ((1360, 850), (1920, 1080), (1000, 800), (390, 844)):
         page.set_viewport_size({"width": width, "height": height})
         box = page.locator("#conversation").bounding_box()
         assert box and box["height"] >= 0.7 * height, (width, box)
         assert page.evaluate("document.documentElement.scrollHeight <= innerHeight"), width
         expect(page.get_by_role("textbox", name="Question")).to_be_in_viewport(ratio=1)
-
-
-def test_the_choice_of_sources_can_be_read(page: Page) -> None:
-    """Its list is as wide as what is in it, not as the small arrow that opens it; on a phone, too."""
-    for width, height in ((1360, 850), (390, 844)):
-        page.set_viewport_size({"width": width, "height": height})
+        if width not in (1360, 390):
+            continue
         page.locator("#scope input").click()
         option = page.get_by_role("option", name="A short guide to LLM agents")
         expect(option).to_be_in_viewport(ratio=1)
@@ -285,22 +281,20 @@ def test_what_is_copied_and_saved_is_markdown_with_numbered_sources(
     assert "`bundled:guide.md`" in saved or "A short guide to LLM agents" in saved
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    tab: Page, app: RunningApp, server: OllamaServer, scheme: Literal["light", "dark"]
-) -> None:
+def test_axe_finds_nothing_serious(tab: Page, app: RunningApp, server: OllamaServer) -> None:
+    """Of the wide page in light and in dark colours, of the narrow one in light."""
     server.reply = lambda messages: [SUPPORTED[0], " It was invented in 1812."]
     page = tab
-    with visited(page, app.url, 1360, 850, scheme):
+    with visited(page, app.url, 1360, 850):
         expect(page.locator("#models")).to_be_visible(timeout=20_000)
-        assert serious(page, scheme) == []
+        assert serious_in_both(page) == []
         ask(page, "What is task decomposition?")
         expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
         page.get_by_text("Sources · 4 passages").click()
         page.locator("#conversation summary").first.click()
         page.locator("#models > button").click()
         expect(page.locator("#models-told table").first).to_be_visible(timeout=10_000)
-        assert serious(page, scheme) == []
+        assert serious_in_both(page) == []
         page.locator("#models > button").click()
         ask(page, "Who won the football championship of Paraguay?")
         expect(page.get_by_text("Not in the library · nearest 4 passages")).to_be_visible(timeout=20_000)
@@ -309,14 +303,12 @@ def test_axe_finds_nothing_serious(
         page.locator("#wrong-list summary").first.click()
         page.locator('#conversation .message p > a[href^="#quote-"]:not(blockquote a)').first.click()
         expect(page.locator("#reader mark").first).to_be_in_viewport()
-        assert serious(page, scheme) == []
-        if scheme == "dark":  # its contrasts are those of the wide page
-            return
+        assert serious_in_both(page) == []
         page.set_viewport_size({"width": 390, "height": 844})
-        assert serious(page, scheme) == []  # the reader covers the page
+        assert serious(page) == []  # the reader covers the page
         page.keyboard.press("Escape")
         page.get_by_role("tab", name="Library").click()
-        assert serious(page, scheme) == []
+        assert serious(page) == []
 
 
 def test_what_the_library_does_not_answer_is_said_and_no_model_is_asked(page: Page, server: OllamaServer) -> None:
