@@ -49,7 +49,8 @@ def test_it_is_found_and_answered(app: RunningApp, question: str, words: list[st
 def test_an_edited_file_that_is_uploaded_again_tells_the_new_price_alone(start_app: AppStarter, tmp_path: Path) -> None:
     """As from another program: a folder's file is written anew, and only its new text answers."""
     (tmp_path / "prices.md").write_text("# Prices\n\nA day ticket costs 11 euros.\n")
-    app = start_app("--data-dir", str(tmp_path / "data"), "--source", str(tmp_path / "prices.md"))
+    data = str(tmp_path / "data")
+    app = start_app("--data-dir", data, "--source", str(tmp_path / "prices.md"), "--model", "none")
     token = (tmp_path / "data" / "holder.json").read_text().partition('"token": "')[2].partition('"')[0]
     (tmp_path / "prices.md").write_text("# Prices\n\nA day ticket costs 18 euros.\n")
     with httpx.Client(base_url=app.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as owner:

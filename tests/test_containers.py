@@ -66,7 +66,7 @@ def test_the_app_starts_in_a_folder_that_it_may_not_write_to(tmp_path: Path) -> 
     for each in [folder, *folder.rglob("*")]:
         each.chmod(0o555 if each.is_dir() else 0o444)
     command = [sys.executable, "app.py", "--port", "0", "--source", "bundled:guide.md"]
-    environment = environment_of(RAG_DATA_DIR=str(tmp_path / "data"))
+    environment = environment_of(RAG_DATA_DIR=str(tmp_path / "data"), RAG_MODEL="none")
     environment.pop("PYTHONPATH", None)  # or what is not copied would be found
     if os.getuid() == 0:  # who may write anywhere, but for this
         caps = "-dac_override,-dac_read_search"
