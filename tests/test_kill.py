@@ -21,7 +21,6 @@ from tests.ollama_server import ModelSpec, OllamaServer, Record
 from tests.stores import half_written, on_disk
 from tests.warm import WarmProcess
 
-KILLS = 4
 PARTS = 70
 """Paragraphs of a page, a chunk each: three batches."""
 
@@ -132,11 +131,13 @@ def answers(assistant: Assistant) -> dict[str, set[str]]:
     return said
 
 
-def test_killed_while_it_adds_and_refreshes(pages: Pages, server: OllamaServer, paper: Settings) -> None:
+@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=pytest.mark.soak)])
+def test_killed_while_it_adds_and_refreshes(pages: Pages, server: OllamaServer, paper: Settings, kills: int) -> None:
+    """By turns while a batch is embedded, and when it is about to be stored."""
     rng, site = random.Random(20), Site(pages)
     known: dict[str, frozenset[str]] = {}
     halves = outdated = 0
-    for kill in range(KILLS):
+    for kill in range(kills):
         for name in [url.rpartition("/")[2] for url in site.editions]:
             site.edit(name)
         for _ in range(2):

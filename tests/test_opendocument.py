@@ -364,6 +364,16 @@ def test_refused(ending: str, tmp_path: Path, settings: Settings) -> None:
     assert f"named {other} but seems to be an OpenDocument" in reason(put(tmp_path, f"d{other}", whole), settings)
 
 
+def test_repeats_are_bounded(tmp_path: Path, settings: Settings) -> None:
+    rows = row(cell("down"), number_rows_repeated=1_000_000) + row(cell("across", number_columns_repeated=1_000_000))
+    (tmp_path / "a.ods").write_bytes(made(".ods", f"<table:table>{rows}</table:table>"))
+    loaded = load_source(str(tmp_path / "a.ods"), settings, named_at_start=True)
+    assert loaded
+    text = "".join(document.page_content for document in loaded.documents)
+    assert (text.count("down"), text.count("across")) == (1000, 1000)
+
+
+@pytest.mark.soak
 def test_repeats_without_end(tmp_path: Path, settings: Settings) -> None:
     many = row(cell("x" * 100, number_columns_repeated=100_000), number_rows_repeated=1_000_000)
     said = reason(put(tmp_path, "a.ods", made(".ods", f"<table:table>{many * 20}</table:table>")), settings)
