@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
 
-from rag.sources.markup import Place, Walk, root_of
+from rag.sources.markup import LOWEST, Place, Walk, root_of
 from rag.sources.outline import AFTER_TABLE, EDGE, MARK, Marks, plain
 from rag.sources.tags import BESIDE_TAGS, HEADINGS, controlled_ids, is_hidden, is_panel, is_wiki_sign
 
@@ -35,6 +35,7 @@ _COVERED = 0.5
 """Share of the main text that the page's blocks must have. Else it comes from elsewhere, as from a script's data."""
 _FOUND = 0.2
 """Share of the prose of a page, or of its articles, below which the main text was not found."""
+_FEWEST_CARDS = 3
 _LEAD = 20
 """Blocks between a page's title and its text."""
 
@@ -300,12 +301,19 @@ def _drop_links(walk: Walk, blocks: Sequence[_Block]) -> None:
 
 
 def _keep_headings(blocks: Sequence[_Block]) -> None:
-    """Keep a heading where the block below it is kept; one that ends the text, as of what is related, is left out."""
-    below = ended = False
+    """Keep a heading where the block below it is kept; one that ends the text, as of what is related, is left out.
+
+    Of several titles that are none by their tags, one is kept where anything below it is: a card begins with a picture
+    or links. A single one may be that of a box beside the text.
+    """
+    below = ended = within = False
+    cards = sum(block.place.level == LOWEST for block in blocks) >= _FEWEST_CARDS
     for block in reversed(blocks):
         if block.place.level:
-            block.keep = (block.keep and ended) or (below and not block.beside and block.linked < 0.8)
+            has_text = (within and cards) if block.place.level == LOWEST else below
+            block.keep = (block.keep and ended) or (has_text and not block.beside and block.linked < 0.8)
         below = block.keep
+        within = below or (within and not block.place.level)
         ended = ended or below
 
 

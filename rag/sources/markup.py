@@ -39,6 +39,7 @@ from rag.sources.tags import (
     is_note_reference,
     is_panel,
     is_permalink,
+    is_title,
     is_wiki_sign,
 )
 from rag.text.markers import MARKER
@@ -56,6 +57,8 @@ _AROUND, _ENDS = f"{EDGE} \n\r\t\f", ":?!.：？！。"
 """What stands around a term, and the ends of one that is a sentence or has its colon."""
 _LIST_NEAR = 50
 """Levels above an item at which its list may stand."""
+LOWEST = max(HEADINGS.values())
+"""The level of a title that a class tells, and no tag."""
 _NEAR = 4
 """Levels above a heading at which an element may lend it its id."""
 
@@ -276,7 +279,9 @@ class Walk:
     def _is_whole(self, tag: Tag, place: Place) -> bool:
         """Add a heading or a table that is read as a whole. False for other tags."""
         if tag.name in HEADINGS:
-            return self._heading(tag, place)
+            return self._heading(tag, HEADINGS[tag.name], place)
+        if self._on_page and place.kind == "text" and is_title(tag):
+            return self._heading(tag, LOWEST, place)
         if is_table(tag) and (table := read_table(tag, on_page=self._on_page)):
             self._table(tag, table, place)
             return True
@@ -332,9 +337,9 @@ class Walk:
         self.pieces.append(text)
         self.places.append(place)
 
-    def _heading(self, tag: Tag, place: Place) -> bool:
+    def _heading(self, tag: Tag, level: int, place: Place) -> bool:
         """Add a heading as one line. False if it has blocks in it, as an unclosed one has: then it is read on into."""
-        mark = (HEADINGS[tag.name], self._anchor(tag))
+        mark = (level, self._anchor(tag))
         if any(isinstance(item, Tag) and item.name in BLOCK_TAGS and item.name != "br" for item in below(tag)):
             self._pending = mark
             return False
@@ -343,7 +348,7 @@ class Walk:
         self._pending = mark
         text = " ".join(without_permalink("".join(line.pieces).replace(EDGE, " ")).split())
         within = self._place(tag, place)
-        within = within._replace(kind="heading", level=HEADINGS[tag.name], linked=within.linked or is_all_linked(tag))
+        within = within._replace(kind="heading", level=level, linked=within.linked or is_all_linked(tag))
         self._add(text, within)
         self._pending = None
         self._edge()

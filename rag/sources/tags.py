@@ -216,6 +216,25 @@ def is_beside(tag: Tag) -> bool:
     return tag.name in BESIDE_TAGS or (bool(tag.attrs) and tag.name in _PART_TAGS and _is_called(tag, _BESIDE))
 
 
+_TITLES = frozenset(["title", "heading", "headline", "header", "question"])
+_LONGEST_TITLE = 100
+"""Characters of a title that is told by its class."""
+
+
+def is_title(tag: Tag) -> bool:
+    """Whether a tag is by the last word of a class the title of what follows ("card-header"), and no sentence."""
+    if tag.name not in ("div", "p", "header") or not tag.attrs:
+        return False
+    names = (re.findall(r"[a-z]+", str(name or "")[-100:].lower()) for name in tag.get_attribute_list("class"))
+    if not any(words and words[-1] in _TITLES for words in names):
+        return False
+    inside = list(itertools.islice(below(tag), 20))
+    if len(inside) == 20 or any(isinstance(item, Tag) and item.name in BLOCK_TAGS for item in inside):
+        return False
+    text = " ".join(tag.get_text().split())
+    return 0 < len(text) <= _LONGEST_TITLE and not text.endswith((".", ":", ",", ";", "。"))
+
+
 def is_caption(tag: Tag) -> bool:
     """Whether a tag is by its class or id the caption of a picture."""
     return tag.name in _PART_TAGS and _is_called(tag, _CAPTION)
