@@ -19,8 +19,9 @@ from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import document_languages, part_language, question_language, sure_language
-from rag.text.language import common_words, rarity, stem, word_frequencies
+from rag.text.language import common_words, rarity, stem, surfaces, word_frequencies
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
+from tests.minilm import shared_minilm
 from tests.ways import library_of
 
 CAMPSITE = {
@@ -272,3 +273,26 @@ def test_words_come_first_where_the_embedding_model_does_not_read_the_language(t
         library.index.engine = ("embedded:all-minilm-l6-v2", "here")
         found = Retriever(index=library.index, k=4).invoke("Woran erkennt man Binärpakete?")
     assert "Endung deb" in found[0].page_content
+
+
+def test_french_and_italian_articles_are_no_part_of_the_next_word() -> None:
+    words = list(surfaces("L'église n’est pas fermée aujourd'hui, dell'acqua; don't, o'clock, John's, you'll"))
+    assert words == ["eglise", "est", "pas", "fermee", "aujourdhui", "acqua", "dont", "oclock", "john", "youll"]
+
+
+def test_a_word_that_looks_alike_in_english_does_not_find_english_passages(tmp_path: Path) -> None:
+    talk, rules = tmp_path / "talk.md", tmp_path / "satzung.md"
+    kinds = (
+        "These are the kinds of conversations that people have on day {} of our summit, and of each kind there is one."
+    )
+    talk.write_text("\n\n".join(f"## Day {day}\n\n{kinds.format(day)}" for day in range(1, 6)), encoding="utf-8")
+    rules.write_text(
+        "# Aufnahme\n\nMinderjährige werden erst nach einem Gespräch mit den Erziehungsberechtigten in den Verein"
+        " aufgenommen. Die Satzung nennt dafür keine Frist, und die Beiträge sind die gleichen wie für alle. Wer"
+        " austreten will, schreibt dem Vorstand bis zum Ende des Jahres einen Brief, und Mitglied ist er dann noch drei Monate.",
+        encoding="utf-8",
+    )
+    with library_of(tmp_path, shared_minilm(), talk, rules) as library:
+        library.index.engine = ("embedded:all-minilm-l6-v2", "here")
+        found = Retriever(index=library.index, k=4).invoke("Dürfen Kinder auch beitreten?")
+    assert found[0].metadata["title"] == "Aufnahme"

@@ -78,14 +78,14 @@ def test_other_buttons_are_no_text(page, part: str) -> None:
 def test_cards_have_their_titles_as_sections(page) -> None:
     card = (
         "<article><div class=card><div class='green card-header'><img src=a.gif alt=star> {} <em>(museum)</em></div>"
-        "<div class=row><p><a href=/map>On a map</a></p><p>A museum with a lot to laugh about, in the midst of town {}.</p>"
+        "<div class=row><p><a href=/map>On a map</a></p><p>A museum with a lot to laugh about in town {}.</p>"
         "<p>Entry: {} Euro</p></div></div></article>"
     )
     names = [("Otto-Huus", 1, 2), ("Kunsthalle", 2, 10), ("Bunker", 3, 4)]
     document = page(f"<h1>Emden</h1><p>{PROSE.format(3)}</p>" + "".join(card.format(*each) for each in names))
     text = document.page_content
     assert "\nKunsthalle (museum)\n" in text
-    assert section_at(document.metadata, text.index("Entry: 10"))[0] .endswith("Kunsthalle (museum)")
+    assert section_at(document.metadata, text.index("Entry: 10"))[0].endswith("Kunsthalle (museum)")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from rag.errors import engine_error
 from rag.library.index import SearchIndex
 from rag.library.splitter import embedded_text
 from rag.models.ollama import reads_english_alone
-from rag.text.detect import question_language
+from rag.text.detect import is_english, question_language
 from rag.text.language import ENGLISH, stems, word_weights
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
@@ -37,6 +37,8 @@ RANK_CONSTANT = 10
 are by words, what one of them has first must not be lost among what all have in the middle."""
 RANKED = 30
 """Chunks, the first by rank, that are ranked anew by nearness and words."""
+LOOKED_AT = 500
+"""Characters of a chunk that tell its language."""
 READ = 4
 """Chunks that are read for each passage wanted; all, where so many make fewer passages."""
 WORDS, SENTENCE = 4.0, 1.0
@@ -136,7 +138,8 @@ class Retriever(BaseRetriever):
         """The chunks of the `k` best passages among the first `enough` chunks; the scores of chunks, by id; whether
         there are more chunks.
 
-        Where the embedding model does not read the question's language, words count thrice, and nothing is scored anew.
+        Where the embedding model does not read the question's language, words count thrice, nothing is scored anew, and
+        English chunks come after the others: a word of another language is found in them that only looks alike.
         """
         language = question_language(asked, self.index.words.languages)
         is_read = language == ENGLISH or not reads_english_alone(self.index.engine[0])
@@ -154,6 +157,9 @@ class Retriever(BaseRetriever):
         best = [found.chunks[row] for row in fused if row in found.chunks]
         scores = self._scores(asked, vector, best[:RANKED], language) if is_read else {}
         best.sort(key=lambda chunk: -scores.get(str(chunk.id), -math.inf))  # stable: the rest stays behind as it is
+        if not is_read:
+            english = {id(chunk): is_english(chunk.page_content[:LOOKED_AT], language) for chunk in best[:RANKED]}
+            best[:RANKED] = sorted(best[:RANKED], key=lambda chunk: english[id(chunk)])
         firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
         return _with_another_source(_passages(best, k), firsts, k), scores, len(best) < len(fused)
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 Hit = tuple[str, float]
 """A chunk's id and its score."""
 
-FORMAT = 2
+FORMAT = 3
 """Of the folder; a folder of another one is written again."""
 STATE = "state.json"
 WRITER_BYTES = 15_000_000

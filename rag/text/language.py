@@ -31,6 +31,10 @@ RAREST = 1000
 much rarer as their texts are fewer."""
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
+_ELIDED = re.compile(
+    r"(?i)\b(?:[cdjlmnst]|qu|lorsqu|puisqu|quoiqu|jusqu|un|all|dall|dell|nell|sull|quell)['’](?=[aeiouyhàâäéèêëîïôöùûüœæ]\w)"
+)
+"""French and Italian words that lose their vowel before another one's: "l'église", "dell'acqua"."""
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 """Scripts that do not part words: their characters are indexed in pairs."""
@@ -53,6 +57,8 @@ def surfaces(text: str) -> Iterator[str]:
     """The words of a text, folded but not stemmed: names of code also by their parts, unspaced scripts in pairs."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
+    if "'" in text or "’" in text:
+        text = _ELIDED.sub(" ", text)
     for word in WORD.findall(text):
         yield from _surfaces_of(word)
 
