@@ -289,7 +289,7 @@ def test_a_word_that_looks_alike_in_english_does_not_find_english_passages(tmp_p
     rules.write_text(
         "# Aufnahme\n\nMinderjährige werden erst nach einem Gespräch mit den Erziehungsberechtigten in den Verein"
         " aufgenommen. Die Satzung nennt dafür keine Frist, und die Beiträge sind die gleichen wie für alle. Wer"
-        " austreten will, schreibt dem Vorstand bis zum Ende des Jahres einen Brief, und Mitglied ist er dann noch drei Monate.",
+        " austreten will, schreibt dem Vorstand bis zum Ende des Jahres einen Brief und ist noch drei Monate Mitglied.",
         encoding="utf-8",
     )
     with library_of(tmp_path, shared_minilm(), talk, rules) as library:

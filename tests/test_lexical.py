@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rag.errors import StoreError
-from rag.library.words import Row, WordIndex
+from rag.library.words import FORMAT, Row, WordIndex
 from rag.text.language import stem, surfaces, word_weights
 from tests.stores import Lexical
 
@@ -244,7 +244,7 @@ def test_a_folder_that_is_not_what_it_should_be_begins_empty(damage: str) -> Non
     elif damage == "meta.json":
         (copy / "chunks" / "meta.json").write_bytes(b"x")
     elif damage == "an older format":
-        state.write_text(state.read_text().replace('"format": 2', '"format": 1'))
+        state.write_text(state.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
     again = WordIndex(copy, "other" if damage == "another library" else "library")
     assert (again.number, len(again.words)) == (-1, 0)
     again.apply(1, [], [Row("b-0", "b", "b", "the river")])

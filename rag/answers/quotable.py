@@ -131,7 +131,7 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
                 or says_nothing
                 or words in seen
                 or _is_beside_the_text(line, heading)
-                or not _is_quotable(words, segment)
+                or not _is_quotable(" ".join(text[segment.start : segment.end].split()), segment)
             ):
                 before, following = (None if segment.kind else segment), False
                 continue

@@ -53,7 +53,7 @@ LEADING_SHARE = 0.65
 """Of the best sentence's score, what that for one of two questions has if it leads from another passage: such a
 question often has a pronoun alone for what it is about, and finds something else."""
 
-_TELLS = re.compile(r"[.!?。！？:：][\"”»)\]*_]*(?:\s|$)|\s\|\s|\d|\n")
+_TELLS = re.compile(r"(?:(?<!\.\w)(?<!\bInc)(?<!\bLtd)\.|[!?。！？:：])[\"”»)\]*_]*(?:\s|$)|\s\|\s|\d|\n")
 """What is in a quote that says something alone: a sentence's end, a `key: value`, a row, a number, a second line."""
 _ASKS_HOW = re.compile(
     r"(?:how (?:do|does|can|could|should|would|must|to|is|are)\b|(?:what|which)(?: are the)? steps\b"
@@ -159,9 +159,11 @@ def _has(quote: Quote, sentences: Sequence[Quotable]) -> bool:
 def _parts_of(question: str) -> list[str]:
     """The questions in one sentence: "What does it cost, and who pays for it?"; none where it is one question.
 
-    A follow-up has the question before it and its answer before it, which are no questions now.
+    Where a question has another one and its answer before it, as a follow-up has, it is the only part.
     """
-    parts = [] if "?" in question.rstrip("? ") else _ALSO_ASKS.split(question)
+    if "?" in question.rstrip("? "):
+        return [question.rstrip("? ").rpartition("?")[2]]
+    parts = _ALSO_ASKS.split(question)
     return parts if len(parts) > 1 else []
 
 

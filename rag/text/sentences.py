@@ -27,7 +27,8 @@ _SENTENCE_END = re.compile(
 )
 _ABBREVIATION = re.compile(
     r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Figs?|Eqs?|Dr|Mr|Mrs|Ms|Mme|Prof|St|No|Nos|pp?|Vol|Sec|Ch|Art|approx|Nr|Abs|Abb"
-    r"|Tab|Kap|Ziff|Bd|Str|Tel|bzw|ca|inkl|zzgl|ggf|evtl|vgl|z\.\s?B|d\.\s?h)\.(?=\s)"
+    r"|Tab|Kap|Ziff|Bd|Str|Tel|bzw|ca|inkl|exkl|zzgl|ggf|evtl|eventl|vgl|Erw|Mio|Mrd|geb|bspw|sog|e\.\s?V|z\.\s?B"
+    r"|d\.\s?h)\.(?=\s)"
     r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
     rf"|^[ \t]*(?:{OUTLINE})(?= )",
     re.M,
