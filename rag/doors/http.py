@@ -142,18 +142,21 @@ async def reply_to_invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 class PlainRoute(APIRoute):
-    """A route that replies to invalid input with `{"error", "code"}`, in a sentence that names the field."""
+    """A route that replies to invalid input, and to a `RagError`, with `{"error", "code"}` and the status that fits."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, with its list of errors turned into one sentence."""
+        """FastAPI's own handler, with its list of errors turned into one sentence that names the field."""
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
+            told: RagError
             try:
                 return await handle(request)
             except RequestValidationError as error:
                 told = QuestionError(f"The request does not fit: {first_error(error.errors())}.")
-                return JSONResponse(failure_of(told), told.status)
+            except RagError as error:
+                told = error
+            return JSONResponse(failure_of(told), told.status)
 
         return handled
 

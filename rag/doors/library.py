@@ -14,8 +14,8 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from rag.assistant import Assistant
-from rag.doors.http import PlainRoute, failure_of, failures
-from rag.errors import NothingIndexed, RagError, SourceRefused
+from rag.doors.http import PlainRoute, failures
+from rag.errors import NothingIndexed, SourceRefused
 from rag.library.backup import Backup
 from rag.library.library import MOST_PAGES, Library
 from rag.library.uploads import is_upload, name_of
@@ -74,11 +74,8 @@ async def for_owner(request: Request, work: Callable[[], Any], status: int = 200
     """Do what only owners may; `work` gives the reply or its data."""
     if not may_change(request.scope.get("visitor")):
         return JSONResponse({"error": REFUSED, "code": "refused"}, 403)
-    try:
-        given = await asyncio.to_thread(work)
-        return given if isinstance(given, Response) else JSONResponse(given, status)
-    except RagError as error:
-        return JSONResponse(failure_of(error), error.status)
+    given = await asyncio.to_thread(work)
+    return given if isinstance(given, Response) else JSONResponse(given, status)
 
 
 def build_library_routes(assistant: Assistant) -> APIRouter:
@@ -100,10 +97,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
     @router.get("/library")
     async def look() -> JSONResponse:
         """Every source with its title, kind, chunks, size, state and when it was indexed; and what is under way."""
-        try:
-            return JSONResponse(told())
-        except RagError as error:
-            return JSONResponse(failure_of(error), error.status)
+        return JSONResponse(told())
 
     @router.post("/library", status_code=202)
     async def add(request: Request, given: Sources) -> Response:

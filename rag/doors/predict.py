@@ -14,7 +14,7 @@ from rag.assistant import Assistant
 from rag.doors.bodies import Answer, Question, answer_fields, quotes_of
 from rag.doors.guard import caller_of
 from rag.doors.http import BoundedStream, PlainRoute, failure_of, failures, frames, to_json, while_connected
-from rag.errors import QuestionError, RagError
+from rag.errors import QuestionError
 from rag.settings import Think
 
 VERSIONED = "version=2"
@@ -41,7 +41,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         `Accept: application/json; version=2` asks for the object, too.
         """
         if not query.strip():
-            return JSONResponse(failure_of(QuestionError("The question is missing: /predict?query=...")), 422)
+            raise QuestionError("The question is missing: /predict?query=...")
         given = {"question": query, "scope": scope, "think": think, "caller": caller_of(request.scope)}
         update, error = await collect(while_connected(request, assistant.chain.astream(given)))
         if error:
@@ -63,10 +63,8 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         """
         given = {**question.given(), "caller": caller_of(request.scope)}
         connected = while_connected(request, assistant.chain.astream(given))
-        try:
-            await anext(connected, None)  # none comes where the client is gone already
-        except RagError as error:  # refused at once: nothing is sent yet, so that it can have its own status
-            return JSONResponse(failure_of(error), error.status)
+        # Refused at once: nothing is sent yet, so that it can have its own status. None comes where the client is gone.
+        await anext(connected, None)
 
         async def events() -> AsyncIterator[str]:
             async with aclosing(frames(connected)) as answer:
