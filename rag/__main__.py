@@ -320,9 +320,9 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
         print(f"[{source['number']}] {source['title']}{page}  {source['link'] or source['source']}")
 
 
-def _in_short(text: str, most: int = 100) -> str:
+def _in_short(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: most - 2]} …"
+    return text if len(text) <= 100 else f"{text[:98]} …"
 
 
 def _evaluate(settings: Settings, given: dict[str, Any], own: dict[str, Any]) -> int:

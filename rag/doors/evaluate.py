@@ -1,9 +1,7 @@
 """Questions with known passages -> figures: how often the right passage is found, and what the answers are like.
 
-A file of questions has one JSON object a line: `question`; optional `history` (as at `/stream`), `gold` (substrings,
-one of which the right passage has; none: the library cannot answer), `answer_contains` (groups of alternative words,
-one of each group is in the answer) and `kind` (figures are also given for each). Other fields are ignored. Texts are
-compared without regard to white space, and answers to case.
+docs/reference.md has the fields of a file of questions, and the figures. Texts are compared without regard to white
+space, and answers to case.
 """
 
 from __future__ import annotations

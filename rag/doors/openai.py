@@ -1,11 +1,9 @@
 """The app as a model for other chat clients: OpenAI's `/v1/chat/completions` and `/v1/models` over the same answers.
 
 The last message is the question and those before it the conversation. A client's system message reaches the model as a
-wish about language, length and style, below the app's own rules to answer from the passages. `temperature` and
-`reasoning_effort` count for that question. What the model thinks is in `reasoning_content`, as llama-server and
-DeepSeek have it. What the answer is drawn from is in the extension field `local_rag`, of the answer or of the last
-piece of a stream. What would change the answer's form and is
-not to be had (several answers, forced tools, JSON, pictures in the question) is refused; the rest has no effect.
+wish about language, length and style, below the app's own rules to answer from the passages. What the model thinks is
+in `reasoning_content`, as llama-server and DeepSeek have it; what the answer is drawn from in the extension field
+`local_rag`. What would change the answer's form and is not to be had (`check_wanted`) is refused.
 """
 
 from __future__ import annotations

@@ -43,13 +43,7 @@ def build_socket_routes(assistant: Assistant) -> APIRouter:
 
 
 class ChatSocket:
-    """One WebSocket on `/chat`.
-
-    A text frame is a question, or a JSON object `{"question", "history", "scope"}`. The first frame back is
-    `{"message": "", "quotes"}`, each piece of the answer is a frame `{"message": piece}`, what a model thinks comes as
-    `{"message": "", "thinking": piece}`, and the last frame is
-    `{"message": "", "done": true, "sources", "grounding", ...}`. An error is a frame `{"error", "code", "done": true}`,
-    and the socket stays usable.
+    """One WebSocket on `/chat`; `rag.doors.http.frames` tells what its frames are. It stays usable after an error.
 
     One task reads all the time, since an unread frame would hide the client's pongs behind it. Another task answers,
     one question after the other.
