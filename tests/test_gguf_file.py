@@ -16,6 +16,7 @@ from rag.errors import EngineError, SettingsError
 from rag.models.choose import build_chat_model, choose_models
 from rag.models.embedded import ChatEngine
 from rag.models.gguf_file import BLOCKS, read_model_file
+from rag.models.model_files import fetch_model
 from rag.models.weights import SMOLLM2, fetch_weights
 from tests.conftest import make_settings
 from tests.hub_server import HubServer
@@ -157,10 +158,10 @@ async def test_a_real_file_by_its_path(tmp_path: Path, monkeypatch: pytest.Monke
 async def test_a_real_file_of_a_hub(tmp_path: Path, hub: HubServer) -> None:
     weights = fetch_weights(SMOLLM2, make_settings(tmp_path).cache_dir)
     hub.files["paper/Smol-GGUF/deep/smol.gguf"] = weights.read_bytes()
-    cache = tmp_path / "cache"
-    await answers_with("hf:paper/Smol-GGUF/deep/smol.gguf", tmp_path, cache_dir=cache)
+    name, cache = "hf:paper/Smol-GGUF/deep/smol.gguf", tmp_path / "cache"
+    await answers_with(name, tmp_path, cache_dir=cache)
     asked = len(hub.asked)
-    await answers_with("hf:paper/Smol-GGUF/deep/smol.gguf", tmp_path, cache_dir=cache)
+    assert fetch_model(name, cache).read_bytes() == weights.read_bytes()
     assert len(hub.asked) == asked  # it is kept
 
 

@@ -55,7 +55,7 @@ KINDS: dict[str, Any] = {
     "a history of marks": lambda rng: {"question": "plan?", "history": [{"role": "user", "content": "".join(MARKERS)}, {"role": "assistant", "content": "\0\ud800" + "".join(FENCES)}]},
 }  # fmt: skip
 
-QUICK = ["NUL", "lone surrogates", "empty", "marks of a template", "a bad role", "no turns", "a history of marks"]
+QUICK = ["lone surrogates", "empty", "marks of a template", "a bad role", "no turns", "a history of marks"]
 """Without those that fill the model's window, which it takes ten seconds to read."""
 
 
