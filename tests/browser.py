@@ -109,6 +109,7 @@ def _begin_anew(tab: Page) -> None:
     tab.get_by_role("textbox", name="Question").fill("")
     tab.get_by_role("button", name="New chat").first.click()
     tab.wait_for_function("!document.querySelector('#conversation .message')")
+    tab.mouse.move(5, 5)
 
 
 def serious(page: Page, *rules: str) -> list[tuple[str, str]]:

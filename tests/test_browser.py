@@ -287,6 +287,7 @@ def test_axe_finds_nothing_serious(tab: Page, app: RunningApp, server: OllamaSer
     page = tab
     with visited(page, app.url, 1360, 850):
         expect(page.locator("#models")).to_be_visible(timeout=20_000)
+        page.get_by_role("button", name="New chat").first.hover()
         assert serious_in_both(page) == []
         ask(page, "What is task decomposition?")
         expect(page.get_by_text("1 of 2 sentences supported")).to_be_visible(timeout=20_000)
