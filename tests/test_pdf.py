@@ -106,6 +106,40 @@ def test_a_long_path_at_the_foot_of_each_page_comes_once(tmp_path: Path, setting
     assert [path in text for text in texts] == [True, False, False]
 
 
+@pytest.mark.parametrize("at_top", [True, False])
+def test_heads_and_feet_of_four_lines_come_once(at_top: bool, tmp_path: Path, settings: Settings) -> None:
+    words = ("The aqueduct brings water.", "A second one is planned.", "The plant takes salt out.", "Rain is rare.")
+    pages = []
+    for number, text in enumerate(words, 1):
+        margin = ("Waterworks of Harlow", "Annual report", "A", f"Part 9, page {number}")
+        pages.append([*lines(60, 820 if at_top else 60, *margin), *lines(60, 500, text)])
+    first, *others = [page.page_content for page in read(drawn(*pages), tmp_path, settings)]
+    assert all(line in first for line in ("Waterworks of Harlow", "Annual report", "A", "Part 9, page 1"))
+    assert others == list(words[1:])
+
+
+def test_what_stands_at_one_place_of_several_pages_may_be_their_text(tmp_path: Path, settings: Settings) -> None:
+    """The third line is one of a form, the name of a table, or is lower than the margin of the page."""
+    answers = ("Ida Berg", "Jon Falk", "Mia Lund", "Ole Holm")
+    for third, top in (("Name of the guest:", 790.0), ("Table 4", 790.0), ("Guests of this house", 700.0)):
+        pages = [
+            [*lines(60, 820, "Inn of Harlow", f"Page {number}"), *lines(60, top, third), *lines(60, 600, answer)]
+            for number, answer in enumerate(answers, 1)
+        ]
+        ends = [page.page_content.split("\n")[-3:] for page in read(drawn(*pages), tmp_path, settings)]
+        assert ends == [[third, "", answer] for answer in answers]
+
+
+@pytest.mark.parametrize(
+    "texts", [("3.2 Usage", "4.2 Usage", "5.2 Usage"), ("Figure 7.", "Figure 8.", "Figure 9."), "}}}"]
+)
+def test_sections_figures_and_braces_are_no_heads(texts: Sequence[str], tmp_path: Path, settings: Settings) -> None:
+    words = ("The aqueduct brings water.", "A second one is planned.", "The plant takes salt out.")
+    pages = [[*lines(60, 820, text), *lines(60, 600, told)] for text, told in zip(texts, words, strict=True)]
+    found = [page.page_content.split() for page in read(drawn(*pages), tmp_path, settings)]
+    assert found == [[*text.split(), *told.split()] for text, told in zip(texts, words, strict=True)]
+
+
 def test_form_values_stand_beside_their_labels(tmp_path: Path, settings: Settings) -> None:
     (page,) = read("form.pdf", tmp_path, settings)
     assert page.page_content.split("\n\n") == ["Applicant name: Rosalind Okafor", "Licence number: LN-88213"]

@@ -53,6 +53,8 @@ class Line:
     full: bool = False
     gap: float = 0.0
     rows: int = 1
+    top: float = 0.0
+    """How far down the page it begins: in points, and once the page is laid out as a share of its height."""
     spans: list[Span] = field(default_factory=list)
     table: Grid | None = None
     """Of a row: the table that it belongs to."""
@@ -103,6 +105,8 @@ def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
         if lines and added and _goes_on(lines[-1], added[0]):
             lines[-1] = join(lines[-1], added.pop(0))
         lines += added
+    for line in lines:
+        line.top /= height or 1.0
     return [*_captioned(lines), *upright]
 
 
@@ -153,7 +157,8 @@ def line_of(words: Sequence[Word]) -> Line:
         before = word
     counts = Counter(round(word.size * 2) / 2 for word in words)
     size = max(counts, key=lambda each: counts[each]) if counts else 0.0
-    return Line("".join(pieces), size, bool(words) and all(word.bold for word in words), spans=spans)
+    top = words[0].top if words else 0.0
+    return Line("".join(pieces), size, bool(words) and all(word.bold for word in words), top=top, spans=spans)
 
 
 def is_unfinished(line: Line) -> bool:
@@ -294,9 +299,14 @@ def _goes_on(last: Line, first: Line) -> bool:
 def _captioned(lines: list[Line]) -> list[Line]:
     """Name the lines that stand right above a table and call themselves one."""
     for line, after in pairwise(lines):
-        if after.kind == "row" and line.kind == "text" and len(line.text) <= 200 and _CAPTION.match(line.text):
+        if after.kind == "row" and line.kind == "text" and len(line.text) <= 200 and names_table(line.text):
             line.kind = "caption"
     return lines
+
+
+def names_table(text: str) -> bool:
+    """Whether a line calls what follows a table, by its number."""
+    return bool(_CAPTION.match(text))
 
 
 _CAPTION = re.compile(

@@ -12,14 +12,22 @@ from pathlib import PurePath
 from typing import Any
 
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks
-from rag.sources.pdf_layout import Line, ends_sentence, is_unfinished
+from rag.sources.pdf_layout import Line, ends_sentence, is_unfinished, names_table
 
 LONGEST_TAIL = 400
 """Characters of the next page that finish a page's last sentence."""
 LONGEST_RUNNING = 300
 """Characters of a running head or foot, which may be the path of a file."""
-MOST_RUNNING = 2
+MOST_RUNNING = 4
 """Lines of a running head, and of a foot."""
+_OWN_NUMBER = re.compile(r"(?i)(?:\d+(?:\.\d+)+\.? |(?:figure|fig\.|abbildung|abb\.) ?\d)")
+"""The number of a section or a figure, which is another one where another stands at the same place."""
+_FREE = 2
+"""Lines of these that may stand anywhere; the others stand in the margin, at one height on all pages."""
+_MARGIN = 0.12
+"""Share of a page's height that its upper and its lower margin have."""
+_SAME_HEIGHT = 0.004
+"""Share of a page's height by which a line in the margin may stand higher or lower than on the page before."""
 LONGEST_HEADING = 150
 _LARGER = 1.12
 """Times the size of the running text that a heading has at least."""
@@ -159,28 +167,49 @@ def drop_running(pages: Sequence[Page]) -> None:
 
     They are the first or last lines of a page and differ in numbers only.
     """
-    for end in (0, -1):
-        for _ in range(MOST_RUNNING):
-            _drop_end(pages, end)
+    for at_top in (True, False):
+        kept = dict.fromkeys((page.number for page in pages), 0)
+        for count in range(MOST_RUNNING):
+            _drop_end(pages, kept, at_top=at_top, in_margin=count >= _FREE)
 
 
-def _drop_end(pages: Sequence[Page], end: int) -> None:
-    """Drop a line at the beginning (0) or the end (-1) of pages."""
-    keys = {page.number: _running(page.lines[end]) for page in pages if len(page.lines) > 1}
+def _drop_end(pages: Sequence[Page], kept: dict[int, int], *, at_top: bool, in_margin: bool) -> None:
+    """Drop a line at the beginning or the end of pages. `kept` counts those of each page that stay as the first."""
+    places = {page.number: kept[page.number] if at_top else len(page.lines) - 1 - kept[page.number] for page in pages}
+    found = {page.number: page.lines[places[page.number]] for page in pages if len(page.lines) > kept[page.number] + 1}
+    keys = {number: _running(line, in_margin=in_margin) for number, line in found.items()}
     counts = Counter(filter(None, keys.values()))
+
+    def is_on(line: Line, number: int) -> bool:
+        if keys.get(number) != keys[page.number]:
+            return False
+        return not in_margin or abs(line.top - found[number].top) < _SAME_HEIGHT
+
     for page in pages:
-        key = keys.get(page.number)
-        if key and counts[key] >= 3 and key in (keys.get(page.number - 1), keys.get(page.number - 2)):
-            place = end % len(page.lines)
+        number = page.number
+        if number not in found or counts[keys[number]] < 3:
+            continue
+        line, place = found[number], places[number]
+        if is_on(line, number - 1) or is_on(line, number - 2):
             del page.lines[place]
             page.marks = {at - (at > place): level for at, level in page.marks.items() if at != place}
+        elif is_on(line, number + 1) or is_on(line, number + 2):
+            kept[number] += 1
 
 
-def _running(line: Line) -> str:
+def _running(line: Line, *, in_margin: bool) -> str:
     """A line with its numbers taken out; "" where it cannot be a running head."""
-    if line.kind == "row" or line.rows > 1 or len(line.text) > LONGEST_RUNNING:
+    if line.kind == "row" or line.rows > 1 or len(line.text) > LONGEST_RUNNING or not line.text.strip("{}()[]; "):
         return ""
-    return re.sub(r"\d+|\b[ivxlc]+\b", "#", line.text.casefold())
+    if in_margin and (_MARGIN < line.top < 1 - _MARGIN or _is_of_text(line.text)):
+        return ""
+    text = line.text.casefold()
+    return text if _OWN_NUMBER.match(text) else re.sub(r"\d+|\b[ivxlc]+\b", "#", text)
+
+
+def _is_of_text(text: str) -> bool:
+    """Whether a line that stands on several pages belongs to their text: what a table is called, a label, a brace."""
+    return names_table(text) or text.endswith(":") or not any(map(str.isalnum, text))
 
 
 # -- page ends -------------------------------------------------------------------------------------------------------
