@@ -333,6 +333,22 @@ def test_ruled_cells_of_several_lines(tmp_path: Path, settings: Settings) -> Non
     assert section_at(page.metadata, page.page_content.index("Prices")) == ("", "")
 
 
+def test_boxes_of_text_below_a_table_are_no_cells(tmp_path: Path, settings: Settings) -> None:
+    """Below a table are two columns of text, two boxes of text, and a frame around all."""
+    rows = [("Agents", "Weakness", "Impact"), ("anybody", "common", "severe"), ("insiders", "rare", "slight")]
+    texts = table((4, 160, 380), 828, rows, pitch=24)
+    left, right = [f"Upper: {line}" for line in LEFT], [f"Upper: {line}" for line in RIGHT]
+    for top, one, two in ((600, left, right), (320, LEFT, RIGHT)):
+        texts += [*lines(10, top, *one), *lines(280, top, *two)]
+    rules = ruled((0, 540), (842, 818, 794, 770, 122)) + ruled((160, 380), (842, 770))
+    rules += "".join(f"{x} 340 m {x} 123 l S " for x in (267, 273)) + "1 340 m 267 340 l S 273 340 m 539 340 l S"
+    (page,) = read(drawn(texts, lines=rules), tmp_path, settings)
+    text = " ".join(page.page_content.split())
+    assert text.startswith("Agents: anybody | Weakness: common | Impact: severe Agents: insiders | Weakness: rare")
+    told = text.partition("slight ")[2]
+    assert told in (" ".join([*left, *right, *LEFT, *RIGHT]), " ".join([*left, *LEFT, *right, *RIGHT]))
+
+
 def test_names_and_values_are_no_columns(tmp_path: Path, settings: Settings) -> None:
     form = [*lines(60, 700, "Name", "Year", "Weight"), *lines(200, 700, "Heron", "2022", "14")]
     (page,) = read(drawn(form), tmp_path, settings)

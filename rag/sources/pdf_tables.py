@@ -15,6 +15,12 @@ MOST_RULES = 3_000
 """Drawn lines of a page in which tables are looked for; drawings have more."""
 MOST_CROSSINGS = 20_000
 """Crossings of such lines: a page of 200 rows and 100 columns."""
+MOST_FRAMES = 20
+"""The largest cells, which may hold others."""
+_BOX = 0.15
+"""Share of a frame's area that each of the boxes in it has at least."""
+_LEAST_BOX = 50
+"""Points that a box of text is wide and high at least."""
 MOST_ROWS = 300
 """Rows of a table without rules on one page."""
 _NEAR = 3.0
@@ -38,10 +44,30 @@ def ruled_tables(page: PageText, rules: Sequence[Rect]) -> list[Table]:
     upright = sum(edge["orientation"] == "v" for edge in merged)
     if upright * (len(merged) - upright) > MOST_CROSSINGS:
         return []
-    cells = intersections_to_cells(edges_to_intersections(merged, _NEAR, _NEAR))
+    cells = _without_frames(intersections_to_cells(edges_to_intersections(merged, _NEAR, _NEAR)))
     level = [(edge["x0"], edge["top"], edge["x1"]) for edge in merged if edge["orientation"] == "h"]
     found = [_filled(page, _with_open_sides(group, level)) for group in cells_to_tables(cells)]
     return [table for table in found if table is not None]
+
+
+def _without_frames(cells: list[Rect]) -> list[Rect]:
+    """The cells but those that hold two others of some size, as the frame around boxes of text does."""
+
+    def area(cell: Rect) -> float:
+        return (cell[2] - cell[0]) * (cell[3] - cell[1])
+
+    largest = sorted(cells, key=area)[-MOST_FRAMES:]
+    frames = set()
+    for frame in largest:
+        x0, top, x1, bottom = frame
+        boxes = [
+            area((a, b, c, d))
+            for a, b, c, d in largest
+            if x0 < (a + c) / 2 < x1 and top < (b + d) / 2 < bottom and min(c - a, d - b) > _LEAST_BOX
+        ]
+        if sum(_BOX * area(frame) < size < 0.9 * area(frame) for size in boxes) > 1:
+            frames.add(frame)
+    return [cell for cell in cells if cell not in frames] if frames else cells
 
 
 def _straight(rules: Sequence[Rect]) -> list[Rect]:
