@@ -471,6 +471,31 @@ def test_what_stands_before_an_item_is_no_cell(mark: str, tmp_path: Path, settin
     assert page.page_content.split("\n") == [f"{mark} {item}" for item in items]
 
 
+@pytest.mark.parametrize("gap", [12, 24, 34])
+def test_bullets_stand_before_their_items(gap: float, tmp_path: Path, settings: Settings) -> None:
+    """The file has no blank after a bullet, which stands as far from its text as the cells of a table do."""
+    items = [
+        ("Heron is one of them, and it is the one that", "flies to the south in autumn"),
+        ("Egret is the next of them",),
+        ("Stork",),
+    ]
+    texts, y = [], 700.0
+    for item in items:
+        texts += [(60.0, y, 10.0, "•"), *lines(60 + gap, y, *item)]
+        y -= 12 * len(item)
+    (page,) = read(
+        drawn([*texts, *lines(60, 640, "Below all of them is a text that is as wide as it is")]), tmp_path, settings
+    )
+    assert page.page_content.split("\n")[:3] == [f"• {' '.join(item)}" for item in items]
+    assert "notes" not in page.metadata
+
+
+def test_a_bullet_with_nothing_beside_it_is_a_cell(tmp_path: Path, settings: Settings) -> None:
+    rows = [("Bird", "Legs", "Seen"), ("Heron", "2", "•"), ("Egret", "2", ""), ("Stork", "2", "•")]
+    (page,) = read(drawn(table((60, 200, 340), 700, rows)), tmp_path, settings)
+    assert page.page_content.split("\n")[0] == "Bird: Heron | Legs: 2 | Seen: •"
+
+
 def parts(rules: bool, *pages: Sequence[Sequence[str]], head: str = "") -> bytes:
     """A table on several pages, each with the same head over it and a number at its foot."""
     drawings = []

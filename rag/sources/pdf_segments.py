@@ -15,6 +15,11 @@ from rag.sources.pdf_page import RIGHT_TO_LEFT, Word
 CELL_GAP = 0.8
 """Ems of white that part two columns or two cells; a justified line has less between its words."""
 
+_BULLETS = frozenset("•●○▪■□◦‣∙❖➢➔►❑♦")
+"""Signs that stand before the items of lists, and are no cell of their own."""
+_BULLET_GAP = 3.5
+"""Ems of white that such a sign has beside it at most."""
+
 
 @dataclass(slots=True)
 class Segment:
@@ -83,11 +88,12 @@ def _is_beside(segment: Segment, word: Word) -> bool:
     before = segment.words[-1]
     if before.broken:
         return False
+    is_bullet = before.text in _BULLETS and len(segment.words) == 1
     overlap = min(before.bottom, word.bottom) - max(before.top, word.top)
     if overlap < 0.5 * min(before.bottom - before.top, word.bottom - word.top):
         return False
     em = max(before.size, word.size, 1.0)
-    if -0.5 * em <= word.x0 - before.x1 < CELL_GAP * em:
+    if -0.5 * em <= word.x0 - before.x1 < (_BULLET_GAP if is_bullet else CELL_GAP) * em:
         return True
     return bool(RIGHT_TO_LEFT.search(word.text + before.text)) and -0.5 * em <= before.x0 - word.x1 < CELL_GAP * em
 
