@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -45,6 +47,8 @@ WORDS, SENTENCE = 4.0, 1.0
 """Beside the nearness of a chunk: the weight of the question's words in it, and of its nearest sentence's nearness.
 Nearness counts in standard deviations among what is compared, as cosines differ with every embedding model. From 3 to 5
 and from .5 to 1.5 there was no difference to speak of."""
+KEPT_PASSAGES = 512
+"""Passages whose sentences are remembered, some 3 kB each."""
 JOINED_AMONG, JOINED_MOST = 8, 2
 """Chunks that follow each other among the first 8 are one passage, of at most two chunks."""
 FEWEST_FOR_ANOTHER = 3
@@ -59,6 +63,20 @@ class _Passage(NamedTuple):
     document: Document
     score: float = 0.0
     sentences: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """A passage, told from others by the chunks that it is made of; they never change."""
+
+    chunks: tuple[str, ...]
+    passage: Document = field(compare=False)
+
+
+@lru_cache(KEPT_PASSAGES)
+def _sentences(joined: _Joined) -> tuple[str, ...]:
+    """The sentences of a passage as they are embedded; remembered, as a passage is found again and again."""
+    return tuple(each.embedded for each in quotable([joined.passage]))
 
 
 class Retriever(BaseRetriever):
@@ -127,7 +145,7 @@ class Retriever(BaseRetriever):
             _Passage(
                 passage,
                 max(scores.get(str(chunk.id), worst) for chunk in group),
-                [each.embedded for each in quotable([passage])] if scores else [],
+                _sentences(_Joined(tuple(str(chunk.id) for chunk in group), passage)) if scores else (),
             )
             for group, passage in zip(passages, map(_joined, passages), strict=True)
         ]
@@ -239,9 +257,12 @@ def _beside(chunk: Document, groups: Iterable[list[Document]]) -> list[Document]
 
 
 def _touch(chunk: Document, other: Document) -> bool:
-    one, two = sorted((chunk, other), key=_start)
-    if any(one.metadata.get(name) != two.metadata.get(name) for name in ("source", "revision", "title", "page")):
+    mine, its = chunk.metadata, other.metadata
+    if mine.get("revision") != its.get("revision"):  # most pairs
         return False
+    if any(mine.get(name) != its.get(name) for name in ("source", "title", "page")):
+        return False
+    one, two = sorted((chunk, other), key=_start)
     shared = _start(one) + len(one.page_content) - _start(two)
     return (
         0 <= shared <= len(two.page_content)

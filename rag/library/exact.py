@@ -39,7 +39,7 @@ class Held:
             return []
         nearness = vectors @ at_length_one(vector)
         order = np.argsort(-nearness, kind="stable")
-        return self._varied(order if places is None else np.asarray(places)[order], most)
+        return self._varied((order if places is None else np.asarray(places)[order]).tolist(), most)
 
     def _varied(self, order: Iterable[int], most: int) -> list[str]:
         """The rows in this order, at most `SAME_TEXT` of one text before all others have come."""

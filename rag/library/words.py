@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 Hit = tuple[str, float]
 """A chunk's id and its score."""
 
+Place = tuple[int, int]
+"""Segment and number of a document in one state of an index."""
+
 FORMAT = 3
 """Of the folder; a folder of another one is written again."""
 STATE = "state.json"
@@ -42,6 +45,8 @@ WINDOW, STEP = 50, 25
 """Words of a window of a chunk, which are about three sentences, and words from one to the next."""
 WINDOWS_SEEN = 4
 """Fetch four windows for each chunk wanted: one chunk has several windows."""
+KEPT = 8192
+"""Chunks, windows, and words with their number of chunks, that are remembered of one state of the index."""
 SHORTEST_CORRECTED = 4
 LONG_WORD = 8
 """Letters of a word from which on two slips may be in it, not one."""
@@ -97,8 +102,13 @@ class _Part:
 
         return Query.boolean_query([(Occur.Should, self.has(each)) for each in stems])
 
-    def rank(self, searcher: Searcher, stems: Mapping[str, int], most: int, scope: Collection[str]) -> list[Hit]:
-        """The `most` chunks that have the words best, of the sources in `scope`, if any."""
+    def rank(
+        self, searcher: Searcher, known: dict[Place, str], stems: Mapping[str, int], most: int, scope: Collection[str]
+    ) -> list[Hit]:
+        """The `most` chunks that have the words best, of the sources in `scope`, if any.
+
+        `known` are chunks of that searcher by their place: to read one from its documents takes 2 microseconds.
+        """
         from tantivy import Occur, Query
 
         if not stems or most < 1:
@@ -108,8 +118,15 @@ class _Part:
         if scope:
             among = Query.const_score_query(Query.term_set_query(self._schema, "source", list(scope)), 0.0)
             query = Query.boolean_query([(Occur.Must, query), (Occur.Must, among)])
-        hits = searcher.search(query, most, count=False).hits
-        return [(searcher.doc(place)["row"][0], score) for score, place in hits]
+        found: list[Hit] = []
+        for score, place in searcher.search(query, most, count=False).hits:
+            row = known.get(key := (place.segment_ord, place.doc))
+            if row is None:
+                row = known[key] = searcher.doc(place)["row"][0]
+            found.append((row, score))
+        if len(known) > KEPT:
+            known.clear()
+        return found
 
 
 @dataclass(frozen=True)
@@ -139,6 +156,9 @@ class Words:
         self._seen, self._seen_windows = chunks, windows
         self._spelled: dict[str, dict[int, list[str]]] = {}
         """Words by first letter and length, read when a slip asks for them."""
+        self._rows: dict[Place, str] = {}
+        self._window_rows: dict[Place, str] = {}
+        self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
         """Chunks that can be found."""
@@ -150,13 +170,13 @@ class Words:
 
     def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` chunk ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        return self._chunks.rank(self._seen, told(question, self.languages), most, scope)
+        return self._chunks.rank(self._seen, self._rows, told(question, self.languages), most, scope)
 
     def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
         """The `most` chunk ids that match best as wholes, and those that do by their best window."""
         asked = told(question, self.languages)
-        by_window = self._windows.rank(self._seen_windows, asked, WINDOWS_SEEN * most, scope)
-        rows = [row for row, _ in self._chunks.rank(self._seen, asked, most, scope)]
+        by_window = self._windows.rank(self._seen_windows, self._window_rows, asked, WINDOWS_SEEN * most, scope)
+        rows = [row for row, _ in self._chunks.rank(self._seen, self._rows, asked, most, scope)]
         return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
 
     def corrected(self, question: str) -> str:
@@ -184,8 +204,14 @@ class Words:
 
     def _many(self, word: str) -> int:
         """In how many chunks a word occurs, in any form of it; `doc_freq` would count chunks that are gone, too."""
-        stems = {stem(word, language) for language in self.languages}
-        return int(self._seen.search(self._chunks.has_any(stems), 1).count)  # type: ignore[attr-defined]  # not in stubs
+        many = self._counts.get(word)
+        if many is None:
+            stems = {stem(word, language) for language in self.languages}
+            many = int(self._seen.search(self._chunks.has_any(stems), 1).count)  # type: ignore[attr-defined]
+            if len(self._counts) >= KEPT:
+                self._counts.clear()
+            self._counts[word] = many
+        return many
 
     def _spellings(self, letter: str, lengths: Iterable[int]) -> Iterator[str]:
         """The words of chunks that begin with a letter and have one of these lengths."""
