@@ -34,7 +34,7 @@ from rag.doors.process import allow_many_files, end_on_signals, end_serving, fre
 from rag.doors.serve import LAUNCH_OPTIONS, USER, build_app_kwargs, choose_access, in_one_line
 from rag.errors import RagError
 from rag.observe import request_id
-from rag.page.api import Page, add_api, caller_of
+from rag.page.api import Page, add_api, caller_of, ease_sessions
 from rag.page.chat import (
     build_chatbot,
     build_examples,
@@ -211,6 +211,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         shown = [*status.outputs, *sidebar.outputs, *choices.outputs]
         seen = [status.seen, sidebar.seen, sidebar.filter, choices.seen]
         gr.on([page.load, timer.tick], look, seen, shown, **QUIET)
+        ease_sessions(page)
     page.queue(max_size=MAX_EVENTS, default_concurrency_limit=8, api_open=False)
     return page
 

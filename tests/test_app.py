@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import gradio_client
 import httpx
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from app import main
 from rag.doors.process import MAX_FILES
 from rag.library.chroma import FOLDER, check_folder
+from rag.page.api import ease_sessions
 from tests.conftest import ROOT, AppStarter, RunningApp, environment_of
 from tests.ollama_server import OllamaServer
 from tests.warm import WarmProcess
@@ -212,3 +214,12 @@ def test_a_bad_value_stops_the_start_with_one_line(
     told = capsys.readouterr().err
     assert named in told
     assert len(told.strip().splitlines()) == 1, told
+
+
+def test_sessions_are_told_the_same_of_every_component_once_it_is_worked_out() -> None:
+    with gr.Blocks() as page:
+        gr.Textbox("text", label="A box"), gr.Dropdown(["a", "b"]), gr.Markdown("# Title")
+        gr.File(file_count="multiple"), gr.File(), gr.UploadButton(file_count="directory"), gr.UploadButton()
+    before = page.get_config_file()["components"]
+    ease_sessions(page)
+    assert [page.get_config_file()["components"] for _ in range(2)] == [before, before]
