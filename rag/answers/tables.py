@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -147,6 +147,7 @@ def _table(source: str, title: str, text: str, metadata: dict[str, Any], block: 
         start, end = block[number]
         named = {name or ("" if corner else names[0]): value for name, value in cells[number]}
         rows.append(Row(named, start, end))
+    rows = _without_group(rows)
     order = [name for name in ([""] if corner else []) + names if any(name in row.cells for row in rows)]
     totals = _totals(rows, order)
     own = tuple(row for number, row in enumerate(rows) if number not in totals)
@@ -154,6 +155,15 @@ def _table(source: str, title: str, text: str, metadata: dict[str, Any], block: 
     return Table(
         source, title, section, tuple(order), own, tuple(rows[number] for number in sorted(totals)), text, metadata
     )
+
+
+def _without_group(rows: list[Row]) -> list[Row]:
+    """The rows without the name of their group of columns, a cell that all of them have behind the same one."""
+    for name, text in rows[0].cells.items():
+        end = SEPARATOR + text.rpartition(SEPARATOR)[2]
+        if text != end and all(row.cells.get(name, "").endswith(end) for row in rows):
+            return [replace(row, cells={**row.cells, name: row.cells[name].removesuffix(end)}) for row in rows]
+    return rows
 
 
 def _names(lines: Sequence[str]) -> list[str]:

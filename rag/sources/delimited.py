@@ -11,10 +11,12 @@ from itertools import islice, pairwise
 
 from langchain_core.documents import Document
 
+from rag.sources.column_groups import ColumnGroup, column_groups
 from rag.sources.encoding import text_of
+from rag.sources.flow import Flow
 from rag.sources.formats import Job
 from rag.sources.outline import plain
-from rag.sources.tables import SEPARATOR, cell_text, has_header, is_number, table_lines
+from rag.sources.tables import SEPARATOR, cell_text, has_header, is_number, named_row, table_lines
 
 DELIMITERS = ",;\t|"
 SAMPLE_LINES = 2000
@@ -38,8 +40,11 @@ def read_delimited(job: Job) -> Iterator[Document]:
     lines = text.split("\n")
     if not delimiter or not any(delimiter in line for line in lines[:SAMPLE_LINES]):
         delimiter = find_delimiter(lines[:SAMPLE_LINES])
-    blocks = list(_blocks(parse_rows(lines, delimiter)))
-    yield job.document("\n\n".join("\n".join(_lines_of(block)) for block in blocks), [], job.name)
+    flow = Flow()
+    for block in _blocks(parse_rows(lines, delimiter)):
+        for caption, told in _tables_of(block):
+            flow.table(told, caption)
+    yield job.document(flow.text, flow.marks, job.name)
 
 
 def find_delimiter(lines: list[str]) -> str:
@@ -120,8 +125,8 @@ def _width(rows: list[Row]) -> int:
     return max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]))[0]
 
 
-def _lines_of(rows: list[Row]) -> list[str]:
-    """A table with what stands above and below it."""
+def _tables_of(rows: list[Row]) -> Iterator[tuple[str, list[str]]]:
+    """The lines of a table with what stands above and below it; of each group of its columns with their name."""
     width = _width([row for row in rows if len(row) > 1] or rows)
     first, last = 0, len(rows)
     while first < last - 1 and _is_beside(rows[first], width):
@@ -129,7 +134,28 @@ def _lines_of(rows: list[Row]) -> list[str]:
     while last > first + 1 and width > 1 and len(rows[last - 1]) == 1:
         last -= 1
     above = [_bare(row) for row in rows[:first]]
-    return [*above, *table_lines(rows[first:last], header=_header(rows[first:last])), *map(_bare, rows[last:])]
+    below = list(map(_bare, rows[last:]))
+    table, header = rows[first:last], _header(rows[first:last])
+    groups = column_groups({number: [cell_text(name)] for number, name in enumerate(table[0])}) if header else []
+    if not groups:
+        yield "", [*above, *table_lines(table, header=header), *below]
+        return
+    yield "", above
+    yield from _tables_of_groups([list(map(cell_text, row)) for row in table], groups)
+    yield "", below
+
+
+def _tables_of_groups(table: list[Row], groups: list[ColumnGroup]) -> Iterator[tuple[str, list[str]]]:
+    """The lines of each group of columns, with its name; the first row names the columns."""
+    grouped = {column for group in groups for column in group.names}
+    for group in groups:
+        lines = []
+        for row in table[1:]:
+            label = named_row(table[0], ["" if column in grouped else cell for column, cell in enumerate(row)])
+            own = [row[column] if column < len(row) else "" for column in group.names]
+            if any(own):
+                lines.append(group.line(label, named_row(list(group.names.values()), own)))
+        yield group.shared, lines
 
 
 def _is_beside(row: Row, width: int) -> bool:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from rag.sources.column_groups import ColumnGroup, column_groups
 from rag.sources.flow import Flow
 from rag.sources.tables import SEPARATOR, is_number, named_row, without_leaders
 
@@ -81,6 +82,8 @@ class SheetTables:
         self._flow = flow
         self._waiting: list[Row] = []
         self._names: dict[int, str] | None = None
+        self._column_groups: list[ColumnGroup] = []
+        self._lines_of_groups: list[list[str]] = []
         self._lines: list[str] = []
         self._used: set[int] = set()
         self._caption = ""
@@ -116,13 +119,22 @@ class SheetTables:
         self._show_heads()
         self._group = []
         names = sorted((self._names or {}).items())
-        if self._lines and (unused := [name for column, name in names if name and column not in self._used]):
+        if not self._is_empty and (unused := [name for column, name in names if name and column not in self._used]):
             self._lines.insert(0, f"Columns without values: {SEPARATOR.join(unused)}")
-        elif not self._lines:
+        elif self._is_empty:
             self._lines = [SEPARATOR.join(name for _, name in names)]
-        self._flow.table(self._lines, self._caption)
+        self._show()
         self._used = set()
         self._lines, self._caption, self._open = [], "", False
+
+    def _show(self) -> None:
+        """Show the lines of the block as a table, or as one for each group of columns."""
+        if self._lines or self._is_empty:
+            self._flow.table(self._lines, self._caption)
+        for group, lines in zip(self._column_groups, self._lines_of_groups, strict=True):
+            if lines:
+                self._flow.table(lines, f"{self._caption}: {group.shared}" if self._caption else group.shared)
+        self._lines_of_groups = [[] for _ in self._column_groups]
 
     def _begin(self) -> None:
         rows, self._waiting, self._open = self._waiting, [], True
@@ -135,9 +147,12 @@ class SheetTables:
         if header is None:
             if not self._goes_on(rows):
                 self._names = None
+                self._column_groups, self._lines_of_groups = [], []
         else:
             first, last = header
             self._names = names_of(rows[first : last + 1])
+            self._column_groups = column_groups(_texts_of(rows[first : last + 1]))
+            self._lines_of_groups = [[] for _ in self._column_groups]
             self.count += 1
             above = rows[:first]
             for number, row in enumerate(above):
@@ -145,7 +160,7 @@ class SheetTables:
                     self._caption = row.line
                 else:
                     self._flow.paragraph(row.line, item=True)
-            told = [comment for row in rows[first : last + 1] for comment in row.comments]
+            told = list(dict.fromkeys(comment for row in rows[first : last + 1] for comment in row.comments))
             self._lines += [f"Comment: {comment}" for comment in told]
             rows = rows[last + 1 :]
         self._begins_with_group = header is None or bool(head) or _begin_with_group(rows)
@@ -169,7 +184,22 @@ class SheetTables:
             self._lines.append(row.line)
         elif any(names.get(column) != text for column, text in row.cells.items()):  # not the header once more
             is_in_group = self._group and len(row.cells) > 1
-            self._lines.append((row.below(self._group, min(names)) if is_in_group else row).named_line(names))
+            self._row(row.below(self._group, min(names)) if is_in_group else row, names)
+
+    def _row(self, row: Row, names: dict[int, str]) -> None:
+        """Take a row as a line, or as one for each group of columns in which it has values."""
+        label, comments = dict(row.cells), row.comments
+        groups = self._column_groups
+        cells = [{column: label.pop(column) for column in group.names if column in label} for group in groups]
+        if not any(cells):
+            self._lines.append(row.named_line(names))
+            return
+        label_line = replace(row, cells=label, comments=[]).named_line(names)
+        for group, own, lines in zip(groups, cells, self._lines_of_groups, strict=True):
+            if own:
+                own_line = replace(row, cells=own, comments=comments).named_line(group.names)
+                lines.append(group.line(label_line, own_line))
+                comments = []
 
     def _may_name_group(self, row: Row, first: int) -> bool:
         """Whether a row may name the rows below it: one text at the left, at a block's beginning or as one before."""
@@ -183,7 +213,12 @@ class SheetTables:
     @property
     def _is_first(self) -> bool:
         """Whether no row of the block was shown, and the first one may name others."""
-        return self._begins_with_group and not self._lines
+        return self._begins_with_group and self._is_empty
+
+    @property
+    def _is_empty(self) -> bool:
+        """Whether the block has no lines so far."""
+        return not self._lines and not any(self._lines_of_groups)
 
     def _show_heads(self) -> None:
         """Show rows of one text that named no group as what they are."""
@@ -248,9 +283,13 @@ class SheetTables:
 
 def names_of(rows: Sequence[Row]) -> dict[int, str]:
     """The name of each column: its texts in the rows of a header from top to bottom, each once."""
+    return {column: " ".join(texts).rstrip(":") for column, texts in _texts_of(rows).items()}
+
+
+def _texts_of(rows: Sequence[Row]) -> dict[int, list[str]]:
+    """The texts above each column in the rows of a header, each once."""
     columns = sorted({column for row in rows for column in row.cells})
-    texts = {column: dict.fromkeys(row.cells[column] for row in rows if column in row.cells) for column in columns}
-    return {column: " ".join(found).rstrip(":") for column, found in texts.items()}
+    return {column: list(dict.fromkeys(row.cells[column] for row in rows if column in row.cells)) for column in columns}
 
 
 def _is_textual(row: Row, below: Row) -> bool:
