@@ -278,7 +278,7 @@ def _show_quotes(title: str, quotes: Sequence[dict[str, Any]]) -> None:
     """What the sources say, beside the model's answer; where a quote is the answer, it comes as such."""
     print(title)
     for quote in quotes:
-        print(f"  “{quote['text']}” [{quote['passage']}]")
+        print(f"  “{quote['row']}{quote['text']}” [{quote['passage']}]")
     print(flush=True)
 
 

@@ -15,8 +15,9 @@ from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
 from rag.answers.quotable import GROWN, LONGEST_QUOTE
-from rag.answers.quotes import find_quotes, quotes_as_answer
+from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
 from rag.answers.update import Update
+from rag.doors.bodies import answer_fields
 from rag.errors import SettingsError
 from rag.grounding.ground import Sentence
 from rag.page.conversation import BESIDE, INSTEAD, READ_FIRST, as_messages, show_answer
@@ -223,7 +224,7 @@ def test_a_passage_that_begins_amid_a_row_is_found_by_how_the_row_begins(minilm:
     passages[0].page_content = "warranty: 24 months | weight: 3 kg"
     for name, found in (("Kestrel", "24 months"), ("Osprey", "36 months")):
         quotes = quotes_of(f"How long is the warranty of the {name} pump?", *passages, embeddings=minilm)
-        assert found in quotes[0]
+        assert quotes[0].startswith(f"Pump: {name} | … | warranty: {found}")
 
 
 CHEESE = "1. Warm the milk to 30 degrees.\n2. Stir in the cream. Wait an hour.\n3. Hang it in a cloth overnight."
@@ -247,7 +248,45 @@ def test_the_part_of_a_long_row_that_answers_is_quoted(between: str, minilm: Emb
     text = "\n".join(rows).replace("36 months", "24 months", 1)
     quotes = quotes_of("How long is the warranty of the Osprey pump?", text, embeddings=minilm)
     assert "36 months" in quotes[0]
-    assert all(len(quote) <= LONGEST_QUOTE and quote in text for quote in quotes)
+    assert quotes[0].startswith("Pump Osprey | column 0: ") is (between == " | ")
+    for quote in quotes:
+        assert len(quote) <= LONGEST_QUOTE and quote.rpartition(" | … | ")[2] in text
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "row"),
+    [
+        ("Pump: Kestrel | Weight: 3 kg | Warranty: 24 months | ", "Weight", "Pump: Kestrel | "),
+        ("Pump: Kestrel | Note: Runs dry. Hums at night.", "Hums", "Pump: Kestrel | Note: Runs dry. "),
+        (f"Pump: Kestrel | Note: {'Runs dry. ' * 20}Hums at night.", "Hums", "Pump: Kestrel | … "),
+        (f"Pump: Kestrel | Note: {'Runs dry. ' * 20} | Hum: 3 dB", "Hum", "Pump: Kestrel | … | "),
+        ("It runs dry.\nPump: Kestrel | Weight: 3 kg", "Pump", ""),
+        ("It runs dry. It hums at night.", "It hums", ""),
+    ],
+)
+def test_a_part_of_a_row_is_told_with_what_the_row_begins_with(text: str, start: str, row: str) -> None:
+    place = text.index(start)
+    quote = Quote(1, place, len(text))
+    assert quote.row([Document(text)]) == row
+    assert quote.text([Document(text)]) == row + text[place:].strip(" |")
+    update = Update(sources=(Document(text),), quotes=(quote,))
+    (told,) = answer_fields(update)["quotes"]
+    assert (told["row"], told["text"]) == (row, text[place:])
+
+
+def test_a_part_of_a_row_is_quoted_though_the_row_begins_with_much(minilm: Embeddings) -> None:
+    text = f"warranty: 36 months{' and more' * 60} | weight: 4 kg"
+    passage = Document(text, metadata={"row": f"Pump: Kestrel | Maker: {'Brevik works ' * 5}", "start_index": 900})
+    (first, *_) = quotes_of("How long is the warranty of the Kestrel?", passage, embeddings=minilm)
+    assert "36 months" in first
+
+
+def test_a_cell_without_a_value_at_the_end_of_a_row_announces_nothing(minilm: Embeddings) -> None:
+    rows = "Pump: Kestrel | Note: It is sold by post, with a hose. Hose: | Phone:\nThe harbour has two piers of stone."
+    for text, row in ((rows, ""), (rows.partition(" | ")[2], "Pump: Kestrel")):
+        passage = Document(text, metadata={"row": row, "start_index": 900} if row else {})
+        first = quotes_of("How is the Kestrel pump sold, and with which hose?", passage, embeddings=minilm)[0]
+        assert first.startswith("Pump: Kestrel") and "harbour" not in first
 
 
 def test_the_same_sentence_of_two_passages_is_quoted_once() -> None:

@@ -39,7 +39,7 @@ _CAPTION = re.compile(
     re.I,
 )
 _ANNOUNCES = (":", "：", "—", "–")
-"""How a sentence ends that a list follows."""
+"""How a sentence ends that a list follows; at the end of a row it is a cell without a value."""
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _CELLS = re.compile(r"\|\s+|\t")
 _BETWEEN = re.compile(r"[;,]\s+|[；，、]")
@@ -58,6 +58,8 @@ class Quotable(NamedTuple):
 
     passage: int
     segment: Segment
+    end: int
+    """Where it ends, with what it announces."""
     embedded: str
     leans_on: Segment | None
     following: bool
@@ -73,7 +75,7 @@ def marker_of(segment: Segment, text: str) -> str:
     return _LETTERS.sub("a", _DIGITS.sub("1", text[segment.begin : segment.start].strip()))
 
 
-def end_with_items(segment: Segment, text: str) -> int:
+def _end_with_items(segment: Segment, text: str) -> int:
     """Where a sentence ends, with what it announces: "The server is in one of these states:" and the list of them.
 
     Where no list follows it is the next sentence or line.
@@ -113,7 +115,10 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
                 heading, before, announces, following = words.strip("#*_ "), None, None, False
                 continue
             is_item = bool(marker_of(segment, text))
-            if words.endswith(_ANNOUNCES) and not is_item:
+            row = text.rfind("\n", 0, segment.start) + 1
+            is_in_row = SEPARATOR in text[row : segment.end] or bool(amid and not row)
+            end = segment.end if is_in_row else _end_with_items(segment, text)
+            if words.endswith(_ANNOUNCES) and not is_item and not is_in_row:
                 announces = segment
             elif announces and not is_item:
                 end_before = parts[place - 1][0].end
@@ -125,7 +130,7 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             is_amid = not place and segment.start == 0 and bool(source.metadata.get("start_index")) and not amid
             cut = is_amid and words[:1].islower()
             line = text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
-            says_nothing = announces == segment and end_with_items(segment, text) == segment.end
+            says_nothing = announces == segment and end == segment.end
             if (
                 cut
                 or says_nothing
@@ -144,7 +149,7 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
             if announces and segment != announces and segment.end - announces.start <= GROWN:
                 leans_on = announces
-            yield Quotable(number, segment, embedded, leans_on, following and not short, heading, is_line)
+            yield Quotable(number, segment, end, embedded, leans_on, following and not short, heading, is_line)
             before, following = segment, True
 
 

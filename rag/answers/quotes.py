@@ -14,9 +14,10 @@ from typing import NamedTuple
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.answers.quotable import GROWN, LONGEST_QUOTE, Quotable, end_with_items, marker_of, quotable
+from rag.answers.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
+from rag.sources.tables import SEPARATOR, row_opening
 from rag.text.detect import is_english, question_language
 from rag.text.language import ENGLISH, stems, word_weights
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
@@ -87,9 +88,26 @@ class Quote:
     leads: bool = False
 
     def text(self, sources: Sequence[Document]) -> str:
-        """Its words, white space folded; rows and list items stay lines of their own."""
+        """Its words, white space folded, after what its row begins with; rows and list items are lines of their own."""
         lines = unwrap(sources[self.passage - 1].page_content)[self.start : self.end].splitlines()
-        return "\n".join(" ".join(line.split()) for line in lines if line.strip())
+        words = "\n".join(" ".join(line.split()) for line in lines if line.strip())
+        row = self.row(sources)
+        return row + words.removesuffix(SEPARATOR.rstrip()) if row else words
+
+    def row(self, sources: Sequence[Document]) -> str:
+        """What the row begins with that it is amid: "September 2018 | … | "; "" where it is no part of a row."""
+        source = sources[self.passage - 1]
+        text = source.page_content
+        line = text.rfind("\n", 0, self.start) + 1
+        amid = "" if line else str(source.metadata.get("row") or "")
+        opening = amid or row_opening(text, self.start)
+        if not opening:
+            return ""
+        before = text[line : self.start].rstrip()
+        cell = SEPARATOR.rstrip()
+        is_whole = not amid and before.removesuffix(cell).rstrip() == opening
+        between = SEPARATOR if before.endswith(cell) or (amid and not before) else " "
+        return f"{' '.join(opening.split())}{between if is_whole else f'{SEPARATOR}…{between}'}"
 
 
 async def find_quotes(
@@ -141,7 +159,7 @@ def _best(
     for place in order[:MOST_SENTENCES]:
         if not quotes or place in firsts or scores[place] >= least:
             more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
-            if _fits(more):
+            if not quotes or _fits(more, sources):
                 quotes = more
     leading = [
         found[place]
@@ -187,15 +205,16 @@ def _grown(quotes: list[Quote], found: Sequence[Quotable], best: Quotable, sourc
             if text[each.segment.end : quote.start] in ("", " ") and each.segment.end <= quote.start
         )
         grown = (_with(quotes, each, text) for each in (*after, *before))
-        longer = next((more for more in grown if _fits(more) and more[0].end - more[0].start <= GROWN), None)
+        longer = next((more for more in grown if _fits(more, sources) and more[0].end - more[0].start <= GROWN), None)
         if longer is None or longer == quotes:
             return quotes
         quotes = longer
 
 
-def _fits(quotes: Sequence[Quote]) -> bool:
-    """Whether they are not too many and not too long in all."""
-    return len(quotes) <= MOST_QUOTES and sum(quote.end - quote.start for quote in quotes) <= LONGEST_QUOTE
+def _fits(quotes: Sequence[Quote], sources: Sequence[Document]) -> bool:
+    """Whether they are not too many and not too long in all, with what their rows begin with."""
+    length = sum(quote.end - quote.start + len(quote.row(sources)) for quote in quotes)
+    return len(quotes) <= MOST_QUOTES and length <= LONGEST_QUOTE
 
 
 def _scores(question: str, language: str, found: Sequence[Quotable], embeddings: Embeddings) -> list[float]:
@@ -226,7 +245,7 @@ def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:
 
     `text` is its passage's. Beside it is the sentence before or after in the same paragraph.
     """
-    start, end = each.segment.start, end_with_items(each.segment, text)
+    start, end = each.segment.start, each.end
     if each.leans_on is not None and end - each.leans_on.start <= LONGEST_QUOTE:
         start = each.leans_on.start
     for place, quote in enumerate(quotes):

@@ -69,6 +69,8 @@ class Quote(BaseModel):
 class Best(Quote):
     """A quote that answers the question, and the passage that it is from."""
 
+    row: str = Field("", description="What its row begins with, to be read before it, where it is a part of a row.")
+
     passage: int = Field(description="Number of the passage.")
     title: str
     source: str = Field(description="URL, or path of the file.")
@@ -205,7 +207,8 @@ def quotes_of(update: Update) -> list[dict[str, Any]]:
         passage = update.sources[each.passage - 1]
         title, source = (str(passage.metadata.get(name) or "") for name in ("title", "source"))
         quote = quote_of(passage, each.start, each.end).model_dump()
-        found.append(Best(**quote, passage=each.passage, title=title, source=source).model_dump())
+        row = each.row(update.sources)
+        found.append(Best(**quote, row=row, passage=each.passage, title=title, source=source).model_dump())
     return found
 
 
