@@ -296,3 +296,18 @@ def test_a_word_that_looks_alike_in_english_does_not_find_english_passages(tmp_p
         library.index.engine = ("embedded:all-minilm-l6-v2", "here")
         found = Retriever(index=library.index, k=4).invoke("Dürfen Kinder auch beitreten?")
     assert found[0].metadata["title"] == "Aufnahme"
+
+
+def test_the_half_in_the_questions_language_comes_first(tmp_path: Path) -> None:
+    about = (
+        "## About\n\nThe Norlund Top 10 is what A8 is about: the Norlund Top 10 had A8 before. " + "It is new. " * 30
+    )
+    notes = f"## Notes\n\nA8 a disparu du Norlund Top, car on ne le trouve plus. {CAMPSITE['fr'][12:] * 2}"
+    english, french = (f"## {language}\n\n{CAMPSITE[language][12:] * 6}" for language in ("en", "fr"))
+    (tmp_path / "half.md").write_text("\n\n".join(["# Paper", about, english, notes, french]), encoding="utf-8")
+    with library_of(tmp_path, Deaf(), tmp_path / "half.md") as library:
+        library.index.engine = ("embedded:all-minilm-l6-v2", "here")
+        assert sorted(library.index.sources[0].languages) == ["en", "fr"]
+        found = Retriever(index=library.index, k=4).invoke("Pourquoi A8 n'est plus dans le Norlund Top 10 ?")
+    places = [passage.page_content.partition("## ")[2][:5] for passage in found]
+    assert places.index("Notes") < places.index("About")

@@ -39,8 +39,9 @@ RANK_CONSTANT = 10
 are by words, what one of them has first must not be lost among what all have in the middle."""
 RANKED = 30
 """Chunks, the first by rank, that are ranked anew by nearness and words."""
-LOOKED_AT = 500
-"""Characters of a chunk that tell its language."""
+LOOKED_AT, ENGLISH_LATER = 500, 10
+"""Characters of a chunk that tell its language, and how many times later an English one comes for a question in another
+language: not behind all, since the text that is meant may be English."""
 READ = 4
 """Chunks that are read for each passage wanted; all, where so many make fewer passages."""
 WORDS, SENTENCE = 4.0, 1.0
@@ -157,7 +158,7 @@ class Retriever(BaseRetriever):
         there are more chunks.
 
         Where the embedding model does not read the question's language, words count thrice, nothing is scored anew, and
-        English chunks come after the others: a word of another language is found in them that only looks alike.
+        English chunks come later: a word of another language is found in them that only looks alike.
         """
         language = question_language(asked, self.index.words.languages)
         is_read = language == ENGLISH or not reads_english_alone(self.index.engine[0])
@@ -176,8 +177,7 @@ class Retriever(BaseRetriever):
         scores = self._scores(asked, vector, best[:RANKED], language) if is_read else {}
         best.sort(key=lambda chunk: -scores.get(str(chunk.id), -math.inf))  # stable: the rest stays behind as it is
         if not is_read:
-            english = {id(chunk): is_english(chunk.page_content[:LOOKED_AT], language) for chunk in best[:RANKED]}
-            best[:RANKED] = sorted(best[:RANKED], key=lambda chunk: english[id(chunk)])
+            best[:RANKED] = _english_later(best[:RANKED], language)
         firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
         return _with_another_source(_passages(best, k), firsts, k), scores, len(best) < len(fused)
 
@@ -215,6 +215,13 @@ def _fused(*rankings: Sequence[str]) -> list[str]:
         for place, row in enumerate(ranking, start=1):
             scores[row] = scores.get(row, 0.0) + 1 / (RANK_CONSTANT + place)
     return sorted(scores, key=lambda row: -scores[row])
+
+
+def _english_later(chunks: Sequence[Document], language: str) -> list[Document]:
+    """The chunks in their order, but for the English ones, whose places count `ENGLISH_LATER` times."""
+    english = (is_english(chunk.page_content[:LOOKED_AT], language) for chunk in chunks)
+    places = [place * (ENGLISH_LATER if is_so else 1) for place, is_so in enumerate(english, start=1)]
+    return [chunk for _, chunk in sorted(zip(places, chunks, strict=True), key=lambda pair: pair[0])]
 
 
 def _passages(chunks: Sequence[Document], most: int) -> list[list[Document]]:
