@@ -58,7 +58,7 @@ class Assistant:
         self._background = Background(settings, chat_model, embeddings, lambda: self.line.inside > 0)
         self.models, self.chains = self._background.models, self._background.chains
         self.problems, self.work = self._background.problems, self._background.work
-        self.service = self._background.library
+        self.service = self._background.service
         self.folder, self.indexes = self.service.folder, self.service.indexes
         self.metrics = Metrics(self)
         self._ending = threading.Event()

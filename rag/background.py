@@ -60,7 +60,7 @@ class Background:
         """What is under way, by part."""
         self._wake = {name: threading.Event() for name in ("chat", "coming", "index", "prepare")}
         self.models = ModelsInUse(settings, self.work, self.wake_all, chat_model=chat_model, embeddings=embeddings)
-        self.library = LibraryService(
+        self.service = LibraryService(
             settings, self.models.embeddings, self.models.address, self._wake["index"].set, self._tell
         )
         self.chains = Chains(settings)
@@ -77,13 +77,13 @@ class Background:
         if chat:
             targets |= {"chat": self._bring_up_chat, "coming": self._bring_coming, "prepare": self._prepare}
         if named:
-            targets["folders"] = lambda: self.library.watch(self._closing)
+            targets["folders"] = lambda: self.service.watch(self._closing)
             self._wake["folders"] = threading.Event()
         threads = [
             threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
             for name, target in targets.items()
         ]
-        if self.library.shared:
+        if self.service.shared:
             threads.append(threading.Thread(target=self._follow, name="rag-follow", daemon=True))
         for thread in threads:
             thread.start()
@@ -92,12 +92,12 @@ class Background:
     def close(self) -> None:
         """Stop what is under way and let go of models and files."""
         self._closing.set()
-        self.library.stop()
+        self.service.stop()
         self.wake_all()
         self.models.close()
         for thread in self._threads:
             thread.join(10)
-        self.library.close(idle=not any(thread.is_alive() for thread in self._threads))
+        self.service.close(idle=not any(thread.is_alive() for thread in self._threads))
 
     def wake_all(self) -> None:
         """Let each thread try again now."""
@@ -122,7 +122,7 @@ class Background:
             finally:
                 self.work.pop(name, None)
                 self.work.pop("reindex" if name == "index" else name, None)
-            again = name in self.problems or name == "chat" or bool(self.library.indexes.problem)
+            again = name in self.problems or name == "chat" or bool(self.service.indexes.problem)
             later = FETCH_AGAIN_SECONDS if name == "coming" and self.models.coming else None
             calm = name == "chat" and not self.problems and self.models.names.chat.startswith("ollama:")
             self._wake[name].wait((CALM_SECONDS if calm else RETRY_SECONDS) if again else later)
@@ -146,19 +146,19 @@ class Background:
             self.models.let_go()
             if not self.work.keys() - {"chat", "coming"}:
                 self._measure()
-        if self.library.index is not None:
+        if self.service.index is not None:
             try:
-                self.models.need_pulled(self.library.index.made.embeddings, "embeddings")
+                self.models.need_pulled(self.service.index.made.embeddings, "embeddings")
                 self.problems.pop("embeddings", None)
             except RagError as error:
                 self.problems["embeddings"] = error
 
     def _recall(self) -> None:
         """Go on with the chat model that was chosen before; with the settings' where no database can be had."""
-        while not self.library.database_opened.wait(0.1):
+        while not self.service.database_opened.wait(0.1):
             if self._closing.is_set() or "index" in self.problems:
                 return
-        self.models.recall(self.library.database.setting(CHOICE))
+        self.models.recall(self.service.database.setting(CHOICE))
 
     def choose(self, name: str) -> None:
         """Let another embedded chat model, or none, be the app's own from now on, and remember it.
@@ -166,9 +166,9 @@ class Background:
         Raises:
             RagError: there is no such model, or the library is not open yet.
         """
-        if not self.library.database_opened.is_set():
+        if not self.service.database_opened.is_set():
             raise RagError("The library is being opened. Try again in a moment.")
-        self.library.database.remember(CHOICE, self.models.choose(name))
+        self.service.database.remember(CHOICE, self.models.choose(name))
         self._wake["coming"].set()
 
     def _bring_coming(self) -> None:
@@ -196,7 +196,7 @@ class Background:
     def _let_answer_first(self) -> None:
         """Answer what was asked during the start before the import of Chroma takes a second of the interpreter."""
         until = time.monotonic() + ANSWER_SECONDS
-        while self.library.sources and self._asked() and time.monotonic() < until and not self._closing.wait(0.1):
+        while self.service.sources and self._asked() and time.monotonic() < until and not self._closing.wait(0.1):
             pass
 
     def check_chat(self) -> None:
@@ -210,16 +210,16 @@ class Background:
         self.problems.pop("chat", None)
 
     def _bring_up_index(self) -> None:
-        if self.library.library is None:
+        if self.service.library is None:
             self.work["index"] = Work("opening the library")
             self._let_page_first()
-            self.library.open(self.models.names.embeddings, named=self._named)
+            self.service.open(self.models.names.embeddings, named=self._named)
             self._link()
             self._let_answer_first()
-        self.library.work(self._link, named=self._named)
+        self.service.work(self._link, named=self._named)
         self.work.pop("index", None)
         self._wake["prepare"].set()  # minutes on a slow engine: the next ingest does not wait for it
-        sources = self.library.sources
+        sources = self.service.sources
         log.info("%s sources, %s chunks are indexed", len(sources), sum(item.chunks for item in sources))
 
     def _prepare(self) -> None:
@@ -233,7 +233,7 @@ class Background:
         """Every second, see what other processes changed, and whether database and Chroma server are there."""
         while not self._closing.wait(FOLLOW_SECONDS):
             try:
-                self.library.follow(self._link)
+                self.service.follow(self._link)
                 self.problems.pop("store", None)
             except RagError as error:
                 if str(error) != str(self.problems.get("store")):
@@ -247,5 +247,5 @@ class Background:
 
     def _link(self) -> None:
         """Build the retriever once the library is there, and the chain once the chat model is, too."""
-        if self.library.index is not None and self._named:
-            self.chains.link(self.library.index, self.models.chat)
+        if self.service.index is not None and self._named:
+            self.chains.link(self.service.index, self.models.chat)

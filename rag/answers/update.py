@@ -18,6 +18,9 @@ Phase = Literal["queued", "starting", "searching", "loading", "reading", "thinki
 class Timings:
     """Seconds: how long retrieval took; how long the model thought; from the question to the first token of the answer;
     and in all. None: not yet, or not at all.
+
+    Waiting in line is part of them, and in a process that has just begun the opening of the library. A refusal has a
+    first token, too, and so have quotes that stand for an answer.
     """
 
     retrieval: float | None = None

@@ -26,8 +26,9 @@ MOST_PAGES = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """A source for people and programs. `done` of `total` chunks are indexed; `indexed_at` is seconds since 1970.
+    """A source for people and programs. `done` of `total` chunks are indexed.
 
+    `indexed_at`, seconds since 1970, is the record's `loaded_at`: a look at the web that finds nothing new leaves it.
     `embeddings` is the model, `provider:model`, that it is indexed with. `notes` say how it was read and what was left
     out. `language` is that of its text, as ISO 639-1, or several with a blank between them; "": not sure.
     """

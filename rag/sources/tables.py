@@ -1,6 +1,9 @@
 """Tables become lines: each row is one line that names its columns, so that it can be understood alone.
 
 Model: Heron | Price: 429 | Gears: 8
+
+`rag.answers.tables` reads these lines back, to count and filter rows: nine in ten of a table have to begin with the
+same column, so a reader puts one first that every row has.
 """
 
 from __future__ import annotations

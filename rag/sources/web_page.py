@@ -9,12 +9,12 @@ from bs4 import BeautifulSoup
 from langchain_core.documents import Document
 
 from rag.sources.drawn_page import embedded_text, is_drawn
+from rag.sources.encoding import text_of
 from rag.sources.formats import Job, Unreadable
 from rag.sources.formulas import write_formulas
 from rag.sources.main_text import mark_page
 from rag.sources.markup import title_of_page
 from rag.sources.tags import open_panels
-from rag.sources.text_files import text_of
 
 LEAST_DRAWN = 100
 """Characters below which the text of a page that a script draws is only "Loading" or the like."""

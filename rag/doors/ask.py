@@ -1,0 +1,137 @@
+"""`python -m rag ask`: a question in the terminal, answered here or by the app that holds the data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+
+from rag.assistant import Assistant
+from rag.doors.http import frames
+from rag.errors import EngineUnreachable, StoreLocked
+from rag.settings import Settings
+
+
+async def ask(settings: Settings, question: str, only: list[str], as_json: bool) -> int:
+    """Answer with an assistant of our own, or let the app that holds the data folder do it. Returns the exit code.
+
+    Raises:
+        RagError: the library cannot be opened, or the app that holds it does not answer.
+    """
+    assistant = Assistant(settings)
+    try:
+        assistant.start()
+    except StoreLocked as error:
+        if not error.url:
+            raise
+        return await _ask_app(error.url, error.token, question, only, as_json)
+    try:
+        updates = assistant.chain.astream({"question": question, "scope": only})
+        async with aclosing(frames(updates)) as answer:
+            return await _show((frame async for kind, frame in answer if kind != "silent"), as_json)
+    finally:
+        await asyncio.to_thread(assistant.close)
+
+
+async def _ask_app(url: str, token: str, question: str, only: list[str], as_json: bool) -> int:
+    """The same over `/stream` of the running app."""
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with httpx.AsyncClient(timeout=httpx.Timeout(30, read=None), trust_env=False) as client:
+            body = {"question": question, "scope": only}
+            async with client.stream("POST", f"{url}stream", json=body, headers=headers) as reply:
+                if reply.status_code != 200:
+                    data = json.loads(await reply.aread())
+                    print(json.dumps(data) if as_json else data.get("error", data), file=sys.stderr)
+                    return 1
+                data_lines = (line.removeprefix("data: ") async for line in reply.aiter_lines() if line[:6] == "data: ")
+                return await _show((json.loads(line) async for line in data_lines), as_json)
+    except httpx.HTTPError as error:
+        raise EngineUnreachable(f"The app at {url} holds the data folder and does not answer. Restart it.") from error
+    except EOFError:
+        raise EngineUnreachable(f"The app at {url} ended in the middle of the answer.") from None
+
+
+async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
+    """Print the frames of an answer as they come. Returns the exit code.
+
+    Raises:
+        EOFError: they end before the answer does.
+    """
+    text, thinks = "", False
+    async for frame in answer:
+        if "error" in frame:
+            told = {"error": frame["error"], "code": frame["code"]}
+            return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
+        text = ("" if "moved" in frame else text) + frame["message"]
+        if frame.get("done"):
+            _close(text, frame, as_json)
+            return 0
+        if as_json:
+            continue
+        if "quotes" in frame and not frame["quoted"] and not frame["opening"]:
+            _show_quotes("From your sources:", frame["quotes"])
+        if "moved" in frame:
+            print(" … (the model was thinking until here)\n", flush=True)
+        if sys.stderr.isatty():  # what the model thinks is dimmed, and parted from what follows
+            thought = f"\x1b[2m{frame['thinking']}\x1b[0m" if "thinking" in frame else "\n\n" * thinks
+            print(thought, end="", file=sys.stderr, flush=True)
+            thinks = "thinking" in frame
+        print(frame["message"], end="", flush=True)
+    raise EOFError
+
+
+def _show_quotes(title: str, quotes: Sequence[dict[str, Any]]) -> None:
+    """What the sources say, beside the model's answer; where a quote is the answer, it comes as such."""
+    print(title)
+    for quote in quotes:
+        print(f"  “{quote['row']}{quote['text']}” [{quote['passage']}]")
+    print(flush=True)
+
+
+def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:
+    """Say why there is no answer, after the part of it that had come. Returns the exit code."""
+    if text and not as_json:
+        print(" … (cut off)")
+    print(json.dumps(told, ensure_ascii=False) if as_json else told["error"], file=sys.stderr)
+    return 1
+
+
+def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
+    """What comes after an answer: which passage supports each sentence, and the passages."""
+    if as_json:
+        answer = {key: value for key, value in frame.items() if key not in ("message", "done")}
+        print(json.dumps({"answer": text, **answer}, ensure_ascii=False))
+        return
+    print("\n")
+    if frame["notice"]:
+        print(f"{frame['notice']}\n")
+    opening = text[: frame["opening"]]
+    if opening and (others := [each for each in frame["quotes"] if each["text"] not in opening]):
+        _show_quotes("Also in your sources:", others)
+    if frame["timings"]["thinking"] is not None:
+        print(f"(thought for {frame['timings']['thinking']:.0f} s before)\n")
+    if frame["doubtful"]:
+        print("The sources support little of this: read the quotes first.\n")
+    for sentence in frame["grounding"] or ():
+        if sentence["supported"] is not None:
+            mark = f"[{sentence['passage']}]" if sentence["supported"] else "[?]"
+            missing = f" (not in the passages: {sentence['why']})" if sentence["why"] else ""
+            print(f"{mark} {_in_short(sentence['text'])}{missing}")
+    if any(sentence["supported"] is False for sentence in frame["grounding"] or ()):
+        print("[?] no passage supports this")
+    if frame["grounding"]:
+        print()
+    for source in frame["sources"]:
+        page = f", page {source['page']}" if source["page"] else ""
+        print(f"[{source['number']}] {source['title']}{page}  {source['link'] or source['source']}")
+
+
+def _in_short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else f"{text[:98]} …"
