@@ -287,6 +287,23 @@ def test_a_short_answer_is_read_with_its_question(
     assert found.claims and (found.passage is not None) is supported
 
 
+@pytest.mark.parametrize(
+    ("claim", "supported"),
+    [
+        ("Autoclean runs every 50 updates before it.", False),
+        ("Autoclean runs every 10 minutes.", True),
+        ("Autoclean has a threshold of 50 updates before it runs.", True),
+        ("Every one of the updates before autoclean runs has a threshold of 50.", True),
+    ],
+)
+def test_a_rate_has_to_be_one_in_the_passage(claim: str, supported: bool, minilm: Embeddings) -> None:
+    said = ["autoclean_threshold = 50  # number of updates before autoclean runs"]
+    if "minutes" in claim:
+        said.append("autoclean_naptime = 10min  # 10 minutes between autoclean runs")
+    (found,) = ground(claim, [Document(text, metadata={"title": "a", "source": "a"}) for text in said], minilm)
+    assert (found.passage is not None) is supported
+
+
 def test_it_says_what_is_not_there(minilm: Embeddings) -> None:
     given = passages(["The harbour bridge"])
     for text, why in (

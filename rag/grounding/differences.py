@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 
 from rag.grounding.order import exchanged
 from rag.grounding.statements import Statement, content
@@ -11,9 +12,11 @@ from rag.grounding.tokens import Token, contains, same
 from rag.grounding.vocabulary import (
     ANTONYMS,
     CJK_NEGATIONS,
+    EVERY,
     IMPLIED_NEGATIONS,
     MEASURE_STEMS,
     NEGATIONS,
+    RATES,
     SAME_SIDE,
 )
 from rag.text.language import stem
@@ -28,6 +31,7 @@ def differences(claim: Statement, evidence: Statement, given: Collection[Token] 
     """
     nearest = [_nearest(clause, evidence) for clause in claim.clauses]
     yield from _numbers(claim, evidence, given)
+    yield from _rates(claim, evidence)
     yield from _negations(claim, evidence)
     yield from _cjk_negations(claim, evidence)
     for clause, other in zip(claim.clauses, nearest, strict=True):
@@ -74,6 +78,14 @@ def _numbers(claim: Statement, evidence: Statement, given: Collection[Token]) ->
             token.values and following and following.stem in MEASURE_STEMS and not contains(evidence.tokens, following)
         ):
             yield f'"{token.text} {following.text}"'
+
+
+def _rates(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Numbers that the claim has as a rate, "every 10 minutes", where the evidence speaks of no rate at all."""
+    if not RATES & _forms(evidence.tokens):
+        for token, following in pairwise(claim.tokens):
+            if token.folded in EVERY and following.values and following.folded != "one":
+                yield f'"{token.text} {following.text}"'
 
 
 def _has_other_count(noun: Token, evidence: Statement) -> bool:

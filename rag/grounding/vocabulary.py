@@ -57,3 +57,13 @@ for _line in _LISTS["exclusive"]:  # Monday is not Friday, however near their ve
     for _word in _group:
         _forms = {_word, _word + "s", _word.removesuffix("s"), _word.removesuffix("ies") + "y"}
         _relate([_word], _group & _forms, _group - _forms)
+
+EVERY = frozenset(["every", "cada"])
+"""What makes the number behind it a rate: "every 10 minutes". German "alle" and French "tous les" are not always so."""
+_RATES = """
+each per once twice times interval intervals between frequency hourly daily nightly weekly monthly quarterly yearly
+annually regularly alle jede jedem jeden jeder jedes chaque pro zwischen abstand stundlich taglich wochentlich
+monatlich jahrlich tous toutes par entre intervalle intervalles por intervalo intervalos vez veces
+"""
+RATES = EVERY | frozenset(_RATES.split())
+"""Words of a text that tells how often something is."""
