@@ -415,6 +415,11 @@ def table(xs: Sequence[float], y: float, rows: Sequence[Sequence[str]], pitch: f
     ]
 
 
+def stripped(texts: Sequence[Text]) -> list[Text]:
+    """The texts without the blanks at their ends."""
+    return [(x, y, size, text.strip()) for x, y, size, text in texts]
+
+
 ORDERS = [
     ("Bestellnummer", "Bezeichnung", "Ort", "Stand"),
     ("DS1621", "Sensor im Rahmen", "Kiel", "3. März 2015"),
@@ -488,6 +493,25 @@ def test_bullets_stand_before_their_items(gap: float, tmp_path: Path, settings: 
     )
     assert page.page_content.split("\n")[:3] == [f"• {' '.join(item)}" for item in items]
     assert "notes" not in page.metadata
+
+
+@pytest.mark.parametrize("marks", ["–––", "ooo", "123", "abc", ("iii", "iv", "v"), ("4.2.1", "4.2.2", "4.2.3")])
+def test_other_marks_stand_before_their_items(marks: Sequence[str], tmp_path: Path, settings: Settings) -> None:
+    items = ["Heron is one of them", "Egret is the next of them", "Stork is the last of all of them"]
+    told = [mark + "." * (mark.isalnum() and mark != "o") for mark in marks]
+    texts = [
+        text for y, pair in enumerate(zip(told, items, strict=True)) for text in table((60, 95), 700 - 14 * y, [pair])
+    ]
+    (page,) = read(drawn(stripped(texts)), tmp_path, settings)
+    assert page.page_content.split("\n") == [f"{mark} {item}" for mark, item in zip(told, items, strict=True)]
+
+
+def test_numbers_of_rows_and_dashes_for_nothing_are_cells(tmp_path: Path, settings: Settings) -> None:
+    rows = [("No.", "Bird", "Seen"), ("1.", "Heron", "5"), ("2.", "Egret", "–"), ("3.", "Stork", "7")]
+    (page,) = read(drawn(stripped(table((60, 95, 160), 700, rows))), tmp_path, settings)
+    assert page.page_content.split("\n") == [f"No.: {a} | Bird: {b} | Seen: {c}" for a, b, c in rows[1:]]
+    (page,) = read(drawn(table((60, 95), 700, [("–", "5.20"), ("4.10", "–"), ("–", "6.30")])), tmp_path, settings)
+    assert page.page_content.split("\n") == ["– | 5.20", "4.10 | –", "– | 6.30"]
 
 
 def test_a_bullet_with_nothing_beside_it_is_a_cell(tmp_path: Path, settings: Settings) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rag.sources.pdf_columns import reading_order
 from rag.sources.pdf_page import RIGHT_TO_LEFT, PageText, Rect, Word
-from rag.sources.pdf_segments import Row, Segment, rows_of, segments_of, with_justified_lines
+from rag.sources.pdf_segments import Row, Segment, rows_of, segments_of, with_items, with_justified_lines
 
 if TYPE_CHECKING:
     from rag.sources.pdf_rows import Grid
@@ -88,7 +88,8 @@ def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
     lines: list[Line] = []
     for block in reading_order(segments) if len(words) <= MOST_WORDS else [segments]:
         added: list[Line] = []
-        rows_of_block = with_justified_lines(rows_of([segment for segment in block if id(segment) not in places]))
+        rows_of_block = rows_of([segment for segment in block if id(segment) not in places])
+        rows_of_block = with_justified_lines(with_items(rows_of_block))
         rows_of_block += [[segment] for segment in block if id(segment) in places]
         rows_of_block.sort(key=lambda row: row[0].top)
         start = number = 0

@@ -6,6 +6,7 @@ Lengths are points, from the top left corner of the page as it is shown; an em i
 from __future__ import annotations
 
 import itertools
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ CELL_GAP = 0.8
 
 _BULLETS = frozenset("•●○▪■□◦‣∙❖➢➔►❑♦")
 """Signs that stand before the items of lists, and are no cell of their own."""
-_BULLET_GAP = 3.5
-"""Ems of white that such a sign has beside it at most."""
+
+_MARK = re.compile(r"[–—⦁-]|o|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{2,5})[.)]|\d{1,2}(?:\.\d{1,3}){2,}\.?|\d{1,2}\.\d{1,2}\.")
+"""What stands before the items of other lists, and before numbered paragraphs."""
+_MARK_GAP = 3.5
+"""Ems of white that either has beside it at most."""
 
 
 @dataclass(slots=True)
@@ -93,7 +97,7 @@ def _is_beside(segment: Segment, word: Word) -> bool:
     if overlap < 0.5 * min(before.bottom - before.top, word.bottom - word.top):
         return False
     em = max(before.size, word.size, 1.0)
-    if -0.5 * em <= word.x0 - before.x1 < (_BULLET_GAP if is_bullet else CELL_GAP) * em:
+    if -0.5 * em <= word.x0 - before.x1 < (_MARK_GAP if is_bullet else CELL_GAP) * em:
         return True
     return bool(RIGHT_TO_LEFT.search(word.text + before.text)) and -0.5 * em <= before.x0 - word.x1 < CELL_GAP * em
 
@@ -120,6 +124,21 @@ def rows_of(segments: Sequence[Segment]) -> list[Row]:
 def _covers(row: Row, segment: Segment) -> bool:
     """Whether the segment stands over another of the row: then it is a row of its own."""
     return any(min(item.x1, segment.x1) - max(item.x0, segment.x0) > 0.5 * segment.size for item in row)
+
+
+def with_items(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those in one piece that are an item of a list and its number, letter or dash at its left."""
+    return [_item(row) if len(row) == 2 else row for row in rows]
+
+
+def _item(row: Row) -> Row:
+    mark, text = row
+    if not _MARK.fullmatch(mark.text) or not text.text[:1].isalpha():
+        return row
+    if not 0 < text.x0 - mark.x1 < _MARK_GAP * text.size or text.size > 1.2 * mark.size:
+        return row
+    words = [*mark.words, *text.words]
+    return [Segment(words, mark.x0, min(mark.top, text.top), text.x1, max(mark.bottom, text.bottom))]
 
 
 def with_justified_lines(rows: Sequence[Row]) -> list[Row]:
