@@ -59,6 +59,17 @@ def quotes_of(
     return [quote.text(sources) for quote in found]
 
 
+TEAM = "* Ruben Bridgewater (voting)\n* Daniel Rosen (from the TypeScript team)\n"
+TEAM += "* Jake Bailey (from the TypeScript team)\n* Ryan Cave (from the TypeScript team)\n* Joyee Cheung (voting)"
+
+
+def test_items_beside_each_other_that_say_what_is_asked_are_one_quote(minilm: Embeddings) -> None:
+    quotes = quotes_of("Who from the TypeScript team was there?", TEAM, embeddings=minilm)
+    assert quotes[0] == "\n".join(TEAM.splitlines()[1:4])
+    prices = "Boat: Heron | Price: 429\nBoat: Swift | Price: 311\nBoat: Tern | Price: 505"
+    assert quotes_of("What is the price of a boat?", prices, embeddings=minilm)[0] in prices.splitlines()
+
+
 @pytest.mark.parametrize(
     ("question", "leading"),
     [

@@ -156,6 +156,8 @@ def _best(
     first = found[order[0]]
     steps = _steps(first.segment, sources[first.passage - 1].page_content) if _ASKS_HOW.match(question) else None
     quotes: list[Quote] = [Quote(first.passage, *steps)] if steps else []
+    if not steps and (alike := _alike(question, language, first, sources)):
+        quotes = [Quote(first.passage, *alike)]
     for place in order[:MOST_SENTENCES]:
         if not quotes or place in firsts or scores[place] >= least:
             more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
@@ -167,6 +169,35 @@ def _best(
         if found[place].passage == first.passage or scores[place] >= LEADING_SHARE * max(scores)
     ]
     return tuple(replace(each, leads=_has(each, leading)) for each in _grown(quotes, found, first, sources))
+
+
+def _alike(question: str, language: str, best: Quotable, sources: Sequence[Document]) -> tuple[int, int] | None:
+    """Where the rows or items begin and end that say the same words of the question as the best one, beside it.
+
+    None where the best sentence is no row or item, stands alone in this, or is too long with the others; and where all
+    of its passage say the same: then the words are those of the columns, and tell none of them apart.
+    """
+    text = sources[best.passage - 1].page_content
+    asked = word_weights(question, language).keys()
+    lines = [each for each in split_segments(text) if each.kind not in ("heading", "rule")]
+    said = [asked & stems(text[each.start : each.end], language) for each in lines]
+    if not best.line or best.segment not in lines:
+        return None
+    first = last = own = lines.index(best.segment)
+    if not said[own] or all(words == said[own] for words in said):
+        return None
+
+    def follows(place: int) -> bool:
+        gap = text[lines[place - 1].end : lines[place].begin]
+        markers = [marker_of(each, text) for each in lines[place - 1 : place + 1]]
+        return "\n" in gap and not gap.strip() and markers[0] == markers[1] and said[place - 1] == said[place]
+
+    while first and follows(first):
+        first -= 1
+    while last + 1 < len(lines) and follows(last + 1):
+        last += 1
+    start, end = lines[first].begin, lines[last].end
+    return (start, end) if first < last and end - start <= LONGEST_QUOTE else None
 
 
 def _has(quote: Quote, sentences: Sequence[Quotable]) -> bool:
