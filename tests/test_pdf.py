@@ -388,6 +388,17 @@ def test_own_line_breaks_stay(tmp_path: Path, settings: Settings) -> None:
     assert page.page_content.split("\n") == [*text[:2], f"{text[2]} of"]
 
 
+def test_a_stamp_that_runs_up_the_margin_is_no_part_of_the_text(tmp_path: Path, settings: Settings) -> None:
+    """Its year is as wide as high, stands at the height of lines of the text, and is larger than they are."""
+    stamp = "".join(
+        f"BT /F 20 Tf 0 1 -1 0 40 {y} Tm ({text}) Tj ET " for y, text in ((200, "arXiv:2004"), (305, "2020"))
+    )
+    words = [f"the text of this page has a line {number} of words that goes on" for number in range(20)]
+    (page,) = read(drawn(lines(60, 430, *words), lines=stamp), tmp_path, settings)
+    assert " ".join(page.page_content.split()) == " ".join([*words, "arXiv:2004", "2020"])
+    assert page.metadata["sections"] == []
+
+
 def test_a_turned_page(tmp_path: Path, settings: Settings) -> None:
     """Its lines run upwards in the file; the page is turned to be shown."""
     data = drawn([(60.0, 500.0, 10.0, "First words"), (60.0, 480.0, 10.0, "second words")], turned=True)

@@ -42,7 +42,8 @@ UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 class Line:
     """A line of the text that comes out: a paragraph, a heading, a row of a table.
 
-    `kind` is "text", "row" or "caption"; `full` says that the line fills its column, so that it may go on elsewhere.
+    `kind` is "text", "row", "caption", or "aside" of one that runs down the page; `full` says that the line fills its
+    column, so that it may go on elsewhere.
     `gap` is the white above it, in ems.
     """
 
@@ -120,6 +121,11 @@ def _apart(words: Sequence[Word]) -> tuple[list[Word], list[Line]]:
     if not down:
         return list(words), []
     taken = {id(word) for word in down}
+    for word in words:  # the short ones of such lines, as the year in the stamp of an archive
+        is_high = len(word.text) > 1 and word.bottom - word.top > 1.3 * (word.x1 - word.x0)
+        if is_high and any(_is_below(word, other) for other in down):
+            taken.add(id(word))
+    down = [word for word in words if id(word) in taken]
     if UNSPACED.search("".join(word.text for word in down)):
         tiers: dict[int, int] = {}
         end = 0.0
@@ -127,7 +133,18 @@ def _apart(words: Sequence[Word]) -> tuple[list[Word], list[Line]]:
             tiers[id(word)] = len(tiers) if word.top > end else max(tiers.values())
             end = max(end, word.bottom)
         down.sort(key=lambda word: (tiers[id(word)], -word.x1))
-    return [word for word in words if id(word) not in taken], [line_of([word]) for word in down]
+    lines = [line_of([word]) for word in down]
+    if not any(UNSPACED.search(line.text) for line in lines):
+        for line in lines:
+            line.kind = "aside"
+    return [word for word in words if id(word) not in taken], lines
+
+
+def _is_below(word: Word, other: Word) -> bool:
+    """Whether a word stands right below or above one that runs down the page, in the same size."""
+    gap = max(word.top - other.bottom, other.top - word.bottom)
+    beside = abs(word.x0 - other.x0) < 1 and abs(word.x1 - other.x1) < 1
+    return beside and abs(word.size - other.size) < 0.5 and 0 <= gap < word.x1 - word.x0
 
 
 def join(first: Line, second: Line, *, dropped: int = 0, tight: bool = False) -> Line:
