@@ -26,7 +26,7 @@ from rag.sources.loader import load_source, section_at
 from rag.sources.outline import CAPTION
 from rag.sources.pdf_boxes import Box, boxes
 from rag.sources.pdf_text import title_of
-from rag.sources.pdf_words import with_bullets
+from rag.sources.pdf_words import is_bold, with_bullets
 from rag.sources.tables import is_date
 from tests.conftest import make_settings
 from tests.files import Text, drawn, pdf, reason
@@ -406,6 +406,20 @@ def test_a_turned_page(tmp_path: Path, settings: Settings) -> None:
     assert page.page_content.split() == ["First", "words", "second", "words"]
     (box,) = boxes(str(tmp_path / "a.pdf"), 1, page.page_content, 0, 5, {})
     assert 80 < box.left < 95 < box.right < 105 and round(box.bottom) == 60
+
+
+@pytest.mark.parametrize(
+    ("font", "bold"),
+    [
+        *(
+            (name, True)
+            for name in (b"Arial,Bold", b"ABCDEF+NimbusRomNo9L-Medi", b"NimbusRomNo9L-MediItal", b"URW-Demi")
+        ),
+        *((name, False) for name in (b"Helvetica", b"Roboto-Medium", b"NimbusRomNo9L-Regu", b"Mediterraneo")),
+    ],
+)
+def test_bold_fonts_by_their_names(font: bytes, bold: bool) -> None:
+    assert is_bold(font) is bold
 
 
 # -- tables -------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ _UNREADABLE_BULLET = re.compile(r"(?<!\S)[\x80-\x9f\uf020-\uf0ff](?= )")
 """A sign of a symbol font whose map leads to a control character or to the font's own numbers, alone before a text."""
 _LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
 """Alef before lam: right in an article, wrong where both are one sign."""
-_BOLD = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
+_BOLD = re.compile(rb"bold|black|heavy|semibold|demi|-medi(?!um)", re.IGNORECASE)
 
 
 def _upright(frame: Frame, textpage: pdfium.PdfTextPage, chars: str) -> Frame:
@@ -200,6 +200,11 @@ def _is_stretched(chars: str, blanks: Sequence[int], gaps: Sequence[float]) -> b
     )
 
 
+def is_bold(font: bytes) -> bool:
+    """Whether the letters of a font are bold, by its name. LaTeX's bold Times is NimbusRomNo9L-Medi."""
+    return bool(_BOLD.search(font))
+
+
 class _Fonts:
     """The size and the weight of letters, looked up once for each font and size that follow each other."""
 
@@ -219,7 +224,7 @@ class _Fonts:
         name = self._name.value
         bold = self._weights.get(name)
         if bold is None:
-            bold = self._weights[name] = bool(_BOLD.search(name))
+            bold = self._weights[name] = is_bold(name)
         return size, bold
 
 
