@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     )
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path(APP_NAME, appauthor=False),
-        description="Folder for downloaded weights (default: the user's cache folder)",
+        description="Folder for weights and the unpacked model that tells languages (default: the user's cache folder)",
     )
     host: str = Field(
         "127.0.0.1",
