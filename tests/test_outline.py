@@ -112,7 +112,7 @@ def test_offsets_on_messy_pages(sections: Sections, page: str) -> None:
 
 def test_headings_in_the_classes_of_a_page(sections: Sections) -> None:
     page = "<title>T</title><h2>no</h2><div class='x post-content'><h2 id=a>A</h2>x</div><div class=post-title>t</div>"
-    assert sections(page) == [("A", "a")]
+    assert sections(page) == [("A", "a"), ("A > t", "")]
 
 
 PROSE = "Rangers counted the otters of this river, and found more of them than a year ago. " * 5
