@@ -24,8 +24,8 @@ def paragraph_text(item: Element) -> str:
     for inner in item:
         name = local(inner)
         if name in ("r", "fld"):
-            item, place = child(inner, "t"), attribute(child(inner, "rPr"), "baseline")
-            text = (item.text or "") if item is not None else ""
+            written, place = child(inner, "t"), attribute(child(inner, "rPr"), "baseline")
+            text = (written.text or "") if written is not None else ""
             pieces.append(raised(text) if place.isdecimal() and int(place) else text)
         elif name == "br":
             pieces.append("\n")

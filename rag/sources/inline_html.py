@@ -21,11 +21,12 @@ _HEADING = re.compile(
     r"[ \t]*(?:</[a-z]{1,10}>[ \t]*)?$"
 )
 _SUPERSCRIPT = re.compile(r"(?i)<sup>([^<>\n]{1,8})</sup>")
-_BLOCKS = """
+_BLOCK_NAMES = """
 br dd div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr li ol p pre section table tbody td th thead tr ul
 """
 """Tags at which a line begins in a browser, or a cell."""
-_OF_TEXT = frozenset([*_WITH_TEXT.split(), *_BLOCKS.split()])
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+_OF_TEXT = frozenset([*_WITH_TEXT.split(), *_BLOCKS])
 _NEED_NO_END = frozenset(["dd", "dt", "li", "p", "td", "th", "tr"])
 _ENTITY = re.compile(r"&(?:#\d{1,6}|#[xX][\da-fA-F]{1,5}|[a-zA-Z]{2,8}\d{0,2});")
 _IS_CODE = re.compile(r"\{\{|\{%|<%|<\?|<!|</?(?:script|style|html|head|body|svg|form|input|button|template)\b", re.I)
@@ -64,7 +65,7 @@ def text_of_html(text: str) -> str:
 
         def told(found: re.Match[str]) -> str:
             name = found[1].casefold()
-            return found[0] if name not in known else " " if name in _BLOCKS.split() else ""
+            return found[0] if name not in known else " " if name in _BLOCKS else ""
 
         text = _ANY_TAG.sub(told, _SUPERSCRIPT.sub(lambda found: raised(found[1]), text))
     return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text

@@ -172,6 +172,7 @@ class _Terms:
         if 0 < len(term) <= _LONGEST_TERM and term[-1] not in _ENDS and not "".join(pieces[self._end :]).strip(_AROUND):
             texts = (place for place in range(self._end, self._start, -1) if pieces[place - 1].strip(_AROUND))
             self._kept = next(texts)
+        self._start = self._end = len(pieces)  # a term goes with one text; a page may have any number without one
 
     def end(self, pieces: Sequence[str]) -> None:
         """A term ends."""
@@ -180,10 +181,7 @@ class _Terms:
     def join(self, kind: str) -> int:
         """How many pieces stay before a text that goes on the line of its term; 0 where it does not."""
         kept, self._kept = self._kept, 0
-        if not kept or kind not in ("text", "list", "folded"):
-            return 0
-        self._end = kept
-        return kept
+        return kept if kind in ("text", "list", "folded") else 0
 
 
 def _whole(value: object, otherwise: int) -> int:

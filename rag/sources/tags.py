@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from bs4 import Tag
+from bs4.element import PageElement
 
 _BLOCKS = "address article aside blockquote dd details div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header"
 _BLOCKS += " hr li main nav ol p pre section summary table td th tr ul br"
@@ -15,7 +16,7 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 NOISE_TAGS = frozenset(["script", "style", "template", "noscript", "svg", "iframe", "button", "head", "title"])
 
 
-def below(tag: Tag) -> Iterator[object]:
+def below(tag: Tag) -> Iterator[PageElement]:
     """What is in a tag, in order. Beautiful Soup's `descendants` looks for the last one first, which takes long."""
     stack = [iter(tag.contents)]
     while stack:
@@ -102,6 +103,8 @@ BUTTON_DEPTH = 4
 
 LEAST_UNFOLDED = 20
 """Characters outside links in a part that a button unfolds, as in a list of questions; a menu has links alone."""
+MOST_UNFOLDED = 500
+"""Tags and texts of such a part that are looked at for them."""
 
 
 def open_panels(soup: Tag) -> bool:
@@ -145,8 +148,13 @@ def _is_text_part(tag: Tag) -> bool:
     names = " ".join(str(name) for name in (*tag.get_attribute_list("class"), tag.get("id"), tag.get("role")) if name)
     if tag.name not in _FOLDED_TAGS or _NO_PANEL.search(names[:500]):
         return False
-    linked = sum(len(link.get_text(strip=True)) for link in tag.find_all("a"))
-    return len(tag.get_text(strip=True)) - linked >= LEAST_UNFOLDED
+    size = 0
+    for item in itertools.islice(below(tag), MOST_UNFOLDED):  # parts may be in each other, thousands deep
+        is_text = not isinstance(item, Tag) and not any(is_link(each) for each in itertools.islice(item.parents, 3))
+        size += len(str(item).strip()) if is_text else 0
+        if size >= LEAST_UNFOLDED:
+            return True
+    return False
 
 
 def holds_heading(button: Tag, parent: Tag) -> bool:

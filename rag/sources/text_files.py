@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from langchain_core.documents import Document
 
-from rag.sources.encoding import text_of as text_of
+from rag.sources.encoding import text_of
 from rag.sources.formats import Job
 from rag.sources.json_files import json_lines
 from rag.sources.markdown import plain_tables
