@@ -193,7 +193,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     editable=True,
                     save_history=True,
                     flagging_mode="never",  # see `keep_feedback`
-                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.answers.stream.Line`
+                    concurrency_limit=None,  # questions of all doors wait in one line, `rag.answers.line`
                     show_progress="hidden",
                     api_visibility="private",
                 )

@@ -32,7 +32,7 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
         assistant = Assistant(settings)
         assistant.start(chat=False, sources=True)
         try:
-            asyncio.run(assistant.retriever(4))
+            asyncio.run(assistant.when_ready.retriever(4))
             library, index = assistant.library, assistant.service.index
             assert library is not None and index is not None
             assistant.chains.prepare()  # the start's own embedding is over then

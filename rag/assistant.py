@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import logging
 import os
@@ -18,14 +17,16 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag.answers.chain import RagChain, retrieve
+from rag.answers.chain import retrieve
+from rag.answers.line import Line
+from rag.answers.question import check_question
 from rag.answers.rate import Rate
-from rag.answers.retriever import Retriever
-from rag.answers.stream import Answers, Line, check_question
+from rag.answers.ready import Ready
+from rag.answers.stream import Answers
 from rag.background import Background
-from rag.errors import QuestionError, SourceError
+from rag.errors import QuestionError
 from rag.library.indexes import Offer, told_seconds
-from rag.library.library import Library, find_named
+from rag.library.library import Library
 from rag.library.revisions import IndexedSource, Made
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.models.state import Work
@@ -37,7 +38,6 @@ from rag.text.language import ENGLISH
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
 HEAPS = 2
 """Heaps that glibc may open for the threads, in place of eight a core: what each keeps for later adds up."""
 
@@ -62,9 +62,9 @@ class Assistant:
         self.folder, self.indexes = self.service.folder, self.service.indexes
         self.metrics = Metrics(self)
         self._ending = threading.Event()
+        self.when_ready = Ready(self.chains, self.models, self.service, self.problems)
         self.chain = Answers(
-            self._ready_chain,
-            self.models.engine_of,
+            self.when_ready,
             line=self.line,
             first_token=settings.first_token_timeout,
             rate=Rate(settings.questions_a_minute),
@@ -146,59 +146,9 @@ class Assistant:
         if caller is not None:
             self.chain.rate.check(caller)
         query = check_question(query)
-        await self._ready_chain((), "")
+        _, sources = await self.when_ready.chain(scope, "")
         assert self.chains.retriever is not None
-        return await retrieve({"asked": query, "scope": self._in_scope(scope)}, self.chains.retriever)
-
-    def _in_scope(self, scope: Sequence[str]) -> list[str]:
-        """The sources meant.
-
-        Raises:
-            QuestionError: one of them is not indexed.
-        """
-        try:
-            return find_named(scope, [item.source for item in self.sources])
-        except SourceError as error:
-            raise QuestionError(f"The answer is to be drawn from {error.source}, which is {error.reason}.") from error
-
-    async def retriever(self, k: int) -> Retriever:
-        """A retriever of `k` passages, waited for until every source is indexed; needs no chat model.
-
-        Raises:
-            RagError: there is nothing to search; says why.
-        """
-        while not self.service.ingested:
-            if problem := self.problems.get("index"):
-                raise problem
-            await asyncio.sleep(POLL_SECONDS)
-        self.service.need_chunks()
-        assert self.chains.retriever is not None
-        return self.chains.retriever.model_copy(update={"k": k})
-
-    async def _ready_chain(self, scope: Sequence[str], name: str) -> tuple[RagChain, list[str]]:
-        """The chain, waited for while the app starts, with another chat model if asked for; and the sources meant.
-
-        Raises:
-            RagError: it cannot be had; says what to do.
-        """
-        other = bool(name) and name != self.models.names.chat
-        while (self.chains.own is None and not other) or not self.sources:
-            problem = self.problems.get("index") or (None if other else self.problems.get("chat"))
-            if problem:
-                raise problem
-            if self.service.ingested and not (self.library and self.library.busy):
-                self.service.need_chunks()
-            await asyncio.sleep(POLL_SECONDS)
-        sources = self._in_scope(scope)
-        if other:
-            chain = self.chains.chain_of(await asyncio.to_thread(self.models.other_chat, name))
-        else:
-            engine = self.models.engine
-            if "chat" in self.problems or (engine and not engine.running):
-                await asyncio.to_thread(self._background.check_chat)
-            assert self.chains.own is not None
-            chain = self.chains.own
-        return chain, sources
+        return await retrieve({"asked": query, "scope": sources}, self.chains.retriever)
 
     # -- telling -------------------------------------------------------------------------------------------------
 

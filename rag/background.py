@@ -139,7 +139,8 @@ class Background:
             self._wake["coming"].set()
         if self.chains.own is None:
             self._link()
-        self.check_chat()
+        self.models.check_chat()
+        self.problems.pop("chat", None)
         if self.models.look_again():
             self._wake["coming"].set()
         if not self._asked():
@@ -198,16 +199,6 @@ class Background:
         until = time.monotonic() + ANSWER_SECONDS
         while self.service.sources and self._asked() and time.monotonic() < until and not self._closing.wait(0.1):
             pass
-
-    def check_chat(self) -> None:
-        """See whether the chat model can be asked now; starts an embedded one again.
-
-        Raises:
-            EngineError: it cannot; says what to do.
-        """
-        if not self._closing.is_set():
-            self.models.check_chat()
-        self.problems.pop("chat", None)
 
     def _bring_up_index(self) -> None:
         if self.service.library is None:

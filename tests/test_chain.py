@@ -11,7 +11,7 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from rag.answers.stream import WAITING_FOR_A_PLACE
+from rag.answers.line import WAITING_FOR_A_PLACE
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.errors import (

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from rag.answers.line import WAITING_FOR_A_PLACE
 from rag.answers.rate import Rate
-from rag.answers.stream import WAITING_FOR_A_PLACE
 from rag.errors import TooMany
 from tests.conftest import wait_until
 from tests.doors import DOORS, by_page, by_predict, by_socket, by_stream

@@ -45,7 +45,7 @@ HALF = "".join(ANSWER[:2])
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rag.answers.run.IDLE_PART", 25)
+        patch.setattr("rag.answers.stream.IDLE_PART", 25)
         made = serve(tmp_path_factory.mktemp("served"), mcp=True, first_token_timeout=20)
         yield made
         made.close()

@@ -23,7 +23,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from rag.answers.stream import WAITING_FOR_A_PLACE
+from rag.answers.line import WAITING_FOR_A_PLACE
 from tests.conftest import AppStarter, RunningApp, wait_until
 from tests.ollama_server import OllamaServer
 

@@ -13,7 +13,7 @@ from langchain_core.prompt_values import PromptValue
 
 from rag.answers.build import Chains
 from rag.answers.receipt import ChatReader
-from rag.answers.run import Run
+from rag.answers.stream import Run
 from rag.answers.update import Update
 from rag.models.choose import Chat
 from rag.models.state import Engine

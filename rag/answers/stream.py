@@ -1,126 +1,52 @@
-"""The chain that every door reads: it checks the question, waits for a place in line and runs the chain."""
+"""What every door reads: `Answers` waits for a place in line and runs the chain, whose pieces become updates.
+
+Silences of the chain are named and have limits (`Run`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from rag.answers.chain import RagChain
+from rag.answers.chain import SHARED_FIELDS
+from rag.answers.line import Line
+from rag.answers.question import check_question, legible_turn
 from rag.answers.rate import Rate
-from rag.answers.run import TICK_SECONDS, Run
-from rag.answers.thinking import without_thinking
+from rag.answers.ready import Ready
 from rag.answers.update import Timings, Update
-from rag.errors import Busy, Ending, QuestionError, RagError
-from rag.models.state import Engine
+from rag.errors import AnswerCutOff, Busy, Ending, EngineStalled, RagError, StoreError, engine_error
+from rag.models.state import Engine, EnginePhase
 
 QUEUE_SECONDS = 120.0
 """Longest wait for a place in line."""
-WAITING_FOR_A_PLACE = 8
-"""Questions that may wait for each that is answered: one that came later would hardly have its turn in that time."""
+TICK_SECONDS = 0.25
+"""Longest pause between two updates; Stop or a closed tab is noticed within it."""
+SILENT_SECONDS = 0.5
+"""After this long without a token, the engine is asked whether it is loading the model."""
+CLOSING_SECONDS = 0.3
+"""Longest wait for the connection to an engine to close, before it is cancelled again."""
+FLUSH_SECONDS = 0.04
+"""Shortest pause between two updates with text, after the first token."""
+IDLE_PART = 3
+"""Longest silence between two tokens: the longest wait for the first one, divided by this."""
+STALL_SECONDS = 10.0
+"""Silence in the middle of an answer that the page calls a stall."""
+MAX_BUFFERED_CHARS = 65_536
+"""Characters that wait for a slow reader; beyond them the engine has to wait, too."""
+RETRIEVAL_SECONDS = 60.0
+"""Longest search for the passages."""
 
-
-class Line:
-    """The line in front of the chat model, shared by every door."""
-
-    def __init__(self, places: int) -> None:
-        """`places` questions are answered at the same time; `WAITING_FOR_A_PLACE` more for each may wait."""
-        self._places = places
-        self._slots = asyncio.Semaphore(places)
-        self._room = places * (1 + WAITING_FOR_A_PLACE)
-        self._inside = 0
-        self._waiting: list[object] = []
-        self._seconds = 0.0
-        """How long an answer took of late."""
-
-    def ahead(self, who: object) -> int | None:
-        """The questions that are answered or wait before this one; None: it is being answered itself."""
-        return self._places + self._waiting.index(who) if who in self._waiting else None
-
-    @property
-    def inside(self) -> int:
-        """Questions that are being answered or wait."""
-        return self._inside
-
-    @property
-    def answering(self) -> int:
-        """Questions that are being answered."""
-        return self._inside - len(self._waiting)
-
-    @property
-    def waiting(self) -> int:
-        """Questions that wait for a place."""
-        return len(self._waiting)
-
-    async def enter(self, who: object) -> None:
-        """Take a place; wait for it if need be.
-
-        Raises:
-            Busy: too many wait already.
-        """
-        if self._inside >= self._room:
-            raise Busy(f"Busy: {self._inside} questions are ahead of you, and no more may wait. Try again in a moment.")
-        self._inside += 1
-        self._waiting.append(who)
-        try:
-            await self._slots.acquire()
-        except BaseException:
-            self._inside -= 1
-            raise
-        finally:
-            self._waiting.remove(who)
-
-    def seconds_ahead(self, who: object) -> float | None:
-        """How long this one may still wait, by what answers took of late; None: not known, or it does not wait."""
-        if who not in self._waiting or not self._seconds:
-            return None
-        return (self._waiting.index(who) // self._places + 1) * self._seconds
-
-    def leave(self, seconds: float | None = None) -> None:
-        """Give the place back, `seconds` after it was had."""
-        self._slots.release()
-        self._inside -= 1
-        if seconds is not None:
-            self._seconds = seconds if not self._seconds else 0.7 * self._seconds + 0.3 * seconds
-
-
-Ready = Callable[[Sequence[str], str], Awaitable[tuple[RagChain, list[str]]]]
-"""From (scope, model) to the chain, once it is up, and the sources that the scope names."""
 Watch = Callable[[AsyncGenerator[Update, None]], AsyncGenerator[Update, None]]
 """Passes the updates of an answer on, and takes its figures."""
-
-
 OWN_OPTIONS = ("think", "temperature", "instructions")
 """What a question may have of its own beside its text."""
-
-
-def legible(text: str) -> str:
-    """`text` without what no model can read: NULs and lone surrogates."""
-    return text.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
-
-
-LONGEST_QUESTION = 8000
-"""Characters."""
-
-
-def check_question(question: str) -> str:
-    """The question, legible.
-
-    Raises:
-        QuestionError: nothing is left of it, or it is longer than `LONGEST_QUESTION`.
-    """
-    question = legible(question).strip()
-    if not question:
-        raise QuestionError("The question is empty.")
-    if len(question) > LONGEST_QUESTION:
-        raise QuestionError(f"The question has {len(question)} characters; at most {LONGEST_QUESTION} are taken.")
-    return question
 
 
 class Answers(Runnable[dict[str, Any], Update]):
@@ -139,7 +65,6 @@ class Answers(Runnable[dict[str, Any], Update]):
     def __init__(
         self,
         ready: Ready,
-        engine: Callable[[str], Engine],
         *,
         line: Line,
         first_token: float,
@@ -151,7 +76,6 @@ class Answers(Runnable[dict[str, Any], Update]):
         self.line = line
         self.rate = rate
         self._ready = ready
-        self._engine = engine
         self._first_token = first_token
         self._watch = watch
         self._ending = ending
@@ -193,7 +117,7 @@ class Answers(Runnable[dict[str, Any], Update]):
         """Wait for a place in line, then answer."""
         question = check_question(given["question"])
         model = given.get("model") or ""
-        scope, turns = given.get("scope") or (), [_legible_turn(turn) for turn in given.get("history") or ()]
+        scope, turns = given.get("scope") or (), [legible_turn(turn) for turn in given.get("history") or ()]
         began = time.monotonic()
         yield Update()
         who = object()
@@ -215,7 +139,7 @@ class Answers(Runnable[dict[str, Any], Update]):
             raise
 
         async def pieces() -> AsyncGenerator[dict[str, Any], None]:
-            chain, sources = await self._ready(scope, model)
+            chain, sources = await self._ready.chain(scope, model)
             yield {"searching": True}
             own = {name: given[name] for name in OWN_OPTIONS if given.get(name) not in (None, "")}
             asked = {"question": question, "history": turns, "scope": sources, "k": given.get("k") or 0, **own}
@@ -226,7 +150,7 @@ class Answers(Runnable[dict[str, Any], Update]):
         placed = time.monotonic()
         run = Run(
             pieces(),
-            self._engine(model),
+            self._ready.models.engine_of(model),
             began,
             first_token=self._first_token,
             beside=lambda: self.line.answering - 1,
@@ -251,7 +175,205 @@ async def collect(updates: AsyncGenerator[Update, None]) -> tuple[Update, RagErr
     return update, None
 
 
-def _legible_turn(turn: BaseMessage) -> BaseMessage:
-    """A turn of the history as the model may read it; what a model thought is none of it."""
-    text = legible(str(turn.content))
-    return turn.model_copy(update={"content": without_thinking(text) if turn.type == "ai" else text})
+class Run:
+    """One run of the chain. A task of its own reads the chain's pieces, and `updates` yields what they add up to.
+
+    Ticks and limits then do not depend on the chain, and a reader who leaves cancels it at once.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[dict[str, Any], None],
+        engine: Engine,
+        began: float,
+        *,
+        first_token: float,
+        beside: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`began` is when the question came (`time.monotonic`).
+
+        The engine may be silent for `first_token` seconds before its first token, and for that / `IDLE_PART` after it.
+        `beside` tells how many other questions are being answered.
+        """
+        self._pieces = pieces
+        self._engine = engine
+        self._began = began
+        self._first_token = first_token
+        self._idle = first_token / IDLE_PART
+        self._beside = beside
+        self._came, self._room = asyncio.Event(), asyncio.Event()
+        self._waiting: list[dict[str, Any]] = []
+        self._waiting_chars = 0
+        self._now = Update(phase="starting")
+        self._search_began = 0.0
+        self._last_piece = began
+        self._thought_since: float | None = None
+        self._asking: asyncio.Future[EnginePhase] | None = None
+
+    async def _read(self) -> None:
+        async with aclosing(self._pieces) as stream:
+            async for piece in stream:
+                self._waiting.append(piece)
+                self._came.set()
+                self._waiting_chars += len(piece.get("answer", "")) + len(piece.get("thinking", ""))
+                while self._waiting_chars > MAX_BUFFERED_CHARS:
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def updates(self) -> AsyncGenerator[Update, None]:
+        """The updates, the last with the phase `done`."""
+        reading = asyncio.ensure_future(self._read())
+        reading.add_done_callback(lambda _: self._came.set())
+        flushed = 0.0
+        try:
+            while True:
+                await self._next_piece_or_tick()
+                if self._now.written and self._waiting and not reading.done():
+                    await asyncio.sleep(max(0.0, flushed + FLUSH_SECONDS - time.monotonic()))
+                flushed = time.monotonic()
+                came = self._take(flushed)
+                if reading.done() and not self._waiting:
+                    reading.result()
+                    break
+                if not came:
+                    self._check_silence(flushed - self._last_piece)
+                self._ask_engine(flushed - self._last_piece)
+                yield self._now
+        except RagError:
+            if self._now.new:
+                yield self._now
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except Exception as error:
+            if self._now.new:
+                yield self._now
+            raise engine_error(error, self._engine.name, self._engine.address) from error
+        finally:
+            await self._end(reading)
+        if not self._now.text.strip():
+            gave = "thought, and gave no answer" if self._now.thinking.strip() else "gave an empty answer"
+            way = "with thinking off" if self._now.thinking.strip() else "in other words"
+            raise AnswerCutOff(f"{self._engine.name} {gave}. Ask again, or {way}.")
+        yield replace(self._now, phase="done")
+
+    async def _next_piece_or_tick(self) -> None:
+        tick = asyncio.get_running_loop().call_later(TICK_SECONDS, self._came.set)
+        await self._came.wait()
+        tick.cancel()
+
+    def _take(self, moment: float) -> bool:
+        """Take in what has come; whether anything has."""
+        taken, self._waiting[:] = list(self._waiting), []
+        self._came.clear()
+        self._waiting_chars = 0
+        self._room.set()
+        timings = replace(self._now.timings, total=moment - self._began)
+        self._now = replace(self._now, new="", new_thinking="", moved=False, timings=timings)
+        for piece in taken:
+            self._take_piece(piece, moment)
+        if self._now.phase == "thinking" and self._thought_since is not None:
+            lasted = replace(self._now.timings, thinking=moment - self._thought_since)
+            self._now = replace(self._now, timings=lasted)
+        if not self._search_began:
+            self._last_piece = moment  # the app is still starting: no limit is held against the engine
+        return bool(taken)
+
+    def _take_piece(self, piece: dict[str, Any], moment: float) -> None:
+        now = replace(self._now, **{name: piece[name] for name in SHARED_FIELDS & piece.keys()})
+        timings = now.timings
+        if "searching" in piece:
+            self._search_began = self._last_piece = moment
+            now = replace(now, phase="searching")
+        if "sources" in piece:
+            self._last_piece = moment
+            if timings.retrieval is None:
+                timings = replace(timings, retrieval=moment - self._search_began)
+            now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
+        if "opening" in piece:
+            now = replace(now, opening=len(piece["opening"]), text=piece["opening"], new=piece["opening"])
+        if "thinking" in piece:
+            self._last_piece = moment
+            now = self._with_thought(now, piece["thinking"], moment, moved="moved" in piece)
+        if "answer" in piece:
+            self._last_piece = moment
+            if piece["answer"]:
+                self._thought_since = None
+            now = _with_token(now, piece["answer"], moment - self._began)
+        if "tokens" in piece:
+            now = replace(now, timings=replace(now.timings, tokens=piece["tokens"]))
+        self._now = now
+
+    def _with_thought(self, now: Update, thought: str, moment: float, *, moved: bool) -> Update:
+        if moved:  # what seemed to be the answer was this
+            sent = now.text.removesuffix(now.new) if now.new else now.text
+            opening = now.text[: now.opening]
+            now = replace(
+                now,
+                thinking=now.thinking + now.written,
+                new_thinking=now.new_thinking + now.written,
+                text=opening,
+                new=opening,
+                moved=bool(sent),
+                timings=replace(now.timings, first_token=None, tokens=0),
+            )
+        if self._thought_since is None:
+            self._thought_since = moment - (now.timings.thinking or 0.0)
+        timings = replace(now.timings, thinking=moment - self._thought_since)
+        new = now.new_thinking + thought
+        return replace(now, phase="thinking", thinking=now.thinking + thought, new_thinking=new, timings=timings)
+
+    def _check_silence(self, silent: float) -> None:
+        """Say what a silence means.
+
+        Raises:
+            RagError: it was longer than its limit.
+        """
+        name, address = self._engine.name, self._engine.address
+        if self._now.written:
+            if silent > self._idle:
+                raise EngineStalled(
+                    f"{name} at {address} sent nothing for {silent:.0f} seconds in the middle of the answer."
+                    " Ask again; if it stays so, restart it."
+                )
+            self._now = replace(self._now, phase="stalled" if silent > STALL_SECONDS else "writing")
+        elif silent > self._first_token and (others := self._beside()):
+            raise EngineStalled(
+                f"{name} at {address} gave no token for {silent:.0f} seconds, while {others} other"
+                f" question{'s' * (others != 1)} had been given to it, too. Ask again later; if it stays so, let fewer"
+                " be answered at the same time (RAG_CONCURRENCY)."
+            )
+        elif silent > self._first_token:
+            raise EngineStalled(
+                f"{name} at {address} gave no token for {silent:.0f} seconds. It may still be loading: ask again, or"
+                " raise RAG_FIRST_TOKEN_TIMEOUT."
+            )
+        elif self._now.timings.retrieval is None and silent > RETRIEVAL_SECONDS:
+            raise StoreError(f"The search did not end within {RETRIEVAL_SECONDS:.0f} seconds. Restart the app.")
+
+    def _ask_engine(self, silent: float) -> None:
+        """Ask whether the engine loads the model. Its reply may take a while, and no token waits for it."""
+        if silent < SILENT_SECONDS or self._now.phase not in ("reading", "loading"):
+            return
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(asyncio.to_thread(self._engine.phase))
+        elif self._asking.done():
+            self._now, self._asking = replace(self._now, phase=self._asking.result()), None
+
+    async def _end(self, reading: asyncio.Future[None]) -> None:
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # Not `gather`: where anyio cancels this task, it does so again at each await, and `gather` would hand that on
+        # to `reading` while it closes its connection to the engine.
+        while not reading.done():
+            reading.cancel()  # again where a library has lost it, as `asyncio.wait_for` can up to Python 3.11
+            await asyncio.wait({reading}, timeout=CLOSING_SECONDS)
+        if self._asking is not None:
+            self._asking.cancel()
+
+
+def _with_token(now: Update, token: str, seconds: float) -> Update:
+    if not token:
+        return now
+    first = now.timings.first_token if now.timings.first_token is not None else seconds
+    timings = replace(now.timings, first_token=first, tokens=now.timings.tokens + 1)
+    return replace(now, phase="writing", text=now.text + token, new=now.new + token, timings=timings)

@@ -147,7 +147,7 @@ async def evaluate(
     assistant = Assistant(settings)
     assistant.start(chat=answers, sources=True)
     try:
-        retriever = await assistant.retriever(DEPTH)
+        retriever = await assistant.when_ready.retriever(DEPTH)
         for source, reason in assistant.service.failed.items():
             log.error("Not in the library: %s (%s)", source, reason)
         while answers and (coming := assistant.models.coming):

@@ -22,7 +22,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
-from rag.answers.stream import collect, legible
+from rag.answers.question import legible
+from rag.answers.stream import collect
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields

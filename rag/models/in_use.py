@@ -211,10 +211,12 @@ class ModelsInUse:
         return self.chat
 
     def check_chat(self) -> None:
-        """See whether the app's own chat model can be asked now, and start an embedded one again.
+        """See whether the app's own chat model can be asked now, and start an embedded one again, unless the app ends.
 
         Raises as `start_chat`.
         """
+        if self._closed:
+            return
         if self.engine and not self.engine.running:
             self.engine.start()
         if self._given_chat is None:

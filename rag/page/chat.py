@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from rag.answers.stream import LONGEST_QUESTION
+from rag.answers.question import LONGEST_QUESTION
 from rag.page.events import QUIET
 from rag.page.export import conversation_as_markdown
 from rag.page.scripts import MARK_LATE, MARK_STOPPED, OPEN_QUOTE, PAGE, SAVE_CONVERSATION, SETTLE
