@@ -32,7 +32,7 @@ from rag.reader.pages import find
 from rag.settings import Settings, load_settings
 from rag.sources.loader import load_source
 from rag.sources.outline import RECOGNIZED
-from rag.sources.pdf_page import frame_of
+from rag.sources.pdf.page import frame_of
 from rag.sources.tables import SEPARATOR
 
 QUOTES = 50

@@ -11,7 +11,7 @@ import pytest
 
 from rag.answers.tables import find_tables
 from rag.settings import Settings
-from rag.sources.column_groups import column_groups
+from rag.sources.plain.column_groups import column_groups
 from tests.files import check, load, saved
 
 MEASURES = ["Price index of fish, all kinds", "Change of the price from the same quarter of the year before"]

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from rag.errors import SourceError
-from rag.sources import crawl
-from rag.sources.crawl import LIMITS, LONGEST_LINK, MOST_IN_VAIN, find_pages
-from rag.sources.fetch import USER_AGENT
+from rag.sources.web import crawl
+from rag.sources.web.crawl import LIMITS, LONGEST_LINK, MOST_IN_VAIN, find_pages
+from rag.sources.web.fetch import USER_AGENT
 from tests.conftest import Pages
 
 XML = {"Content-Type": "application/xml"}

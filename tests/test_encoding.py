@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rag.settings import Settings
-from rag.sources.encoding import decode_noted
-from rag.sources.legacy import guess_encoding
+from rag.sources.plain.encoding import decode_noted
+from rag.sources.plain.legacy import guess_encoding
 from tests.conftest import ROOT
 from tests.files import load, reason
 

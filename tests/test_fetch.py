@@ -24,10 +24,10 @@ import httpcore
 import pytest
 
 from rag.errors import SourceError
-from rag.sources import network
-from rag.sources.address import normalised
-from rag.sources.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed
-from rag.sources.network import is_public, tls_context
+from rag.sources.web import network
+from rag.sources.web.address import normalised
+from rag.sources.web.fetch import USER_AGENT, Limits, Page, fetch, fetch_if_changed
+from rag.sources.web.network import is_public, tls_context
 
 PUBLIC = "1.2.3.4"  # stands for a public server; connections to it end at a stand-in on loopback
 HTML = b"<html><title>A page</title><p>Gr\xc3\xbc\xc3\x9fe</p></html>"
@@ -44,7 +44,7 @@ class Wire:
         self.stand_ins: dict[str, int] = {}
         self.looked_up: list[str] = []
         self.connected: list[tuple[str, int]] = []
-        self.seconds_to_connect = 0.0  # only the clock of rag.sources.network notices
+        self.seconds_to_connect = 0.0  # only the clock of rag.sources.web.network notices
 
 
 @pytest.fixture(autouse=True)

@@ -39,10 +39,10 @@ from rag.errors import SourceError
 from rag.library.database import open_database
 from rag.library.uploads import Uploads, is_upload
 from rag.settings import Settings
-from rag.sources.body import NO_ROOM
-from rag.sources.fetch import Limits
 from rag.sources.loader import FILE_TYPES, expand_source, load_source
 from rag.sources.reader import Parser
+from rag.sources.web.body import NO_ROOM
+from rag.sources.web.fetch import Limits
 from tests.browser import PageInThread
 from tests.conftest import ROOT, AppStarter, Pages, RunningApp, make_settings, wait_until
 from tests.files import (

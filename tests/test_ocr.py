@@ -14,7 +14,7 @@ from rag.errors import SourceError
 from rag.settings import Settings
 from rag.sources.loader import load_source
 from rag.sources.outline import RECOGNIZED
-from rag.sources.pdf_boxes import boxes
+from rag.sources.pdf.boxes import boxes
 from rag.sources.reader import PARSER, Watch
 from tests.conftest import make_settings
 from tests.files import drawn, picture, reason

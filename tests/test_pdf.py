@@ -21,12 +21,12 @@ from pypdf.generic import (
 )
 
 from rag.settings import Settings
-from rag.sources.letters import is_recognizable, odd_characters, share_found
 from rag.sources.loader import load_source, section_at
 from rag.sources.outline import CAPTION
-from rag.sources.pdf_boxes import Box, boxes
-from rag.sources.pdf_text import title_of
-from rag.sources.pdf_words import is_bold, with_bullets
+from rag.sources.pdf.boxes import Box, boxes
+from rag.sources.pdf.letters import is_recognizable, odd_characters, share_found
+from rag.sources.pdf.text import title_of
+from rag.sources.pdf.words import is_bold, with_bullets
 from rag.sources.tables import is_date
 from tests.conftest import make_settings
 from tests.files import Text, drawn, pdf, reason

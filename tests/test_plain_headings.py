@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from rag.answers.quotable import quotable
 from rag.settings import Settings
 from rag.sources.outline import MARK
-from rag.sources.plain_headings import mark_headings
+from rag.sources.plain.plain_headings import mark_headings
 from tests.files import load
 
 PROSE = "The dryer weighs 51 kg, so that two people are needed to carry it up the stairs."

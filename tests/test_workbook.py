@@ -17,7 +17,7 @@ from openpyxl.comments import Comment
 from openpyxl.worksheet.table import Table
 
 from rag.settings import Settings
-from rag.sources.number_formats import shown
+from rag.sources.office.number_formats import shown
 from tests.files import altered, check, load, saved
 
 CASES = Path(__file__).parent / "data" / "cases"

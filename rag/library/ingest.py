@@ -17,9 +17,9 @@ from rag.library.splitter import embedded_text, split_documents, with_digest
 from rag.library.uploads import Uploads, check_space, is_upload
 from rag.models.ollama_embeddings import OllamaEmbeddings
 from rag.settings import Settings
-from rag.sources.fetch import Page
 from rag.sources.loader import Fetched, Loaded, load_source
 from rag.sources.reader import WATCH, Watch
+from rag.sources.web.fetch import Page
 from rag.text.detect import document_languages
 from rag.text.pace import Pace
 

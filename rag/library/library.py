@@ -17,8 +17,8 @@ from rag.library.records import Record
 from rag.library.uploads import is_upload
 from rag.library.work import State, Worker
 from rag.settings import DEFAULT_SOURCE
-from rag.sources.address import normalised
 from rag.sources.loader import GUIDE, expand_source, is_url
+from rag.sources.web.address import normalised
 
 MOST_PAGES = 1000
 """Pages of one site that can be asked for at once."""

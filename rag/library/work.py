@@ -21,9 +21,9 @@ from rag.library.ingest import BATCH, Cancelled, Ingest, Progress, Vectors
 from rag.library.queue import LEASE_SECONDS, Job, Queue
 from rag.library.records import Record
 from rag.settings import Settings
-from rag.sources.crawl import find_pages
-from rag.sources.fetch import Page
 from rag.sources.reader import Watch
+from rag.sources.web.crawl import find_pages
+from rag.sources.web.fetch import Page
 
 log = logging.getLogger(__name__)
 

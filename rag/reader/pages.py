@@ -13,8 +13,8 @@ from rag.sources.reader import MEGABYTES, Child, Report, serve_answers
 if TYPE_CHECKING:
     from PIL import Image
 
-    from rag.sources.pdf_boxes import Box
-    from rag.sources.pdf_page import Frame
+    from rag.sources.pdf.boxes import Box
+    from rag.sources.pdf.page import Frame
 
 WIDEST, HIGHEST = 3000, 6000
 """Pixels of a picture."""
@@ -68,7 +68,7 @@ class Pages:
         *,
         kind: str = "PDF",
     ) -> Places:
-        """Where characters of a page's document stand, see `rag.sources.pdf_boxes`.
+        """Where characters of a page's document stand, see `rag.sources.pdf.boxes`.
 
         `kept` has the recognized lines of pages by their numbers, where they were recognized.
 
@@ -114,7 +114,7 @@ def draw(path: str, page: int, width: int) -> bytes:
     import pypdfium2
 
     from rag.sources.formats import Unreadable
-    from rag.sources.pdf import opened
+    from rag.sources.pdf.document import opened
 
     with opened(path) as document:
         if not 1 <= page <= len(document):
@@ -166,9 +166,9 @@ def find(path: str, page: int, text: str, span: tuple[int, int], kept: dict[int,
     Raises:
         Unreadable: the file cannot be opened.
     """
-    from rag.sources.pdf import opened
-    from rag.sources.pdf_boxes import boxes
-    from rag.sources.pdf_page import frame_of
+    from rag.sources.pdf.boxes import boxes
+    from rag.sources.pdf.document import opened
+    from rag.sources.pdf.page import frame_of
 
     with opened(path) as document:
         pages = len(document)
@@ -188,7 +188,7 @@ def find(path: str, page: int, text: str, span: tuple[int, int], kept: dict[int,
 def find_in_picture(path: str, page: int, text: str, span: tuple[int, int], kept: dict[int, Any]) -> dict[str, Any]:
     """The same for a picture."""
     from rag.sources.ocr import lines_back, open_picture, picture_frame, picture_page
-    from rag.sources.pdf_boxes import boxes_of_lines
+    from rag.sources.pdf.boxes import boxes_of_lines
 
     with open_picture(path) as (picture, pages):
         if span[0] >= span[1] or not 1 <= page <= pages:

@@ -90,7 +90,7 @@ def _name(member: zipfile.ZipInfo) -> str:
         try:
             name = raw.decode("utf-8")
         except UnicodeDecodeError:
-            from rag.sources.legacy import guess_encoding
+            from rag.sources.plain.legacy import guess_encoding
 
             found = guess_encoding(raw)
             name = raw.decode(found.encoding, "replace") if found and found.sure else name

@@ -9,11 +9,11 @@ from urllib.parse import unquote
 
 from langchain_core.documents import Document
 
-from rag.sources.encoding import decode_noted
 from rag.sources.formats import Job, Unreadable
-from rag.sources.markup import mark_html
+from rag.sources.html.markup import mark_html
+from rag.sources.html.web_page import parse_html
 from rag.sources.outline import EDGE, MARK, Marks
-from rag.sources.web_page import parse_html
+from rag.sources.plain.encoding import decode_noted
 from rag.sources.zipped import opened
 
 

@@ -8,20 +8,20 @@ from langchain_core.documents import Document
 
 from rag.sources.archive import read_archive
 from rag.sources.book import read_book
-from rag.sources.delimited import read_delimited
 from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
-from rag.sources.mail import read_mail
-from rag.sources.markdown import read_markdown
-from rag.sources.notebook import read_notebook
+from rag.sources.html.web_page import read_page
 from rag.sources.ocr import Report, read_picture
-from rag.sources.opendocument import read_open_document
-from rag.sources.pdf import read_pdf
-from rag.sources.rtf import read_rtf
-from rag.sources.slides import read_slides
-from rag.sources.text_files import read_subtitles, read_text
-from rag.sources.web_page import read_page
-from rag.sources.word import read_word
-from rag.sources.workbook import read_workbook
+from rag.sources.office.opendocument import read_open_document
+from rag.sources.office.rtf import read_rtf
+from rag.sources.office.slides import read_slides
+from rag.sources.office.word import read_word
+from rag.sources.office.workbook import read_workbook
+from rag.sources.pdf.document import read_pdf
+from rag.sources.plain.delimited import read_delimited
+from rag.sources.plain.mail import read_mail
+from rag.sources.plain.markdown import read_markdown
+from rag.sources.plain.notebook import read_notebook
+from rag.sources.plain.text_files import read_subtitles, read_text
 
 
 def read(job: Job, report: Report = lambda page, pages: None) -> list[Document]:

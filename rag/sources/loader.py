@@ -16,8 +16,6 @@ from langchain_core.documents import Document
 
 from rag.errors import SourceError, SourceRefused
 from rag.settings import Settings
-from rag.sources.body import NO_ROOM
-from rag.sources.fetch import Limits, Page, fetch_if_changed
 from rag.sources.folder import look_into
 from rag.sources.formats import (
     FILE_TYPES,
@@ -32,6 +30,8 @@ from rag.sources.formats import (
     ending_of_archive,
 )
 from rag.sources.reader import PARSER, WATCH, Watch
+from rag.sources.web.body import NO_ROOM
+from rag.sources.web.fetch import Limits, Page, fetch_if_changed
 
 GUIDE = "bundled:guide.md"
 """The guide on LLM agents that comes with the project, as a source."""

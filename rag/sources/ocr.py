@@ -18,7 +18,7 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
 from rag.sources.outline import RECOGNIZED, one_line
-from rag.sources.pdf_page import Frame, PageText
+from rag.sources.pdf.page import Frame, PageText
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ Box = tuple[float, float, float, float]
 
 
 Seen = tuple[str, Box, list[tuple[int, float]]]
-"""A line: its text, where it is, and where its words meet (`rag.sources.pdf_page.Borders`), in pixels."""
+"""A line: its text, where it is, and where its words meet (`rag.sources.pdf.page.Borders`), in pixels."""
 
 
 def _lines(pixels: Pixels) -> Iterator[Seen]:
@@ -227,8 +227,8 @@ def read_picture(job: Job, report: Report) -> Iterator[Document]:
     Raises:
         Unreadable: damaged, too large, without text, or recognition is turned off.
     """
-    from rag.sources.pdf_layout import lay_out
-    from rag.sources.pdf_text import text_of
+    from rag.sources.pdf.layout import lay_out
+    from rag.sources.pdf.text import text_of
 
     if not job.ocr:
         raise Unreadable("it is a picture, and reading text in pictures is turned off (RAG_OCR)")

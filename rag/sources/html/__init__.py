@@ -1,0 +1,1 @@
+"""HTML becomes text with its outline: the tree of a page, its main text, its tables and formulas."""

@@ -1,0 +1,105 @@
+"""Pages that a script draws in the browser: how they are told, and the text in the data that they carry."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from bs4 import BeautifulSoup, Tag
+
+from rag.sources.html.markup import Walk, mark_html, root_of
+from rag.sources.html.tags import below
+
+MOST_DATA = 8_000_000
+"""Characters of a script's data that are looked through."""
+_EMPTY = 100
+"""Characters of prose below which a page with a place for a script's output has none of its own."""
+_PLACES = frozenset(
+    [
+        "root",
+        "app",
+        "__next",
+        "__nuxt",
+        "react-root",
+        "app-root",
+        "reactroot",
+        "main-app",
+        "gatsby",
+        "___gatsby",
+        "svelte",
+    ]
+)
+"""Ids (or names of tags) of the element that a script fills."""
+_DATA_IDS = ("__NEXT_DATA__", "__NUXT_DATA__", "__NUXT__", "__APOLLO_STATE__", "serverApp-state", "ng-state")
+_BODY_KEYS = ("articleBody", "reviewBody")
+_SENTENCE = re.compile(
+    r"[^\W\d_]+(?:[^\w\s]*\s+[\w(\"'\u201c\u00ab]\S*){2,}|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{8,}"
+)
+_NO_SENTENCE = re.compile(r"^\s*[\[{]|https?://\S+\s*$|[{};]\s*[\w-]+\s*:|^[\w-]+(?: [\w-]*[-_:][\w-]*)+$")
+
+
+def is_drawn(soup: BeautifulSoup) -> bool:
+    """Whether the page has next to no text, but a script and an empty place for what it draws, or nothing else."""
+    if soup.find("script") is None:
+        return False
+    page = Walk()
+    page.read(root_of(soup))
+    if not page.has_text:
+        return True
+    if page.prose >= _EMPTY:
+        return False
+    for item in below(soup):
+        if isinstance(item, Tag) and (str(item.get("id") or "").lower() in _PLACES or item.name in _PLACES):
+            place = Walk()
+            place.read(item)
+            if place.prose < _EMPTY // 2:
+                return True
+    return False
+
+
+def embedded_text(soup: BeautifulSoup) -> str:
+    """The text in the data that frameworks embed: JSON-LD's article body, else the sentences of the page's state."""
+    states: list[Any] = []
+    bodies: list[str] = []
+    for script in soup.find_all("script"):
+        kind, own = str(script.get("type", "")).lower(), str(script.get("id", ""))
+        if "json" not in kind and own not in _DATA_IDS:
+            continue
+        text = script.get_text()
+        try:
+            data = json.loads(text, strict=False) if len(text) <= MOST_DATA else None
+        except (ValueError, RecursionError):
+            continue
+        if "ld+json" in kind:
+            bodies += [value for key, value in _strings(data) if key in _BODY_KEYS]
+        else:
+            states.append(data)
+    found = bodies or [value for data in states for _, value in _strings(data) if _is_sentence(value)]
+    return "\n\n".join(dict.fromkeys(filter(None, map(_shown, found))))
+
+
+def _strings(data: Any) -> Iterator[tuple[str, str]]:
+    """The strings of parsed JSON in order, each with the nearest key above it."""
+    stack: list[tuple[str, Any]] = [("", data)]
+    while stack:
+        key, value = stack.pop()
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, dict):
+            stack += [(str(name), item) for name, item in reversed(value.items())]
+        elif isinstance(value, list):
+            stack += [(key, item) for item in reversed(value)]
+
+
+def _is_sentence(text: str) -> bool:
+    return bool(_SENTENCE.search(text[:2000])) and not _NO_SENTENCE.search(text[:2000])
+
+
+def _shown(text: str) -> str:
+    """The text of a value, which may be HTML."""
+    if not re.search(r"</?[a-z][^<>]*>", text[:5000], re.I):
+        return text.strip()
+    marked, _ = mark_html(BeautifulSoup(text, "html.parser"))
+    return re.sub(r"[\x1e\x02\s]*\x1e[\x1e\x02\s]*", "\n", marked).replace("\x02", "").strip()

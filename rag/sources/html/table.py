@@ -1,0 +1,273 @@
+"""A table of a page becomes lines; one that only lays the page out is told apart."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bs4 import CData, Tag
+from bs4.element import NavigableString
+
+from rag.sources.html.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number
+from rag.sources.tables import cell_text, table_lines
+
+LONGEST_CELL = 2000
+"""Characters of a cell on a web page. A longer one is a part of the page, and its table lays the page out."""
+LONGEST_NAMED_CELL = 8000
+"""The same in a table that names its columns or has a caption, and in documents that have no layout tables."""
+LONGEST_DOUBTFUL_CELL = 400
+"""The same in a page's table of a single row, or with headings, tables or code in it, as layout tables have."""
+DEEPEST = 2
+"""Tables within a table that are still read as the text of its cells."""
+MOST_REPEATED = 200_000
+"""Characters that a table's merged cells may add by being repeated."""
+_WIDEST = 200
+"""Columns that one cell may cover."""
+_PARTS = ("caption", "thead", "tbody", "tfoot", "tr", "td", "th")
+_TABLE_ROLES = ("table", "grid", "treegrid")
+_PART_ROLES = {
+    "rowgroup": "tbody",
+    "row": "tr",
+    "cell": "td",
+    "gridcell": "td",
+    "columnheader": "th",
+    "rowheader": "th",
+}
+"""What tags of any name are in a table made of others than `<table>` (WAI-ARIA)."""
+_LAYOUT_ROLES = ("presentation", "none")
+_LAYOUT_CLASSES = frozenset(["highlighttable", "rouge-table", "codehilitetable", "lntable"])
+"""Tables that put line numbers beside code."""
+
+
+@dataclass
+class _Cell:
+    heading: bool
+    columns: int
+    rows: int
+    pieces: list[str] = field(default_factory=list)
+    alternative: str = ""
+    text: str = ""
+
+
+@dataclass
+class _Row:
+    part: str
+    cells: list[_Cell] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's caption, "" if it has none, its rows as lines, and the texts of its cells."""
+
+    caption: str
+    lines: list[str]
+    cells: list[str]
+
+
+def is_table(tag: Tag) -> bool:
+    """Whether a tag is a table by its name or role."""
+    return tag.name == "table" or (bool(tag.attrs) and _role(tag) in _TABLE_ROLES)
+
+
+def _role(tag: Tag) -> str:
+    return str(tag.get("role") or "").strip().lower()
+
+
+def _part(tag: Tag) -> str:
+    """The name of the part of a table that a tag is; "" for other tags."""
+    return tag.name if tag.name in _PARTS else _PART_ROLES.get(_role(tag), "") if tag.attrs else ""
+
+
+def read_table(tag: Tag, *, on_page: bool) -> Table | None:
+    """The table as lines, or None where it only lays text out: then it is read as any other text.
+
+    Args:
+        tag: one for which `is_table` holds.
+        on_page: whether it comes from a web page, where tables may lay out the page.
+    """
+    if _role(tag) in _LAYOUT_ROLES:
+        return None
+    if not _LAYOUT_CLASSES.isdisjoint(tag.get_attribute_list("class")):
+        return None
+    scan = _Scan(on_page)
+    if not scan.read(tag):
+        return None
+    rows = [row for row in scan.rows if any(cell.text for cell in row.cells)]
+    rows.sort(key=lambda row: row.part == "tfoot")  # it may stand before the rows that it closes
+    width = max((sum(cell.columns for cell in row.cells) for row in rows), default=0)
+    named = _header_rows(rows)
+    if width < 2 and (not named or named == len(rows)):
+        return None
+    longest = max((len(cell.text) for row in rows for cell in row.cells), default=0)
+    doubtful = on_page and (len(rows) < 2 or (scan.doubtful and not named))
+    return None if doubtful and longest > LONGEST_DOUBTFUL_CELL else _as_lines(scan.caption(), rows, width, named)
+
+
+class _Scan:
+    """One way through a table, which finds its rows also where nothing closes them."""
+
+    def __init__(self, on_page: bool) -> None:
+        self.rows: list[_Row] = []
+        self.doubtful = False
+        self._captions: list[str] = []
+        self._limit = LONGEST_CELL if on_page else LONGEST_NAMED_CELL
+        self._part = ""
+        self._target: list[str] | None = None
+
+    def caption(self) -> str:
+        """The table's caption in one line."""
+        return cell_text("".join(self._captions))
+
+    def read(self, table: Tag) -> bool:
+        """Collect the rows. False once it is clear that the table lays out a page."""
+        nested, size = 0, 0
+        for item, opens in _steps(table):
+            if isinstance(item, str):
+                if self._target is not None:
+                    self._target.append(item)
+                    size += len(" ".join(item.split()))
+                    if size > self._limit:
+                        return False
+                continue
+            if is_table(item):
+                nested += 1 if opens else -1
+                self.doubtful = True
+                if nested > DEEPEST:
+                    return False
+            if nested or not (part := _part(item)):
+                self._inside(item, opens)
+            elif opens and part == "td" and is_line_number(item):  # of the code beside it
+                return False
+            else:
+                self._structure(item, part, opens)
+                size = 0
+        for cell in (cell for row in self.rows for cell in row.cells):
+            cell.text = cell_text("".join(cell.pieces)) or cell_text(cell.alternative)
+        return True
+
+    def _inside(self, tag: Tag, opens: bool) -> None:
+        """A tag in a cell."""
+        if self._target is not None and (tag.name in BLOCK_TAGS or is_table(tag)):
+            self._target.append(" ")
+        self.doubtful |= tag.name in HEADINGS or tag.name == "pre"
+        if tag.name == "img" and opens and self.rows and self.rows[-1].cells:
+            self.rows[-1].cells[-1].alternative += f" {tag.get('alt') or ''}"
+
+    def _structure(self, tag: Tag, part: str, opens: bool) -> None:
+        """A part of the table, a row or a cell."""
+        if part in ("thead", "tbody", "tfoot"):
+            self._part = part if opens else ""
+        elif part == "caption":
+            self._target = self._captions if opens else None
+            self._limit = LONGEST_NAMED_CELL
+        elif opens and part == "tr":
+            self.rows.append(_Row(self._part))
+            self._target = None
+        elif opens:
+            cell = _Cell(part == "th", _span(tag, "colspan"), _span(tag, "rowspan"))
+            if cell.heading:
+                self._limit = LONGEST_NAMED_CELL
+            if not self.rows:
+                self.rows.append(_Row(self._part))
+            self.rows[-1].cells.append(cell)
+            self._target = cell.pieces
+
+
+def _steps(root: Tag) -> Iterator[tuple[Tag | str, bool]]:
+    """The visible texts and the tags below `root` in order; a tag comes when it opens (True) and when it closes."""
+    stack = [(root, iter(root.contents))]
+    while stack:
+        tag, children = stack[-1]
+        child = next(children, None)
+        if child is None:
+            stack.pop()
+            if stack:
+                yield tag, False
+        elif isinstance(child, Tag):
+            if child.name not in NOISE_TAGS and not is_hidden(child.attrs):
+                yield child, True
+                stack.append((child, iter(child.contents)))
+        elif type(child) in (NavigableString, CData):
+            yield str(child), True
+
+
+def _span(tag: Tag, name: str) -> int:
+    """How many columns or rows a cell covers; rows may be "0": all that follow in its part."""
+    value = str(tag.get(name) or tag.get(f"aria-{name}") or "1").strip()
+    if not value.isdecimal() or len(value) > 6:
+        return 1
+    if name == "rowspan":
+        return int(value) or 65_534  # the most that HTML allows
+    return min(max(int(value), 1), _WIDEST)
+
+
+def _header_rows(rows: list[_Row]) -> int | None:
+    """How many rows name the columns; None where the markup does not tell."""
+    count = 0
+    for row in rows:
+        if row.part != "thead" and not all(cell.heading for cell in row.cells if cell.text):
+            break
+        count += 1
+    if count == len(rows) and any(row.part != "thead" for row in rows):
+        count = next((number for number, row in enumerate(rows) if row.part != "thead"), 0) or 1
+    if count:
+        return count
+    pairs = [row for row in rows if len(row.cells) > 1]
+    headed = sum(row.cells[0].heading and not row.cells[1].heading for row in pairs)
+    return 0 if pairs and headed >= len(pairs) / 2 else None
+
+
+def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> Table:
+    """Rows with merged cells repeated; a cell as wide as the table is a line of its own, or the caption at the top."""
+    grid = _filled(rows)
+    wide = [width > 1 and len(row.cells) == 1 and row.cells[0].columns >= width for row in rows]
+    cells = [cell.text for row in rows for cell in row.cells if cell.text]
+    lines: list[str] = []
+    top = 0
+    while top < len(rows) - 1 and wide[top]:
+        if caption:
+            lines.append(grid[top][0])
+        caption = caption or grid[top][0]
+        top += 1
+        named = (named - 1 or None) if named else named
+    header = grid[top : top + (named or 0)]
+    body = range(top + len(header), len(rows))
+    if not body:
+        return Table(caption, lines + table_lines(header, header=0), cells)
+    for apart, group in itertools.groupby(body, key=wide.__getitem__):
+        numbers = list(group)
+        if apart:
+            lines += [grid[number][0] for number in numbers]
+        elif named == 0 and width == 2:
+            lines += [": ".join(dict.fromkeys(filter(None, grid[number]))) for number in numbers]
+        else:
+            lines += table_lines([*header, *(grid[number] for number in numbers)], header=named)
+    return Table(caption, lines, cells)
+
+
+def _filled(rows: list[_Row]) -> list[list[str]]:
+    """The texts of the cells by row and column; a merged cell's in each place that it covers."""
+    grid: list[list[str]] = []
+    above: dict[int, tuple[int, str]] = {}  # column: how many rows a cell above still covers, and its text
+    left = MOST_REPEATED
+    part = ""
+    for row in rows:
+        if row.part != part or left < 0:
+            above, part = {}, row.part  # a cell ends with its part of the table
+        line = {column: text for column, (_, text) in above.items()}
+        above = {column: (count - 1, text) for column, (count, text) in above.items() if count > 1}
+        left -= sum(len(text) + 1 for text in line.values())
+        column = 0
+        for cell in row.cells:
+            while column in line:
+                column += 1
+            covered = cell.columns if left > 0 else 1
+            left -= (covered - 1) * (len(cell.text) + 1)
+            for place in range(column, column + covered):
+                line.setdefault(place, cell.text)
+                if cell.rows > 1:
+                    above[place] = (cell.rows - 1, cell.text)
+            column += covered
+        grid.append([line.get(place, "") for place in range(max(line, default=-1) + 1)])
+    return grid

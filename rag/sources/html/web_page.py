@@ -1,0 +1,70 @@
+"""HTML becomes a tree, and a web page a document."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+from bs4 import BeautifulSoup
+from langchain_core.documents import Document
+
+from rag.sources.formats import Job, Unreadable
+from rag.sources.html.drawn_page import embedded_text, is_drawn
+from rag.sources.html.formulas import write_formulas
+from rag.sources.html.main_text import mark_page
+from rag.sources.html.markup import title_of_page
+from rag.sources.html.tags import open_panels
+from rag.sources.plain.encoding import text_of
+
+LEAST_DRAWN = 100
+"""Characters below which the text of a page that a script draws is only "Loading" or the like."""
+MOST_UNCLOSED = 100
+"""Comments or tags at a page's end that nothing closes and the parser still reads."""
+
+
+def read_page(job: Job) -> Iterator[Document]:
+    """The main text of a web page as one document.
+
+    Raises:
+        Unreadable: a script draws the page in the browser, and no text is in its data.
+    """
+    html = text_of(job, html=True)
+    soup = parse_html(html)
+    if open_panels(soup):
+        html = str(soup)
+    title = title_of_page(soup)
+    text, marks = mark_page(soup, html)
+    drawn = is_drawn(soup)
+    data = embedded_text(soup) if drawn else ""
+    if len(data) > len(text):
+        document = job.document(data, [], title)
+        document.metadata["notes"] = ["read from the data in the page's scripts, which draw it in the browser"]
+        yield document
+    elif drawn and len(text) < LEAST_DRAWN:
+        raise Unreadable("there is no text in it: a script draws the page in the browser; save it there as a file")
+    else:
+        yield job.document(text, marks, title)
+
+
+def parse_html(html: str) -> BeautifulSoup:
+    """The tree of a page."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Beautiful Soup warns about pages that look like XML or like a path
+        soup = BeautifulSoup(_without_unclosed(html), "html.parser")
+    write_formulas(soup)
+    return soup
+
+
+def _without_unclosed(html: str) -> str:
+    """A page without the many comments and tags at its end that nothing closes.
+
+    Python's parser searches the rest of the page at each of them: 30 kB of `<a ` took ten seconds. The first such
+    comment ends the page, as in browsers (WHATWG HTML, 13.2.5.45); such tags become text.
+    """
+    closed = max(html.rfind("-->"), html.rfind("--!>"), 0)
+    if html.count("<!--", closed) > MOST_UNCLOSED:
+        html = html[: html.index("<!--", closed)]
+    end = html.rfind(">") + 1
+    if html.count("<", end) > MOST_UNCLOSED:
+        html = html[:end] + html[end:].replace("<", "&lt;")
+    return html

@@ -1,0 +1,1 @@
+"""Files of Office, LibreOffice and others become documents: texts, sheets, slides, RTF."""

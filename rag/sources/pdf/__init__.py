@@ -1,0 +1,1 @@
+"""PDF files become documents: words with their places, columns, tables, lines, headings."""

@@ -1,0 +1,293 @@
+"""The lines of a PDF's pages become the text of its documents: headings, running heads, sentences over page ends."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any
+
+from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks
+from rag.sources.pdf.layout import Line, ends_sentence, is_unfinished, names_table
+
+LONGEST_TAIL = 400
+"""Characters of the next page that finish a page's last sentence."""
+LONGEST_RUNNING = 300
+"""Characters of a running head or foot, which may be the path of a file."""
+MOST_RUNNING = 4
+"""Lines of a running head, and of a foot."""
+_OWN_NUMBER = re.compile(r"(?i)(?:\d+(?:\.\d+)+\.? |(?:figure|fig\.|abbildung|abb\.) ?\d)")
+"""The number of a section or a figure, which is another one where another stands at the same place."""
+_FREE = 2
+"""Lines of these that may stand anywhere; the others stand in the margin, at one height on all pages."""
+_MARGIN = 0.12
+"""Share of a page's height that its upper and its lower margin have."""
+_SAME_HEIGHT = 0.004
+"""Share of a page's height by which a line in the margin may stand higher or lower than on the page before."""
+LONGEST_HEADING = 150
+_LARGER = 1.12
+"""Times the size of the running text that a heading has at least."""
+_MOST_HEADINGS = 0.25
+"""Share of a text that headings are at most; on slides the smaller of the large letters are those of the text."""
+_NO_TITLE = re.compile(
+    r"(?i)\W*(?:untitled(?:[\s-]*(?:document|\d+))?|anonymous|unspecified|unknown|no ?title|title|none|null"
+    r"|default|test"
+    r"|(?:document|doc|dokument|slide|folie|page|seite|layout|book|mappe|präsentation|presentation)\s*\d*"
+    r"|powerpoint[ -]presentation|presentación de powerpoint|présentation powerpoint"
+    r"|microsoft (?:word|powerpoint|excel)"
+    r"|[\W\d_]*)\W*"
+)
+_PROGRAM = re.compile(r"(?i)(?:microsoft (?:word|powerpoint|excel|office \w+)|word|writer)\s*[-:–]\s")
+_FILE_NAME = re.compile(
+    r"(?i)^(?:[a-z]:|file:|~|\.{1,2})?[\\/].*|.*\.(?:docx?|dotx?|xlsx?|pptx?|odt|ods|odp|rtf|txt|tex|dvi|ps|eps|indd|qx[dp]|pdf"
+    r"|html?|pub|wpd|pages|fm|cdr|ai|tiff?|jpe?g|png)"
+    r"|(?:about|data|blob):\S*|[a-z][a-z0-9+.-]*://\S*"  # what a browser prints that has no title
+)
+
+
+@dataclass
+class Page:
+    """A page as it was laid out. `marks` are the headings that the outline names: number of the line, level."""
+
+    number: int
+    lines: list[Line]
+    recognized: bool = False
+    marks: dict[int, int] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    """The recognized lines with their places, see `rag.sources.ocr.kept_lines`."""
+
+
+def separator(line: Line, after: Line) -> str:
+    """What stands between two lines of a page."""
+    if line.kind == after.kind == "row" or line.kind == "caption":
+        return "\n"
+    if line.kind != after.kind or after.gap > 0.8 or abs(line.size - after.size) > 0.1 * line.size:
+        return "\n\n"
+    return "\n"
+
+
+def text_of(lines: Sequence[Line]) -> str:
+    """The text of lines, without marks."""
+    pieces = [lines[0].text] if lines else []
+    for line, after in pairwise(lines):
+        pieces += [separator(line, after), after.text]
+    return "".join(pieces)
+
+
+# -- headings --------------------------------------------------------------------------------------------------------
+
+
+def body_size(pages: Sequence[Page]) -> tuple[float, bool]:
+    """The size of most letters of the running text, and whether most of them are bold."""
+    sizes: Counter[tuple[float, bool]] = Counter()
+    for page in pages:
+        for line in page.lines:
+            if not page.recognized:
+                sizes[round(line.size * 2) / 2, line.bold] += len(line.text)
+    return max(sizes, key=lambda each: sizes[each]) if sizes else (0.0, False)
+
+
+def mark_headings(pages: Sequence[Page]) -> None:
+    """Add the headings by size and weight to those of the outline, below them where the outline has any."""
+    body, bold = body_size(pages)
+    found: list[tuple[Page, int, float]] = []
+    for page in pages:
+        for number, line in enumerate(page.lines):
+            after = page.lines[number + 1] if number + 1 < len(page.lines) else None
+            if number not in page.marks and not page.recognized and _is_heading(line, after, body, bold):
+                found.append((page, number, round(line.size * 2) / 2))
+    top = max((level for page in pages for level in page.marks.values()), default=0)
+    sizes = _sizes_of_headings(pages, [(page.lines[number], size) for page, number, size in found])
+    for page, number, size in found:
+        if size in sizes:
+            page.marks[number] = min(top + sizes.index(size) + 1, 6)
+
+
+def _sizes_of_headings(pages: Sequence[Page], found: Sequence[tuple[Line, float]]) -> list[float]:
+    """The sizes from the largest on, as long as the lines of them are the smaller part of the text."""
+    letters: Counter[float] = Counter()
+    for line, size in found:
+        letters[size] += len(line.text)
+    total = sum(len(line.text) for page in pages for line in page.lines)
+    sizes: list[float] = []
+    taken = 0
+    for size in sorted(letters, reverse=True):
+        taken += letters[size]
+        if sizes and taken > _MOST_HEADINGS * total:
+            break
+        sizes.append(size)
+    return sizes
+
+
+def _is_heading(line: Line, after: Line | None, body: float, body_bold: bool) -> bool:
+    text = line.text
+    if line.kind != "text" or line.rows > 3 or len(text) > LONGEST_HEADING or sum(map(str.isalpha, text)) < 2:
+        return False
+    if re.search(r"[,;]$|(?<![\w.])\w[\w ]*: \S", text) or not re.match(r"[\w(\[“\"'¿¡«§]", text):
+        return False
+    if line.size >= _LARGER * body:
+        return not (ends_sentence(text) and len(text) > 80)
+    if not line.bold or body_bold or line.size < 0.95 * body or ends_sentence(text.rstrip(":")):
+        return False
+    return after is not None and not (after.kind == "text" and after.bold and after.size <= line.size)
+
+
+def mark_outline(pages: Mapping[int, Page], outline: Sequence[tuple[int, int, str]]) -> None:
+    """Mark the lines that the outline names: page from 1, level from 1, title."""
+    for number, level, title in outline:
+        page, wanted = pages.get(number), _bare(title)
+        if page is None or len(wanted) < 2:
+            continue
+        best: tuple[int, int] | None = None
+        for place, line in enumerate(page.lines):
+            if line.kind == "row" or place in page.marks:
+                continue
+            bare = _bare(line.text[: 3 * LONGEST_HEADING])
+            if wanted in bare and len(bare) <= len(wanted) + 12:
+                extra = len(bare) - len(wanted)
+                if best is None or extra < best[0]:
+                    best = (extra, place)
+        if best is not None:
+            page.marks[best[1]] = min(level, 6)
+
+
+def _bare(text: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+
+
+# -- what stands on every page ---------------------------------------------------------------------------------------
+
+
+def drop_running(pages: Sequence[Page]) -> None:
+    """Take heads and feet that stand on many pages from all but the first of them.
+
+    They are the first or last lines of a page and differ in numbers only.
+    """
+    for at_top in (True, False):
+        kept = dict.fromkeys((page.number for page in pages), 0)
+        for count in range(MOST_RUNNING):
+            _drop_end(pages, kept, at_top=at_top, in_margin=count >= _FREE)
+
+
+def _drop_end(pages: Sequence[Page], kept: dict[int, int], *, at_top: bool, in_margin: bool) -> None:
+    """Drop a line at the beginning or the end of pages. `kept` counts those of each page that stay as the first."""
+    places = {page.number: kept[page.number] if at_top else len(page.lines) - 1 - kept[page.number] for page in pages}
+    found = {page.number: page.lines[places[page.number]] for page in pages if len(page.lines) > kept[page.number] + 1}
+    keys = {number: _running(line, in_margin=in_margin) for number, line in found.items()}
+    counts = Counter(filter(None, keys.values()))
+
+    def is_on(line: Line, number: int) -> bool:
+        if keys.get(number) != keys[page.number]:
+            return False
+        return not in_margin or abs(line.top - found[number].top) < _SAME_HEIGHT
+
+    for page in pages:
+        number = page.number
+        if number not in found or counts[keys[number]] < 3:
+            continue
+        line, place = found[number], places[number]
+        if is_on(line, number - 1) or is_on(line, number - 2):
+            del page.lines[place]
+            page.marks = {at - (at > place): level for at, level in page.marks.items() if at != place}
+        elif is_on(line, number + 1) or is_on(line, number + 2):
+            kept[number] += 1
+
+
+def _running(line: Line, *, in_margin: bool) -> str:
+    """A line with its numbers taken out; "" where it cannot be a running head."""
+    if line.kind == "row" or line.rows > 1 or len(line.text) > LONGEST_RUNNING or not line.text.strip("{}()[]; "):
+        return ""
+    if in_margin and (_MARGIN < line.top < 1 - _MARGIN or _is_of_text(line.text)):
+        return ""
+    text = line.text.casefold()
+    return text if _OWN_NUMBER.match(text) else re.sub(r"\d+|\b[ivxlc]+\b", "#", text)
+
+
+def _is_of_text(text: str) -> bool:
+    """Whether a line that stands on several pages belongs to their text: what a table is called, a label, a brace."""
+    return names_table(text) or text.endswith(":") or not any(map(str.isalnum, text))
+
+
+# -- page ends -------------------------------------------------------------------------------------------------------
+
+
+def add_tails(pages: Sequence[Page]) -> None:
+    """Let a sentence that stops at the end of a page go on there to its end; it also stays on the next page."""
+    tails = [_tail(page, after) for page, after in pairwise(pages)]
+    for page, tail in zip(pages, tails, strict=False):
+        if tail:
+            last = page.lines[-1]
+            text, glue = (last.text[:-1], "") if _is_broken(last, tail) else (last.text, " ")
+            page.lines[-1] = replace(last, text=text + glue + tail)
+
+
+def _is_broken(last: Line, tail: str) -> bool:
+    return bool(re.search(r"[^\W\d_][-\u00ad\u2010]$", last.text)) and tail[:1].islower()
+
+
+def _tail(page: Page, after: Page) -> str:
+    """The end of the sentence that is unfinished on a page."""
+    if after.number != page.number + 1 or not page.lines or not after.lines:
+        return ""
+    last, first = page.lines[-1], after.lines[0]
+    if not is_unfinished(last) or first.kind != "text" or len(page.lines) - 1 in page.marks or 0 in after.marks:
+        return ""
+    if abs(last.size - first.size) > 0.1 * last.size and not (page.recognized or after.recognized):
+        return ""
+    if not (
+        first.text[:1].islower()
+        or last.text.endswith(",")
+        or (last.full and first.text[:1].isalnum() and last.rows > 1)
+    ):
+        return ""
+    end = re.search(r"[.!?。！？]['\")\]”’»]*(?=\s|$)|[。！？]", first.text[:LONGEST_TAIL])
+    return (
+        first.text[: end.end()]
+        if end
+        else first.text[:LONGEST_TAIL].rpartition(" ")[0]
+        if (len(first.text) > LONGEST_TAIL)
+        else first.text
+    )
+
+
+# -- documents -------------------------------------------------------------------------------------------------------
+
+
+def marked_text(page: Page) -> tuple[str, Marks]:
+    """The text of a page with a mark before each heading, each table's caption, and what follows such a table."""
+    pieces: list[str] = []
+    marks: Marks = []
+    in_table = False
+    for number, line in enumerate(page.lines):
+        if number:
+            pieces.append(separator(page.lines[number - 1], line))
+        if number in page.marks:
+            pieces.append(MARK)
+            marks.append((page.marks[number], ""))
+            in_table = False
+        elif line.kind == "caption":
+            pieces.append(MARK)
+            marks.append((CAPTION, ""))
+            in_table = True
+        elif in_table and line.kind == "text":
+            pieces.append(MARK)
+            marks.append((AFTER_TABLE, ""))
+            in_table = False
+        pieces.append(line.text)
+    return "".join(pieces), marks
+
+
+def title_of(given: str, pages: Sequence[Page], name: str) -> str:
+    """The title that the file gives itself, or else its first heading if no other is as high, or else its name."""
+    given = " ".join(given.split())
+    if given and not (_NO_TITLE.fullmatch(given) or _PROGRAM.match(given) or _FILE_NAME.fullmatch(given)):
+        return given
+    levels = [(level, page.lines[number].text) for page in pages for number, level in sorted(page.marks.items())]
+    highest = [text for level, text in levels if level == min(levels)[0]]
+    if len(highest) == 1 and levels[0][1] == highest[0]:
+        return highest[0]
+    return PurePath(name).name or name

@@ -1,0 +1,1 @@
+"""Files that are text become documents: Markdown, tables, JSON, mails, notebooks, source code."""

@@ -1,0 +1,208 @@
+"""Plain text, source code, subtitles and the lighter markups become documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from langchain_core.documents import Document
+
+from rag.sources.formats import Job
+from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, plain
+from rag.sources.plain.encoding import text_of
+from rag.sources.plain.json_files import json_lines
+from rag.sources.plain.markdown import plain_tables
+from rag.sources.plain.markup_tables import adoc_tables, rst_tables
+from rag.sources.plain.plain_headings import mark_headings
+from rag.sources.plain.tex_tables import tex_tables
+
+LONGEST_HEADING = 500
+LONGEST_CUE = 400
+"""Characters of subtitles in one line, beside what makes a sentence whole."""
+PAUSE = 4.0
+"""Seconds of silence that end a line of subtitles."""
+
+_TIME = r"(?:(\d{1,3}):)?(\d\d):(\d\d)[.,]\d{1,3}"
+_CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}")
+_HEADINGS = {
+    ".org": re.compile(r"(?P<level>\*+) +(?:TODO |DONE )?(?P<text>.*?)(?: +:[\w@:]+:)? *"),
+    ".adoc": re.compile(r"(?P<level>=+|#+) +(?P<text>.*?)(?: +=+)? *"),
+    ".textile": re.compile(r"h(?P<level>[1-6])(?:\([^()]*\))?\. +(?P<text>.*?) *"),
+    ".tex": re.compile(
+        r"\s*\\(?P<level>part|chapter|section|subsection|subsubsection|paragraph)\*?\s*(?:\[[^\[\]]*\])?"
+        r"\{(?P<text>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}(?P<rest>.*)"
+    ),
+}
+"""Lines that are headings, in markups where one line tells."""
+_HEADINGS[".asciidoc"] = _HEADINGS[".adoc"]
+_TEX_LEVELS = ("part", "chapter", "section", "subsection", "subsubsection", "paragraph")
+_TITLES = {
+    ".org": re.compile(r"(?im)^#\+title:\s*(.+?)\s*$"),
+    ".tex": re.compile(r"\\title\{([^{}]+)\}"),
+    ".rst": re.compile(r"(?m)^:title:\s*(.+?)\s*$"),
+}
+_CODE_BLOCK = {
+    ".org": re.compile(r"(?i)\s*#\+(begin|end)_(?:src|example)"),
+    ".adoc": re.compile(r"(-{4,}|\.{4,})\s*"),
+    ".textile": re.compile(r"$.^"),
+    ".tex": re.compile(r"\s*\\(?:begin|end)\{(?:verbatim|lstlisting|minted)\}"),
+}
+_CODE_BLOCK[".asciidoc"] = _CODE_BLOCK[".adoc"]
+_TABLES = {".org": plain_tables, ".rst": rst_tables, ".tex": tex_tables, ".adoc": adoc_tables, ".asciidoc": adoc_tables}
+_RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
+
+
+def read_text(job: Job) -> Iterator[Document]:
+    """Plain text or source code as one document; the first heading of plain text is its title.
+
+    JSON becomes lines of `key: value`, and headings of the lighter markups become those of Markdown.
+    """
+    text = plain(text_of(job))
+    if job.ending in (".json", ".jsonl", ".ndjson", ".geojson") and (lines := json_lines(text, job.ending)):
+        yield job.document("\n".join(lines), [], job.name)
+    elif job.ending in (*_HEADINGS, ".rst"):
+        yield _light_markup(job, text)
+    elif job.kind == "text":
+        heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000])
+        text, marks, title = mark_headings(text)
+        yield job.document(text, marks, heading[1] if heading else title or job.name)
+    else:
+        yield job.document(text, [], job.name)
+
+
+def _light_markup(job: Job, text: str) -> Document:
+    """A document whose headings are those of Markdown, and whose tables are lines that name their columns."""
+    title = _TITLES[job.ending].search(text[:4000]) if job.ending in _TITLES else None
+    text = _TABLES[job.ending](text) if job.ending in _TABLES else text
+    found = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
+    named = title[1] if title else ""
+    if not named and found.marks and found.marks[0][0] == min(level for level, _ in found.marks):
+        named = next(line for line in found.lines if MARK in line).partition(MARK)[2].lstrip("# ")
+    return job.document("\n".join(found.lines), found.marks, named or job.name, markdown=True)
+
+
+class _Lines:
+    """The lines of a text, its headings as those of Markdown, and the marks of these and of captions of tables."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.marks: Marks = []
+        self._after_table = False
+
+    def heading(self, level: int, name: str) -> None:
+        """Add a heading; 1 is the outermost level."""
+        self.lines.append(f"{MARK}{'#' * level} {name}")
+        self.marks.append((level, ""))
+        self._after_table = False
+
+    def add(self, line: str) -> None:
+        """Add a line of text, or one that has to do with a caption (see `markup_tables`)."""
+        if line == MARK:
+            self._after_table = True
+            return
+        if line.startswith(MARK):
+            self.marks.append((CAPTION, ""))
+            self._after_table = False
+        elif self._after_table and line.strip():
+            line = MARK + line.lstrip()
+            self.marks.append((AFTER_TABLE, ""))
+            self._after_table = False
+        self.lines.append(line)
+
+
+def _line_headings(text: str, ending: str) -> _Lines:
+    heading, block = _HEADINGS[ending], _CODE_BLOCK[ending]
+    found_lines = _Lines()
+    in_code = ""
+    for line in text.split("\n"):
+        if found := block.fullmatch(line) or (block.match(line) if ending in (".org", ".tex") else None):
+            in_code = "" if in_code else found[0].strip()
+        elif (
+            not in_code
+            and len(line) <= LONGEST_HEADING
+            and (found := heading.fullmatch(line))
+            and found["text"].strip()
+        ):
+            found_lines.heading(min(_level(found["level"]), 6), found["text"].strip())
+            if (rest := found.groupdict().get("rest") or "").strip():
+                found_lines.add(rest)
+            continue
+        found_lines.add(line)
+    return found_lines
+
+
+def _level(sign: str) -> int:
+    if sign in _TEX_LEVELS:
+        return _TEX_LEVELS.index(sign) + 1
+    return int(sign) if sign.isdigit() else len(sign)
+
+
+def _rst_headings(text: str) -> _Lines:
+    """Headings of reStructuredText: underlined, or between two lines; their levels by which line came first."""
+    given = text.split("\n")
+    found_lines = _Lines()
+    styles: list[tuple[str, bool]] = []
+    number = 0
+    while number < len(given):
+        line, under = given[number], given[number + 1] if number + 1 < len(given) else ""
+        over = (
+            bool(_RST_LINE.fullmatch(line)) and number + 2 < len(given) and given[number + 2].rstrip() == line.rstrip()
+        )
+        name = under.strip() if over else line.strip()
+        rule = line if over else under
+        alone = number == 0 or not given[number - 1].strip()
+        ruled = bool(_RST_LINE.fullmatch(rule)) and len(rule.rstrip()) >= len(name) - 1
+        if name and alone and ruled and not _RST_LINE.fullmatch(name) and (over or not line[:1].isspace()):
+            style = (rule[0], over)
+            if style not in styles:
+                styles.append(style)
+            level = min(styles.index(style) + 1, 6)
+            found_lines.heading(level, name)
+            number += 3 if over else 2
+            continue
+        found_lines.add(line)
+        number += 1
+    return found_lines
+
+
+def read_subtitles(job: Job) -> Iterator[Document]:
+    """Subtitles as one document: a line for each sentence or so, with the time at which it begins."""
+    text = plain(text_of(job))
+    lines: list[str] = []
+    said, began, ended = "", "", 0.0
+    last = ""
+    for start, stop, words in _cues(text):
+        fresh = [line for line in words if line != last]  # captions made by machines show a line twice
+        last = words[-1] if words else last
+        if not fresh:
+            ended = stop
+            continue
+        whole = said.rstrip("\"'”’)").endswith((".", "!", "?", "…", "。", "！", "？"))
+        if said and (whole or start - ended > PAUSE or len(said) > LONGEST_CUE):
+            lines.append(f"[{began}] {said}")
+            said = ""
+        if not said:
+            began = f"{int(start) // 3600:02}:{int(start) // 60 % 60:02}:{int(start) % 60:02}"
+        said = f"{said} {' '.join(fresh)}".strip()
+        ended = stop
+    if said:
+        lines.append(f"[{began}] {said}")
+    yield job.document("\n".join(lines) if lines else text, [], job.stem)
+
+
+def _cues(text: str) -> Iterator[tuple[float, float, list[str]]]:
+    """Begin and end in seconds and the lines of each cue, without their markup."""
+    lines = text.split("\n")
+    at = [number for number, line in enumerate(lines) if "-->" in line and _CUE.match(line)]
+    for number, following in zip(at, [*at[1:], len(lines) + 1], strict=True):
+        found = _CUE.match(lines[number])
+        assert found
+        times = [int(part or 0) for part in found.groups()]
+        words = []
+        for line in lines[number + 1 : following]:
+            if not line.strip():
+                break
+            line = re.sub(r"<v(?:\.[\w.]+)?\s+([^<>]{1,80})>", r"\1: ", line)
+            words.append(" ".join(re.sub(r"</?[^<>]{0,80}>|\{\\[^{}]{0,40}\}", "", line).split()))
+        start, stop = (60 * (60 * hours + minutes) + seconds for hours, minutes, seconds in (times[:3], times[3:]))
+        yield float(start), float(stop), [line for line in words if line]
