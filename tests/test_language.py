@@ -156,6 +156,13 @@ def test_words_are_weighed_in_their_language() -> None:
     assert rarity("anything", "th") == 1.0
 
 
+def test_words_that_fold_to_one_count_together() -> None:
+    """In Spanish, "uña" is rare and "una" is not; a form that the list has not is as rare as its stem."""
+    assert "una" in common_words("es") and "di" in common_words("it") and "de" in common_words("fr")
+    assert rarity("oder", "de") < 0.3
+    assert rarity("padres", "es") < 0.5 < rarity("custodia", "es")
+
+
 @pytest.fixture(scope="module")
 def assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
     folder = tmp_path_factory.mktemp("languages")

@@ -6,6 +6,7 @@ import math
 import re
 import threading
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 
@@ -133,7 +134,21 @@ def _read_words(language: str) -> Mapping[str, int]:
     from spellchecker import SpellChecker  # 16 MB in memory for English
 
     known: Mapping[str, int] = SpellChecker(language=language).word_frequency.dictionary
-    return known if language == ENGLISH else {fold(word): many for word, many in known.items()}
+    if language == ENGLISH:
+        return known
+    folded: dict[str, int] = defaultdict(int)
+    for word, many in known.items():
+        folded[fold(word)] += many  # "una" and "uña" are one word here
+    return dict(folded)
+
+
+@cache
+def _stem_frequencies(language: str) -> Mapping[str, int]:
+    """How often all words of a stem together are used: the word lists have not every form of a word."""
+    many: dict[str, int] = defaultdict(int)
+    for word, count in word_frequencies(language).items():
+        many[stem(word, language)] += count
+    return dict(many)
 
 
 @cache
@@ -154,7 +169,10 @@ def rarity(word: str, language: str = ENGLISH) -> float:
     if not known:
         return 1.0
     most, rarest = _most_often(language), max(1.0, RAREST * _most_often(language) / _most_often(ENGLISH))
-    return math.log(most / max(known.get(word, 0), rarest)) / math.log(most / rarest)
+    many = known.get(word, 0)
+    if not many and language != ENGLISH:
+        many = _stem_frequencies(language).get(stem(word, language), 0)
+    return max(0.0, math.log(most / max(many, rarest)) / math.log(most / rarest))
 
 
 @cache
