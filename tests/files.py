@@ -25,6 +25,7 @@ from rag.sources.loader import (
     load_source,
     section_at,
 )
+from rag.sources.outline import is_heading
 from rag.sources.zipped import MOST_INFLATED
 
 
@@ -193,7 +194,7 @@ def check(document: Document) -> None:
         assert type(start) is int and all(type(item) is str for item in (*path, anchor))
         if path:
             goes_on = any(path == before for _, before, _ in sections[:number])  # after a table with a caption
-            assert goes_on or document.page_content[start:].lstrip("#").lstrip(" ").startswith(path[-1])
+            assert goes_on or is_heading(document.page_content[start:].partition("\n")[0], path[-1])
             assert path[-1] == path[-1].strip() and "\n" not in path[-1]
         assert section_at(document.metadata, start) == (" > ".join(path), anchor)
     if sections and starts[0] > 0:

@@ -234,6 +234,27 @@ def test_headings_of_markdown(sections: Sections) -> None:
     assert found == ["One", "One > Two", "Under", "Under > Dashes", "Under > Dashes > Three", "Under > C#"]
 
 
+def test_headings_of_markdown_without_a_blank(sections: Sections) -> None:
+    found = sections(
+        "# One\n##Role summary:\nText.\n##**Pay**\nText.\n#hashtag and #hashtag\n##1 is no heading.", "a.md"
+    )
+    assert [path for path, _ in found] == ["", "Role summary:", "Pay"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("**Pay** and `max_size`", "Pay and max_size"),
+        ("[Setup](https://a.org/b) of *it*", "Setup of it"),
+        ("![Logo](logo.png) Tools", "Logo Tools"),
+        ("5 * 3 * 2 and **kwargs", "5 * 3 * 2 and **kwargs"),
+        ("`__init__`", "__init__"),
+    ],
+)
+def test_names_of_sections_are_as_markdown_shows_them(sections: Sections, given: str, shown: str) -> None:
+    assert sections(f"# One\n\n## {given}\n\nText.", "a.md")[-1][0] == shown
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("line", ["# " + " " * 5_000_000 + "x", "#" * 5_000_000, "=" * 5_000_000, "`" * 5_000_000])
 def test_long_lines_of_markdown(sections: Sections, line: str) -> None:

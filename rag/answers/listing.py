@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from rag.answers.question_words import LONGEST_PHRASE, Phrases, key_of, phrases
 from rag.answers.receipt import Writer
 from rag.library.records import Record
-from rag.sources.outline import OF_DOCUMENTS
+from rag.sources.outline import OF_DOCUMENTS, is_heading
 from rag.text.language import stem
 from rag.text.markers import MARKER
 
@@ -120,7 +120,7 @@ def _items(text: str, section: _Section) -> list[tuple[int, int]]:
     lines = []
     at = section.start
     for number, line in enumerate(text[section.start : section.end].split("\n")):
-        if line.strip() and not (number == 0 and line.lstrip("# ").startswith(section.path[-1])):
+        if line.strip() and not (number == 0 and is_heading(line, section.path[-1])):
             lines.append((at, line))
         at += len(line) + 1
     listed = [(start, line) for start, line in lines if _ITEM.match(line)]

@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from rag.library.records import Record
 from rag.library.revisions import Made
 from rag.sources.loader import section_at
-from rag.sources.outline import OF_DOCUMENTS
+from rag.sources.outline import OF_DOCUMENTS, is_heading
 from rag.sources.plain.markdown import FENCE
 from rag.sources.tables import SEPARATOR, row_opening
 
@@ -158,8 +158,8 @@ def _headings(text: str, data: dict[str, Any]) -> list[Span]:
     for start, path, _ in data.get("sections") or ():
         stop = text.find("\n", start)
         stop = len(text) if stop < 0 else stop
-        line = text[start:stop].lstrip("# ")
-        if line and line.startswith(path[-1] if path else str(data.get("title") or "")):
+        line = text[start:stop]
+        if line.strip("# ") and is_heading(line, path[-1] if path else str(data.get("title") or "")):
             found.append((start, stop))
     return found
 

@@ -85,8 +85,23 @@ def _line_breaks(run: re.Match[str]) -> str:
 def _heading_at(text: str, start: int, markdown: bool) -> str:
     line = text[start : start + 4 * LONGEST_HEADING].partition("\n")[0]
     if markdown:
-        line = _without_hashes(line.lstrip("#").strip())
+        line = _as_shown(_without_hashes(line.lstrip("#").strip()))
     return without_permalink(line)[:LONGEST_HEADING].strip()
+
+
+_LINKED = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?: \"[^\"]*\")?\)|\[[^\[\]]*\])")
+_SIGNED = re.compile(r"(?<![*`\\])(\*{1,3}|`+)(?![\s*`])([^*`]+)(?<!\s)\1(?![*`])")
+
+
+def _as_shown(heading: str) -> str:
+    """A Markdown heading without the signs of links, code and emphasis; underscores stay, as code has them in names."""
+    return _SIGNED.sub(r"\2", _LINKED.sub(r"\1", heading))
+
+
+def is_heading(line: str, heading: str) -> bool:
+    """Whether a line of a text is this heading, in Markdown or as it is."""
+    bare = line.lstrip("# ")
+    return bare.startswith(heading) or _as_shown(bare).startswith(heading)
 
 
 def without_permalink(heading: str) -> str:
@@ -102,6 +117,10 @@ def _without_hashes(heading: str) -> str:
 
 
 # Markdown
+
+
+_HASHES = re.compile(r" {0,3}(?:(#{1,6})(?=[ \t]|$)|(#{2,6})(?=[^\W\d_]|\*))")
+"""Before a heading. Older Markdown wanted no blank behind several; one alone without a blank is a hashtag."""
 
 
 def mark_markdown(text: str) -> tuple[str, Marks]:
@@ -122,10 +141,12 @@ def mark_markdown(text: str) -> tuple[str, Marks]:
             continue
         if fence:
             continue
-        if found := re.match(r" {0,3}(#{1,6})(?=[ \t]|$)", line):
+        if found := _HASHES.match(line):
+            hashes = found[1] or found[2]
             if _without_hashes(line[found.end() :].strip()):
-                lines[number] = f"{line[: found.start(1)]}{MARK}{line[found.start(1) :]}"
-                marks.append((len(found[1]), ""))
+                start = found.end() - len(hashes)
+                lines[number] = f"{line[:start]}{MARK}{line[start:]}"
+                marks.append((len(hashes), ""))
         elif number + 1 < len(lines) and _is_underlined(lines, number, first):
             indent = indent_of(line)
             lines[number] = f"{line[:indent]}{MARK}{line[indent:]}"
