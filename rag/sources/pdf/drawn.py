@@ -11,6 +11,10 @@ from rag.sources.pdf.page import Frame, Rect
 
 MOST_SEGMENTS = 20_000
 """Segments of drawn paths that are looked at for the lines of tables."""
+_THICKEST_RULE = 4
+"""Points of a white line between coloured cells, at most."""
+_HIGHEST_LINE = 40
+"""Points that a line of text is high at most; a white ground that is higher may be a box with text of its own."""
 _TEXT, _PATH = pdfium_c.FPDF_PAGEOBJ_TEXT, pdfium_c.FPDF_PAGEOBJ_PATH
 
 
@@ -46,6 +50,8 @@ def read_rules(page: pdfium.PdfPage, frame: Frame) -> list[Rect]:
         item = pdfium_c.FPDFPage_GetObject(page.raw, number)
         if pdfium_c.FPDFPageObj_GetType(item) != _PATH:
             continue
+        if _is_white_ground(item):
+            continue
         segments = pdfium_c.FPDFPath_CountSegments(item)
         left_to_see -= segments
         if left_to_see < 0:
@@ -66,6 +72,23 @@ def read_rules(page: pdfium.PdfPage, frame: Frame) -> list[Rect]:
                 _add_rule(rules, frame, point, start)
             last = point
     return rules
+
+
+def _is_white_ground(path: pdfium_c.FPDF_PAGEOBJECT) -> bool:
+    """Whether a path is a white ground that nobody sees, as Google Docs paints one behind each line of text."""
+    mode, stroke = ctypes.c_int(), pdfium_c.FPDF_BOOL()
+    if not pdfium_c.FPDFPath_GetDrawMode(path, mode, stroke) or stroke.value or not mode.value:
+        return False
+    red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
+    if not pdfium_c.FPDFPageObj_GetFillColor(path, red, green, blue, alpha):
+        return False
+    if (red.value, green.value, blue.value) != (255, 255, 255):
+        return False
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    if not pdfium_c.FPDFPageObj_GetBounds(path, left, bottom, right, top):
+        return False
+    width, height = right.value - left.value, top.value - bottom.value
+    return width > _THICKEST_RULE and _THICKEST_RULE < height < _HIGHEST_LINE
 
 
 def _add_rule(rules: list[Rect], frame: Frame, one: tuple[float, float], two: tuple[float, float]) -> None:
