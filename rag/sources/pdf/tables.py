@@ -115,6 +115,8 @@ def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
                 held[row, column] = words
     rows = [[held.get((row, column), []) for column in range(len(xs) - 1)] for row in range(len(ys) - 1)]
     rows = [row for row in rows if any(row)]
+    columns = list(itertools.pairwise(xs))
+    _drop_empty_columns(rows, columns)
     while rows and is_one_cell(rows[0]):  # a title over the whole width is read as text
         del rows[0]
     while rows and is_one_cell(rows[-1]):
@@ -131,7 +133,18 @@ def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
         return None
     words = [word for row in rows for cell in row for word in cell]
     top, bottom = min(word.top for word in words), max(word.bottom for word in words)
-    return (xs[0], top, xs[-1], bottom), rows, list(itertools.pairwise(xs))
+    return (xs[0], top, xs[-1], bottom), rows, columns
+
+
+def _drop_empty_columns(rows: Sequence[list[Cell]], columns: list[tuple[float, float]]) -> None:
+    """Take out each column that has no cell of its own, but merged ones of its neighbour and empty ones."""
+    for right in range(len(columns) - 1, 0, -1):
+        for column, beside in ((right, right - 1), (right - 1, right)):
+            if all(row[column] is row[beside] or not row[column] for row in rows):
+                columns[right - 1 : right + 1] = [(columns[right - 1][0], columns[right][1])]
+                for row in rows:
+                    del row[column]
+                break
 
 
 def _has_columns_inside(rows: Sequence[Sequence[Cell]]) -> bool:
