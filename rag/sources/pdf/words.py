@@ -38,6 +38,9 @@ _BACK = 1.5
 """Heights to the left of the letter before at which a word begins another line."""
 _UNREADABLE_BULLET = re.compile(r"(?<!\S)[\x80-\x9f\uf020-\uf0ff](?= )")
 """A sign of a symbol font whose map leads to a control character or to the font's own numbers, alone before a text."""
+_SIGNS = re.compile(rb"dingbat|wingding|webding", re.IGNORECASE)
+_LETTERS_FOR_SIGNS = "abcdefghijklmnopqrstuvwxyzFJ§¨ØÜüÿð¾à4"
+"""Letters that the bullets, arrows and ticks of such fonts have, where a file does not say what they show."""
 _LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")
 """Alef before lam: right in an article, wrong where both are one sign."""
 _BOLD = re.compile(rb"bold|black|heavy|semibold|demi|-medi(?!um)", re.IGNORECASE)
@@ -75,11 +78,14 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
             continue
         left, bottom, right, top = box.left, box.bottom, box.right, box.top
         size, bold = font.at(start)
+        is_sign = font.of_signs and chars[start] in _LETTERS_FOR_SIGNS
         if end - start > 1 and loose(raw, end - 1, at_box):
             left, right = min(left, box.left), max(right, box.right)
             bottom, top = min(bottom, box.bottom), max(top, box.top)
             bold = bold and font.at(end - 1)[1]
         spaced = chars[end : end + 1] == " "
+        if is_sign and (end == start + 1 or chars[start + 1] == " "):
+            chars = found.chars = f"{chars[:start]}•{chars[start + 1 :]}"
         found.words.append(
             Word(
                 chars[start:end],
@@ -213,7 +219,9 @@ class _Fonts:
         self._matrix = pdfium_c.FS_MATRIX()
         self._name = ctypes.create_string_buffer(128)
         self._flags = ctypes.c_int()
-        self._weights: dict[bytes, bool] = {}
+        self._kinds: dict[bytes, tuple[bool, bool]] = {}
+        self.of_signs = False
+        """Whether the letter that was looked up last is one of a font of signs."""
 
     def at(self, index: int) -> tuple[float, bool]:
         """The size in points and whether the letter is bold."""
@@ -222,9 +230,10 @@ class _Fonts:
             size *= (self._matrix.c**2 + self._matrix.d**2) ** 0.5 or 1.0
         pdfium_c.FPDFText_GetFontInfo(self._raw, index, self._name, 128, self._flags)
         name = self._name.value
-        bold = self._weights.get(name)
-        if bold is None:
-            bold = self._weights[name] = is_bold(name)
+        kinds = self._kinds.get(name)
+        if kinds is None:
+            kinds = self._kinds[name] = (is_bold(name), bool(_SIGNS.search(name)))
+        bold, self.of_signs = kinds
         return size, bold
 
 
