@@ -24,6 +24,10 @@ Span = tuple[int, int, int]
 
 _WIDE = 18
 """Ems from which lines are those of a paragraph; shorter ones are where three of them end together."""
+_SHORTEST_LIST = 4
+"""Rows of a list without signs; three may be those of a title."""
+_BESIDE = 2
+"""Rows above that tell how wide lines beside a picture are."""
 _NEIGHBOURS = 8
 """Rows above and below whose longest tells how wide the column is."""
 MOST_WORDS = 20_000
@@ -33,6 +37,7 @@ _SENTENCE_END = re.compile(r"[.!?:;。！？：；…]['\")\]”’»]*$")
 _ITEM = re.compile(r"(?:[•·▪●○◦■□‣∙\-–—*]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s|$)")
 _KOREAN = re.compile(r"[\uac00-\ud7ff]{2}")
 """Letters of Korean: a line ends in the middle of a word, or with the blank after it where the file has such."""
+_CODE = re.compile(r"[{}=;]|(?<!:)//|/\*|\*/")
 _AND = re.compile(r"(?:und|oder|sowie|bzw\.|and|or|og|och|eller),?")
 _ADDRESS = re.compile(r"[/@_]|www\.")
 UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
@@ -208,6 +213,7 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
     rows = [part for row in rows for part in _by_size(row)]
     ends = [max(segment.x1 for segment in row) for row in rows]
     spaced = any(row[-1].words[-1].spaced for row in rows)
+    listed = _rows_of_lists(rows, ends)
     lines: list[Line] = []
     before: Row | None = None
     for number, row in enumerate(rows):
@@ -231,7 +237,18 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
                 continue
             alike = abs(last.size - line.size) <= 0.1 * line.size and last.bold == line.bold
             wide = right - row[0].x0 > _WIDE * line.size or sum(end > right - 2 * line.size for end in near_ends) > 2
-            if near and alike and wide and _was_full(before, row, right):
+            beside = max(ends[max(0, number - _BESIDE) : number + 1])  # of lines beside a picture
+            full = number not in listed and (
+                _was_full(before, row, right)
+                or (
+                    row[0].text[:1].islower()
+                    and beside - row[0].x0 > _WIDE * line.size
+                    and is_unfinished(last)
+                    and not _CODE.search(f"{before[-1].text} {row[0].text}")
+                    and _was_full(before, row, beside)
+                )
+            )
+            if near and alike and wide and full:
                 end = before[-1].words[-1]
                 in_word = spaced and not end.spaced and bool(_KOREAN.fullmatch(end.text[-1:] + words[0].text[:1]))
                 lines[-1] = join(last, line, tight=in_word)
@@ -240,6 +257,37 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
         lines.append(line)
         before = row
     return lines
+
+
+def _rows_of_lists(rows: Sequence[Row], ends: Sequence[float]) -> set[int]:
+    """The numbers of rows that each are a line of their own, as in a list of names.
+
+    Such rows stand right below each other, all begin with a capital or a digit, and behind some there was room for the
+    next word. What stands behind a comma goes on.
+    """
+    found: set[int] = set()
+    start = 0
+    for number in range(1, len(rows) + 1):
+        if number < len(rows) and _is_right_below(rows[number - 1], rows[number]):
+            continue
+        run, right = rows[start:number], max(ends[start:number])
+        has_room = any(not _was_full(one, two, right) for one, two in pairwise(run[:-1]))
+        if (
+            len(run) >= _SHORTEST_LIST
+            and has_room
+            and all(row[0].text[:1].isupper() or row[0].text[:1].isdigit() for row in run)
+        ):
+            found.update(at for at in range(start + 1, number) if not rows[at - 1][-1].text.endswith(","))
+        start = number
+    return found
+
+
+def _is_right_below(above: Row, row: Row) -> bool:
+    """Whether a row has letters of the same size as the one right above it, and the same left side or middle."""
+    one, two = above[0], row[0]
+    near = 0 < two.bottom - one.bottom < 2.2 * one.size and abs(one.size - two.size) <= 0.1 * one.size
+    middles = (one.x0 + above[-1].x1, two.x0 + row[-1].x1)
+    return near and (abs(one.x0 - two.x0) < one.size or abs(middles[0] - middles[1]) < one.size)
 
 
 def _by_size(row: Row) -> list[Row]:

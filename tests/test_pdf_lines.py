@@ -1,0 +1,85 @@
+"""PDF pages: which lines go on in the next one, and what is drawn beneath and between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pdfminer.fontmetrics import FONT_METRICS
+
+from rag.settings import Settings
+from tests.files import Text, drawn, load
+
+
+def text_of(texts: list[Text], folder: Path, settings: Settings, *, lines: str = "", signs: bool = False) -> list[str]:
+    data = drawn(texts, lines=lines)
+    (folder / "a.pdf").write_bytes(data.replace(b"/BaseFont/Helvetica", b"/BaseFont/Wingdings") if signs else data)
+    return load(folder / "a.pdf", settings).page_content.split("\n")
+
+
+def rows(x: float, y: float, *texts: str, size: float = 10) -> list[Text]:
+    return [(x, y - 12 * number, size, text) for number, text in enumerate(texts)]
+
+
+PROSE = (
+    "In the year before we aimed to improve the quality of our sessions by",
+    "implementing a process of audits, with the goal of creating a course that",
+    "is verifiably of the first class, which all of our members may attend",
+    "without a fee.",
+)
+
+
+def test_white_grounds_behind_lines_are_no_table(tmp_path: Path, settings: Settings) -> None:
+    """As Google Docs paints them: as wide as each line, and side by side where a line has two parts."""
+    grounds = "1 1 1 rg "
+    for number, text in enumerate(PROSE):
+        grounds += f"60 {697 - 12 * number} 120 12 re f 180 {697 - 12 * number} {4.4 * len(text) - 120:.0f} 12 re f "
+    assert text_of(rows(60, 700, *PROSE), tmp_path, settings, lines=grounds) == [" ".join(PROSE)]
+
+
+def test_names_stay_lines_of_their_own(tmp_path: Path, settings: Settings) -> None:
+    names = ["John Mueller, Chair", "Ralph Wilhelm, Secretary of the Association and its Friends", "Bob Forness"]
+    names += ["Hannah James, Director of External Operations", "Sheal Awsare, Director of Internal Operations"]
+    assert text_of(rows(60, 700, *names), tmp_path, settings) == names
+    widths = FONT_METRICS["Helvetica"][1]
+    centred = [
+        (300 - 5 * sum(map(widths.__getitem__, text)) / 1000, y, size, text)
+        for _, y, size, text in rows(0, 700, *names)
+    ]
+    assert text_of(centred, tmp_path, settings) == names
+
+
+WIDE = "The boats lie in the harbour, where their owners look after them until the first warm days of the spring come."
+
+
+def test_lines_beside_a_picture_go_on(tmp_path: Path, settings: Settings) -> None:
+    beside = (
+        "Each member gets a key of the boathouse, which",
+        "has to be given back at the end of every year",
+        "without damage.",
+    )
+    assert text_of(rows(60, 700, *beside, "", WIDE), tmp_path, settings)[0] == " ".join(beside)
+
+
+def test_lines_of_code_do_not_go_on(tmp_path: Path, settings: Settings) -> None:
+    code = ["int first, second; /* the states of the port */", "char read_state(void) /* and of each pin of it */"]
+    assert text_of(rows(60, 700, *code, "", WIDE), tmp_path, settings)[:2] == code
+
+
+def test_a_rule_in_one_row_alone_makes_no_column(tmp_path: Path, settings: Settings) -> None:
+    xs, ys = (60, 200, 300, 400), (690, 706, 722, 738)
+    rules = "".join(f"{x} {ys[0]} m {x} {ys[-1]} l S " for x in xs)
+    rules += "".join(f"{xs[0]} {y} m {xs[-1]} {y} l S " for y in ys) + "280 722 m 280 738 l S "
+    texts: list[Text] = []
+    for number, row in enumerate([("Model", "Price", "Gears"), ("Heron", "429", "8"), ("Egret", "310", "3")]):
+        texts += [(x + 4, 727 - 16 * number, 10.0, cell) for x, cell in zip(xs, row, strict=False)]
+    assert text_of(texts, tmp_path, settings, lines=rules) == [
+        "Model: Heron | Price: 429 | Gears: 8",
+        "Model: Egret | Price: 310 | Gears: 3",
+    ]
+
+
+def test_a_letter_of_a_font_of_signs_is_a_bullet(tmp_path: Path, settings: Settings) -> None:
+    assert text_of(rows(60, 700, "u 240 cars", "n 1 board"), tmp_path, settings, signs=True) == [
+        "• 240 cars",
+        "• 1 board",
+    ]
