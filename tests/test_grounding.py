@@ -270,6 +270,50 @@ def test_what_the_question_says_need_not_be_said_again(answer: str, supported: b
     assert alone.passage is None
 
 
+COFFEE = "{} can be used through the small lid beside the bean container."
+ROWS = "Room: Small hall | Seats in rows: 120 | At tables: 70\nRoom: Garden room | Seats in rows: 60 | At tables: 36"
+HOLIDAYS = "Your days of vacation are paid on request. Unused holidays are not paid upon termination or resignation."
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "answer", "supported"),
+    [
+        (
+            COFFEE,
+            "May sugared beans be used?",
+            "Sugared beans can be used through the small lid beside the bean container.",
+            False,
+        ),
+        (
+            COFFEE,
+            "May ground coffee be used?",
+            "Ground coffee can be used through the small lid beside the bean container.",
+            True,
+        ),
+        (ROWS, "How many people can sit in rows in the small hall?", "60 rows in the small hall.", False),
+        (ROWS, "How many people can sit in rows in the garden room?", "60 rows in the garden room.", True),
+        (HOLIDAYS, "And my unused vacation?", "Unused vacation is not paid upon termination or resignation.", False),
+        (HOLIDAYS, "And my unused holidays?", "Unused holidays are not paid upon termination or resignation.", True),
+    ],
+)
+def test_another_subject_of_the_question_is_not_put_in_its_place(
+    said: str, question: str, answer: str, supported: bool, minilm: Embeddings
+) -> None:
+    given = [Document(said.format("Ground coffee"), metadata={"title": "a", "source": "a"})]
+    (found,) = ground(answer, given, minilm, question)
+    assert (found.passage is not None) is supported
+
+
+@pytest.mark.parametrize("mark", ["?", ""])
+def test_a_question_supports_nothing(mark: str, minilm: Embeddings) -> None:
+    said = f"* Should the scripts of the package be able to run from modules{mark}\n* No scripts run from folders."
+    answer = "The scripts of the package should be able to run from modules."
+    (found,) = ground(answer, [Document(said)], minilm)
+    assert found.passage is None
+    (stated,) = ground(answer, [Document(said.replace("Should the scripts", "The scripts should"))], minilm)
+    assert (stated.passage is not None) is (mark == "")
+
+
 @pytest.mark.parametrize(
     ("question", "answer", "supported"),
     [

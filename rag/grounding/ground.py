@@ -36,6 +36,8 @@ COMPARED_BY_VECTORS = 2
 """Candidates for one sentence: those with most of its words."""
 LEAST_TO_EXPLAIN = 0.5
 """Share of a sentence's words that a candidate has to have for its difference to be told."""
+LONGEST_SUBJECT = 3
+"""Content words of a candidate's subject that is compared with the claim's; more before a common word are a clause."""
 SHORT_ANSWER = 2
 """Content words of an answer such as "Twenty-five.", which means something together with its question only."""
 _PRONOUNS = frozenset(("it", "they", "this", "these", "its", "their", "he", "she", "his", "her", "that", "those"))
@@ -114,6 +116,7 @@ def _with_support(
     for candidate in found[:COMPARED_BY_WORDS]:
         reasons = [
             *_other_names(claim, candidate, context.subject),
+            *_other_subjects(claim, candidate),
             *differences(claim, candidate.statement, candidate.given),
         ]
         if not reasons:
@@ -158,9 +161,61 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
             sentence.content and same(first, sentence.content[0]) for sentence in passage.statements
         ):
             yield f'"{first.text}"'
-    refers = claim.tokens[0].folded in _PRONOUNS
+    refers = _refers(claim.tokens[0])
     if subject and refers and not contains(candidate.statement.tokens, subject) and _has_other_name(said[:2], claim):
         yield f'"{subject.text}"'
+
+
+def _other_subjects(claim: Statement, candidate: Candidate) -> Iterator[str]:
+    """What the claim has from the question in the place of the candidate's own subject.
+
+    "Sugared beans can be used through the lid" is not supported by "Ground coffee can be used through the lid", and
+    nothing that another row of the table tells about by one that does not name it.
+    """
+    if candidate.is_row:
+        for token, other in candidate.alignment:
+            if other is None and any(contains(opening, token) for opening in candidate.passage.row_openings):
+                yield f'"{token.text}"'
+        return
+    for place in range(1, min(LONGEST_SUBJECT, len(candidate.alignment) - 1) + 1):
+        own, said = candidate.alignment[:place], candidate.alignment[place][1]
+        if said is None or said.values or any(other and other.start <= said.start for _, other in own):
+            continue
+        part = next((each for each in candidate.statement.parts if said in each.tokens), candidate.statement)
+        before = part.tokens[: part.tokens.index(said)]
+        theirs = content(before)
+        if own[0][1] is not None or not all(token in candidate.given for token, _ in own):
+            return
+        is_told = any(contains(claim.content, token) for token in theirs) and not own[0][0].is_name
+        if 0 < len(theirs) <= LONGEST_SUBJECT and not is_told and not any(map(_refers, before)):
+            yield f'"{own[0][0].text}"'
+            return
+    yield from _replaced(claim, candidate)
+
+
+def _replaced(claim: Statement, candidate: Candidate) -> Iterator[str]:
+    """A word of the claim in whose place the candidate has another one, if its passage tells of both.
+
+    "Unused vacation is not paid" is not supported by "Unused holidays are not paid" where vacation stands elsewhere.
+    """
+    elsewhere = [
+        token
+        for place, each in enumerate(candidate.passage.statements)
+        if not candidate.first <= place <= candidate.last
+        for token in each.tokens
+    ]
+    for (_, before), (token, own), (_, after) in zip(
+        candidate.alignment, candidate.alignment[1:], candidate.alignment[2:], strict=False
+    ):
+        if before and after and not own:
+            between = [each for each in candidate.statement.content if before.start < each.start < after.start]
+            if len(between) == 1 and not contains(claim.content, between[0]) and contains(elsewhere, token):
+                yield f'"{token.text}"'
+
+
+def _refers(token: Token) -> bool:
+    """Whether it is a pronoun."""
+    return token.folded in _PRONOUNS
 
 
 def _has_other_name(tokens: Iterable[Token], claim: Statement) -> bool:

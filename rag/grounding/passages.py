@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from langchain_core.documents import Document
 
-from rag.grounding.segments import LONGEST_READ, Segment, split_segments, wording
+from rag.grounding.segments import LONGEST_READ, Segment, is_question, split_segments, wording
 from rag.grounding.statements import Alignment, Statement, TokenIndex, align, index_tokens, join, parse
 from rag.grounding.tokenizer import tokenize
 from rag.grounding.tokens import Token, contains, keys, with_names
@@ -43,6 +43,21 @@ class Passage:
     statements: list[Statement]
     index: TokenIndex
     source: str
+
+    @cached_property
+    def row_openings(self) -> list[tuple[Token, ...]]:
+        """The content words of the first cell of each row of a table: what the row tells about."""
+        found = []
+        for segment, statement in zip(self.segments, self.statements, strict=True):
+            cell = self.text.find(" | ", segment.start, segment.end)
+            if cell >= 0 and segment.kind != "heading":
+                found.append(tuple(token for token in statement.content if token.start < cell))
+        return found
+
+    def asks(self, place: int) -> bool:
+        """Whether the sentence at this place is a question."""
+        segment = self.segments[place]
+        return is_question(self.text[segment.start : segment.end])
 
     def has(self, token: Token) -> bool:
         """Whether its heading or one of its sentences has the token."""
@@ -149,6 +164,11 @@ class Candidate:
         return len(missing) > MOST_ELSEWHERE * len(self.given)
 
     @property
+    def is_row(self) -> bool:
+        """Whether it is a row of a table."""
+        return " | " in self.text
+
+    @property
     def quote(self) -> tuple[int, int]:
         """Its start and end in the passage."""
         return self.passage.segments[self.first].start, self.passage.segments[self.last].end
@@ -185,9 +205,10 @@ def candidates(claim: Statement, passages: Sequence[Passage], asked: Sequence[To
             for index, alignment in align(claim, passage.index).items()
             if passage.segments[index].kind != "heading"
         }
-        yield from (each for each in single.values() if each.coverage >= LEAST_COVERAGE)
+        asks = {index for index in single if passage.asks(index)}
+        yield from (each for each in single.values() if each.coverage >= LEAST_COVERAGE and each.first not in asks)
         for index, one in single.items():
-            if other := single.get(index + 1):
+            if (other := single.get(index + 1)) and index + 1 not in asks:
                 rows = zip(one.alignment, other.alignment, strict=True)
                 alignment = [(token, left or right) for (token, left), (_, right) in rows]
                 pair = Candidate(

@@ -45,6 +45,14 @@ _NO_CLAIM = re.compile(
 _ADMISSION = re.compile(rf"\W*{_NOT_KNOWN}", re.I)
 
 
+_ASKS = re.compile(
+    r"(?:should|would|could|can|does|did|is|are|will|shall) (?:the|an?|this|that|these|those|there|we|i|you|he|she|it"
+    r"|they|any\w*|some\w*|all|\w+ (?:be|have|get|become))\b(?!.*[,.:!]$)",
+    re.I | re.S,
+)
+"""A question without its mark, as in minutes. "Should it fail, call." is none."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """A sentence, heading, table row or block of code at `start` to `end` of a text.
@@ -135,8 +143,8 @@ def _spaces(match: re.Match[str]) -> str:
 
 
 def is_question(wording: str) -> bool:
-    """Whether a sentence ends with a question mark."""
-    return wording.rstrip(" *_\"'”)").endswith(("?", "？"))
+    """Whether a sentence ends with a question mark, or begins as a question and ends with no mark at all."""
+    return wording.rstrip(" *_\"'”)").endswith(("?", "？")) or bool(_ASKS.match(wording.strip(" *_\"'“(")))
 
 
 def makes_no_claim(wording: str) -> bool:
