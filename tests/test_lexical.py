@@ -65,6 +65,21 @@ def test_a_contraction_says_nothing_of_the_subject(asked: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        ("How long do they pay?", "en"),
+        ("How many are to pay?", "en"),
+        ("Wie lange soll man zahlen?", "de"),
+        ("Combien de dons ?", "fr"),
+        ("¿Cuántas pagas?", "es"),
+    ],
+)
+def test_what_asks_for_an_amount_says_nothing_of_the_subject(asked: str, language: str) -> None:
+    assert len(word_weights(asked, language)) == 1
+    assert word_weights("How long?").keys() == {"long"}
+
+
+@pytest.mark.parametrize(
     ("one", "other"), [("planning", "plans"), ("optimisation", "optimizations"), ("neighbour", "neighbors")]
 )
 def test_forms_of_a_word_are_one(one: str, other: str) -> None:

@@ -52,6 +52,12 @@ theyre theyve wasnt werent weve wont wouldnt youd youll youre youve
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English words of a question that say nothing of its subject; in a small library they would count as rare ones."""
+_ASKS_AMOUNT = re.compile(
+    r"\b(?:how (?:long|often|many|much|far|old|big|large)|wie (?:lange?|oft|viele?n?|weit|alt|gro(?:ß|ss))"
+    r"|combien(?: d[e’'])?|quel(?:le)?s?(?: âge)?|cu[aá]nt[oa]s?)\b",
+    re.I,
+)
+"""What asks for an amount and says nothing of whose: an answer to "how long" need not have the word "long"."""
 
 
 def surfaces(text: str) -> Iterator[str]:
@@ -104,7 +110,7 @@ def stem(word: str, language: str = ENGLISH) -> str:
 
 def word_weights(question: str, language: str = ENGLISH) -> dict[str, float]:
     """The rarity, 0 to 1, of each stem of a question that says something of its subject; of each, where none does."""
-    asked, common = list(surfaces(question)), common_words(language)
+    asked, common = list(surfaces(_ASKS_AMOUNT.sub(" ", question))) or list(surfaces(question)), common_words(language)
     weights: dict[str, float] = {}
     for word in [word for word in asked if word not in common] or asked:
         root = stem(word, language)
