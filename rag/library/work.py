@@ -1,6 +1,6 @@
 """The work of loading and indexing: one thread takes what is asked for from the queue, source after source.
 
-Meanwhile the next ones are loaded, and the beginning of each new one is embedded while the one before is written.
+Meanwhile the next ones are loaded, and the beginnings of new ones are embedded, several together.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -27,8 +27,12 @@ from rag.sources.web.fetch import Page
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2
-"""Sources begun before the one at work is finished: one is loaded while one is embedded and one is written."""
+AHEAD = 8
+"""Sources begun before the one at work is finished: some are loaded while some are embedded and one is written."""
+AHEAD_SHARED = 2
+"""The same where other processes take work, too."""
+LOADERS = 2
+"""Sources loaded at a time."""
 
 State = Literal["waiting", "loading", "indexing", "ready", "failed"]
 
@@ -61,6 +65,48 @@ class Step:
     total: int = 0
 
 
+class Ahead:
+    """Loads the next sources and embeds their first chunks, in threads of its own.
+
+    Chunks of one source are few: embedded with those of others they take a fifth less processor time.
+    """
+
+    def __init__(self, load: Callable[[Job], Loaded], ingest: Callable[[], Ingest]) -> None:
+        self._load, self._ingest = load, ingest
+        self._loader = ThreadPoolExecutor(LOADERS, "rag-loader")
+        self._embedder = ThreadPoolExecutor(1, "rag-embedder")
+        self._loading: deque[Future[Loaded]] = deque()
+        """In their order, those whose chunks are not embedded."""
+        self._embedded: dict[Future[Loaded], tuple[Ingest, Vectors]] = {}
+        """With the vectors of one before."""
+
+    def begin(self, job: Job) -> Begun:
+        """Load a source, then embed its first chunks."""
+        loading = self._loader.submit(self._load, job)
+        self._loading.append(loading)
+        return Begun(job, loading, self._embedder.submit(self._embed, loading))
+
+    def _embed(self, loading: Future[Loaded]) -> tuple[Ingest, Vectors]:
+        """Vectors of a source's first chunks, and who gives them: another index has its own."""
+        if loading not in self._embedded:
+            together: list[Future[Loaded]] = []
+            chunks: list[Document] = []
+            while not together or (self._loading and self._loading[0].done()):
+                first = () if self._loading[0].exception() else self._loading[0].result().chunks
+                if together and len(chunks) + len(first) > BATCH:
+                    break
+                together.append(self._loading.popleft())
+                chunks += first
+            ingest = self._ingest()
+            self._embedded |= dict.fromkeys(together, (ingest, ingest.embed_ahead(chunks)))
+        return self._embedded.pop(loading)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        for threads in (self._loader, self._embedder):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
 class Worker:
     """Works through the queue, in whatever thread calls `work`."""
 
@@ -90,14 +136,14 @@ class Worker:
         self.ended = self._chunks = 0
         self._began = time.monotonic()
         begun: deque[Begun] = deque()
-        loader = ThreadPoolExecutor(AHEAD, "rag-loader")
+        ahead, most = Ahead(self._load, lambda: self.ingest), AHEAD_SHARED if self._queue.shared else AHEAD
         ended = threading.Event()
         if self._queue.shared:
             threading.Thread(target=self._keep, args=(ended,), name="rag-lease", daemon=True).start()
         try:
             while not self._closing:
-                while len(begun) <= AHEAD and (job := self._queue.take()):
-                    begun.append(self._begin(job, loader))
+                while len(begun) <= most and (job := self._queue.take()):
+                    begun.append(ahead.begin(job))
                 if not begun:
                     return
                 self._finish(begun[0])
@@ -105,7 +151,7 @@ class Worker:
             raise Cancelled
         finally:
             ended.set()
-            loader.shutdown(wait=False, cancel_futures=True)
+            ahead.close()
             self.step = None
             if begun:
                 self._queue.put_back(each.job for each in begun)
@@ -119,10 +165,6 @@ class Worker:
                     self.ingest.cancelled.set()
             except RagError as error:
                 log.warning("%s", error)
-
-    def _begin(self, job: Job, loader: ThreadPoolExecutor) -> Begun:
-        loading = loader.submit(self._load, job)
-        return Begun(job, loading, loader.submit(self._embed_ahead, loading))
 
     def _finish(self, begun: Begun) -> None:
         job = begun.job
@@ -184,11 +226,6 @@ class Worker:
             record = self.ingest.load(job.source, named_at_start=job.private, page=page, watch=watch)
         chunks = self.ingest.chunks_ahead(record) if record else []
         return Loaded(record, chunks[:BATCH], len(chunks))
-
-    def _embed_ahead(self, loading: Future[Loaded]) -> tuple[Ingest, Vectors]:
-        """Vectors of the first chunks of what is being loaded, and who gives them: another index has its own."""
-        ingest = self.ingest
-        return ingest, {} if loading.exception() else ingest.embed_ahead(loading.result().chunks)
 
     def _vectors(self, begun: Begun) -> Vectors:
         ingest, vectors = begun.embedding.result()
