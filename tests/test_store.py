@@ -9,20 +9,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
+from langchain_core.documents import Document
 
 from rag.answers.retriever import Retriever
-from rag.errors import EngineError, StoreLocked, TextTooLong
+from rag.errors import EngineError, SourceError, StoreError, StoreLocked, TextTooLong
 from rag.library.chroma import FOLDER, check_folder, chroma_settings
+from rag.library.ingest import BATCH, Cancelled
 from rag.library.queue import Job
+from rag.library.splitter import with_digest
 from rag.library.vectors import collection_name
-from rag.library.work import Worker
+from rag.library.work import Ahead, Loaded, Worker
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings
-from tests.stores import CHEESE, MOON, RIVER, Library, write
+from tests.stores import CHEESE, MOON, RIVER, Library, half_written, loaded_of, write
 from tests.warm import WarmProcess
 
 
@@ -131,6 +136,64 @@ def test_a_fault_in_the_middle_leaves_the_old_version_and_the_next_start_finishe
         assert len(again.find("river", 100)) == 60
     finally:
         again.close()
+
+
+def test_a_new_source_is_written_whole_at_once_or_not_at_all(library: Library, tmp_path: Path) -> None:
+    record = library.ingest.load(str(write(tmp_path / "a.md", MOON, RIVER)), named_at_start=True)
+    assert record
+    chunks = library.ingest.chunks_ahead(record)
+    vectors = library.ingest.embed_ahead(chunks)
+
+    def run(holder: str = "") -> int:
+        return library.ingest.run(record, lambda *_: None, lambda _: vectors, chunks=chunks, holder=holder)
+
+    def there() -> tuple[list[str], list[str], int, int]:
+        return library.records.names(), loaded_of(library.records), half_written(library.index), library.rows()
+
+    with pytest.raises(Cancelled):
+        run("one who has not taken it, since it was removed meanwhile")
+    assert there() == ([], [], 0, 0)
+    with library.database.write() as connection:
+        refuse = "BEFORE INSERT ON chunks WHEN NEW.number = 1 BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        connection.exec_driver_sql(f"CREATE TRIGGER refuse {refuse}")
+    with pytest.raises(StoreError, match="no room"):
+        run()
+    assert there() == ([], [], 0, 0)
+    with library.database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER refuse")
+    library.records.write_loaded(record)  # what an attempt that was killed has left
+    assert run() == 2
+    assert there() == ([record.source], [], 0, 2)
+    assert library.find("moon", 1)[0].startswith("The moon")
+    assert len(library.embeddings.embedded) == 2
+
+
+def test_the_beginnings_of_small_sources_are_embedded_together(library: Library, tmp_path: Path) -> None:
+    others_loaded = threading.Event()
+    calls: list[int] = []
+    real = library.embeddings.embed_documents
+
+    def counting(texts: list[str]) -> list[list[float]]:
+        calls.append(len(texts))
+        return real(texts)
+
+    def load(job: Job) -> Loaded:
+        assert job.source != "0" or others_loaded.wait(30)
+        if job.source == "2":
+            raise SourceError("2", "not found")
+        many = BATCH if job.source == "4" else 3
+        return Loaded(None, [with_digest(Document(f"Moon {job.source} {number}")) for number in range(many)], many)
+
+    library.embeddings.embed_documents = counting  # type: ignore[method-assign]
+    ahead = Ahead(load, lambda: library.ingest)
+    begun = [ahead.begin(Job(str(number), private=True)) for number in range(5)]
+    wait([each.loading for each in begun[1:]], 30)
+    others_loaded.set()
+    found = [each.embedding.result(30)[1].keys() for each in begun]
+    ahead.close()
+    assert calls == [9, BATCH], "the last one has enough for itself"
+    for number in (0, 1, 3, 4):
+        assert {chunk.metadata["digest"] for chunk in begun[number].loading.result().chunks} <= found[number]
 
 
 def test_an_index_that_is_gone_is_filled_again_without_embedding(

@@ -21,7 +21,7 @@ from rag.errors import StoreError
 from rag.library.chroma import ChromaHome
 from rag.library.exact import ExactVectors, Held
 from rag.library.records import Record, Records
-from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id, split_id
+from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id, new_id, split_id
 from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import Row, WordIndex, Words
@@ -92,6 +92,8 @@ class SearchIndex:
         self._waiting: list[IndexedSource] = []
         self._waiting_removed: set[str] = set()
         """What has changed and is not in the index of words yet."""
+        self._waiting_pieces: dict[str, Sequence[Document]] = {}
+        """The chunks of it that this process has added whole, by revision."""
         self._writing: set[str] = set()
         """Revisions that this process is writing; its Chroma has their rows."""
         self._changing = threading.RLock()
@@ -212,8 +214,10 @@ class SearchIndex:
 
     def _rows(self, added: Sequence[IndexedSource]) -> Iterator[Row]:
         for item in added:
-            for chunk in self.records.revisions.chunks_of(item.revision):
-                yield Row(str(chunk.id), item.revision, item.source, embedded_text(chunk), item.language)
+            pieces = self._waiting_pieces.pop(item.revision, None) or self.records.revisions.chunks_of(item.revision)
+            for chunk in pieces:
+                row = chunk_id(item.revision, chunk.metadata["number"])
+                yield Row(row, item.revision, item.source, embedded_text(chunk), item.language)
 
     # -- searching -----------------------------------------------------------------------------------------------
 
@@ -295,15 +299,9 @@ class SearchIndex:
 
     def write(self, revision: str, source: str, pieces: Sequence[Document], by_digest: dict[str, Vector]) -> None:
         """Add chunks with their vectors to a revision; each has its `number` and `digest` in its metadata."""
-        digests = [str(piece.metadata["digest"]) for piece in pieces]
-        self.records.revisions.write_chunks(
-            revision, self.model, pieces, {digest: by_digest[digest] for digest in digests}
-        )
-        rows = [
-            (chunk_id(revision, piece.metadata["number"]), source, digest, by_digest[digest])
-            for piece, digest in zip(pieces, digests, strict=True)
-        ]
-        self.vectors.add(rows, wait=self.is_small)
+        new = {digest: by_digest[digest] for digest in (str(piece.metadata["digest"]) for piece in pieces)}
+        self.records.revisions.write_chunks(revision, self.model, pieces, new)
+        self._add_rows(revision, source, pieces, new)
 
     def publish(self, revision: str, record: Record, *, holder: str = "", new: bool = True) -> bool:
         """Let questions see a revision that is written whole, in place of the one before. As `Revisions.publish`."""
@@ -313,6 +311,40 @@ class SearchIndex:
             )
             self.follow()
         return shown
+
+    def add(self, record: Record, pieces: Sequence[Document], by_digest: dict[str, Vector], holder: str = "") -> bool:
+        """Let questions see a source that is new, whole: as `begin`, `write` and `publish`, in one transaction.
+
+        Each of the `pieces` has its `digest`, and gets its `number`.
+        """
+        revision = new_id()
+        for place, piece in enumerate(pieces):
+            piece.metadata["number"] = place
+        new = {digest: by_digest[digest] for digest in (str(piece.metadata["digest"]) for piece in pieces)}
+        with self._changing:
+            self._writing.add(revision)
+            self._seen = replace(self._seen, hidden=self._seen.hidden | {revision})
+        number = 0
+        try:
+            self._add_rows(revision, record.source, pieces, new)
+            with self._changing:
+                number = self.records.add(record, self.id, self.model, revision, pieces, new, holder)
+                if number:
+                    self._waiting_pieces[revision] = pieces
+                self.follow()
+        finally:
+            if not number:
+                self.vectors.delete(revision)
+            self._writing.discard(revision)
+        return bool(number)
+
+    def _add_rows(self, revision: str, source: str, pieces: Sequence[Document], by_digest: dict[str, Vector]) -> None:
+        digests = [str(piece.metadata["digest"]) for piece in pieces]
+        rows = [
+            (chunk_id(revision, piece.metadata["number"]), source, digest, by_digest[digest])
+            for piece, digest in zip(pieces, digests, strict=True)
+        ]
+        self.vectors.add(rows, wait=self.is_small)
 
     def end(self, revision: str) -> None:
         """A revision is not being written any more: it is seen, or is garbage."""

@@ -30,11 +30,15 @@ Progress = Callable[[str, int, int], None]
 
 Vectors = dict[str, list[float]]
 """Vectors by the digest of their chunk."""
+VectorsAhead = Callable[[float | None], Vectors]
+"""Waits so many seconds, or to the end, for vectors that are being made; none where they are not there then."""
 Embedded = tuple[Document, list[float], Document]
 """A piece, its vector, and the chunk that it is a piece of: most often itself."""
 
 BATCH = 32
 """Chunks embedded in one request, at most: progress is told between two."""
+SOON = 1.5
+"""Seconds within which the first chunks of a source are embedded, unless the engine is slow."""
 LOOKED_AT = 20
 """Pages of a document whose language is looked at."""
 SHORTEST_CHUNK = 8
@@ -98,7 +102,7 @@ class Ingest:
         return split_documents(record, self.index.made, None, [])
 
     def embed_ahead(self, chunks: Sequence[Document]) -> Vectors:
-        """The vectors of chunks, `BATCH` at most, computed while another source is written.
+        """The vectors of chunks, `BATCH` at most, of one source or several, computed while another one is written.
 
         None where that fails: the source's own turn comes, and tells.
         """
@@ -107,11 +111,21 @@ class Ingest:
         except (RagError, Cancelled):
             return {}
 
-    def run(self, record: Record, progress: Progress, ahead: Callable[[], Vectors] = dict, *, holder: str = "") -> int:
-        """Index a version, which is kept in the database from here on. Returns the chunks embedded.
+    def run(
+        self,
+        record: Record,
+        progress: Progress,
+        ahead: VectorsAhead = lambda _: {},
+        *,
+        chunks: Sequence[Document] = (),
+        holder: str = "",
+    ) -> int:
+        """Index a version. Returns the chunks embedded.
 
-        Nothing is embedded where the current version has the same documents and is indexed. `ahead` gives vectors by
-        digest, those of `embed_ahead`, as soon as there are any. `holder`: as `Revisions.publish` has it.
+        Nothing is embedded where the current version has the same documents and is indexed. `ahead` gives the vectors
+        of `embed_ahead`; `chunks` are those of `chunks_ahead`, if they are all. A new source that has a vector for each
+        of them soon is written at once; any other version is kept in the database before it is embedded, so that it is
+        not fetched again whatever happens. `holder`: as `Revisions.publish` has it.
 
         Raises:
             EngineError: the embedding model failed; what was indexed before stays.
@@ -119,16 +133,23 @@ class Ingest:
             Cancelled: `cancelled` was set.
         """
         records = self.index.records
-        same = records.digest(record.source) == record.digest
-        if same:
+        before = records.digest(record.source)
+        if same := before == record.digest:
             self.index.update(record)
             if self.index.source(record.source):
                 return 0
         check_space(self.index.folder)
-        old = None if same else records.read(record.source)
+        if not before and chunks and (found := _found(chunks, ahead(SOON))) and not self.cancelled.is_set():
+            progress(record.source, 0, len(found))
+            vectors = {piece.metadata["digest"]: np.asarray(vector, np.float32) for piece, vector, _ in found}
+            if not self.index.add(record, chunks, vectors, holder=holder):
+                raise Cancelled
+            progress(record.source, len(found), len(found))
+            return len(found)
+        old = records.read(record.source) if before and not same else None
         if not same:
             records.write_loaded(record, holder)
-        return self._index(record, old, progress, ahead(), holder=holder, new=not same)
+        return self._index(record, old, progress, ahead(None), holder=holder, new=not same)
 
     def copy(self, source: str, progress: Progress) -> int:
         """Index the current version of a source that another index has. Returns the chunks embedded.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from langchain_core.documents import Document
 from sqlalchemy import Connection, Row, and_, func, select, true
 
 from rag.library.database import Database
-from rag.library.revisions import Revisions
+from rag.library.revisions import Revisions, Vector, end_revisions, end_work, insert_chunks, write_vectors
 from rag.library.schema import documents, files, revisions, sources, version_is, work
 
 _VERSION_FIELDS = (
@@ -140,6 +141,34 @@ class Records:
             write_version(connection, record, "loaded")
             mine = and_(work.c.source == record.source, work.c.taken_by == holder)
             connection.execute(work.update().where(mine).values(stored=True))
+
+    def add(
+        self,
+        record: Record,
+        index: int,
+        model: int,
+        revision: str,
+        pieces: Sequence[Document],
+        new: Mapping[str, Vector],
+        holder: str,
+    ) -> int:
+        """Store a source with its chunks and vectors in one transaction, so that questions see it.
+
+        `pieces`, `new`: as `Revisions.write_chunks` has them; `holder`: as `Revisions.publish`. Returns the number of
+        the change; 0: the source was removed meanwhile.
+        """
+        with self.database.write() as connection:
+            number, now = self.database.next_number(connection), self.database.now(connection)
+            if not end_work(connection, record.source, holder):
+                return 0
+            end_revisions(connection, record.source, number, now)
+            connection.execute(sources.delete().where(version_is(record.source, "loaded")))
+            write_version(connection, record, "current")
+            told = {"id": revision, "index_id": index, "source": record.source, "chunks": len(pieces)}
+            connection.execute(revisions.insert().values(**told, added=number, changed_at=now))
+            write_vectors(connection, model, new)
+            insert_chunks(connection, revision, pieces)
+        return number
 
     def drop_loaded(self, source: str) -> None:
         """Forget a new version that is not indexed; the current one stays."""

@@ -153,7 +153,7 @@ class Revisions:
 
     def begin(self, index: int, source: str) -> str:
         """Make a revision, unseen and without chunks. Returns its id."""
-        revision = secrets.token_hex(8)
+        revision = new_id()
         with self.database.write() as connection:
             connection.execute(
                 revisions.insert().values(
@@ -179,19 +179,15 @@ class Revisions:
         """
         with self.database.write() as connection:
             number, now = self.database.next_number(connection), self.database.now(connection)
-            if holder:
-                mine = and_(work.c.source == source, work.c.taken_by == holder)
-                if not connection.execute(work.delete().where(mine)).rowcount:
-                    return False
+            if not end_work(connection, source, holder):
+                return False
             state = "loaded" if new else "current"
             version = connection.execute(
                 select(sources.c.id, sources.c.digest).where(version_is(source, state))
             ).first()
             if version is None or version.digest != digest:
                 return False
-            replaced = [revisions.c.source == source, revisions.c.added.is_not(None)]
-            replaced += [revisions.c.removed.is_(None)] + ([] if new else [revisions.c.index_id == index])
-            connection.execute(revisions.update().where(*replaced).values(removed=number, changed_at=now))
+            end_revisions(connection, source, number, now, None if new else index)
             count = select(func.count()).select_from(chunks).where(chunks.c.revision == revision).scalar_subquery()
             shown = revisions.update().where(revisions.c.id == revision)
             if not connection.execute(shown.values(added=number, changed_at=now, chunks=count)).rowcount:
@@ -313,6 +309,24 @@ def _look_up(count: int) -> Select[Any]:
     number: BindParameter[int] = bindparam("seen")
     seen = and_(revisions.c.added <= number, or_(revisions.c.removed.is_(None), revisions.c.removed > number))
     return select(chunks).join(revisions, revisions.c.id == chunks.c.revision).where(or_(*places), seen)
+
+
+def new_id() -> str:
+    """The id of a new revision."""
+    return secrets.token_hex(8)
+
+
+def end_work(connection: Connection, source: str, holder: str) -> bool:
+    """End the work on a source. False: it is not taken by `holder`, if one is given, any more."""
+    mine = and_(work.c.source == source, work.c.taken_by == holder)
+    return not holder or bool(connection.execute(work.delete().where(mine)).rowcount)
+
+
+def end_revisions(connection: Connection, source: str, number: int, now: float, index: int | None = None) -> None:
+    """From change `number` on, questions see no revision of a source, in one index or in all, that they saw before."""
+    seen = [revisions.c.source == source, revisions.c.added.is_not(None), revisions.c.removed.is_(None)]
+    seen += [] if index is None else [revisions.c.index_id == index]
+    connection.execute(revisions.update().where(*seen).values(removed=number, changed_at=now))
 
 
 def insert_chunks(connection: Connection, revision: str, pieces: Sequence[Document]) -> None:

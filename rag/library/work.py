@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Literal
 
@@ -183,7 +183,11 @@ class Worker:
                 if loaded.total:
                     self._note(job.source, 0, loaded.total)
                 embedded = self.ingest.run(
-                    loaded.record, self._note, lambda: self._vectors(begun), holder=self._queue.holder
+                    loaded.record,
+                    self._note,
+                    lambda seconds: self._vectors(begun, seconds),
+                    chunks=loaded.chunks if len(loaded.chunks) == loaded.total else (),
+                    holder=self._queue.holder,
                 )
             self._queue.end(job)
             if job.depth >= 0 and job.source in self._pages:
@@ -227,7 +231,9 @@ class Worker:
         chunks = self.ingest.chunks_ahead(record) if record else []
         return Loaded(record, chunks[:BATCH], len(chunks))
 
-    def _vectors(self, begun: Begun) -> Vectors:
+    def _vectors(self, begun: Begun, seconds: float | None) -> Vectors:
+        if not wait([begun.embedding], seconds).done:
+            return {}
         ingest, vectors = begun.embedding.result()
         return vectors if ingest is self.ingest else {}
 
