@@ -119,6 +119,31 @@ def test_the_body_in_json_ld_is_read_where_a_script_draws_the_page(page) -> None
     assert "script" in document.metadata["notes"][0]
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            '{"@type": "Product", "name": "Kettle", "url": "https://a.example/k", "offers": {"@type": "Offer", '
+            '"price": "39.90", "priceCurrency": "EUR", "availability": "https://schema.org/InStock"}}',
+            "name: Kettle\noffers | price: 39.90 | priceCurrency: EUR | availability: InStock",
+        ),
+        (
+            '{"@type": "FAQPage", "mainEntity": [{"@type": "Question", "name": "Do you ship abroad?", '
+            '"acceptedAnswer": {"@type": "Answer", "text": "<p>Yes, to <b>12</b> countries.</p>"}}]}',
+            "mainEntity | question: Do you ship abroad? | answer: Yes, to 12 countries.",
+        ),
+        (
+            '{"@graph": [{"@type": "WebSite", "name": "Bakes"}, {"@type": "Recipe", "name": "Rye bread", '
+            '"cookTime": "PT1H10M", "recipeIngredient": ["500 g rye flour", "400 ml water"]}]}',
+            "name: Rye bread | cookTime: 1 h 10 min | recipeIngredient: 500 g rye flour, 400 ml water",
+        ),
+    ],
+)
+def test_things_in_json_ld_are_read_where_a_script_draws_the_page(page, data: str, expected: str) -> None:
+    document = page(f'<title>T</title><div id=root></div><script type="application/ld+json">{data}</script>')
+    assert document.page_content == expected
+
+
 def long_page(inner: str) -> str:
     return (
         "<title>Otters</title><body><div class=navbar><ul><li><a href=/>Home</a><li><a href=/s>Shop</a></ul></div>"

@@ -11,7 +11,10 @@ from bs4 import BeautifulSoup, Tag
 
 from rag.sources.html.markup import Walk, mark_html, root_of
 from rag.sources.html.tags import below
+from rag.sources.plain.json_files import json_lines
 
+DEEPEST = 20
+"""Levels of nesting of JSON-LD that are read."""
 MOST_DATA = 8_000_000
 """Characters of a script's data that are looked through."""
 _EMPTY = 100
@@ -34,6 +37,13 @@ _PLACES = frozenset(
 """Ids (or names of tags) of the element that a script fills."""
 _DATA_IDS = ("__NEXT_DATA__", "__NUXT_DATA__", "__NUXT__", "__APOLLO_STATE__", "serverApp-state", "ng-state")
 _BODY_KEYS = ("articleBody", "reviewBody")
+_OF_THE_SITE = frozenset(
+    ["WebSite", "WebPage", "Organization", "BreadcrumbList", "ImageObject", "SearchAction", "SiteNavigationElement"]
+)
+"""Types of JSON-LD's objects that tell of the site and not of what the page is about."""
+_ADDRESS = re.compile(r"https?://\S+")
+_SCHEMA = re.compile(r"https?://schema\.org/(\w+)")
+_PERIOD = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 _SENTENCE = re.compile(
     r"[^\W\d_]+(?:[^\w\s]*\s+[\w(\"'\u201c\u00ab]\S*){2,}|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{8,}"
 )
@@ -60,9 +70,14 @@ def is_drawn(soup: BeautifulSoup) -> bool:
 
 
 def embedded_text(soup: BeautifulSoup) -> str:
-    """The text in the data that frameworks embed: JSON-LD's article body, else the sentences of the page's state."""
+    """The text in the data that frameworks embed.
+
+    It is JSON-LD's article body, else what JSON-LD tells of a product, an event, questions and the like as lines of
+    `key: value`, and the sentences of the page's state.
+    """
     states: list[Any] = []
     bodies: list[str] = []
+    facts: list[str] = []
     for script in soup.find_all("script"):
         kind, own = str(script.get("type", "")).lower(), str(script.get("id", ""))
         if "json" not in kind and own not in _DATA_IDS:
@@ -74,10 +89,38 @@ def embedded_text(soup: BeautifulSoup) -> str:
             continue
         if "ld+json" in kind:
             bodies += [value for key, value in _strings(data) if key in _BODY_KEYS]
+            facts += json_lines(json.dumps(_facts(data)), ".json")
         else:
             states.append(data)
-    found = bodies or [value for data in states for _, value in _strings(data) if _is_sentence(value)]
-    return "\n\n".join(dict.fromkeys(filter(None, map(_shown, found))))
+    sentences = [value for data in states for _, value in _strings(data) if _is_sentence(value)]
+    return "\n\n".join(dict.fromkeys(filter(None, map(_shown, bodies or ["\n".join(facts), *sentences]))))
+
+
+def _facts(data: Any, depth: int = 0) -> Any:
+    """What JSON-LD tells of the things that the page is about, without addresses and types."""
+    if isinstance(data, list) and depth < DEEPEST:
+        return list(filter(None, (_facts(item, depth + 1) for item in data)))
+    if isinstance(data, dict) and depth < DEEPEST:
+        if not _OF_THE_SITE.isdisjoint(map(str, _listed(data.get("@type")))) and depth < 4:
+            return {}
+        if "acceptedAnswer" in data and "name" in data:
+            answers = [item.get("text", "") for item in _listed(data["acceptedAnswer"]) if isinstance(item, dict)]
+            return {"question": data["name"], "answer": " ".join(map(str, answers))}
+        kept = {name: _facts(item, depth + 1) for name, item in data.items() if name == "@graph" or name[:1] != "@"}
+        kept = {name: item for name, item in kept.items() if item not in ("", [], {}, None)}
+        return kept["@graph"] if list(kept) == ["@graph"] else kept
+    if not isinstance(data, str):
+        return data if isinstance(data, int | float) else None
+    if found := _PERIOD.fullmatch(data):
+        return " ".join(
+            f"{part} {unit}" for part, unit in zip(found.groups(), ("d", "h", "min", "s"), strict=True) if part
+        )
+    found = _SCHEMA.fullmatch(data)
+    return found[1] if found else "" if _ADDRESS.fullmatch(data) else data
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _strings(data: Any) -> Iterator[tuple[str, str]]:
