@@ -17,6 +17,7 @@ from rag.sources.office.slides import read_slides
 from rag.sources.office.word import read_word
 from rag.sources.office.workbook import read_workbook
 from rag.sources.pdf.document import read_pdf
+from rag.sources.plain.cards import read_calendar, read_cards
 from rag.sources.plain.delimited import read_delimited
 from rag.sources.plain.mail import read_mail
 from rag.sources.plain.markdown import read_markdown
@@ -70,6 +71,8 @@ READERS: dict[str, Callable[..., Iterator[Document]]] = {
     "PDF": read_pdf,
     "picture": read_picture,
     "subtitles": read_subtitles,
+    "calendar": read_calendar,
+    "contacts": read_cards,
     "mail": read_mail,
     "archive": read_archive,
 }

@@ -39,6 +39,8 @@ _ENDINGS = {
     "RTF": "rtf",
     "mail": "eml msg mbox",
     "subtitles": "srt vtt",
+    "calendar": "ics ical",
+    "contacts": "vcf vcard",
     "archive": "zip",
     "EPUB": "epub",
     "notebook": "ipynb",

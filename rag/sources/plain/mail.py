@@ -176,7 +176,14 @@ def _read_inside(inside: Inside, name: str, data: bytes, ending: str) -> Iterato
     yield from inside.read(name, data, ending=ending)
 
 
-_ENDINGS = {"text/markdown": ".md", "text/csv": ".csv", "text/calendar": ".txt", "text/plain": ".txt"}
+_ENDINGS = {
+    "text/markdown": ".md",
+    "text/csv": ".csv",
+    "text/calendar": ".ics",
+    "text/vcard": ".vcf",
+    "text/x-vcard": ".vcf",
+    "text/plain": ".txt",
+}
 
 
 def _read_outlook(job: Job) -> Iterator[Document]:
