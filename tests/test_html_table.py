@@ -165,3 +165,24 @@ def test_tables_of_word_files_and_books(read: Read) -> None:
         "<html><body><h1>Three</h1><table><tr><th>A</th><th>B</th></tr><tr><td>1</td><td>2</td></tr></table></body>"
     )
     assert read(zipped({**BOOK, "OPS/3.xhtml": chapter}), "a.epub").endswith("Three\nA: 1 | B: 2")
+
+
+def test_pairs_below_a_row_over_both_columns_keep_their_names(read: Read) -> None:
+    rows = (
+        '<tr><th colspan="2">Zealand</th></tr><tr><td colspan="2">Flag</td></tr>'
+        '<tr><th scope="row">Capital</th><td>Wellington<sup class="reference">[5]</sup></td></tr>'
+        '<tr><th scope="row">Largest city</th><td>Auckland</td></tr><tr><th colspan="2">Area</th></tr>'
+        '<tr><th scope="row">• Total</th><td>268,021 km</td></tr>'
+        '<tr><th scope="row">GDP</th><td>2018 estimate</td></tr>'
+        '<tr><th scope="row">• Per capita</th><td>$40,266</td></tr>'
+    )
+    assert lines(read(table(rows, "class=infobox"))) == [
+        "Zealand",
+        "Flag",
+        "Capital: Wellington",
+        "Largest city: Auckland",
+        "Area",
+        "Area • Total: 268,021 km",
+        "GDP: 2018 estimate",
+        "GDP • Per capita: $40,266",
+    ]

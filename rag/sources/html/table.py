@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bs4 import CData, Tag
 from bs4.element import NavigableString
 
-from rag.sources.html.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number
+from rag.sources.html.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number, is_wiki_sign
 from rag.sources.tables import cell_text, table_lines
 
 LONGEST_CELL = 2000
@@ -96,7 +96,9 @@ def read_table(tag: Tag, *, on_page: bool) -> Table | None:
     rows = [row for row in scan.rows if any(cell.text for cell in row.cells)]
     rows.sort(key=lambda row: row.part == "tfoot")  # it may stand before the rows that it closes
     width = max((sum(cell.columns for cell in row.cells) for row in rows), default=0)
-    named = _header_rows(rows)
+    top = _wide_at_top(rows, width)
+    named = _header_rows(rows[top:])
+    named = named + top if named else named
     if width < 2 and (not named or named == len(rows)):
         return None
     longest = max((len(cell.text) for row in rows for cell in row.cells), default=0)
@@ -185,7 +187,8 @@ def _steps(root: Tag) -> Iterator[tuple[Tag | str, bool]]:
             if stack:
                 yield tag, False
         elif isinstance(child, Tag):
-            if child.name not in NOISE_TAGS and not is_hidden(child.attrs):
+            is_sign = bool(child.attrs) and is_wiki_sign(child.name, child.get_attribute_list("class"))
+            if child.name not in NOISE_TAGS and not is_sign and not is_hidden(child.attrs):
                 yield child, True
                 stack.append((child, iter(child.contents)))
         elif type(child) in (NavigableString, CData):
@@ -218,29 +221,44 @@ def _header_rows(rows: list[_Row]) -> int | None:
     return 0 if pairs and headed >= len(pairs) / 2 else None
 
 
+def _is_wide(row: _Row, width: int) -> bool:
+    """Whether a row has one cell that is as wide as the table."""
+    return width > 1 and len(row.cells) == 1 and row.cells[0].columns >= width
+
+
+def _wide_at_top(rows: list[_Row], width: int) -> int:
+    """How many rows of one cell stand above the others; they may name the table, but no columns."""
+    return next((number for number, row in enumerate(rows[:-1]) if not _is_wide(row, width)), max(0, len(rows) - 1))
+
+
 def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> Table:
     """Rows with merged cells repeated; a cell as wide as the table is a line of its own, or the caption at the top."""
     grid = _filled(rows)
-    wide = [width > 1 and len(row.cells) == 1 and row.cells[0].columns >= width for row in rows]
+    wide = [_is_wide(row, width) for row in rows]
     cells = [cell.text for row in rows for cell in row.cells if cell.text]
     lines: list[str] = []
-    top = 0
-    while top < len(rows) - 1 and wide[top]:
+    top = _wide_at_top(rows, width)
+    for number in range(top):
         if caption:
-            lines.append(grid[top][0])
-        caption = caption or grid[top][0]
-        top += 1
+            lines.append(grid[number][0])
+        caption = caption or grid[number][0]
         named = (named - 1 or None) if named else named
     header = grid[top : top + (named or 0)]
     body = range(top + len(header), len(rows))
     if not body:
         return Table(caption, lines + table_lines(header, header=0), cells)
+    above = ""  # what names the rows below it that begin with a bullet
     for apart, group in itertools.groupby(body, key=wide.__getitem__):
         numbers = list(group)
         if apart:
             lines += [grid[number][0] for number in numbers]
+            above = lines[-1]
         elif named == 0 and width == 2:
-            lines += [": ".join(dict.fromkeys(filter(None, grid[number]))) for number in numbers]
+            for number in numbers:
+                texts = list(dict.fromkeys(filter(None, grid[number])))
+                is_part = texts[0].startswith("•")
+                above = above if is_part else texts[0] if len(texts) > 1 else above
+                lines.append(": ".join([f"{above} {texts[0]}".lstrip() if is_part else texts[0], *texts[1:]]))
         else:
             lines += table_lines([*header, *(grid[number] for number in numbers)], header=named)
     return Table(caption, lines, cells)
