@@ -144,6 +144,23 @@ def test_things_in_json_ld_are_read_where_a_script_draws_the_page(page, data: st
     assert document.page_content == expected
 
 
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        ("<span>Invoice no.</span><span>2024-117</span>", "Invoice no. 2024-117"),
+        ("<b>Date</b><span>3 May</span>", "Date 3 May"),
+        ("<label>Town</label><span><i>Bath</i></span>", "Town Bath"),
+        ("<span>30</span><span>Days</span>", "30 Days"),
+        ("<span>Kilo</span><span>meter</span>", "Kilometer"),
+        ("<span>12</span><span>99</span> and H<span>2</span>O", "1299 and H2O"),
+        ("<b>T</b>he <span>CO</span><span>2</span>", "The CO2"),
+        ("<code><span>get</span><span>(</span></code>", "get("),
+    ],
+)
+def test_labels_beside_each_other_are_two_words(page, inner: str, expected: str) -> None:
+    assert page(f"<h1>Order</h1><div>{inner}</div>").page_content == f"Order\n{expected}"
+
+
 def long_page(inner: str) -> str:
     return (
         "<title>Otters</title><body><div class=navbar><ul><li><a href=/>Home</a><li><a href=/s>Shop</a></ul></div>"

@@ -10,7 +10,7 @@ from bs4 import Tag
 from bs4.element import PageElement
 
 _BLOCKS = "address article aside blockquote dd details div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header"
-_BLOCKS += " hr li main nav ol p pre section summary table td th tr ul br"
+_BLOCKS += " hr li main nav ol option p pre section summary table td th tr ul br"
 BLOCK_TAGS = frozenset(_BLOCKS.split())
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 NOISE_TAGS = frozenset(["script", "style", "template", "noscript", "svg", "iframe", "button", "head", "title"])
@@ -204,7 +204,7 @@ _BESIDE = frozenset(
         "newsletter subscribe subscription signup related recommended recommendation recommendations promo promotion "
         "share sharing sharedaddy social addtoany comments comment commentlist respond breadcrumb breadcrumbs sidebar "
         "advert advertisement ads popup popmake modal cookie cookies consent gdpr paywall author byline navbar "
-        "navbox navigation pagination pager footer copyright widget widgets outbrain taboola",
+        "navbox navigation pagination pager footer copyright widget widgets outbrain taboola toc",
     )
 )
 """Words in the classes and ids of parts that stand beside a page's text."""
