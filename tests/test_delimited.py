@@ -87,3 +87,67 @@ def test_a_hundred_thousand_rows_in_seconds(tmp_path: Path, settings: Settings) 
     assert (
         lines[77_777] == f"id: 77777 | name: Name 77777 | amount: {77_777 % 97},5 | date: 2024-01-{77_777 % 28 + 1:02}"
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (  # groups of columns are named in the first one alone
+            "Men,,All,Age,,\n,,,18 - 34,35 - 64,65 and up\nCry?,,,,,\n,Often,37%,29%,42%,37%\n,Never,46%,47%,46%,47%\n",
+            [
+                "Men: Cry?",
+                "Men: Cry? | Often | All: 37% | Age 18 - 34: 29% | Age 35 - 64: 42% | Age 65 and up: 37%",
+                "Men: Cry? | Never | All: 46% | Age 18 - 34: 47% | Age 35 - 64: 46% | Age 65 and up: 47%",
+            ],
+        ),
+        (  # names below their groups, and units below the names
+            ";Use;;Cost\nHouse;Gas;Power;Total\n;kWh;kWh;EUR\nHall;12,4;8,2;3,1\nPool;44,0;;12,9\nInn;5,0;4,1;0,9\n",
+            [
+                "House: Hall | Use Gas kWh: 12,4 | Use Power kWh: 8,2 | Cost Total EUR: 3,1",
+                "House: Pool | Use Gas kWh: 44,0 | Cost Total EUR: 12,9",
+                "House: Inn | Use Gas kWh: 5,0 | Use Power kWh: 4,1 | Cost Total EUR: 0,9",
+            ],
+        ),
+        (  # one word below all names
+            "id,Do you eat?,Do you drink?,Age\n,Response,Response,Response\n1,Yes,No,30\n2,No,No,41\n",
+            [
+                "id: 1 | Do you eat?: Yes | Do you drink?: No | Age: 30",
+                "id: 2 | Do you eat?: No | Do you drink?: No | Age: 41",
+            ],
+        ),
+        (  # a label in the first row of a group alone
+            "Region,City,Pop\nNorth,Aville,100\n,Bville,200\nSouth,Cville,50\n,Dville,70\n",
+            [
+                "Region: North | City: Aville | Pop: 100",
+                "Region: North | City: Bville | Pop: 200",
+                "Region: South | City: Cville | Pop: 50",
+                "Region: South | City: Dville | Pop: 70",
+            ],
+        ),
+        (  # a question with what leads to it
+            "id,Suppose that you have a ticket of the lottery.<br>The first one pays a hundred crowns of gold. <br><br>"
+            "Would you play the first or the second one?,Age\n1,first,30\n2,second,41\n",
+            [
+                "Suppose that you have a ticket of the lottery. The first one pays a hundred crowns of gold. "
+                "Would you play the first or the second one?",
+                "id: 1 | Would you play the first or the second one?: first | Age: 30",
+                "id: 2 | Would you play the first or the second one?: second | Age: 41",
+            ],
+        ),
+        (  # sums have no article
+            "Pos,Article,Price\n1,Oak,31\n2,Screws,8\n,,39\n",
+            ["Pos: 1 | Article: Oak | Price: 31", "Pos: 2 | Article: Screws | Price: 8", "Price: 39"],
+        ),
+        (  # facts above a table
+            "Konto;DE12\nStand;1,5 EUR\n\nTag;Zweck;Wer;Betrag\n02.01.;Strom;AG;-85,0\n15.01.;Lohn;KG;2,0\n",
+            [
+                "Konto: DE12",
+                "Stand: 1,5 EUR",
+                "Tag: 02.01. | Zweck: Strom | Wer: AG | Betrag: -85,0",
+                "Tag: 15.01. | Zweck: Lohn | Wer: KG | Betrag: 2,0",
+            ],
+        ),
+    ],
+)
+def test_names_in_several_rows(data: str, lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    assert [line for line in lines_of(data, tmp_path, settings) if line] == lines

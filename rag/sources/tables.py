@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
 
 from rag.sources.outline import one_line
 
@@ -30,6 +31,14 @@ _DIGITS = re.compile("[0-9]+")
 _CODE = re.compile(r"(?=\S*[0-9])(?=\S*[^\W\d_])\S{3,}")
 """One word of letters and digits, such as the number of an order."""
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
+LEAST_BARE = 0.3
+"""Share of a table's rows that have no label of their own, where each one names those below it."""
+LONGEST_LABEL = 200
+MOST_REPEATED = 1_000_000
+"""Characters of labels that are repeated."""
+_RANGE = re.compile(r"\d\s*[-–]\s*\d")
+LONGEST_UNIT = 15
+"""Characters of a column's unit in a row of its own."""
 _LEADERS = re.compile(r"(?<=[^\s.…·_])(?:(?:\s?[.·]){4,}|(?:\s?…){2,}|(?:\s?_){4,})\s*$")
 """Signs that lead the eye from a row's name to its first value: "March . . . . ."."""
 
@@ -154,6 +163,86 @@ def has_groups(rows: Sequence[Sequence[str]]) -> bool:
         elif above and below and above != below:
             return False
     return bool(groups) and all(len(names - {""}) > 1 for names in groups.values())
+
+
+def with_names_in_one_row(rows: list[list[str]]) -> list[list[str]]:
+    """The rows, with all names of a column in the first one where two or three rows name the columns; else as given.
+
+    Above the names, groups of columns may have theirs in their first column alone ("Age | | | Race |"); below the
+    names, there may be the columns' units, or a word that is the same in all of them.
+    """
+    names, used = [*rows[0]], 1
+    if _names_groups(rows):
+        group = ""
+        for column in range(max(len(rows[0]), len(rows[1]))):
+            above, own = (row[column] if column < len(row) else "" for row in rows[:2])
+            group = above or group if own else ""
+            text = f"{group} {own}".strip() if own and own != group else above
+            names[column : column + 1] = [text]
+        used = 2
+    if used < len(rows) and (units := _units(rows[used:])) is not None:
+        names = [f"{name} {unit}".strip() for name, unit in zip_longest(names, units, fillvalue="")]
+        used += 1
+    return [names, *rows[used:]] if used > 1 else rows
+
+
+def with_labels_repeated(rows: list[list[str]]) -> list[list[str]]:
+    """The rows with the label in their first cell, where it stands in the first row of a group alone; else as given.
+
+    The first row names the columns. So it is where the rows without a label have a text in their second cell.
+    """
+    body = rows[1:]
+    bare = [row for row in body if len(row) > 1 and not row[0]]
+    labels = [row[0] for row in body if row and row[0]]
+    if not are_labels(labels, [row[1] for row in bare], len(body)) or not body[0][0]:
+        return rows
+    if sum(map(len, labels)) / len(labels) * len(bare) > MOST_REPEATED:
+        return rows
+    label, filled = "", [rows[0]]
+    for row in body:
+        label = (row[0] if row else "") or label
+        filled.append([label, *row[1:]])
+    return filled
+
+
+def are_labels(labels: Sequence[str], beside: Sequence[str], count: int) -> bool:
+    """Whether texts in a first column name the rows below them, too; `beside` has the second cells of those rows."""
+    if not labels or len(beside) < max(2, LEAST_BARE * count) or sum(map(bool, beside)) < 0.9 * len(beside):
+        return False
+    texts = sum(bool(cell) and not is_number(cell) for cell in beside)
+    named = sum(not is_number(label) and len(label) <= LONGEST_LABEL for label in labels)
+    return texts >= 0.8 * len(beside) and named >= 0.9 * len(labels) and len(set(labels)) >= 0.9 * len(labels)
+
+
+def _names_groups(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names groups of columns in the first column of each, and the second row the columns."""
+    if len(rows) < 4 or len(rows[0]) < 3 or not rows[1] or bool(rows[0][0]) == bool(rows[1][0]):
+        return False
+    is_inside = has_groups = False
+    for above, below in zip_longest(rows[0], rows[1], fillvalue=""):
+        has_groups |= is_inside and bool(below) and not above
+        is_inside = bool(below) and (is_inside or bool(above))
+    return has_groups and not any(map(_is_amount, rows[1])) and any(map(_is_amount, chain.from_iterable(rows[2:20])))
+
+
+def _units(rows: Sequence[Sequence[str]]) -> list[str] | None:
+    """The units of the columns, where the first of these rows has them; [] where it has one word in all of them."""
+    first, *below = rows[:50]
+    filled = [(column, cell) for column, cell in enumerate(first) if cell]
+    if len(below) < 2 or not first or first[0] or len(filled) < 2 or any(_is_amount(cell) for _, cell in filled):
+        return None
+    if len(filled) > 2 and len({cell for _, cell in filled}) == 1:
+        return []
+    for column, cell in filled:
+        values = [row[column] for row in below if column < len(row) and row[column]]
+        if len(cell) > LONGEST_UNIT or not values or sum(map(_is_amount, values)) < 0.8 * len(values):
+            return None
+    return list(first)
+
+
+def _is_amount(cell: str) -> bool:
+    """Whether a cell is a number that names no column, as a year or a range of ages does."""
+    return is_number(cell) and not _YEAR.fullmatch(cell) and not _RANGE.search(cell)
 
 
 def cell_text(value: object) -> str:

@@ -13,10 +13,20 @@ from langchain_core.documents import Document
 
 from rag.sources.flow import Flow
 from rag.sources.formats import Job
+from rag.sources.html.inline import text_of_html
 from rag.sources.outline import plain
 from rag.sources.plain.column_groups import ColumnGroup, column_groups
 from rag.sources.plain.encoding import text_of
-from rag.sources.tables import SEPARATOR, cell_text, has_header, is_number, named_row, table_lines
+from rag.sources.tables import (
+    SEPARATOR,
+    cell_text,
+    has_header,
+    is_number,
+    named_row,
+    table_lines,
+    with_labels_repeated,
+    with_names_in_one_row,
+)
 
 DELIMITERS = ",;\t|"
 SAMPLE_LINES = 2000
@@ -25,6 +35,10 @@ LONGEST_HEAD = 6
 """Rows above a table, beginning with a title, that are no part of it."""
 UNIFORM = 1.5
 """What rows that all have the same number of cells count for more."""
+MOST_PAIRS = 20
+"""Rows of names beside values above a table."""
+LONGEST_NAME = 120
+"""Characters of a column's name that is told in each row."""
 LONGEST_ROW = 100
 """Lines of one row. A quotation mark that opens more than these was no opening one, but a sign for inches."""
 
@@ -41,7 +55,11 @@ def read_delimited(job: Job) -> Iterator[Document]:
     if not delimiter or not any(delimiter in line for line in lines[:SAMPLE_LINES]):
         delimiter = find_delimiter(lines[:SAMPLE_LINES])
     flow = Flow()
-    for block in _blocks(parse_rows(lines, delimiter)):
+    blocks = list(_blocks(parse_rows(lines, delimiter)))
+    for block, after in zip(blocks, [*blocks[1:], []], strict=True):
+        if _are_pairs(block, after):
+            flow.table([": ".join([name.rstrip(": "), *filter(None, map(cell_text, row))]) for name, *row in block])
+            continue
         for caption, told in _tables_of(block):
             flow.table(told, caption)
     yield job.document(flow.text, flow.marks, job.name)
@@ -125,6 +143,13 @@ def _width(rows: list[Row]) -> int:
     return max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]))[0]
 
 
+def _are_pairs(rows: list[Row], after: list[Row]) -> bool:
+    """Whether rows are names beside values, as the facts about an account above its bookings, and no table."""
+    if len(rows) > MOST_PAIRS or any(len(row) < 2 or not row[0] or sum(map(bool, row)) > 2 for row in rows):
+        return False
+    return all(row[0].endswith(":") for row in rows) or (bool(after) and _width(rows) == 2 and _width(after) > 3)
+
+
 def _tables_of(rows: list[Row]) -> Iterator[tuple[str, list[str]]]:
     """The lines of a table with what stands above and below it; of each group of its columns with their name."""
     width = _width([row for row in rows if len(row) > 1] or rows)
@@ -135,7 +160,12 @@ def _tables_of(rows: list[Row]) -> Iterator[tuple[str, list[str]]]:
         last -= 1
     above = [_bare(row) for row in rows[:first]]
     below = list(map(_bare, rows[last:]))
-    table, header = rows[first:last], _header(rows[first:last])
+    table = with_names_in_one_row(rows[first:last])
+    header = 1 if len(table) < last - first else _header(table)
+    if header:
+        names = [cell_text(text_of_html(name)) for name in table[0]]
+        table = with_labels_repeated([list(map(_short_name, names)), *table[1:]])
+        above += [name for name, short in zip(names, table[0], strict=True) if name != short]
     groups = column_groups({number: [cell_text(name)] for number, name in enumerate(table[0])}) if header else []
     if not groups:
         yield "", [*above, *table_lines(table, header=header), *below]
@@ -143,6 +173,12 @@ def _tables_of(rows: list[Row]) -> Iterator[tuple[str, list[str]]]:
     yield "", above
     yield from _tables_of_groups([list(map(cell_text, row)) for row in table], groups)
     yield "", below
+
+
+def _short_name(name: str) -> str:
+    """A column's name; of one that is a question with what leads to it, the question."""
+    last = name.rstrip("?.: ").rpartition(". ")[2] if len(name) > LONGEST_NAME else name
+    return name[name.rindex(last) :] if 0 < len(last) <= LONGEST_NAME else name
 
 
 def _tables_of_groups(table: list[Row], groups: list[ColumnGroup]) -> Iterator[tuple[str, list[str]]]:
