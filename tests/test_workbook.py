@@ -316,3 +316,83 @@ def test_number_formats(value: object, code: str, text: str) -> None:
 def test_formats_that_mean_nothing(code: str) -> None:
     for value in (7, -7, 0, 1e300, -1e-300):
         assert shown(value, code)
+
+
+def sheet_lines(text: str, tmp_path: Path, settings: Settings) -> list[str]:
+    """The lines of a sheet that is drawn with "|" between its cells."""
+    rows = [[cell.strip() or None for cell in line.split("|")] for line in text.strip("\n").split("\n")]
+    values = [[float(cell) if cell and cell.replace(".", "").isdecimal() else cell for cell in row] for row in rows]
+    return [line for line in lines_of(saved(book_of(*values)[0]), tmp_path, settings)[2:] if line]
+
+
+def test_two_tables_side_by_side(tmp_path: Path, settings: Settings) -> None:
+    text = """
+Costs       |       | | Funds        |        |
+Description | Total | | Organisation | Kind   | Amount
+Catering    | 552   | | Institute    | Gold   | 5200
+Drinks      | 319   | | Society      | Silver | 1000
+Hire        | 960   | |              |        | 6200
+Total       | 1831  | |              |        |
+"""
+    assert sheet_lines(text, tmp_path, settings) == [
+        "Costs",
+        "Description: Catering | Total: 552",
+        "Description: Drinks | Total: 319",
+        "Description: Hire | Total: 960",
+        "Description: Total | Total: 1831",
+        "Funds",
+        "Organisation: Institute | Kind: Gold | Amount: 5200",
+        "Organisation: Society | Kind: Silver | Amount: 1000",
+        "Amount: 6200",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (
+            "Name|Age||Mail|City\nAnn|30||a@e.org|Bath\nBob|41||b@e.org|Hull\nCy|22||c@e.org|Ulm",
+            [
+                f"Name: {name} | Age: {age} | Mail: {name[0].lower()}@e.org | City: {city}"
+                for name, age, city in (("Ann", 30, "Bath"), ("Bob", 41, "Hull"), ("Cy", 22, "Ulm"))
+            ],
+        ),
+        (
+            "Land|North||South|\n|2019||2019|2020\nPeru|1||3|4\nChad|5||7|8\nMali|9||5|6",
+            [
+                "Land: Peru | North 2019: 1 | South 2019: 3 | South 2020: 4",
+                "Land: Chad | North 2019: 5 | South 2019: 7 | South 2020: 8",
+                "Land: Mali | North 2019: 9 | South 2019: 5 | South 2020: 6",
+            ],
+        ),
+    ],
+)
+def test_an_empty_column_in_a_table(text: str, lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    assert sheet_lines(text, tmp_path, settings) == lines
+
+
+def test_labels_of_groups_of_rows_and_names_above_empty_rows(tmp_path: Path, settings: Settings) -> None:
+    text = """
+    |    | Inria | Unibo
+WP1 | T1 | 113   |
+    | T2 |       | 17
+    | T3 | 45    | 20
+
+WP2 | T1 |       | 93
+    | T2 | 40    |
+"""
+    assert sheet_lines(text, tmp_path, settings) == [
+        "WP1 | T1 | Inria: 113",
+        "WP1 | T2 | Unibo: 17",
+        "WP1 | T3 | Inria: 45 | Unibo: 20",
+        "WP2 | T1 | Unibo: 93",
+        "WP2 | T2 | Inria: 40",
+    ]
+
+
+def test_the_header_once_more_below_another_title(tmp_path: Path, settings: Settings) -> None:
+    text = "Team A|\nName|Role\nAnn|Captain\nBob|Wing\nTeam B|\nName|Role\nCy|Captain\nDi|Wing"
+    assert sheet_lines(text, tmp_path, settings) == [
+        *("Team A", "Name: Ann | Role: Captain", "Name: Bob | Role: Wing"),
+        *("Team B", "Name: Cy | Role: Captain", "Name: Di | Role: Wing"),
+    ]

@@ -172,7 +172,7 @@ def with_names_in_one_row(rows: list[list[str]]) -> list[list[str]]:
     names, there may be the columns' units, or a word that is the same in all of them.
     """
     names, used = [*rows[0]], 1
-    if _names_groups(rows):
+    if names_groups(rows):
         group = ""
         for column in range(max(len(rows[0]), len(rows[1]))):
             above, own = (row[column] if column < len(row) else "" for row in rows[:2])
@@ -214,7 +214,7 @@ def are_labels(labels: Sequence[str], beside: Sequence[str], count: int) -> bool
     return texts >= 0.8 * len(beside) and named >= 0.9 * len(labels) and len(set(labels)) >= 0.9 * len(labels)
 
 
-def _names_groups(rows: Sequence[Sequence[str]]) -> bool:
+def names_groups(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names groups of columns in the first column of each, and the second row the columns."""
     if len(rows) < 4 or len(rows[0]) < 3 or not rows[1] or bool(rows[0][0]) == bool(rows[1][0]):
         return False

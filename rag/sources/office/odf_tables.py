@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from rag.sources.office.drawings import MOST_COLUMNS, number_of
 from rag.sources.office.number_formats import shown
 from rag.sources.office.ooxml import Element, attribute, below, local
-from rag.sources.office.sheet_tables import Row
+from rag.sources.office.sheet_rows import Row
 from rag.sources.tables import cell_text
 
 _MOST_REPEATS = 1000

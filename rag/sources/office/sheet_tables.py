@@ -4,73 +4,30 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from rag.sources.flow import Flow
+from rag.sources.office.sheet_rows import (
+    LATEST_HEADER,
+    LONGEST_NAME,
+    Row,
+    fill_groups,
+    is_group,
+    is_textual,
+    labels_of,
+    second_table,
+)
 from rag.sources.plain.column_groups import ColumnGroup, column_groups
-from rag.sources.tables import SEPARATOR, is_number, named_row, without_leaders
+from rag.sources.tables import SEPARATOR, is_number, without_leaders
 
 _WINDOW = 30
 """Rows of a block that are looked at to find its header."""
-_LATEST_HEADER = 15
-"""Rows that may stand above a header in its block."""
-_LONGEST_NAME = 80
-"""Characters of a column's name, or of the name of a group of rows."""
 _WIDEST_GAP = 2
 """Empty rows that may stand between names of columns and the rows that they name."""
 _LEAST_FILLED = 0.3
 """Share of the rows below a header that have more than one text, from which on the others name groups of them."""
 _LEAST_NUMBERS = 0.5
 """Share of the cells below a column's name that are numbers, from which on it names them for certain."""
-
-
-@dataclass
-class Row:
-    """A row that has cells.
-
-    Attributes:
-        number: of the row, from 1.
-        cells: the text of each cell that has one, by its column.
-        across: columns that a cell merged with its neighbours covers.
-        named: whether the file says that this row names the columns.
-        comments: on its cells.
-    """
-
-    number: int
-    cells: dict[int, str]
-    across: frozenset[int] = frozenset()
-    named: bool = False
-    comments: list[str] = field(default_factory=list)
-
-    @property
-    def is_title(self) -> bool:
-        """Whether it has one text alone, be it merged across columns."""
-        return len(self.cells) == 1 or (len(set(self.cells.values())) == 1 and set(self.cells) <= self.across)
-
-    @property
-    def line(self) -> str:
-        """Its cells without names, a merged one once."""
-        texts = list(self.cells.items())
-        kept = [
-            text
-            for place, (column, text) in enumerate(texts)
-            if not (place and column in self.across and texts[place - 1][1] == text)
-        ]
-        return SEPARATOR.join(kept + self._told())
-
-    def named_line(self, names: dict[int, str]) -> str:
-        """Its cells with the names of their columns."""
-        columns = sorted(self.cells)
-        line = named_row([names.get(column, "") for column in columns], [self.cells[column] for column in columns])
-        return SEPARATOR.join([line, *self._told()])
-
-    def below(self, group: Sequence[str], column: int) -> Row:
-        """The row with the names of its group before what stands in a column."""
-        text = " ".join([*group, self.cells.get(column, "")]).rstrip()
-        return replace(self, cells=dict(sorted({**self.cells, column: text}.items())))
-
-    def _told(self) -> list[str]:
-        return [f"Comment: {text}" for text in self.comments]
 
 
 class SheetTables:
@@ -93,16 +50,39 @@ class SheetTables:
         self._heads: list[Row] = []
         self._group: list[str] = []
         self._begins_with_group = False
+        self._known: set[int] = set()
+        self._labels: tuple[int, int] | None = None
+        self._label = ""
+        self._title: Row | None = None
+        self._second: tuple[int, SheetTables, Flow] | None = None
 
     def add(self, row: Row) -> None:
         """Take the next row; an empty row between two ends a block, but for one below the names of columns."""
-        if self._last and row.number > self._last + 1:
+        if self._second and row.number <= self._last + 1:
+            self._last = row.number
+            self._add_parted(row)
+            return
+        self._add(row)
+
+    def _add_parted(self, row: Row) -> None:
+        """Take a row of two tables that stand side by side."""
+        assert self._second
+        column, second, _ = self._second
+        left = {place: text for place, text in row.cells.items() if place < column}
+        right = {place: text for place, text in row.cells.items() if place >= column}
+        if left:
+            self._add(replace(row, cells=left), parted=True)
+        if right:
+            second.add(replace(row, cells=right, comments=[] if left else row.comments))
+
+    def _add(self, row: Row, *, parted: bool = False) -> None:
+        if self._last and row.number > self._last + 1 and not parted:
             is_near = row.number <= self._last + 1 + _WIDEST_GAP
             if is_near and not self._open and self._may_be_head(self._waiting, row):
                 self._head = len(self._waiting)
             else:
                 self.end()
-        self._last = row.number
+        self._last = max(self._last, row.number)
         row.cells = {column: without_leaders(text) for column, text in row.cells.items()}
         self.size += sum(map(len, row.cells.values()))
         if self._open:
@@ -124,8 +104,15 @@ class SheetTables:
         elif self._is_empty:
             self._lines = [SEPARATOR.join(name for _, name in names)]
         self._show()
+        self._known |= self._used
         self._used = set()
         self._lines, self._caption, self._open = [], "", False
+        if self._second:
+            _, second, flow = self._second
+            self._second = None
+            second.end()
+            self.count += second.count
+            self._flow.append(flow)
 
     def _show(self) -> None:
         """Show the lines of the block as a table, or as one for each group of columns."""
@@ -139,6 +126,16 @@ class SheetTables:
     def _begin(self) -> None:
         rows, self._waiting, self._open = self._waiting, [], True
         head, self._head = self._head, 0
+        if not head and not self._second and (column := second_table(rows)):
+            flow = Flow()
+            self._second = (column, SheetTables(flow), flow)
+            self._open = False
+            for row in rows:
+                self._add_parted(row)
+            if not self._open:
+                self._begin()
+            return
+        fill_groups(rows)
         if head and not self._is_head(rows, head):
             self._waiting, self._open = rows[:head], False
             self.end()
@@ -151,6 +148,8 @@ class SheetTables:
         else:
             first, last = header
             self._names = names_of(rows[first : last + 1])
+            self._known, self._label = set(), ""
+            self._labels = labels_of(rows[last + 1 :])
             self._column_groups = column_groups(_texts_of(rows[first : last + 1]))
             self._lines_of_groups = [[] for _ in self._column_groups]
             self.count += 1
@@ -169,6 +168,12 @@ class SheetTables:
 
     def _line(self, row: Row) -> None:
         names = self._names
+        if self._labels and names is not None:
+            first, second = self._labels
+            if first in row.cells:
+                self._label = row.cells[first]
+            elif second in row.cells and not is_number(row.cells[second]) and self._label:
+                row = replace(row, cells={first: self._label, **row.cells})
         if names is not None and self._may_name_group(row, min(names)):
             self._heads.append(row)
             return
@@ -182,9 +187,15 @@ class SheetTables:
         self._used.update(row.cells)
         if names is None or (row.is_title and len(row.cells) > 1):
             self._lines.append(row.line)
-        elif any(names.get(column) != text for column, text in row.cells.items()):  # not the header once more
+        elif all(names.get(column) == text for column, text in row.cells.items()) and len(row.cells) > 1:
+            if self._title:  # the header once more, below another title
+                self._lines.pop()
+                self._show()
+                self._lines, self._caption = [], self._title.line
+        elif len(row.cells) > 1 or names.get(min(row.cells)) != row.line:
             is_in_group = self._group and len(row.cells) > 1
             self._row(row.below(self._group, min(names)) if is_in_group else row, names)
+            self._title = row if row.is_title and not any(self._lines_of_groups) else None
 
     def _row(self, row: Row, names: dict[int, str]) -> None:
         """Take a row as a line, or as one for each group of columns in which it has values."""
@@ -204,7 +215,7 @@ class SheetTables:
     def _may_name_group(self, row: Row, first: int) -> bool:
         """Whether a row may name the rows below it: one text at the left, at a block's beginning or as one before."""
         text = next(iter(row.cells.values()))
-        if not row.is_title or min(row.cells) > first or len(text) > _LONGEST_NAME:
+        if not row.is_title or min(row.cells) > first or len(text) > LONGEST_NAME:
             return False
         if len(row.cells) > 1 or self._heads:
             return True
@@ -229,14 +240,14 @@ class SheetTables:
 
     def _may_be_head(self, rows: Sequence[Row], below: Row) -> bool:
         """Whether a block has nothing but names of columns, below titles and names of groups of columns."""
-        if not rows or not all(row.is_title or _is_group(row) for row in rows[:-1]):
+        if not rows or not all(row.is_title or is_group(row) for row in rows[:-1]):
             return False
         last = rows[-1]
-        if last.is_title or len(last.cells) < 2 or not _is_textual(last, below):
+        if last.is_title or len(last.cells) < 2 or not is_textual(last, below):
             return False
         names = names_of([row for row in rows if not row.is_title])
         known = self._names or {}
-        return not set(names) <= set(known) or any(map(_is_group, rows)) or names.items() <= known.items()
+        return not set(names) <= set(known) or any(map(is_group, rows)) or names.items() <= known.items()
 
     def _is_head(self, rows: Sequence[Row], head: int) -> bool:
         """Whether the first rows name the columns of those that stand below an empty row."""
@@ -251,23 +262,23 @@ class SheetTables:
 
     def _header(self, rows: Sequence[Row]) -> tuple[int, int] | None:
         """The first and the last row of those that name the columns; None where none do."""
-        for number, row in enumerate(rows[:_LATEST_HEADER]):
+        for number, row in enumerate(rows[:LATEST_HEADER]):
             if row.named and number + 1 < len(rows):
                 return number, number
-        for number, row in enumerate(rows[:_LATEST_HEADER]):
+        for number, row in enumerate(rows[:LATEST_HEADER]):
             below = rows[number + 1 :]
             filled = [item for item in below if not item.is_title]
             counted = filled if _LEAST_FILLED * len(below) <= len(filled) else below
             usual = statistics.median(len(item.cells) for item in counted) if below else 0
             if usual < 2 or row.is_title or len(row.cells) < max(2, 0.6 * usual):
                 continue
-            if not _is_textual(row, below[0]):
+            if not is_textual(row, below[0]):
                 return None  # values: what follows are values too
             first = number
-            while first and _is_group(rows[first - 1]):
+            while first and is_group(rows[first - 1]):
                 first -= 1
             names = names_of(rows[first : number + 1])
-            if _is_group(row) and len(below) > 1 and len(set(names.values())) < len(names):
+            if is_group(row) and len(below) > 1 and len(set(names.values())) < len(names):
                 continue  # names of groups of columns: those of the columns come next
             if len(set(names.values())) < len(names) or _is_form(row, below):
                 return None
@@ -278,7 +289,7 @@ class SheetTables:
         """Whether rows after an empty one belong to the table above it: they have no columns but its own."""
         columns = {column for row in rows for column in row.cells}
         names = self._names or {}
-        return len(columns) > 1 and columns <= set(names) and not all(row.is_title for row in rows)
+        return len(columns) > 1 and columns <= self._known | set(names) and not all(row.is_title for row in rows)
 
 
 def names_of(rows: Sequence[Row]) -> dict[int, str]:
@@ -290,20 +301,6 @@ def _texts_of(rows: Sequence[Row]) -> dict[int, list[str]]:
     """The texts above each column in the rows of a header, each once."""
     columns = sorted({column for row in rows for column in row.cells})
     return {column: list(dict.fromkeys(row.cells[column] for row in rows if column in row.cells)) for column in columns}
-
-
-def _is_textual(row: Row, below: Row) -> bool:
-    """Whether a row has no amounts or dates, but for years that are names."""
-    numbers = [text for text in row.cells.values() if is_number(text)]
-    lengths = [len(text) for text in row.cells.values()]
-    if statistics.median(lengths) > _LONGEST_NAME or max(lengths) > 2 * _LONGEST_NAME:
-        return False
-    years = [int(text) for text in numbers if text.isdecimal() and 1900 <= int(text) <= 2100]
-    if not numbers:
-        return True
-    beneath = [below.cells.get(column, "") for column, text in row.cells.items() if is_number(text)]
-    same = all(text.isdecimal() and 1900 <= int(text) <= 2100 for text in beneath)
-    return len(years) == len(numbers) > 1 and not same and years in (sorted(years), sorted(years, reverse=True))
 
 
 def _begin_with_group(rows: Sequence[Row]) -> bool:
@@ -326,12 +323,6 @@ def _is_over_numbers(row: Row, below: Sequence[Row]) -> bool:
         if values and not is_number(text) and sum(map(is_number, values)) > _LEAST_NUMBERS * len(values):
             return True
     return False
-
-
-def _is_group(row: Row) -> bool:
-    """Whether a row names groups of columns, in cells merged across them."""
-    texts = list(row.cells.values())
-    return bool(row.across) and not row.is_title and not any(map(is_number, texts))
 
 
 def _is_form(row: Row, below: Sequence[Row]) -> bool:

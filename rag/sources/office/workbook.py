@@ -24,7 +24,8 @@ from rag.sources.office.ooxml import (
     with_notes,
 )
 from rag.sources.office.sheet_cells import Cell, Formats, read_cells, read_strings
-from rag.sources.office.sheet_tables import Row, SheetTables
+from rag.sources.office.sheet_rows import Row
+from rag.sources.office.sheet_tables import SheetTables
 from rag.sources.tables import cell_text
 from rag.sources.zipped import opened
 
