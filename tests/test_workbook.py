@@ -225,6 +225,19 @@ def test_a_group_in_cells_merged_across(tmp_path: Path, settings: Settings) -> N
     assert lines_of(book, tmp_path, settings)[2:] == ["Item: Pear | Kilos: 4", "Item: Roots Beet | Kilos: 2"]
 
 
+def test_blocks_with_labels_at_their_left(tmp_path: Path, settings: Settings) -> None:
+    """The first two columns and the last have no name; each block has its own label once."""
+    names = [None, None, "TU Delft", "Inria", "total"]
+    block = [["T1", 110.5, 12, 122.5], ["T2", 3, 4, 7, "not sure"], ["T3", 1, 2, 3], ["T4", 5, 6, 11]]
+    rows = [[name if at == 0 else None, *row] for name in ("WP1", "WP2") for at, row in enumerate(block)]
+    book, _ = book_of(names, *rows[:4], [], *rows[4:])
+    lines = [line for line in lines_of(book, tmp_path, settings) if line]
+    assert [line.split(" | ")[:3] for line in lines[1:]] == [
+        [name, row[0], f"TU Delft: {row[1]}"] for name in ("WP1", "WP2") for row in block
+    ]
+    assert lines[6] == "WP2 | T2 | TU Delft: 3 | Inria: 4 | total: 7 | not sure"
+
+
 def test_a_form_has_no_header(tmp_path: Path, settings: Settings) -> None:
     book, _ = book_of(["Name", "Jörg"], ["City", "Köln"], ["Age", 41])
     assert lines_of(book, tmp_path, settings)[2:] == ["Name | Jörg", "City | Köln", "Age | 41"]
