@@ -113,6 +113,38 @@ def test_headings_questions_captions_references_and_stumps_are_no_quotes(text: s
     assert quotes_of("What is the plan of the agent?", text) == []
 
 
+SURVEY = "How manly do you feel? | Very manly | All: 37%\nHow manly do you feel? | Somewhat manly | All: 46%\n"
+SURVEY += "How manly do you feel? | Not very manly | All: 11%\nHow manly do you feel? | Not at all manly | All: 5%"
+JOB = "title: Product Manager\npermalink: positions/product-manager\n\n**Title:** Product Manager\n"
+JOB += "**Salary range:** Base salary $87,263 to $133,444, by the seat.\n**Job number:** 17001-Product Manager\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "first"),
+    [
+        ("how many men say they feel very manly?", SURVEY, "How manly do you feel? | Very manly | All: 37%"),
+        (
+            "what does the product manager job pay?",
+            JOB,
+            "**Salary range:** Base salary $87,263 to $133,444, by the seat.",
+        ),
+        (
+            "how much is the basic grant?",
+            "The basic grant cannot be had together with the fixed grant.\nBasic grant: 300.00 euros, once a year.",
+            "Basic grant: 300.00 euros, once a year.",
+        ),
+    ],
+)
+def test_what_is_of_the_kind_asked_for_comes_first(question: str, text: str, first: str, minilm: Embeddings) -> None:
+    """The row whose label the question says, the amount of money, the key that has all its words."""
+    assert quotes_of(question, text, embeddings=minilm)[0] == first
+
+
+def test_front_matter_for_the_program_that_makes_pages_is_no_quote() -> None:
+    quotes = quotes_of("Which positions has a product manager?", Document(JOB, metadata={"title": "Product Manager"}))
+    assert not [quote for quote in quotes if "permalink" in quote or "title: " in quote]
+
+
 def test_a_list_of_references_is_no_quote_under_its_heading() -> None:
     text = "Smith, A. The plan of the agent and its memory. Journal of Plans 4, 2021."
     assert quotes_of("What is the plan of the agent?", text, section="Guide > References") == []

@@ -38,6 +38,9 @@ _CAPTION = re.compile(
     r"\s*\.?\s*\d*[a-z]?\s*[.:]|\(?(?:image|photo|picture) (?:source|credit|by)\b",
     re.I,
 )
+_BOLD_KEY = re.compile(r"(?:[-*•] )?\*\*[^*]{2,60}(?::\*\*|\*\*:) ")
+_SETTING = re.compile(r"(?:permalink|layout|slug|url|aliases|redirect_from|draft|weight): ")
+"""Front matter that is for the program that makes pages of Markdown."""
 _ANNOUNCES = (":", "：", "—", "–")
 """How a sentence ends that a list follows; at the end of a row it is a cell without a value."""
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
@@ -60,6 +63,8 @@ class Quotable(NamedTuple):
     segment: Segment
     end: int
     """Where it ends, with what it announces."""
+    words: str
+    """Its own, with what its row begins with."""
     embedded: str
     leans_on: Segment | None
     following: bool
@@ -135,6 +140,8 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
                 cut
                 or says_nothing
                 or words in seen
+                or _SETTING.match(words)
+                or words.removeprefix("title: ") in headings
                 or _is_beside_the_text(line, heading)
                 or not _is_quotable(" ".join(text[segment.start : segment.end].split()), segment)
             ):
@@ -149,7 +156,8 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
             if announces and segment != announces and segment.end - announces.start <= GROWN:
                 leans_on = announces
-            yield Quotable(number, segment, end, embedded, leans_on, following and not short, heading, is_line)
+            own = f"{subject} {words}".lstrip()
+            yield Quotable(number, segment, end, own, embedded, leans_on, following and not short, heading, is_line)
             before, following = segment, True
 
 
@@ -183,8 +191,8 @@ def _parts(text: str, segment: Segment, amid: str) -> Iterator[tuple[Segment, st
 
 
 def _is_line(words: str) -> bool:
-    """Whether it is a row, a list item or a `key: value` and no sentence. A row may end in a sentence."""
-    return SEPARATOR in words or not words.endswith((".", "!", "。", "！"))
+    """Whether it is a row, a list item or a `key: value` and no sentence. A row or value may end in a sentence."""
+    return SEPARATOR in words or bool(_BOLD_KEY.match(words)) or not words.endswith((".", "!", "。", "！"))
 
 
 def _asks(words: str) -> bool:

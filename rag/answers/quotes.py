@@ -14,6 +14,7 @@ from typing import NamedTuple
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from rag.answers.asked_for import asked_for
 from rag.answers.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
@@ -27,7 +28,7 @@ MOST_QUOTES, MOST_SENTENCES = 3, 8
 """Quotes, and the sentences with the best scores that are looked at for them: neighbours among these are one quote."""
 PLACE = 0.1
 """What each place of its passage takes off a sentence's score."""
-FOREIGN = 0.3
+FOREIGN = 0.6
 """What it takes off that a sentence is in English and the question in another language, for names that both have."""
 
 
@@ -178,13 +179,14 @@ def _alike(question: str, language: str, best: Quotable, sources: Sequence[Docum
     of its passage say the same: then the words are those of the columns, and tell none of them apart.
     """
     text = sources[best.passage - 1].page_content
-    asked = word_weights(question, language).keys()
+    asked, added = word_weights(question, language).keys(), asked_for(question, language)
     lines = [each for each in split_segments(text) if each.kind not in ("heading", "rule")]
-    said = [asked & stems(text[each.start : each.end], language) for each in lines]
+    texts = [text[each.start : each.end] for each in lines]
+    said = [(asked & stems(each, language), added(each)) for each in texts]
     if not best.line or best.segment not in lines:
         return None
     first = last = own = lines.index(best.segment)
-    if not said[own] or all(words == said[own] for words in said):
+    if not said[own][0] or all(words == said[own] for words in said):
         return None
 
     def follows(place: int) -> bool:
@@ -255,6 +257,7 @@ def _scores(question: str, language: str, found: Sequence[Quotable], embeddings:
     weigh = IN_ENGLISH if language == ENGLISH else ELSEWHERE
     weights = word_weights(question, language)
     total = sum(weights.values()) or 1.0
+    added = asked_for(question, language)
     alone = []
     for each, near in zip(found, nearness, strict=True):
         own = weights.keys() & stems(each.embedded, language)
@@ -268,7 +271,9 @@ def _scores(question: str, language: str, found: Sequence[Quotable], embeddings:
             [own - FOREIGN * other for own, other in zip(alone, english, strict=True)] if not all(english) else alone
         )
     carried = [max(0.0, alone[place - 1]) if each.following else 0.0 for place, each in enumerate(found)]
-    return [own + weigh.before * before for own, before in zip(alone, carried, strict=True)]
+    return [
+        own + added(each.words) + weigh.before * before for each, own, before in zip(found, alone, carried, strict=True)
+    ]
 
 
 def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:

@@ -59,8 +59,9 @@ def _answer(writer: Writer, table: Table, query: Query, name: str) -> None:
     elif query.operation in ("list", "distinct") and values is not None:
         has = Counter(folded(values.texts[row]) for row in rows if values.texts[row])
         first = {folded(values.texts[row]): values.texts[row] for row in reversed(rows)}
-        writer.say(say["distinct"].format(**told, value=f"{len(has):,}"), *_whole(writer))
-        if query.operation == "list" or len(has) <= MOST_SHOWN:
+        told["value"] = next(iter(first.values())) if len(has) == 1 else f"{len(has):,}"
+        writer.say(say["value" if len(has) == 1 else "distinct"].format(**told), *_whole(writer))
+        if len(has) > 1 and (query.operation == "list" or len(has) <= MOST_SHOWN):
             _say_lines(writer, [f"{first[value]}: {count:,}" for value, count in has.most_common()], say)
     elif query.operation in ("sum", "average"):
         value, kind = _total(table, query, rows), query.operation
