@@ -186,3 +186,18 @@ def test_pairs_below_a_row_over_both_columns_keep_their_names(read: Read) -> Non
         "GDP: 2018 estimate",
         "GDP • Per capita: $40,266",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([("<b>Name</b>", "Ida"), ("<b>City</b>", "Kiel")], ["Name: Ida", "City: Kiel"]),
+        ([("Name:", "Ida"), ("City:", "Kiel"), ("Ship:", "Gull")], ["Name: Ida", "City: Kiel", "Ship: Gull"]),
+        ([("Name", "Ida"), ("City", "Kiel"), ("Ship", "Gull")], ["Name | Ida", "City | Kiel", "Ship | Gull"]),
+        ([("<b>Land</b>", "<b>City</b>"), ("A", "Ulm"), ("B", "Ede")], ["Land: A | City: Ulm", "Land: B | City: Ede"]),
+        ([("Land", "People"), ("Peru", "34"), ("Mali", "22")], ["Land: Peru | People: 34", "Land: Mali | People: 22"]),
+    ],
+)  # fmt: skip
+def test_pairs_of_names_and_values(rows: list[tuple[str, str]], expected: list[str], read: Read) -> None:
+    inner = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows)
+    assert lines(read(table(inner))) == expected

@@ -48,7 +48,7 @@ ADOC = [
         ["Name: Ann | Age: 5", "Name: none | left | Age: none | left"],
     ),
     ('[cols="3*"]\n|===\n.2+|A |1 |2\n|3 |4\n2*|x |y\n|===\n', ["A | 1 | 2", "A | 3 | 4", "x | x | y"]),
-    (',===\nArtist,Track\n"Ann, Bo",Harlem\n,===\n', ["Artist: Ann, Bo | Track: Harlem"]),
+    (',===\nArtist,Track\n"Ann, Bo",Harlem\n,===\n', ["Artist | Track", "Ann, Bo | Harlem"]),
     ("----\n|===\n|a |b\n|===\n----\n", ["----", "|===", "|a |b", "|===", "----"]),
     ("|===\n|not closed\n", ["|===", "|not closed"]),
 ]

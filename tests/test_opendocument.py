@@ -192,7 +192,7 @@ ITEM = "<text:list-item>{}</text:list-item>"
         (
             list_style("L1", "I"),
             "<table:table>" + row("a", "b") + row(f"<table:table-cell>{listed('one', 'two', style='L1')}</table:table-cell>", "c") + "</table:table>",
-            "a: I one II two | b: c",
+            "a | b/I one II two | c",
         ),
     ],
     ids=["three levels", "of sections", "a format", "a start", "gone on", "gone on below", "a header", "in a cell"],

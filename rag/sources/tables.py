@@ -56,8 +56,10 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     """
     cells = [[without_leaders(cell_text(value)) for value in row] for row in rows]
     cells = [row for row in cells if any(row)]
+    if header in (0, None) and _are_pairs(cells):
+        return [": ".join([row[0].rstrip(": "), *filter(None, row[1:])]) for row in cells]
     if header is None:
-        header = 2 if has_groups(cells) else int(has_header(cells))
+        header = 2 if has_groups(cells) else int(has_header(cells) and not _may_be_pairs(cells))
     if not 0 < header < len(cells):
         return [_bare(row) for row in cells]
     names = _column_names(cells[:header])
@@ -66,6 +68,18 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     if any(name and number not in used for number, name in enumerate(names)):
         lines.insert(0, _bare(names))  # a name that no row would show
     return lines
+
+
+def _are_pairs(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether each row is a name, which ends in a colon, beside its value."""
+    ends = sum(row[0].endswith((":", "：")) for row in rows)
+    return len(rows) > 1 and all(len(row) == 2 and row[0] for row in rows) and ends >= 0.8 * len(rows)
+
+
+def _may_be_pairs(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether rows of two cells may all be names beside values: a wrong name of a column does more harm than none."""
+    values = [row[1] for row in rows[1:] if len(row) > 1 and row[1]]
+    return max(map(len, rows)) == 2 and sum(map(is_number, values)) < 0.8 * len(values)
 
 
 def named_row(names: Sequence[str], row: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ _PART_ROLES = {
     "rowheader": "th",
 }
 """What tags of any name are in a table made of others than `<table>` (WAI-ARIA)."""
+_BOLD = re.compile(r"font-weight\s*:\s*(?:bold|[6-9]00)", re.IGNORECASE)
 _LAYOUT_ROLES = ("presentation", "none")
 _LAYOUT_CLASSES = frozenset(["highlighttable", "rouge-table", "codehilitetable", "lntable"])
 """Tables that put line numbers beside code."""
@@ -48,6 +50,13 @@ class _Cell:
     pieces: list[str] = field(default_factory=list)
     alternative: str = ""
     text: str = ""
+    bold: bool = False
+    light: bool = False
+
+    @property
+    def is_bold(self) -> bool:
+        """Whether all of its text is bold."""
+        return self.bold and not self.light
 
 
 @dataclass
@@ -116,6 +125,7 @@ class _Scan:
         self._limit = LONGEST_CELL if on_page else LONGEST_NAMED_CELL
         self._part = ""
         self._target: list[str] | None = None
+        self._bold: set[int] = set()
 
     def caption(self) -> str:
         """The table's caption in one line."""
@@ -128,6 +138,7 @@ class _Scan:
             if isinstance(item, str):
                 if self._target is not None:
                     self._target.append(item)
+                    self._weigh(item)
                     size += len(" ".join(item.split()))
                     if size > self._limit:
                         return False
@@ -148,8 +159,19 @@ class _Scan:
             cell.text = cell_text("".join(cell.pieces)) or cell_text(cell.alternative)
         return True
 
+    def _weigh(self, text: str) -> None:
+        """Note in a cell whether its text is bold."""
+        if text.strip() and self.rows and self.rows[-1].cells:
+            cell = self.rows[-1].cells[-1]
+            cell.bold |= bool(self._bold)
+            cell.light |= not self._bold
+
     def _inside(self, tag: Tag, opens: bool) -> None:
         """A tag in a cell."""
+        if opens and (tag.name in ("b", "strong") or (tag.attrs and _BOLD.search(str(tag.get("style") or "")))):
+            self._bold.add(id(tag))
+        elif not opens:
+            self._bold.discard(id(tag))
         if self._target is not None and (tag.name in BLOCK_TAGS or is_table(tag)):
             self._target.append(" ")
         self.doubtful |= tag.name in HEADINGS or tag.name == "pre"
@@ -174,6 +196,7 @@ class _Scan:
                 self.rows.append(_Row(self._part))
             self.rows[-1].cells.append(cell)
             self._target = cell.pieces
+            self._bold = {id(tag)} if _BOLD.search(str(tag.get("style") or "")) else set()
 
 
 def _steps(root: Tag) -> Iterator[tuple[Tag | str, bool]]:
@@ -218,7 +241,12 @@ def _header_rows(rows: list[_Row]) -> int | None:
         return count
     pairs = [row for row in rows if len(row.cells) > 1]
     headed = sum(row.cells[0].heading and not row.cells[1].heading for row in pairs)
-    return 0 if pairs and headed >= len(pairs) / 2 else None
+    if pairs and headed >= len(pairs) / 2:
+        return 0
+    if len(pairs) > 1 and all(cell.is_bold for cell in pairs[0].cells) and pairs[0] is rows[0]:
+        return None if all(cell.is_bold for cell in pairs[1].cells) else 1
+    marked = sum(row.cells[0].is_bold and not row.cells[1].is_bold for row in pairs)
+    return 0 if len(pairs) > 1 and marked == len(pairs) == len(rows) else None
 
 
 def _is_wide(row: _Row, width: int) -> bool:
@@ -258,7 +286,8 @@ def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> 
                 texts = list(dict.fromkeys(filter(None, grid[number])))
                 is_part = texts[0].startswith("•")
                 above = above if is_part else texts[0] if len(texts) > 1 else above
-                lines.append(": ".join([f"{above} {texts[0]}".lstrip() if is_part else texts[0], *texts[1:]]))
+                name = (f"{above} {texts[0]}".lstrip() if is_part else texts[0]).rstrip(": ")
+                lines.append(": ".join([name, *texts[1:]]))
         else:
             lines += table_lines([*header, *(grid[number] for number in numbers)], header=named)
     return Table(caption, lines, cells)

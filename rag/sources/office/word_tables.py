@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from rag.sources.office.drawings import MOST_COLUMNS, number_of
 from rag.sources.office.ooxml import Element, attribute, below, child, is_on, local
-from rag.sources.tables import has_groups, is_number
+from rag.sources.tables import has_groups, has_header, is_number
 
 _LONG_CELL = 600
 """Characters of a cell that is a column of a page rather than a value."""
@@ -75,11 +75,15 @@ class Table:
             return 1
         beside = [cells[0] for cells in self._cells if cells and _has_text(cells[0])]
         labelled = any(text.endswith(":") for text in self.rows[0])
-        if labelled or (max(map(len, self._cells)) == 2 and all(map(_is_bold, beside))):
+        if max(map(len, self._cells)) == 2 and all(map(_is_bold, beside)):
+            for row in self.rows:
+                row[0] = f"{row[0].rstrip(': ')}:" if row[0] else ""
+            return 0
+        if labelled:
             return 0  # each row has its own name in front
         nested = [any(True for cell in cells for _ in below(cell, "tbl")) for cells in self._cells]
         if nested[:2] == [False, True]:
-            return None
+            return int(has_header(self.rows))
         if len(rows) == 2 and max(map(len, self._cells)) == 2 and not any(map(is_number, self.rows[1])):
             return 0  # two rows of words say nothing of a header
         return None

@@ -12,7 +12,7 @@ from rag.sources.formats import Job
 from rag.sources.html.inline import without_html
 from rag.sources.outline import MARK, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
-from rag.sources.tables import table_lines
+from rag.sources.tables import has_groups, table_lines
 
 MOST_FRONT = 200
 """Lines of front matter that are looked for its end."""
@@ -224,10 +224,12 @@ def html_table_lines(html: str) -> str:
     parts = []
     for table in parse_html(html).find_all("table"):
         rows = []
+        head = table.find("tr")
+        named = head is not None and head.find("th") is not None and head.find("td") is None
         for row in table.find_all("tr"):
             cells = [(cell.get_text(" "), str(cell.get("colspan", "1"))) for cell in row.find_all(["th", "td"])]
             rows.append([text for text, span in cells for _ in range(min(int(span), 50) if span.isdecimal() else 1)])
-        parts.append("\n".join(table_lines(rows)))
+        parts.append("\n".join(table_lines(rows, header=1 if named and not has_groups(rows) else None)))
     return "\n\n".join(parts)
 
 
