@@ -140,6 +140,12 @@ def _layout(section: str) -> tuple[str, str, str]:
     return back(before), pattern.rstrip(), (" " if pattern.endswith(" ") else "") + back(after)
 
 
+@lru_cache(maxsize=4096)
+def _percents(section: str) -> int:
+    """How many signs of per cent a format has; one in quotation marks is text, and the value is one of a hundred."""
+    return _LITERAL.sub("", section).count("%")
+
+
 def _number(number: Decimal, section: str) -> str:
     before, pattern, after = _layout(section)
     if not pattern:
@@ -148,8 +154,7 @@ def _number(number: Decimal, section: str) -> str:
         return f"{before}{general(number)}{after}".strip()
     if re.search("[0#?]", re.sub(r"\d", "", before) + after.replace("0", "#")) or (not number and "0" not in pattern):
         return general(number)  # digits in groups, as those of a telephone number; or a line in place of 0
-    percents = (before + after).count("%")
-    number *= Decimal(100) ** percents
+    number *= Decimal(100) ** _percents(section)
     minus = "-" if number < 0 else ""
     number = abs(number)
     if "/" in pattern:
