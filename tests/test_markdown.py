@@ -162,3 +162,14 @@ def test_long_files_take_no_longer_than_their_size(text: str, tmp_path: Path, se
     began = time.monotonic()
     read(f"Begin\n\n{text}\n\nEnd", tmp_path, settings, "a.mdx")
     assert time.monotonic() - began < 20
+
+
+def test_headings_without_a_blank_behind_their_signs(tmp_path: Path, settings: Settings) -> None:
+    text = "##Basics:\n\nA text.\n\n##**Duties**\n\n#hashtag and ##code\n\n```\n##No heading\n```\n\n###Éire\n\nA"
+    (tmp_path / "a.md").write_text(text, encoding="utf-8")
+    document = load(tmp_path / "a.md", settings)
+    assert [path for _, path, _ in document.metadata["sections"]] == [
+        ["Basics:"],
+        ["**Duties**"],
+        ["**Duties**", "Éire"],
+    ]

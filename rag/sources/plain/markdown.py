@@ -19,6 +19,7 @@ MOST_FRONT = 200
 LONGEST_RULE = 2000
 """Characters of the line below the names of a table's columns."""
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
+_HEADING = re.compile(r"(?m)^#{1,6}[ \t]+\S")
 _KEY = re.compile(r"(?m)^\w[\w -]*:")
 _TABLE_RULE = re.compile(r"\s*(?:>\s?){0,9}\|?\s*:?-+:?\s*(?:[|+]\s*:?-+:?\s*)*\|?\s*")
 LONGEST_TERM = 200
@@ -43,13 +44,19 @@ def markdown_document(job: Job, text: str) -> Document:
     """Markdown text as a document; its title is the front matter's, or its first heading of level 1."""
     front, text, title = split_front_matter(plain(text))
     text = outside_code(_without_html_tables(without_comments(text)), without_html)
-    text = with_terms(plain_tables(text))
+    text = with_terms(plain_tables(outside_code(text, _with_blanks_in_headings)))
     marked, marks = mark_markdown(text)
     first = next((number for number, mark in enumerate(marks) if mark[0] == 1), None)
     if first is not None and not title:
         line = marked.split(MARK, first + 1)[first + 1][:1000].partition("\n")[0]
         title = re.sub(r"^#\s+|\s+#*\s*$|\s+\{#[^{}]*\}\s*$", "", line)
     return job.document(f"{front}\n\n{marked}" if front else marked, marks, title or job.name, markdown=True)
+
+
+def _with_blanks_in_headings(text: str) -> str:
+    """The text with a blank where a heading has none, "##Name", as GitHub read them before 2017."""
+    few = 2 if _HEADING.search(text) else 1
+    return re.sub(rf"(?m)^(#{{{few},6}})(?=[^\W\d_a-zß-ÿ#]|\*\*\w)", r"\1 ", text)
 
 
 def split_front_matter(text: str) -> tuple[str, str, str]:
