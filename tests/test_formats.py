@@ -160,7 +160,7 @@ def test_notebook(tmp_path: Path, settings: Settings) -> None:
     assert "notebook" in reason(put(tmp_path, "b.ipynb", b"[" * 100_000), settings)
 
 
-@pytest.mark.parametrize("name", ["a.py", "a.rs", "a.json", "a.yaml", "a.SQL", "a.h", "a.tex", "a.xml"])
+@pytest.mark.parametrize("name", ["a.py", "a.rs", "a.json", "a.yaml", "a.SQL", "a.h", "a.tex", "a.xsl"])
 def test_code(name: str, tmp_path: Path, settings: Settings) -> None:
     text = "# a comment\nif x:\n    y = '<b>'"
     document, sections = one(put(tmp_path, name, text.encode()), settings)

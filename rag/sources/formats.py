@@ -40,14 +40,15 @@ _ENDINGS = {
     "mail": "eml msg mbox",
     "subtitles": "srt vtt",
     "calendar": "ics ical",
+    "XML": "xml rss atom opml fb2 kml gpx plist dbk tei",
     "contacts": "vcf vcard",
     "archive": "zip",
     "EPUB": "epub",
     "notebook": "ipynb",
-    "code": "py js mjs ts jsx tsx java c cc cpp h hpp go rs rb php cs sh bash ps1 sql json yaml yml toml xml rst tex"
+    "code": "py js mjs ts jsx tsx java c cc cpp h hpp go rs rb php cs sh bash ps1 sql json yaml yml toml rst tex"
     " lua kt swift scala pl r jl dart ini cfg css jsonl ndjson geojson conf env properties vue svelte tf tfvars hcl"
     " graphql gql proto scss sass less cxx hh mm zsh fish bat cmd ex exs erl hrl hs ml mli clj fs fsx vb groovy gradle"
-    " cmake mk pyi pyx cu sol zig nim f90 f95 pas asm diff patch bib sty xsd xsl rss atom plist service editorconfig",
+    " cmake mk pyi pyx cu sol zig nim f90 f95 pas asm diff patch bib sty xsd xsl service editorconfig",
 }
 _TEXT_NAMES = (
     "readme license licence copying notice authors contributors changelog changes contributing install news todo"

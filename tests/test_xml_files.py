@@ -1,0 +1,91 @@
+"""XML: books, feeds and outlines as texts with headings and lists, data as lines of `key: value`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag.settings import Settings
+from tests.files import check, load
+
+
+def read(folder: Path, name: str, text: str, settings: Settings) -> tuple[list[str], list[list[str]]]:
+    """The lines of a file, and the path of each of its sections."""
+    (folder / name).write_bytes(text.encode("latin-1" if "ISO-8859-1" in text else "utf-8"))
+    document = load(folder / name, settings)
+    check(document)
+    return document.page_content.split("\n"), [path for _, path, _ in document.metadata["sections"]]
+
+
+BOOK = """<?xml version="1.0"?><FictionBook xmlns="http://www.gribuser.ru/xml/fictionbook/2.0"><description><title-info>
+<author><first-name>Ilse</first-name><last-name>Brandt</last-name></author><book-title>Ferry</book-title></title-info>
+</description><body><title><p>Ferry</p></title>
+<section><title><p>One</p></title><p>It left at <emphasis>seven</emphasis>.</p></section>
+<section><title><p>Two</p></title><poem><stanza><v>Grey water,</v><v>grey sky.</v></stanza></poem>
+</section></body><binary id="c.jpg">/9j/4AAQSkZJRg==</binary></FictionBook>"""
+MANUAL = """<article xmlns="http://docbook.org/ns/docbook"><title>Pump</title><section><title>Safety</title><para>Never
+run the <emphasis>pump</emphasis> dry.</para><itemizedlist><listitem><para>Wear gloves</para></listitem></itemizedlist>
+<section><title>Parts</title><table><tgroup><thead><row><entry>Part</entry><entry>No</entry></row></thead><tbody><row><entry>Seal
+</entry><entry>S-11</entry></row></tbody></tgroup></table></section></section></article>"""
+FEED = """<rss version="2.0"><channel><title>Harbour</title><item><title>Crane</title><pubDate>Mon, 06 May</pubDate>
+<description>&lt;p&gt;It fell into &lt;b&gt;dock 3&lt;/b&gt;.&lt;/p&gt;</description></item><item><title>Pilot</title>
+<description>Ruth Hale.</description></item></channel></rss>"""
+OUTLINE = """<opml><head><title>Plan</title></head><body><outline text="Trip" _note="In June"><outline text="Ferry"/>
+</outline></body></opml>"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines", "sections"),
+    [
+        (
+            "a.fb2",
+            BOOK,
+            ["author: Ilse Brandt", "book-title: Ferry", "Ferry", "One", "It left at seven.", "Two", "Grey water,", "grey sky."],
+            [[], ["One"], ["Two"]],
+        ),
+        (
+            "a.xml",
+            MANUAL,
+            ["Pump", "Safety", "Never run the pump dry.", "- Wear gloves", "Parts", "Part: Seal | No: S-11"],
+            [[], ["Safety"], ["Safety", "Parts"]],
+        ),
+        (
+            "a.rss",
+            FEED,
+            ["Harbour", "Crane", "pubDate: Mon, 06 May", "It fell into dock 3.", "Pilot", "Ruth Hale."],
+            [[], ["Crane"], ["Pilot"]],
+        ),
+        ("a.opml", OUTLINE, ["Plan", "- Trip: In June", "- Ferry"], [[]]),
+        (
+            "a.xml",
+            '<?xml version="1.0" encoding="ISO-8859-1"?><stock site="Köln"><item sku="K-17"><name>Kettle</name>'
+            '<price currency="EUR">39.90</price></item><item sku="T-2"><name>Tent</name></item></stock>',
+            [
+                "site: Köln",
+                "item | sku: K-17 | name: Kettle | price: 39.90 | price.currency: EUR",
+                "item | sku: T-2 | name: Tent",
+            ],
+            [],
+        ),
+        (
+            "a.plist",
+            '<plist version="1.0"><dict><key>Name</key><string>A</string><key>Age</key><real>5.5</real></dict></plist>',
+            ["Name: A | Age: 5.5"],
+            [],
+        ),
+        ("a.xml", "<a><b>one&nbsp;two</b><c>y</c></a>", ["b: one two | c: y"], []),
+        ("a.xml", "<not closed", ["<not closed"], []),
+        ("a.xml", "<settings><!-- a port --></settings>", ["<settings><!-- a port --></settings>"], []),
+        (
+            "a.xml",
+            '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><a><b>&e;x</b><c>y</c></a>',
+            ["b: &e;x | c: y"],
+            [],
+        ),
+    ],
+)  # fmt: skip
+def test_files(
+    name: str, text: str, lines: list[str], sections: list[list[str]], tmp_path: Path, settings: Settings
+) -> None:
+    assert read(tmp_path, name, text, settings) == (lines, sections)
