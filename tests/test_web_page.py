@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from rag.settings import Settings
 from rag.sources.loader import load_source, section_at
 from tests.conftest import Pages
-from tests.files import BOOK, LETTER, check, pdf, reason, zipped
+from tests.files import BOOK, LETTER, check, load, pdf, reason, zipped
 
 CASES = Path(__file__).parent / "data" / "cases" / "htmlchrome"
 PROSE = "Rangers counted {} otters on the river this spring, and forty more of them than they had found a year ago. "
@@ -159,6 +159,21 @@ def test_things_in_json_ld_are_read_where_a_script_draws_the_page(page, data: st
 )
 def test_labels_beside_each_other_are_two_words(page, inner: str, expected: str) -> None:
     assert page(f"<h1>Order</h1><div>{inner}</div>").page_content == f"Order\n{expected}"
+
+
+def test_a_page_that_a_browser_saved_in_one_file(settings: Settings, tmp_path: Path) -> None:
+    parts = (
+        'Subject: Harbour\nMIME-Version: 1.0\nContent-Type: multipart/related; type="text/html"; boundary="B"\n\n'
+        "--B\nContent-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n"
+        "<html><title>Harbour</title><body><h1>Harbour</h1><p>The crane lifts 40 tonnes =\nat K=C3=B6ln.</p>"
+        "</body></html>\n--B\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\niVBORw0KGgo=\n--B--\n"
+    )
+    (tmp_path / "a.mht").write_text(parts.replace("\n", "\r\n"), newline="")
+    document = load(tmp_path / "a.mht", settings)
+    assert document.page_content == "Harbour\nThe crane lifts 40 tonnes at Köln."
+    assert document.metadata["title"] == "Harbour"
+    (tmp_path / "b.mhtml").write_text("MIME-Version: 1.0\nContent-Type: text/plain\n\nx")
+    assert reason(tmp_path / "b.mhtml", settings) == "there is no page in it"
 
 
 def long_page(inner: str) -> str:

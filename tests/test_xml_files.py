@@ -41,7 +41,8 @@ OUTLINE = """<opml><head><title>Plan</title></head><body><outline text="Trip" _n
         (
             "a.fb2",
             BOOK,
-            ["author: Ilse Brandt", "book-title: Ferry", "Ferry", "One", "It left at seven.", "Two", "Grey water,", "grey sky."],
+            ["author: Ilse Brandt", "book-title: Ferry", "Ferry", "One", "It left at seven.", "Two",
+             "Grey water,", "grey sky."],
             [[], ["One"], ["Two"]],
         ),
         (

@@ -27,7 +27,7 @@ MOST_TEXT = 64 * MIB
 """Characters of text in one source."""
 
 _ENDINGS = {
-    "web page": "html htm xhtml",
+    "web page": "html htm xhtml mht mhtml",
     "Markdown": "md markdown mdx mkd mdown",
     "text": "txt text log org adoc asciidoc textile",
     "PDF": "pdf",

@@ -85,6 +85,7 @@ CONTENT_TYPES = {
     "text/x-vcard": ".vcf",
     "application/x-subrip": ".srt",
     "message/rfc822": ".eml",
+    "multipart/related": ".mht",
     "application/mbox": ".mbox",
     "application/vnd.ms-outlook": ".msg",
     "image/png": ".png",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import email.policy
 import warnings
 from collections.abc import Iterator
+from email.parser import BytesParser
+from pathlib import Path
 
 from bs4 import BeautifulSoup
 from langchain_core.documents import Document
@@ -14,7 +17,7 @@ from rag.sources.html.formulas import write_formulas
 from rag.sources.html.main_text import mark_page
 from rag.sources.html.markup import title_of_page
 from rag.sources.html.tags import open_panels
-from rag.sources.plain.encoding import text_of
+from rag.sources.plain.encoding import decode_noted, text_of
 
 LEAST_DRAWN = 100
 """Characters below which the text of a page that a script draws is only "Loading" or the like."""
@@ -28,7 +31,7 @@ def read_page(job: Job) -> Iterator[Document]:
     Raises:
         Unreadable: a script draws the page in the browser, and no text is in its data.
     """
-    html = text_of(job, html=True)
+    html = _html_in_archive(job) if job.ending in (".mht", ".mhtml") else text_of(job, html=True)
     soup = parse_html(html)
     if open_panels(soup):
         html = str(soup)
@@ -44,6 +47,22 @@ def read_page(job: Job) -> Iterator[Document]:
         raise Unreadable("there is no text in it: a script draws the page in the browser; save it there as a file")
     else:
         yield job.document(text, marks, title)
+
+
+def _html_in_archive(job: Job) -> str:
+    """The page in a file that a browser saved with all that belongs to it (MHTML, RFC 2557).
+
+    Raises:
+        Unreadable: there is no page in it.
+    """
+    message = BytesParser(policy=email.policy.default).parsebytes(Path(job.path).read_bytes())
+    for part in message.walk():
+        data = part.get_payload(decode=True) if part.get_content_type() == "text/html" else None
+        if isinstance(data, bytes):
+            html, note = decode_noted(data, str(part.get_content_charset() or ""), html=True)
+            job.notes.extend([note] if note else [])
+            return html
+    raise Unreadable("there is no page in it")
 
 
 def parse_html(html: str) -> BeautifulSoup:
