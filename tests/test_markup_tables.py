@@ -58,8 +58,8 @@ TEX = [
         "\\midrule\nColl \\& Co & 13.50 & \\multirow{2}{*}{free} \\\\[2pt] % a & b\nMull & 11\\,\\% & \\\\\n\\bottomrule\n"
         "\\end{tabular}\n\\caption{Fares of \\emph{2026}}\n\\end{table}\n",
         [
-            *("\\begin{table}", "Fares of 2026", "Route: Coll & Co | Adult: 13.50 | Child: free"),
-            *("Route: Mull | Adult: 11% | Child: free", "\\caption{Fares of \\emph{2026}}", "\\end{table}"),
+            *("Fares of 2026", "Route: Coll & Co | Adult: 13.50 | Child: free"),
+            "Route: Mull | Adult: 11% | Child: free",
         ],
     ),
     (

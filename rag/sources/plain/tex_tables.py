@@ -6,6 +6,7 @@ import re
 
 from rag.sources.plain.markup_tables import MOST_COLUMNS, Cell, captioned, spread
 from rag.sources.tables import table_lines
+from rag.sources.tex_text import plain_tex, without_preamble
 
 _TABULAR = r"(tabular\*?|tabularx|tabulary|longtable\*?|longtabu|tabu|xltabular|supertabular)"
 _SIGN = re.compile(
@@ -29,14 +30,16 @@ _CELLS = re.compile(r"\\(multicolumn|multirow)\b\s*(?:\[[^\[\]]*\])?\s*\{([^{}]*
 
 
 def tex_tables(text: str) -> str:
-    """LaTeX with its tables as lines, but those that are shown as code."""
+    """LaTeX as plain text, its tables as lines, but those that are shown as code."""
+    text = without_preamble(text)
     if "\\begin{" not in text:
-        return text
+        return plain_tex(text)
     result: list[str] = []
     at = start = 0
     depth = 0
     code = float_end = 0
     caption = ""
+    captions: list[str] = []
     for found in _SIGN.finditer(text):
         if found[3] and found[4] in ("verbatim", "lstlisting"):
             code += 1 if found[3] == "begin" else -code
@@ -49,7 +52,7 @@ def tex_tables(text: str) -> str:
         elif found[1] == "begin":
             if not depth:
                 start = found.start()
-                result.append(text[at:start])
+                result.append(plain_tex(text[at:start]))
             depth += 1
             at = start if depth == 1 else at
         elif found[1] == "end" and depth:
@@ -58,9 +61,13 @@ def tex_tables(text: str) -> str:
                 body = text[start : found.end()]
                 named = caption if found.start() < float_end else _caption(body)
                 lines = captioned(_lines(body), named)
+                captions += [named] if named else []
                 result.append("\n".join(["", *lines, ""]) if lines else body)
                 at = found.end()
-    return "".join([*result, text[at:]])
+    told = "".join([*result, plain_tex(text[at:])])
+    for caption in captions:  # it stands above the table's lines already
+        told = told.replace(f"\n{caption}\n", "\n", 1)
+    return told
 
 
 def _caption(body: str) -> str:

@@ -15,6 +15,7 @@ from rag.sources.plain.markdown import plain_tables
 from rag.sources.plain.markup_tables import adoc_tables, rst_tables
 from rag.sources.plain.plain_headings import mark_headings
 from rag.sources.plain.tex_tables import tex_tables
+from rag.sources.tex_text import plain_tex
 
 LONGEST_HEADING = 500
 LONGEST_CUE = 400
@@ -38,7 +39,7 @@ _HEADINGS[".asciidoc"] = _HEADINGS[".adoc"]
 _TEX_LEVELS = ("part", "chapter", "section", "subsection", "subsubsection", "paragraph")
 _TITLES = {
     ".org": re.compile(r"(?im)^#\+title:\s*(.+?)\s*$"),
-    ".tex": re.compile(r"\\title\{([^{}]+)\}"),
+    ".tex": re.compile(r"\\title(?:\[[^\[\]]*\])?\{((?:[^{}]|\{[^{}]*\})+)\}"),
     ".rst": re.compile(r"(?m)^:title:\s*(.+?)\s*$"),
 }
 _CODE_BLOCK = {
@@ -75,7 +76,7 @@ def _light_markup(job: Job, text: str) -> Document:
     title = _TITLES[job.ending].search(text[:4000]) if job.ending in _TITLES else None
     text = _TABLES[job.ending](text) if job.ending in _TABLES else text
     found = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
-    named = title[1] if title else ""
+    named = plain_tex(title[1]) if title and job.ending == ".tex" else title[1] if title else ""
     if not named and found.marks and found.marks[0][0] == min(level for level, _ in found.marks):
         named = next(line for line in found.lines if MARK in line).partition(MARK)[2].lstrip("# ")
     return job.document("\n".join(found.lines), found.marks, named or job.name, markdown=True)
