@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from langchain_core.documents import Document
 from pdfminer.fontmetrics import FONT_METRICS
 
 from rag.settings import Settings
+from rag.sources.loader import load_source
 from tests.files import Text, drawn, load
 
 
@@ -83,3 +85,36 @@ def test_a_letter_of_a_font_of_signs_is_a_bullet(tmp_path: Path, settings: Setti
         "• 240 cars",
         "• 1 board",
     ]
+
+
+def pages_of(pages: list[list[Text]], folder: Path, settings: Settings) -> list[Document]:
+    (folder / "a.pdf").write_bytes(drawn(*pages))
+    loaded = load_source(str(folder / "a.pdf"), settings, named_at_start=True)
+    assert loaded is not None
+    return loaded.documents
+
+
+def test_a_list_of_contents_is_left_out(tmp_path: Path, settings: Settings) -> None:
+    entries = [f"{number} Of {name} {'. ' * 30}{number * 2}" for number, name in enumerate("abcdefg", 1)]
+    body = rows(60, 700, *PROSE)
+    for contents in (
+        [(60.0, 760.0, 16.0, "Contents"), *rows(60, 700, *entries)],
+        [(60.0, 760.0, 16.0, "Contents"), *rows(60, 700, "Part one 1", *entries, "Part two 15")],
+    ):
+        found = pages_of([contents, body], tmp_path, settings)
+        assert [(page.metadata["page"], page.page_content) for page in found] == [(2, " ".join(PROSE))]
+    (first, _) = pages_of([[*rows(60, 780, *entries), *rows(60, 600, *PROSE)], body], tmp_path, settings)
+    assert first.page_content == " ".join(PROSE)
+
+
+def test_a_list_of_prices_is_no_list_of_contents(tmp_path: Path, settings: Settings) -> None:
+    prices = [f"{name} {'. ' * 30}{price}" for name, price in zip("abcdef", (9, 4, 7, 3, 8, 2), strict=True)]
+    assert len(text_of(rows(60, 700, *prices), tmp_path, settings)) == 6
+
+
+def test_names_in_large_letters_are_no_headings(tmp_path: Path, settings: Settings) -> None:
+    names = ("John Mueller, Chair", "Ralph Wilhelm, Secretary", "Bob Forness", "Hannah James")
+    board = [(60.0, 760.0, 20.0, "Board"), *rows(60, 700, *names, size=14)]
+    first, _ = pages_of([board, rows(60, 700, *PROSE * 3)], tmp_path, settings)
+    assert first.page_content.split("\n") == ["Board", "", *names]
+    assert first.metadata["title"] == "Board" and first.metadata["sections"] == [[0, [], ""]]

@@ -27,6 +27,7 @@ from rag.sources.pdf.text import (
     mark_outline,
     marked_text,
     title_of,
+    without_contents,
 )
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def read_pdf(job: Job, report: Report) -> Iterator[Document]:
         if not pages:
             raise Unreadable(_why_nothing(tally))
         drop_running(pages)
+        pages = without_contents(pages)
         mark_outline({page.number: page for page in pages}, _outline(document))
         given = document.get_metadata_value("Title")
     mark_headings(pages)

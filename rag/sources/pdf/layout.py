@@ -37,6 +37,7 @@ _SENTENCE_END = re.compile(r"[.!?:;。！？：；…]['\")\]”’»]*$")
 _ITEM = re.compile(r"(?:[•·▪●○◦■□‣∙\-–—*]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s|$)")
 _KOREAN = re.compile(r"[\uac00-\ud7ff]{2}")
 """Letters of Korean: a line ends in the middle of a word, or with the blank after it where the file has such."""
+_LEADERS = re.compile(r"(?:[.·] ?){5,}\s*[^\s.]{0,12}$|(?:… ?){2,}\s*[^\s.]{0,12}$")
 _CODE = re.compile(r"[{}=;]|(?<!:)//|/\*|\*/")
 _AND = re.compile(r"(?:und|oder|sowie|bzw\.|and|or|og|och|eller),?")
 _ADDRESS = re.compile(r"[/@_]|www\.")
@@ -342,6 +343,8 @@ def _was_full(before: Row, row: Row, right: float) -> bool:
     if _ITEM.match(first.text) and not UNSPACED.match(first.text):
         return False
     if RIGHT_TO_LEFT.search(first.text):
+        return False
+    if _LEADERS.search(" ".join(item.text for item in before[-3:])):  # an entry of a list of contents or prices
         return False
     word = first.words[0]
     width = word.x1 - word.x0

@@ -49,6 +49,18 @@ _FILE_NAME = re.compile(
 )
 
 
+_CONTENTS_ENTRY = re.compile(
+    r"(?:(?:[.·]\s?){4,}|(?:…\s?){2,})[\s|]*(\d{1,4}|\d{1,2}[-–]\d{1,3}|[A-Z]-\d{1,3}|[ivxl]{1,6})$"
+)
+_PLAIN_ENTRY = re.compile(r".*\s\d{1,4}")
+_FEWEST_LISTED = 4
+"""Lines of a heading's looks right below each other that are a list."""
+_FEWEST_ENTRIES = 5
+"""Entries of a list of contents on its first page."""
+_CONTENTS_HEAD = 60
+"""Characters that are left on a page of contents where there is nothing but its heading and its number."""
+
+
 @dataclass
 class Page:
     """A page as it was laid out. `marks` are the headings that the outline names: number of the line, level."""
@@ -100,11 +112,24 @@ def mark_headings(pages: Sequence[Page]) -> None:
             after = page.lines[number + 1] if number + 1 < len(page.lines) else None
             if number not in page.marks and not page.recognized and _is_heading(line, after, body, bold):
                 found.append((page, number, round(line.size * 2) / 2))
+    found = _without_lists(found)
     top = max((level for page in pages for level in page.marks.values()), default=0)
     sizes = _sizes_of_headings(pages, [(page.lines[number], size) for page, number, size in found])
     for page, number, size in found:
         if size in sizes:
             page.marks[number] = min(top + sizes.index(size) + 1, 6)
+
+
+def _without_lists(found: Sequence[tuple[Page, int, float]]) -> list[tuple[Page, int, float]]:
+    """The headings without runs of lines of one size that have no text between them: large names in a list."""
+    kept: list[tuple[Page, int, float]] = []
+    run: list[tuple[Page, int, float]] = []
+    for item in [*found, None]:
+        if run and (item is None or item[0] is not run[-1][0] or item[1] != run[-1][1] + 1 or item[2] != run[-1][2]):
+            kept += run if len(run) < _FEWEST_LISTED else []
+            run = []
+        run += [item] if item else []
+    return kept
 
 
 def _sizes_of_headings(pages: Sequence[Page], found: Sequence[tuple[Line, float]]) -> list[float]:
@@ -213,6 +238,41 @@ def _is_of_text(text: str) -> bool:
 
 
 # -- page ends -------------------------------------------------------------------------------------------------------
+
+
+def without_contents(pages: list[Page]) -> list[Page]:
+    """The pages without the list of contents: entries with dots that lead to a page's number, and those between them.
+
+    It names all that a person may ask for, and tells nothing of it; the headings are in the text again.
+    """
+    kept: list[Page] = []
+    before = False
+    for page in pages:
+        kept.append(page)
+        places = [number for number, line in enumerate(page.lines) if _CONTENTS_ENTRY.search(line.text)]
+        found = [_CONTENTS_ENTRY.search(page.lines[number].text) for number in places]
+        numbers = [int(match[1]) for match in found if match and match[1].isdecimal()]
+        steps = [one <= two for one, two in pairwise(numbers)]
+        before = len(places) >= (2 if before else _FEWEST_ENTRIES) and sum(steps) >= 0.8 * len(steps)
+        if not before:
+            continue
+        lines = [
+            line
+            for number, line in enumerate(page.lines)
+            if number not in places and not _is_entry(line.text, number - places[0], places[-1] - number)
+        ]
+        kept[-1] = replace(page, lines=lines)
+        if sum(len(line.text) for line in lines) < _CONTENTS_HEAD:
+            kept.pop()
+    return kept or pages
+
+
+def _is_entry(text: str, after_first: int, before_last: int) -> bool:
+    """Whether a line is an entry without dots near the others, or the beginning of one of two lines among them."""
+    if len(text) > LONGEST_HEADING:
+        return False
+    is_near = after_first >= -2 and before_last >= -2 and bool(_PLAIN_ENTRY.fullmatch(text))
+    return is_near or (min(after_first, before_last) > 0 and not ends_sentence(text))
 
 
 def add_tails(pages: Sequence[Page]) -> None:
