@@ -410,3 +410,17 @@ def test_the_header_once_more_below_another_title(tmp_path: Path, settings: Sett
         *("Team A", "Name: Ann | Role: Captain", "Name: Bob | Role: Wing"),
         *("Team B", "Name: Cy | Role: Captain", "Name: Di | Role: Wing"),
     ]
+
+
+def test_lists_side_by_side_without_names_of_columns(tmp_path: Path, settings: Settings) -> None:
+    text = """
+Houston Office |                | | Regional Offices |
+Barry Tych     | (713) 853-1587 | | Mark Whitt       | (303) 575-6473
+Kim Ward       | (713) 853-0685 | | Paul Lucci       | (303) 575-6474
+Philip Polsky  | (713) 853-5181 | | Dave Fuller      | (503) 464-3732
+"""
+    assert sheet_lines(text, tmp_path, settings) == [
+        *("Houston Office", "Barry Tych | (713) 853-1587", "Kim Ward | (713) 853-0685"),
+        *("Philip Polsky | (713) 853-5181", "Regional Offices", "Mark Whitt | (303) 575-6473"),
+        *("Paul Lucci | (303) 575-6474", "Dave Fuller | (503) 464-3732"),
+    ]

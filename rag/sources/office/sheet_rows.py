@@ -11,6 +11,8 @@ from rag.sources.tables import SEPARATOR, are_labels, is_number, named_row, name
 
 LATEST_HEADER = 15
 """Rows that may stand above a header in its block."""
+MOST_DIGITS = 8
+"""Digits of a column's name that has more of them than letters, as a span of years."""
 LONGEST_NAME = 80
 """Characters of a column's name, or of the name of a group of rows."""
 
@@ -73,6 +75,8 @@ def second_table(rows: Sequence[Row]) -> int:
     if len(rows) < 4:
         return 0
     used = sorted({column for row in rows for column in row.cells})
+    top = rows[0].cells
+    titles = [column for column in sorted(top) if column not in rows[0].across or top.get(column - 1) != top[column]]
     for number, column in enumerate(used[2:-1], 2):
         if column - 1 in used:
             continue
@@ -80,7 +84,7 @@ def second_table(rows: Sequence[Row]) -> int:
             [{c: text for c, text in row.cells.items() if (c < column) == left} for row in rows]
             for left in (True, False)
         ]
-        is_titled = len(rows[0].cells) == 2 and column in rows[0].cells and min(rows[0].cells) in used[: number - 1]
+        is_titled = len(titles) == 2 and titles[1] == column and titles[0] in used[: number - 1]
         head = int(is_titled)
         below = [side[head + 1 :] for side in sides]
         if any(not _begins_with_labels(side, used[0] if side is below[0] else column, head) for side in below):
@@ -142,9 +146,10 @@ def labels_of(rows: Sequence[Row]) -> tuple[int, int] | None:
 
 def is_textual(row: Row, below: Row) -> bool:
     """Whether a row has no amounts or dates, but for years that are names."""
-    numbers = [text for text in row.cells.values() if is_number(text)]
-    lengths = [len(text) for text in row.cells.values()]
-    if statistics.median(lengths) > LONGEST_NAME or max(lengths) > 2 * LONGEST_NAME:
+    texts = row.cells.values()
+    numbers = [text for text in texts if is_number(text)]
+    lengths = [len(text) for text in texts]
+    if statistics.median(lengths) > LONGEST_NAME or max(lengths) > 2 * LONGEST_NAME or any(map(_is_number_of, texts)):
         return False
     years = [int(text) for text in numbers if text.isdecimal() and 1900 <= int(text) <= 2100]
     if not numbers:
@@ -152,6 +157,12 @@ def is_textual(row: Row, below: Row) -> bool:
     beneath = [below.cells.get(column, "") for column, text in row.cells.items() if is_number(text)]
     same = all(text.isdecimal() and 1900 <= int(text) <= 2100 for text in beneath)
     return len(years) == len(numbers) > 1 and not same and years in (sorted(years), sorted(years, reverse=True))
+
+
+def _is_number_of(text: str) -> bool:
+    """Whether a text is the number of a telephone, an account or the like."""
+    digits = sum(map(str.isdigit, text))
+    return digits > MOST_DIGITS and digits > sum(map(str.isalpha, text))
 
 
 def is_group(row: Row) -> bool:
