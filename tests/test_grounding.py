@@ -304,6 +304,39 @@ def test_another_subject_of_the_question_is_not_put_in_its_place(
     assert (found.passage is not None) is supported
 
 
+@pytest.mark.parametrize(
+    ("said", "answer", "supported"),
+    [
+        (
+            "Day: Friday | Hours: 9:00 to 11:00",
+            "On Friday, the office of the Kestrel centre is open from 9:00 to 11:00.",
+            True,
+        ),
+        (
+            "Day: Friday | Hours: 9:00 to 11:00",
+            "On Monday, the office of the Kestrel centre is open from 9:00 to 11:00.",
+            False,
+        ),
+        (
+            "Day: Friday | Hours: 9:00 to 11:00",
+            "On Friday, the office of the Lune centre is open from 9:00 to 11:00.",
+            False,
+        ),
+        ("Quick 40: up to 2 kg, 40 minutes, 0.48 kWh", "The quick hours of the Kestrel centre are 40 minutes.", True),
+    ],
+)
+def test_a_short_line_is_read_with_its_heading(said: str, answer: str, supported: bool, minilm: Embeddings) -> None:
+    heading = {"title": "Kestrel Centre", "section": "Opening hours of the office", "source": "a"}
+    asked = "When is the office of the Kestrel centre open on Friday, and for quick hours?"
+    (found,) = ground(answer, [Document(said, metadata=heading)], minilm, asked)
+    assert (found.passage is not None) is supported
+
+
+def test_one_is_no_number_where_it_stands_for_a_noun() -> None:
+    assert not any(token.values for token in tokenize("Leselicht is the one you need."))
+    assert [token.values for token in tokenize("the one app")] == [frozenset(), frozenset("1"), frozenset()]
+
+
 @pytest.mark.parametrize("mark", ["?", ""])
 def test_a_question_supports_nothing(mark: str, minilm: Embeddings) -> None:
     said = f"* Should the scripts of the package be able to run from modules{mark}\n* No scripts run from folders."

@@ -151,7 +151,8 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
     before = [*passage.heading, *named]
     has_other_subject = _has_other_name(said, claim) or (bool(said) and not contains(claim.content, said[0]))
     for token, other in candidate.alignment:
-        if token in candidate.given and not _has_other_name(said, claim):
+        is_titled = contains(passage.heading, token)
+        if token in candidate.given and (is_titled or not _has_other_name(said, claim)):
             continue
         if token.is_name and other is None and (has_other_subject or not contains(before, token)):
             yield f'the name "{token.text}"'
@@ -239,7 +240,7 @@ def _supporting(
     text: str, claim: Statement, agreeing: Sequence[Candidate], embeddings: Embeddings
 ) -> tuple[Candidate | None, str]:
     """The candidate that says the same as the claim; without one, the only word that the best one lacks, if any."""
-    complete = [each for each in agreeing if each.shared == len(each.alignment)]
+    complete = [each for each in agreeing if each.says_all]
     if complete:
         return min(complete, key=lambda each: each.last - each.first), ""
     short = [each for each in agreeing if len(each.text) <= 2 * LONGEST_EMBEDDED]

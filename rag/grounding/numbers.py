@@ -10,6 +10,10 @@ from dataclasses import replace
 from rag.grounding.tokens import Token
 from rag.grounding.vocabulary import CURRENCIES, MAGNITUDES, NUMBERS, ORDINALS, PERCENT
 
+_AFTER_ONE = frozenset(
+    ["you", "it", "he", "she", "we", "they", "i", "that", "which", "who", "with", "in", "on", "of", "for", "from", "at"]
+)
+"""What follows "one" where it stands for a noun."""
 _BETWEEN = " -\u00a0"
 """Characters between the words of one number."""
 
@@ -43,11 +47,17 @@ def merge_numbers(tokens: Sequence[Token], text: str) -> list[Token]:
         token, last = tokens[index], index
         if token.folded in ORDINALS and not token.values:
             token = replace(token, values=frozenset((f"#{ORDINALS[token.folded]}",)))
-        elif token.values or token.folded in NUMBERS:
+        elif token.values or (token.folded in NUMBERS and not _is_pronoun(tokens, index)):
             token, last = _number_at(tokens, index, text)
         merged.append(token)
         index = last + 1
     return merged
+
+
+def _is_pronoun(tokens: Sequence[Token], index: int) -> bool:
+    """Whether it is "one" in place of a noun, as in "the one that you need"."""
+    following = tokens[index + 1].folded if index + 1 < len(tokens) else ""
+    return tokens[index].folded == "one" and index > 0 and tokens[index - 1].folded == "the" and following in _AFTER_ONE
 
 
 def _number_at(tokens: Sequence[Token], index: int, text: str) -> tuple[Token, int]:

@@ -151,6 +151,21 @@ class Candidate:
         """The claim's words that it lacks and need not have."""
         return [token for token, other in self.alignment if other is None and token in self.given]
 
+    @cached_property
+    def says_all(self) -> bool:
+        """Whether it has all words of the claim; of one with a number, a row or `key: value` together with its heading.
+
+        A short line is near to no sentence that says the same.
+        """
+        lacking = [token for token, other in self.alignment if other is None]
+        is_line = self.first == self.last and (self.is_row or ": " in self.text)
+        has_number = any(token.values for token, _ in self.alignment)
+        return not lacking or (
+            is_line
+            and has_number
+            and all(token in self.given and contains(self.passage.heading, token) for token in lacking)
+        )
+
     @property
     def leading(self) -> Sequence[Statement]:
         """The three sentences before it, which may say what it is about."""

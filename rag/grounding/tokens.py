@@ -9,6 +9,9 @@ from functools import lru_cache
 from rag.grounding.vocabulary import STOP_WORDS
 from rag.text.language import ENGLISH, word_frequencies
 
+LONGEST_UNIT = 3
+"""Letters of a unit of measure or a currency with capital letters, at most."""
+
 
 @dataclass(frozen=True)
 class Token:
@@ -79,7 +82,16 @@ def capitalised(tokens: Iterable[Token]) -> set[str]:
 
 def with_names(tokens: Sequence[Token], names: Collection[str]) -> list[Token]:
     """Mark the tokens that are names. `names` are the `capitalised` words of all texts that are compared."""
-    return [replace(token, is_name=True) if _is_name(token, names) else token for token in tokens]
+    return [
+        replace(token, is_name=True) if _is_name(token, names) and not _is_unit(token, before) else token
+        for before, token in zip([None, *tokens], tokens, strict=False)
+    ]
+
+
+def _is_unit(token: Token, before: Token | None) -> bool:
+    """Whether it is a unit of the number before it: `0.48 kWh`, `34.00 EUR`; `3 May` is none."""
+    is_short = len(token.text) <= LONGEST_UNIT and (len(token.text) < LONGEST_UNIT or not token.text.istitle())
+    return before is not None and bool(before.values) and is_short
 
 
 def _is_name(token: Token, names: Collection[str]) -> bool:
