@@ -36,6 +36,7 @@ def ingested(pages: int, sample: int) -> dict[str, Any]:
             library, index = assistant.library, assistant.service.index
             assert library is not None and index is not None
             assistant.chains.prepare()  # the start's own embedding is over then
+            _wait(library)  # the settings' own source is in, too
             names = [f"{url}/{number}" for number in range(pages)]
             before, chunks_before = resident("VmRSS"), index.chunks
             began = time.monotonic()
@@ -77,7 +78,7 @@ def _rate(embeddings: Any, texts: list[str]) -> float:
 def _wait(library: Any) -> None:
     pause = threading.Event()
     while library.busy:
-        pause.wait(0.005)
+        pause.wait(0.02)  # a look takes half a millisecond
 
 
 def measure(sizes: list[int]) -> list[dict[str, Any]]:

@@ -69,10 +69,12 @@ class Background:
         self._threads: list[threading.Thread] = []
         self._page: threading.Event | None = None
         self._named = True
+        self._prepares = False
+        """Whether a thread makes ready what questions would wait for."""
 
     def start(self, *, chat: bool, named: bool, page: threading.Event | None) -> None:
         """Begin; returns at once. `named`: load the sources of the settings. `chat`, `page`: as `Assistant.start`."""
-        self._page, self._named = page, named
+        self._page, self._named, self._prepares = page, named, chat
         targets: dict[str, Callable[[], None]] = {"index": self._bring_up_index}
         if chat:
             targets |= {"chat": self._bring_up_chat, "coming": self._bring_coming, "prepare": self._prepare}
@@ -204,6 +206,8 @@ class Background:
         if self.service.library is None:
             self.work["index"] = Work("opening the library")
             self._let_page_first()
+            if not self._prepares:
+                read_languages_in_place(self._cache_dir)
             self.service.open(self.models.names.embeddings, named=self._named)
             self._link()
             self._let_answer_first()

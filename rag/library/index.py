@@ -20,8 +20,8 @@ from langchain_core.embeddings import Embeddings
 from rag.errors import StoreError
 from rag.library.chroma import ChromaHome
 from rag.library.exact import ExactVectors, Held
-from rag.library.records import Record, Records
-from rag.library.revisions import PAGE, IndexedSource, Made, Vector, chunk_id, new_id, split_id
+from rag.library.records import Record, Records, indexed
+from rag.library.revisions import PAGE, Changes, IndexedSource, Made, Vector, chunk_id, new_id, split_id
 from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import Row, WordIndex, Words
@@ -146,11 +146,11 @@ class SearchIndex:
         """One of them, if it is there."""
         return self._seen.sources.get(name)
 
-    def follow(self) -> None:
-        """Bring what questions see to the last change in the database."""
+    def follow(self, known: Changes | None = None) -> None:
+        """Bring what questions see to the last change in the database; `known` are all since the one that they see."""
         with self._changing:
             seen = self._seen
-            changes = self.records.revisions.changes(self.id, seen.number)
+            changes = known or self.records.revisions.changes(self.id, seen.number)
             if changes.number == seen.number and changes.hidden == seen.hidden:
                 return
             gone = set(changes.removed)
@@ -331,7 +331,9 @@ class SearchIndex:
                 number = self.records.add(record, self.id, self.model, revision, pieces, new, holder)
                 if number:
                     self._waiting_pieces[revision] = pieces
-                self.follow()
+                seen, item = self._seen, indexed(record, revision, len(pieces))
+                alone = number == seen.number + 1 and record.source not in seen.sources
+                self.follow(Changes(number, [], [item], seen.hidden - {revision}) if alone else None)
         finally:
             if not number:
                 self.vectors.delete(revision)

@@ -14,7 +14,15 @@ from langchain_core.documents import Document
 from sqlalchemy import Connection, Row, and_, func, select, true
 
 from rag.library.database import Database
-from rag.library.revisions import Revisions, Vector, end_revisions, end_work, insert_chunks, write_vectors
+from rag.library.revisions import (
+    IndexedSource,
+    Revisions,
+    Vector,
+    end_revisions,
+    end_work,
+    insert_chunks,
+    write_vectors,
+)
 from rag.library.schema import documents, files, revisions, sources, version_is, work
 
 _VERSION_FIELDS = (
@@ -161,11 +169,13 @@ class Records:
             number, now = self.database.next_number(connection), self.database.now(connection)
             if not end_work(connection, record.source, holder):
                 return 0
-            end_revisions(connection, record.source, number, now)
-            connection.execute(sources.delete().where(version_is(record.source, "loaded")))
-            write_version(connection, record, "current")
+            same = sources.c.source == record.source
+            if connection.execute(select(sources.c.id).where(same)).first():
+                end_revisions(connection, record.source, number, now)
+                connection.execute(sources.delete().where(same))
+            insert_version(connection, record, "current")
             told = {"id": revision, "index_id": index, "source": record.source, "chunks": len(pieces)}
-            connection.execute(revisions.insert().values(**told, added=number, changed_at=now))
+            connection.execute(revisions.insert(), {**told, "added": number, "changed_at": now})
             write_vectors(connection, model, new)
             insert_chunks(connection, revision, pieces)
         return number
@@ -204,8 +214,13 @@ class Records:
 def write_version(connection: Connection, record: Record, state: str) -> None:
     """Write a version of a source, in place of the one of that state."""
     connection.execute(sources.delete().where(version_is(record.source, state)))
+    insert_version(connection, record, state)
+
+
+def insert_version(connection: Connection, record: Record, state: str) -> None:
+    """Write a version of a source that has none of that state."""
     told = {name: getattr(record, name) for name in _VERSION_FIELDS}
-    made = connection.execute(sources.insert().values(state=state, digest=record.digest, **told))
+    made = connection.execute(sources.insert(), {"state": state, "digest": record.digest, **told})
     key = made.inserted_primary_key
     assert key is not None
     rows = [
@@ -214,6 +229,12 @@ def write_version(connection: Connection, record: Record, state: str) -> None:
     ]
     if rows:
         connection.execute(documents.insert(), rows)
+
+
+def indexed(record: Record, revision: str, chunks: int) -> IndexedSource:
+    """The source as questions see it once a revision of so many chunks is."""
+    told = (record.kind, record.size, record.loaded_at, tuple(record.notes), record.language)
+    return IndexedSource(record.source, record.title or record.source, chunks, revision, *told)
 
 
 def renamed(record: Record, source: str) -> Record:
