@@ -191,7 +191,7 @@ def test_the_beginnings_of_small_sources_are_embedded_together(library: Library,
     others_loaded.set()
     found = [each.embedding.result(30)[1].keys() for each in begun]
     ahead.close()
-    assert calls == [9, BATCH], "the last one has enough for itself"
+    assert sorted(calls) == [9, BATCH], "the last one has enough for itself"
     for number in (0, 1, 3, 4):
         assert {chunk.metadata["digest"] for chunk in begun[number].loading.result().chunks} <= found[number]
 

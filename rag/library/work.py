@@ -31,8 +31,8 @@ AHEAD = 8
 """Sources begun before the one at work is finished: some are loaded while some are embedded and one is written."""
 AHEAD_SHARED = 2
 """The same where other processes take work, too."""
-LOADERS = 2
-"""Sources loaded at a time."""
+LOADERS, EMBEDDERS = 2, 2
+"""Sources loaded at a time, and requests to the embedding model: one begins while the other comes to its end."""
 
 State = Literal["waiting", "loading", "indexing", "ready", "failed"]
 
@@ -48,7 +48,10 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Begun:
-    """A job whose loading has begun, and after it the embedding of its first chunks."""
+    """A job whose loading has begun, and after it the embedding of its first chunks: vectors, and who gives them.
+
+    Another index has its own.
+    """
 
     job: Job
     loading: Future[Loaded]
@@ -74,32 +77,43 @@ class Ahead:
     def __init__(self, load: Callable[[Job], Loaded], ingest: Callable[[], Ingest]) -> None:
         self._load, self._ingest = load, ingest
         self._loader = ThreadPoolExecutor(LOADERS, "rag-loader")
-        self._embedder = ThreadPoolExecutor(1, "rag-embedder")
-        self._loading: deque[Future[Loaded]] = deque()
-        """In their order, those whose chunks are not embedded."""
-        self._embedded: dict[Future[Loaded], tuple[Ingest, Vectors]] = {}
-        """With the vectors of one before."""
+        self._embedder = ThreadPoolExecutor(EMBEDDERS, "rag-embedder")
+        self._begun: deque[Begun] = deque()
+        """In their order, those whose chunks nobody embeds."""
+        self._taking = threading.Lock()
 
     def begin(self, job: Job) -> Begun:
         """Load a source, then embed its first chunks."""
-        loading = self._loader.submit(self._load, job)
-        self._loading.append(loading)
-        return Begun(job, loading, self._embedder.submit(self._embed, loading))
+        begun = Begun(job, self._loader.submit(self._load, job), Future())
+        self._begun.append(begun)
+        self._embedder.submit(self._embed_next)
+        return begun
 
-    def _embed(self, loading: Future[Loaded]) -> tuple[Ingest, Vectors]:
-        """Vectors of a source's first chunks, and who gives them: another index has its own."""
-        if loading not in self._embedded:
-            together: list[Future[Loaded]] = []
-            chunks: list[Document] = []
-            while not together or (self._loading and self._loading[0].done()):
-                first = () if self._loading[0].exception() else self._loading[0].result().chunks
+    def _embed_next(self) -> None:
+        """Give vectors of their first chunks to those that are next, if others did not take them with theirs."""
+        together, chunks = self._take_next()
+        try:
+            ingest = self._ingest()
+            given = ingest, ingest.embed_ahead(chunks)
+            for begun in together:
+                begun.embedding.set_result(given)
+        except BaseException as error:
+            for begun in together:
+                begun.embedding.set_exception(error)
+
+    def _take_next(self) -> tuple[list[Begun], list[Document]]:
+        """The next source, once it is loaded, with as many loaded ones after it as fit in; and the chunks of all."""
+        together: list[Begun] = []
+        chunks: list[Document] = []
+        with self._taking:
+            while self._begun and (not together or self._begun[0].loading.done()):
+                loading = self._begun[0].loading
+                first = () if loading.exception() else loading.result().chunks
                 if together and len(chunks) + len(first) > BATCH:
                     break
-                together.append(self._loading.popleft())
+                together.append(self._begun.popleft())
                 chunks += first
-            ingest = self._ingest()
-            self._embedded |= dict.fromkeys(together, (ingest, ingest.embed_ahead(chunks)))
-        return self._embedded.pop(loading)
+        return together, chunks
 
     def close(self) -> None:
         """Begin nothing more."""
