@@ -21,6 +21,8 @@ from tests.conftest import POLLER, PaperEmbeddings, make_settings, wait_until
 from tests.ollama_server import ModelSpec, OllamaServer
 
 TEXT = "An agent plans.\n\nA plan is a list of tasks.\n\nA tool is what an agent calls.\n\nMemory keeps what it saw."
+COUNTED = 512
+"""Tokens that the embedded model of `counting` writes where nobody stops it: the most that an answer may have."""
 PATIENCE = 100.0
 """Seconds that a door may take: a model may be loading for a minute."""
 ANSWER = ["An ", "agent ", "plans ", "its ", "tasks."]
@@ -110,12 +112,37 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     made.close()
 
 
-def tokens_under_way(served: Served) -> int:
-    """Tokens that the embedded model has written of the answer it is at; -1 where all its slots are free."""
+def working_slots(served: Served) -> list[dict[str, Any]]:
+    """What the embedded engine tells of each slot in which it works for a question."""
     engine = served.assistant.models.engine
     assert engine is not None
-    slots = POLLER.get(f"{engine.url}/slots", headers={"Authorization": f"Bearer {engine.key}"}).json()
-    return max((slot["next_token"][0]["n_decoded"] for slot in slots if slot["is_processing"]), default=-1)
+    reply = POLLER.get(f"{engine.url}/slots", headers={"Authorization": f"Bearer {engine.key}"})
+    return [slot for slot in reply.json() if slot["is_processing"]]
+
+
+def tokens_under_way(served: Served) -> int:
+    """Tokens that the embedded model has written of the answer it is at; -1 where all its slots are free."""
+    return max((slot["next_token"][0]["n_decoded"] for slot in working_slots(served)), default=-1)
+
+
+def until_free(served: Served) -> tuple[int, int]:
+    """Wait until all slots of the embedded engine are free.
+
+    Returns the tokens of prompts that it was last seen to have read, and of answers to have written: how much work it
+    did for somebody who had left is the same on a slow machine, how long it took is not.
+    """
+    read = written = 0
+
+    def is_free() -> bool:
+        nonlocal read, written
+        slots = working_slots(served)
+        for slot in slots:
+            read = max(read, slot["n_prompt_tokens_processed"])
+            written = max(written, slot["next_token"][0]["n_decoded"])
+        return not slots
+
+    wait_until(is_free, 120)
+    return read, written
 
 
 def basic(user: str, word: str) -> dict[str, str]:

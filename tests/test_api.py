@@ -12,9 +12,9 @@ import re
 import socket
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,22 @@ from tests.conftest import ROOT, wait_until
 from tests.doors import (
     DOORS,
     LEAVING,
+    Door,
     agree,
     by_gradio_client,
     by_page,
     by_predict,
     by_socket,
     by_stream,
+    leave_once,
     leave_predict,
     reset_line,
+    within_a_second,
 )
-from tests.ollama_server import Record
+from tests.ollama_server import OllamaServer
 from tests.serving import (
     ANSWER,
+    COUNTED,
     PATIENCE,
     TEXT,
     Served,
@@ -51,6 +55,7 @@ from tests.serving import (
     handshake,
     serve,
     tokens_under_way,
+    until_free,
 )
 
 __all__ = ["counting"]  # a fixture
@@ -246,74 +251,43 @@ def each_door_once(first: int) -> Iterator[Any]:
         yield pytest.param(door, after, id=f"{door.__name__} {after}", marks=marks)
 
 
-@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.parametrize(("door", "after"), list(each_door_once(3)))
-def test_leaving_stops_the_model_within_a_second(
-    served: Served, door: Callable[[Served], Callable[[], None]], after: int
-) -> None:
-    before = len(served.server.requests)
-    with served.server.hold(after=after) as gate:
-        leave = door(served)
-        gate.wait(timeout=30)
-        left = time.monotonic()
-        leave()
-
-        def gone(record: Record) -> bool:
-            return record in served.server.requests[before:] and record.finished == "client_gone"
-
-        record = served.server.wait_for(gone, timeout=10)
-        assert record.ended is not None
-        assert record.ended - left < 1.0
+def test_leaving_stops_the_model_within_a_second(served: Served, door: Door, after: int) -> None:
+    within_a_second(partial(leave_once, served, door, partial(OllamaServer.hold, after=after)))
     assert httpx.get(f"{served.url}predict?query=plan", timeout=30).json() == "".join(ANSWER)
 
 
-@pytest.mark.alone("the seconds until the model stops")
 @pytest.mark.parametrize(("door", "after"), list(each_door_once(0)))
-def test_leaving_frees_the_embedded_models_slot(
-    counting: Served, door: Callable[[Served], Callable[[], None]], after: int
-) -> None:
-    wait_until(lambda: tokens_under_way(counting) < 0, 30)
+def test_leaving_frees_the_embedded_models_slot(counting: Served, door: Door, after: int) -> None:
+    until_free(counting)
     leave = door(counting)
     wait_until(lambda: tokens_under_way(counting) >= after, 60)
     leave()
-    left = time.monotonic()
-    wait_until(lambda: tokens_under_way(counting) < 0, 10)
-    assert time.monotonic() - left < 3.0  # the engine itself looks up only between two batches of its prompt
+    assert until_free(counting)[1] < COUNTED / 2
 
 
-@pytest.mark.alone("the seconds until the model stops")
 def test_leaving_at_the_first_token_frees_the_slot_every_time(counting: Served) -> None:
     """A library that waits for one token with a limit may lose who cancels as that token comes."""
-    took = []
     for _ in range(12):
-        wait_until(lambda: tokens_under_way(counting) < 0, 30)
+        until_free(counting)
         leave = leave_predict(counting)
         wait_until(lambda: tokens_under_way(counting) >= 0, 60)
         leave()
-        left = time.monotonic()
-        wait_until(lambda: tokens_under_way(counting) < 0, 30)
-        took.append(time.monotonic() - left)
-    assert max(took) < 3.0, took
+        assert until_free(counting)[1] < COUNTED / 2
 
 
-@pytest.mark.alone("the seconds until the model stops")
 def test_who_leaves_while_a_long_prompt_is_read_is_noticed(counting: Served) -> None:
-    """Reading it takes ten seconds; the engine's own look at its connections does not come before the end of that."""
-    wait_until(lambda: tokens_under_way(counting) < 0, 30)
+    """The engine's own look at its connections does not come before the end of the prompt, of 1,100 tokens here."""
+    until_free(counting)
     rng = random.Random(5)
-    told = [" ".join(str(rng.randrange(10**6)) for _ in range(150)) for _ in range(8)]
-    history = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 4, told, strict=True)]
-    body = json.dumps({"question": "What is a plan?", "history": history})
+    question = f"What is a plan? {' '.join(str(rng.randrange(10**6)) for _ in range(200))}"[:900]
+    body = json.dumps({"question": question})
     head = "POST /stream HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: "
     leave = reset_line(counting, f"{head}{len(body)}\r\n\r\n{body}".encode())
     wait_until(lambda: tokens_under_way(counting) >= 0, 60)
-    left = time.monotonic()
     leave()
-    assert tokens_under_way(counting) <= 0, "it was read already"
-    wait_until(lambda: tokens_under_way(counting) < 0, 30)
-    took = time.monotonic() - left
-    print(f"\n{took:.2f} s")
-    assert took < 2.0
+    read, written = until_free(counting)
+    assert read < 600 and written == 0
 
 
 # -- one pipeline, many doors ------------------------------------------------------------------------------------
@@ -404,7 +378,7 @@ def test_every_door_says_that_the_model_is_missing(
         agree(door(served, "What is a plan?"), plain)
     finally:
         served.server.models["llama3"] = spec
-    wait_until(lambda: served.assistant.ready, 30)
+    wait_until(lambda: served.assistant.ready, 60)
 
 
 @pytest.mark.parametrize("door", [door for door in DOORS if door is not by_page])  # its box takes no more characters
@@ -450,7 +424,7 @@ def test_mcp_over_standard_input_and_output_with_the_official_client(served: Ser
 
 
 def test_health_tells_engines_and_versions_and_a_lost_embedding_model(served: Served) -> None:
-    wait_until(lambda: served.assistant.ready, 30)
+    wait_until(lambda: served.assistant.ready, 60)
     health = httpx.get(f"{served.url}health", timeout=30).json()
     assert health["alive"] is health["ready"] is True
     assert health["engines"]["chat"] == {"model": "ollama:llama3", "address": served.server.url, "reachable": True}
@@ -458,14 +432,14 @@ def test_health_tells_engines_and_versions_and_a_lost_embedding_model(served: Se
     assert {"app", "gradio", "chromadb"} <= health["versions"].keys()
     spec = served.server.models.pop("llama3")
     try:
-        wait_until(lambda: not served.assistant.status()["engines"]["chat"]["reachable"], 30)
+        wait_until(lambda: not served.assistant.status()["engines"]["chat"]["reachable"], 60)
         reply = httpx.get(f"{served.url}health", timeout=30)
         assert reply.status_code == 503
         assert reply.json()["alive"] is True
         assert "ollama pull llama3" in reply.json()["problems"]["chat"]
     finally:
         served.server.models["llama3"] = spec
-    wait_until(lambda: served.assistant.ready, 30)
+    wait_until(lambda: served.assistant.ready, 60)
 
 
 OURS = ("/predict", "/stream", "/library", "/models", "/metrics", "/v1/")
