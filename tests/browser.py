@@ -87,7 +87,7 @@ def visited(tab: Page, url: str, width: int = 1280, height: int = 800, *, stay: 
     tab.set_viewport_size({"width": width, "height": height})
     if not there:
         tab.goto(url)
-    expect(tab.locator("#status .strip.ok")).to_be_visible(timeout=20_000)
+    expect(tab.locator("#status .strip.ok")).to_be_visible()
     try:
         yield wrong
         assert not wrong, wrong
@@ -132,6 +132,7 @@ def serious_in_both(page: Page) -> list[tuple[str, str]]:
     return found
 
 
+expect.set_options(timeout=60_000)
 T = TypeVar("T")
 
 
@@ -153,7 +154,7 @@ class PageInThread:
     def visit(self) -> Any:
         """In its thread: go to the page, which is then as after a reload, until it says that all is well."""
         self.page.goto(self.url)
-        self.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        self.page.locator("#status .strip.ok").wait_for(timeout=60_000)
         return self.page
 
     def do(self, work: Callable[[], T]) -> T:
@@ -182,7 +183,7 @@ class Visit:
         self.page.on("requestfailed", self._forgive)
         self.page.context.on("page", self._window)
         self.page.goto(url)
-        self.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        self.page.locator("#status .strip.ok").wait_for(timeout=60_000)
 
     @property
     def ran(self) -> bool:
@@ -208,7 +209,7 @@ class Visit:
         if request.failure == "csp" and request.url in self.wrong:  # the browser was asked, and asked nobody
             self.wrong.remove(request.url)
 
-    def ask(self, question: str, number: int, seconds: float = 20.0) -> None:
+    def ask(self, question: str, number: int, seconds: float = 60.0) -> None:
         """Ask, and wait for the end of the answer of this number."""
         box = self.page.get_by_role("textbox", name="Question")
         box.fill(question)

@@ -172,7 +172,7 @@ class Gate(contextlib.AbstractContextManager["Gate"]):
         self.held = 0
         self._open = asyncio.Event()
 
-    def wait(self, count: int = 1, timeout: float = 10.0) -> None:
+    def wait(self, count: int = 1, timeout: float = 60.0) -> None:
         """Block until `count` requests have come this far."""
         self.server.wait_until(lambda: self.held >= count, timeout)
 
@@ -553,14 +553,14 @@ class OllamaServer:
         self.faults.append(fault)
         return fault
 
-    def wait_until(self, condition: Callable[[], T], timeout: float = 10.0) -> T:
+    def wait_until(self, condition: Callable[[], T], timeout: float = 30.0) -> T:
         """Block until `condition()` holds, looked at when something happens here. Raises TimeoutError."""
         with self.changed:
             if value := self.changed.wait_for(condition, timeout):
                 return value
             raise TimeoutError(f"not within {timeout} s; requests so far: {self.requests}")
 
-    def wait_for(self, predicate: Callable[[Record], bool], timeout: float = 10.0) -> Record:
+    def wait_for(self, predicate: Callable[[Record], bool], timeout: float = 30.0) -> Record:
         """Block until a record, also an earlier one, satisfies the predicate. Raises TimeoutError."""
         return self.wait_until(lambda: [r for r in self.requests if predicate(r)], timeout)[0]
 

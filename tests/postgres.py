@@ -49,7 +49,7 @@ class Postgres:
             stderr=self._log,
             **self._as_owner(),
         )
-        wait_until(self._answers, 30, lambda: (folder / "log").read_text()[-500:])
+        wait_until(self._answers, 60, lambda: (folder / "log").read_text()[-500:])
 
     def _as_owner(self) -> dict[str, Any]:
         given: dict[str, Any] = {"cwd": self._folder}

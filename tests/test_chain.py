@@ -97,7 +97,7 @@ def test_closing_the_stream_stops_the_model(scene: Scene, gate: int) -> None:
             async for update in updates:
                 if scene.script.asked and (gate == 0 or update.text):
                     break
-        await asyncio.wait_for(scene.script.ended.wait(), 1)
+        await asyncio.wait_for(scene.script.ended.wait(), 30)
         assert scene.script.sent <= gate, "the model wrote nothing more"
         scene.script.gates.clear()
         again = [update async for update in scene.assistant.chain.astream({"question": "agent plan"})]

@@ -81,7 +81,7 @@ async def test_quotes_answer_until_the_model_is_there_and_it_takes_over_by_itsel
     assert hub.half_way.wait(30)
     assert answering(assistant) == NO_MODEL
     assert assistant.status()["coming"]["model"] == MODEL
-    wait_until(lambda: bool(assistant.status()["coming"].get("total")), 30)
+    wait_until(lambda: bool(assistant.status()["coming"].get("total")), 60)
     assert assistant.status()["coming"]["total"] == SMOLLM2.size
     shown = show_status(assistant.status())
     assert f"Quotes from the sources answer until {MODEL} is here." in shown and "of 98 MB" in shown

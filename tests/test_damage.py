@@ -298,7 +298,7 @@ def test_a_disk_that_refuses_under_a_running_app_is_told_at_once_and_taken_up_ag
             reply = owner.post("/library", json={"sources": [str(tmp_path / name)]})
             if reply.status_code != 202:
                 return {"state": "refused", "reason": reply.json()["error"]}
-            wait_until(lambda: not owner.get("/library").json()["busy"], 10)
+            wait_until(lambda: not owner.get("/library").json()["busy"], 60)
             (entry,) = (each for each in owner.get("/library").json()["sources"] if each["source"].endswith(name))
             return dict(entry)
 
@@ -313,9 +313,9 @@ def test_a_disk_that_refuses_under_a_running_app_is_told_at_once_and_taken_up_ag
                 assert reply.status_code == 200 and reply.json(), reply.text
         finally:
             resource.prlimit(app.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
-        wait_until(lambda: added("after.md")["state"] == "ready", 30)
+        wait_until(lambda: added("after.md")["state"] == "ready", 60)
         owner.post("/library/refresh")
-        wait_until(lambda: not owner.get("/library").json()["busy"], 30)
+        wait_until(lambda: not owner.get("/library").json()["busy"], 60)
         states = {
             entry["source"].rpartition("/")[2]: entry["state"] for entry in owner.get("/library").json()["sources"]
         }

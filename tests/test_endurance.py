@@ -62,7 +62,7 @@ def looked_at(app: RunningApp) -> dict[str, int]:
     seen = len(app.output)
     app.process.stdin.write("tasks\n")
     app.process.stdin.flush()
-    wait_until(lambda: any(line.startswith("tasks:") for line in app.output[seen:]), 30)
+    wait_until(lambda: any(line.startswith("tasks:") for line in app.output[seen:]), 60)
     tasks = next(line for line in app.output[seen:] if line.startswith("tasks:"))
     return {
         "tasks": int(tasks.partition(":")[2]),
@@ -125,7 +125,7 @@ def test_many_questions_leave_nothing_behind(start_app: AppStarter, tmp_path: Pa
 
         def at_rest() -> dict[str, int]:
             """What is there once nobody is served: the latest look, where it stays above the first."""
-            server.wait_until(lambda: server.open_streams == 0, 30)
+            server.wait_until(lambda: server.open_streams == 0, 60)
             return looked_at(app)
 
         counts: Counter[str] = Counter()

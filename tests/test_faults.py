@@ -161,14 +161,14 @@ def test_ollama_stopped_and_started_again(served: Served) -> None:
     """
     doors = [door for door in DOORS if door is not by_page]
     served.server.stop()
-    wait_until(lambda: not served.assistant.ready, 30)
+    wait_until(lambda: not served.assistant.ready, 60)
     plain = by_predict(served, "What is a plan?")
     assert plain["code"] == "engine_unreachable"
     assert "ollama serve" in plain["error"] and served.server.url in plain["error"]
     for door in doors:
         agree(door(served, "What is a plan?"), plain)
     served.server.start()
-    wait_until(lambda: served.assistant.ready, 30, lambda: str(served.assistant.status()))
+    wait_until(lambda: served.assistant.ready, 60, lambda: str(served.assistant.status()))
     for door in doors:
         assert door(served, "What is a plan?")["answer"] == "".join(ANSWER)
 
@@ -183,7 +183,7 @@ def test_the_model_removed_in_the_middle_of_a_conversation(served: Served) -> No
         told = frames(ws)[-1]
         assert told["code"] == "model_missing" and "ollama pull llama3" in told["error"]
         served.server.models["llama3"] = spec
-        wait_until(lambda: served.assistant.ready, 30)
+        wait_until(lambda: served.assistant.ready, 60)
         ws.send("And now?")
         assert "".join(frame["message"] for frame in frames(ws)) == "".join(ANSWER)
 
@@ -247,13 +247,13 @@ def test_many_faulty_rounds_leave_nothing(served: Served, caplog: pytest.LogCapt
             fault = served.server.fail(kind, after=number % 3, times=1)
             doors[number % len(doors)](served, "What is a plan?")
             fault.times = 0
-        served.server.wait_until(lambda: served.server.open_streams == 0, 20)
-        wait_until(lambda: served.assistant.line.inside == 0, 20)
+        served.server.wait_until(lambda: served.server.open_streams == 0, 60)
+        wait_until(lambda: served.assistant.line.inside == 0, 60)
 
     rounds(10)  # each door twice, and one silence
     before = left(served)
     rounds(count)
-    wait_until(lambda: all(left(served)[name] <= count + 5 for name, count in before.items()), 20)
+    wait_until(lambda: all(left(served)[name] <= count + 5 for name, count in before.items()), 60)
     after = left(served)
     print(json.dumps({"before": before, "after": after}))
     assert all(after[name] <= count + 5 for name, count in before.items()), (before, after)

@@ -61,7 +61,7 @@ class House:
         self.running.append(assistant)
         assistant.start()
         if ready:
-            wait_until(lambda: assistant.ready and not assistant.work, 30, lambda: str(assistant.status()))
+            wait_until(lambda: assistant.ready and not assistant.work, 60, lambda: str(assistant.status()))
         return assistant
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ async def test_another_model_is_offered_and_the_old_index_answers_until_the_new_
 ) -> None:
     house.open()
     assistant = house.open(NOMIC)
-    wait_until(lambda: assistant.indexes.status()["offer"], 20)
+    wait_until(lambda: assistant.indexes.status()["offer"], 60)
     offer = assistant.indexes.status()["offer"]
     assert offer["made"]["embeddings"] == NOMIC
     assert "3 chunks are embedded, in about" in offer["told"]
@@ -112,12 +112,12 @@ async def test_another_model_is_offered_and_the_old_index_answers_until_the_new_
         assistant.library.remove([str(house.folder / "river.md")])
         (house.folder / "late.md").write_text("# Late\n\nIt came while the index was being built. ", encoding="utf-8")
         assistant.library.add([str(house.folder / "late.md")], private=True)
-    wait_until(lambda: answers(assistant) == NOMIC, 20, lambda: str(assistant.status()))
+    wait_until(lambda: answers(assistant) == NOMIC, 60, lambda: str(assistant.status()))
     assert await found(assistant, "sea") == {"moon", "cheese", "late"}
 
     embedded = len(house.embedded(MX))
     assistant.reindex(MX)
-    wait_until(lambda: answers(assistant) == MX, 20, lambda: str(assistant.status()))
+    wait_until(lambda: answers(assistant) == MX, 60, lambda: str(assistant.status()))
     assert len(house.embedded(MX)) == embedded, "going back costs nothing"
     assert await found(assistant, "sea") == {"moon", "cheese", "late"}
     embedded = len(house.embedded(MX))
@@ -130,7 +130,7 @@ def test_the_choice_outlives_a_restart_and_an_index_that_is_whole_is_taken_at_on
     house.open()
     assistant = house.open()
     assistant.reindex(NOMIC)
-    wait_until(lambda: answers(assistant) == NOMIC, 20)
+    wait_until(lambda: answers(assistant) == NOMIC, 60)
     count = len(house.embedded(MX)) + len(house.embedded(NOMIC))
     again = house.open()
     assert (answers(again), again.indexes.status()["offer"]) == (NOMIC, None), "chosen on the page, settings as before"
@@ -145,7 +145,7 @@ def test_an_offer_is_made_again_until_it_is_answered(house: House) -> None:
     house.open()
     for _ in range(2):
         assistant = house.open(NOMIC)
-        wait_until(lambda: assistant.indexes.status()["offer"], 20)  # noqa: B023
+        wait_until(lambda: assistant.indexes.status()["offer"], 60)  # noqa: B023
         assert answers(assistant) == MX
     assistant.reindex(None)
     again = house.open(NOMIC)
@@ -160,7 +160,7 @@ def test_building_goes_on_after_a_restart_and_embeds_nothing_twice(house: House,
         gate.wait()
         assistant.indexes.end()
     house.close()
-    assert answers(house.open()) == NOMIC or not wait_until(lambda: answers(house.running[-1]) == NOMIC, 20)
+    assert answers(house.open()) == NOMIC or not wait_until(lambda: answers(house.running[-1]) == NOMIC, 60)
     texts = house.embedded(NOMIC)
     assert len([text for text in texts if "moon" in text]) == 1
     assert len(texts) <= 4
@@ -171,21 +171,21 @@ def test_an_engine_that_fails_while_building_is_told_and_heals(house: House, ser
     assistant = house.open()
     fault = server.fail("error", path="/api/embed", status=500, text="out of memory", times=None)
     assistant.reindex(NOMIC)
-    wait_until(lambda: "out of memory" in assistant.indexes.status()["problem"], 20, lambda: str(assistant.status()))
+    wait_until(lambda: "out of memory" in assistant.indexes.status()["problem"], 60, lambda: str(assistant.status()))
     assert answers(assistant) == MX
     assert assistant.ready
     server.faults.remove(fault)
-    wait_until(lambda: answers(assistant) == NOMIC, 20, lambda: str(assistant.status()))
+    wait_until(lambda: answers(assistant) == NOMIC, 60, lambda: str(assistant.status()))
 
 
 def test_chunks_of_another_size_are_offered_too(house: House) -> None:
     house.open()
     assistant = house.open(chunk_size=200)
-    wait_until(lambda: assistant.indexes.status()["offer"], 20)
+    wait_until(lambda: assistant.indexes.status()["offer"], 60)
     assert assistant.indexes.status()["answers"]["chunk_size"] == 1000
     assert {item.chunks for item in assistant.sources} == {1}
     assistant.reindex(MX)
-    wait_until(lambda: assistant.indexes.status()["answers"]["chunk_size"] == 200, 20)
+    wait_until(lambda: assistant.indexes.status()["answers"]["chunk_size"] == 200, 60)
     assert {item.chunks for item in assistant.sources} == {2}  # no heading is a chunk of its own
 
 
@@ -201,13 +201,13 @@ def test_an_index_whose_model_is_not_there_any_more(
     wanted = NOMIC if change == "gone" else MX
     monkeypatch.setattr(indexes, "SMALL", 2)
     refused = house.open(wanted, ready=False)
-    wait_until(lambda: "index" in refused.problems, 20, lambda: str(refused.status()))
+    wait_until(lambda: "index" in refused.problems, 60, lambda: str(refused.status()))
     told = str(refused.problems["index"])
     assert "about 3 chunks are embedded" in told
     assert "python -m rag reindex" in told
     assert ("ollama pull mxbai" if change == "gone" else "The weights of") in told
     refused.reindex(wanted)
-    wait_until(lambda: answers(refused) == wanted and refused.ready, 20, lambda: str(refused.status()))
+    wait_until(lambda: answers(refused) == wanted and refused.ready, 60, lambda: str(refused.status()))
 
 
 def test_a_small_library_is_indexed_anew_where_nothing_else_can_answer(house: House, server: OllamaServer) -> None:

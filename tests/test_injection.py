@@ -208,7 +208,7 @@ def test_sixty_poisoned_documents_in_the_browser(tab: Page, tmp_path: Path) -> N
             if panel.count():
                 panel.last.click()
                 shown = visit.page.locator("#conversation details:has(> blockquote)")
-                shown.first.wait_for(state="attached", timeout=20_000)
+                shown.first.wait_for(state="attached", timeout=60_000)
                 for block in shown.all():
                     counts["passages on the page"] += 1
                     said, origin = (block.locator(f"> {part}").text_content() or "" for part in ("blockquote", "p"))

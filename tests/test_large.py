@@ -48,7 +48,7 @@ def assistant(tmp_path: Path) -> Iterator[Assistant]:
     settings = make_settings(tmp_path, embeddings="openai:paper", chunk_size=100)
     made = Assistant(settings, embeddings=Noticing())
     made.start(chat=False)
-    wait_until(lambda: made.library is not None, 30, lambda: str(made.status()))
+    wait_until(lambda: made.library is not None, 60, lambda: str(made.status()))
     yield made
     made.close()
 

@@ -134,7 +134,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     for name in ("plan", "tool"):
         (folder / f"{name}.md").write_text(f"A {name} is what an agent has. " * 8, encoding="utf-8")
     made = serve(folder, sources=tuple(str(folder / f"{name}.md") for name in ("plan", "tool")))
-    wait_until(lambda: len(made.assistant.sources) == 2, 30)  # it is ready once it can answer from one
+    wait_until(lambda: len(made.assistant.sources) == 2, 60)  # it is ready once it can answer from one
     yield made
     made.close()
 

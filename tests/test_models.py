@@ -217,7 +217,7 @@ def test_a_model_for_something_else_is_refused(
 ) -> None:
     assistant = start(tmp_path, server, **given)
     try:
-        wait_until(lambda: part in assistant.problems, 30)
+        wait_until(lambda: part in assistant.problems, 60)
         assert words in str(assistant.problems[part])
         assert not assistant.ready
     finally:
@@ -250,11 +250,11 @@ def test_a_model_named_is_waited_for_and_heals(tmp_path: Path) -> None:
     server.stop()
     assistant = start(tmp_path, server, model="ollama:llama3", embeddings="ollama:mxbai-embed-large")
     try:
-        wait_until(lambda: assistant.problems, 30)
+        wait_until(lambda: assistant.problems, 60)
         with pytest.raises(EngineUnreachable, match=r"ollama serve.*host\.docker\.internal"):
             asyncio.run(ask(assistant))
         server.start()
-        wait_until(lambda: assistant.ready, 30, lambda: str(assistant.status()))
+        wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
         assert asyncio.run(ask(assistant)).text == "Up."
     finally:
         assistant.close()
@@ -266,16 +266,16 @@ def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaSer
     server.pullable = {"llama3": Pullable(spec, steps=3, step_seconds=0.3)}
     assistant = start(tmp_path, server, model="ollama:llama3")
     try:
-        wait_until(lambda: "chat" in assistant.problems and assistant.sources, 30)
+        wait_until(lambda: "chat" in assistant.problems and assistant.sources, 60)
         with pytest.raises(ModelMissing, match=r"llama3 \(4\.7 GB\).*ollama pull llama3"):
             asyncio.run(ask(assistant))
         assert not [item for item in server.requests if item.path == "/api/pull"]
         pulling = threading.Thread(target=assistant.models.pull, args=("llama3",))
         pulling.start()
-        wait_until(lambda: (work := assistant.work.get("pull llama3")) and work.total, 30)
+        wait_until(lambda: (work := assistant.work.get("pull llama3")) and work.total, 60)
         pulling.join(30)
         assert "pull llama3" not in assistant.work
-        wait_until(lambda: assistant.ready, 30, lambda: str(assistant.status()))
+        wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
         assert asyncio.run(ask(assistant)).text == "A plan."
     finally:
         assistant.close()
@@ -291,7 +291,7 @@ def test_a_pull_that_failed_says_why_and_is_tried_again(
     server.offline = True
     assistant = start(tmp_path, server, pull=True)
     try:
-        wait_until(lambda: "chat" in assistant.problems, 30)
+        wait_until(lambda: "chat" in assistant.problems, 60)
         told = str(assistant.problems["chat"])
         assert "no such host" in told and "tried again" in told and "--pull" not in told
         server.offline = False
@@ -326,7 +326,7 @@ def test_a_slow_embedding_model_lets_questions_be_answered(
 def test_if_retrieval_fails_the_model_is_not_asked(server: OllamaServer, tmp_path: Path) -> None:
     assistant = start(tmp_path, server)
     try:
-        wait_until(lambda: assistant.ready, 30)
+        wait_until(lambda: assistant.ready, 60)
         assistant.chains.prepare()  # what is embedded beside the question
         server.fail("error", path="/api/embed", times=1)
         with pytest.raises(EngineError):
@@ -340,7 +340,7 @@ def test_a_chunk_longer_than_the_window_is_split(server: OllamaServer, tmp_path:
     (tmp_path / "dense.txt").write_text(" ".join(f"x{number:02}" for number in range(3000)), encoding="utf-8")
     assistant = start(tmp_path, server, sources=(str(tmp_path / "dense.txt"),), chunk_size=8000)
     try:
-        wait_until(lambda: assistant.ready, 30, lambda: str(assistant.status()))
+        wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
         assert assistant.status()["chunks"] >= 6
     finally:
         assistant.close()

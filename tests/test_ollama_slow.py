@@ -73,7 +73,7 @@ def test_cancelling_an_ingest_hangs_up_on_the_engine_and_is_told(
             waiting = threading.Thread(target=ingest, args=(tide,))
             waiting.start()
             gate.wait()
-            wait_until(lambda: (handle.look()["progress"] or {"source": ""})["source"] == str(tide), 30)
+            wait_until(lambda: (handle.look()["progress"] or {"source": ""})["source"] == str(tide), 60)
             handle.cancel()
             waiting.join(60)  # though the engine is still held
             server.wait_for(lambda record: "moon" in str(record.body) and record.finished == "client_gone")
@@ -97,7 +97,7 @@ def test_what_questions_are_judged_by_holds_up_no_ingest_and_no_question(
             gate.wait()
             assert assistant.library
             assistant.library.add([str(tmp_path / "tide.md")], private=True)
-            wait_until(lambda: len(assistant.sources) == 2, 30, lambda: str(assistant.status()))
+            wait_until(lambda: len(assistant.sources) == 2, 60, lambda: str(assistant.status()))
             assert asyncio.run(ask(assistant, "What pulls the sea?"))[-1].text == "A plan."
             gate.release()
         finally:
@@ -115,7 +115,7 @@ def test_an_ollama_with_which_nothing_is_wrong_is_looked_at_rarely(
     try:
         assistant.status()
         first = len(server.requests)
-        looks = server.wait_until(lambda: of_tags if len(of_tags := tags(server.requests[first:])) > 3 else None, 30)
+        looks = server.wait_until(lambda: of_tags if len(of_tags := tags(server.requests[first:])) > 3 else None, 60)
     finally:
         assistant.close()
     # The first may be the end of the start. `started` is taken when a request has come.
@@ -197,13 +197,14 @@ def test_an_engine_that_is_busy_with_others_is_not_said_to_be_loading(server: Ol
     assistant = start(tmp_path, server, concurrency=2, first_token_timeout=1.5)
 
     async def two() -> tuple[list[Update], str]:
-        server.reply = lambda messages: [f"word{number} " for number in range(40)]
+        server.reply = lambda messages: [f"word{number} " for number in range(400)]
         server.tokens_per_second = 10
         first = asyncio.ensure_future(ask(assistant))
         await asyncio.to_thread(server.wait_for, lambda record: record.path == "/api/chat" and record.tokens > 1)
         with server.hold(match=lambda record: record is not writing(server)):
             with pytest.raises(EngineStalled) as told:
                 await ask(assistant)
+        server.tokens_per_second = None
         return await first, str(told.value)
 
     try:

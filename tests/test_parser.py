@@ -131,7 +131,7 @@ def test_a_crash_ends_the_reader_only(tmp_path: Path) -> None:
     said: list[str] = []
     reading = threading.Thread(target=lambda: said.append(refused(parser, job(tmp_path, ENDLESS))))
     reading.start()
-    wait_until(lambda: parser.jobs == 2, 10)
+    wait_until(lambda: parser.jobs == 2, 60)
     assert parser.pid
     os.kill(parser.pid, signal.SIGSEGV)
     reading.join(30)
@@ -147,7 +147,7 @@ def test_closing_breaks_off_what_is_read(tmp_path: Path) -> None:
     said: list[str] = []
     reading = threading.Thread(target=lambda: said.append(refused(parser, given)))
     reading.start()
-    wait_until(lambda: parser.jobs == 2, 10)
+    wait_until(lambda: parser.jobs == 2, 60)
     parser.close()
     reading.join(30)
     assert said == ["reading it was broken off"] and parser.pid is None
@@ -156,7 +156,7 @@ def test_closing_breaks_off_what_is_read(tmp_path: Path) -> None:
 def test_it_ends_when_idle(tmp_path: Path) -> None:
     parser = Parser(idle_seconds=0.05)
     text(parser, job(tmp_path, b"<p>One"))
-    wait_until(lambda: parser.pid is None, 10)
+    wait_until(lambda: parser.pid is None, 60)
     assert text(parser, job(tmp_path, b"<p>Two")) == "Two"
     parser.close()
 
@@ -196,4 +196,4 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
         timeout=60,
     )
     child = Path(f"/proc/{int(parent.stdout)}/stat")
-    wait_until(lambda: not child.exists() or child.read_text().split()[2] == "Z", 20)
+    wait_until(lambda: not child.exists() or child.read_text().split()[2] == "Z", 60)

@@ -43,7 +43,7 @@ def proxy(engines: list[OllamaServer], tmp_path: Path) -> Iterator[str]:
     command = [find_nginx(), "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: httpx.get(f"{url}/api/version").status_code == 200, 20)
+    wait_until(lambda: httpx.get(f"{url}/api/version").status_code == 200, 60)
     yield url
     process.terminate()
     process.wait(30)

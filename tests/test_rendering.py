@@ -125,7 +125,7 @@ def test_questions_and_answers_are_text(tab: Page, served: Served, canary: Pages
                 visit.page.get_by_role("button", name="New chat").first.click()
                 visit.page.wait_for_function("!document.querySelector('#conversation .bot.message')")
         visit.page.reload()  # the saved conversations are shown again, by their first questions
-        visit.page.locator("#status .strip.ok").wait_for(timeout=20_000)
+        visit.page.locator("#status .strip.ok").wait_for(timeout=60_000)
         visit.judge("the saved conversations")
     finally:
         visit.close()
@@ -146,10 +146,10 @@ def test_documents_titles_and_file_names_are_text(tab: Page, tmp_path: Path, can
     visit = Visit(tab, served.url)
     try:
         page = visit.page
-        page.locator("#library-rows .source").nth(len(PAYLOADS) - 1).wait_for(timeout=20_000)
+        page.locator("#library-rows .source").nth(len(PAYLOADS) - 1).wait_for(timeout=60_000)
         visit.judge("the library")
         page.locator("#scope input").click()
-        page.get_by_role("option").nth(len(PAYLOADS) - 1).wait_for(timeout=20_000)
+        page.get_by_role("option").nth(len(PAYLOADS) - 1).wait_for(timeout=60_000)
         visit.judge("the choice of sources")
         page.get_by_role("option").nth(3).click()
         page.keyboard.press("Escape")
@@ -198,10 +198,10 @@ def test_without_the_guards_they_succeed(
         # What was shown while it came, and was folded away at the end, has been seen on a quick machine alone.
         for folded in visit.page.get_by_text("What the model made of it").all():
             folded.click()
-        wait_until(fetched, 20)
+        wait_until(fetched, 60)
         assert any(url.startswith(canary.url) for url in visit.wrong)
         if guards == "none" and not visit.ran:
-            visit.page.wait_for_event("dialog", timeout=20_000)
+            visit.page.wait_for_event("dialog", timeout=60_000)
         assert visit.ran == (guards == "none")
     finally:
         visit.close()
@@ -239,7 +239,7 @@ def test_marks_leave_code_tables_and_formulas_whole(tab: Page, served: Served) -
     try:
         visit.ask("What is a plan?", 0)
         answer = visit.page.locator("#conversation .bot.message .md").first
-        answer.locator(".katex-display").wait_for(timeout=20_000)
+        answer.locator(".katex-display").wait_for(timeout=60_000)
         blocks = answer.locator("pre")
         assert blocks.count() == 1
         code = STRUCTURED.split("```")[1].removeprefix("python\n")
@@ -317,9 +317,9 @@ def test_answers_show_as_a_person_expects(tab: Page, served: Served) -> None:
                 answer = group.locator(".thought-group .message-content .md").first
             else:
                 answer = group.locator(".message-content .md").first
-            answer.wait_for(timeout=10_000)
+            answer.wait_for(timeout=60_000)
             if counts.get(".katex"):
-                answer.locator(".katex").first.wait_for(timeout=20_000)
+                answer.locator(".katex").first.wait_for(timeout=60_000)
             read = re.sub(r"(?<=[.。])[\d?](?=\s|$)", "", answer.inner_text())  # without marks
             assert all(shown in read for _, shown, _ in parts), (told, read)
             for selector, count in counts.items():

@@ -198,4 +198,4 @@ def test_it_is_in_no_history_and_no_export(served: Served) -> None:
     assert any("Thinking, " in str(turn["metadata"].get("title")) for turn in turns)
     assert THOUGHTS[0].strip() not in str(as_messages(turns))
     assert THOUGHTS[0].strip() not in conversation_as_markdown(turns)
-    wait_until(lambda: served.assistant.line.inside == 0, 10)
+    wait_until(lambda: served.assistant.line.inside == 0, 60)

@@ -210,7 +210,7 @@ def test_a_share_link_without_a_password_gets_one(
     assistant.start(chat=False)
     blocks = page.serve(assistant)
     try:
-        wait_until(lambda: assistant.library is not None, 30)
+        wait_until(lambda: assistant.library is not None, 60)
         told = " ".join(record.getMessage() for record in caplog.records)
         shared = re.search(r"Shared at (\S+)", told)
         password = re.search(r"User rag, password (\S+)", told)
