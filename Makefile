@@ -20,7 +20,7 @@ run: setup  ## serve the page; flags go into ARGS="--source ..."
 	$(BIN)/python app.py $(ARGS)
 
 test: dev browser nginx postgres  ## all tests; some of them: ARGS="tests/test_x.py"
-	@$(BIN)/python -m tests $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # OLLAMA_HOST=http://box:11434 make test-ollama: what it has is found out, and nothing is pulled.
 test-ollama: dev  ## what the app does with a real Ollama, at OLLAMA_HOST

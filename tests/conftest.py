@@ -51,8 +51,9 @@ ROOT = Path(__file__).resolve().parent.parent
 OF_THE_PERSON = ("OLLAMA_HOST", "OPENAI_API_KEY", "CHROMA_API_KEY", "GRADIO_SERVER_NAME", "SPACE_ID")
 
 FIRST = """
-api rendering hostile replicas sidebar app damage browser faults privacy cases evaluate relevance backup library kill
-folders containers takeover chroma endurance refusal hub store fuzz coming html_table doors followup scope
+api rendering hostile replicas sidebar app damage browser faults privacy leaving cases evaluate relevance backup library
+kill folders containers takeover chroma endurance refusal hub store fuzz coming overload shutdown html_table doors
+followup scope
 """
 """Files whose tests take longest: begun first, since none of them may be the last one alone."""
 
