@@ -357,6 +357,7 @@ def test_hostile_file(
     assert outcome(tmp_path / "after.txt", settings) == ""
 
 
+@pytest.mark.soak  # `test_parser.py` has both bounds
 def test_a_file_that_takes_too_long_is_given_up(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +372,7 @@ def test_a_file_that_takes_too_long_is_given_up(
         parser.close()
 
 
+@pytest.mark.soak
 def test_a_file_that_needs_too_much_memory_is_given_up(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

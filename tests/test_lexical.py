@@ -184,7 +184,7 @@ def test_after_any_changes_it_is_as_if_made_anew() -> None:
     rng = random.Random(5)
     vocabulary = [f"word{number}" for number in range(60)]
     index, sources = Lexical(), dict[str, list[str]]()
-    for step in range(80):
+    for step in range(40):
         source = f"s{rng.randrange(20)}"
         if rng.random() < 0.3:
             index.remove(source)
@@ -217,7 +217,7 @@ def test_readers_see_one_version_whole_while_others_write() -> None:
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for version in range(20):
+    for version in range(10):
         index.replace("a", [(f"{version}-{number}", "moon river") for number in range(20)])
     done.set()
     for reader in readers:

@@ -114,6 +114,7 @@ def test_pictures_refused(tmp_path: Path, settings: Settings) -> None:
     assert "cannot be read" in reason(tmp_path / "a.gif", settings)
 
 
+@pytest.mark.soak  # `test_library.py` cancels one in the library
 def test_a_long_scan_is_cancelled_at_once(tmp_path: Path, settings: Settings) -> None:
     """60 pages would take a minute; the reader ends within a page, and reads the next file."""
     cancelled = threading.Event()

@@ -439,6 +439,7 @@ for number in range(1000):
 """
 
 
+@pytest.mark.soak  # `test_kill.py` kills the whole app
 def test_kill_9_leaves_no_half_document(tmp_path: Path) -> None:
     rng, settings = random.Random(7), make_settings(tmp_path, chunk_size=100)
     whole: dict[str, int] = {}
