@@ -15,6 +15,7 @@ import pytest
 from rag.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2, is_whole
 from rag.settings import Settings
 from tests.conftest import ROOT, environment_of, make_settings, wait_until
+from tests.warm import WarmProcess
 
 
 def compose() -> list[str]:
@@ -101,11 +102,8 @@ def told(folder: Path) -> str:
 
 def test_the_step_that_bakes_the_weights_in(tmp_path: Path) -> None:
     cache = make_settings(tmp_path).cache_dir
-    subprocess.run(
-        [sys.executable, "-m", "rag.models.fetch", "smollm2-135m-instruct"],
-        check=True,
-        cwd=ROOT,
-        timeout=200,
-        env={**os.environ, "RAG_CACHE_DIR": str(cache)},
-    )
+    environment = {**os.environ, "RAG_CACHE_DIR": str(cache)}
+    with WarmProcess(["-m", "rag.models.fetch", "smollm2-135m-instruct"], cwd=ROOT, env=environment) as process:
+        out, err = process.communicate(timeout=200)
+    assert process.wait() == 0, out + err
     assert all(is_whole(cache / item.file, item) for item in (SMOLLM2, MINILM, MINILM_TOKENIZER))

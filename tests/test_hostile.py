@@ -15,7 +15,6 @@ import os
 import random
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -625,15 +624,13 @@ def test_pages_without_end_take_little_memory(pages: Pages, tmp_path: Path) -> N
     ]
     try:
         urls = [*(server.url for server in endless), f"{pages.url}/bomb"]
-        command = [sys.executable, "-c", WEIGHED, str(tmp_path), pages.url, *urls]
-        ended = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
-        )
-        assert ended.returncode == 0, ended.stderr
-        grown = [int(line.split()[0]) for line in ended.stdout.splitlines()]
-        print(f"\n{ended.stdout}")
+        with WarmProcess(["-c", WEIGHED, str(tmp_path), pages.url, *urls]) as process:
+            out, err = process.communicate(timeout=120)
+        assert process.wait() == 0, err
+        grown = [int(line.split()[0]) for line in out.splitlines()]
+        print(f"\n{out}")
         assert len(grown) == len(urls) and max(grown) <= MOST_GROWN < rag.sources.loader.LARGEST_FILE
-        assert all(len(line.split()) > 3 for line in ended.stdout.splitlines()), "each is refused in words"
+        assert all(len(line.split()) > 3 for line in out.splitlines()), "each is refused in words"
     finally:
         for server in endless:
             server.close()
