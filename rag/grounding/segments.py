@@ -15,7 +15,7 @@ LONGEST_READ = 2_000
 
 LIST_MARKER = re.compile(rf"(?:[ \t]*(?:>|{MARKER}|\[[ xX]\]|\|)(?:[ \t]+|$))+")
 _FENCE = re.compile(r"^[ \t]{0,3}(?:>[ \t]?)*(```|~~~)", re.M)
-_HEADING = re.compile(r"#{1,6}(?:\s|$)|#{2,6}(?=[^\W\d_])")
+_HEADING = re.compile(r"#{1,6}(?:\s|$)")
 _BOLD_LINE = re.compile(r"(\*\*|__)[^*_]{1,120}\1:?")
 _RULE = re.compile(r"[-=*_:|\s]+")
 _CITATION = re.compile(r"\[\^?\d[\d,;–^ -]{0,40}\](?:\([^()\s]{0,500}\))?")

@@ -119,10 +119,6 @@ def _without_hashes(heading: str) -> str:
 # Markdown
 
 
-_HASHES = re.compile(r" {0,3}(?:(#{1,6})(?=[ \t]|$)|(#{2,6})(?=[^\W\d_]|\*))")
-"""Before a heading. Older Markdown wanted no blank behind several; one alone without a blank is a hashtag."""
-
-
 def mark_markdown(text: str) -> tuple[str, Marks]:
     """The text with a mark before each heading: `#` and underlined ones, not those in code or in the front matter."""
     lines = plain(text).split("\n")
@@ -141,12 +137,10 @@ def mark_markdown(text: str) -> tuple[str, Marks]:
             continue
         if fence:
             continue
-        if found := _HASHES.match(line):
-            hashes = found[1] or found[2]
+        if found := re.match(r" {0,3}(#{1,6})(?=[ \t]|$)", line):
             if _without_hashes(line[found.end() :].strip()):
-                start = found.end() - len(hashes)
-                lines[number] = f"{line[:start]}{MARK}{line[start:]}"
-                marks.append((len(hashes), ""))
+                lines[number] = f"{line[: found.start(1)]}{MARK}{line[found.start(1) :]}"
+                marks.append((len(found[1]), ""))
         elif number + 1 < len(lines) and _is_underlined(lines, number, first):
             indent = indent_of(line)
             lines[number] = f"{line[:indent]}{MARK}{line[indent:]}"
