@@ -161,7 +161,7 @@ def test_mdx(tmp_path: Path, settings: Settings) -> None:
 def test_long_files_take_no_longer_than_their_size(text: str, tmp_path: Path, settings: Settings) -> None:
     began = time.monotonic()
     read(f"Begin\n\n{text}\n\nEnd", tmp_path, settings, "a.mdx")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100
 
 
 def test_headings_without_a_blank_behind_their_signs(tmp_path: Path, settings: Settings) -> None:
@@ -170,6 +170,6 @@ def test_headings_without_a_blank_behind_their_signs(tmp_path: Path, settings: S
     document = load(tmp_path / "a.md", settings)
     assert [path for _, path, _ in document.metadata["sections"]] == [
         ["Basics:"],
-        ["**Duties**"],
-        ["**Duties**", "Éire"],
+        ["Duties"],
+        ["Duties", "Éire"],
     ]

@@ -235,9 +235,7 @@ def test_headings_of_markdown(sections: Sections) -> None:
 
 
 def test_headings_of_markdown_without_a_blank(sections: Sections) -> None:
-    found = sections(
-        "# One\n##Role summary:\nText.\n##Pay\nText.\n#hashtag and #hashtag\n##1 is no heading.", "a.md"
-    )
+    found = sections("# One\n##Role summary:\nText.\n##Pay\nText.\n#hashtag and #hashtag\n##1 is no heading.", "a.md")
     assert [path for path, _ in found] == ["", "Role summary:", "Pay"]
 
 

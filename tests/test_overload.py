@@ -1,8 +1,8 @@
 """More people at once than may wait: as many as there is room for are answered, the rest are told so at once.
 
 The app runs as a process of its own with the default bounds, four at the model and 32 in line. The short run has a
-hundred and lets a busy machine take longer. In the long one 250 or 500 come within a second, each is refused within a
-second, and `/health` goes on answering.
+hundred, and those beyond the bound are refused while the model is held for the others: they wait for nobody. In the
+long one 250 or 500 come within a second, each is refused within a second, and `/health` goes on answering at once.
 """
 
 from __future__ import annotations
@@ -148,18 +148,17 @@ async def crowd(app: RunningApp, count: int, told: list[Told], clients: list[gra
     pool.shutdown()
 
 
-@pytest.mark.alone("the seconds until a refusal, with a hundred asking at once")
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("count", "refused_within", "health_within"),
     [
-        (100, 10.0, 2.0),
+        (100, None, None),
         pytest.param(250, 1.0, 0.2, marks=pytest.mark.soak),
         pytest.param(500, 1.0, 0.2, marks=pytest.mark.soak),
     ],
 )
 def test_a_crowd_is_served_to_the_bound_and_the_rest_refused_at_once(
-    start_app: AppStarter, tmp_path: Path, count: int, refused_within: float, health_within: float
+    start_app: AppStarter, tmp_path: Path, count: int, refused_within: float | None, health_within: float | None
 ) -> None:
     (tmp_path / "notes.md").write_text("# Notes\n\nAn agent plans. A plan is a list of tasks.", encoding="utf-8")
     with OllamaServer(reply=lambda messages: ANSWER) as server:
@@ -187,6 +186,8 @@ def test_a_crowd_is_served_to_the_bound_and_the_rest_refused_at_once(
                 try:
                     await asyncio.to_thread(wait_until, lambda: len(told) >= refused or coming.done(), 60)
                     assert gate.held == PLACES
+                    assert len(told) == refused
+                    assert (await asyncio.to_thread(httpx.get, f"{app.url}health", timeout=60)).status_code == 200
                 finally:
                     gate.release()
             await coming
@@ -205,7 +206,8 @@ def test_a_crowd_is_served_to_the_bound_and_the_rest_refused_at_once(
             print(f"  {door}: {len(each)}, median {sorted(each)[len(each) // 2]:.3f} s, {max(each):.3f} at most")
         assert Counter(BUSY in text for _, text, _ in told if text) == {True: count - PLACES - QUEUE}
         assert answered == PLACES + QUEUE
-        assert max(map(max, seconds.values())) <= refused_within
-        assert float(slowest) <= health_within
+        if refused_within and health_within:
+            assert max(map(max, seconds.values())) <= refused_within
+            assert float(slowest) <= health_within
         assert httpx.get(f"{app.url}predict?query=plan", timeout=30).json() == "".join(ANSWER)
         assert "Traceback" not in "".join(app.output), "".join(app.output)[-3000:]

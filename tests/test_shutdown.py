@@ -58,14 +58,17 @@ async def by_predict(app: RunningApp, begun: list[str]) -> None:
             await client.get(f"{app.url}predict", params={"query": "What is a plan?"})
 
 
-@pytest.mark.alone("the seconds until it has ended, with twenty streams open")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    "number",
-    [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.soak)],
+    ("number", "seconds"),
+    [
+        pytest.param(signal.SIGTERM, 3 * END_SECONDS, id="SIGTERM"),  # of a machine that is busy with other tests
+        pytest.param(signal.SIGTERM, END_SECONDS, id="SIGTERM, alone", marks=pytest.mark.soak),
+        pytest.param(signal.SIGINT, END_SECONDS, id="Ctrl-C", marks=pytest.mark.soak),
+    ],
 )
 def test_a_signal_with_twenty_streams_open_ends_it_within_five_seconds(
-    start_app: AppStarter, tmp_path: Path, number: signal.Signals
+    start_app: AppStarter, tmp_path: Path, number: signal.Signals, seconds: float
 ) -> None:
     (tmp_path / "notes.md").write_text("# Notes\n\nAn agent plans. A plan is a list of tasks.", encoding="utf-8")
     with OllamaServer(reply=lambda messages: [f"{token} " for token in range(1000)]) as server:
@@ -92,9 +95,9 @@ def test_a_signal_with_twenty_streams_open_ends_it_within_five_seconds(
                 await asyncio.wait_for(asyncio.gather(*open_), 30)
 
         asyncio.run(stream_and_end())
-        server.wait_until(lambda: server.open_streams == 0, 10)
+        server.wait_until(lambda: server.open_streams == 0, 60)
     print(f"\nended after {took:.1f} s")
-    assert took <= END_SECONDS
+    assert took <= seconds
     assert "Traceback" not in "".join(app.output), "".join(app.output)[-3000:]
     assert check_folder(tmp_path / "data" / FOLDER) == ""
     told = run(tmp_path, "sources", "--json")
