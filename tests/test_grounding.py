@@ -270,6 +270,9 @@ def test_what_the_question_says_need_not_be_said_again(answer: str, supported: b
     assert alone.passage is None
 
 
+GRANT = "Basic grant: 300 euros. For first-year students the amount of it is 350 euros."
+BOTH = "both the father and the mother count as members of the family."
+CUSTODY = f"Some live away from home. When the custody of the children is shared by the parents, {BOTH}"
 COFFEE = "{} can be used through the small lid beside the bean container."
 ROWS = "Room: Small hall | Seats in rows: 120 | At tables: 70\nRoom: Garden room | Seats in rows: 60 | At tables: 36"
 HOLIDAYS = "Your days of vacation are paid on request. Unused holidays are not paid upon termination or resignation."
@@ -293,6 +296,11 @@ HOLIDAYS = "Your days of vacation are paid on request. Unused holidays are not p
         (ROWS, "How many people can sit in rows in the small hall?", "60 rows in the small hall.", False),
         (ROWS, "How many people can sit in rows in the garden room?", "60 rows in the garden room.", True),
         (HOLIDAYS, "And my unused vacation?", "Unused vacation is not paid upon termination or resignation.", False),
+        (GRANT, "How much is the basic grant?", "The basic grant is 350 euros.", False),
+        (GRANT, "How much is the basic grant?", "The basic grant is 300 euros.", True),
+        (GRANT, "What do first-year students get?", "First-year students get 350 euros.", True),
+        (CUSTODY, "And when I live away from my parents?", f"When I live away from them, {BOTH}", False),
+        (CUSTODY, "And when custody is shared?", f"When the custody is shared, {BOTH}", True),
         (HOLIDAYS, "And my unused holidays?", "Unused holidays are not paid upon termination or resignation.", True),
     ],
 )
@@ -390,6 +398,13 @@ def test_it_says_what_is_not_there(minilm: Embeddings) -> None:
     ):
         (found,) = ground(text, given, minilm)
         assert (found.passage, found.why) == (None, why)
+
+
+def test_a_superlative_has_to_be_that_of_its_noun(minilm: Embeddings) -> None:
+    said = "The player who has completed the most tickets wins. If there are two, the one with the longest path wins."
+    for word, supported in (("most", True), ("longest", False)):
+        (found,) = ground(f"The player who has completed the {word} tickets wins.", [Document(said)], minilm)
+        assert (found.passage is not None) is supported
 
 
 def test_offsets_are_exact() -> None:

@@ -19,8 +19,10 @@ from rag.grounding.vocabulary import (
     RATES,
     SAME_SIDE,
 )
-from rag.text.language import stem
+from rag.text.language import ENGLISH, stem, word_frequencies
 
+_SUPERLATIVES = frozenset(["most", "least", "best", "worst", "first", "last"])
+_CONDITIONS = frozenset(["if", "when", "wenn", "falls", "cuando", "si", "quand", "lorsque"])
 _NEGATIVE_PREFIX = re.compile(r"(?:un|in|im|ir|il|dis|non|mis)(?=\w{4})")
 
 
@@ -37,6 +39,8 @@ def differences(claim: Statement, evidence: Statement, given: Collection[Token] 
     for clause, other in zip(claim.clauses, nearest, strict=True):
         yield from _antonyms([token for token in clause if token not in given], other, evidence)
     yield from _negative_prefixes(claim, evidence)
+    yield from _superlatives(claim, evidence)
+    yield from _conditions(claim, evidence)
     yield from _subjects(claim, evidence)
     yield from exchanged(claim, evidence, nearest)
 
@@ -182,6 +186,30 @@ def _negative_prefixes(claim: Statement, evidence: Statement) -> Iterator[str]:
             bare = _NEGATIVE_PREFIX.sub("", token.folded, count=1)
             if bare != token.folded and token.stem not in there and stem(bare) in there - here:
                 yield f'the word "{token.text}"'
+
+
+def _conditions(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """The condition that the claim begins with, if the evidence begins with another one."""
+    ours, theirs = claim.clauses[0], (evidence.parts[0] if evidence.parts else evidence).clauses[0]
+    if len(claim.clauses) > 1 and all(tokens and tokens[0].folded in _CONDITIONS for tokens in (ours, theirs)):
+        words = content(ours)
+        if sum(contains(theirs, token) for token in words) < len(words) / 2:
+            yield "the condition"
+
+
+def _superlatives(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Superlatives of the claim whose noun has another one before it in the evidence: the most tickets, the longest."""
+    for token, noun in pairwise(claim.tokens):
+        if _is_superlative(token) and noun.is_content:
+            before = [one for one, other in pairwise(evidence.tokens) if same(noun, other) and _is_superlative(one)]
+            if before and not contains(before, token):
+                yield f'the word "{token.text}"'
+
+
+def _is_superlative(token: Token) -> bool:
+    """Whether it is one, such as "longest": English has "longer", too."""
+    word = token.folded
+    return word in _SUPERLATIVES or (word.endswith("est") and f"{word[:-3]}er" in word_frequencies(ENGLISH))
 
 
 def _subjects(claim: Statement, evidence: Statement) -> Iterator[str]:

@@ -192,6 +192,7 @@ def _other_subjects(claim: Statement, candidate: Candidate) -> Iterator[str]:
             yield f'"{own[0][0].text}"'
             return
     yield from _replaced(claim, candidate)
+    yield from _other_numbers(claim, candidate)
 
 
 def _replaced(claim: Statement, candidate: Candidate) -> Iterator[str]:
@@ -212,6 +213,34 @@ def _replaced(claim: Statement, candidate: Candidate) -> Iterator[str]:
             between = [each for each in candidate.statement.content if before.start < each.start < after.start]
             if len(between) == 1 and not contains(claim.content, between[0]) and contains(elsewhere, token):
                 yield f'"{token.text}"'
+
+
+def _other_numbers(claim: Statement, candidate: Candidate) -> Iterator[str]:
+    """A number of the claim if another sentence of the passage has one for what the candidate does not name.
+
+    "The basic grant is 350 euros" is not supported by "For first-year students it is 350 euros" where the sentence
+    before says "Basic grant: 300 euros".
+    """
+    numbers = [token for token, other in candidate.alignment if other and token.values]
+    if len(numbers) != 1 or len(candidate.unsaid) < 1:
+        return
+    for place, each in enumerate(candidate.passage.statements):
+        if candidate.first <= place <= candidate.last:
+            continue
+        others = [token for token in each.tokens if token.values and token.unit == numbers[0].unit]
+        if (
+            others
+            and not contains(others, numbers[0])
+            and all(contains(each.tokens, token) for token in candidate.unsaid)
+            and any(_unit_after(each, other) == _unit_after(claim, numbers[0]) for other in others)
+        ):
+            yield f"the number {numbers[0].text}"
+
+
+def _unit_after(statement: Statement, number: Token) -> str:
+    """The stem of the word after a number."""
+    place = statement.tokens.index(number) + 1
+    return statement.tokens[place].stem if place < len(statement.tokens) else ""
 
 
 def _refers(token: Token) -> bool:
