@@ -62,6 +62,7 @@ def test_they_are_in_the_language_of_the_question(question: str, text: str, prop
         "# " + "long " * 30 + "\n\ntext",
         "# [a link](https://x.example)\n\ntext",
         "# Empty\n\n# Also empty",
+        "# February\n\ntext\n\n# 12 March 2024\n\ntext\n\n# Other changes\n\ntext\n\n# Part 2\n\ntext",
         "",
     ],
 )

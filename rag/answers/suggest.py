@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from langchain_core.documents import Document
 
 from rag.answers.translation import foreign
+from rag.answers.values import MONTHS
 from rag.text.detect import sure_language
-from rag.text.language import ENGLISH, stems
+from rag.text.language import ENGLISH, stems, surfaces
 from rag.text.sentences import split_sentences
 
 MOST = 3
@@ -72,6 +73,17 @@ _HEADING = re.compile(r"^#{1,6} +(.+?)[ #]*$", re.M)
 _MARKUP = re.compile(r"[*_`\[\]<>|]|\(http\S*\)")
 
 
+_PLACES = """
+monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag
+lundi mardi mercredi jeudi vendredi samedi dimanche lunes martes miercoles jueves viernes sabado domingo
+introduction overview contents summary appendix notes other others general miscellaneous changes chapter part section
+page step einleitung uberblick inhalt zusammenfassung anhang sonstiges allgemeines kapitel teil seite
+apercu sommaire annexe divers chapitre partie introduccion resumen anexo otros capitulo parte pagina
+"""
+_SAYS_NOTHING = frozenset([*MONTHS, *_PLACES.split()])
+"""Words of headings that tell only where or when something is: nobody asks about "February" or "Part 2"."""
+
+
 def suggest(question: str, sources: Sequence[Document], asked: Sequence[str] = ()) -> list[str]:
     """Up to three questions about what the passages found say besides the answer, in the language of the question.
 
@@ -122,7 +134,7 @@ def _headed(sources: Sequence[Document], phrases: _Phrases) -> Iterator[tuple[st
             heading = re.sub(r"^[\d.]+\s+", "", heading).strip(" :.")
             if heading.endswith(("?", "？")):
                 yield heading, heading
-            else:
+            elif not all(word in _SAYS_NOTHING or word.isdigit() for word in surfaces(heading)):
                 yield heading, phrases.about.format(_within_sentence(heading, sources))
 
 
