@@ -19,7 +19,7 @@ from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import document_languages, part_language, question_language, sure_language
-from rag.text.language import common_words, rarity, stem, surfaces, word_frequencies
+from rag.text.language import common_words, rarity, stem, surfaces, word_frequencies, word_weights
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 from tests.minilm import shared_minilm
 from tests.ways import library_of
@@ -161,6 +161,18 @@ def test_words_that_fold_to_one_count_together() -> None:
     assert "una" in common_words("es") and "di" in common_words("it") and "de" in common_words("fr")
     assert rarity("oder", "de") < 0.3
     assert rarity("padres", "es") < 0.5 < rarity("custodia", "es")
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "words"),
+    [
+        ("¿Hasta cuándo puedo pedir la beca si voy a la universidad?", "es", {"pedir", "beca", "universidad"}),
+        ("Ile kosztuje bilet do muzeum?", "pl", {"kosztuje", "bilet", "muzeum"}),
+        ("Hur mycket kostar det att parkera?", "sv", {"kostar", "parkera"}),
+    ],
+)
+def test_stop_words_count_where_no_frequencies_are_known(question: str, language: str, words: set[str]) -> None:
+    assert word_weights(question, language).keys() == {stem(word, language) for word in words}
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ import re
 import threading
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from functools import cache, lru_cache
 
 import Stemmer
+from stopwordsiso import has_lang, stopwords
 
 ENGLISH = "en"
 KEPT_TEXTS = 1024
@@ -158,12 +159,17 @@ def _stem_frequencies(language: str) -> Mapping[str, int]:
 
 
 @cache
-def common_words(language: str) -> frozenset[str]:
-    """The commonest words of a language, which say nothing of a question's subject; none where they are not known."""
+def common_words(language: str) -> Set[str]:
+    """The commonest words of a language, which say nothing of a question's subject; none where they are not known.
+
+    Beside the word list's own these are stop words that it lacks (stopwords-iso), as it has not every form of a verb.
+    """
     if language == ENGLISH:
         return FUNCTION_WORDS
     words = word_frequencies(language)
-    return frozenset(sorted(words, key=lambda word: -words[word])[:COMMON_WORDS])
+    listed = stopwords(language) if has_lang(language) else ()
+    unknown = {folded for word in listed if (folded := fold(word)) not in words}  # "puedo", "voy"
+    return unknown.union(sorted(words, key=lambda word: -words[word])[:COMMON_WORDS])
 
 
 def rarity(word: str, language: str = ENGLISH) -> float:
