@@ -40,6 +40,7 @@ from tests.doors import (
     leave_once,
     leave_predict,
     reset_line,
+    soon,
     within_a_second,
 )
 from tests.ollama_server import OllamaServer
@@ -259,11 +260,16 @@ def test_leaving_stops_the_model_within_a_second(served: Served, door: Door, aft
 
 @pytest.mark.parametrize(("door", "after"), list(each_door_once(0)))
 def test_leaving_frees_the_embedded_models_slot(counting: Served, door: Door, after: int) -> None:
-    until_free(counting)
-    leave = door(counting)
-    wait_until(lambda: tokens_under_way(counting) >= after, 60)
-    leave()
-    assert until_free(counting)[1] < COUNTED / 2
+    """A reader that is only left alone reads on for 130 tokens, until Python drops it."""
+
+    def written_when_left() -> int:
+        until_free(counting)
+        leave = door(counting)
+        wait_until(lambda: tokens_under_way(counting) >= after, 60)
+        leave()
+        return until_free(counting)[1]
+
+    soon(written_when_left, 100)
 
 
 def test_leaving_at_the_first_token_frees_the_slot_every_time(counting: Served) -> None:
