@@ -116,3 +116,21 @@ def test_names_in_large_letters_are_no_headings(tmp_path: Path, settings: Settin
     first, _ = pages_of([board, rows(60, 700, *PROSE * 3)], tmp_path, settings)
     assert first.page_content.split("\n") == ["Board", "", *names]
     assert first.metadata["title"] == "Board" and first.metadata["sections"] == [[0, [], ""]]
+
+
+def test_the_second_line_of_a_cell_goes_to_its_row(tmp_path: Path, settings: Settings) -> None:
+    table = [("Pos", "Description", "Qty", "Amount"), ("1", "Oak board, planed on", "4", "124.80"), ("", "Both sides")]
+    table += [("2", "Screws", "200", "8.40"), ("3", "Delivery to Bath,", "1", "15.00"), ("", "on Monday")]
+    table += [("", "", "Net", "148.20")]
+    texts: list[Text] = []
+    for number, row in enumerate(table):
+        texts += [
+            (x, 700.0 - 13 * number, 10.0, cell) for x, cell in zip((60.0, 90.0, 300.0, 400.0), row, strict=False)
+        ]
+    found = text_of([text for text in texts if text[3]], tmp_path, settings)
+    assert found == [
+        "Pos: 1 | Description: Oak board, planed on Both sides | Qty: 4 | Amount: 124.80",
+        "Pos: 2 | Description: Screws | Qty: 200 | Amount: 8.40",
+        "Pos: 3 | Description: Delivery to Bath, on Monday | Qty: 1 | Amount: 15.00",
+        "Qty: Net | Amount: 148.20",
+    ]

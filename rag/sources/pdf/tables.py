@@ -196,15 +196,33 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
         several = [row for row in rows[start:end] if len(row) > 1]
         columns = _columns(several)
         if len(several) >= 2 and len(columns) > 1 and _fits(several, columns):
-            cells = [_cells_of(row, columns) for row in rows[start:end]]
-            spanning = [_spans(row, columns) for row in rows[start:end]]
-            return end - start, table_rows(cells, columns, spanning=spanning)
+            found = [(_cells_of(row, columns), _spans(row, columns)) for row in rows[start:end]]
+            kept: list[tuple[list[Cell], bool]] = []
+            for (cells, spans), row in zip(found, rows[start:end], strict=True):
+                if not (len(row) == 1 and len(kept) > 1 and _add_to_cell(kept[-1][0], cells, row)):
+                    kept.append((cells, spans))
+            return end - start, table_rows([cells for cells, _ in kept], columns, spanning=[spans for _, spans in kept])
         end -= 1
         while end - start > 1 and len(rows[end - 1]) < 2:
             end -= 1
         if end - start > 40:  # a long run that does not align: look at its beginning only
             end = start + 40
     return 0, []
+
+
+def _add_to_cell(above: list[Cell], cells: list[Cell], row: Row) -> bool:
+    """Add a row of one text to the cell above it whose next line it is. False where it is none.
+
+    It begins as far left as that cell, below a column that is not the first, or with a small letter.
+    """
+    column = next(number for number, cell in enumerate(cells) if cell)
+    cell = above[column]
+    if not cell or sum(map(bool, above)) < 2 or abs(min(word.x0 for word in cell) - row[0].x0) > row[0].size / 2:
+        return False
+    if not (column and above[0]) and not row[0].text[:1].islower():
+        return False
+    above[column] = [*cell, *cells[column]]
+    return True
 
 
 def _is_near(before: Row, row: Row) -> bool:
