@@ -201,3 +201,9 @@ def test_pairs_below_a_row_over_both_columns_keep_their_names(read: Read) -> Non
 def test_pairs_of_names_and_values(rows: list[tuple[str, str]], expected: list[str], read: Read) -> None:
     inner = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows)
     assert lines(read(table(inner))) == expected
+
+
+def test_a_long_text_over_several_columns_is_told_once(read: Read) -> None:
+    long = "The pay is computed as the hours times the wage."
+    rows = f"<tr><th>Step<th>One<th>Two</tr><tr><td>A<td>5<td>5</tr><tr><td>B<td colspan=2>{long}</tr>"
+    assert lines(read(table(rows))) == ["Step: A | One: 5 | Two: 5", f"Step: B | One: {long}"]

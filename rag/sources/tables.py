@@ -37,6 +37,8 @@ LONGEST_LABEL = 200
 MOST_REPEATED = 1_000_000
 """Characters of labels that are repeated."""
 _RANGE = re.compile(r"\d\s*[-–]\s*\d")
+LONGEST_REPEATED = 40
+"""Characters of a cell that is told in each of the columns that it covers; two values may be the same, too."""
 LONGEST_UNIT = 15
 """Characters of a column's unit in a row of its own."""
 _LEADERS = re.compile(r"(?<=[^\s.…·_])(?:(?:\s?[.·]){4,}|(?:\s?…){2,}|(?:\s?_){4,})\s*$")
@@ -61,13 +63,18 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     if header is None:
         header = 2 if has_groups(cells) else int(has_header(cells) and not _may_be_pairs(cells))
     if not 0 < header < len(cells):
-        return [_bare(row) for row in cells]
+        return [_bare(_told_once(row)) for row in cells]
     names = _column_names(cells[:header])
-    lines = [named_row(names, row) for row in cells[header:]]
+    lines = [named_row(names, _told_once(row)) for row in cells[header:]]
     used = {number for row in cells[header:] for number, value in enumerate(row) if value}
     if any(name and number not in used for number, name in enumerate(names)):
         lines.insert(0, _bare(names))  # a name that no row would show
     return lines
+
+
+def _told_once(row: Sequence[str]) -> list[str]:
+    """A row with a long text once that a cell merged across columns repeats in each of them."""
+    return ["" if n and len(cell) > LONGEST_REPEATED and cell == row[n - 1] else cell for n, cell in enumerate(row)]
 
 
 def _are_pairs(rows: Sequence[Sequence[str]]) -> bool:
