@@ -35,6 +35,8 @@ _COVERED = 0.5
 """Share of the main text that the page's blocks must have. Else it comes from elsewhere, as from a script's data."""
 _FOUND = 0.2
 """Share of the prose of a page, or of its articles, below which the main text was not found."""
+_LEAST_LISTED = 1 / 3
+"""Share of a list's text that is main text, from which on the whole list is."""
 _FEWEST_CARDS = 3
 _LEAD = 20
 """Blocks between a page's title and its text."""
@@ -245,10 +247,18 @@ def _keep_groups(blocks: Sequence[_Block]) -> None:
 
 
 def _keep_lists(walk: Walk, blocks: Sequence[_Block]) -> None:
-    """Keep the lists that stand in the text: between two blocks that are kept, or behind one that announces them."""
+    """Keep the lists that stand in the text: between two blocks that are kept, or behind one that announces them.
+
+    Of others, those are kept whole of which two items and a third of the text are: main text leaves short items out.
+    """
     for around, listed in itertools.groupby(enumerate(blocks), lambda item: item[1].place.listed):
         items = list(listed)
         if not around or _size(block for _, block in items if block.linked > 0.5) > 0.5 * _size(b for _, b in items):
+            continue
+        found = [block for _, block in items if block.keep]
+        if len(found) > 1 and _size(found) > _LEAST_LISTED * _size(block for _, block in items):
+            for _, block in items:
+                block.keep = block.keep or not block.beside
             continue
         start, end = items[0][0], items[-1][0] + 1
         before = next((b for b in reversed(blocks[:start]) if b.place.parent == around and not b.place.level), None)

@@ -225,13 +225,14 @@ def is_beside(tag: Tag) -> bool:
 
 
 _TITLES = frozenset(["title", "heading", "headline", "header", "question"])
+_PARTS_OF_TEXT = frozenset(["div", "section", "article", "li"])
 _LONGEST_TITLE = 100
 """Characters of a title that is told by its class."""
 
 
 def is_title(tag: Tag) -> bool:
     """Whether a tag is by the last word of a class the title of what follows ("card-header"), and no sentence."""
-    if tag.name not in ("div", "p", "header") or not tag.attrs:
+    if tag.name not in ("div", "p", "header", "span") or not tag.attrs or (tag.name == "span" and not _is_line(tag)):
         return False
     names = (re.findall(r"[a-z]+", str(name or "")[-100:].lower()) for name in tag.get_attribute_list("class"))
     if not any(words and words[-1] in _TITLES for words in names):
@@ -241,6 +242,17 @@ def is_title(tag: Tag) -> bool:
         return False
     text = " ".join(tag.get_text().split())
     return 0 < len(text) <= _LONGEST_TITLE and not text.endswith((".", ":", ",", ";", "。"))
+
+
+def _is_line(tag: Tag) -> bool:
+    """Whether a tag that breaks no lines stands alone at the beginning of a part, above a block."""
+    before, after = tag.previous_sibling, tag.next_sibling
+    while isinstance(before, str) and not before.strip():
+        before = before.previous_sibling
+    while isinstance(after, str) and not after.strip():
+        after = after.next_sibling
+    is_above = isinstance(after, Tag) and after.name in BLOCK_TAGS and after.name != "br"
+    return before is None and is_above and tag.parent is not None and tag.parent.name in _PARTS_OF_TEXT
 
 
 def is_caption(tag: Tag) -> bool:
