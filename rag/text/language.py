@@ -40,6 +40,8 @@ _ELIDED = re.compile(
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 """Scripts that do not part words: their characters are indexed in pairs."""
+_JOINED = ("ja", "ko", "th", "zh")
+"""Languages that write what others part into words as one: a list of words tells little of them."""
 _BRITISH_IS = re.compile(r"(?<=\w{3})is(?=(?:e|ed|es|er|ers|ing|ation|ations)$)")
 _BRITISH_OUR = re.compile(r"(?<=\w{3})our(?=(?:s|ed|ing|ful|al|hood|able|ite|ites)?$)")
 _FUNCTION_WORDS = """
@@ -167,7 +169,7 @@ def common_words(language: str) -> Set[str]:
     if language == ENGLISH:
         return FUNCTION_WORDS
     words = word_frequencies(language)
-    listed = stopwords(language) if has_lang(language) else ()
+    listed = stopwords(language) if has_lang(language) and language not in _JOINED else ()
     unknown = {folded for word in listed if (folded := fold(word)) not in words}  # "puedo", "voy"
     return unknown.union(sorted(words, key=lambda word: -words[word])[:COMMON_WORDS])
 
