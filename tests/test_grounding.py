@@ -340,6 +340,21 @@ def test_a_short_line_is_read_with_its_heading(said: str, answer: str, supported
     assert (found.passage is not None) is supported
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Budget 450.",
+        "It is only a file.",
+        "Books four weeks; magazines, films and games two weeks; things from the library of things one week.",
+        "Guest flat: from October on members may book it twelve months ahead, and no longer than ten nights.",
+    ],
+)
+def test_a_copy_of_a_sentence_is_supported(said: str, minilm: Embeddings) -> None:
+    text = f"- The guest flat is closed in March. {said}"
+    (found,) = ground(said, [Document(text)], minilm, "What does the budget say of books and the guest flat in March?")
+    assert found.quote and text[slice(*found.quote)] == said
+
+
 def test_one_is_no_number_where_it_stands_for_a_noun() -> None:
     assert not any(token.values for token in tokenize("Leselicht is the one you need."))
     assert [token.values for token in tokenize("the one app")] == [frozenset(), frozenset("1"), frozenset()]

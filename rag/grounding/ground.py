@@ -123,9 +123,10 @@ def _with_support(
             agreeing.append(candidate)
         elif not why and candidate.coverage >= LEAST_TO_EXPLAIN:
             why = next((reason for reason in reasons if reason.startswith("the ")), "")
-    if is_short:
-        chosen, missing = _answering(agreeing, context.asked), ""
-    else:
+    chosen, missing = next((each for each in found if each.says_the_same(claim)), None), ""
+    if chosen is None and is_short:
+        chosen = _answering(agreeing, context.asked)
+    elif chosen is None:
         chosen, missing = _supporting(text, claim, agreeing, embeddings)
     if chosen is None:
         if makes_no_claim(text) or (text.rstrip(" *_").endswith((":", "：")) and not _is_specific(claim)):

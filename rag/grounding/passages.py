@@ -166,6 +166,13 @@ class Candidate:
             and all(token in self.given and contains(self.passage.heading, token) for token in lacking)
         )
 
+    def says_the_same(self, claim: Statement) -> bool:
+        """Whether it is the claim word for word."""
+        here, there = (
+            [(token.folded, token.values, token.unit) for token in each.tokens] for each in (self.statement, claim)
+        )
+        return here == there
+
     @property
     def leading(self) -> Sequence[Statement]:
         """The three sentences before it, which may say what it is about."""
