@@ -82,7 +82,7 @@ class Outcome:
         answer: the chat model's.
         said: share of the expected words in each text: `quotes 1`, `quotes 2`, `quotes`, `written` (what the model
             adds to the quote that its answer opens with), `answer`, `answer + quotes`.
-        supported: share of the sentences that a passage supports: `quotes`, `written`.
+        supported: share of the sentences that a passage supports: `quotes`, `written` (where the model wrote).
     """
 
     item: Item
@@ -201,13 +201,14 @@ class Bench:
         given = {"question": found.item.question, "history": messages_of(found.item.history)}
         began = time.monotonic()
         passages: list[Document] = []
-        opening, text, asked, found.refused = "", "", "", False
+        opening, text, asked, found.refused, wrote = "", "", "", False, False
         try:
             async with aclosing(chain.astream(given)) as pieces:
                 async for piece in pieces:
                     passages, asked = piece.get("sources", passages), piece.get("asked", asked)
                     found.refused = piece.get("refused", found.refused)
                     opening = piece.get("opening", opening)
+                    wrote = wrote or "usage" in piece  # else code or quotes alone answer
                     text += piece.get("answer", "")
                     if text and found.first_token is None:
                         found.first_token = time.monotonic() - began
@@ -215,7 +216,7 @@ class Bench:
             text += f" [{type(error).__name__}]"
         found.whole, found.answer = time.monotonic() - began, opening + text
         if found.item.gold:
-            self._note(found, "written", "" if found.refused else text, passages, asked)
+            self._note(found, "written", "" if found.refused else text, passages if wrote else None, asked)
             self._note(found, "answer", "" if found.refused else opening + text)
             self._note(found, "answer + quotes", f"{opening}{text}\n{found.quoted[2]}")
 
