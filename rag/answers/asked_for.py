@@ -31,18 +31,28 @@ _AMOUNT = re.compile(rf"(?:{_SIGN})\s?\d|\d[\d.,' ]*\s?(?:{_SIGN})|(?:{_SIGN})[^
 
 
 def asked_for(question: str, language: str) -> Callable[[str], float]:
-    """What it adds to the score of a sentence, given as its text, that it is of the kind that the question asks for."""
+    """What it adds to the score of a sentence, given as its text, that it has the key or amount asked for."""
     weights = word_weights(question, language).keys()
-    asked = f" {' '.join(surfaces(question))} "
     asks_money = bool(_ASKS_MONEY.search(question))
 
     def added(text: str) -> float:
+        key = None if SEPARATOR in text else _KEY.match(text)
         amount = AMOUNT if asks_money and _AMOUNT.search(text) else 0.0
-        if SEPARATOR in text:
-            cells = (cell.rpartition(": ")[2] for cell in text.split(SEPARATOR)[:LABELS])
-            return amount + NAMED * any(_is_said(cell, asked) for cell in cells)
-        key = _KEY.match(text)
         return amount + NAMED * bool(key and weights <= stems(key[1], language))
+
+    return added
+
+
+def row_asked_for(question: str) -> Callable[[str], float]:
+    """What it adds to the score of a row, given as its text, that the question says its label.
+
+    For questions that a row answers best: prose says more of what a question names than the row of that name.
+    """
+    asked = f" {' '.join(surfaces(question))} "
+
+    def added(text: str) -> float:
+        cells = (cell.rpartition(": ")[2] for cell in text.split(SEPARATOR)[:LABELS])
+        return NAMED * (SEPARATOR in text and any(_is_said(cell, asked) for cell in cells))
 
     return added
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.answers.asked_for import asked_for
+from rag.answers.asked_for import asked_for, row_asked_for
 from rag.answers.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
@@ -179,10 +179,10 @@ def _alike(question: str, language: str, best: Quotable, sources: Sequence[Docum
     of its passage say the same: then the words are those of the columns, and tell none of them apart.
     """
     text = sources[best.passage - 1].page_content
-    asked, added = word_weights(question, language).keys(), asked_for(question, language)
+    asked, named = word_weights(question, language).keys(), row_asked_for(question)
     lines = [each for each in split_segments(text) if each.kind not in ("heading", "rule")]
     texts = [text[each.start : each.end] for each in lines]
-    said = [(asked & stems(each, language), added(each)) for each in texts]
+    said = [(asked & stems(each, language), named(each)) for each in texts]
     if not best.line or best.segment not in lines:
         return None
     first = last = own = lines.index(best.segment)
@@ -271,9 +271,13 @@ def _scores(question: str, language: str, found: Sequence[Quotable], embeddings:
             [own - FOREIGN * other for own, other in zip(alone, english, strict=True)] if not all(english) else alone
         )
     carried = [max(0.0, alone[place - 1]) if each.following else 0.0 for place, each in enumerate(found)]
-    return [
+    scores = [
         own + added(each.words) + weigh.before * before for each, own, before in zip(found, alone, carried, strict=True)
     ]
+    if SEPARATOR not in found[scores.index(max(scores))].words:
+        return scores
+    named = row_asked_for(question)
+    return [own + named(each.words) for each, own in zip(found, scores, strict=True)]
 
 
 def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:

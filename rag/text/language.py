@@ -56,7 +56,7 @@ theyre theyve wasnt werent weve wont wouldnt youd youll youre youve
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English words of a question that say nothing of its subject; in a small library they would count as rare ones."""
 _ASKS_AMOUNT = re.compile(
-    r"\b(?:how (?:long|often|many|much|far|old|big|large)|wie (?:lange?|oft|viele?n?|weit|alt|gro(?:ß|ss))"
+    r"\b(?:how (?:long|often|many|much|far)|wie (?:lange?|oft|viele?n?|weit)"
     r"|combien(?: d[e’'])?|quel(?:le)?s?(?: âge)?|cu[aá]nt[oa]s?)\b",
     re.I,
 )
