@@ -100,6 +100,13 @@ def test_a_hundred_thousand_rows_in_seconds(tmp_path: Path, settings: Settings) 
                 "Men: Cry? | Never | All: 46% | Age 18 - 34: 47% | Age 35 - 64: 46% | Age 65 and up: 47%",
             ],
         ),
+        (  # groups of one pattern, and columns of no group behind them
+            ",North,,South,,,\nTeam,A,B,A,B,GOP,Dem\nLions,1,2,3,4,5,6\nBears,7,8,9,1,2,3\n",
+            [
+                "Team: Lions | North A: 1 | North B: 2 | South A: 3 | South B: 4 | GOP: 5 | Dem: 6",
+                "Team: Bears | North A: 7 | North B: 8 | South A: 9 | South B: 1 | GOP: 2 | Dem: 3",
+            ],
+        ),
         (  # names below their groups, and units below the names
             ";Use;;Cost\nHouse;Gas;Power;Total\n;kWh;kWh;EUR\nHall;12,4;8,2;3,1\nPool;44,0;;12,9\nInn;5,0;4,1;0,9\n",
             [

@@ -195,8 +195,15 @@ def with_names_in_one_row(rows: list[list[str]]) -> list[list[str]]:
     names, used = [*rows[0]], 1
     if names_groups(rows):
         group = ""
+        inside: list[str] = []
+        pattern: list[str] = []  # the names in the first group, which the others may have, too
         for column in range(max(len(rows[0]), len(rows[1]))):
             above, own = (row[column] if column < len(row) else "" for row in rows[:2])
+            if above:
+                inside, pattern = [], pattern or (inside if group else [])
+            elif len(pattern) > 1 and own not in pattern and set(pattern) <= set(inside):
+                group = ""  # it has all of them
+            inside.append(own)
             group = above or group if own else ""
             text = f"{group} {own}".strip() if own and own != group else above
             names[column : column + 1] = [text]
