@@ -16,6 +16,7 @@ from rag.sources.html.tags import (
     BLOCK_TAGS,
     HEADINGS,
     NOISE_TAGS,
+    are_two_labels,
     below,
     holds_heading,
     is_all_linked,
@@ -23,6 +24,7 @@ from rag.sources.html.tags import (
     is_caption,
     is_code,
     is_hidden,
+    is_label_beside,
     is_line_number,
     is_link,
     is_note_reference,
@@ -55,7 +57,6 @@ _LONGEST_TERM = 60
 """Characters of a term in a definition list that stands in one line with what it is: "Monday: 9 to 17"."""
 _AROUND, _ENDS = f"{EDGE} \n\r\t\f", ":?!.：？！。"
 """What stands around a term, and the ends of one that is a sentence or has its colon."""
-_LABELS = ("span", "label", "b", "strong", "a", "time")
 _LIST_NEAR = 50
 """Levels above an item at which its list may stand."""
 LOWEST = max(HEADINGS.values())
@@ -185,20 +186,6 @@ class _Terms:
         return kept if kind in ("text", "list", "folded") else 0
 
 
-def _is_label_beside(tag: Tag) -> bool:
-    """Whether a tag may be a label right beside another, with no white space between them."""
-    return tag.name in _LABELS and isinstance(tag.previous_sibling, Tag) and tag.previous_sibling.name in _LABELS
-
-
-def _are_two_labels(before: str, after: str) -> bool:
-    """Whether a word ends and another begins: a small letter or a sign is followed by a capital or a digit."""
-    begins = after[:1].isupper() and after[1:2].islower()
-    if before[-1:].isdigit():
-        return begins
-    ends = len(before) > 1 and ((before[-1].islower() and before[-2].isalnum()) or before[-1] in ".:%)")
-    return ends and (begins or after[:1].isdigit())
-
-
 def _whole(value: object, otherwise: int) -> int:
     """An attribute's whole number."""
     return int(found[0]) if (found := re.match(r"\s*-?\d{1,6}\b", str(value))) else otherwise
@@ -275,7 +262,7 @@ class Walk:
                     continue
                 if child.name == "li":
                     self._items.begin(child)
-                if inside and _is_label_beside(child):
+                if inside and is_label_beside(child):
                     self._part_labels(child, place)
                 self._terms.begin(child, self.pieces)
                 stack.append((child, iter(child.contents), opens, self._place(child, place)))
@@ -356,7 +343,7 @@ class Walk:
         """Put a blank between two labels that the page's style parts: "Date" beside "3 May"."""
         before = self.pieces[-1][-2:] if self.pieces else ""
         first = next((str(item) for item in below(tag) if isinstance(item, NavigableString)), "")
-        if place.kind not in ("code", "table") and _are_two_labels(before, first):
+        if place.kind not in ("code", "table") and are_two_labels(before, first):
             self._add(" ", place)
 
     def _heading(self, tag: Tag, level: int, place: Place) -> bool:

@@ -255,6 +255,23 @@ def _is_line(tag: Tag) -> bool:
     return before is None and is_above and tag.parent is not None and tag.parent.name in _PARTS_OF_TEXT
 
 
+_LABELS = ("span", "label", "b", "strong", "a", "time")
+
+
+def is_label_beside(tag: Tag) -> bool:
+    """Whether a tag may be a label right beside another, with no white space between them."""
+    return tag.name in _LABELS and isinstance(tag.previous_sibling, Tag) and tag.previous_sibling.name in _LABELS
+
+
+def are_two_labels(before: str, after: str) -> bool:
+    """Whether a word ends and another begins: a small letter or a sign is followed by a capital or a digit."""
+    begins = after[:1].isupper() and after[1:2].islower()
+    if before[-1:].isdigit():
+        return begins
+    ends = len(before) > 1 and ((before[-1].islower() and before[-2].isalnum()) or before[-1] in ".:%)")
+    return ends and (begins or after[:1].isdigit())
+
+
 def is_caption(tag: Tag) -> bool:
     """Whether a tag is by its class or id the caption of a picture."""
     return tag.name in _PART_TAGS and _is_called(tag, _CAPTION)
