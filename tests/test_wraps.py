@@ -76,3 +76,16 @@ def test_a_quote_is_one_line_where_its_sentence_is_wrapped() -> None:
     )
     assert Quote(1, story.segment.start, story.segment.end).text([passage]) == SENTENCES[1]
     assert Quote(1, 0, 37).text([passage]) == "Times:\nMonday 9 to 17\nSunday 10 to 12"
+
+
+def test_a_line_below_the_text_of_an_item_is_of_it() -> None:
+    text = (
+        "    * Should it be able to run from node modules, ie should files be run from\n      Dependencies.\n    * Next"
+    )
+    assert unwrap(text) == text.replace("from\n", "from ")
+    for other in (
+        "    * Short\n      Dependencies.",
+        f"{text[:76]}:\n      Dependencies.",
+        "* Name\n  Hall Street 5\n  Bath",
+    ):
+        assert unwrap(other) == other

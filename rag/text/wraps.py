@@ -34,7 +34,8 @@ def unwrap(text: str) -> str:
     """The text, of the same length, with a blank for each line break that only wraps a sentence.
 
     Such a line is nearly as long as its paragraph is wide, and the next one goes on with a small letter; where one does
-    and no word of the paragraph would have fitted into the line before, lines that begin otherwise do so, too.
+    and no word of the paragraph would have fitted into the line before, lines that begin otherwise do so, too. The line
+    below a long one of a list's item that begins below its text is of the same item.
     """
     lines = text.split("\n")
     if len(lines) == 1:
@@ -69,7 +70,8 @@ def _wrapped(lines: list[str]) -> list[int]:
         ended = len(line.rstrip()) < SHORTEST or _ENDED.search(line) or _NEW_LINE.match(begins)
         if ended or indent_of(following) not in indents:
             continue
-        if begins[0].islower() and reach >= FULL * width:
+        hangs = bool(marked) and indent_of(following) == (marked.end() if marked else 0)
+        if hangs or (begins[0].islower() and reach >= FULL * width):
             small.append(number)
         elif reach > width:
             others.append(number)
