@@ -273,6 +273,8 @@ def test_what_the_question_says_need_not_be_said_again(answer: str, supported: b
 GRANT = "Basic grant: 300 euros. For first-year students the amount of it is 350 euros."
 BOTH = "both the father and the mother count as members of the family."
 CUSTODY = f"Some live away from home. When the custody of the children is shared by the parents, {BOTH}"
+SURVEY = "Cry: Often | Adult men: 7% | Age 18 to 34: 13% | Age 35 to 64: 5%"
+TARGET = "Debian has targets. The default target to which systemd will bring the system is shown by a command."
 COFFEE = "{} can be used through the small lid beside the bean container."
 ROWS = "Room: Small hall | Seats in rows: 120 | At tables: 70\nRoom: Garden room | Seats in rows: 60 | At tables: 36"
 HOLIDAYS = "Your days of vacation are paid on request. Unused holidays are not paid upon termination or resignation."
@@ -296,6 +298,9 @@ HOLIDAYS = "Your days of vacation are paid on request. Unused holidays are not p
         (ROWS, "How many people can sit in rows in the small hall?", "60 rows in the small hall.", False),
         (ROWS, "How many people can sit in rows in the garden room?", "60 rows in the garden room.", True),
         (HOLIDAYS, "And my unused vacation?", "Unused vacation is not paid upon termination or resignation.", False),
+        (SURVEY, "How many of the young men cry often?", "7% of the young men cry often.", False),
+        (SURVEY, "How many of the adult men cry often?", "The adult men who cry often are 7%.", True),
+        (TARGET, "Who started Debian?", "The default target for systemd to bring the system is Debian.", False),
         (GRANT, "How much is the basic grant?", "The basic grant is 350 euros.", False),
         (GRANT, "How much is the basic grant?", "The basic grant is 300 euros.", True),
         (GRANT, "What do first-year students get?", "First-year students get 350 euros.", True),

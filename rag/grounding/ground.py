@@ -24,6 +24,7 @@ from rag.grounding.similarity import most_similar
 from rag.grounding.statements import Statement, content, parse
 from rag.grounding.tokenizer import tokenize
 from rag.grounding.tokens import Token, capitalised, contains, same, with_names
+from rag.grounding.vocabulary import COPULAS
 
 __all__ = ["Sentence", "ground"]
 
@@ -157,6 +158,10 @@ def _other_names(claim: Statement, candidate: Candidate, subject: Token | None) 
             continue
         if token.is_name and other is None and (has_other_subject or not contains(before, token)):
             yield f'the name "{token.text}"'
+    last, own = candidate.alignment[-1]
+    before_last = claim.tokens[: claim.tokens.index(last)][-1:]
+    if last.is_name and own is None and any(token.folded in COPULAS for token in before_last):
+        yield f'the name "{last.text}"'  # "The target is Debian" tells it of the target
     if candidate.alignment and candidate.alignment[0][1] is None:
         first = candidate.alignment[0][0]
         if first not in candidate.given and any(
@@ -178,6 +183,7 @@ def _other_subjects(claim: Statement, candidate: Candidate) -> Iterator[str]:
         for token, other in candidate.alignment:
             if other is None and any(contains(opening, token) for opening in candidate.passage.row_openings):
                 yield f'"{token.text}"'
+        yield from _other_columns(candidate)
         return
     for place in range(1, min(LONGEST_SUBJECT, len(candidate.alignment) - 1) + 1):
         own, said = candidate.alignment[:place], candidate.alignment[place][1]
@@ -194,6 +200,18 @@ def _other_subjects(claim: Statement, candidate: Candidate) -> Iterator[str]:
             return
     yield from _replaced(claim, candidate)
     yield from _other_numbers(claim, candidate)
+
+
+def _other_columns(candidate: Candidate) -> Iterator[str]:
+    """A share or sum of the claim if the row has several, and the claim has words for it that the row lacks.
+
+    "7% of the young men" is not supported by the row "Often | Men: 7% | 18 to 34: 13%".
+    """
+    lacking = [token for token in candidate.unsaid if not contains(candidate.passage.heading, token)]
+    for token, other in candidate.alignment:
+        rivals = [each for each in candidate.statement.tokens if each.unit == token.unit and each is not other]
+        if lacking and other and token.unit and rivals:
+            yield f"the number {token.text}"
 
 
 def _replaced(claim: Statement, candidate: Candidate) -> Iterator[str]:
