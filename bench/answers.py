@@ -33,9 +33,9 @@ from bench.parts import open_library
 from bench.programs import ROOT
 from rag.answers.build import Chains, search_for
 from rag.answers.chain import RagChain
-from rag.answers.quotes import find_quotes
-from rag.answers.relevance import DIRECT, Judge
+from rag.answers.quotes.find import find_quotes
 from rag.answers.retriever import Retriever
+from rag.answers.verdict.relevance import DIRECT, Judge
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, folded, rank_of
 from rag.grounding.ground import ground

@@ -28,8 +28,8 @@ from langchain_core.embeddings import Embeddings
 from bench.answers import DOCUMENTS, Item, load_items, open_documents
 from bench.parts import open_library
 from rag.answers.followup import combine
-from rag.answers.relevance import WEIGHED, WEIGHTS_FILE, Judge, Signals, load_weights, score_of
 from rag.answers.retriever import Retriever
+from rag.answers.verdict.relevance import WEIGHED, WEIGHTS_FILE, Judge, Signals, load_weights, score_of
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import Question, folded, load_questions
 from rag.library.index import SearchIndex

@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from bench.answers import DOCUMENTS, Bench, as_line, figures, load_items, markdown, measure, open_documents, share_said
-from rag.answers.relevance import Judge
 from rag.answers.retriever import Retriever
+from rag.answers.verdict.relevance import Judge
 from rag.doors.evaluate import folded
 from rag.settings import load_settings
 from rag.sources.loader import load_source

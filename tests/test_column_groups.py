@@ -9,7 +9,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from rag.answers.tables import find_tables
+from rag.answers.tables.parsed import find_tables
 from rag.settings import Settings
 from rag.sources.plain.column_groups import column_groups
 from tests.files import check, load, saved

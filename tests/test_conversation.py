@@ -11,7 +11,7 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
-from rag.answers.quotes import Quote
+from rag.answers.quotes.find import Quote
 from rag.answers.update import Timings, Update
 from rag.errors import EngineUnreachable
 from rag.grounding.ground import Sentence

@@ -14,7 +14,7 @@ import pytest
 from langchain_core.documents import Document
 from websockets.sync.client import connect
 
-from rag.answers.quotes import Quote
+from rag.answers.quotes.find import Quote
 from rag.page.conversation import show_quotes
 from rag.page.export import conversation_as_markdown
 from tests.doors import call_mcp

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rag.answers.intent import INTENTS_FILE
+from rag.answers.whole.intent import INTENTS_FILE
 from rag.assistant import Assistant
 from rag.doors import cli as commands
 from rag.doors.handle import open_library

@@ -24,7 +24,7 @@ from playwright.sync_api import Page
 
 from rag.answers.chain import PROMPT_FILE, SMALL_PROMPT_FILE
 from rag.answers.context import disarm, pack
-from rag.answers.quotes import Quote
+from rag.answers.quotes.find import Quote
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields

@@ -15,8 +15,8 @@ import yaml  # type: ignore[import-untyped]
 from langchain_core.embeddings import Embeddings
 
 from rag.answers.chain import Course
-from rag.answers.comparison import read_sides
-from rag.answers.intent import Nearness, is_greeting, read_intent
+from rag.answers.whole.comparison import read_sides
+from rag.answers.whole.intent import Nearness, is_greeting, read_intent
 from tests.conftest import PaperEmbeddings
 from tests.minilm import shared_minilm
 from tests.ways import FILES, Ways, library_of

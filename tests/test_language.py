@@ -12,9 +12,9 @@ import pytest
 import spellchecker
 from typing_extensions import override
 
-from rag.answers.refusal import language_difficulty
 from rag.answers.retriever import Retriever
 from rag.answers.update import Update
+from rag.answers.verdict.refusal import language_difficulty
 from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone

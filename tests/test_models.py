@@ -304,7 +304,7 @@ def test_a_slow_embedding_model_lets_questions_be_answered(
     server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its scale, some 240 texts, is measured beside; each request has few of them."""
-    monkeypatch.setattr("rag.answers.relevance.SCALE_SECONDS", 0.1)
+    monkeypatch.setattr("rag.answers.verdict.relevance.SCALE_SECONDS", 0.1)
     (tmp_path / "notes.md").write_text("# Notes\n\nA plan is a list of tasks.", encoding="utf-8")
     server.embed_seconds = 0.5
     assistant = start(tmp_path, server, sources=(str(tmp_path / "notes.md"),), refuse=True)

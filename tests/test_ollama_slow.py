@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from rag.answers.scale import EVERYDAY_FILE
 from rag.answers.update import Update
+from rag.answers.verdict.scale import EVERYDAY_FILE
 from rag.assistant import Assistant
 from rag.doors.cli import follow
 from rag.doors.handle import Here
@@ -89,8 +89,8 @@ def test_cancelling_an_ingest_hangs_up_on_the_engine_and_is_told(
 def test_what_questions_are_judged_by_holds_up_no_ingest_and_no_question(
     server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag.answers.relevance.SCALE_SECONDS", 0.1)
-    monkeypatch.setattr("rag.answers.intent.NEAR_SECONDS", 0.1)
+    monkeypatch.setattr("rag.answers.verdict.relevance.SCALE_SECONDS", 0.1)
+    monkeypatch.setattr("rag.answers.whole.intent.NEAR_SECONDS", 0.1)
     with server.hold(path="/api/embed", match=lambda record: not EVERYDAY.isdisjoint(texts(record))) as gate:
         assistant = start(tmp_path, server, refuse=True)
         try:

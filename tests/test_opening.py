@@ -13,10 +13,10 @@ import pytest
 from langchain_core.documents import Document
 from websockets.sync.client import connect
 
-from rag.answers.beyond import Beyond
 from rag.answers.build import Chains
 from rag.answers.chain import INDIRECT
-from rag.answers.quotes import Quote, says_something
+from rag.answers.quotes.beyond import Beyond
+from rag.answers.quotes.find import Quote, says_something
 from rag.answers.update import Update
 from rag.errors import EngineStalled
 from rag.grounding.ground import Sentence

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 
-from rag.answers.quotable import quotable
+from rag.answers.quotes.quotable import quotable
 from rag.settings import Settings
 from rag.sources.outline import MARK
 from rag.sources.plain.plain_headings import mark_headings

@@ -14,8 +14,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
-from rag.answers.quotable import GROWN, LONGEST_QUOTE
-from rag.answers.quotes import Quote, find_quotes, quotes_as_answer
+from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
+from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE
 from rag.answers.update import Update
 from rag.doors.bodies import answer_fields
 from rag.errors import SettingsError

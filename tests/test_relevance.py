@@ -13,10 +13,10 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from bench.relevance import BUNDLED, Case, cases, library, load_weights, score
-from rag.answers.refusal import Refusal, nothing_found_message
-from rag.answers.relevance import Judge, Verdict, score_of
 from rag.answers.retriever import Retriever
-from rag.answers.scale import measure
+from rag.answers.verdict.refusal import Refusal, nothing_found_message
+from rag.answers.verdict.relevance import Judge, Verdict, score_of
+from rag.answers.verdict.scale import measure
 from rag.errors import EngineError
 from rag.library.index import SearchIndex
 from rag.library.revisions import IndexedSource

@@ -16,11 +16,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from rag.answers.table_answer import answer_query, told_table
-from rag.answers.table_query import matches
-from rag.answers.table_question import read_question
-from rag.answers.tables import Table, find_tables
-from rag.answers.values import read_date, read_number
+from rag.answers.tables.answer import answer_query, told_table
+from rag.answers.tables.parsed import Table, find_tables
+from rag.answers.tables.query import matches
+from rag.answers.tables.question import read_question
+from rag.answers.tables.values import read_date, read_number
 from rag.settings import Settings
 from tests.files import load
 from tests.ways import FILES

@@ -12,9 +12,9 @@ import pytest
 from langchain_core.prompt_values import PromptValue
 
 from rag.answers.build import Chains
-from rag.answers.receipt import ChatReader
 from rag.answers.stream import Run
 from rag.answers.update import Update
+from rag.answers.whole.receipt import ChatReader
 from rag.models.choose import Chat
 from rag.models.state import Engine
 from rag.page.conversation import show_answer

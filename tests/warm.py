@@ -264,7 +264,7 @@ def _import() -> None:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as `rag.models.encoder` has it
         __import__("openvino")
     warnings.filters.remove(strict)  # type: ignore[attr-defined]
-    from rag.answers.table_question import may_ask_of_tables
+    from rag.answers.tables.question import may_ask_of_tables
     from rag.text.detect import sure_language
     from rag.text.language import ENGLISH, word_frequencies
 

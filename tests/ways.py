@@ -12,7 +12,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.answers.chain import Course, retrieve
 from rag.answers.retriever import Retriever
-from rag.answers.whole import Whole
+from rag.answers.whole.decide import Whole
 from rag.library.index import SearchIndex
 from tests.conftest import ROOT, make_settings
 from tests.stores import Library

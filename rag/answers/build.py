@@ -12,11 +12,11 @@ from langchain_core.messages import BaseMessage
 
 from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, Rewriter, build_prompt
 from rag.answers.followup import build_rewriter, standalone
-from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
-from rag.answers.table_question import may_ask_of_tables
+from rag.answers.tables.question import may_ask_of_tables
 from rag.answers.translation import Translator, build_translator
-from rag.answers.whole import Whole
+from rag.answers.verdict.refusal import Refusal
+from rag.answers.whole.decide import Whole
 from rag.errors import RagError
 from rag.library.index import SearchIndex
 from rag.models.choose import Chat

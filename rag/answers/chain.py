@@ -20,14 +20,14 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from rag.answers.beyond import Beyond
 from rag.answers.context import disarm, pack
 from rag.answers.followup import standalone
-from rag.answers.quotes import Quote, find_quotes, quotes_as_answer, says_something
-from rag.answers.receipt import Answer, ChatReader
+from rag.answers.quotes.beyond import Beyond
+from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer, says_something
 from rag.answers.repeats import RepeatWatch
 from rag.answers.thinking import ThinkingFilter
 from rag.answers.translation import Translator
+from rag.answers.whole.receipt import Answer, ChatReader
 from rag.errors import AnswerCutOff, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
 from rag.text.detect import sure_language

@@ -20,7 +20,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict
 
-from rag.answers.quotable import quotable
+from rag.answers.quotes.quotable import quotable
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
 from rag.library.splitter import embedded_text

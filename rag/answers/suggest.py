@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from langchain_core.documents import Document
 
+from rag.answers.tables.values import MONTHS
 from rag.answers.translation import foreign
-from rag.answers.values import MONTHS
 from rag.text.detect import sure_language
 from rag.text.language import ENGLISH, stems, surfaces
 from rag.text.sentences import split_sentences

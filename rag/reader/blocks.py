@@ -15,7 +15,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rag.answers.tables import Row, Table, find_tables
+from rag.answers.tables.parsed import Row, Table, find_tables
 from rag.sources.plain.markdown import FENCE
 
 AROUND = 20_000

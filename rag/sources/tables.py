@@ -2,8 +2,8 @@
 
 Model: Heron | Price: 429 | Gears: 8
 
-`rag.answers.tables` reads these lines back, to count and filter rows: nine in ten of a table have to begin with the
-same column, so a reader puts one first that every row has.
+`rag.answers.tables.parsed` reads these lines back, to count and filter rows: nine in ten of a table have to begin with
+the same column, so a reader puts one first that every row has.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-from rag.answers.question_spans import Span, TableWords, Uncertain, tells_apart, things
-from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, phrases, tokenize_question
-from rag.answers.table_lookup import MOST_ROWS, Lookup
-from rag.answers.table_query import OPERATIONS, Condition, Operation, Query, Sign
-from rag.answers.tables import Table
+from rag.answers.tables.lookup import MOST_ROWS, Lookup
+from rag.answers.tables.parsed import Table
+from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, Sign
+from rag.answers.tables.spans import Span, TableWords, Uncertain, tells_apart, things
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, phrases, tokenize_question
 
 SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")

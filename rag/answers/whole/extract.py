@@ -11,8 +11,8 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from rag.answers.table_answer import told_table
-from rag.answers.tables import find_tables
+from rag.answers.tables.answer import told_table
+from rag.answers.tables.parsed import find_tables
 from rag.grounding.segments import is_question, makes_no_claim, split_segments
 from rag.library.index import SearchIndex
 from rag.library.revisions import IndexedSource

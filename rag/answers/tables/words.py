@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import yaml  # type: ignore[import-untyped]
 
-from rag.answers.values import MONTHS, When, read_date, read_number
+from rag.answers.tables.values import MONTHS, When, read_date, read_number
 from rag.text.language import fold
 
-WORDS_FILE = Path(__file__).parent.parent / "questions.yaml"
+WORDS_FILE = Path(__file__).parents[2] / "questions.yaml"
 LONGEST_PHRASE = 8
 """Tokens of the longest phrase that is looked for."""
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from rag.answers.tables import Table
-from rag.answers.values import When, folded
+from rag.answers.tables.parsed import Table
+from rag.answers.tables.values import When, folded
 
 Sign = Literal["=", "≠", ">", "≥", "<", "≤"]
 Operation = Literal["count", "sum", "average", "maximum", "minimum", "list", "distinct", "value"]

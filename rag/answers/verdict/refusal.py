@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course
-from rag.answers.relevance import Judge
+from rag.answers.verdict.relevance import Judge
 from rag.library.index import SearchIndex
 from rag.library.library import counted
 from rag.library.revisions import IndexedSource

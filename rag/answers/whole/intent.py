@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Literal
 import yaml  # type: ignore[import-untyped]
 from langchain_core.embeddings import Embeddings
 
-from rag.answers.prepared import Prepared
-from rag.answers.question_words import LONGEST_PHRASE, key_of, phrases
+from rag.answers.tables.words import LONGEST_PHRASE, key_of, phrases
+from rag.answers.verdict.prepared import Prepared
 from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors, sentence_vectors
 
 if TYPE_CHECKING:
     from rag.text.vectors import Vectors
 
-INTENTS_FILE = Path(__file__).parent.parent / "intents.yaml"
+INTENTS_FILE = Path(__file__).parents[2] / "intents.yaml"
 NEAR = 0.68
 """Cosine with a sentence that stands for an intent from which on a question has it (tests/data/intents.yaml)."""
 AHEAD = 0.15

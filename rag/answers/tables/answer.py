@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from langchain_core.documents import Document
 
-from rag.answers.question_words import sayings
-from rag.answers.receipt import Writer
-from rag.answers.table_query import Condition, Query, matches
-from rag.answers.tables import Table
-from rag.answers.values import folded, told_number
+from rag.answers.tables.parsed import Table
+from rag.answers.tables.query import Condition, Query, matches
+from rag.answers.tables.values import folded, told_number
+from rag.answers.tables.words import sayings
+from rag.answers.whole.receipt import Writer
 from rag.sources.outline import OF_DOCUMENTS
 
 MOST_SHOWN = 30

@@ -1,7 +1,7 @@
 """Whether passages answer a question, so that a small model is not left to invent an answer.
 
 Three signals decide: how near the question is to the nearest sentence of the passages, on the embedding model's own
-scale (`rag.answers.scale`); how many of the question's words no chunk of the library has; and how rare the rarest word
+scale (`verdict.scale`); how many of the question's words no chunk of the library has; and how rare the rarest word
 is that no passage found has. `bench/relevance.py` fits their weights (`rag/relevance.json`) and gives the figures.
 """
 
@@ -20,9 +20,9 @@ from typing import Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.answers.intent import is_greeting
-from rag.answers.prepared import Prepared
-from rag.answers.scale import EVERYDAY_FILE, Scale, load_scale, measure, save_scale
+from rag.answers.verdict.prepared import Prepared
+from rag.answers.verdict.scale import EVERYDAY_FILE, Scale, load_scale, measure, save_scale
+from rag.answers.whole.intent import is_greeting
 from rag.errors import engine_error
 from rag.library.words import Words
 from rag.models.ollama import reads_english_alone
@@ -31,7 +31,7 @@ from rag.text.language import ENGLISH, stem, stems, surfaces, word_weights
 from rag.text.sentences import split_sentences
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 
-WEIGHTS_FILE = Path(__file__).parent.parent / "relevance.json"
+WEIGHTS_FILE = Path(__file__).parents[2] / "relevance.json"
 
 SCALE_SECONDS = 40.0
 """Longest wait of a question for the scale of an embedding model, from when it began to be measured."""

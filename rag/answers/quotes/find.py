@@ -14,8 +14,8 @@ from typing import NamedTuple
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.answers.asked_for import asked_for, row_asked_for
-from rag.answers.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
+from rag.answers.quotes.asked_for import asked_for, row_asked_for
+from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
 from rag.sources.tables import SEPARATOR, row_opening

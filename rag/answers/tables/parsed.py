@@ -15,8 +15,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from rag.answers.question_words import LONGEST_PHRASE, key_of
-from rag.answers.values import Values
+from rag.answers.tables.values import Values
+from rag.answers.tables.words import LONGEST_PHRASE, key_of
 from rag.sources.loader import section_at
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stem

@@ -15,7 +15,7 @@ from langchain_core.embeddings import Embeddings
 from rag.text.sentences import split_sentences
 from rag.text.vectors import at_length_one, load_vectors, question_vector, save_vectors, sentence_vectors
 
-EVERYDAY_FILE = Path(__file__).parent.parent / "everyday.jsonl"
+EVERYDAY_FILE = Path(__file__).parents[2] / "everyday.jsonl"
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from langchain_core.documents import Document
 from langchain_core.prompts import ChatPromptTemplate
 
-from rag.answers.quotes import find_quotes
-from rag.answers.receipt import ChatReader, Pieces, Writer
+from rag.answers.quotes.find import find_quotes
+from rag.answers.whole.receipt import ChatReader, Pieces, Writer
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex
 from rag.library.library import counted

@@ -9,8 +9,8 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.answers.question_words import LONGEST_PHRASE, Phrases, key_of, phrases
-from rag.answers.receipt import Writer
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, key_of, phrases
+from rag.answers.whole.receipt import Writer
 from rag.library.records import Record
 from rag.sources.outline import OF_DOCUMENTS, is_heading
 from rag.text.language import stem

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, key_of
-from rag.answers.tables import Table
+from rag.answers.tables.parsed import Table
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
 from rag.text.language import stem
 
 NUMBERS = frozenset(("no", "nr", "num", "number", "nummer", "numero", "编号"))

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from rag.answers.intent import Ask
-from rag.answers.receipt import Writer
+from rag.answers.whole.intent import Ask
+from rag.answers.whole.receipt import Writer
 from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 

@@ -10,11 +10,11 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from rag.answers.question_spans import things
-from rag.answers.question_words import LONGEST_PHRASE, Phrases, Token, key_of
-from rag.answers.table_query import Condition, Query, matches
-from rag.answers.tables import Key, Place, Table, in_singular
-from rag.answers.values import folded
+from rag.answers.tables.parsed import Key, Place, Table, in_singular
+from rag.answers.tables.query import Condition, Query, matches
+from rag.answers.tables.spans import things
+from rag.answers.tables.values import folded
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
 
 MOST_ROWS = 5_000
 """Rows of a table in which a cell is looked for."""

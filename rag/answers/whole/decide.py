@@ -17,19 +17,19 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course, retrieve
-from rag.answers.comparison import Comparison, has_both, of_side, read_sides
-from rag.answers.intent import Nearness, is_greeting, read_intent
-from rag.answers.library_facts import tell_library, told_of
-from rag.answers.listing import asks_for_parts, find_listing, tell_listing, tell_parts
-from rag.answers.question_words import key_of
-from rag.answers.receipt import Writer, at_once, read_of
-from rag.answers.refusal import Refusal
 from rag.answers.retriever import Retriever
-from rag.answers.summary import Summary
-from rag.answers.table_answer import answer_query
-from rag.answers.table_query import Query
-from rag.answers.table_question import may_ask_of_tables, read_question
-from rag.answers.tables import Table, find_tables
+from rag.answers.tables.answer import answer_query
+from rag.answers.tables.parsed import Table, find_tables
+from rag.answers.tables.query import Query
+from rag.answers.tables.question import may_ask_of_tables, read_question
+from rag.answers.tables.words import key_of
+from rag.answers.verdict.refusal import Refusal
+from rag.answers.whole.comparison import Comparison, has_both, of_side, read_sides
+from rag.answers.whole.intent import Nearness, is_greeting, read_intent
+from rag.answers.whole.library_facts import tell_library, told_of
+from rag.answers.whole.listing import asks_for_parts, find_listing, tell_listing, tell_parts
+from rag.answers.whole.receipt import Writer, at_once, read_of
+from rag.answers.whole.summary import Summary
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
 from rag.library.library import counted

@@ -10,8 +10,8 @@ from langchain_core.documents import Document
 from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import ChatPromptTemplate
 
-from rag.answers.extract import Part, parts_of, standing_for, told_rows
-from rag.answers.receipt import ChatReader, Pieces, Writer, read_of
+from rag.answers.whole.extract import Part, parts_of, standing_for, told_rows
+from rag.answers.whole.receipt import ChatReader, Pieces, Writer, read_of
 from rag.errors import AnswerTooLong
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex

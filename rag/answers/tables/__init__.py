@@ -1,0 +1,1 @@
+"""Questions about the rows of a table are answered by counting and filtering them."""

@@ -1,0 +1,1 @@
+"""Whether the passages answer a question, or it is refused."""
