@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.settings import Settings
-from rag.sources.tex_text import plain_tex
+from rag.sources.plain.tex_text import plain_tex
 from tests.files import load
 
 

@@ -23,7 +23,7 @@ from rag.sources.plain.mail import read_mail
 from rag.sources.plain.markdown import read_markdown
 from rag.sources.plain.notebook import read_notebook
 from rag.sources.plain.text_files import read_subtitles, read_text
-from rag.sources.xml_files import read_xml
+from rag.sources.plain.xml_files import read_xml
 
 
 def read(job: Job, report: Report = lambda page, pages: None) -> list[Document]:

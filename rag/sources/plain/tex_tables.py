@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from rag.sources.plain.markup_tables import MOST_COLUMNS, Cell, captioned, spread
+from rag.sources.plain.tex_text import plain_tex, without_preamble
 from rag.sources.tables import table_lines
-from rag.sources.tex_text import plain_tex, without_preamble
 
 _TABULAR = r"(tabular\*?|tabularx|tabulary|longtable\*?|longtabu|tabu|xltabular|supertabular)"
 _SIGN = re.compile(

@@ -15,7 +15,7 @@ from rag.sources.plain.markdown import plain_tables
 from rag.sources.plain.markup_tables import adoc_tables, rst_tables
 from rag.sources.plain.plain_headings import mark_headings
 from rag.sources.plain.tex_tables import tex_tables
-from rag.sources.tex_text import plain_tex
+from rag.sources.plain.tex_text import plain_tex
 
 LONGEST_HEADING = 500
 LONGEST_CUE = 400
