@@ -119,7 +119,7 @@ def test_a_damaged_index_is_found_and_filled_again(
         again.close()
 
 
-ROWS = 600
+MANY = 600
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
@@ -150,7 +150,7 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Pa
     """A limit on the size of files stands for a full disk: for the text, and for the index."""
     (tmp_path / "small.md").write_text("The moon pulls the sea.")
     (tmp_path / "large.md").write_text(
-        "\n\n".join(f"The river {number} runs to the sea." * 2 for number in range(ROWS))
+        "\n\n".join(f"The river {number} runs to the sea." * 2 for number in range(MANY))
     )
     (tmp_path / "limited.py").write_text(LIMITED)
     with WarmProcess([str(tmp_path / "limited.py"), str(tmp_path), str(room)]) as process:
@@ -164,7 +164,7 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Pa
         assert again.find("moon", 1) == ["The moon pulls the sea."]
         again.finish()
         chunks = {item.title: item.chunks for item in again.index.sources}
-        assert chunks["small.md"] == 1 and chunks.get("large.md", ROWS) == ROWS, chunks
+        assert chunks["small.md"] == 1 and chunks.get("large.md", MANY) == MANY, chunks
         small = again.index.source(str(tmp_path / "small.md"))  # not by a search: all rows have one vector
         assert small and [each.page_content for each in again.records.revisions.chunks_of(small.revision)] == [
             "The moon pulls the sea."
