@@ -265,7 +265,10 @@ def test_leaving_frees_the_embedded_models_slot(counting: Served, door: Door, af
     def written_when_left() -> int:
         until_free(counting)
         leave = door(counting)
-        wait_until(lambda: tokens_under_way(counting) >= after, 60)
+        try:
+            wait_until(lambda: tokens_under_way(counting) >= after, 20)
+        except AssertionError:
+            return COUNTED  # the answer was over before anybody could leave it: a try lost
         leave()
         return until_free(counting)[1]
 
