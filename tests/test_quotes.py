@@ -250,6 +250,13 @@ def test_a_row_that_ends_as_a_sentence_does_is_quoted(ending: str, minilm: Embed
     assert "Warranty: 36 months" in quotes[0] and all(len(quote) <= LONGEST_QUOTE for quote in quotes)
 
 
+def test_the_label_of_a_row_is_not_parted_into_sentences(minilm: Embeddings) -> None:
+    """Else the question in it would be no quote, and what stands in brackets would be told for it."""
+    question = "What do you worry about each day? (Select all that apply.)"
+    rows = [f"{question} | Your weight | Men: 41%", f"{question} | Your mental health | Men: 32%"]
+    assert rows[1] in quotes_of("Do men worry about their mental health?", "\n".join(rows), embeddings=minilm)
+
+
 def test_a_sentence_in_a_cell_is_found_by_how_its_row_begins(minilm: Embeddings) -> None:
     rows = [
         f"Pump: {name} | Note: Runs dry. Hums at night. Ask for the {kind} kit."

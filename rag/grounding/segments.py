@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +12,9 @@ from rag.text.sentences import KEPT_TEXTS, sentence_spans
 
 LONGEST_READ = 2_000
 """Characters of the longest sentence that is read; a longer one supports nothing and has no support."""
+
+LONGEST_LABEL = 200
+"""Characters of a row's first cell whose sentences are not parted."""
 
 LIST_MARKER = re.compile(rf"(?:[ \t]*(?:>|{MARKER}|\[[ xX]\]|\|)(?:[ \t]+|$))+")
 _FENCE = re.compile(r"^[ \t]{0,3}(?:>[ \t]?)*(```|~~~)", re.M)
@@ -101,7 +104,7 @@ def _fenced_blocks(text: str) -> Iterator[tuple[int, int]]:
 
 def _segments_outside_code(text: str, begin: int, stop: int) -> Iterator[Segment]:
     """The segments of `text[begin:stop]`, which has no fenced block."""
-    for first, last in sentence_spans(text[begin:stop]):
+    for first, last in _with_labels_whole(text[begin:stop], sentence_spans(text[begin:stop])):
         start, end = begin + first, begin + last
         marker = LIST_MARKER.match(text[start:end])
         if marker and (start + marker.end() < end or not text[start].isdigit()):
@@ -111,6 +114,25 @@ def _segments_outside_code(text: str, begin: int, stop: int) -> Iterator[Segment
         start += len(text[start:end]) - len(text[start:end].lstrip())
         if start < end:
             yield Segment(start, end, begin + first, _kind(text[start:end]))
+
+
+def _with_labels_whole(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The sentences, those of a row's first cell as one with what follows: "How often? (Mark one.) | Never | 7%"."""
+    label: tuple[int, int] | None = None
+    for start, end in spans:
+        if label and "\n" in text[label[1] : start]:
+            yield label
+            label = None
+        begin = label[0] if label else start
+        line = text.find("\n", end)
+        cell = text.find(" | ", end, line if line >= 0 else len(text))
+        if end <= cell < begin + LONGEST_LABEL and " | " not in text[begin:end]:
+            label = begin, end
+            continue
+        yield begin, end
+        label = None
+    if label:
+        yield label
 
 
 def _kind(segment: str) -> str:
