@@ -20,7 +20,8 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from typing_extensions import override
 from werkzeug import Request, Response
 
-from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, build_prompt
+from rag.answers.chain import RagChain
+from rag.answers.prompt import SMALL_PROMPT_FILE, build_prompt
 from rag.errors import EngineError, PromptTooLong, engine_error
 from rag.models.choose import build_chat_model
 from rag.models.embedded import ChatEngine

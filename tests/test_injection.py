@@ -22,8 +22,8 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 from playwright.sync_api import Page
 
-from rag.answers.chain import PROMPT_FILE, SMALL_PROMPT_FILE
 from rag.answers.context import disarm, pack
+from rag.answers.prompt import PROMPT_FILE, SMALL_PROMPT_FILE
 from rag.answers.quotes.find import Quote
 from rag.answers.update import Update
 from rag.assistant import Assistant

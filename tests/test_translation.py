@@ -15,7 +15,8 @@ from typing_extensions import override
 
 from rag.answers import translation
 from rag.answers.build import translator_of
-from rag.answers.chain import SMALL_PROMPT_FILE, Course, RagChain, build_prompt
+from rag.answers.chain import Course, RagChain
+from rag.answers.prompt import SMALL_PROMPT_FILE, build_prompt
 from rag.answers.translation import build_translator, foreign, translated
 from rag.assistant import Assistant
 from rag.models.choose import Chat

@@ -10,8 +10,9 @@ from contextlib import suppress
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
-from rag.answers.chain import SMALL_PROMPT_FILE, RagChain, Rewriter, build_prompt
+from rag.answers.chain import RagChain, Rewriter
 from rag.answers.followup import build_rewriter, standalone
+from rag.answers.prompt import SMALL_PROMPT_FILE, build_prompt
 from rag.answers.retriever import Retriever
 from rag.answers.tables.question import may_ask_of_tables
 from rag.answers.translation import Translator, build_translator

@@ -8,20 +8,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage, SystemMessage
-from langchain_core.prompt_values import ChatPromptValue, PromptValue
-from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.prompt_values import PromptValue
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from rag.answers.context import disarm, pack
+from rag.answers.context import pack
 from rag.answers.followup import standalone
+from rag.answers.prompt import instructed
 from rag.answers.quotes.beyond import Beyond
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer, says_something
 from rag.answers.repeats import RepeatWatch
@@ -33,10 +33,6 @@ from rag.grounding.ground import Sentence, ground
 from rag.text.detect import sure_language
 from rag.text.sentences import count_tokens
 
-PROMPT_FILE = Path(__file__).parent.parent / "prompt.txt"
-SMALL_PROMPT_FILE = PROMPT_FILE.with_name("prompt_small.txt")
-"""For models of some hundred million parameters, which follow one short order and say too often that they do not know
-where they may."""
 SHARED_FIELDS = {
     *("asked", "unread", "refused", "quotes", "quoted", "indirect"),
     *("grounding", "usage", "coverage", "progress", "notice"),
@@ -53,10 +49,6 @@ NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted 
 """The answer without a model where the passages have no sentence."""
 CALL_OPTIONS = ("think", "temperature", "preferred")
 """Parts of the input that go to the chat model with the call."""
-WISHES = (
-    "Whoever asks has these wishes about language, length and style. Follow them as far as they do not contradict the"
-    " rules above, which come first: facts are from the notes alone.\n{instructions}"
-)
 COMPLETE = ("stop", "end_turn", "STOP", "stop_sequence")
 """How engines say that the model itself ended its answer (Ollama and OpenAI, Anthropic, Google)."""
 REPEATS = "The model began to repeat itself and was stopped. Ask in other words, or choose a larger model."
@@ -88,16 +80,6 @@ class Course:
 
 Decide = Callable[[dict[str, Any]], Awaitable[Course]]
 """From `{"question", "asked", "sources", "scope"}` to how the question is answered."""
-
-
-def build_prompt(path: Path | None = None) -> ChatPromptTemplate:
-    """The prompt from a file: what stands before a line `---` is the system's part, the rest the person's turn."""
-    text = (path or PROMPT_FILE).read_text(encoding="utf-8")
-    system, separator, human = text.partition("\n---\n")
-    if not separator:
-        system, human = "", text
-    parts: list[Any] = [("system", system.strip())] if system.strip() else []
-    return ChatPromptTemplate.from_messages([*parts, MessagesPlaceholder("history"), ("human", human.strip())])
 
 
 class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
@@ -208,11 +190,12 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                 return
         quotes = given["quotes"] = await self._quotes(given)
         indirect = indirect and bool(quotes)
-        yield {"quotes": quotes, "quoted": indirect or self._chat_model is None, "indirect": indirect}
-        if indirect or self._chat_model is None:
+        if indirect or self._chat_model is None or self._cannot_say(given):
+            yield {"quotes": quotes, "quoted": True, "indirect": indirect}
             answer, grounding = quotes_as_answer(quotes, given["sources"], INDIRECT if indirect else "")
             yield {"answer": answer or NO_QUOTES, "grounding": grounding}
             return
+        yield {"quotes": quotes, "quoted": False, "indirect": False}
         opening, grounding = self._opening(given)
         if opening:
             yield {"opening": opening}
@@ -232,14 +215,17 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         own = await asyncio.to_thread(self._ground, "".join(texts), len(opening), given["sources"], given["asked"])
         yield {"grounding": None if own is None else (*grounding, *own)}
 
+    def _cannot_say(self, given: dict[str, Any]) -> bool:
+        """Whether the quotes are in another language than the question, which a small model cannot put them into."""
+        text, _ = quotes_as_answer(given["quotes"], given["sources"])
+        return self._opens and not given.get("instructions") and not _in_one_language(given["question"], text)
+
     def _opening(self, given: dict[str, Any]) -> tuple[str, tuple[Sentence, ...]]:
         """The best quote, or that for each of two questions, where the answer opens with it; and what supports it."""
         telling = [each for each in given["quotes"] if says_something(each, given["sources"])]
         best = [each for each in telling if each.leads] or telling[:1]
         opening, grounding = quotes_as_answer(best, given["sources"])
-        if not self._opens or given.get("instructions") or not _in_one_language(given["question"], opening):
-            return "", ()
-        return opening, grounding
+        return (opening, grounding) if self._opens and not given.get("instructions") else ("", ())
 
     async def ainvoke(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
@@ -281,7 +267,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             reserved=self._reserved + count_tokens(instructions),
         )
         yield {"unread": variables.pop("unread")}
-        prompt = _instructed(self._prompt.format_prompt(**variables), instructions)
+        prompt = instructed(self._prompt.format_prompt(**variables), instructions)
         options = dict(given)
         if self._prefers and not instructions and _in_one_language(given["question"], variables["context"]):
             options["preferred"] = variables["context"]
@@ -359,17 +345,6 @@ def _in_one_language(question: str, context: str) -> bool:
     """Whether the answer can be in the words of the notes: not where it is to be in another language than they are."""
     asked, read = sure_language(question), sure_language(context)
     return not (asked and read) or asked == read
-
-
-def _instructed(prompt: PromptValue, instructions: str) -> PromptValue:
-    """The prompt with wishes about the form of the answer; the rules of the prompt itself stand above them."""
-    if not instructions:
-        return prompt
-    messages = prompt.to_messages()
-    wishes = WISHES.format(instructions=disarm(instructions))
-    if messages and messages[0].type == "system":
-        return ChatPromptValue(messages=[SystemMessage(f"{messages[0].text}\n\n{wishes}"), *messages[1:]])
-    return ChatPromptValue(messages=[SystemMessage(wishes), *messages])
 
 
 async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Document]:

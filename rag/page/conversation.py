@@ -60,6 +60,7 @@ at its beginning."""
 _MARK = re.compile(r'[ \xa0]?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
 
 
+_BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -213,7 +214,8 @@ def show_quotes(quotes: Sequence[tuple[int, Quote]], sources: Sequence[Document]
     for place, each in quotes:
         where = place_of(sources[each.passage - 1], each.start, each.end)
         mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(sources[each.passage - 1])}")'
-        shown.append(f"> “{plain(each.text(sources))}”\xa0{mark}")  # no mark stands alone in a line
+        words = plain(_BOLD.sub(r"\1", each.text(sources)))
+        shown.append(f"> “{words}”\xa0{mark}")  # no mark stands alone in a line
     return "\n\n".join([f"<small>{title}</small>", *shown] if title else shown)
 
 
