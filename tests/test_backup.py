@@ -40,10 +40,14 @@ def test_a_library_goes_into_a_file_and_into_another_folder(tmp_path: Path, page
     pages.pages["/moon"] = f"<title>Moon</title><h2 id='t'>Tides</h2><p>{MOON}</p>"
     (here / "river.md").write_text(f"# River\n\n{RIVER}", encoding="utf-8")
     (here / "notes.md").write_text("# Notes\n\nA cheese from the valley.", encoding="utf-8")
+    german = (
+        "Über dem Fluß liegt die Mühle, und der Müller öffnet jeden Morgen die Schleuse, damit das Wasser läuft. " * 9
+    )
+    (here / "mill.txt").write_text(german, encoding="cp1252")
     source = keep_upload(here / "data", here / "notes.md")
-    assert run(here, "ingest", f"{pages.url}/moon", "river.md").returncode == 0
+    assert run(here, "ingest", f"{pages.url}/moon", "river.md", "mill.txt").returncode == 0
     told = run(here, "backup", str(tmp_path / "library.sqlite"))
-    assert (told.returncode, told.stdout[:9]) == (0, "3 sources"), told.stderr
+    assert (told.returncode, told.stdout[:9]) == (0, "4 sources"), told.stderr
     if sys.platform != "win32":
         assert stat.S_IMODE((tmp_path / "library.sqlite").stat().st_mode) == 0o600
     again = run(here, "backup", str(tmp_path / "library.sqlite"))
@@ -54,16 +58,18 @@ def test_a_library_goes_into_a_file_and_into_another_folder(tmp_path: Path, page
     assert done.returncode == 0, done.stderr
     before = {entry["title"]: entry for entry in json.loads(run(here, "sources", "--json").stdout)}
     after = {entry["title"]: entry for entry in json.loads(run(there, "sources", "--json").stdout)}
-    assert set(after) == set(before) == {"Moon", "River", "notes.md"}
+    assert set(after) == set(before) == {"Moon", "River", "notes.md", "mill.txt"}
     for title, entry in after.items():
         assert entry["state"] == "ready"
-        assert (entry["chunks"], entry["size"]) == (before[title]["chunks"], before[title]["size"])
+        for name in ("chunks", "size", "language", "notes"):
+            assert entry[name] == before[title][name]
+    assert after["mill.txt"]["language"] == "de" and after["mill.txt"]["notes"]
     assert after["notes.md"]["source"] == source
     database = open_database(there / "data", None)
     assert b"".join(Uploads(database, there).parts(source)) == (here / "notes.md").read_bytes()
     database.close()
     assert run(there, "restore", str(tmp_path / "library.sqlite")).returncode == 0  # once more changes nothing
-    assert len(json.loads(run(there, "sources", "--json").stdout)) == 3
+    assert len(json.loads(run(there, "sources", "--json").stdout)) == 4
 
 
 def test_while_the_app_runs(tmp_path: Path, start_app: AppStarter) -> None:

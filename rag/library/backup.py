@@ -100,11 +100,14 @@ class Backup:
 
     @staticmethod
     def _read(connection: sqlite3.Connection) -> Iterator[Record]:
-        names = "source, title, kind, size, etag, last_modified, found_at, loaded_at"
-        for key, *told in connection.execute(f"SELECT id, {names} FROM sources WHERE state = 'current' ORDER BY id"):
+        there = [name for _, name, *_ in connection.execute("PRAGMA table_info(sources)")]
+        names = [*_COLUMNS, *(name for name in _LATER_COLUMNS if name in there)]
+        chosen = ", ".join(names)
+        for key, *told in connection.execute(f"SELECT id, {chosen} FROM sources WHERE state = 'current' ORDER BY id"):
             query = "SELECT text, metadata FROM documents WHERE source_id = ? ORDER BY number"
             texts = [(text, json.loads(metadata)) for text, metadata in connection.execute(query, [key])]
-            row = dict(zip(names.split(", "), told, strict=True))
+            row = dict(zip(names, told, strict=True))
+            row["notes"] = json.loads(row.get("notes") or "[]")
             yield _checked(Record(documents=texts, **row))
 
     @staticmethod
@@ -118,6 +121,9 @@ class Backup:
             write_file(target, source, (bytes(content) for (content,) in connection.execute(query, [source])))
 
 
+_COLUMNS = ("source", "title", "kind", "size", "etag", "last_modified", "found_at", "loaded_at")
+_LATER_COLUMNS = ("notes", "language")
+"""Columns that libraries of earlier versions do not have."""
 _UNREADABLE: Any = (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError)
 
 
@@ -136,7 +142,8 @@ def _checked(record: Record) -> Record:
         raise ValueError("a source without text")
     if not all(isinstance(metadata, dict) for _, metadata in record.documents):
         raise ValueError("a document without metadata")
-    words = [record.kind, record.etag, record.last_modified, record.found_at]
-    if not all(isinstance(word, str) for word in words) or not isinstance(record.size, int):
+    words = [record.kind, record.etag, record.last_modified, record.found_at, record.language, *record.notes]
+    lists = isinstance(record.notes, list)
+    if not lists or not all(isinstance(word, str) for word in words) or not isinstance(record.size, int):
         raise ValueError("a source with values of other types")
     return replace(record, loaded_at=float(record.loaded_at), private=False)
