@@ -217,15 +217,22 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
     def _cannot_say(self, given: dict[str, Any]) -> bool:
         """Whether the quotes are in another language than the question, which a small model cannot put them into."""
+        if not self._may_open(given):
+            return False
         text, _ = quotes_as_answer(given["quotes"], given["sources"])
-        return self._opens and not given.get("instructions") and not _in_one_language(given["question"], text)
+        return not _in_one_language(given["question"], text)
+
+    def _may_open(self, given: Mapping[str, Any]) -> bool:
+        """Whether the answer may be the sources' own words: not where there are wishes about its form."""
+        return self._opens and not given.get("instructions")
 
     def _opening(self, given: dict[str, Any]) -> tuple[str, tuple[Sentence, ...]]:
         """The best quote, or that for each of two questions, where the answer opens with it; and what supports it."""
+        if not self._may_open(given):
+            return "", ()
         telling = [each for each in given["quotes"] if says_something(each, given["sources"])]
         best = [each for each in telling if each.leads] or telling[:1]
-        opening, grounding = quotes_as_answer(best, given["sources"])
-        return (opening, grounding) if self._opens and not given.get("instructions") else ("", ())
+        return quotes_as_answer(best, given["sources"])
 
     async def ainvoke(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any

@@ -42,7 +42,7 @@ class Ready:
             if self._service.ingested and not (self._service.library and self._service.library.busy):
                 self._service.need_chunks()
             await asyncio.sleep(POLL_SECONDS)
-        sources = self.in_scope(scope)
+        sources = self._in_scope(scope)
         if other:
             return self._chains.chain_of(await asyncio.to_thread(self.models.other_chat, name)), sources
         engine = self.models.engine
@@ -66,7 +66,7 @@ class Ready:
         assert self._chains.retriever is not None
         return self._chains.retriever.model_copy(update={"k": k})
 
-    def in_scope(self, scope: Sequence[str]) -> list[str]:
+    def _in_scope(self, scope: Sequence[str]) -> list[str]:
         """The sources meant, as they are called or by what a name ends with.
 
         Raises:
