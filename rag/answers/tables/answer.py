@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from langchain_core.documents import Document
 
@@ -47,9 +48,7 @@ def _answer(writer: Writer, table: Table, query: Query, name: str) -> None:
         empty, rows = len(rows) - len(filled), filled
     told["count"] = f"{len(rows):,}"
     if query.operation in ("maximum", "minimum") and rows:
-        amounts = {row: _amount(table, query.column or "", row) for row in rows}
-        best = (max if query.operation == "maximum" else min)(amounts.values())  # type: ignore[type-var]
-        rows = [row for row in rows if amounts[row] == best]
+        rows = _best_rows(table, query, rows)
         told |= {"count": f"{len(rows):,}", "value": values.texts[rows[0]] if values else ""}
     _note(writer, table, rows)
     if query.per:
@@ -64,19 +63,29 @@ def _answer(writer: Writer, table: Table, query: Query, name: str) -> None:
         if len(has) > 1 and (query.operation == "list" or len(has) <= MOST_SHOWN):
             _say_lines(writer, [f"{first[value]}: {count:,}" for value, count in has.most_common()], say)
     elif query.operation in ("sum", "average"):
-        value, kind = _total(table, query, rows), query.operation
+        (_, value), kind = _total(table, query, rows), query.operation
         told["value"] = value if len(rows) > 1 or not values else values.texts[rows[0]] if rows else "0"
         writer.say(say[kind if len(rows) != 1 else "value"].format(**told), *_whole(writer))
     else:
         if values is not None and query.operation == "value":
             told["value"] = values.texts[rows[0]]
-        writer.say(say[query.operation].format(**told), *_whole(writer))
+        of_dates = values is not None and values.numbers is None
+        of_days = {"maximum": "latest", "minimum": "earliest"} if of_dates else {}
+        writer.say(say[of_days.get(query.operation, query.operation)].format(**told), *_whole(writer))
     if query.operation in ("maximum", "minimum") or (query.operation == "list" and query.column is None):
         _say_rows(writer, table, rows, say)
     if empty:
         writer.say(say["empty"].format(column=query.column, value=f"{empty:,}"))
     if table.totals:
         writer.say(say["totals"].format(value=f"{len(table.totals):,}"))
+
+
+def _best_rows(table: Table, query: Query, rows: Sequence[int]) -> list[int]:
+    """The rows with the highest or lowest value, as many as are asked for; and those that have the same as the last."""
+    amounts: dict[int, Any] = {row: _amount(table, query.column or "", row) for row in rows}
+    in_order = sorted(rows, key=amounts.__getitem__, reverse=query.operation == "maximum")
+    last = amounts[in_order[: query.most][-1]]
+    return in_order[: query.most] + [row for row in in_order[query.most :] if amounts[row] == last]
 
 
 def _amount(table: Table, column: str, row: int) -> object:
@@ -87,21 +96,24 @@ def _amount(table: Table, column: str, row: int) -> object:
     return tuple(part or 0 for part in day) if values.dates and (day := values.dates[row]) else None
 
 
-def _total(table: Table, query: Query, rows: Sequence[int]) -> str:
-    """The sum or the average of a column over rows, as people write it."""
+def _total(table: Table, query: Query, rows: Sequence[int]) -> tuple[Decimal | None, str]:
+    """The sum or the average of a column over rows, and as people write it; of no number there is no average."""
     numbers = table.values[query.column or ""].numbers or []
     found = [number for row in rows if (number := numbers[row]) is not None]
     total = sum(found, Decimal())
     if query.operation != "average":
-        return told_number(total)
-    places = max((-int(number.as_tuple().exponent) for number in found), default=0)
-    return told_number(round(total / len(found), max(0, places) + 2)) if found else "–"
+        return total, told_number(total)
+    if not found:
+        return None, "–"
+    places = max(-int(number.as_tuple().exponent) for number in found)
+    average = round(total / len(found), max(0, places) + 2)
+    return average, told_number(average)
 
 
 def _say_groups(
     writer: Writer, table: Table, query: Query, rows: Sequence[int], say: dict[str, str], told: dict[str, str]
 ) -> None:
-    """A line for each value of the column that rows are grouped by."""
+    """A line for each value of the column that rows are grouped by; where the best is asked for, it comes first."""
     per = table.values[query.per or ""]
     groups: dict[str, list[int]] = {}
     first: dict[str, str] = {}
@@ -109,13 +121,30 @@ def _say_groups(
         if text := per.texts[row]:
             groups.setdefault(folded(text), []).append(row)
             first.setdefault(folded(text), text)
-    writer.say(say["group"].format(**{**told, "column": query.per}), *_whole(writer))
     sums = query.operation in ("sum", "average")
+    amounts = {
+        key: _total(table, query, own) if sums else (Decimal(len(own)), f"{len(own):,}") for key, own in groups.items()
+    }
+    keys = list(groups)
+    if query.best:
+        keys = sorted(
+            (key for key in keys if amounts[key][0] is not None), key=lambda key: amounts[key][0] or Decimal()
+        )
+        keys = keys[::-1] if query.best == "maximum" else keys
+        if not keys:
+            writer.say(say["none"].format(**told), *_whole(writer))
+            return
+        best = [key for key in keys if amounts[key][0] == amounts[keys[0]][0]]
+        told |= {
+            "value": ", ".join(first[key] for key in best),
+            "amount": amounts[keys[0]][1],
+            "column": query.per or "",
+        }
+        writer.say(say["best"].format(**told), *_whole(writer))
+    else:
+        writer.say(say["group"].format(**{**told, "column": query.per}), *_whole(writer))
     what = f" ({query.operation}, {query.column})" if sums else ""
-    lines = [
-        f"{first[key]}: {_total(table, query, own) if sums else f'{len(own):,}'}{what}" for key, own in groups.items()
-    ]
-    _say_lines(writer, lines, say)
+    _say_lines(writer, [f"{first[key]}: {amounts[key][1]}{what}" for key in keys], say)
 
 
 def _say_lines(writer: Writer, lines: Sequence[str], say: dict[str, str]) -> None:

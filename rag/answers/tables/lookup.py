@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from rag.answers.tables.parsed import Key, Place, Table, in_singular
 from rag.answers.tables.query import Condition, Query, matches
-from rag.answers.tables.spans import things
+from rag.answers.tables.spans import things, ways_to_ask
 from rag.answers.tables.values import folded
 from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
 
@@ -46,8 +46,13 @@ class Lookup:
             self.columns[in_singular((thing,))] = self.columns.get(in_singular((thing,))) or {column}
         self.whole, self.parts = table.cell_index
 
-    def read(self, tokens: Sequence[Token], known: Phrases) -> Query | None:
+    def read(self, tokens: Sequence[Token], known: Phrases, language: str) -> Query | None:
         """The cell that a question asks for; None where a word is left over, or one row or column is not certain."""
+        meant = {
+            in_singular(key): set(names)
+            for key, (way, names) in ways_to_ask(self.table, language).items()
+            if way == "is"
+        }
         columns: list[str] = []
         places: list[set[Place]] = []
         is_counted, named, at = False, 0, 0
@@ -55,7 +60,7 @@ class Lookup:
             for length in range(min(LONGEST_PHRASE, len(tokens) - at), 0, -1):
                 words = tuple(token.folded for token in tokens[at : at + length])
                 key, kinds = in_singular(words), known.get(words, set())
-                found, column = self._places(key), self.columns.get(key, set())
+                found, column = self._places(key), self.columns.get(key, set()) or meant.get(key, set())
                 if kinds & OTHERWISE and not column and not found:
                     return None
                 if "stop" in kinds and length == 1:

@@ -15,7 +15,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from rag.answers.tables.values import Values
+from rag.answers.tables.families import families
+from rag.answers.tables.values import Values, folded
 from rag.answers.tables.words import LONGEST_PHRASE, key_of
 from rag.sources.loader import section_at
 from rag.sources.tables import SEPARATOR
@@ -30,6 +31,8 @@ LONGEST_NAME, LONGEST_IN_ROW = 60, 200
 among others, which may stand over numbers."""
 MOST_SUMMED = 2_000_000
 """Rows times rows that may be sums of them, which are looked at."""
+LONGEST_KNOWN = 3
+"""Words of a name that people know a thing by one word of: "Muster GmbH"."""
 LEAST_EXACT = Decimal("0.005")
 """Share of a sum by which it may differ from the rows that it sums up, which are rounded."""
 FEWEST_ROWS, FEWEST_ALONE = 2, 3
@@ -81,10 +84,16 @@ class Table:
         return {name: Values([row.cells.get(name, "") for row in self.rows]) for name in self.columns}
 
     @cached_property
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each family of `rag/columns.yaml` that the table has."""
+        return {each.name: found for each in families() if (found := each.columns(self.values))}
+
+    @cached_property
     def value_index(self) -> dict[tuple[str, ...], dict[str, str]]:
         """By the tokens of a value: the columns of words that have it, and how, folded.
 
-        By ("stem", word): single words that are like one value alone.
+        By ("stem", word): single words that are like one value alone. By ("part", word): words of the name of one value
+        alone, as the family name of a person.
         """
         return _index_values(self.values)
 
@@ -313,9 +322,11 @@ def _index_cells(columns: Mapping[str, Values]) -> tuple[dict[Key, set[Place]], 
 def _index_values(columns: Mapping[str, Values]) -> dict[tuple[str, ...], dict[str, str]]:
     found: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
     stems: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    parts: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for name, values in columns.items():
         if values.numbers is not None or values.dates is not None:
             continue
+        names = {folded(text) for text in values.texts if text and all(word[:1].isupper() for word in text.split())}
         for value in values.distinct:
             key = key_of(value)
             if not key or len(key) > LONGEST_PHRASE:
@@ -324,6 +335,9 @@ def _index_values(columns: Mapping[str, Values]) -> dict[tuple[str, ...], dict[s
                 found[key][name] = ""  # two values are the same without their signs: "C" and "C++"
             else:
                 found[key][name] = value
+            if 1 < len(key) <= LONGEST_KNOWN and value in names:
+                for word in key:
+                    parts[word].add((name, value))
             if len(key) == 1 and len(key[0]) > 3:
                 stems[stem(key[0])][name].add(value)
     index: dict[tuple[str, ...], dict[str, str]] = {
@@ -332,4 +346,7 @@ def _index_values(columns: Mapping[str, Values]) -> dict[tuple[str, ...], dict[s
     for word, found_in in stems.items():
         if len(found_in) == 1 and all(len(each) == 1 for each in found_in.values()):
             index["stem", word] = {name: next(iter(each)) for name, each in found_in.items()}
+    for word, cells in parts.items():
+        if len(cells) == 1 and len(word) > 2 and word.isalpha():
+            index["part", word] = dict(cells)
     return index

@@ -30,15 +30,19 @@ class Condition:
 class Query:
     """What is asked of a table. `column` is what is summed, compared or listed; None: whole rows.
 
-    `value` asks for the cell of `column` in the only row that meets the conditions.
+    `value` asks for the cell of `column` in the only row that meets the conditions. `per` is the column that rows are
+    grouped by, and `best` asks for the group with the highest or lowest count, sum or average. `most` is how many rows
+    a superlative asks for: the three cheapest.
     """
 
     operation: Operation
     column: str | None = None
     conditions: tuple[Condition, ...] = ()
     per: str | None = None
+    best: Literal["", "maximum", "minimum"] = ""
+    most: int = 1
     named: int = 0
-    """Words of the longest name that the question calls the table by."""
+    """Words of the longest name that the question calls the table by; -1: what it calls the rows is not known."""
     language: str = "en"
 
 

@@ -12,27 +12,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
+from rag.answers.tables.families import asking_phrases
 from rag.answers.tables.lookup import MOST_ROWS, Lookup
 from rag.answers.tables.parsed import Table
 from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, Sign
 from rag.answers.tables.spans import Span, TableWords, Uncertain, tells_apart, things
-from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, phrases, tokenize_question
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, number_words, phrases, tokenize_question
 
 SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")
+MOST_ASKED_FOR = 100
+"""Rows that a superlative may ask for: the hundred cheapest."""
 MOST_GROUPS = 50
 """Values of a column that rows are grouped by, at most."""
 
 
-def read_question(question: str, table: Table, names: Sequence[str]) -> Query | None:
+def read_question(question: str, table: Table, names: Sequence[str], *, is_nearest: bool = False) -> Query | None:
     """What a question asks of a table; None where it asks nothing of it, or where that is not certain.
 
-    `names` are what people may call the table: its file's name and title, its sheet, its heading.
+    `names` are what people may call the table: its file's name and title, its sheet, its heading. `is_nearest`: nothing
+    in the library is nearer to the question, so that "who is in Madrid" asks for rows of it.
     """
     tokens = tokenize_question(question)
     for language, known in phrases().items():
         try:
-            return replace(_Reading(tokens, table, names, known).query(), language=language)
+            return replace(_Reading(tokens, table, names, known, language).query(is_nearest), language=language)
         except Uncertain:
             continue
     return _looked_up(tokens, table, names) if len(table.rows) <= MOST_ROWS else None
@@ -42,7 +46,7 @@ def _looked_up(tokens: Sequence[Token], table: Table, names: Sequence[str]) -> Q
     """The cell that a question asks for by its row and its column."""
     lookup = Lookup(table, names)
     for language, known in phrases().items():
-        if query := lookup.read(tokens, known):
+        if query := lookup.read(tokens, known, language):
             return replace(query, language=language)
     return None
 
@@ -58,23 +62,29 @@ def may_ask_of_tables(question: str) -> bool:
 @cache
 def _phrases_of_counting() -> frozenset[tuple[str, ...]]:
     every = (item for known in phrases().values() for item in known.items())
-    return frozenset(phrase for phrase, kinds in every if not kinds.isdisjoint(OPERATIONS))
+    return frozenset(phrase for phrase, kinds in every if not kinds.isdisjoint(OPERATIONS)) | asking_phrases()
 
 
 class _Reading:
     """One reading of a question, with the words of one language."""
 
-    def __init__(self, tokens: Sequence[Token], table: Table, names: Sequence[str], known: Phrases) -> None:
+    def __init__(
+        self, tokens: Sequence[Token], table: Table, names: Sequence[str], known: Phrases, language: str
+    ) -> None:
         self.tokens, self.table = tokens, table
-        self.spans = list(TableWords(table, names, known).spans(tokens))
+        self.numbers = number_words()[language]
+        words = TableWords(table, names, known | {(word,): {"number"} for word in self.numbers}, language)
+        self.spans = list(words.spans(tokens))
+        words.settle(self.spans)
 
-    def query(self) -> Query:
-        """The query.
+    def query(self, is_nearest: bool) -> Query:
+        """The query. `is_nearest`: as `read_question` has it.
 
         Raises:
             Uncertain: no operation is asked for, or a word has no place in the query.
         """
-        operation, superlative = self._operation()
+        operation, superlative, inner = self._operation(is_nearest)
+        most = self._most_asked_for() if superlative else 1
         per = self._per()
         conditions = tuple(self._conditions(operation))
         rest = [span for span in self.spans if not span.used]
@@ -82,6 +92,11 @@ class _Reading:
         columns = list(dict.fromkeys(span.column for span in rest if "column" in span.kinds))
         if len(columns) > 1:  # "which order has the highest amount", with a column and a file that are called so
             columns = [column for column in columns if column not in named_too]
+        implied = list(dict.fromkeys(span.implies for span in self.spans if span.implies))
+        if implied and not any(map(self._is_compared, set(columns) - set(implied))):
+            columns = implied  # "the cheapest product", with a column of products
+        if superlative and (group := self._best_group(operation, inner, columns, conditions)):
+            return group
         if len(columns) == 2 and superlative:  # "which flaw has the highest total", of rows with a flaw each
             columns = [column for column in columns if not self._is_label(column)] or columns
         is_named = any(span.used and "column" in span.kinds for span in self.spans)
@@ -101,10 +116,56 @@ class _Reading:
         if not (has_subject or conditions or column or per):
             raise Uncertain("nothing of the table is named")
         named = max((span.length for span in self.spans if "name" in span.kinds), default=0)
-        return Query(operation, column, conditions, per, named)
+        if any(span.kinds == {"thing"} for span in self.spans):
+            named -= 1  # what is counted may be the rows of another table, which has a name for it
+        return Query(operation, column, conditions, per, most=most, named=named)
 
-    def _operation(self) -> tuple[Operation, bool]:
-        """What is asked for; the span that says so is used up."""
+    def _best_group(
+        self, operation: Operation, inner: Operation | None, columns: Sequence[str], conditions: tuple[Condition, ...]
+    ) -> Query | None:
+        """The query for the group with the most rows, or the highest sum or average: "who has the most guests"."""
+        groups = [name for name in columns if not (self._is_compared(name) or self._is_label(name))]
+        others = [name for name in columns if name not in groups]
+        if len(groups) != 1 or len(others) > 1 or operation not in ("maximum", "minimum"):
+            return None
+        if len(self.table.values[groups[0]].distinct) > MOST_GROUPS:
+            return None
+        rest = [span for span in self.spans if not span.used and "column" not in span.kinds]
+        if not all(span.kinds & {"stop", "rows", "table", "list", "distinct"} for span in rest):
+            return None
+        if others and self.table.values[others[0]].has_scale:
+            return None
+        if others and inner in ("sum", "average") and self.table.values[others[0]].numbers is not None:
+            return Query(inner, others[0], conditions, groups[0], best=operation)
+        if not others and inner in (None, "count") and any(span.kinds & {"rows", "table"} for span in rest):
+            return Query("count", None, conditions, groups[0], best=operation)
+        return None
+
+    def _is_compared(self, column: str) -> bool:
+        """Whether a column has numbers or dates."""
+        return self.table.values[column].numbers is not None or self.table.values[column].dates is not None
+
+    def _most_asked_for(self) -> int:
+        """How many rows a superlative asks for, which a number beside it says: "the three cheapest", "top 5"."""
+        for number, span in enumerate(self.spans):
+            if not span.kinds & {"maximum", "minimum"}:
+                continue
+            before = [each for each in self.spans[:number] if each.kinds != {"stop"}]
+            for beside in (before[-1] if before else None, self._next(number)):
+                if beside is None or beside.used:
+                    continue
+                token = self.tokens[beside.start]
+                many = self.numbers.get(token.folded, 0) if "number" in beside.kinds else int(token.number or 0)
+                if 1 <= many <= MOST_ASKED_FOR and beside.kinds & {"number", "amount"}:
+                    beside.used = True
+                    return many
+        return 1
+
+    def _operation(self, is_nearest: bool) -> tuple[Operation, bool, Operation | None]:
+        """What is asked for, whether it is a superlative, and of what: a sum, an average, a count.
+
+        The span that says so is used up.
+        """
         found: list[tuple[Span, Operation]] = []
         for span in self.spans:
             for name in OPERATIONS:
@@ -112,8 +173,11 @@ class _Reading:
                     found.append((span, name))
                     break
         asked: Operation | None = None
+        inner: Operation | None = None
         for span, name in found:
             is_column = "column" in span.kinds or "value" in span.kinds
+            if name in ("sum", "average", "count") and not is_column and (asked or name) != name:
+                inner = name
             if asked is None and not is_column:
                 asked, span.used = name, True
             elif asked == "count" and name == "distinct":
@@ -126,6 +190,10 @@ class _Reading:
                 span.used = name == "list"
             elif not is_column and asked in ("maximum", "minimum", "average") and name in ("count", "sum"):
                 span.used = True  # "the highest number of visitors"
+            elif not is_column and asked in ("maximum", "minimum") and name == "average":
+                span.used = True  # "the highest average salary"
+            elif not is_column and asked in ("average", "sum") and name in ("maximum", "minimum"):
+                asked, inner, span.used = name, asked, True  # "the average that is highest"
             elif not is_column and asked != name:
                 raise Uncertain("two operations")
             elif not is_column:
@@ -135,9 +203,18 @@ class _Reading:
             lists = [span for span, name in found if name == "list"]
             if len(sums) == 1 and (not lists or sums[0].start < lists[0].start):
                 asked = "sum"  # "what is the total of all orders", with a column that is called so
+        if asked is None and is_nearest and any("who" in span.kinds for span in self.spans):
+            asked = "list"
         if asked is None:
             raise Uncertain("no operation")
-        return asked, asked in ("maximum", "minimum")
+        if inner == "average" and asked in ("maximum", "minimum") and not self._names_a_group():
+            raise Uncertain("the highest average of what?")
+        return asked, asked in ("maximum", "minimum"), inner
+
+    def _names_a_group(self) -> bool:
+        """Whether the question names a column that rows can be grouped by."""
+        named = {span.column for span in self.spans if "column" in span.kinds}
+        return any(not (self._is_compared(name) or self._is_label(name)) for name in named)
 
     def _is_label(self, column: str) -> bool:
         """Whether a column has a name for each row, and no two rows have the same."""
@@ -233,6 +310,7 @@ class _Reading:
         dates = [name for name in self.table.columns if values[name].dates is not None]
         years = [name for name in self.table.columns if values[name].years]
         numbers = [name for name in self.table.columns if values[name].numbers is not None and name not in years]
+        numbers = [name for name in numbers if not values[name].has_scale]  # five of which unit?
         amounts = [name for name in numbers if not values[name].are_keys]
         fits = (dates + years if token.when else []) + (numbers if token.number is not None else [])
         before = [
@@ -274,6 +352,8 @@ class _Reading:
         is_table = any(span.column == column and "table" in span.kinds for span in rest)
         if operation in ("sum", "average") and values.numbers is None:
             raise Uncertain("no column of numbers")
+        if operation in ("sum", "average") and values.has_scale:
+            raise Uncertain("numbers in several units")
         if operation in ("maximum", "minimum") and values.numbers is None and values.dates is None:
             raise Uncertain("nothing to compare")
         if operation == "count":

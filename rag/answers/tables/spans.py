@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rag.answers.tables.families import Way, families
 from rag.answers.tables.parsed import Table
 from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
 from rag.text.language import stem
@@ -32,6 +33,11 @@ class Span:
     values: dict[str, str] = field(default_factory=dict)
     """By column: the value, folded."""
     token: Token | None = None
+    way: Way | None = None
+    """How it asks for one of the columns `among`, which it does not name: "cheapest"."""
+    among: tuple[str, ...] = ()
+    implies: str = ""
+    """That column, once it is certain."""
     used: bool = False
 
 
@@ -42,8 +48,10 @@ class Uncertain(Exception):
 class TableWords:
     """The words that a question about a table may have, in one language."""
 
-    def __init__(self, table: Table, names: Sequence[str], known: Phrases) -> None:
+    def __init__(self, table: Table, names: Sequence[str], known: Phrases, language: str) -> None:
         self.known = known
+        self.table = table
+        self.ways = ways_to_ask(table, language)
         self.names = {form for name in names for form in _forms(key_of(name))}
         self.heads = {form for name in names for form in _forms(_head(key_of(name)))}
         self.columns: dict[tuple[str, ...], str] = {}
@@ -80,6 +88,34 @@ class TableWords:
             yield span
             at, is_counted = at + span.length, "count" in span.kinds
 
+    def settle(self, spans: Sequence[Span]) -> None:
+        """Say of each stretch that asks for a column without naming it which one that is.
+
+        It is one that the question names elsewhere, or the only one of its kind.
+
+        Raises:
+            Uncertain: there are several, and nothing else that the stretch may mean.
+        """
+        values = self.table.values
+        named = {span.column for span in spans if "column" in span.kinds and span.column}
+        compared = {name for name in named if values[name].numbers is not None or values[name].dates is not None}
+        for span in spans:
+            if span.way is None:
+                continue
+            either = [name for name in span.among if name in compared] or list(span.among)
+            certain = len(either) == 1 and (span.way == "is" or compared <= set(span.among))
+            if certain and span.way in ("most", "least") and values[either[0]].has_both_signs:
+                raise Uncertain("the largest expense of an account is its lowest number")
+            if not certain:
+                if not span.kinds:
+                    raise Uncertain("several columns, or none")
+            elif span.way == "is":
+                if not span.kinds:
+                    span.kinds, span.column = {"column"}, either[0]
+            else:
+                span.kinds = {{"most": "maximum", "least": "minimum", "spent": "sum"}[span.way]}
+                span.implies = either[0]
+
     def _thing(self, word: str) -> str:
         """The column that tells apart what a word names, in singular or plural; "" where there is none."""
         if word.endswith("ies") and f"{word[:-3]}y" in self.things:
@@ -100,6 +136,8 @@ class TableWords:
         if key in self.values:
             span.kinds.add("value")
             span.values = self.values[key]
+        if key in self.ways and not span.kinds & {"column", "value"}:
+            span.way, span.among = self.ways[key]
         if len(tokens) == 1:
             token = tokens[0]
             if token.number is not None or token.when is not None:
@@ -115,11 +153,24 @@ class TableWords:
             if not span.kinds and (found := self.values.get(("stem", word))):
                 span.kinds.add("value")
                 span.values = found
+            if not span.kinds and (part := self.values.get(("part", token.folded))):
+                span.kinds.add("value")
+                span.values = part
             if not span.kinds and key in self.heads:
                 span.kinds.add("table")
             if not span.kinds and token.folded in self.units:
                 span.kinds.add("stop")
-        return span if span.kinds else None
+        return span if span.kinds or span.way else None
+
+
+def ways_to_ask(table: Table, language: str) -> dict[tuple[str, ...], tuple[Way, tuple[str, ...]]]:
+    """The phrases of a language that ask for a column of the table without naming it: how, and which it may be."""
+    found: dict[tuple[str, ...], tuple[Way, tuple[str, ...]]] = {}
+    for family in families():
+        if columns := table.families.get(family.name):
+            for key, way in family.phrases.get(language, {}).items():
+                found.setdefault(key, (way, columns))
+    return found
 
 
 def tells_apart(column: str) -> bool:

@@ -40,11 +40,21 @@ _NUMBER = re.compile(
     r"(?P<open>\()?(?P<sign>[-−+])?\s*(?:[^\w\s.,()+−-]{1,3}|[A-Z]{3}(?=\s))?\s*(?P<sign2>[-−+])?"
     r"(?P<digits>\d[\d.,'’\u00a0\u202f ]*\d|\d)\s*(?P<unit>%|[^\W\d]{1,12}[²³]?|[^\w\s.,()]{1,3})?(?P<close>\))?"
 )
+_NO_UNIT = r"[\d\s.,'’+−()-]"
 _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[T ]\d{1,2}:\d{2}.*)?")
 _YEAR_FIRST = re.compile(r"(\d{4})[./年](\d{1,2})[./月](\d{1,2})日?(?: \d{1,2}:\d{2}.*)?")
 _NUMERIC = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?: \d{1,2}:\d{2}.*)?")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:\.|st|nd|rd|th|er)?[ -](?:de )?([^\W\d]+)\.?[ -](?:de )?(\d{4})")
 _MONTH_DAY = re.compile(r"([^\W\d]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
+
+_SCALES = (
+    {"mg": "0.001", "g": "1", "kg": "1000", "t": "1000000"},
+    {"mm": "0.001", "cm": "0.01", "m": "1", "km": "1000"},
+    {"ml": "0.001", "cl": "0.01", "l": "1"},
+    {"kb": "1", "mb": "1000", "gb": "1000000", "tb": "1000000000"},
+    {"s": "1", "min": "60", "h": "3600"},
+)
+"""Units that can be told in each other, by how many of the one they are."""
 
 When = tuple[int, int | None, int | None]
 """A year, a month and a day; what is not known is None."""
@@ -75,7 +85,21 @@ class Values:
         if comma is None:
             return None
         found = [read_number(text, comma) if text else None for text in self.texts]
+        if scale := self._scale:
+            found = [
+                each and each * Decimal(scale[_unit_of(text)]) for each, text in zip(found, self.texts, strict=True)
+            ]
         return found if sum(each is not None for each in found) >= LEAST_SHARE * self.filled else None
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether the numbers are in several units, as `310 g` and `1.2 kg`: they are compared, and not told."""
+        return self._scale is not None
+
+    @cached_property
+    def _scale(self) -> dict[str, str] | None:
+        units = {_unit_of(text) for text in self.texts if text}
+        return next((scale for scale in _SCALES if units <= scale.keys()), None) if len(units) > 1 else None
 
     @cached_property
     def are_keys(self) -> bool:
@@ -85,9 +109,15 @@ class Values:
         return len(found) > 2 and is_whole and all(one < two for one, two in pairwise(found))
 
     @cached_property
+    def has_both_signs(self) -> bool:
+        """Whether some numbers are below zero and some above it."""
+        found = [number for number in self.numbers or () if number]
+        return bool(found) and min(found) < 0 < max(found)
+
+    @cached_property
     def units(self) -> set[str]:
         """The units and signs that stand beside the numbers, such as `%` or `euros`."""
-        return {re.sub(r"[\d\s.,'’+−()-]", "", text) for text in self.texts if text} - {""}
+        return {re.sub(_NO_UNIT, "", text) for text in self.texts if text} - {""}
 
     @cached_property
     def dates(self) -> list[When | None] | None:
@@ -110,6 +140,10 @@ class Values:
     def years(self) -> bool:
         """Whether the values are years."""
         return bool(self.filled) and all(re.fullmatch(r"(?:1[5-9]|20)\d\d", text) for text in self.texts if text)
+
+
+def _unit_of(text: str) -> str:
+    return re.sub(_NO_UNIT, "", text).casefold()
 
 
 def folded(text: str) -> str:

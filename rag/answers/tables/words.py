@@ -33,7 +33,7 @@ _MONTH_YEAR = re.compile(r"([^\W\d_]+)\.?(?: de| of)? (\d{4})|(\d{4})年(\d{1,2}
 
 Kind = Literal[
     "count", "sum", "average", "maximum", "minimum", "list", "distinct", "rows", "table", "per",
-    "gt", "ge", "lt", "le", "between", "not", "stop", "yes", "no",
+    "gt", "ge", "lt", "le", "between", "not", "stop", "who", "yes", "no",
 ]  # fmt: skip
 
 
@@ -101,6 +101,12 @@ def phrases() -> dict[str, Phrases]:
             for text in texts if isinstance(texts, list) else ():
                 mine.setdefault(key_of(text), set()).add(kind)
     return found
+
+
+@cache
+def number_words() -> dict[str, dict[str, int]]:
+    """For each language: its words for small numbers."""
+    return {language: kinds.get("numbers", {}) for language, kinds in _file().items()}
 
 
 @lru_cache(50_000)

@@ -94,9 +94,8 @@ class Whole:
     async def _counted(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
         passages = given["sources"]
         is_counting = may_ask_of_tables(question)
-        if not is_counting:  # one cell may be asked for, of a row that was found
-            passages = [passage for passage in passages if SEPARATOR in passage.page_content]
-            found = {passage.metadata.get("source") for passage in passages}
+        if not is_counting:  # one cell may be asked for, of a row that was found, or the rows of somebody
+            found = {each.metadata.get("source") for each in passages if SEPARATOR in each.page_content}
             looked = [item for item in looked if item.source in found]
         if not looked:
             return None
@@ -113,10 +112,13 @@ class Whole:
         near = [*nearest, *(item for item in looked if item.kind == "sheet" and item not in nearest)][:LOOKED_AT]
         if is_counting and (parts := self._parts(question, named or looked)):
             return parts
+        nearest_source = passages[0].metadata.get("source") if passages else None
         found: list[tuple[Table, Query, IndexedSource]] = []
         for item in near:
+            is_nearest = item.source == nearest_source
             for table in self._tables_of(item):
-                query = read_question(question, table, [*names_of(item), *table.section.split(" > ")])
+                names = [*names_of(item), *table.section.split(" > ")]
+                query = read_question(question, table, names, is_nearest=is_nearest)
                 if query is not None:
                     found.append((table, query, item))
         best = max((query.named for _, query, _ in found), default=0)
