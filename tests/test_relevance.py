@@ -130,6 +130,19 @@ def test_single_words_and_other_languages(
     assert "nearest sentence" in verdict.reason
 
 
+@pytest.mark.parametrize(("question", "answers"), [("Wie hoch war die Miete?", True), ("Wie wird das Wetter?", False)])
+def test_rows_answer_in_their_language_though_nothing_tells_which_it_is(
+    embeddings: Embeddings, question: str, answers: bool
+) -> None:
+    rows = [
+        Document("Buchungstag: 28.01.2025 | Verwendungszweck: Miete Februar | Betrag: -980,00"),
+        Document("A plan."),
+    ]
+    words = Lexical()
+    words.replace("a", [(str(number), row.page_content) for number, row in enumerate(rows)])
+    assert decide(Judge(embeddings, ("embedded:all-minilm-l6-v2", "")), question, rows, words.words).answers is answers
+
+
 def test_a_long_passage_without_sentences_is_looked_at(embeddings: Embeddings) -> None:
     passages = [Document("agent memory plan " * 200)]
     words = Lexical()

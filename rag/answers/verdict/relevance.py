@@ -26,7 +26,7 @@ from rag.answers.whole.intent import is_greeting
 from rag.errors import engine_error
 from rag.library.words import Words
 from rag.models.ollama import reads_english_alone
-from rag.text.detect import question_language
+from rag.text.detect import question_language, sure_language
 from rag.text.language import ENGLISH, stem, stems, surfaces, word_weights
 from rag.text.sentences import split_sentences
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
@@ -145,13 +145,14 @@ class Judge:
             verdict = _verdict(signals)
             if verdict.answers:
                 break
-        if self._cannot_read(question, words):
-            return replace(verdict, answers=verdict.answers or signals.covered >= ENOUGH_WORDS, direct=True)
+        if self._reads_english_alone:  # how near a question in another language is then tells nothing
+            if question_language(question, words.languages) != ENGLISH:
+                return replace(verdict, answers=verdict.answers or signals.covered >= ENOUGH_WORDS, direct=True)
+            language = sure_language(question)
+            others = [each for each in filled if sure_language(each.page_content) != ENGLISH]
+            if language not in ("", ENGLISH) and _covered(question, others, language) >= ENOUGH_WORDS:
+                return replace(verdict, answers=True, direct=True)  # in a source whose language is not told, as of rows
         return verdict
-
-    def _cannot_read(self, question: str, words: Words) -> bool:
-        """Whether the embedding model does not know the question's language: how near it is then tells nothing."""
-        return self._reads_english_alone and question_language(question, words.languages) != ENGLISH
 
     def signals(self, question: str, passages: Sequence[Document], words: Words) -> Signals:
         """The signals for `decide` and for `bench/relevance.py`.
@@ -174,7 +175,7 @@ class Judge:
             (nearest - scale.unrelated) / scale.unit,
             sum(weights[word] for word in _unknown(asked, words, language)) / total,
             max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
-            max(sum(weights[word] for word in each) for each in found) / total,
+            _covered(asked, passages, language),
         )
 
 
@@ -213,6 +214,13 @@ def _pieces(text: str) -> list[str]:
         sentences += [" ".join(lines)] if short else lines
     sentences = [sentence for sentence in sentences if len(sentence) >= SHORTEST] or [" ".join(text.split()) or "-"]
     return [sentence[at : at + LONGEST] for sentence in sentences for at in range(0, len(sentence), LONGEST)]
+
+
+def _covered(question: str, passages: Sequence[Document], language: str) -> float:
+    """Share of a question's words, in that language, that one passage has, 0 to 1."""
+    weights = word_weights(question, language)
+    found = (weights.keys() & _stems(passage, language) for passage in passages)
+    return max((sum(weights[word] for word in each) for each in found), default=0.0) / (sum(weights.values()) or 1.0)
 
 
 def _stems(passage: Document, language: str) -> frozenset[str]:
