@@ -101,11 +101,11 @@ def _total(table: Table, query: Query, rows: Sequence[int]) -> tuple[Decimal | N
     numbers = table.values[query.column or ""].numbers or []
     found = [number for row in rows if (number := numbers[row]) is not None]
     total = sum(found, Decimal())
+    places = max((-int(number.as_tuple().exponent) for number in found), default=0)
     if query.operation != "average":
-        return total, told_number(total)
+        return total, f"{total:,f}" if places == 2 else told_number(total)  # money keeps its cents
     if not found:
         return None, "–"
-    places = max(-int(number.as_tuple().exponent) for number in found)
     average = round(total / len(found), max(0, places) + 2)
     return average, told_number(average)
 
@@ -186,9 +186,12 @@ def _whole(writer: Writer) -> tuple[int, tuple[int, int]]:
 def _told_condition(table: Table, condition: Condition) -> str:
     """A condition for people: `total > 100`, `ordered = 2021-03`."""
     if condition.number is not None:
-        value = told_number(condition.number)
+        is_year = table.values[condition.column].years
+        value = str(condition.number) if is_year else told_number(condition.number)
     elif condition.when is not None:
-        value = "-".join(f"{part:02}" for part in condition.when if part is not None)
+        year, *parts = condition.when
+        told = [f"{year:04}" if year else "…", *(f"{part:02}" for part in parts if part is not None)]
+        value = "-".join(told)
     else:
         texts = table.values[condition.column].texts
         first = {folded(text): text for text in reversed(texts)}

@@ -19,8 +19,8 @@ DATES = "date"
 LEAST_ENDING = 5
 """Letters of a name that may be the end of a longer word: "Kaufpreis"."""
 
-Way = Literal["is", "most", "least", "spent"]
-WAYS: tuple[Way, ...] = ("is", "most", "least", "spent")
+Way = Literal["is", "most", "least", "spent", "of_them"]
+WAYS: tuple[Way, ...] = ("is", "most", "least", "spent", "of_them")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Family:
             return tuple(name for name, each in values.items() if each.dates is not None or each.years)
         fits = [name for name, each in values.items() if each.numbers is not None and not (each.years or each.are_keys)]
         keys = {name: key_of(name.replace("_", " ")) for name in fits}
-        of_it = [name for name in fits if any(map(self._is_name, keys[name]))]
-        alone = [name for name in of_it if all(map(self._is_name, keys[name]))]
+        of_it = [name for name in fits if any(map(self._is_name, [*keys[name], " ".join(keys[name])]))]
+        alone = [name for name in of_it if all(map(self._is_name, keys[name])) or self._is_name(" ".join(keys[name]))]
         return tuple(alone or of_it)
 
     def _is_name(self, word: str) -> bool:

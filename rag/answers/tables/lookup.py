@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from rag.answers.tables.parsed import Key, Place, Table, in_singular
 from rag.answers.tables.query import Condition, Query, matches
-from rag.answers.tables.spans import things, ways_to_ask
+from rag.answers.tables.spans import column_stems, things, ways_to_ask
 from rag.answers.tables.values import folded
 from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
+from rag.text.language import stem
 
 MOST_ROWS = 5_000
 """Rows of a table in which a cell is looked for."""
@@ -53,6 +54,7 @@ class Lookup:
             for key, (way, names) in ways_to_ask(self.table, language).items()
             if way == "is"
         }
+        stems = column_stems(self.table, known)
         columns: list[str] = []
         places: list[set[Place]] = []
         is_counted, named, at = False, 0, 0
@@ -61,6 +63,8 @@ class Lookup:
                 words = tuple(token.folded for token in tokens[at : at + length])
                 key, kinds = in_singular(words), known.get(words, set())
                 found, column = self._places(key), self.columns.get(key, set()) or meant.get(key, set())
+                if not (column or found or kinds) and length == 1 and (stem(key[0]) in stems):
+                    column = {stems[stem(key[0])]}
                 if kinds & OTHERWISE and not column and not found:
                     return None
                 if "stop" in kinds and length == 1:

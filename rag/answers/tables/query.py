@@ -70,6 +70,8 @@ def matches(table: Table, conditions: Sequence[Condition]) -> list[int]:
 
 def _cut(day: When, when: When) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Two dates, both as exact as the less exact one: a day in 2021 is in 2021."""
+    if not when[0]:
+        return (int(day[1] or 0),), (int(when[1] or 0),)
     length = min(sum(part is not None for part in day), sum(part is not None for part in when))
     return tuple(int(part or 0) for part in day[:length]), tuple(int(part or 0) for part in when[:length])
 

@@ -110,7 +110,19 @@ class _Reading:
         if len(columns) > 1:
             raise Uncertain("several columns")
         column = columns[0] if columns else None
+        if column is None and operation in ("sum", "average") and (has_subject or conditions or per):
+            column = self._only_amount()
         operation, column = self._with_column(operation, column, about_rows=about_rows, rest=rest)
+        if operation in ("list", "distinct") and column in {each.column for each in conditions}:
+            column = None  # "which countries joined in 1995"
+        if any(span.way == "of_them" and span.implies for span in self.spans) and not conditions:
+            raise Uncertain("how much of what?")
+        if (
+            superlative
+            and column in self.table.families.get("amount", ())
+            and any("who" in x.kinds for x in self.spans)
+        ):
+            raise Uncertain("the most in one row, or in all rows of somebody?")
         if superlative and column is None:
             raise Uncertain("no column for a superlative")
         if not (has_subject or conditions or column or per):
@@ -137,9 +149,16 @@ class _Reading:
             return None
         if others and inner in ("sum", "average") and self.table.values[others[0]].numbers is not None:
             return Query(inner, others[0], conditions, groups[0], best=operation)
+        if not others and inner == "sum" and (amount := self._only_amount()):
+            return Query(inner, amount, conditions, groups[0], best=operation)
         if not others and inner in (None, "count") and any(span.kinds & {"rows", "table"} for span in rest):
             return Query("count", None, conditions, groups[0], best=operation)
         return None
+
+    def _only_amount(self) -> str | None:
+        """The column that is summed where none is named: that of amounts or prices."""
+        found = self.table.families.get("amount") or self.table.families.get("price") or ()
+        return found[0] if len(found) == 1 else None
 
     def _is_compared(self, column: str) -> bool:
         """Whether a column has numbers or dates."""
@@ -227,7 +246,13 @@ class _Reading:
         for number, span in enumerate(self.spans[:-1]):
             if "per" in span.kinds and not span.used:
                 after = self._next(number)
+                if after is not None and "rows" in after.kinds:
+                    raise Uncertain("no column to group by")
                 if after is not None and "column" in after.kinds:
+                    values = self.table.values[after.column]
+                    if values.numbers is not None and not values.years:
+                        span.used = True  # "the smallest by population"
+                        return None
                     if len(self.table.values[after.column].distinct) > MOST_GROUPS:
                         raise Uncertain("too many groups")
                     span.used = after.used = True

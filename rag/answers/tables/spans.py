@@ -55,13 +55,9 @@ class TableWords:
         self.names = {form for name in names for form in _forms(key_of(name))}
         self.heads = {form for name in names for form in _forms(_head(key_of(name)))}
         self.columns: dict[tuple[str, ...], str] = {}
-        by_stem: dict[str, set[str]] = defaultdict(set)
         for column in table.columns:
             self.columns.setdefault(key_of(column.replace("_", " ")), column)
-            for word in key_of(column.replace("_", " ")):
-                if known.get((word,), set()) <= {"stop"}:
-                    by_stem[stem(word)].add(column)
-        self.by_stem = {word: next(iter(found)) for word, found in by_stem.items() if len(found) == 1}
+        self.by_stem = column_stems(table, known)
         self.units = {
             key for values in table.values.values() if values.numbers for unit in values.units for key in key_of(unit)
         }
@@ -113,7 +109,7 @@ class TableWords:
                 if not span.kinds:
                     span.kinds, span.column = {"column"}, either[0]
             else:
-                span.kinds = {{"most": "maximum", "least": "minimum", "spent": "sum"}[span.way]}
+                span.kinds = {{"most": "maximum", "least": "minimum"}.get(span.way, "sum")}
                 span.implies = either[0]
 
     def _thing(self, word: str) -> str:
@@ -161,6 +157,18 @@ class TableWords:
             if not span.kinds and token.folded in self.units:
                 span.kinds.add("stop")
         return span if span.kinds or span.way else None
+
+
+def column_stems(table: Table, known: Phrases) -> dict[str, str]:
+    """The columns by the stems of words that one name alone has; of a "director", also by what one does."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for column in table.columns:
+        for word in key_of(column.replace("_", " ")):
+            if known.get((word,), set()) <= {"stop"}:
+                doing = [word[:-2]] if word.endswith(("er", "or")) and len(word) > 5 else []
+                for each in (word, *doing):
+                    found[stem(each)].add(column)
+    return {word: next(iter(columns)) for word, columns in found.items() if len(columns) == 1}
 
 
 def ways_to_ask(table: Table, language: str) -> dict[tuple[str, ...], tuple[Way, tuple[str, ...]]]:

@@ -36,6 +36,8 @@ MONTHS = {
     for name in names.split()
 }
 """Months by their names, folded, in English, German, French and Spanish."""
+MONTHS_ALONE = frozenset(name for name in MONTHS if len(name) > 4) | {"june", "july", "juni", "juli", "juin", "marz"}
+"""Those that mean a month without a year beside them, and nothing else."""
 _NUMBER = re.compile(
     r"(?P<open>\()?(?P<sign>[-−+])?\s*(?:[^\w\s.,()+−-]{1,3}|[A-Z]{3}(?=\s))?\s*(?P<sign2>[-−+])?"
     r"(?P<digits>\d[\d.,'’\u00a0\u202f ]*\d|\d)\s*(?P<unit>%|[^\W\d]{1,12}[²³]?|[^\w\s.,()]{1,3})?(?P<close>\))?"
@@ -57,7 +59,7 @@ _SCALES = (
 """Units that can be told in each other, by how many of the one they are."""
 
 When = tuple[int, int | None, int | None]
-"""A year, a month and a day; what is not known is None."""
+"""A year, a month and a day; what is not known is None. The year 0: that month of any year."""
 
 
 class Values:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml  # type: ignore[import-untyped]
 
-from rag.answers.tables.values import MONTHS, When, read_date, read_number
+from rag.answers.tables.values import MONTHS, MONTHS_ALONE, When, read_date, read_number
 from rag.text.language import fold
 
 WORDS_FILE = Path(__file__).parents[2] / "questions.yaml"
@@ -70,7 +70,8 @@ def _tokens(text: str) -> Iterator[Token]:
             year = re.fullmatch(r"(?:1[5-9]|20)\d\d", found[0])
             yield Token(found[0], found[0], _number(found[0]), (int(found[0]), None, None) if year else None)
         else:
-            yield Token(found[0], fold(found[0]))
+            name = fold(found[0])
+            yield Token(found[0], name, when=(0, MONTHS[name], None) if name in MONTHS_ALONE else None)
 
 
 def _number(text: str) -> Decimal | None:
