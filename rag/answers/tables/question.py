@@ -39,12 +39,9 @@ def read_question(question: str, table: Table, names: Sequence[str], *, is_neare
             return replace(_Reading(tokens, table, names, known, language).query(is_nearest), language=language)
         except Uncertain:
             continue
-    return _looked_up(tokens, table, names) if len(table.rows) <= MOST_ROWS else None
-
-
-def _looked_up(tokens: Sequence[Token], table: Table, names: Sequence[str]) -> Query | None:
-    """The cell that a question asks for by its row and its column."""
-    lookup = Lookup(table, names)
+    if len(table.rows) > MOST_ROWS:
+        return None
+    lookup = Lookup(table, names)  # the cell that is asked for by its row and its column
     for language, known in phrases().items():
         if query := lookup.read(tokens, known, language):
             return replace(query, language=language)
