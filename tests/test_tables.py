@@ -276,6 +276,9 @@ Salt Road,2016,Ana Reyes,Drama,142,8.6
 """
 
 
+SALES = "<p>Our range.<br>Sales</p><table><tr><th>Region<th>City<th>Sales</tr><tr><td>North<td>Kiel<td>410</tr><tr><td>North<td>Ulm<td>385</tr><tr><td>South<td>Bonn<td>500</tr></table><dl><dt>Warranty<dd>Five years<dt>Returns<dd>Within 40 days</dl>"
+
+
 @pytest.fixture(scope="module")
 def asked_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     """Tables as people have them."""
@@ -290,6 +293,8 @@ def asked_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     ):
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
         (found[name],) = tables_of(folder / f"{name}.csv", make_settings(folder))
+    (folder / "sales.html").write_text(SALES, encoding="utf-8")
+    (found["sales"],) = tables_of(folder / "sales.html", make_settings(folder))
     return found
 
 
@@ -326,6 +331,8 @@ def asked_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
         ("expenses", "Which category has the highest total?", "First by Category: Travel, with 464.20;", ""),
         ("expenses", "What was the biggest expense?", "The highest Amount is $410.00: 1 of 4 rows", "2024-02-02"),
         ("expenses", "Average expense per category", "By Category: 4 of 4 rows", ""),
+        ("sales", "Which region has the highest sales?", "First by Region: North, with 795;", ""),
+        ("sales", "Which city has the highest sales?", "The highest Sales is 500: 1 of 3 rows", "South"),
         ("account", "Wie viel habe ich bei Kaufhof ausgegeben?", "Die Summe von Betrag ist -183.57: 2 von 4", ""),
     ],
 )  # fmt: skip

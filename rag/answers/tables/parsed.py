@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from rag.answers.tables.families import families
@@ -108,9 +109,9 @@ def find_tables(source: str, title: str, documents: Sequence[tuple[str, dict[str
     found = []
     for text, metadata in documents:
         for lines in _blocks(text):
-            table = _table(source, title, text, metadata, lines)
-            if table is not None:
-                found.append(table)
+            whole = _table(source, title, text, metadata, lines)
+            tables = [whole] if whole else [_table(source, title, text, metadata, run) for run in _runs(text, lines)]
+            found += [table for table in tables if table is not None]
     return found
 
 
@@ -132,6 +133,13 @@ def _blocks(text: str) -> Iterator[list[Line]]:
         at += len(line) + 1
     if block:
         yield block
+
+
+def _runs(text: str, block: list[Line]) -> Iterator[list[Line]]:
+    """The lines of a block that are rows of several cells and follow each other: a table between other lines."""
+    for is_row, lines in groupby(block, lambda line: SEPARATOR in text[line[0] : line[1]]):
+        if is_row:
+            yield list(lines)
 
 
 def _table(source: str, title: str, text: str, metadata: dict[str, Any], block: list[Line]) -> Table | None:
@@ -226,8 +234,8 @@ def _cells(line: str, names: Sequence[str]) -> list[tuple[str, str]]:
             cells[-1] = (before, f"{value}{SEPARATOR}{part}")
         else:
             cells.append(("", part))
-    # A line of bare names is the header, which is given where a column has no value at all.
-    return [] if len(cells) > 1 and all(name == value for name, value in cells) else cells
+    # A line of bare names is the header, which is given where a column has no value at all; one of one is a title.
+    return [] if all(name == value for name, value in cells) else cells
 
 
 def _colons(part: str) -> list[int]:

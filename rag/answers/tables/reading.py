@@ -1,0 +1,360 @@
+"""The words of a question about a table, put together: the operation, its column, conditions and groups."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from rag.answers.tables.parsed import Table
+from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, Sign
+from rag.answers.tables.spans import Span, TableWords, Uncertain, tells_apart, things
+from rag.answers.tables.words import Phrases, Token, number_words
+
+SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")
+ADDED_UP = ("amount", "revenue")
+"""Families of columns whose sum is meant where rows have the highest together."""
+MOST_ASKED_FOR = 100
+"""Rows that a superlative may ask for: the hundred cheapest."""
+MOST_GROUPS = 50
+"""Values of a column that rows are grouped by, at most."""
+
+
+class Reading:
+    """One reading of a question, with the words of one language."""
+
+    def __init__(
+        self, tokens: Sequence[Token], table: Table, names: Sequence[str], known: Phrases, language: str
+    ) -> None:
+        self.tokens, self.table = tokens, table
+        self.numbers = number_words()[language]
+        words = TableWords(table, names, known | {(word,): {"number"} for word in self.numbers}, language)
+        self.spans = list(words.spans(tokens))
+        words.settle(self.spans)
+
+    def query(self, is_nearest: bool) -> Query:
+        """The query. `is_nearest`: as `read_question` has it.
+
+        Raises:
+            Uncertain: no operation is asked for, or a word has no place in the query.
+        """
+        operation, superlative, inner = self._operation(is_nearest)
+        most = self._most_asked_for() if superlative else 1
+        per = self._per()
+        conditions = tuple(self._conditions(operation))
+        rest = [span for span in self.spans if not span.used]
+        named_too = {span.column for span in rest if {"column", "name"} <= span.kinds}
+        columns = list(dict.fromkeys(span.column for span in rest if "column" in span.kinds))
+        if len(columns) > 1:  # "which order has the highest amount", with a column and a file that are called so
+            others = [column for column in columns if column not in named_too]
+            columns = others if not superlative or any(map(self._is_compared, others)) else columns
+        implied = list(dict.fromkeys(span.implies for span in self.spans if span.implies))
+        if implied and not any(map(self._is_compared, set(columns) - set(implied))):
+            columns = implied  # "the cheapest product", with a column of products
+        if superlative and (group := self._best_group(operation, inner, columns, conditions)):
+            return group
+        if len(columns) == 2 and superlative:  # "which flaw has the highest total", of rows with a flaw each
+            columns = [column for column in columns if not self._is_label(column)] or columns
+        is_named = any(span.used and "column" in span.kinds for span in self.spans)
+        for span in rest:
+            may_be = {"column", "stop", "rows", "table", "list", "distinct"}
+            if not span.kinds & (may_be | {"thing"} if conditions and is_named else may_be):
+                raise Uncertain(self.tokens[span.start].text)
+        about_rows = any("rows" in span.kinds for span in rest)
+        about_table = any("table" in span.kinds and "stop" not in span.kinds for span in rest)
+        has_subject = about_rows or about_table
+        if len(columns) > 1:
+            raise Uncertain("several columns")
+        column = columns[0] if columns else None
+        if column is None and operation in ("sum", "average") and (has_subject or conditions or per):
+            column = self._only_amount()
+        operation, column = self._with_column(operation, column, about_rows=about_rows, rest=rest)
+        if operation in ("list", "distinct") and column in {each.column for each in conditions}:
+            column = None  # "which countries joined in 1995"
+        if any(span.way == "of_them" and span.implies for span in self.spans) and not conditions:
+            raise Uncertain("how much of what?")
+        if (
+            superlative
+            and column in self.table.families.get("amount", ())
+            and any("who" in x.kinds for x in self.spans)
+        ):
+            raise Uncertain("the most in one row, or in all rows of somebody?")
+        if superlative and column is None:
+            raise Uncertain("no column for a superlative")
+        if not (has_subject or conditions or column or per):
+            raise Uncertain("nothing of the table is named")
+        named = max((span.length for span in self.spans if "name" in span.kinds), default=0)
+        named -= any(
+            span.kinds == {"thing"} for span in self.spans
+        )  # another table may have a name for what is counted
+        return Query(operation, column, conditions, per, most=most, named=named)
+
+    def _best_group(
+        self, operation: Operation, inner: Operation | None, columns: Sequence[str], conditions: tuple[Condition, ...]
+    ) -> Query | None:
+        """The query for the group with the most rows, or the highest sum or average: "who has the most guests"."""
+        groups = [name for name in columns if not (self._is_compared(name) or self._is_label(name))]
+        others = [name for name in columns if name not in groups]
+        if len(groups) != 1 or len(others) > 1 or operation not in ("maximum", "minimum"):
+            return None
+        if len(self.table.values[groups[0]].distinct) > MOST_GROUPS:
+            return None
+        rest = [span for span in self.spans if not span.used and "column" not in span.kinds]
+        if not all(span.kinds & {"stop", "rows", "table", "list", "distinct"} for span in rest):
+            return None
+        if others and self.table.values[others[0]].has_scale:
+            return None
+        if others and inner is None and any(others[0] in self.table.families.get(each, ()) for each in ADDED_UP):
+            inner = "sum"  # "which region has the highest sales"
+        if others and inner in ("sum", "average") and self.table.values[others[0]].numbers is not None:
+            return Query(inner, others[0], conditions, groups[0], best=operation)
+        if not others and inner == "sum" and (amount := self._only_amount()):
+            return Query(inner, amount, conditions, groups[0], best=operation)
+        if not others and inner in (None, "count") and any(span.kinds & {"rows", "table"} for span in rest):
+            return Query("count", None, conditions, groups[0], best=operation)
+        return None
+
+    def _only_amount(self) -> str | None:
+        """The column that is summed where none is named: that of amounts or prices."""
+        found = self.table.families.get("amount") or self.table.families.get("price") or ()
+        return found[0] if len(found) == 1 else None
+
+    def _is_compared(self, column: str) -> bool:
+        """Whether a column has numbers or dates."""
+        values = self.table.values[column]
+        return values.numbers is not None or values.dates is not None
+
+    def _most_asked_for(self) -> int:
+        """How many rows a superlative asks for, which a number beside it says: "the three cheapest", "top 5"."""
+        for number, span in enumerate(self.spans):
+            if not span.kinds & {"maximum", "minimum"}:
+                continue
+            before = [each for each in self.spans[:number] if each.kinds != {"stop"}]
+            for beside in (before[-1] if before else None, self._next(number)):
+                if beside is None or beside.used:
+                    continue
+                token = self.tokens[beside.start]
+                many = self.numbers.get(token.folded, 0) if "number" in beside.kinds else int(token.number or 0)
+                if 1 <= many <= MOST_ASKED_FOR and beside.kinds & {"number", "amount"}:
+                    beside.used = True
+                    return many
+        return 1
+
+    def _operation(self, is_nearest: bool) -> tuple[Operation, bool, Operation | None]:
+        """What is asked for, whether it is a superlative, and of what: a sum, an average, a count.
+
+        The span that says so is used up.
+        """
+        found: list[tuple[Span, Operation]] = []
+        for span in self.spans:
+            for name in OPERATIONS:
+                if name in span.kinds:
+                    found.append((span, name))
+                    break
+        asked: Operation | None = None
+        inner: Operation | None = None
+        for span, name in found:
+            is_column = "column" in span.kinds or "value" in span.kinds
+            if name in ("sum", "average", "count") and not is_column and (asked or name) != name:
+                inner = name
+            if asked is None and not is_column:
+                asked, span.used = name, True
+            elif asked == "count" and name == "distinct":
+                asked, span.used = "distinct", True
+            elif asked == "count" and name == "sum" and not is_column:
+                span.used = True  # "how many visitors in total"
+            elif asked in ("list", "count", "distinct") and name in AMOUNTS and not is_column:
+                asked, span.used = name, True
+            elif not is_column and name in ("list", "distinct"):
+                span.used = name == "list"
+            elif not is_column and asked in ("maximum", "minimum", "average") and name in ("count", "sum"):
+                span.used = True  # "the highest number of visitors"
+            elif not is_column and asked in ("maximum", "minimum") and name == "average":
+                span.used = True  # "the highest average salary"
+            elif not is_column and asked in ("average", "sum") and name in ("maximum", "minimum"):
+                asked, inner, span.used = name, asked, True  # "the average that is highest"
+            elif not is_column and asked != name:
+                raise Uncertain("two operations")
+            elif not is_column:
+                span.used = True
+        if asked in (None, "list"):
+            sums = [span for span, name in found if name == "sum" and span.exact]
+            lists = [span for span, name in found if name == "list"]
+            if len(sums) == 1 and (not lists or sums[0].start < lists[0].start):
+                asked = "sum"  # "what is the total of all orders", with a column that is called so
+        is_compared = any(span.kinds & {*SIGNS, "between"} for span in self.spans)  # "what bikes are under 500"
+        if asked is None and is_nearest and (is_compared or any("who" in span.kinds for span in self.spans)):
+            asked = "list"
+        if asked is None:
+            raise Uncertain("no operation")
+        if inner == "average" and asked in ("maximum", "minimum") and not self._names_a_group():
+            raise Uncertain("the highest average of what?")
+        return asked, asked in ("maximum", "minimum"), inner
+
+    def _names_a_group(self) -> bool:
+        """Whether the question names a column that rows can be grouped by."""
+        named = {span.column for span in self.spans if "column" in span.kinds}
+        return any(not (self._is_compared(name) or self._is_label(name)) for name in named)
+
+    def _is_label(self, column: str) -> bool:
+        """Whether a column has a name for each row, and no two rows have the same."""
+        values = self.table.values[column]
+        is_name = (values.numbers is None and values.dates is None) or tells_apart(column)
+        return is_name and len(values.distinct) == values.filled == len(self.table.rows)
+
+    def _per(self) -> str | None:
+        """The column that rows are grouped by."""
+        for number, span in enumerate(self.spans[:-1]):
+            if "per" in span.kinds and not span.used:
+                after = self._next(number)
+                if after is not None and "rows" in after.kinds:
+                    raise Uncertain("no column to group by")
+                if after is not None and "column" in after.kinds:
+                    values = self.table.values[after.column]
+                    if values.numbers is not None and not values.years:
+                        span.used = True  # "the smallest by population"
+                        return None
+                    if len(self.table.values[after.column].distinct) > MOST_GROUPS:
+                        raise Uncertain("too many groups")
+                    span.used = after.used = True
+                    return after.column
+        return None
+
+    def _next(self, number: int) -> Span | None:
+        """The next span that is more than a little word."""
+        return next((span for span in self.spans[number + 1 :] if span.kinds != {"stop"}), None)
+
+    def _conditions(self, operation: Operation) -> Iterator[Condition]:
+        negated = [number for number, span in enumerate(self.spans) if "not" in span.kinds and not span.used]
+        if len(negated) > 1:
+            raise Uncertain("not ... not")
+        chosen: dict[str, list[str]] = defaultdict(list)
+        opposite: set[str] = set()
+        for number, span in enumerate(self.spans):
+            if span.used:
+                continue
+            if "amount" in span.kinds and not ("value" in span.kinds and not self._compared(number)):
+                yield from self._amount(number, operation)
+            elif "value" in span.kinds and not span.exact and "table" not in span.kinds:
+                column = self._column_of(number, span)
+                chosen[column].append(span.values[column])
+                span.used = True
+                if negated and self._next(negated[0]) in (span, self._column_before(number)):
+                    self.spans[negated[0]].used = True
+                    opposite.add(column)
+        for column, values in chosen.items():
+            yield Condition(column, "≠" if column in opposite else "=", tuple(dict.fromkeys(values)))
+        for number in negated:
+            if not self.spans[number].used:
+                raise Uncertain("not what?")
+
+    def _column_before(self, number: int) -> Span | None:
+        before = [span for span in self.spans[:number] if span.kinds != {"stop"}]
+        return before[-1] if before and "column" in before[-1].kinds else None
+
+    def _column_of(self, number: int, span: Span) -> str:
+        """The column of a value: the one beside it, or the only one that has the value."""
+        for beside in (self._column_before(number), self._next(number)):
+            if beside is not None and beside.column in span.values and not beside.used:
+                beside.used = True
+                return beside.column
+        if len(span.values) > 1:
+            raise Uncertain("the value is in several columns")
+        return next(iter(span.values))
+
+    def _compared(self, number: int) -> bool:
+        """Whether an amount is compared: words such as "over" stand before it."""
+        before = [span for span in self.spans[:number] if span.kinds != {"stop"}]
+        return bool(before and before[-1].kinds & {*SIGNS, "between"})
+
+    def _amount(self, number: int, operation: Operation) -> Iterator[Condition]:
+        """The condition that a number or a date makes, with the words before it and the column beside it."""
+        span = self.spans[number]
+        token = span.token
+        assert token is not None
+        span.used = True
+        if between := next((each for each in self.spans[:number] if "between" in each.kinds and not each.used), None):
+            second = next((each for each in self.spans[number + 1 :] if "amount" in each.kinds), None)
+            if second is None or second.token is None:
+                raise Uncertain("between what?")
+            between.used = second.used = True
+            column, is_date = self._target(number, token, operation)
+            yield _compare(column, "≥", token, is_date=is_date)
+            yield _compare(column, "≤", second.token, is_date=is_date)
+            return
+        before = [each for each in self.spans[:number] if each.kinds != {"stop"}]
+        sign: Sign = "="
+        if before and (kinds := before[-1].kinds & SIGNS.keys()) and not before[-1].used:
+            sign = SIGNS[next(name for name in SIGNS if name in kinds)]
+            before[-1].used = True
+        column, is_date = self._target(number, token, operation)
+        yield _compare(column, sign, token, is_date=is_date)
+
+    def _target(self, number: int, token: Token, operation: Operation) -> tuple[str, bool]:
+        """The column that an amount is compared with, and whether it is one of dates."""
+        values = self.table.values
+        dates = [name for name in self.table.columns if values[name].dates is not None]
+        years = [name for name in self.table.columns if values[name].years]
+        numbers = [name for name in self.table.columns if values[name].numbers is not None and name not in years]
+        numbers = [name for name in numbers if not values[name].has_scale]  # five of which unit?
+        amounts = [name for name in numbers if not values[name].are_keys]
+        fits = (dates + years if token.when else []) + (numbers if token.number is not None else [])
+        before = [
+            span for span in self.spans[:number] if span.kinds - {"stop"} and not span.kinds & {*SIGNS, "between"}
+        ]
+        beside = [before[-1] if before else None, self._next(number)]
+        for span in beside:
+            if span is not None and span.column in fits and not self._asked_for(span, operation, fits, token):
+                span.used = span.used or operation == "count" or span is beside[0]
+                return span.column, span.column in dates
+        if token.when is not None and len(dates + years) == 1:
+            return (dates + years)[0], bool(dates)
+        is_compared = any(span.used and span.kinds & {*SIGNS, "between"} for span in self.spans[:number])
+        if token.when is None and len(amounts) == 1 and is_compared:
+            return amounts[0], False
+        raise Uncertain("which column is compared?")
+
+    def _asked_for(self, span: Span, operation: Operation, fits: Sequence[str], token: Token) -> bool:
+        """Whether a column beside an amount is what is asked for: in "how many visitors in 2021", visitors."""
+        others = [name for name in fits if name != span.column]
+        return (
+            token.when is not None
+            and operation in ("count", "sum", "average")
+            and bool(others)
+            and (self.table.values[span.column].dates is None)
+        )
+
+    def _with_column(
+        self, operation: Operation, column: str | None, *, about_rows: bool, rest: Sequence[Span]
+    ) -> tuple[Operation, str | None]:
+        """The operation as it is meant for the column: "how many visitors" sums a column of numbers."""
+        if column is None:
+            if operation in ("sum", "average"):
+                raise Uncertain("which column is summed?")
+            return operation, None
+        values = self.table.values[column]
+        is_table = any(span.column == column and "table" in span.kinds for span in rest)
+        if operation in ("sum", "average") and (values.numbers is None or values.has_scale):
+            raise Uncertain("no column of numbers in one unit")
+        if operation in ("maximum", "minimum") and values.numbers is None and values.dates is None:
+            raise Uncertain("nothing to compare")
+        if operation == "count":
+            if about_rows or is_table:
+                if not is_table:
+                    raise Uncertain("rows or values?")
+                return "count", None
+            is_said = any(span.column == column and span.exact for span in rest)
+            if tells_apart(column) and not is_said and column not in things(self.table).values():
+                raise Uncertain("a number of something else")
+            if values.numbers is not None and not (values.years or values.are_keys or tells_apart(column)):
+                return "sum", column
+            return "distinct", column
+        return operation, column
+
+
+def _compare(column: str, sign: Sign, token: Token, *, is_date: bool) -> Condition:
+    if is_date:
+        return Condition(column, sign, when=token.when)
+    if token.number is None:
+        raise Uncertain("a date for a number")
+    return Condition(column, sign, number=token.number)
