@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from rag.answers.tables.parsed import Key, Place, Table, in_singular
 from rag.answers.tables.query import Condition, Query, matches
-from rag.answers.tables.spans import column_stems, things, ways_to_ask
+from rag.answers.tables.spans import column_stems, meant_columns, things
 from rag.answers.tables.values import folded
 from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
 from rag.text.language import stem
@@ -49,12 +49,8 @@ class Lookup:
 
     def read(self, tokens: Sequence[Token], known: Phrases, language: str) -> Query | None:
         """The cell that a question asks for; None where a word is left over, or one row or column is not certain."""
-        meant = {
-            in_singular(key): set(names)
-            for key, (way, names) in ways_to_ask(self.table, language).items()
-            if way == "is"
-        }
-        stems = column_stems(self.table, known)
+        meant = meant_columns(self.table, language)
+        stems = column_stems(self.table.columns, language)
         columns: list[str] = []
         places: list[set[Place]] = []
         is_counted, named, at = False, 0, 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rag.answers.tables.families import Way, families
-from rag.answers.tables.parsed import Table
-from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
+from rag.answers.tables.parsed import Table, in_singular
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of, phrases
 from rag.text.language import stem
 
 NUMBERS = frozenset(("no", "nr", "num", "number", "nummer", "numero", "编号"))
@@ -57,7 +58,7 @@ class TableWords:
         self.columns: dict[tuple[str, ...], str] = {}
         for column in table.columns:
             self.columns.setdefault(key_of(column.replace("_", " ")), column)
-        self.by_stem = column_stems(table, known)
+        self.by_stem = column_stems(table.columns, language)
         self.units = {
             key for values in table.values.values() if values.numbers for unit in values.units for key in key_of(unit)
         }
@@ -159,25 +160,45 @@ class TableWords:
         return span if span.kinds or span.way else None
 
 
-def column_stems(table: Table, known: Phrases) -> dict[str, str]:
+@lru_cache(4096)
+def column_stems(columns: tuple[str, ...], language: str) -> dict[str, str]:
     """The columns by the stems of words that one name alone has; of a "director", also by what one does."""
     found: dict[str, set[str]] = defaultdict(set)
-    for column in table.columns:
+    known = phrases()[language]
+    for column in columns:
         for word in key_of(column.replace("_", " ")):
             if known.get((word,), set()) <= {"stop"}:
                 doing = [word[:-2]] if word.endswith(("er", "or")) and len(word) > 5 else []
                 for each in (word, *doing):
                     found[stem(each)].add(column)
-    return {word: next(iter(columns)) for word, columns in found.items() if len(columns) == 1}
+    return {word: next(iter(those)) for word, those in found.items() if len(those) == 1}
 
 
 def ways_to_ask(table: Table, language: str) -> dict[tuple[str, ...], tuple[Way, tuple[str, ...]]]:
     """The phrases of a language that ask for a column of the table without naming it: how, and which it may be."""
+    return _ways(tuple(table.families.items()), language)
+
+
+def meant_columns(table: Table, language: str) -> dict[tuple[str, ...], set[str]]:
+    """The words of a language, in singular, that mean a column of the table without being its name."""
+    return _meant(tuple(table.families.items()), language)
+
+
+@lru_cache(4096)
+def _meant(columns: tuple[tuple[str, tuple[str, ...]], ...], language: str) -> dict[tuple[str, ...], set[str]]:
+    return {in_singular(key): set(names) for key, (way, names) in _ways(columns, language).items() if way == "is"}
+
+
+@lru_cache(4096)
+def _ways(
+    columns: tuple[tuple[str, tuple[str, ...]], ...], language: str
+) -> dict[tuple[str, ...], tuple[Way, tuple[str, ...]]]:
     found: dict[tuple[str, ...], tuple[Way, tuple[str, ...]]] = {}
+    of_table = dict(columns)
     for family in families():
-        if columns := table.families.get(family.name):
+        if family.name in of_table:
             for key, way in family.phrases.get(language, {}).items():
-                found.setdefault(key, (way, columns))
+                found.setdefault(key, (way, of_table[family.name]))
     return found
 
 
