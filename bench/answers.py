@@ -25,8 +25,10 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.outputs import LLMResult
 from pydantic import Field
 
 from bench.parts import open_library
@@ -80,9 +82,10 @@ class Outcome:
         quoted: the first quote, the first two, and all.
         ready: seconds until the quotes were there.
         answer: the chat model's.
-        said: share of the expected words in each text: `quotes 1`, `quotes 2`, `quotes`, `written` (what the model
-            adds to the quote that its answer opens with), `answer`, `answer + quotes`.
-        supported: share of the sentences that a passage supports: `quotes`, `written` (where the model wrote).
+        said: share of the expected words in each text: `quotes 1`, `quotes 2`, `quotes`, `model` (all that the model
+            wrote), `written` (what is shown of it: sentences of the quote that the answer opens with are left out),
+            `answer`, `answer + quotes`.
+        supported: share of the sentences that a passage supports: `quotes`, `model`, `written` (where it wrote).
     """
 
     item: Item
@@ -143,6 +146,16 @@ def share_said(text: str, groups: Sequence[Sequence[str]]) -> float:
     return fmean(any(_pattern(words).search(text) for words in group) for group in groups)
 
 
+class Written(BaseCallbackHandler):
+    """Takes down the last text that the chat model wrote, with what the chain leaves out of it."""
+
+    text = ""
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Called by the chat model at the end of what it writes."""
+        self.text = response.generations[0][0].text
+
+
 @dataclass
 class Bench:
     """What questions are asked of. `chain` is None where no chat model is asked."""
@@ -154,6 +167,7 @@ class Bench:
     model: str = "none"
     chat: Chat | None = None
     chain: RagChain | None = None
+    model_wrote: Written = field(default_factory=Written)
 
     async def ask(self, item: Item) -> Outcome:
         """All that is measured of a question."""
@@ -216,7 +230,9 @@ class Bench:
             text += f" [{type(error).__name__}]"
         found.whole, found.answer = time.monotonic() - began, opening + text
         if found.item.gold:
-            self._note(found, "written", "" if found.refused else text, passages if wrote else None, asked)
+            shown = passages if wrote else None
+            self._note(found, "model", self.model_wrote.text if wrote else "", shown, asked)
+            self._note(found, "written", "" if found.refused else text, shown, asked)
             self._note(found, "answer", "" if found.refused else opening + text)
             self._note(found, "answer + quotes", f"{opening}{text}\n{found.quoted[2]}")
 
@@ -233,14 +249,18 @@ async def open_bench(model: str, folder: Path, prompt: Path | None = None) -> As
         engine: ChatEngine | None = None
         try:
             if model != "none":
-                engine, bench.chat, bench.chain = await asyncio.to_thread(_chain, model, settings, index)
+                engine, bench.chat, bench.chain = await asyncio.to_thread(
+                    _chain, model, settings, index, bench.model_wrote
+                )
             yield bench
         finally:
             if engine is not None:
                 engine.close()
 
 
-def _chain(name: str, settings: Settings, index: SearchIndex) -> tuple[ChatEngine | None, Chat, RagChain]:
+def _chain(
+    name: str, settings: Settings, index: SearchIndex, wrote: Written
+) -> tuple[ChatEngine | None, Chat, RagChain]:
     """A chat model with the app's own chain for it, and the engine that has to be closed."""
     from rag.models.choose import build_chat_model
 
@@ -250,6 +270,8 @@ def _chain(name: str, settings: Settings, index: SearchIndex) -> tuple[ChatEngin
         engine.start()
     chains = Chains(settings)
     chat = build_chat_model(name, settings, engine)
+    if chat.model:
+        chat.model.callbacks = [wrote]
     chains.link(index, chat)
     assert chains.own
     return engine, chat, chains.own
@@ -264,7 +286,7 @@ GROUPS: dict[str, Group] = {
     "kind of document": lambda each: f"{each.item.half}: {each.item.about}",
     "kind of question": lambda each: f"{each.item.half}: {each.item.kind}",
 }
-TEXTS = ("quotes 1", "quotes 2", "quotes", "written", "answer", "answer + quotes")
+TEXTS = ("quotes 1", "quotes 2", "quotes", "model", "written", "answer", "answer + quotes")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -305,6 +327,8 @@ COLUMNS = {
     "quotes words": "words of them",
     "quotes supported": "supported",
     "ready": "s to quotes",
+    "model": "model",
+    "model supported": "all of it supported",
     "written": "written",
     "written supported": "its supported",
     "answer": "answer",
