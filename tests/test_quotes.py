@@ -140,6 +140,45 @@ def test_what_is_of_the_kind_asked_for_comes_first(question: str, text: str, fir
     assert quotes_of(question, text, embeddings=minilm)[0] == first
 
 
+RECIPE = (
+    "Apple cake\n\nServes 12.\n\nIngredients:\n200 g butter, soft\n180 g sugar\n4 eggs\n\nMethod:\n"
+    "1. Heat the oven to 175 degrees.\n2. Beat butter and sugar, then add the eggs.\n3. Bake for 50 minutes.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("What are the ingredients of the apple cake?", "200 g butter, soft\n180 g sugar\n4 eggs"),
+        ("Which ingredients are in the cake?", "200 g butter, soft\n180 g sugar\n4 eggs"),
+        ("How do I make the apple cake?", "1. Heat the oven to 175 degrees.\n2. Beat butter"),
+        ("How many eggs are in it?", "4 eggs"),
+    ],
+)
+def test_a_list_is_quoted_whole_where_its_name_is_asked_for(question: str, first: str, minilm: Embeddings) -> None:
+    recipe = Document(RECIPE, metadata={"title": "Apple cake", "start_index": 0})
+    assert quotes_of(question, recipe, embeddings=minilm)[0].startswith(first)
+
+
+PAPERS = Document(
+    "# Maria Keller\n\nData Engineer · Hamburg · maria.keller@example.org · +49 170 5550 123\n\nShe likes small teams and"
+    " boring technology.\n\n## References\n\nDr. Jonas Brandt, director of Nordwind Logistics.\n",
+    metadata={"title": "Maria Keller", "start_index": 0},
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("What is Maria's email address?", "maria.keller@"),
+        ("What is her phone number?", "5550 123"),
+        ("Who can give a reference for Maria?", "Jonas Brandt"),
+    ],
+)
+def test_how_to_reach_somebody_is_found(question: str, said: str, minilm: Embeddings) -> None:
+    assert said in "\n".join(quotes_of(question, PAPERS, embeddings=minilm))
+
+
 def test_front_matter_for_the_program_that_makes_pages_is_no_quote() -> None:
     quotes = quotes_of("Which positions has a product manager?", Document(JOB, metadata={"title": "Product Manager"}))
     assert not [quote for quote in quotes if "permalink" in quote or "title: " in quote]

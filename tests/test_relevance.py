@@ -143,6 +143,25 @@ def test_rows_answer_in_their_language_though_nothing_tells_which_it_is(
     assert decide(Judge(embeddings, ("embedded:all-minilm-l6-v2", "")), question, rows, words.words).answers is answers
 
 
+@pytest.mark.parametrize(
+    ("question", "answers", "direct"),
+    [
+        ("What is Maria's email address?", True, True),
+        ("Is there a phone number?", False, True),
+        ("What did Maria study?", True, False),  # they are her papers
+        ("What did Paul study?", False, True),
+    ],
+)
+def test_of_the_person_whose_papers_they_are_nothing_is_refused(
+    embeddings: Embeddings, question: str, answers: bool, direct: bool
+) -> None:
+    papers = Document("Data Engineer · Hamburg · maria.keller@example.org", metadata={"title": "Maria Keller"})
+    words = Lexical()
+    words.replace("a", [("1", papers.page_content)])
+    verdict = decide(Judge(embeddings, ENGINE), question, [papers], words.words)
+    assert (verdict.answers, verdict.direct or not verdict.answers) == (answers, direct), verdict
+
+
 def test_a_long_passage_without_sentences_is_looked_at(embeddings: Embeddings) -> None:
     passages = [Document("agent memory plan " * 200)]
     words = Lexical()

@@ -6,14 +6,19 @@ Embedding models tell "Somewhat masculine: 46%" and "Very masculine: 37%" hardly
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stems, surfaces, word_weights
 
-NAMED, AMOUNT = 0.3, 0.6
-"""What it adds to a sentence's score that the question says the label of its row or has all words of its key, and that
-it has an amount where the question asks for money."""
+NAMED, AMOUNT, VALUE = 0.3, 0.6, 0.3
+"""What it adds to a sentence's score that the question says the label of its row or has all words of its key, that it
+has an amount where the question asks for money, and another value of the kind asked for. A value that has none of the
+question's words near it is worth less: it is that of another thing."""
+FAR = 0.25
+"""Share of it that is left then."""
+NEAR = 30
+"""Characters between a word of the question and a value, at most."""
 LABELS = 3
 """Cells at a row's beginning that may be its label."""
 SHORTEST_LABEL = 4
@@ -30,17 +35,67 @@ _AMOUNT = re.compile(rf"(?:{_SIGN})\s?\d|\d[\d.,' ]*\s?(?:{_SIGN})|(?:{_SIGN})[^
 """An amount with its currency, which may also stand in the name of its column."""
 
 
+_NUMBERED = re.compile(r"(?:\s*(?:\d+\.)*\d+[.)]?\s+(?=\S+\s))?")
+"""The number of a section or an item, which is no value."""
+_TIME = (
+    r"(?:second|minute|hour|day|night|week|month|year|sekunde|stunde|tag|woche|monat|jahr|seconde|heure|jour|semaine|mois|an"
+    r"|segundo|minuto|hora|d[ií]a|semana|mes|a[nñ]o)(?:s|e|en|n|es)?"
+)
+_MONTH = (
+    r"(?:jan(?:uar)?y?|feb(?:ruar)?y?|m[aä]r(?:ch|z)?|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|sep(?:t(?:ember)?)?"
+    r"|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
+)
+_DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_CONTACTS = {
+    r"\be-?mail(?: address)?|\bmail address|\bcourriel|\bcorreo\b": r"[\w.+-]+@[\w-]+\.\w+",
+    r"\b(?:tele)?phone\b(?: number)?|\bmobile number|\btelefon|\bt[ée]l[ée]phone|\btel[ée]fono": (
+        r"\+?\d[\d ()/-]{6,}\d"
+    ),
+    r"\bweb ?site\b|\bhome ?page\b|\burl\b": r"https?://|\bwww\.|\b[\w-]+\.(?:com|org|net|de|io)\b",
+}
+_KINDS = _CONTACTS | {
+    r"\btemp[eé]ratur[ea]?\b|\btemperatura\b|\bhow (?:hot|warm|cold)\b": r"\d\s?(?:°|degr|grad\b|grados)",
+    r"\bhow long\b|\bhow many (?:minute|hour|day|week|month|year)s\b|\bwie lange\b|\bcombien de temps\b"
+    r"|\bcu[áa]nto tiempo\b": rf"\b[\w-]+[\s-]{_TIME}\b",
+    r"^when\b|\bwhat (?:date|day|year|time)\b|^wann\b|^quand\b|^¿?cu[áa]ndo\b": (
+        rf"\b{_MONTH}\b|\b(?:1[5-9]|20)\d\d\b|\b\d{{1,2}}[:.]\d\d\b|\b\d{{1,2}} ?[ap]m\b|\b{_DAY}\b"
+    ),
+    r"\bhow (?:much|many|big|large|high|tall|deep|far|heavy|old|fast)\b"
+    r"|\bwie (?:viel\w*|gro[ßs]+|hoch|weit|schwer|alt)\b|\bcombien\b|\bcu[áa]nt[oa]s?\b": r"\d",
+}
+"""What asks for a value of a kind, and what is one."""
+
+
 def asked_for(question: str, language: str) -> Callable[[str], float]:
-    """What it adds to the score of a sentence, given as its text, that it has the key or amount asked for."""
+    """What it adds to the score of a sentence, given as its text, that it has the key or kind of value asked for."""
     weights = word_weights(question, language).keys()
-    asks_money = bool(_ASKS_MONEY.search(question))
+    kinds = [(AMOUNT, _AMOUNT)] if _ASKS_MONEY.search(question) else []
+    kinds += [(VALUE, re.compile(value, re.I)) for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
 
     def added(text: str) -> float:
         key = None if SEPARATOR in text else _KEY.match(text)
-        amount = AMOUNT if asks_money and _AMOUNT.search(text) else 0.0
-        return amount + NAMED * bool(key and weights <= stems(key[1], language))
+        found = NAMED * bool(key and weights and weights <= stems(key[1], language))
+        return found + max((worth * _share(value, text) for worth, value in kinds), default=0.0)
+
+    def _share(value: re.Pattern[str], text: str) -> float:
+        """1 where a value of the kind has a word of the question near it, less where it has none, 0 without a value."""
+        numbered = _NUMBERED.match(text)
+        places = [each.span() for each in value.finditer(text, numbered.end() if numbered else 0)]
+        around = [text[max(0, start - NEAR) : end + NEAR] for start, end in places]
+        if any(weights & stems(each, language) or (value is _AMOUNT and _ASKS_MONEY.search(each)) for each in around):
+            return 1.0
+        return FAR if places else 0.0
 
     return added
+
+
+def contact_words(question: str, texts: Sequence[str]) -> str:
+    """The words of a question that ask for an address or number to reach somebody by, where a text has one.
+
+    No text says "email address" beside one.
+    """
+    found = ((re.search(asks, question, re.I), value) for asks, value in _CONTACTS.items())
+    return " ".join(asks[0] for asks, value in found if asks and any(re.search(value, text, re.I) for text in texts))
 
 
 def row_asked_for(question: str) -> Callable[[str], float]:

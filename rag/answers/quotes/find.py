@@ -15,6 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.answers.quotes.asked_for import asked_for, row_asked_for
+from rag.answers.quotes.lists import list_asked_for
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
@@ -145,19 +146,23 @@ def _best(
     embeddings: Embeddings,
 ) -> tuple[Quote, ...]:
     """The quotes with the highest scores, the best one for each part first, neighbours as one, while there is room."""
-    scores = _scores(question, language, found, embeddings)
+    # The kinds of values that two questions ask for are those of each.
+    scores = _scores(question, language, found, sources, embeddings, kinds_of="" if parts else question)
     order = sorted(range(len(found)), key=lambda place: -scores[place])
     least = LEAST_SHARE * scores[order[0]]
     firsts = []
     for part in parts:
-        own = _scores(part, language, found, embeddings)
+        own = _scores(part, language, found, sources, embeddings, kinds_of=part)
         firsts.append(max(order, key=lambda place: own[place] + scores[place]))
     order = list(dict.fromkeys([*firsts, *order]))
     firsts = firsts or order[:1]
     first = found[order[0]]
-    steps = _steps(first.segment, sources[first.passage - 1].page_content) if _ASKS_HOW.match(question) else None
+    asks_how = bool(_ASKS_HOW.match(question))
+    steps = _steps(first.segment, sources[first.passage - 1].page_content, first.line) if asks_how else None
     quotes: list[Quote] = [Quote(first.passage, *steps)] if steps else []
-    if not steps and (alike := _alike(question, language, first, sources)):
+    if not asks_how and (whole := list_asked_for(question, language, sources)):
+        quotes = [Quote(*whole)]
+    if not quotes and (alike := _alike(question, language, first, sources)):
         quotes = [Quote(first.passage, *alike)]
     for place in order[:MOST_SENTENCES]:
         if not quotes or place in firsts or scores[place] >= least:
@@ -250,17 +255,29 @@ def _fits(quotes: Sequence[Quote], sources: Sequence[Document]) -> bool:
     return len(quotes) <= MOST_QUOTES and length <= LONGEST_QUOTE
 
 
-def _scores(question: str, language: str, found: Sequence[Quotable], embeddings: Embeddings) -> list[float]:
-    """How well each sentence answers: nearness, words, its passage's place, and the sentence before it."""
+def _scores(
+    question: str,
+    language: str,
+    found: Sequence[Quotable],
+    sources: Sequence[Document],
+    embeddings: Embeddings,
+    kinds_of: str,
+) -> list[float]:
+    """How well each sentence answers: nearness, words, its passage's place, and the sentence before it.
+
+    `kinds_of`: the question whose kind of value, such as an amount, counts.
+    """
     vector = at_length_one(question_vector(embeddings, question))
     nearness = sentence_vectors(embeddings, [each.embedded for each in found]) @ vector
     weigh = IN_ENGLISH if language == ENGLISH else ELSEWHERE
     weights = word_weights(question, language)
     total = sum(weights.values()) or 1.0
-    added = asked_for(question, language)
+    added = asked_for(kinds_of, language)
+    titled = [weights.keys() & stems(str(source.metadata.get("title") or ""), language) for source in sources]
     alone = []
     for each, near in zip(found, nearness, strict=True):
-        own = weights.keys() & stems(each.embedded, language)
+        title = titled[each.passage - 1]
+        own = (weights.keys() & stems(each.embedded, language)) | title
         above = (weights.keys() & stems(each.heading, language)) - own
         words = (weigh.line if each.line else weigh.words) * sum(weights[word] for word in own)
         words += weigh.heading * sum(weights[word] for word in above)
@@ -305,8 +322,11 @@ def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:
     return [*quotes, Quote(each.passage, start, end)]
 
 
-def _steps(segment: Segment, text: str) -> tuple[int, int] | None:
-    """Where the numbered list begins and ends that a sentence is in; None where it is in none or that is too long."""
+def _steps(segment: Segment, text: str, is_fragment: bool) -> tuple[int, int] | None:
+    """Where the numbered list begins and ends that a sentence is in; None where it is in none or that is too long.
+
+    Where it is no sentence, it is the only such list of the text.
+    """
     lists: list[list[Segment]] = []
     for each in split_segments(text):
         gap = text[lists[-1][-1].end : each.begin] if lists else "."
@@ -316,6 +336,8 @@ def _steps(segment: Segment, text: str) -> tuple[int, int] | None:
         elif is_item:
             lists.append([each])
     own = next((some for some in lists if segment in some), [])
+    if is_fragment and not own and len(long := [some for some in lists if len(some) > 2]) == 1:
+        (own,) = long
     return (own[0].begin, own[-1].end) if len(own) > 1 and own[-1].end - own[0].begin <= LONGEST_QUOTE else None
 
 

@@ -24,10 +24,13 @@ LONGEST_REFERENCE = 400
 _TELLING = re.compile(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}")
 """What says something in few words: a number, a `key: value`, writing without blanks."""
 _REFERENCES = re.compile(
-    r"references?|bibliography|citations?|cited as|works cited|further reading|see also|literatur\w*|quellen\w*"
-    r"|einzelnachweise|références|bibliographie|referencias|bibliografía|参考文献|参考资料",
+    r"bibliography|citations?|cited as|works cited|further reading|see also|literatur\w*|quellen\w*"
+    r"|einzelnachweise|bibliographie|bibliografía|参考文献|参考资料",
     re.I,
 )
+_EITHER = re.compile(r"references?|referenzen|références|referencias", re.I)
+"""Headings of what is cited, and of people who can be asked about somebody."""
+_PUBLISHED = re.compile(r"\b(?:1[89]|20)\d\d\b|https?://|\bet al\b")
 _CITED = re.compile(
     r"\[\d+\]\s+\W?[A-ZÀ-Þ]|.*(?:\barXiv\b|\bdoi(?:\.org|:)|\bISBN\b|\bet al\b.{0,40}[“\"]|\bRetrieved (?:from|on)\b"
     r"|\bAvailable:|@(?:article|misc|inproceedings|book)\{)",
@@ -202,6 +205,8 @@ def _asks(words: str) -> bool:
 
 def _is_beside_the_text(line: str, heading: str) -> bool:
     """Whether a line is a caption or a reference."""
+    if _EITHER.fullmatch(heading) and _PUBLISHED.search(line):
+        return True
     if _REFERENCES.fullmatch(heading) or _CAPTION.match(line):
         return True
     return len(line) <= LONGEST_REFERENCE and bool(_CITED.match(line))

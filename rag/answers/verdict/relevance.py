@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,6 +21,7 @@ from typing import Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from rag.answers.quotes.asked_for import contact_words
 from rag.answers.verdict.prepared import Prepared
 from rag.answers.verdict.scale import EVERYDAY_FILE, Scale, load_scale, measure, save_scale
 from rag.answers.whole.intent import is_greeting
@@ -40,6 +42,8 @@ DIRECT = 2.25
 ENOUGH_WORDS = 0.3
 """Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
 WEIGHED = ("nearness", "unknown", "missing")
+_NAME = re.compile(r"(?<=[\w,;:–-] )[A-ZÀ-Þ][\w'’-]*[^\W\d_](?<!['’]s)")
+"""A word with a capital letter that no sentence begins with."""
 SHORTEST, LONGEST = 25, 400
 """Characters of a sentence that is compared. Shorter neighbours are joined; a longer one, as of a table, is cut."""
 
@@ -152,6 +156,8 @@ class Judge:
             others = [each for each in filled if sure_language(each.page_content) != ENGLISH]
             if language not in ("", ENGLISH) and _covered(question, others, language) >= ENOUGH_WORDS:
                 return replace(verdict, answers=True, direct=True)  # in a source whose language is not told, as of rows
+        if not verdict.answers and _names_the_document(question, filled[0]):
+            return replace(verdict, answers=True, direct=False)
         return verdict
 
     def signals(self, question: str, passages: Sequence[Document], words: Words) -> Signals:
@@ -169,11 +175,13 @@ class Judge:
             raise engine_error(error, *self._engine) from error
         language = question_language(asked, words.languages)
         weights = word_weights(asked, language)
+        for word in stems(contact_words(asked, [passage.page_content for passage in passages]), language):
+            weights.pop(word, None)
         total = sum(weights.values()) or 1.0
         found = [weights.keys() & _stems(passage, language) for passage in passages]
         return Signals(
             (nearest - scale.unrelated) / scale.unit,
-            sum(weights[word] for word in _unknown(asked, words, language)) / total,
+            sum(weights.get(word, 0.0) for word in _unknown(asked, words, language)) / total,
             max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
             _covered(asked, passages, language),
         )
@@ -214,6 +222,12 @@ def _pieces(text: str) -> list[str]:
         sentences += [" ".join(lines)] if short else lines
     sentences = [sentence for sentence in sentences if len(sentence) >= SHORTEST] or [" ".join(text.split()) or "-"]
     return [sentence[at : at + LONGEST] for sentence in sentences for at in range(0, len(sentence), LONGEST)]
+
+
+def _names_the_document(question: str, passage: Document) -> bool:
+    """Whether a question has a name from a document's title: "What did Maria study?", of the papers of Maria Keller."""
+    names = set(_NAME.findall(question))
+    return bool(names & set(_NAME.findall(f"- {passage.metadata.get('title') or ''}")))
 
 
 def _covered(question: str, passages: Sequence[Document], language: str) -> float:
