@@ -43,7 +43,7 @@ THOUGHT_TOO_LONG = (
     "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
     " answers without thinking."
 )
-INDIRECT = "The library does not say this directly. What comes nearest:"
+INDIRECT = "The library may not say this directly. What comes nearest:"
 """Before quotes that stand for an answer where the passages hardly have one."""
 NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
 """The answer without a model where the passages have no sentence."""
