@@ -179,6 +179,11 @@ def test_how_to_reach_somebody_is_found(question: str, said: str, minilm: Embedd
     assert said in "\n".join(quotes_of(question, PAPERS, embeddings=minilm))
 
 
+def test_a_word_below_a_heading_that_asks_for_it_can_be_quoted(minilm: Embeddings) -> None:
+    text = "## License\n\nMIT. It was written by Sofie Lund with help from others.\n"
+    assert quotes_of("What license does it have?", text, embeddings=minilm)[0].startswith("MIT.")
+
+
 def test_front_matter_for_the_program_that_makes_pages_is_no_quote() -> None:
     quotes = quotes_of("Which positions has a product manager?", Document(JOB, metadata={"title": "Product Manager"}))
     assert not [quote for quote in quotes if "permalink" in quote or "title: " in quote]

@@ -15,7 +15,7 @@ NAMED, AMOUNT, VALUE = 0.3, 0.6, 0.3
 """What it adds to a sentence's score that the question says the label of its row or has all words of its key, that it
 has an amount where the question asks for money, and another value of the kind asked for. A value that has none of the
 question's words near it is worth less: it is that of another thing."""
-FAR = 0.25
+FAR = 0.5
 """Share of it that is left then."""
 NEAR = 30
 """Characters between a word of the question and a value, at most."""

@@ -146,12 +146,12 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
                 or _SETTING.match(words)
                 or words.removeprefix("title: ") in headings
                 or _is_beside_the_text(line, heading)
-                or not _is_quotable(" ".join(text[segment.start : segment.end].split()), segment)
+                or not _is_quotable(" ".join(text[segment.start : segment.end].split()), segment, heading)
             ):
                 before, following = (None if segment.kind else segment), False
                 continue
             seen.add(words)
-            is_line = _is_line(words)
+            is_line = _is_line(words) or len(words.split()) < 3
             short = is_line and len(words) < 60
             asked = not subject and is_question(heading)  # a FAQ's question is near to who asks it in other words
             above = subject or (heading if asked or short else "")
@@ -212,9 +212,9 @@ def _is_beside_the_text(line: str, heading: str) -> bool:
     return len(line) <= LONGEST_REFERENCE and bool(_CITED.match(line))
 
 
-def _is_quotable(words: str, segment: Segment) -> bool:
-    """Whether a sentence can stand alone: it is no question, and long enough to say something."""
+def _is_quotable(words: str, segment: Segment, heading: str) -> bool:
+    """Whether a sentence can stand alone: it is no question, and long enough to say something below its heading."""
     if segment.kind == "rule" or len(words) > LONGEST_QUOTE or _asks(words) or makes_no_claim(words):
         return False
-    fewest = 4 if _is_line(words) else 3
+    fewest = 4 if _is_line(words) else 1 if heading and len(heading.split()) < 3 else 3
     return len(words.split()) >= fewest or bool(_TELLING.search(words))
