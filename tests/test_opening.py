@@ -256,6 +256,28 @@ def test_a_failure_before_the_first_token_is_no_answer_cut_off() -> None:
 # -- where nothing says it directly ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Is the library of Ostby open on Monday?", False),
+        ("Kostet die library card in Ostby etwas, oder ist sie frei?", False),  # in another language
+        ("When is the library of Ostby open?", True),
+        ("Can you tell me when the library of Ostby is open?", True),
+        ("Is the library of Ostby open from Monday or from Tuesday?", True),
+    ],
+)
+def test_a_small_model_is_not_asked_for_yes_or_no(tmp_path: Path, question: str, asked: bool) -> None:
+    path = tmp_path / "fees.md"
+    path.write_text("A library card costs 18.50.\n\nThe library of Ostby is open from Monday on.", encoding="utf-8")
+    with library_of(tmp_path, shared_minilm(), path) as library:
+        chat = ScriptedChat(script=Script(["No, it is not."]))
+        chains = Chains(make_settings(tmp_path))
+        chains.link(library.index, Chat(chat, 4000, "small"))
+        assert chains.own is not None
+        told = asyncio.run(chains.own.ainvoke({"question": question}))
+    assert (told["quoted"], "No, it is not." in told["answer"]) == (not asked, asked)
+
+
 def test_a_small_model_is_not_asked_what_the_passages_hardly_say(tmp_path: Path) -> None:
     path = tmp_path / "fees.md"
     path.write_text(

@@ -161,8 +161,8 @@ def test_a_list_is_quoted_whole_where_its_name_is_asked_for(question: str, first
 
 
 PAPERS = Document(
-    "# Maria Keller\n\nData Engineer · Hamburg · maria.keller@example.org · +49 170 5550 123\n\nShe likes small teams and"
-    " boring technology.\n\n## References\n\nDr. Jonas Brandt, director of Nordwind Logistics.\n",
+    "# Maria Keller\n\nData Engineer · Hamburg · maria.keller@example.org · +49 170 5550 123\n\nShe likes small teams"
+    " and boring technology.\n\n## References\n\nDr. Jonas Brandt, director of Nordwind Logistics.\n",
     metadata={"title": "Maria Keller", "start_index": 0},
 )
 

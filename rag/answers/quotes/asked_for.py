@@ -89,6 +89,23 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     return added
 
 
+_YES_OR_NO = re.compile(
+    r"(?:(?:and|but|so|und|aber|et|mais|y|pero) )?(?:"
+    r"(?!(?:can|could|will|would) you\b|do you know\b)(?:can|could|may|might|must|should|will|would|do|does|did|is|are"
+    r"|was|were|am|has|had)(?:n['’]t)?\s(?!.*\bor\b)"
+    r"|(?:ist|sind|war|waren|kann|k[oö]nnen|darf|d[uü]rfen|muss|m[uü]ssen|soll|sollte|hat|haben|gibt es|wird|werden)\s"
+    r"(?!.*\boder\b)|(?:est-ce qu|peut-on|puis-je|y a-t-il|faut-il|dois-je|a-t-on)"
+    r"|¿(?:se puede|puedo|hay|es|est[aá]n?|tiene|hace falta|debo)\s(?!qu[eé])"
+    r")|.*吗[？?]?$",
+    re.I,
+)
+
+
+def asks_yes_or_no(question: str) -> bool:
+    """Whether a question can be answered with yes or no, in English, German, French, Spanish or Chinese."""
+    return bool(_YES_OR_NO.match(question.strip()))
+
+
 def contact_words(question: str, texts: Sequence[str]) -> str:
     """The words of a question that ask for an address or number to reach somebody by, where a text has one.
 
