@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 INTENTS_FILE = Path(__file__).parents[2] / "intents.yaml"
 NEAR = 0.68
-"""Cosine with a sentence that stands for an intent from which on a question has it (tests/data/intents.yaml)."""
+"""Cosine with a sentence that stands for an intent from which on a question has it (tests/test_intent.py)."""
 AHEAD = 0.15
 """How much nearer that sentence has to be than one of another kind."""
 NEAR_SECONDS = 15.0
