@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         "hybrid", description="How passages are found: by meaning and by words, or by meaning alone (`dense`)"
     )
     refuse: bool = Field(
-        True, description="Say that the library does not tell, and ask no model, where nothing found fits the question"
+        True, description="Refuse to answer where nothing found fits the question, in place of letting the model try"
     )
     prompt_file: Path | None = Field(None, description="File with a prompt of your own")
     temperature: float = Field(0.0, ge=0, le=2, description="Temperature of the chat model")

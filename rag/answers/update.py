@@ -58,7 +58,7 @@ class Update:
         timings: how long it took so far.
         asked: the text that was searched for. A follow-up is put into full words first.
         unread: passages that did not fit the model's window.
-        refused: nothing found speaks to the question, and no model was asked.
+        refused: nothing found speaks to the question, and no model wrote an answer.
         coverage: what of the library was read, where that is not the passages found.
         progress: passages read, and those that are to be read, where an answer reads whole sources.
         notice: a sentence to be read with the answer: the model began to repeat itself and was stopped.

@@ -117,7 +117,7 @@ class AnswerFields(BaseModel):
     )
     timings: Times
     asked: str = Field(description="The text that was searched for: a follow-up in full words, else the question.")
-    refused: bool = Field(description="No passage found is about the question, so no model was asked.")
+    refused: bool = Field(description="No passage found is about the question, so no model wrote an answer.")
     coverage: str = Field(description="The part of the library that was read, if not the passages found; else empty.")
     unread: int = Field(description="Passages that did not fit the model's window.")
     notice: str = Field(description="That the model began to repeat itself and was stopped; else empty.")
