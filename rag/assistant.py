@@ -22,7 +22,7 @@ from rag.answers.line import Line
 from rag.answers.question import check_question
 from rag.answers.rate import Rate
 from rag.answers.ready import Ready
-from rag.answers.stream import Answers
+from rag.answers.stream import AnswerChain
 from rag.background import Background
 from rag.errors import QuestionError
 from rag.library.indexes import Offer, told_seconds
@@ -63,7 +63,7 @@ class Assistant:
         self.metrics = Metrics(self)
         self._ending = threading.Event()
         self.when_ready = Ready(self.chains, self.models, self.service, self.problems)
-        self.chain = Answers(
+        self.chain = AnswerChain(
             self.when_ready,
             line=self.line,
             first_token=settings.first_token_timeout,
@@ -138,7 +138,7 @@ class Assistant:
     # -- answering -----------------------------------------------------------------------------------------------
 
     async def search(self, query: str, scope: Sequence[str] = (), caller: str | None = None) -> list[Document]:
-        """The passages nearest to a query, of all sources or of those in `scope`. `caller`: as `Answers` has it.
+        """The passages nearest to a query, of all sources or of those in `scope`. `caller`: as `AnswerChain` has it.
 
         Raises:
             RagError: there is nothing to search, or the search failed; says what to do.

@@ -1,6 +1,6 @@
-"""What every door reads: `Answers` waits for a place in line and runs the chain, whose pieces become updates.
+"""What every door reads: `AnswerChain` waits for a place in line, then runs a `RagChain`.
 
-Silences of the chain are named and have limits (`Run`).
+Its pieces become updates; its silences are named and have limits (`Run`).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ OWN_OPTIONS = ("think", "temperature", "instructions")
 """What a question may have of its own beside its text."""
 
 
-class Answers(Runnable[dict[str, Any], Update]):
-    """From a question to the updates of its answer.
+class AnswerChain(Runnable[dict[str, Any], Update]):
+    """From a question to the updates of its answer; `Assistant.chain` is one.
 
     The input is `{"question": str}`. Optional keys: `history`, earlier turns as LangChain messages; `scope`, the
     sources to answer from, as they are called or by what a name ends with; `model`, another chat model,

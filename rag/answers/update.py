@@ -1,4 +1,4 @@
-"""What every door shows of an answer while it is made: the updates that `rag.answers.stream.Answers` yields."""
+"""What every door shows of an answer while it is made: the updates that `rag.answers.stream.AnswerChain` yields."""
 
 from __future__ import annotations
 
