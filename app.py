@@ -154,7 +154,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
             async with aclosing(assistant.chain.astream({**given, "caller": caller_of(request)})) as updates:
                 async for update in updates:
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
-                    if update.sources and so_far is None:  # of the moment of the search: it lists the library
+                    if update.passages and so_far is None:  # of the moment of the search: it lists the library
                         so_far = sources_so_far(assistant.library)
                     yield show_answer(update, message, scope, awaiting, so_far=so_far or "", asked=asked)
             await asyncio.to_thread(note_mistakes, assistant.service.database, message, update)

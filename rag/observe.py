@@ -195,7 +195,7 @@ class Metrics:
         ):
             if value is not None:
                 figure.observe(value)
-        facts: dict[str, Any] = {"outcome": outcome, "tokens": times.tokens, "passages": len(last.sources)}
+        facts: dict[str, Any] = {"outcome": outcome, "tokens": times.tokens, "passages": len(last.passages)}
         for name in ("retrieval", "first_token", "total"):
             value = getattr(times, name)
             facts[name] = None if value is None else round(value, 3)

@@ -54,9 +54,9 @@ def test_tokens_arrive_in_order_after_the_sources(scene: Scene) -> None:
     assert updates[-1].text == "".join(scene.script.tokens)
     assert "".join(update.new for update in updates) == updates[-1].text
     first = next(update for update in updates if update.text)
-    assert len(first.sources) == 4
+    assert len(first.passages) == 4
     assert updates[-1].timings.tokens == 200
-    sources_alone = [update for update in updates if update.sources and not update.text]
+    sources_alone = [update for update in updates if update.passages and not update.text]
     assert sources_alone, "the sources are there before the first token"
 
 

@@ -35,7 +35,7 @@ def supported(sentence: str, quote: str, words: tuple[str, ...] = (), passage: i
 SPLIT = supported("A task is split into steps.", "They split a task into steps.", ("split", "task", "steps"))
 TWELVE = Sentence(28, 48, None, None, (), why="the number 12")
 HELLO = Sentence(49, 55, None, None, (), claims=False)
-DONE = Update("done", TEXT, sources=SOURCES, asked="How?", grounding=(SPLIT, TWELVE, HELLO))
+DONE = Update("done", TEXT, passages=SOURCES, asked="How?", grounding=(SPLIT, TWELVE, HELLO))
 
 
 def test_history_comes_as_strings_and_as_parts_and_notes_are_no_turns() -> None:
@@ -196,7 +196,7 @@ def test_a_formula_between_dollars_takes_its_mark_behind() -> None:
 def test_what_is_supported_is_counted_where_no_mark_stands() -> None:
     text = "```\nA task is split.\n```\n\n| a |\n|---|\n| 12 |"
     grounding = (Sentence(0, 24, 2, (0, 5)), Sentence(26, len(text) - 2))
-    answer, note = show_answer(Update("done", text, sources=SOURCES, grounding=grounding), "How?")
+    answer, note = show_answer(Update("done", text, passages=SOURCES, grounding=grounding), "How?")
     assert answer.content == text
     assert "1 of 2 sentences supported" in note.metadata["title"]
 
@@ -266,7 +266,7 @@ def test_the_note_counts_what_is_supported_and_says_what_was_searched_for() -> N
     ],
 )
 def test_the_note_says_what_is_so(given: dict[str, object], words: str) -> None:
-    update = Update(**{"phase": "done", "text": "x", "sources": SOURCES, **given})  # type: ignore[arg-type]
+    update = Update(**{"phase": "done", "text": "x", "passages": SOURCES, **given})  # type: ignore[arg-type]
     note = show_answer(update, "?", (), ["loading llama3"])[1]
     assert words in note.metadata["title"]
     if update.timings.first_token:

@@ -28,7 +28,7 @@ ANSWER = "The moon is round. It has 12 seas. Hello!"
 UNSUPPORTED = Update(
     "done",
     ANSWER,
-    sources=(Document("The moon is round."),),
+    passages=(Document("The moon is round."),),
     asked="What is the moon like?",
     grounding=(
         Sentence(0, 18, 1, (0, 18)),

@@ -188,7 +188,7 @@ def test_each_of_two_questions_has_its_quote_in_the_opening(tmp_path: Path) -> N
     assert told["opening"] == "The pool opens at nine.\n\nA visit costs 6 euros."
     assert told["answer"] == "\n\nCome early."
     update = Update(
-        text=told["opening"], opening=len(told["opening"]), quotes=told["quotes"], sources=tuple(told["sources"])
+        text=told["opening"], opening=len(told["opening"]), quotes=told["quotes"], passages=tuple(told["sources"])
     )
     assert update.opens_with == 2 and [each.leads for each in told["quotes"]][:3] == [True, True, False]
 
@@ -208,7 +208,7 @@ def answered(written: str, *supported: bool) -> Update:
     place = len(OPENING)
     own = [Sentence(place, len(text), 1 if has else None, (0, 5) if has else None) for has in supported]
     grounding = (Sentence(0, len(OPENING), 1, (FIRST.start, FIRST.end)), *own)
-    given: dict[str, Any] = {"sources": SOURCES, "quotes": (FIRST, OTHER), "grounding": grounding}
+    given: dict[str, Any] = {"passages": SOURCES, "quotes": (FIRST, OTHER), "grounding": grounding}
     return Update("done", text, opening=place, **given)
 
 
@@ -304,7 +304,7 @@ def test_a_small_model_is_not_asked_what_the_passages_hardly_say(tmp_path: Path)
             update = Update(
                 "done",
                 near["answer"],
-                sources=tuple(near["sources"]),
+                passages=tuple(near["sources"]),
                 quotes=near["quotes"],
                 quoted=True,
                 indirect=True,

@@ -363,7 +363,7 @@ def test_a_part_of_a_row_is_told_with_what_the_row_begins_with(text: str, start:
     quote = Quote(1, place, len(text))
     assert quote.row([Document(text)]) == row
     assert quote.text([Document(text)]) == row + text[place:].strip(" |")
-    update = Update(sources=(Document(text),), quotes=(quote,))
+    update = Update(passages=(Document(text),), quotes=(quote,))
     (told,) = answer_fields(update)["quotes"]
     assert (told["row"], told["text"]) == (row, text[place:])
 
@@ -422,7 +422,7 @@ def test_an_answer_without_support_is_doubtful(text: str, supported: tuple[bool 
         end = start + len(one.rstrip(".")) + 1
         sentences.append(Sentence(start, end, 1 if has else None, (0, 5) if has else None, claims=has is not None))
         start = end + 1
-    update = Update("done", text, sources=tuple(sources), quotes=quotes, grounding=tuple(sentences))
+    update = Update("done", text, passages=tuple(sources), quotes=quotes, grounding=tuple(sentences))
     assert update.doubtful is doubtful
     messages = show_answer(update, "Which plan?")
     titles = [str(message.metadata.get("title", "")).partition(" · ")[0] for message in messages]

@@ -78,7 +78,7 @@ async def test_the_passages_answer_what_is_proposed(tmp_path: Path) -> None:
         proposed: set[str] = set()
         for question in ("What is task decomposition?", "Which tools are there?", "Who won the cup of Paraguay?"):
             update = await assistant.chain.ainvoke({"question": question, "history": []})
-            proposed |= set(suggest(question, update.sources))
+            proposed |= set(suggest(question, update.passages))
         assert len(proposed) >= 6
         for question in proposed:
             answer = await assistant.chain.ainvoke({"question": question, "history": []})

@@ -156,7 +156,7 @@ def test_a_german_question_is_answered_from_english_texts(assistant: tuple[Assis
     update = asyncio.run(made.chain.ainvoke({"question": GERMAN}))
     assert (update.asked, update.refused) == (ENGLISH, False)
     assert update.text == "Die Platzwartin heißt Greta Moll."
-    assert any("Greta Moll" in quote.text(update.sources) for quote in update.quotes)
+    assert any("Greta Moll" in quote.text(update.passages) for quote in update.quotes)
     assert GERMAN in script.asked[-1][-1].text and ENGLISH not in script.asked[-1][-1].text
 
 

@@ -289,7 +289,7 @@ class Run:
             self._last_piece = moment
             if timings.retrieval is None:
                 timings = replace(timings, retrieval=moment - self._search_began)
-            now = replace(now, phase="reading", sources=tuple(piece["sources"]), timings=timings)
+            now = replace(now, phase="reading", passages=tuple(piece["sources"]), timings=timings)
         if "opening" in piece:
             now = replace(now, opening=len(piece["opening"]), text=piece["opening"], new=piece["opening"])
         if "thinking" in piece:

@@ -48,7 +48,7 @@ class Update:
         moved: what came of the text before this update was thinking, and is in `thinking` now.
         ahead: while the question is queued, the number of questions before it.
         seconds_ahead: how long it may still wait, about; None: not known.
-        sources: the passages that the answer is drawn from, best first.
+        passages: what the answer is drawn from, best first.
         quotes: the sentences of the passages that answer best, word for word, there before the model's first token.
         quoted: the text is these quotes; no model wrote it.
         indirect: they hardly answer the question, and the text says so.
@@ -73,7 +73,7 @@ class Update:
     moved: bool = False
     ahead: int | None = None
     seconds_ahead: float | None = None
-    sources: tuple[Document, ...] = ()
+    passages: tuple[Document, ...] = ()
     quotes: tuple[Quote, ...] = ()
     quoted: bool = False
     indirect: bool = False
@@ -96,7 +96,7 @@ class Update:
     @property
     def opens_with(self) -> int:
         """How many quotes the text opens with, which are the first ones."""
-        return sum(each.text(self.sources) in self.text[: self.opening] for each in self.quotes)
+        return sum(each.text(self.passages) in self.text[: self.opening] for each in self.quotes)
 
     @property
     def support(self) -> tuple[int, int]:

@@ -193,7 +193,7 @@ def grounding_of(update: Update) -> list[Grounded] | None:
                 text=update.text[sentence.start : sentence.end],
                 supported=number is not None if sentence.claims else None,
                 passage=number,
-                quote=quote_of(update.sources[number - 1], *quote) if number and quote else None,
+                quote=quote_of(update.passages[number - 1], *quote) if number and quote else None,
                 why=sentence.why,
             )
         )
@@ -204,10 +204,10 @@ def quotes_of(update: Update) -> list[dict[str, Any]]:
     """The quotes as JSON, best first."""
     found = []
     for each in update.quotes:
-        passage = update.sources[each.passage - 1]
+        passage = update.passages[each.passage - 1]
         title, source = (str(passage.metadata.get(name) or "") for name in ("title", "source"))
         quote = quote_of(passage, each.start, each.end).model_dump()
-        row = each.row(update.sources)
+        row = each.row(update.passages)
         found.append(Best(**quote, row=row, passage=each.passage, title=title, source=source).model_dump())
     return found
 
@@ -216,7 +216,7 @@ def answer_fields(update: Update) -> dict[str, Any]:
     """The fields of `AnswerFields` as JSON; those that are not made here are the update's own."""
     grounding = grounding_of(update)
     made = {
-        "sources": sources_of(update.sources),
+        "sources": sources_of(update.passages),
         "quotes": quotes_of(update),
         "timings": timings_of(update.timings),
         "grounding": None if grounding is None else [each.model_dump() for each in grounding],

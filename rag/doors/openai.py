@@ -169,7 +169,7 @@ def usage_of(update: Update, asked: Sequence[Message]) -> tuple[dict[str, int], 
         read, written = update.usage
         who = "engine"
     else:
-        texts = [message.text for message in asked] + [source.page_content for source in update.sources]
+        texts = [message.text for message in asked] + [source.page_content for source in update.passages]
         read, written = sum(count_tokens(text) for text in texts), update.timings.tokens
         who = "estimate"
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}, who

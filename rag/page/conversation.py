@@ -133,7 +133,7 @@ def show_answer(
     words = [PHASES[update.phase]]
     if update.refused:
         words = ["Not in the library"]
-    elif update.phase == "done" and not update.sources and not update.coverage:
+    elif update.phase == "done" and not update.passages and not update.coverage:
         words = ["Nothing was asked, so nothing was searched"]
     elif update.phase == "starting" and awaiting:
         words = ["; ".join(awaiting)]
@@ -141,8 +141,8 @@ def show_answer(
         words.append(f"{update.ahead} ahead of you")
     if update.seconds_ahead is not None and update.seconds_ahead >= 5:
         words.append(f"about {told_seconds(update.seconds_ahead)} to wait")
-    if update.sources:
-        words.append(f"{'nearest ' * update.refused}{len(update.sources)} passage{'s' * (len(update.sources) != 1)}")
+    if update.passages:
+        words.append(f"{'nearest ' * update.refused}{len(update.passages)} passage{'s' * (len(update.passages) != 1)}")
     if update.coverage:
         words.append(update.coverage)
     if so_far:
@@ -161,9 +161,9 @@ def show_answer(
     name = secrets.token_hex(4)
     grounding = [] if update.quoted else list(update.grounding or ())
     quoted = _as_sentences(update.quotes)
-    proposed = suggest(question, update.sources, asked) if update.phase == "done" else []
+    proposed = suggest(question, update.passages, asked) if update.phase == "done" else []
     note = gr.ChatMessage(
-        content=_asked(update, question) + _speed(update) + show_passages(update.sources, [*grounding, *quoted], name),
+        content=_asked(update, question) + _speed(update) + show_passages(update.passages, [*grounding, *quoted], name),
         metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},
         options=[{"value": each} for each in proposed],
     )
@@ -180,12 +180,12 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
         first, title = update.opens_with, ""
 
     def quoted(some: Sequence[tuple[int, Quote]], title: str, id: str) -> list[gr.ChatMessage]:
-        content = show_quotes(some, update.sources, title, name)
+        content = show_quotes(some, update.passages, title, name)
         return [gr.ChatMessage(content=content, metadata={"id": id})] if some else []
 
     marked = list(enumerate(quotes, start=number))
     before = quoted(marked[:first], title, INSTEAD)
-    rest = [each for each in marked[first:] if not (first and is_said(each[1].text(update.sources), update.written))]
+    rest = [each for each in marked[first:] if not (first and is_said(each[1].text(update.passages), update.written))]
     behind = quoted(rest, ALSO if first else FROM_SOURCES, BESIDE)
     if not update.written or (update.quoted and quotes):
         return [*before, *behind]
@@ -208,21 +208,21 @@ def show_thinking(update: Update) -> list[gr.ChatMessage]:
     return [gr.ChatMessage(content=f"{UNCOPIED}{thought}{UNCOPIED}", metadata=shown)]
 
 
-def show_quotes(quotes: Sequence[tuple[int, Quote]], sources: Sequence[Document], title: str, name: str) -> str:
+def show_quotes(quotes: Sequence[tuple[int, Quote]], passages: Sequence[Document], title: str, name: str) -> str:
     """Quotes below a title, each with a mark that opens it in its passage, and whose number stands before it here."""
     shown = []
     for place, each in quotes:
-        where = place_of(sources[each.passage - 1], each.start, each.end)
-        mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(sources[each.passage - 1])}")'
-        words = plain(_BOLD.sub(r"\1", each.text(sources)))
+        where = place_of(passages[each.passage - 1], each.start, each.end)
+        mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(passages[each.passage - 1])}")'
+        words = plain(_BOLD.sub(r"\1", each.text(passages)))
         shown.append(f"> “{words}”\xa0{mark}")  # no mark stands alone in a line
     return "\n\n".join([f"<small>{title}</small>", *shown] if title else shown)
 
 
-def _origin(source: Document) -> str:
+def _origin(passage: Document) -> str:
     """Where a quote is from, as the title of a mark's link: it stands behind the quote itself."""
-    title = str(source.metadata.get("title") or source.metadata.get("source", ""))
-    section, page = source.metadata.get("section"), source.metadata.get("page")
+    title = str(passage.metadata.get("title") or passage.metadata.get("source", ""))
+    section, page = passage.metadata.get("section"), passage.metadata.get("page")
     return _in_title(title + (f" › {section}" if section else "") + (f" · page {page}" if page else ""))
 
 
@@ -257,21 +257,21 @@ def show_text(update: Update, name: str) -> str:
             continue
         end = sentence.end - update.opening
         if sentence.passage is not None:
-            cited = update.sources[sentence.passage - 1 : sentence.passage]
+            cited = update.passages[sentence.passage - 1 : sentence.passage]
             told = quote_told(cited, sentence.quote)
             where = "".join(place_of(each, *sentence.quote) for each in cited) if sentence.quote else ""
             marks.append((end, f'[{sentence.passage}]({SUPPORTED}{name}-{number}{where} "{told}")'))
         else:
-            why = sentence.why or _unsaid(update.text[sentence.start : sentence.end], update.sources)
+            why = sentence.why or _unsaid(update.text[sentence.start : sentence.end], update.passages)
             missing = f": none says {why}" if why else ""
             told = _in_title(f"No passage supports this sentence{missing}.")
             marks.append((end, f'[?]({UNSUPPORTED}{name}-{number} "{told}")'))
     return with_marks(update.written, marks).lstrip("\n")
 
 
-def _unsaid(sentence: str, sources: Sequence[Document]) -> str:
+def _unsaid(sentence: str, passages: Sequence[Document]) -> str:
     """The numbers of a sentence that stand in no passage."""
-    said = {number for source in sources for number in _NUMBER.findall(source.page_content)}
+    said = {number for passage in passages for number in _NUMBER.findall(passage.page_content)}
     return ", ".join(dict.fromkeys(number for number in _NUMBER.findall(sentence) if number not in said))
 
 
@@ -292,44 +292,46 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     told = plain(str(error))
     name = secrets.token_hex(4)
     quoted = _as_sentences(update.quotes)
-    passages = show_passages(update.sources, quoted, name) if quoted else ""
+    passages = show_passages(update.passages, quoted, name) if quoted else ""
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
     shown = [gr.ChatMessage(content=f"{with_marks(update.written).strip()} …")] if update.written else []
     if quoted:
-        content = show_quotes(list(enumerate(update.quotes)), update.sources, FROM_SOURCES, name)
+        content = show_quotes(list(enumerate(update.quotes)), update.passages, FROM_SOURCES, name)
         shown.insert(0, gr.ChatMessage(content=content, metadata={"id": BESIDE}))
     return [*shown, note]
 
 
-def show_passages(sources: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:
+def show_passages(passages: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:
     """The passages as folded blocks: title, place, text with the words that support a sentence, link or path."""
     blocks = []
-    for number, source in enumerate(sources, start=1):
+    for number, passage in enumerate(passages, start=1):
         quoted = [(place, each) for place, each in enumerate(grounding) if each.passage == number and each.quote]
-        origin = str(source.metadata.get("source", ""))
-        section = plain(str(source.metadata.get("section") or ""))
+        origin = str(passage.metadata.get("source", ""))
+        section = plain(str(passage.metadata.get("section") or ""))
         where = (f" › {section}" if section else "") + (
-            f" · page {source.metadata['page']}" if "page" in source.metadata else ""
+            f" · page {passage.metadata['page']}" if "page" in passage.metadata else ""
         )
-        link = f'<a href="{html.escape(link_of(source))}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
+        link = (
+            f'<a href="{html.escape(link_of(passage))}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
+        )
         told = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
         blocks.append(
-            f"<details><summary><b>{number}</b> {plain(str(source.metadata.get('title') or origin))}{where}"
-            f" <small>{plain(_beginning(source))}</small></summary>"
-            f"<blockquote>{_highlighted(source, quoted, name)}</blockquote><p>{_read(source)}{told}</p></details>"
+            f"<details><summary><b>{number}</b> {plain(str(passage.metadata.get('title') or origin))}{where}"
+            f" <small>{plain(_beginning(passage))}</small></summary>"
+            f"<blockquote>{_highlighted(passage, quoted, name)}</blockquote><p>{_read(passage)}{told}</p></details>"
         )
     return "".join(blocks)
 
 
-def _read(source: Document) -> str:
+def _read(passage: Document) -> str:
     """The link that opens a passage in its source."""
-    place = place_of(source, 0, len(source.page_content))
+    place = place_of(passage, 0, len(passage.page_content))
     return f'<a href="{html.escape(READ + place)}">Read it in the source</a> · ' if place else ""
 
 
-def _highlighted(source: Document, quoted: Sequence[tuple[int, Sentence]], name: str) -> str:
+def _highlighted(passage: Document, quoted: Sequence[tuple[int, Sentence]], name: str) -> str:
     """A passage's text; what supports a sentence is marked, and its words in it once more."""
-    text = source.page_content
+    text = passage.page_content
     shown, shown_to = "", 0
     for start, end, sentences in _merged(quoted):
         anchors = "".join(f'<span id="{SUPPORTED[1:]}{name}-{place}"></span>' for place, _ in sentences)
@@ -339,7 +341,7 @@ def _highlighted(source: Document, quoted: Sequence[tuple[int, Sentence]], name:
         for left, right in pairwise(cuts):
             run = plain(text[left:right])
             runs += f"<b>{run}</b>" if any(span[0] <= left and right <= span[1] for span in words) else run
-        link = quote_of(source, start, end).link
+        link = quote_of(passage, start, end).link
         there = f' <a href="{html.escape(link)}" target="_blank" title="Open the page at these words">↗</a>'
         shown += f"{plain(text[shown_to:start])}{anchors}<mark>{runs}</mark>{there if link else ''}"
         shown_to = end
@@ -359,10 +361,10 @@ def _merged(quoted: Sequence[tuple[int, Sentence]]) -> list[tuple[int, int, list
     return places
 
 
-def _beginning(source: Document) -> str:
+def _beginning(passage: Document) -> str:
     """The first words of a passage, headings left out, to tell it from its neighbours."""
-    headings = {source.metadata.get("title"), *str(source.metadata.get("section") or "").split(" > ")}
-    lines = (line for line in source.page_content.splitlines() if not line.startswith("#") and line not in headings)
+    headings = {passage.metadata.get("title"), *str(passage.metadata.get("section") or "").split(" > ")}
+    lines = (line for line in passage.page_content.splitlines() if not line.startswith("#") and line not in headings)
     return " ".join(" ".join(lines).split())[:90] + " …"
 
 
