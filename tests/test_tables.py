@@ -213,7 +213,7 @@ def test_the_answer_says_how_it_was_counted_and_marks_each_row(orders: Table) ->
     wanted = [row for row in rows_of(159) if row[2:5] == ["shipped", "Ulm", "1250.00"]]
     assert first == f"{len(wanted)} of 159 rows of orders.csv where total > 1,000 & status = shipped & city = Ulm."
     assert [line.split(" | ")[0] for line in lines] == [f"- order id: {row[0]}" for row in wanted] and wanted
-    (passage,) = writer.sources
+    (passage,) = writer.passages
     for sentence in writer.grounding[1:]:
         assert sentence.passage == 1 and sentence.quote
         assert writer.text[sentence.start : sentence.end] == passage.page_content[slice(*sentence.quote)]

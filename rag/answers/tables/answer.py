@@ -161,7 +161,7 @@ def _say_rows(writer: Writer, table: Table, rows: Sequence[int], say: dict[str, 
     writer.gap()
     for row in rows[:MOST_SHOWN]:
         line = table.line(table.rows[row])
-        writer.say(line, len(writer.sources), (at, at + len(line)), lead="- ")
+        writer.say(line, len(writer.passages), (at, at + len(line)), lead="- ")
         at += len(line) + 1
     if len(rows) > MOST_SHOWN:
         writer.say(say["more"].format(value=f"{len(rows) - MOST_SHOWN:,}"), lead="- ")
@@ -175,12 +175,12 @@ def _note(writer: Writer, table: Table, rows: Sequence[int]) -> None:
     text = "\n".join(map(table.line, shown))
     if shown and table.text[shown[0].start : shown[-1].end] == text:
         metadata["start_index"] = shown[0].start
-    writer.sources.append(Document(text, metadata=metadata))
+    writer.passages.append(Document(text, metadata=metadata))
 
 
 def _whole(writer: Writer) -> tuple[int, tuple[int, int]]:
     """The last passage, as a whole, as what a sentence is from."""
-    return len(writer.sources), (0, len(writer.sources[-1].page_content))
+    return len(writer.passages), (0, len(writer.passages[-1].page_content))
 
 
 def _told_condition(table: Table, condition: Condition) -> str:

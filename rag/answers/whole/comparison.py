@@ -123,5 +123,5 @@ class Comparison:
             async for piece in pieces:
                 writer.text += piece.get("answer", "")
                 yield {**piece, **writer.new()}
-        marks = await asyncio.to_thread(ground, writer.text, writer.sources, self._index.embeddings, self._question)
+        marks = await asyncio.to_thread(ground, writer.text, writer.passages, self._index.embeddings, self._question)
         yield {"grounding": tuple(marks)}

@@ -39,18 +39,18 @@ class Writer:
     """Puts an answer together: its text, the passages that it is from, and the mark of each sentence."""
 
     def __init__(self) -> None:
-        self.sources: list[Document] = []
+        self.passages: list[Document] = []
         self.text = ""
         self.grounding: list[Sentence] = []
         self._sent = 0
 
-    def add(self, source: Document) -> int:
+    def add(self, passage: Document) -> int:
         """Add a passage, unless it is there; its number, from 1."""
-        for number, known in enumerate(self.sources, start=1):
-            if known is source or (known.id is not None and known.id == source.id):
+        for number, known in enumerate(self.passages, start=1):
+            if known is passage or (known.id is not None and known.id == passage.id):
                 return number
-        self.sources.append(source)
-        return len(self.sources)
+        self.passages.append(passage)
+        return len(self.passages)
 
     def say(self, text: str, passage: int | None = None, quote: tuple[int, int] | None = None, lead: str = "") -> None:
         """Add a line. `lead` stands before its sentence, as a list's sign; without a passage it claims nothing."""
@@ -74,7 +74,7 @@ class Writer:
 
     def piece(self, **more: Any) -> dict[str, Any]:
         """What has come since the last piece, with all passages and marks until now."""
-        return {**self.new(), "sources": list(self.sources), "grounding": tuple(self.grounding), **more}
+        return {**self.new(), "sources": list(self.passages), "grounding": tuple(self.grounding), **more}
 
 
 async def at_once(writer: Writer, coverage: str) -> Pieces:

@@ -139,7 +139,7 @@ class Summary:
             async with aclosing(_paragraph(reader, _reduced("\n".join(joined), self._wanted), writer)) as pieces:
                 async for piece in pieces:
                     yield piece
-            await asyncio.to_thread(self._mark, writer, start, list(writer.sources))
+            await asyncio.to_thread(self._mark, writer, start, list(writer.passages))
             yield writer.piece()
 
     def _mark(self, writer: Writer, start: int, group: Sequence[Document]) -> None:
