@@ -15,7 +15,7 @@ from rag.library import schema
 from rag.library.database import Database, open_database
 from rag.library.feedback import Thumb, keep_thumb, thumbs
 from rag.library.mistakes import Mistake, keep_mistake, list_mistakes
-from rag.library.queue import Job, Queue
+from rag.library.queue import Queue, Task
 from rag.library.records import Record, Records
 from rag.settings import load_settings
 from tests.conftest import make_settings
@@ -218,18 +218,18 @@ def test_other_addresses_are_refused(tmp_path: Path, url: str) -> None:
 
 def test_work_is_taken_in_order_and_once(database: Database) -> None:
     queue = Queue(database)
-    queue.ask([Job("a", True), Job("b", False, depth=2, limit=5)])
-    queue.ask([Job("c", False), Job("a", True)])
+    queue.ask([Task("a", True), Task("b", False, depth=2, limit=5)])
+    queue.ask([Task("c", False), Task("a", True)])
     taken = [queue.take(), queue.take(), queue.take(), queue.take()]
-    assert [job.source if job else None for job in taken] == ["b", "c", "a", None]
+    assert [task.source if task else None for task in taken] == ["b", "c", "a", None]
     assert taken[0] and (taken[0].private, taken[0].depth, taken[0].limit) == (False, 2, 5)
 
 
 def test_what_was_taken_by_a_process_that_is_gone_is_taken_again(database: Database) -> None:
     first = Queue(database)
-    first.ask([Job("a", True)])
-    job = first.take()
-    assert job and first.has(job)
+    first.ask([Task("a", True)])
+    task = first.take()
+    assert task and first.has(task)
     second = Queue(database)
     if database.shared:  # the other one may still be there
         assert second.take() is None
@@ -238,17 +238,17 @@ def test_what_was_taken_by_a_process_that_is_gone_is_taken_again(database: Datab
     again = second.take()
     assert again and again.source == "a"
     assert first.renew() == set()
-    assert not database.shared or not first.has(job), "two have it"
+    assert not database.shared or not first.has(task), "two have it"
 
 
 def test_many_processes_take_everything_once(database: Database) -> None:
     queues = [Queue(database)] if not database.shared else [Queue(database) for _ in range(4)]
-    queues[0].ask([Job(f"{number}", True) for number in range(40)])
+    queues[0].ask([Task(f"{number}", True) for number in range(40)])
     taken: list[str] = []
 
     def take(queue: Queue) -> None:
-        while job := queue.take():
-            taken.append(job.source)
+        while task := queue.take():
+            taken.append(task.source)
 
     threads = [threading.Thread(target=take, args=(queue,)) for queue in queues for _ in range(2)]
     for thread in threads:

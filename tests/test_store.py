@@ -21,7 +21,7 @@ from rag.answers.retriever import Retriever
 from rag.errors import EngineError, SourceError, StoreError, StoreLocked, TextTooLong
 from rag.library.chroma import FOLDER, check_folder, chroma_settings
 from rag.library.ingest import BATCH, Cancelled
-from rag.library.queue import Job
+from rag.library.queue import Task
 from rag.library.splitter import with_digest
 from rag.library.vectors import collection_name
 from rag.library.work import Ahead, Loaded, Worker
@@ -177,16 +177,16 @@ def test_the_beginnings_of_small_sources_are_embedded_together(library: Library,
         calls.append(len(texts))
         return real(texts)
 
-    def load(job: Job) -> Loaded:
-        assert job.source != "0" or others_loaded.wait(30)
-        if job.source == "2":
+    def load(task: Task) -> Loaded:
+        assert task.source != "0" or others_loaded.wait(30)
+        if task.source == "2":
             raise SourceError("2", "not found")
-        many = BATCH if job.source == "4" else 3
-        return Loaded(None, [with_digest(Document(f"Moon {job.source} {number}")) for number in range(many)], many)
+        many = BATCH if task.source == "4" else 3
+        return Loaded(None, [with_digest(Document(f"Moon {task.source} {number}")) for number in range(many)], many)
 
     library.embeddings.embed_documents = counting  # type: ignore[method-assign]
     ahead = Ahead(load, lambda: library.ingest)
-    begun = [ahead.begin(Job(str(number), private=True)) for number in range(5)]
+    begun = [ahead.begin(Task(str(number), private=True)) for number in range(5)]
     wait([each.loading for each in begun[1:]], 30)
     others_loaded.set()
     found = [each.embedding.result(30)[1].keys() for each in begun]
@@ -415,9 +415,9 @@ def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finishe
     library.embeddings.embed_documents = refusing  # type: ignore[method-assign]
     library.ingest.index = library.open_index(library.embeddings, "openai:other")
     missing = library.records.revisions.missing(library.ingest.index.id)
-    library.queue.ask([Job(name, True, stored=True) for name in missing])
+    library.queue.ask([Task(name, True, stored=True) for name in missing])
     Worker(library.ingest, library.queue, library.settings, lambda *_: None).work()
-    assert [Path(job.source).name for job in library.queue.jobs if job.reason] == ["b.md"]
+    assert [Path(task.source).name for task in library.queue.tasks if task.reason] == ["b.md"]
     assert {item.title for item in library.ingest.index.sources} == {"a.md", "c.md"}
 
 

@@ -12,7 +12,7 @@ from rag.errors import SourceError, SourceRefused, StoreError
 from rag.library.folders import Folders, Known, is_below
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
-from rag.library.queue import Job, Queue
+from rag.library.queue import Queue, Task
 from rag.library.records import Record
 from rag.library.uploads import is_upload
 from rag.library.work import State, Worker
@@ -62,10 +62,10 @@ class Library:
 
     def _ask_for_missing(self) -> None:
         """Ask for the sources that the index lacks and nobody has asked for: after a switch of the index."""
-        known = {job.source for job in self.queue.jobs}
+        known = {task.source for task in self.queue.tasks}
         missing = [name for name in self._index.records.revisions.missing(self._index.id) if name not in known]
         if missing:
-            self.queue.ask([Job(name, False, stored=True) for name in missing])
+            self.queue.ask([Task(name, False, stored=True) for name in missing])
 
     @property
     def _index(self) -> SearchIndex:
@@ -82,7 +82,7 @@ class Library:
         Raises:
             SourceError: one of them is not there or may not be read; then none is added.
         """
-        jobs: list[Job] = []
+        tasks: list[Task] = []
         watched: list[str] = []
         for given in sources:
             source = given.strip()
@@ -100,10 +100,10 @@ class Library:
             for single in _singles(source):
                 if _has_surrogates(single):
                     raise SourceRefused(source, "its name is not text in UTF-8; rename it")
-                jobs.append(Job(single, private, depth, max(1, min(limit, MOST_PAGES)) if depth >= 0 else 1))
+                tasks.append(Task(single, private, depth, max(1, min(limit, MOST_PAGES)) if depth >= 0 else 1))
             if not is_url(source) and source != GUIDE and os.path.isdir(path := _absolute(source)):
                 watched.append(path)
-        asked = self._ask(jobs)
+        asked = self._ask(tasks)
         for path in watched:
             self.folders.keep(path)
         return asked
@@ -112,11 +112,11 @@ class Library:
         """Ask for new and changed files of the folders, and forget those that are gone. Returns what is asked for."""
         if not self.folders.paths:
             return []
-        busy = {job.source for job in self.queue.jobs if job.taken_by}
+        busy = {task.source for task in self.queue.tasks if task.taken_by}
         change = self.folders.compare(self._known(), self.queue.removed(), busy)
         if change.gone:
             self._forget(change.gone)
-        return self._ask([Job(file, True) for file in change.load])
+        return self._ask([Task(file, True) for file in change.load])
 
     def look_at_web(self, hours: float) -> list[str]:
         """Ask whether web pages have changed that nobody has asked about for so long. Returns what is asked for."""
@@ -130,7 +130,7 @@ class Library:
 
     def _known(self) -> dict[str, Known | None]:
         """Every source as the disk is compared with it."""
-        asked = {job.source: None for job in self.queue.jobs}
+        asked = {task.source: None for task in self.queue.tasks}
         return {**asked, **{item.source: Known(item.size, item.loaded_at) for item in self._index.sources}}
 
     def refresh(self, sources: Sequence[str] | None = None) -> list[str]:
@@ -140,27 +140,27 @@ class Library:
             SourceError: one of them is not in the library.
         """
         asked = self.look_at_folders() if sources is None else []
-        failed = {job.source: job for job in self.queue.jobs if job.reason}
+        failed = {task.source: task for task in self.queue.tasks if task.reason}
         known = {item.source for item in self._index.sources} | failed.keys()
-        jobs = []
+        tasks = []
         for source in sorted(known - {GUIDE}) if sources is None else sources:
             if source not in known:
                 raise SourceRefused(source, "not in the library")
             record = self._index.records.read(source)
             private = record.private if record else failed[source].private
             try:
-                jobs += [Job(single, private) for single in _singles(source)]
+                tasks += [Task(single, private) for single in _singles(source)]
             except SourceError as error:
                 self.queue.fail(source, error.reason, private=private)
-        return asked + self._ask([job for job in jobs if job.source not in asked])
+        return asked + self._ask([task for task in tasks if task.source not in asked])
 
-    def _ask(self, jobs: Sequence[Job]) -> list[str]:
-        if jobs:
+    def _ask(self, tasks: Sequence[Task]) -> list[str]:
+        if tasks:
             now = time.time()
-            self._web_asked |= {job.source: now for job in jobs if is_url(job.source)}
-            self.queue.ask(jobs)
+            self._web_asked |= {task.source: now for task in tasks if is_url(task.source)}
+            self.queue.ask(tasks)
             self._wake()
-        return [job.source for job in jobs]
+        return [task.source for task in tasks]
 
     def restore(self, records: Iterable[Record], wanted: Sequence[str] = ()) -> list[str]:
         """Bring back sources of a backup, each in place of the version there is, and ask for the `wanted` ones.
@@ -172,15 +172,15 @@ class Library:
         """
         if self.busy:
             raise StoreError("Sources are being added. Wait for their end, or cancel it, then restore.")
-        jobs = []
+        tasks = []
         for record in records:
             current = self._index.records.read(record.source)
             if current is None or current.digest != record.digest:
                 self._index.records.write_loaded(record)
-            jobs.append(Job(record.source, record.private, stored=True))
-        known = {job.source for job in jobs} | {entry.source for entry in self.entries()}
-        jobs += [Job(source, False) for source in wanted if source not in known]
-        return self._ask(jobs)
+            tasks.append(Task(record.source, record.private, stored=True))
+        known = {task.source for task in tasks} | {entry.source for entry in self.entries()}
+        tasks += [Task(source, False) for source in wanted if source not in known]
+        return self._ask(tasks)
 
     def remove(self, sources: Sequence[str]) -> None:
         """Forget sources: from now on no answer is drawn from them. A folder goes with all its files.
@@ -218,14 +218,14 @@ class Library:
     def cancel(self) -> None:
         """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""
         self._cancelled += 1
-        waiting = [job for job in self.queue.jobs if not job.reason]
+        waiting = [task for task in self.queue.tasks if not task.reason]
         self.queue.cancel()
         step = self.worker.step
         if step:
             self.worker.ingest.cancelled.set()
-        for job in waiting:
-            if job.stored and not (step and step.source == job.source):
-                self.worker.give_up(job.source)
+        for task in waiting:
+            if task.stored and not (step and step.source == task.source):
+                self.worker.give_up(task.source)
 
     def take_over(self, ingest: Ingest) -> None:
         """From now on another index answers, one that has all that this one has."""
@@ -241,7 +241,7 @@ class Library:
         self.queue.look()
         self.folders.follow()
         self._index.follow()
-        if any(not job.reason and not job.taken_by for job in self.queue.jobs):
+        if any(not task.reason and not task.taken_by for task in self.queue.tasks):
             self._wake()
 
     # -- telling -------------------------------------------------------------------------------------------------
@@ -249,12 +249,12 @@ class Library:
     @property
     def failed(self) -> dict[str, str]:
         """Why sources could not be loaded."""
-        return {job.source: job.reason for job in self.queue.jobs if job.reason}
+        return {task.source: task.reason for task in self.queue.tasks if task.reason}
 
     @property
     def left(self) -> int:
         """Sources that wait or are under way."""
-        return sum(not job.reason for job in self.queue.jobs)
+        return sum(not task.reason for task in self.queue.tasks)
 
     @property
     def busy(self) -> bool:
@@ -283,11 +283,11 @@ class Library:
             for item in self._index.sources
         }
         step = self.worker.step
-        for job in self.queue.jobs:
-            elsewhere = job.taken_by not in ("", self.queue.holder)
-            state: State = "failed" if job.reason else "indexing" if elsewhere else "waiting"
-            old = found.get(job.source, Entry(job.source, job.source, "", state))
-            found[job.source] = replace(old, state=state, reason=job.reason)
+        for task in self.queue.tasks:
+            elsewhere = task.taken_by not in ("", self.queue.holder)
+            state: State = "failed" if task.reason else "indexing" if elsewhere else "waiting"
+            old = found.get(task.source, Entry(task.source, task.source, "", state))
+            found[task.source] = replace(old, state=state, reason=task.reason)
         if step and not self.worker.ingest.cancelled.is_set():
             old = found.get(step.source, Entry(step.source, step.source, "", step.state))
             found[step.source] = replace(old, state=step.state, done=step.done, total=step.total)

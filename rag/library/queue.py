@@ -29,7 +29,7 @@ INDEX = "index:"
 
 
 @dataclass(frozen=True)
-class Job:
+class Task:
     """A source to load and index; with a `depth`, the pages found from it, `limit` at most.
 
     `stored`: its text is in the database already, and nothing is fetched. `reason`: why it failed. `taken_by`: the
@@ -56,8 +56,8 @@ class Queue:
         self._lease = LEASE_SECONDS if database.shared else FOR_GOOD
         self._done: list[int] = []
         self._lock = threading.Lock()
-        """For `jobs` and `_done`, which are read and written by several threads."""
-        self.jobs: list[Job] = []
+        """For `tasks` and `_done`, which are read and written by several threads."""
+        self.tasks: list[Task] = []
         """All rows as of the last look, in the order in which they were asked for."""
         if not database.shared:  # one process has the folder: what is taken was taken by one that is gone
             with database.write() as connection:
@@ -69,35 +69,37 @@ class Queue:
         with self._lock, self._database.read() as connection:
             now = self._database.now(connection)
             rows = connection.execute(select(work).where(~work.c.source.startswith(INDEX)).order_by(work.c.id))
-            found = [_job(row, row.taken_by if row.taken_until > now else "") for row in rows]
-            self.jobs = [job for job in found if job.id not in self._done]
+            found = [_task(row, row.taken_by if row.taken_until > now else "") for row in rows]
+            self.tasks = [task for task in found if task.id not in self._done]
 
-    def ask(self, jobs: Sequence[Job]) -> None:
+    def ask(self, tasks: Sequence[Task]) -> None:
         """Ask for sources. One that somebody is working on is left alone; one that waits or failed is asked anew."""
         with self._write() as connection:
             now = self._database.now(connection)
-            names = [job.source for job in jobs]
+            names = [task.source for task in tasks]
             taken = set(connection.execute(select(work.c.source).where(work.c.taken_until > now)).scalars())
-            new = {job.source: job for job in jobs if job.source not in taken}
+            new = {task.source: task for task in tasks if task.source not in taken}
             self._put(connection, list(new.values()))
             _forget_removed(connection, names)
         self.look()
 
     @staticmethod
-    def _put(connection: Connection, jobs: Sequence[Job]) -> None:
-        names = [job.source for job in jobs]
-        fetched = [job.source for job in jobs if not job.stored]  # what was loaded before is not what is asked for now
+    def _put(connection: Connection, tasks: Sequence[Task]) -> None:
+        names = [task.source for task in tasks]
+        fetched = [
+            task.source for task in tasks if not task.stored
+        ]  # what was loaded before is not what is asked for now
         for start in range(0, len(names), PAGE):
             connection.execute(work.delete().where(work.c.source.in_(names[start : start + PAGE])))
             old = and_(sources.c.source.in_(fetched[start : start + PAGE]), sources.c.state == "loaded")
             connection.execute(sources.delete().where(old))
         fields = ("source", "private", "depth", "limit", "stored", "reason")
-        rows = [{name: getattr(job, name) for name in fields} | {"taken_by": "", "taken_until": 0.0} for job in jobs]
+        rows = [{name: getattr(task, name) for name in fields} | {"taken_by": "", "taken_until": 0.0} for task in tasks]
         if rows:
             connection.execute(work.insert(), rows)
 
-    def take(self) -> Job | None:
-        """The next job that nobody has, which is this process's from now on."""
+    def take(self) -> Task | None:
+        """The next task that nobody has, which is this process's from now on."""
         with self._write() as connection:
             now = self._database.now(connection)
             free = and_(work.c.reason == "", work.c.taken_until <= now, ~work.c.source.startswith(INDEX))
@@ -106,10 +108,10 @@ class Queue:
             if row is None:
                 return None
             self._hold(connection, row.id, now)
-        job = _job(row, self.holder)
+        task = _task(row, self.holder)
         with self._lock:
-            self.jobs = [job if each.id == job.id else each for each in self.jobs]
-        return job
+            self.tasks = [task if each.id == task.id else each for each in self.tasks]
+        return task
 
     def take_index(self, index: int) -> bool:
         """Become the one that builds an index. False: another process is."""
@@ -119,7 +121,7 @@ class Queue:
             query = select(work).where(work.c.source == name).with_for_update()
             row = connection.execute(query).first()
             if row is None:
-                self._put(connection, [Job(name, False, stored=True)])
+                self._put(connection, [Task(name, False, stored=True)])
                 row = connection.execute(query).one()
             if row.taken_by != self.holder and row.taken_until > now:
                 return False
@@ -153,38 +155,38 @@ class Queue:
                 connection.execute(work.delete().where(work.c.id.in_(done)))
             yield connection
         with self._lock:
-            self._done = [job for job in self._done if job not in done]
+            self._done = [task for task in self._done if task not in done]
 
-    def has(self, job: Job) -> bool:
-        """Whether a job that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
+    def has(self, task: Task) -> bool:
+        """Whether a task that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
         if not self.shared:
-            return any(each.id == job.id for each in self.jobs)
+            return any(each.id == task.id for each in self.tasks)
         with self._database.read() as connection:
-            mine = and_(work.c.id == job.id, work.c.taken_by == self.holder)
+            mine = and_(work.c.id == task.id, work.c.taken_by == self.holder)
             return connection.execute(select(work.c.id).where(mine)).first() is not None
 
-    def end(self, job: Job, reason: str = "") -> None:
-        """A job is done, or has failed for a reason. The row of one that is done goes with the next `take`."""
+    def end(self, task: Task, reason: str = "") -> None:
+        """A task is done, or has failed for a reason. The row of one that is done goes with the next `take`."""
         if reason:
             told = {"reason": reason, "taken_by": "", "taken_until": 0.0}
             with self._database.write() as connection:
-                connection.execute(work.update().where(work.c.id == job.id).values(told))
-        failed = [replace(job, reason=reason, taken_by="")] if reason else []
+                connection.execute(work.update().where(work.c.id == task.id).values(told))
+        failed = [replace(task, reason=reason, taken_by="")] if reason else []
         with self._lock:
             if not reason:
-                self._done.append(job.id)
-            self.jobs = [*(each for each in self.jobs if each.id != job.id), *failed]
+                self._done.append(task.id)
+            self.tasks = [*(each for each in self.tasks if each.id != task.id), *failed]
 
     def fail(self, source: str, reason: str, *, private: bool = False) -> None:
         """Say why a source cannot be had, whether it was asked for or not."""
         with self._database.write() as connection:
-            self._put(connection, [Job(source, private, stored=True, reason=reason)])
+            self._put(connection, [Task(source, private, stored=True, reason=reason)])
         self.look()
 
-    def put_back(self, jobs: Iterable[Job]) -> None:
-        """Leave jobs to be taken again."""
+    def put_back(self, tasks: Iterable[Task]) -> None:
+        """Leave tasks to be taken again."""
         with self._write() as connection:
-            mine = and_(work.c.id.in_([job.id for job in jobs]), work.c.taken_by == self.holder)
+            mine = and_(work.c.id.in_([task.id for task in tasks]), work.c.taken_by == self.holder)
             connection.execute(work.update().where(mine).values(taken_by="", taken_until=0.0))
         self.look()
 
@@ -207,8 +209,8 @@ class Queue:
             set_setting(connection, "removed", sorted(removed | set(names)))
 
 
-def _job(row: Row[Any], taken_by: str) -> Job:
-    return Job(row.source, row.private, row.depth, row.limit, row.stored, row.reason, taken_by, row.id)
+def _task(row: Row[Any], taken_by: str) -> Task:
+    return Task(row.source, row.private, row.depth, row.limit, row.stored, row.reason, taken_by, row.id)
 
 
 def _forget_removed(connection: Connection, names: Iterable[str]) -> None:

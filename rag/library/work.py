@@ -18,7 +18,7 @@ from langchain_core.documents import Document
 
 from rag.errors import RagError, SourceError, StoreError, StoreUnreachable, TextTooLong
 from rag.library.ingest import BATCH, Cancelled, Ingest, Progress, Vectors
-from rag.library.queue import LEASE_SECONDS, Job, Queue
+from rag.library.queue import LEASE_SECONDS, Queue, Task
 from rag.library.records import Record
 from rag.settings import Settings
 from rag.sources.reader import Watch
@@ -48,12 +48,12 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Begun:
-    """A job whose loading has begun, and after it the embedding of its first chunks: vectors, and who gives them.
+    """A task whose loading has begun, and after it the embedding of its first chunks: vectors, and who gives them.
 
     Another index has its own.
     """
 
-    job: Job
+    task: Task
     loading: Future[Loaded]
     embedding: Future[tuple[Ingest, Vectors]]
 
@@ -74,7 +74,7 @@ class Ahead:
     Chunks of one source are few: embedded with those of others they take a fifth less processor time.
     """
 
-    def __init__(self, load: Callable[[Job], Loaded], ingest: Callable[[], Ingest]) -> None:
+    def __init__(self, load: Callable[[Task], Loaded], ingest: Callable[[], Ingest]) -> None:
         self._load, self._ingest = load, ingest
         self._loader = ThreadPoolExecutor(LOADERS, "rag-loader")
         self._embedder = ThreadPoolExecutor(EMBEDDERS, "rag-embedder")
@@ -82,9 +82,9 @@ class Ahead:
         """In their order, those whose chunks nobody embeds."""
         self._taking = threading.Lock()
 
-    def begin(self, job: Job) -> Begun:
+    def begin(self, task: Task) -> Begun:
         """Load a source, then embed its first chunks."""
-        begun = Begun(job, self._loader.submit(self._load, job), Future())
+        begun = Begun(task, self._loader.submit(self._load, task), Future())
         self._begun.append(begun)
         self._embedder.submit(self._embed_next)
         return begun
@@ -156,8 +156,8 @@ class Worker:
             threading.Thread(target=self._keep, args=(ended,), name="rag-lease", daemon=True).start()
         try:
             while not self._closing:
-                while len(begun) <= most and (job := self._queue.take()):
-                    begun.append(ahead.begin(job))
+                while len(begun) <= most and (task := self._queue.take()):
+                    begun.append(ahead.begin(task))
                 if not begun:
                     return
                 self._finish(begun[0])
@@ -168,7 +168,7 @@ class Worker:
             ahead.close()
             self.step = None
             if begun:
-                self._queue.put_back(each.job for each in begun)
+                self._queue.put_back(each.task for each in begun)
 
     def _keep(self, ended: threading.Event) -> None:
         """Renew what this process has taken, and stop the work on a source that it has no more."""
@@ -181,21 +181,21 @@ class Worker:
                 log.warning("%s", error)
 
     def _finish(self, begun: Begun) -> None:
-        job = begun.job
+        task = begun.task
         self.ingest.cancelled.clear()
-        self.step = Step(job.source)
-        self._tell(job.source, 0, 0)
+        self.step = Step(task.source)
+        self._tell(task.source, 0, 0)
         try:
             if self._closing:
                 self.ingest.cancelled.set()  # which may have been cleared a moment ago; what embeds ahead looks at it
                 raise Cancelled
-            if not self._queue.has(job):  # cancelled, removed, or asked for anew
+            if not self._queue.has(task):  # cancelled, removed, or asked for anew
                 return
             loaded = begun.loading.result()
             embedded = 0
             if loaded.record is not None:
                 if loaded.total:
-                    self._note(job.source, 0, loaded.total)
+                    self._note(task.source, 0, loaded.total)
                 embedded = self.ingest.run(
                     loaded.record,
                     self._note,
@@ -203,24 +203,24 @@ class Worker:
                     chunks=loaded.chunks if len(loaded.chunks) == loaded.total else (),
                     holder=self._queue.holder,
                 )
-            self._queue.end(job)
-            if job.depth >= 0 and job.source in self._pages:
-                self._queue.ask([Job(job.source, job.private)])  # the page that the others were found from
+            self._queue.end(task)
+            if task.depth >= 0 and task.source in self._pages:
+                self._queue.ask([Task(task.source, task.private)])  # the page that the others were found from
             self.counts["indexed" if embedded else "unchanged"] += 1
             self.embedded += embedded
-            log.info("%s: %s", job.source, f"{embedded} chunks embedded" if embedded else "unchanged")
+            log.info("%s: %s", task.source, f"{embedded} chunks embedded" if embedded else "unchanged")
             self.ingest.index.clean()
         except Cancelled:
             if self._closing:
                 raise
-            self.give_up(job.source)
+            self.give_up(task.source)
         except StoreUnreachable:
             raise
         except (SourceError, StoreError, TextTooLong) as error:
             if self._closing:
                 raise Cancelled from error
-            if self._queue.has(job):
-                self._fail(job, error)
+            if self._queue.has(task):
+                self._fail(task, error)
         finally:
             self.step = None
             self.ended += 1
@@ -232,16 +232,16 @@ class Worker:
         if not self.ingest.index.source(source) and (record := records.read(source)):
             self._queue.fail(source, "cancelled before it was indexed again", private=record.private)
 
-    def _load(self, job: Job) -> Loaded:
-        if job.stored:
-            record = self.ingest.stored(job.source)
-        elif job.depth >= 0:
-            self._find_pages(job)
+    def _load(self, task: Task) -> Loaded:
+        if task.stored:
+            record = self.ingest.stored(task.source)
+        elif task.depth >= 0:
+            self._find_pages(task)
             return Loaded(None)
         else:
-            page = self._pages.pop(job.source, None)
-            watch = Watch(lambda done, total: self._note_page(job.source, done, total), lambda: self._is_dropped(job))
-            record = self.ingest.load(job.source, named_at_start=job.private, page=page, watch=watch)
+            page = self._pages.pop(task.source, None)
+            watch = Watch(lambda done, total: self._note_page(task.source, done, total), lambda: self._is_dropped(task))
+            record = self.ingest.load(task.source, named_at_start=task.private, page=page, watch=watch)
         chunks = self.ingest.chunks_ahead(record) if record else []
         return Loaded(record, chunks[:BATCH], len(chunks))
 
@@ -251,31 +251,31 @@ class Worker:
         ingest, vectors = begun.embedding.result()
         return vectors if ingest is self.ingest else {}
 
-    def _find_pages(self, job: Job) -> None:
+    def _find_pages(self, task: Task) -> None:
         """Ask for the pages of a site; they are fetched already."""
         failed: dict[str, str] = {}
         pages = find_pages(
-            job.source,
-            depth=job.depth,
-            limit=job.limit,
-            allow_private=job.private,
+            task.source,
+            depth=task.depth,
+            limit=task.limit,
+            allow_private=task.private,
             allow_hosts=self._settings.allow_hosts,
             cancelled=self.ingest.cancelled,
             failed=failed,
         )
         for page in pages:
             self._pages[page.url] = page
-            if page.url != job.source:
-                self._queue.ask([Job(page.url, job.private)])
+            if page.url != task.source:
+                self._queue.ask([Task(page.url, task.private)])
         for source, reason in failed.items():
-            self._queue.fail(source, reason, private=job.private)
+            self._queue.fail(source, reason, private=task.private)
         if self.ingest.cancelled.is_set():
             raise Cancelled
 
-    def _is_dropped(self, job: Job) -> bool:
-        """Whether a job that is being loaded is wanted no more."""
+    def _is_dropped(self, task: Task) -> bool:
+        """Whether a task that is being loaded is wanted no more."""
         try:
-            return self._closing or not self._queue.has(job)
+            return self._closing or not self._queue.has(task)
         except RagError:  # its turn comes, and tells
             return False
 
@@ -290,16 +290,16 @@ class Worker:
         self.step = Step(source, "indexing", done, total)
         self._tell(source, done, total)
 
-    def _fail(self, job: Job, error: RagError) -> None:
+    def _fail(self, task: Task, error: RagError) -> None:
         reason = error.reason if isinstance(error, SourceError) else str(error)
-        record = self.ingest.index.records.read(job.source)
+        record = self.ingest.index.records.read(task.source)
         if record is not None:
             when = time.strftime("%Y-%m-%d", time.localtime(record.loaded_at))
             reason += f" (answers come from the copy of {when})"
-        log.warning("%s: %s", job.source, reason)
+        log.warning("%s: %s", task.source, reason)
         self.counts["failed"] += 1
-        self.ingest.index.records.drop_loaded(job.source)
-        self._queue.end(job, reason)
+        self.ingest.index.records.drop_loaded(task.source)
+        self._queue.end(task, reason)
 
     def seconds_left(self, waiting: int) -> int | None:
         """About how long the rest takes, of what is under way and of `waiting` sources; None: not known yet."""
