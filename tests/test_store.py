@@ -24,7 +24,7 @@ from rag.library.ingest import BATCH, Cancelled
 from rag.library.queue import Task
 from rag.library.splitter import with_digest
 from rag.library.vectors import collection_name
-from rag.library.work import Ahead, Loaded, Worker
+from rag.library.work import Ahead, LoadedRecord, Worker
 from rag.settings import Settings
 from tests.conftest import ROOT, make_settings
 from tests.stores import CHEESE, MOON, RIVER, Library, half_written, loaded_of, write
@@ -177,12 +177,14 @@ def test_the_beginnings_of_small_sources_are_embedded_together(library: Library,
         calls.append(len(texts))
         return real(texts)
 
-    def load(task: Task) -> Loaded:
+    def load(task: Task) -> LoadedRecord:
         assert task.source != "0" or others_loaded.wait(30)
         if task.source == "2":
             raise SourceError("2", "not found")
         many = BATCH if task.source == "4" else 3
-        return Loaded(None, [with_digest(Document(f"Moon {task.source} {number}")) for number in range(many)], many)
+        return LoadedRecord(
+            None, [with_digest(Document(f"Moon {task.source} {number}")) for number in range(many)], many
+        )
 
     library.embeddings.embed_documents = counting  # type: ignore[method-assign]
     ahead = Ahead(load, lambda: library.ingest)

@@ -38,7 +38,7 @@ State = Literal["waiting", "loading", "indexing", "ready", "failed"]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedRecord:
     """A source as it is now, None where it has not changed; the first of its chunks, if it is new, of `total`."""
 
     record: Record | None
@@ -54,7 +54,7 @@ class Begun:
     """
 
     task: Task
-    loading: Future[Loaded]
+    loading: Future[LoadedRecord]
     embedding: Future[tuple[Ingest, Vectors]]
 
 
@@ -74,7 +74,7 @@ class Ahead:
     Chunks of one source are few: embedded with those of others they take a fifth less processor time.
     """
 
-    def __init__(self, load: Callable[[Task], Loaded], ingest: Callable[[], Ingest]) -> None:
+    def __init__(self, load: Callable[[Task], LoadedRecord], ingest: Callable[[], Ingest]) -> None:
         self._load, self._ingest = load, ingest
         self._loader = ThreadPoolExecutor(LOADERS, "rag-loader")
         self._embedder = ThreadPoolExecutor(EMBEDDERS, "rag-embedder")
@@ -232,18 +232,18 @@ class Worker:
         if not self.ingest.index.source(source) and (record := records.read(source)):
             self._queue.fail(source, "cancelled before it was indexed again", private=record.private)
 
-    def _load(self, task: Task) -> Loaded:
+    def _load(self, task: Task) -> LoadedRecord:
         if task.stored:
             record = self.ingest.stored(task.source)
         elif task.depth >= 0:
             self._find_pages(task)
-            return Loaded(None)
+            return LoadedRecord(None)
         else:
             page = self._pages.pop(task.source, None)
             watch = Watch(lambda done, total: self._note_page(task.source, done, total), lambda: self._is_dropped(task))
             record = self.ingest.load(task.source, named_at_start=task.private, page=page, watch=watch)
         chunks = self.ingest.chunks_ahead(record) if record else []
-        return Loaded(record, chunks[:BATCH], len(chunks))
+        return LoadedRecord(record, chunks[:BATCH], len(chunks))
 
     def _vectors(self, begun: Begun, seconds: float | None) -> Vectors:
         if not wait([begun.embedding], seconds).done:
