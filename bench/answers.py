@@ -39,7 +39,7 @@ from rag.answers.quotes.find import find_quotes
 from rag.answers.retriever import Retriever
 from rag.answers.verdict.relevance import DIRECT, Judge
 from rag.doors.bodies import messages_of
-from rag.doors.evaluate import Question, folded, rank_of
+from rag.doors.evaluate import EvalQuestion, folded, rank_of
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex
 from rag.models.choose import Chat
@@ -57,7 +57,7 @@ KINDS = {"api": "reference", "ref": "reference"}
 """Kinds of documents whose name begins otherwise."""
 
 
-class Item(Question):
+class Item(EvalQuestion):
     """A line of the questions: `second` is one of the substrings of another passage that the answer needs, too."""
 
     id: str

@@ -19,7 +19,7 @@ from bench.relevance import BUNDLED, DATA, library
 from rag.answers.followup import combine, depends
 from rag.answers.retriever import Retriever
 from rag.doors.bodies import messages_of
-from rag.doors.evaluate import Question, load_questions, rank_of
+from rag.doors.evaluate import EvalQuestion, load_questions, rank_of
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 
@@ -54,7 +54,7 @@ def rewritten_by_hand() -> list[str]:
     return [json.loads(line)["rewritten"] for line in lines]
 
 
-def hits(retriever: Retriever, questions: Sequence[Question], texts: Sequence[str]) -> list[bool]:
+def hits(retriever: Retriever, questions: Sequence[EvalQuestion], texts: Sequence[str]) -> list[bool]:
     """For each question, whether its passage is among the first 4 for the text."""
     found = [[item.page_content for item in retriever.invoke(text)] for text in texts]
     return [bool(rank_of(item.gold, passages)) for item, passages in zip(questions, found, strict=True)]

@@ -31,7 +31,7 @@ from rag.answers.followup import combine
 from rag.answers.retriever import Retriever
 from rag.answers.verdict.relevance import WEIGHED, WEIGHTS_FILE, Judge, Signals, load_weights, score_of
 from rag.doors.bodies import messages_of
-from rag.doors.evaluate import Question, folded, load_questions
+from rag.doors.evaluate import EvalQuestion, folded, load_questions
 from rag.library.index import SearchIndex
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
@@ -57,7 +57,7 @@ class Case:
     """A question asked of a library, and what speaks for the passages found."""
 
     library: str
-    question: Question
+    question: EvalQuestion
     signals: Signals
 
     @property
@@ -73,7 +73,7 @@ class Case:
         return "answerable" if self.question.gold else self.question.kind
 
 
-def questions(about: Sequence[Path]) -> list[Question]:
+def questions(about: Sequence[Path]) -> list[EvalQuestion]:
     """All questions that these files answer, and all that no file does."""
     text = " ".join(folded(path.read_text(encoding="utf-8")) for path in about)
     found = [*load_questions(DATA / "questions.jsonl"), *load_questions(DATA / "relevance.jsonl")]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rag.__main__ import main
-from rag.doors.evaluate import Outcome, Question, has_words, load_questions, rank_of, report, settings_of, table
+from rag.doors.evaluate import EvalQuestion, Outcome, has_words, load_questions, rank_of, report, settings_of, table
 from rag.errors import QuestionError, SettingsError
 from tests.conftest import NO_OLLAMA, ROOT, SMALLEST
 from tests.minilm import shared_minilm
@@ -23,7 +23,7 @@ DOCUMENTS += [ROOT / "docs" / name for name in ("reference.md", "how-it-works.md
 def outcome(rank: int, kind: str = "fact", **given: Any) -> Outcome:
     gold = given.pop("gold", ["x"])
     words = given.pop("answer_contains", [])
-    return Outcome(Question(question="?", kind=kind, gold=gold, answer_contains=words), rank, 0.02, **given)
+    return Outcome(EvalQuestion(question="?", kind=kind, gold=gold, answer_contains=words), rank, 0.02, **given)
 
 
 def test_the_figures_are_these() -> None:

@@ -11,8 +11,8 @@ from langchain_core.documents import Document
 
 from rag.answers.update import Update
 from rag.doors.cases import Outcome, Setup, as_lines, cases, compare, note_mistakes
+from rag.doors.evaluate import EvalQuestion, figures, load_questions
 from rag.doors.evaluate import Outcome as Evaluated
-from rag.doors.evaluate import Question, figures, load_questions
 from rag.grounding.ground import Sentence
 from rag.library import feedback
 from rag.library import mistakes as kept
@@ -91,7 +91,7 @@ def test_cases_are_questions_for_eval(database: Database, tmp_path: Path) -> Non
 
 def test_nobody_knows_whether_a_case_can_be_answered() -> None:
     """So it counts neither as answerable nor as unanswerable."""
-    told = figures([Evaluated(Question(question="Why?", judged=False), 0, 0.1, refused=True)])
+    told = figures([Evaluated(EvalQuestion(question="Why?", judged=False), 0, 0.1, refused=True)])
     assert (told["unanswerable"], told["correct_refusals"], told["wrong_refusals"]) == (0, None, None)
 
 
@@ -123,7 +123,7 @@ def test_what_is_listed_is_shown_as_text() -> None:
     shown = show_mistakes([Mistake("unsupported", '<img src=x onerror="a()">', "<b>", "<script>")])
     assert "<img" not in shown and "<script" not in shown and "&lt;img src=x onerror=&quot;a()&quot;&gt;" in shown
     outcome = Outcome("<i>answer</i>", False, 1, 2, 0.5)
-    table = show_comparison(["<a>", "b"], [(Question(question="<u>"), [outcome, outcome])], 3)
+    table = show_comparison(["<a>", "b"], [(EvalQuestion(question="<u>"), [outcome, outcome])], 3)
     assert "<i>" not in table and "<u>" not in table and "<a>" not in table
     assert "1 of 3 cases asked" in table and "1 of 2 sentences supported, 0 refused, 0.5 s each" in table
 
@@ -140,7 +140,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 async def test_cases_are_asked_of_two_setups(served: Served) -> None:
-    questions = [Question(question="What is a plan?"), Question(question="What is a tool?")]
+    questions = [EvalQuestion(question="What is a plan?"), EvalQuestion(question="What is a tool?")]
     setups = [Setup(), Setup("ollama:llama3", 1), Setup("ollama:nothing")]
     rows = [row async for row in compare(served.assistant, questions, setups)]
     assert [question for question, _ in rows] == questions

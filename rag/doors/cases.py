@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rag.answers.stream import collect
 from rag.answers.update import Update
 from rag.assistant import Assistant
-from rag.doors.evaluate import Question
+from rag.doors.evaluate import EvalQuestion
 from rag.errors import StoreError
 from rag.library.database import Database
 from rag.library.mistakes import Mistake, keep_mistake, list_mistakes
@@ -48,15 +48,16 @@ def _unsupported(update: Update) -> list[str]:
     return found
 
 
-def cases(database: Database) -> list[Question]:
+def cases(database: Database) -> list[EvalQuestion]:
     """The cases as questions for `eval`, the newest first, each question once."""
     chosen = [each for each in list_mistakes(database) if each.is_case]
     return [
-        Question(question=text, kind=kind, judged=False) for text, kind in {c.question: c.kind for c in chosen}.items()
+        EvalQuestion(question=text, kind=kind, judged=False)
+        for text, kind in {c.question: c.kind for c in chosen}.items()
     ]
 
 
-def as_lines(questions: Sequence[Question]) -> str:
+def as_lines(questions: Sequence[EvalQuestion]) -> str:
     """Questions as a file that `python -m rag eval` reads: a line of JSON each."""
     return "".join(f"{each.model_dump_json(exclude_defaults=True)}\n" for each in questions)
 
@@ -82,8 +83,8 @@ class Outcome:
 
 
 async def compare(
-    assistant: Assistant, questions: Sequence[Question], setups: Sequence[Setup]
-) -> AsyncGenerator[tuple[Question, list[Outcome]], None]:
+    assistant: Assistant, questions: Sequence[EvalQuestion], setups: Sequence[Setup]
+) -> AsyncGenerator[tuple[EvalQuestion, list[Outcome]], None]:
     """Ask each question of each setup, one after the other, in line with everybody's questions."""
     for question in questions[:MOST_COMPARED]:
         outcomes = []

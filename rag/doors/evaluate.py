@@ -44,7 +44,7 @@ Progress = Callable[[], object]
 """Called after each question."""
 
 
-class Question(BaseModel):
+class EvalQuestion(BaseModel):
     """A line of the file."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -66,7 +66,7 @@ class Outcome:
     passage supports, `refused` whether the answer was that the library does not tell.
     """
 
-    question: Question
+    question: EvalQuestion
     rank: int
     retrieval: float
     answer: str | None = None
@@ -77,7 +77,7 @@ class Outcome:
     error: str = ""
 
 
-def load_questions(path: Path) -> list[Question]:
+def load_questions(path: Path) -> list[EvalQuestion]:
     """The questions of a file.
 
     Raises:
@@ -92,7 +92,7 @@ def load_questions(path: Path) -> list[Question]:
         if not line.strip():
             continue
         try:
-            found.append(TypeAdapter(Question).validate_json(line))
+            found.append(TypeAdapter(EvalQuestion).validate_json(line))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
@@ -137,7 +137,7 @@ def has_words(answer: str, groups: Sequence[Sequence[str]]) -> bool:
 
 
 async def evaluate(
-    settings: Settings, questions: Sequence[Question], *, answers: bool, progress: Progress = lambda: None
+    settings: Settings, questions: Sequence[EvalQuestion], *, answers: bool, progress: Progress = lambda: None
 ) -> list[Outcome]:
     """Ask every question of an assistant with these settings; `answers`: of the chat model, not the retriever alone.
 
@@ -163,7 +163,7 @@ async def evaluate(
         await asyncio.to_thread(assistant.close)
 
 
-async def _ask(assistant: Assistant, retriever: Retriever, question: Question, answers: bool) -> Outcome:
+async def _ask(assistant: Assistant, retriever: Retriever, question: EvalQuestion, answers: bool) -> Outcome:
     began = time.monotonic()
     history = messages_of(question.history)
     try:

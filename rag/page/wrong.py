@@ -11,7 +11,7 @@ import gradio as gr
 
 from rag.assistant import Assistant
 from rag.doors.cases import MOST_COMPARED, Outcome, Setup, as_lines, cases, compare
-from rag.doors.evaluate import Question
+from rag.doors.evaluate import EvalQuestion
 from rag.library.library import counted
 from rag.library.mistakes import Mistake, choose_cases, forget_mistakes, list_mistakes
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
@@ -109,7 +109,7 @@ class WrongAnswers:
                 raise gr.Error("Choose another model or another number of passages.", print_exception=False)
             today = self._assistant.models.names.chat
             heads = [_head(today, own), _head(other.model or today, other.k or own)]
-            found: list[tuple[Question, list[Outcome]]] = []
+            found: list[tuple[EvalQuestion, list[Outcome]]] = []
             yield show_comparison(heads, found, len(asked))
             async with aclosing(compare(self._assistant, asked, [Setup(), other])) as rows:
                 async for row in rows:
@@ -150,7 +150,7 @@ def _row(each: Mistake) -> str:
     )
 
 
-def show_comparison(heads: Sequence[str], rows: Sequence[tuple[Question, list[Outcome]]], count: int) -> str:
+def show_comparison(heads: Sequence[str], rows: Sequence[tuple[EvalQuestion, list[Outcome]]], count: int) -> str:
     """The table of a comparison as HTML: two lines a case, a column a setup, and what they come to."""
     columns = list(zip(*(outcomes for _, outcomes in rows), strict=True))
     body = "".join(
