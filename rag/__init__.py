@@ -1,13 +1,13 @@
 """A RAG chat in a handful of rooms; each imports downwards only.
 
-    page, doors          what is seen, and the other ways to ask
-    assistant            brings everything up and says how it is
-    answers, library     a question becomes an answer; documents become an index
+    page, doors             what is seen, and the other ways to ask
+    assistant, background   bring everything up and say how it is
+    reader                  a source beside the chat
+    answers, library        a question becomes an answer; documents become an index
     sources, models, grounding
     text, child, errors, settings
 
-A question: app.py -> answers/stream.py -> answers/chain.py -> answers/retriever.py and the chat model.
-A source: library/work.py -> sources/loader.py -> library/ingest.py -> library/index.py.
+README.md follows a question and a source through them.
 """
 
 __version__ = "0.6.0"
