@@ -49,6 +49,11 @@ def reason(source: str | Path, settings: Settings, *, named_at_start: bool = Tru
     return said
 
 
+def put(folder: Path, name: str, data: bytes) -> Path:
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
 def pdf(*texts: str | None, title: str = "", to_unicode: bytes = b"") -> bytes:
     """A PDF, one page a text; None: a page without any."""
     held = io.BytesIO()
@@ -161,6 +166,31 @@ BOOK: dict[str, str | bytes] = {
     "OPS/3.xhtml": "<html><body><h1>Three</h1><p>Größe.</p></body></html>",
 }
 
+
+CAMPSITE = {
+    "de": "# Campingplatz\n\n"
+    "Ein Zelt kostet 19 Euro pro Nacht, ein Wohnmobil 34 Euro und eine Hütte 72 Euro. Die Rezeption ist"
+    " täglich von acht bis zwanzig Uhr geöffnet. Offenes Feuer ist auf dem ganzen Platz verboten. Die"
+    " Platzwartin heißt Greta Moll und wohnt neben der Einfahrt. Die Überfahrten mit der Fähre dauern"
+    " fünfundvierzig Minuten.",
+    "es": "# Camping\n\n"
+    "Una tienda cuesta 19 euros por noche, una autocaravana 34 euros y una cabaña 72 euros. La recepción está"
+    " abierta todos los días de ocho a veinte horas. El fuego abierto está prohibido en todo el recinto. La"
+    " encargada se llama Greta Moll y vive junto a la entrada. Los viajes en ferry duran cuarenta y cinco"
+    " minutos.",
+    "fr": "# Camping\n\n"
+    "Une tente coûte 19 euros par nuit, un camping-car 34 euros et une cabane 72 euros. La réception est"
+    " ouverte tous les jours de huit à vingt heures. Les feux ouverts sont interdits sur tout le terrain. La"
+    " gardienne s'appelle Greta Moll et habite près de l'entrée. Les traversées en ferry durent quarante-cinq"
+    " minutes.",
+    "en": "# Campsite\n\n"
+    "A tent costs 19 euros a night, a camper van 34 euros and a cabin 72 euros. The reception is open every"
+    " day from eight to twenty. Open fires are forbidden on the whole site. The warden is called Greta Moll and"
+    " lives beside the gate. Crossings by ferry take forty-five minutes.",
+    "zh": "# 营地\n\n帐篷每晚19欧元，露营车34欧元，小屋72欧元。"
+    "前台每天八点到二十点开放。整个营地禁止明火。管理员叫格蕾塔，住在大门旁边。渡轮需要四十五分钟。" * 4,
+}  # fmt: skip
+"""The same page in five languages."""
 
 ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
     f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefgh", "bcdefghi", strict=True)

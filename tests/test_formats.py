@@ -23,6 +23,7 @@ from tests.files import (
     check,
     load,
     pdf,
+    put,
     reason,
     saved,
     slides,
@@ -55,11 +56,6 @@ NOTEBOOK = json.dumps(
         ],
     }
 ).encode()
-
-
-def put(folder: Path, name: str, data: bytes) -> Path:
-    (folder / name).write_bytes(data)
-    return folder / name
 
 
 def one(path: Path, settings: Settings) -> tuple[Document, list[str]]:

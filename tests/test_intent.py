@@ -19,10 +19,9 @@ from rag.answers.whole.comparison import read_sides
 from rag.answers.whole.intent import Nearness, is_greeting, read_intent
 from tests.conftest import PaperEmbeddings
 from tests.minilm import shared_minilm
-from tests.ways import FILES, Ways, library_of
+from tests.ways import FILES, SOURCES, Ways, library_of
 
 QUESTIONS: dict[str, dict[str, list[str]]] = yaml.safe_load((FILES / "questions.yaml").read_text(encoding="utf-8"))
-SOURCES = sorted(path for path in FILES.iterdir() if path.suffix != ".yaml")
 
 
 @pytest.fixture(scope="module")

@@ -21,32 +21,9 @@ from rag.models.ollama import reads_english_alone
 from rag.text.detect import document_languages, part_language, question_language, sure_language
 from rag.text.language import common_words, rarity, stem, surfaces, word_frequencies, word_weights
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
+from tests.files import CAMPSITE
 from tests.minilm import shared_minilm
 from tests.ways import library_of
-
-CAMPSITE = {
-    "de": "# Campingplatz\n\n"
-    "Ein Zelt kostet 19 Euro pro Nacht, ein Wohnmobil 34 Euro und eine Hütte 72 Euro. Die Rezeption ist"
-    " täglich von acht bis zwanzig Uhr geöffnet. Offenes Feuer ist auf dem ganzen Platz verboten. Die"
-    " Platzwartin heißt Greta Moll und wohnt neben der Einfahrt. Die Überfahrten mit der Fähre dauern"
-    " fünfundvierzig Minuten.",
-    "es": "# Camping\n\n"
-    "Una tienda cuesta 19 euros por noche, una autocaravana 34 euros y una cabaña 72 euros. La recepción está"
-    " abierta todos los días de ocho a veinte horas. El fuego abierto está prohibido en todo el recinto. La"
-    " encargada se llama Greta Moll y vive junto a la entrada. Los viajes en ferry duran cuarenta y cinco"
-    " minutos.",
-    "fr": "# Camping\n\n"
-    "Une tente coûte 19 euros par nuit, un camping-car 34 euros et une cabane 72 euros. La réception est"
-    " ouverte tous les jours de huit à vingt heures. Les feux ouverts sont interdits sur tout le terrain. La"
-    " gardienne s'appelle Greta Moll et habite près de l'entrée. Les traversées en ferry durent quarante-cinq"
-    " minutes.",
-    "en": "# Campsite\n\n"
-    "A tent costs 19 euros a night, a camper van 34 euros and a cabin 72 euros. The reception is open every"
-    " day from eight to twenty. Open fires are forbidden on the whole site. The warden is called Greta Moll and"
-    " lives beside the gate. Crossings by ferry take forty-five minutes.",
-    "zh": "# 营地\n\n帐篷每晚19欧元，露营车34欧元，小屋72欧元。"
-    "前台每天八点到二十点开放。整个营地禁止明火。管理员叫格蕾塔，住在大门旁边。渡轮需要四十五分钟。" * 4,
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", CAMPSITE)

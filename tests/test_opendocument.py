@@ -11,8 +11,7 @@ from langchain_core.documents import Document
 
 from rag.settings import Settings
 from rag.sources.loader import load_source
-from tests.files import ENTITIES, check, load, reason, zipped
-from tests.test_formats import put
+from tests.files import ENTITIES, check, load, put, reason, zipped
 
 CASES = Path(__file__).parent / "data" / "cases"
 NAMES = "office style text table draw presentation chart meta svg xlink dc fo loext".split()  # noqa: SIM905

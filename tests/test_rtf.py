@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.settings import Settings
-from tests.files import check, load
-from tests.test_formats import put
+from tests.files import check, load, put
 
 CASES = Path(__file__).parent / "data" / "cases"
 FONTS = (

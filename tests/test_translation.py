@@ -21,7 +21,7 @@ from rag.answers.translation import build_translator, foreign, translated
 from rag.assistant import Assistant
 from rag.models.choose import Chat
 from tests.conftest import PaperEmbeddings, Script, ScriptedChat, make_settings, wait_until
-from tests.test_language import CAMPSITE
+from tests.files import CAMPSITE
 
 GERMAN, ENGLISH = "Wie heißt die Platzwartin?", "What is the name of the warden?"
 MINILM = "embedded:all-minilm-l6-v2"

@@ -21,8 +21,7 @@ from rag.page.conversation import show_answer
 from rag.sources.loader import GUIDE_PATH
 from tests.conftest import Script, ScriptedChat, make_settings
 from tests.minilm import shared_minilm
-from tests.test_intent import SOURCES
-from tests.ways import Ways, library_of
+from tests.ways import SOURCES, Ways, library_of
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from tests.conftest import ROOT, make_settings
 from tests.stores import Library
 
 FILES = ROOT / "tests" / "data" / "whole"
+SOURCES = sorted(path for path in FILES.iterdir() if path.suffix != ".yaml")
 
 
 class Ways:
