@@ -15,6 +15,7 @@ import pytest
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 from tests.conftest import ROOT
+from tests.files import picture
 
 TEXTS = [
     "The moon pulls the sea twice a day on every shore.",
@@ -102,15 +103,20 @@ from pathlib import Path
 from rag.models.minilm import MiniLMEmbeddings
 from rag.settings import load_settings
 MiniLMEmbeddings(load_settings(cache_dir=Path(sys.argv[1])).cache_dir)
-from rag.sources.ocr import _engine
-_engine()
+from rag.sources.documents import read
+from rag.sources.formats import Job
+assert read(Job(sys.argv[2], "scan.png", ".png", "named .png", "scan.png"))
 assert "openvino" in sys.modules and "onnxruntime" in sys.modules
 assert not [name for name, found in sys.modules.items() if name.startswith("openvino_telemetry") and found]
 assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 """
     home = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    (tmp_path / "scan.png").write_bytes(picture("Read me."))
     done = subprocess.run(
-        [sys.executable, "-c", code, str(load_settings().cache_dir)], env=home, capture_output=True, text=True
+        [sys.executable, "-c", code, str(load_settings().cache_dir), str(tmp_path / "scan.png")],
+        env=home,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "intel").exists()

@@ -14,7 +14,7 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 from typing_extensions import override
 
 from rag.answers.build import Chains
-from rag.answers.retriever import Retriever, _with_another_source
+from rag.answers.retriever import Retriever, with_another_source
 from rag.errors import EngineError
 from rag.settings import Settings
 from rag.sources.loader import GUIDE_PATH
@@ -169,12 +169,12 @@ def test_the_last_place_goes_to_another_source_only_where_all_are_of_one() -> No
 
     one = [of("a", str(number)) for number in range(4)]
     other = of("b", "first by words")
-    assert _with_another_source(one, [*one[2], *other], 4) == [*one[:3], other]
-    assert _with_another_source(one, [*one[0], *one[1]], 4) == one
+    assert with_another_source(one, [*one[2], *other], 4) == [*one[:3], other]
+    assert with_another_source(one, [*one[0], *one[1]], 4) == one
     mixed = [*one[:3], of("c", "x")]
-    assert _with_another_source(mixed, other, 4) == mixed
-    assert _with_another_source(one[:3], other, 4) == one[:3], "there was room: nothing else fits"
-    assert _with_another_source(one[:2], other, 2) == one[:2], "too few to give one away"
+    assert with_another_source(mixed, other, 4) == mixed
+    assert with_another_source(one[:3], other, 4) == one[:3], "there was room: nothing else fits"
+    assert with_another_source(one[:2], other, 2) == one[:2], "too few to give one away"
 
 
 def test_neighbours_are_one_passage_that_stands_so_in_the_text(tmp_path: Path) -> None:

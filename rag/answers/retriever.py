@@ -179,7 +179,7 @@ class Retriever(BaseRetriever):
         if not is_read:
             best[:RANKED] = _english_later(best[:RANKED], language)
         firsts = [found.chunks[ranking[0]] for ranking in rankings if ranking]
-        return _with_another_source(_passages(best, k), firsts, k), scores, len(best) < len(fused)
+        return with_another_source(_passages(best, k), firsts, k), scores, len(best) < len(fused)
 
     def _scores(self, asked: str, vector: Vectors, chunks: Sequence[Document], language: str) -> dict[str, float]:
         """By id, how near each chunk is to the question, and how much of the question it says."""
@@ -245,7 +245,7 @@ def _passages(chunks: Sequence[Document], most: int) -> list[list[Document]]:
     return found
 
 
-def _with_another_source(found: list[list[Document]], firsts: Sequence[Document], most: int) -> list[list[Document]]:
+def with_another_source(found: list[list[Document]], firsts: Sequence[Document], most: int) -> list[list[Document]]:
     """Where all passages are of one source, the last gives way to what another source has first in some ranking."""
     sources = {group[0].metadata.get("source") for group in found}
     if len(found) < max(most, FEWEST_FOR_ANOTHER) or len(sources) > 1:
