@@ -217,7 +217,7 @@ class Assistant:
                 "embeddings": self._engine_state(self.embeddings, "embeddings", self.service.index),
             },
             "index": self.indexes.status(),
-            "missing": list(self.models.missing),
+            "missing": list(self.models.pulls.missing),
             "sources": len(sources),
             "chunks": sum(item.chunks for item in sources),
             "failed": self.service.failed,

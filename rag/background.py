@@ -151,7 +151,7 @@ class Background:
                 self._measure()
         if self.service.index is not None:
             try:
-                self.models.need_pulled(self.service.index.made.embeddings, "embeddings")
+                self.models.pulls.need(self.service.index.made.embeddings, "embeddings")
                 self.problems.pop("embeddings", None)
             except RagError as error:
                 self.problems["embeddings"] = error

@@ -270,7 +270,7 @@ def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaSer
         with pytest.raises(ModelMissing, match=r"llama3 \(4\.7 GB\).*ollama pull llama3"):
             asyncio.run(ask(assistant))
         assert not [item for item in server.requests if item.path == "/api/pull"]
-        pulling = threading.Thread(target=assistant.models.pull, args=("llama3",))
+        pulling = threading.Thread(target=assistant.models.pulls.pull, args=("llama3",))
         pulling.start()
         wait_until(lambda: (work := assistant.work.get("pull llama3")) and work.total, 60)
         pulling.join(30)
@@ -286,7 +286,7 @@ def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaSer
 def test_a_pull_that_failed_says_why_and_is_tried_again(
     server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag.models.in_use.PULL_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr("rag.models.pulls.PULL_AGAIN_SECONDS", 0.2)
     del server.models["llama3"]
     server.offline = True
     assistant = start(tmp_path, server, pull=True)

@@ -1,4 +1,4 @@
-"""The models that the app uses: made ready, watched, pulled where they are missing, and listed."""
+"""The models that the app uses: made ready, watched and listed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag.errors import EngineError, NoSuchModel, RagError, not_pulled
+from rag.errors import EngineError, NoSuchModel, RagError
 from rag.models.choose import Chat, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
 from rag.models.hub import Stopped
@@ -18,11 +18,11 @@ from rag.models.machine import MOST_CONTEXT, free_memory
 from rag.models.model_files import is_here
 from rag.models.ollama import Model, Ollama
 from rag.models.openai_server import OpenAIServer
+from rag.models.pulls import Pulls
 from rag.models.speed import Outlook, Speed, keep_speed, known_speeds, measure, outlook
 from rag.models.state import Choice, Coming, Engine, EnginePhase, Work
 from rag.settings import NO_MODEL, Settings
 
-PULL_AGAIN_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 10.0
 """Pause between two looks whether Ollama has a chat model by now, where `auto` found none."""
 
@@ -50,12 +50,11 @@ class ModelsInUse:
         self.configured = self.names.chat
         """The chat model of the settings; `names` has the one that answers now."""
         self.coming: Coming | None = None
-        self.missing: list[str] = []
         self._settings = settings
         self._work = work
-        self._pulled = pulled
         self._given_embeddings = embeddings
         self._ollama = Ollama(settings)
+        self.pulls = Pulls(self._ollama, settings, work, pulled)
         self.engine: ChatEngine | None = None
         self.chat: Chat | None = None
         """The app's own chat model, once it is ready."""
@@ -65,10 +64,6 @@ class ModelsInUse:
         self._others: dict[str, tuple[Chat, ChatEngine | None]] = {}
         self._made_embeddings: dict[str, Embeddings] = {}
         self._choosing = threading.Lock()
-        self._checked: set[tuple[str, str]] = set()
-        """Models of Ollama that were seen to be able to do what they are used for."""
-        self._not_pulled: dict[str, tuple[float, str]] = {}
-        """When a pull failed, and why."""
         self._looked = 0.0
         if chat_model is None:
             self._begin_with(self.configured)
@@ -91,7 +86,7 @@ class ModelsInUse:
         Raises:
             EngineError: it cannot be had; says what to do.
         """
-        self.need_pulled(self.names.chat, "chat")
+        self.pulls.need(self.names.chat, "chat")
         if self.engine:
             self.engine.start(self.fetching("chat", self.names.chat))
 
@@ -220,7 +215,7 @@ class ModelsInUse:
         if self.engine and not self.engine.running:
             self.engine.start()
         if self._given_chat is None:
-            self.need_pulled(self.names.chat, "chat")
+            self.pulls.need(self.names.chat, "chat")
 
     def other_chat(self, name: str) -> Chat:
         """Another chat model than the app's own, made ready if need be.
@@ -243,7 +238,7 @@ class ModelsInUse:
             chat, engine = self._others[name]
             if engine and not engine.running:
                 engine.start()
-        self.need_pulled(name, "chat")
+        self.pulls.need(name, "chat")
         return chat
 
     def embeddings(self, name: str) -> tuple[Embeddings, str]:
@@ -254,57 +249,10 @@ class ModelsInUse:
         """
         if self._given_embeddings is not None and name == self.names.embeddings:
             return self._given_embeddings, ""
-        self.need_pulled(name, "embeddings")
+        self.pulls.need(name, "embeddings")
         if name not in self._made_embeddings:
             self._made_embeddings[name] = build_embeddings(name, self._settings, self.fetching("index", name))
         return self._made_embeddings[name], self._ollama.digest(name)
-
-    def need_pulled(self, name: str, use: str) -> None:
-        """See that Ollama has a model that it is to run, and pull it where the settings say so.
-
-        `use` is "chat" or "embeddings": what the model is to be able to do.
-
-        Raises:
-            EngineError: it is missing, cannot do that, or Ollama cannot be reached.
-        """
-        provider, _, model = name.partition(":")
-        if provider != "ollama":
-            return
-        if not self._ollama.missing([model]):
-            if model in self.missing:
-                self.missing.remove(model)
-            if (model, use) not in self._checked:
-                self._ollama.check_use(model, use)
-                self._checked.add((model, use))
-            return
-        if model not in self.missing:
-            self.missing.append(model)
-        if not self._settings.pull:
-            raise not_pulled(model, self._settings.ollama_host)
-        failed, why = self._not_pulled.get(model, (0.0, ""))
-        if why and time.monotonic() - failed < PULL_AGAIN_SECONDS:
-            raise EngineError(f"{model} could not be pulled: {why} It is tried again within a minute.")
-        try:
-            self.pull(model)
-        except EngineError as error:
-            self._not_pulled[model] = time.monotonic(), str(error)
-            raise EngineError(f"{model} could not be pulled: {error} It is tried again within a minute.") from error
-
-    def pull(self, model: str) -> None:
-        """Pull a model into Ollama; `work` tells how far it is.
-
-        Raises:
-            EngineError: it could not be pulled.
-        """
-        key = f"pull {model}"
-        try:
-            for status, done, total in self._ollama.pull(model):
-                self._work[key] = Work(f"pulling {model}: {status}", done, total, "bytes")
-        finally:
-            self._work.pop(key, None)
-        if model in self.missing:
-            self.missing.remove(model)
-        self._pulled()
 
     def fetching(self, key: str, name: str) -> Callable[[int, int], None]:
         """A callback for (bytes, bytes in all) that notes under `key` how far the download of a model is."""

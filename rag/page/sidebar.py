@@ -195,7 +195,7 @@ class Sidebar:
                 case "keep index":
                     self._assistant.reindex(None)
                 case "pull":
-                    self._assistant.models.pull(source)
+                    self._assistant.models.pulls.pull(source)
                 case "use model":
                     self._assistant.choose_chat(source)
                 case "build index":
@@ -236,7 +236,7 @@ class Sidebar:
         self._check(request)
         name = name.strip()
         with errors_on_the_page():
-            self._assistant.models.pull(name)
+            self._assistant.models.pulls.pull(name)
         gr.Info(f"{name} is pulled.")
         return ""
 

@@ -57,7 +57,7 @@ class StatusStrip:
             match getattr(click, "action", ""):
                 case "pull":
                     for model in self._assistant.status()["missing"]:
-                        models.pull(model)
+                        models.pulls.pull(model)
                 case "quotes only":
                     self._assistant.choose_chat(NO_MODEL)
                 case "fetch":
