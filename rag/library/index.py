@@ -6,10 +6,9 @@ change in the database has a number; `follow` brings the index to the last one i
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,25 +16,20 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from rag.errors import StoreError
 from rag.library.chroma import ChromaHome
 from rag.library.exact import ExactVectors, Held
 from rag.library.records import Record, Records, indexed
 from rag.library.revisions import PAGE, Changes, IndexedSource, Made, Vector, chunk_id, new_id, split_id
-from rag.library.splitter import embedded_text
 from rag.library.vectors import VectorIndex, collection_name
-from rag.library.words import Row, WordIndex, Words
+from rag.library.words import WordIndex, Words
+from rag.library.words_behind import WordsBehind
 from rag.models.minilm import MiniLMEmbeddings
 from rag.text.vectors import at_length_one
-
-log = logging.getLogger(__name__)
 
 EXACT_MOST = 20_000
 """Chunks up to which the vectors are held in memory and all compared, where no Chroma server is asked for: 30 MB."""
 KEPT_CHUNKS = 4096
 """Chunks that were found of late and stay in memory, some 2 kB each."""
-MOST_WAITING = 64
-"""Chunks that are not in the index of words yet, at most: to write a few costs as much as to write many."""
 TRIES = 5
 """Searches of one question, at most, while the library changes beneath them."""
 GRACE_SECONDS = 15.0
@@ -89,11 +83,6 @@ class SearchIndex:
         self._own_chroma = self._shared and not home.url
         """Whether other processes write to the database, and not to this process's Chroma."""
         self._on_server = bool(home.url)
-        self._waiting: list[IndexedSource] = []
-        self._waiting_removed: set[str] = set()
-        """What has changed and is not in the index of words yet."""
-        self._waiting_pieces: dict[str, Sequence[Document]] = {}
-        """The chunks of it that this process has added whole, by revision."""
         self._writing: set[str] = set()
         """Revisions that this process is writing; its Chroma has their rows."""
         self._changing = threading.RLock()
@@ -104,7 +93,7 @@ class SearchIndex:
         self._exact = ExactVectors(records.revisions, self.id, self.model)
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._keeping = threading.Lock()
-        self._words = WordIndex(home.path.parent / "words" / str(self.id), library)
+        self._words = WordsBehind(WordIndex(home.path.parent / "words" / str(self.id), library), records.revisions)
         self._seen = Seen(-1, {}, frozenset(), self._words.words)
         self.follow()
 
@@ -157,7 +146,10 @@ class SearchIndex:
             sources = {name: item for name, item in seen.sources.items() if item.revision not in gone}
             sources |= {item.source: item for item in changes.added}
             first = seen.number < 0
-            self._note_words(changes.number, gone, changes.added, sources, first=first)
+            if first:
+                self._words.catch_up(changes.number, sources)
+            else:
+                self._words.note(changes.number, gone, changes.added)
             follow = self._own_chroma and not first and not self.vectors.filling
             for item in changes.added if follow else ():
                 if item.revision not in self._writing:
@@ -174,50 +166,13 @@ class SearchIndex:
             vectors = self.records.revisions.vectors(self.model, [digest for _, digest in page])
             self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page], wait=self.is_small)
 
-    def _note_words(
-        self,
-        number: int,
-        removed: set[str],
-        added: list[IndexedSource],
-        sources: dict[str, IndexedSource],
-        *,
-        first: bool,
-    ) -> None:
-        if first and self._words.number == number:
-            return
-        if first:  # it may have missed any number of changes, and be of another state than the database
-            there = self._words.revisions()
-            removed = there - {item.revision for item in sources.values()}
-            added = [item for item in sources.values() if item.revision not in there]
-        self._waiting_removed |= removed
-        self._waiting = [item for item in self._waiting if item.revision not in removed] + added
-        if first or sum(item.chunks for item in self._waiting) >= MOST_WAITING:
-            self._write_words(number)
-
-    def _write_words(self, number: int) -> None:
-        """Write what waits. Where the disk refuses, it goes on waiting, and questions see the words of before."""
-        if not self._waiting and not self._waiting_removed:
-            return
-        try:
-            self._words.apply(number, self._waiting_removed, self._rows(self._waiting))
-            self._waiting, self._waiting_removed = [], set()
-        except StoreError as error:
-            log.warning("the index of words stays behind: %s", error)
-
     def _settled(self) -> Seen:
         """What questions see, with the words of it: small changes wait for the next question, or for more."""
-        if self._waiting or self._waiting_removed:
+        if self._words.waits:
             with self._changing:
-                self._write_words(self._seen.number)
+                self._words.write(self._seen.number)
                 self._seen = replace(self._seen, words=self._words.words)
         return self._seen
-
-    def _rows(self, added: Sequence[IndexedSource]) -> Iterator[Row]:
-        for item in added:
-            pieces = self._waiting_pieces.pop(item.revision, None) or self.records.revisions.chunks_of(item.revision)
-            for chunk in pieces:
-                row = chunk_id(item.revision, chunk.metadata["number"])
-                yield Row(row, item.revision, item.source, embedded_text(chunk), item.language)
 
     # -- searching -----------------------------------------------------------------------------------------------
 
@@ -330,7 +285,7 @@ class SearchIndex:
             with self._changing:
                 number = self.records.add(record, self.id, self.model, revision, pieces, new, holder)
                 if number:
-                    self._waiting_pieces[revision] = pieces
+                    self._words.pieces[revision] = pieces
                 seen, item = self._seen, indexed(record, revision, len(pieces))
                 alone = number == seen.number + 1 and record.source not in seen.sources
                 self.follow(Changes(number, [], [item], seen.hidden - {revision}) if alone else None)
