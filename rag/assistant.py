@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import sys
 import threading
@@ -35,8 +34,6 @@ from rag.settings import Settings
 from rag.sources.loader import GUIDE
 from rag.text.detect import NAMES
 from rag.text.language import ENGLISH
-
-log = logging.getLogger(__name__)
 
 HEAPS = 2
 """Heaps that glibc may open for the threads, in place of eight a core: what each keeps for later adds up."""

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 
-from rag.answers.update import Update
-from rag.doors.cases import Outcome, Setup, as_lines, cases, compare, note_mistakes
-from rag.doors.evaluate import EvalQuestion, figures, load_questions
-from rag.doors.evaluate import Outcome as Evaluated
+from rag.answers.update import Timings, Update
+from rag.doors.cases import Setup, as_lines, cases, compare, note_mistakes
+from rag.doors.evaluate import EvalQuestion, Outcome, figures, load_questions
 from rag.grounding.ground import Sentence
 from rag.library import feedback
 from rag.library import mistakes as kept
@@ -91,7 +90,7 @@ def test_cases_are_questions_for_eval(database: Database, tmp_path: Path) -> Non
 
 def test_nobody_knows_whether_a_case_can_be_answered() -> None:
     """So it counts neither as answerable nor as unanswerable."""
-    told = figures([Evaluated(EvalQuestion(question="Why?", judged=False), 0, 0.1, refused=True)])
+    told = figures([Outcome(EvalQuestion(question="Why?", judged=False), 0, 0.1, refused=True)])
     assert (told["unanswerable"], told["correct_refusals"], told["wrong_refusals"]) == (0, None, None)
 
 
@@ -122,7 +121,8 @@ def test_a_database_that_fails_is_logged_and_the_answer_stays(
 def test_what_is_listed_is_shown_as_text() -> None:
     shown = show_mistakes([Mistake("unsupported", '<img src=x onerror="a()">', "<b>", "<script>")])
     assert "<img" not in shown and "<script" not in shown and "&lt;img src=x onerror=&quot;a()&quot;&gt;" in shown
-    outcome = Outcome("<i>answer</i>", False, 1, 2, 0.5)
+    claims = (Sentence(0, 3, 1, (0, 3)), Sentence(3, 9))
+    outcome = Update("done", "<i>answer</i>", timings=Timings(total=0.5), grounding=claims), None
     table = show_comparison(["<a>", "b"], [(EvalQuestion(question="<u>"), [outcome, outcome])], 3)
     assert "<i>" not in table and "<u>" not in table and "<a>" not in table
     assert "1 of 3 cases asked" in table and "1 of 2 sentences supported, 0 refused, 0.5 s each" in table
@@ -145,8 +145,8 @@ async def test_cases_are_asked_of_two_setups(served: Served) -> None:
     rows = [row async for row in compare(served.assistant, questions, setups)]
     assert [question for question, _ in rows] == questions
     for _, (own, other, missing) in rows:
-        assert own.answer == other.answer == "An agent plans its tasks." and not own.error
-        assert "nothing" in missing.error
+        assert own[0].text == other[0].text == "An agent plans its tasks." and not own[1]
+        assert "nothing" in str(missing[1])
     asked = [item.body for item in served.server.requests if item.path == "/api/chat"]
     lengths = [len(body["messages"][-1]["content"]) for body in asked]
     assert len(lengths) == 4 and lengths[1] < lengths[0] and lengths[3] < lengths[2]

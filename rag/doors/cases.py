@@ -10,7 +10,7 @@ from rag.answers.stream import collect
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.evaluate import EvalQuestion
-from rag.errors import StoreError
+from rag.errors import RagError, StoreError
 from rag.library.database import Database
 from rag.library.mistakes import Mistake, keep_mistake, list_mistakes
 
@@ -70,27 +70,14 @@ class Setup:
     k: int = 0
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a case. `claims` are the answer's sentences that claim something, `seconds` the time it took."""
-
-    answer: str
-    refused: bool
-    supported: int
-    claims: int
-    seconds: float
-    error: str = ""
+Asked = tuple[Update, RagError | None]
+"""The last update of a case's answer, and the error that ended it, if one did."""
 
 
 async def compare(
     assistant: Assistant, questions: Sequence[EvalQuestion], setups: Sequence[Setup]
-) -> AsyncGenerator[tuple[EvalQuestion, list[Outcome]], None]:
+) -> AsyncGenerator[tuple[EvalQuestion, list[Asked]], None]:
     """Ask each question of each setup, one after the other, in line with everybody's questions."""
     for question in questions[:MOST_COMPARED]:
-        outcomes = []
-        for setup in setups:
-            given = {"question": question.question, "model": setup.model, "k": setup.k}
-            update, error = await collect(assistant.chain.astream(given))
-            seconds = update.timings.total
-            outcomes.append(Outcome(update.text, update.refused, *update.support, seconds, str(error or "")))
-        yield question, outcomes
+        asked = [{"question": question.question, "model": setup.model, "k": setup.k} for setup in setups]
+        yield question, [await collect(assistant.chain.astream(each)) for each in asked]

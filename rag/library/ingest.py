@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +21,6 @@ from rag.sources.reader import WATCH, Watch
 from rag.sources.web.fetch import Page
 from rag.text.detect import document_languages
 from rag.text.pace import Pace
-
-log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 """Called with the source, the chunks done and the chunks there are."""

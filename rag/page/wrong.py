@@ -10,7 +10,7 @@ from contextlib import aclosing
 import gradio as gr
 
 from rag.assistant import Assistant
-from rag.doors.cases import MOST_COMPARED, Outcome, Setup, as_lines, cases, compare
+from rag.doors.cases import MOST_COMPARED, Asked, Setup, as_lines, cases, compare
 from rag.doors.evaluate import EvalQuestion
 from rag.library.library import counted
 from rag.library.mistakes import Mistake, choose_cases, forget_mistakes, list_mistakes
@@ -109,7 +109,7 @@ class WrongAnswers:
                 raise gr.Error("Choose another model or another number of passages.", print_exception=False)
             today = self._assistant.models.names.chat
             heads = [_head(today, own), _head(other.model or today, other.k or own)]
-            found: list[tuple[EvalQuestion, list[Outcome]]] = []
+            found: list[tuple[EvalQuestion, list[Asked]]] = []
             yield show_comparison(heads, found, len(asked))
             async with aclosing(compare(self._assistant, asked, [Setup(), other])) as rows:
                 async for row in rows:
@@ -150,7 +150,7 @@ def _row(each: Mistake) -> str:
     )
 
 
-def show_comparison(heads: Sequence[str], rows: Sequence[tuple[EvalQuestion, list[Outcome]]], count: int) -> str:
+def show_comparison(heads: Sequence[str], rows: Sequence[tuple[EvalQuestion, list[Asked]]], count: int) -> str:
     """The table of a comparison as HTML: two lines a case, a column a setup, and what they come to."""
     columns = list(zip(*(outcomes for _, outcomes in rows), strict=True))
     body = "".join(
@@ -171,18 +171,19 @@ def _head(model: str, k: int) -> str:
     return f"{model.partition(':')[2] or model}, {k} passage{'s' * (k != 1)}"
 
 
-def _cell(outcome: Outcome) -> str:
-    if outcome.error:
-        return f"<td>failed: {html.escape(outcome.error)}</td>"
-    told = "not in the library" if outcome.refused else f"{outcome.supported} of {outcome.claims} supported"
-    text = html.escape(outcome.answer[:1000])
-    return f"<td>{told}, {outcome.seconds:.1f} s<details><summary>Answer</summary>{text}</details></td>"
+def _cell(outcome: Asked) -> str:
+    update, error = outcome
+    if error:
+        return f"<td>failed: {html.escape(str(error))}</td>"
+    told = "not in the library" if update.refused else "{} of {} supported".format(*update.support)
+    text = html.escape(update.text[:1000])
+    return f"<td>{told}, {update.timings.total:.1f} s<details><summary>Answer</summary>{text}</details></td>"
 
 
-def _total(column: Sequence[Outcome]) -> str:
-    answered = [each for each in column if not each.refused and not each.error]
-    claims, supported = sum(each.claims for each in answered), sum(each.supported for each in answered)
+def _total(column: Sequence[Asked]) -> str:
+    support = [update.support for update, error in column if not update.refused and not error]
+    supported, claims = map(sum, zip(*support, strict=True)) if support else (0, 0)
     share = f"{supported} of {claims} sentences supported" if claims else "no sentence to support"
-    seconds = sum(each.seconds for each in column) / max(1, len(column))
-    refused, failed = sum(each.refused for each in column), sum(bool(each.error) for each in column)
+    seconds = sum(update.timings.total for update, _ in column) / max(1, len(column))
+    refused, failed = sum(update.refused for update, _ in column), sum(bool(error) for _, error in column)
     return f"{share}, {refused} refused{f', {failed} failed' * bool(failed)}, {seconds:.1f} s each"
