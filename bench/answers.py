@@ -219,7 +219,7 @@ class Bench:
         try:
             async with aclosing(chain.astream(given)) as pieces:
                 async for piece in pieces:
-                    passages, asked = piece.get("sources", passages), piece.get("asked", asked)
+                    passages, asked = piece.get("passages", passages), piece.get("asked", asked)
                     found.refused = piece.get("refused", found.refused)
                     opening = piece.get("opening", opening)
                     wrote = wrote or "usage" in piece  # else code or quotes alone answer

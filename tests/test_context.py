@@ -82,7 +82,7 @@ def test_a_small_model_reads_the_quotes_and_the_best_one_last() -> None:
     text = f"The lamp is red. The lamp costs nine euros.\n\n{ANSWER}\n\nThe lamp hangs in the hall."
     (source,) = documents(text)
     places = [(text.index(words), text.index(words) + len(words)) for words in ("The lamp hangs in the hall.", ANSWER)]
-    given = {"question": "lamp?", "sources": [source], "quotes": [Quote(1, *place) for place in places]}
+    given = {"question": "lamp?", "passages": [source], "quotes": [Quote(1, *place) for place in places]}
     packed = pack(given, sentences=True, window=4096, reserved=100)
     assert packed["context"] == f"{ANSWER}\nThe lamp hangs in the hall."
     tight = count_tokens("The lamp hangs in the hall.") + 5
@@ -91,7 +91,7 @@ def test_a_small_model_reads_the_quotes_and_the_best_one_last() -> None:
 
 
 def test_without_a_quote_it_reads_the_beginning_of_the_passages() -> None:
-    given = {"question": "Why?", "sources": documents("agent memory " * 500), "quotes": ()}
+    given = {"question": "Why?", "passages": documents("agent memory " * 500), "quotes": ()}
     packed = pack(given, sentences=True, window=4096, reserved=100)
     assert packed["context"] == ("agent memory " * 500)[:BEGINNING]
 
@@ -175,11 +175,11 @@ def cases(number: int, seed: int) -> Iterator[tuple[dict[str, Any], int, int]]:
         given = {
             "question": random_text(draw, draw.choice([1, 10, 40, 300])),
             "history": talk(draw, draw.randrange(8)),
-            "sources": documents(*(random_text(draw, draw.randrange(150)) for _ in range(draw.randrange(6)))),
+            "passages": documents(*(random_text(draw, draw.randrange(150)) for _ in range(draw.randrange(6)))),
         }
         given["quotes"] = [
             Quote(number, 0, draw.randrange(1 + len(source.page_content)))
-            for number, source in enumerate(given["sources"], start=1)
+            for number, source in enumerate(given["passages"], start=1)
         ]
         yield given, window, draw.randrange(window + 50)
 
@@ -201,14 +201,14 @@ def test_question_that_leaves_no_room(sentences: bool) -> None:
     given = {
         "question": "記憶" * 4000,
         "history": [HumanMessage("Hello."), AIMessage("Hi.")],
-        "sources": documents(ANSWER),
+        "passages": documents(ANSWER),
     }
     packed = pack(given, sentences=sentences, window=4096, reserved=600)
     assert packed == {"question": given["question"], "history": [], "context": "", "unread": 0 if sentences else 1}
 
 
 def test_passages_that_do_not_fit_are_counted() -> None:
-    given = {"question": "Why?", "sources": documents(*(f"Passage {number}. " * 100 for number in range(4)))}
+    given = {"question": "Why?", "passages": documents(*(f"Passage {number}. " * 100 for number in range(4)))}
     packed = pack(given, sentences=False, window=1900, reserved=400)
     assert packed["unread"] == 4 - len(re.findall(r"^\[\d\] Page", packed["context"], re.M)) == 1
 
@@ -218,7 +218,7 @@ def test_history_never_takes_the_room_of_the_passages() -> None:
     given = {
         "question": "Why?",
         "history": [HumanMessage("a" * 400), AIMessage("b" * 400)] * 50,
-        "sources": documents(passage),
+        "passages": documents(passage),
     }
     packed = pack(given, sentences=False, window=2048, reserved=600)
     assert passage in packed["context"] and packed["history"]

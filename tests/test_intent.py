@@ -188,7 +188,7 @@ def test_a_greeting_is_none(ways: Ways) -> None:
 
 def test_a_follow_up_that_points_is_no_question_about_all(ways: Ways) -> None:
     async def answered(question: str, asked: str) -> bool:
-        given: dict[str, Any] = {"question": question, "complete": asked, "asked": asked, "sources": [], "scope": None}
+        given: dict[str, Any] = {"question": question, "complete": asked, "asked": asked, "passages": [], "scope": None}
         return (await ways.whole(given)).answer is not None
 
     assert asyncio.run(answered("What is it about?", "What is it about?"))

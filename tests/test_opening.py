@@ -168,7 +168,7 @@ def test_an_answer_opens_with_a_quote_that_says_something(tmp_path: Path) -> Non
         chains.link(library.index, Chat(ScriptedChat(script=Script(["So it is."])), 4000, "small"))
         assert chains.own is not None
         told = asyncio.run(chains.own.ainvoke({"question": "When does the master key change?"}))
-    texts = [each.text(told["sources"]) for each in told["quotes"]]
+    texts = [each.text(told["passages"]) for each in told["quotes"]]
     assert told["opening"] == "A key changes after a quarter of a year."
     assert texts == ["A key changes after a quarter of a year.", "Change of the master key"]
 
@@ -188,7 +188,7 @@ def test_each_of_two_questions_has_its_quote_in_the_opening(tmp_path: Path) -> N
     assert told["opening"] == "The pool opens at nine.\n\nA visit costs 6 euros."
     assert told["answer"] == "\n\nCome early."
     update = Update(
-        text=told["opening"], opening=len(told["opening"]), quotes=told["quotes"], passages=tuple(told["sources"])
+        text=told["opening"], opening=len(told["opening"]), quotes=told["quotes"], passages=tuple(told["passages"])
     )
     assert update.opens_with == 2 and [each.leads for each in told["quotes"]][:3] == [True, True, False]
 
@@ -304,7 +304,7 @@ def test_a_small_model_is_not_asked_what_the_passages_hardly_say(tmp_path: Path)
             update = Update(
                 "done",
                 near["answer"],
-                passages=tuple(near["sources"]),
+                passages=tuple(near["passages"]),
                 quotes=near["quotes"],
                 quoted=True,
                 indirect=True,

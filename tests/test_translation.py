@@ -180,7 +180,7 @@ class Shelf(BaseRetriever):
 
 async def hardly(given: dict[str, Any]) -> Course:
     """Says of every question that the passages hardly answer it."""
-    return Course(given["sources"], indirect=True)
+    return Course(given["passages"], indirect=True)
 
 
 async def test_a_small_model_reads_the_translation() -> None:

@@ -42,7 +42,7 @@ def check_marks(told: dict[str, Any]) -> None:
         end = sentence.end
         if sentence.passage is not None:
             start, stop = sentence.quote
-            assert told["sources"][sentence.passage - 1].page_content[start:stop].strip()
+            assert told["passages"][sentence.passage - 1].page_content[start:stop].strip()
 
 
 class Reader:
@@ -101,7 +101,7 @@ def test_a_capable_model_reads_a_short_source_at_once(ways: Ways) -> None:
     assert "Two of them\nare kept in the museum" in prompt and "led to new brakes" in prompt
     assert told["coverage"] == "read 4 of 4 passages of 1 source"
     true, false = told["grounding"]
-    assert true.passage == 1 and "1898" in told["sources"][0].page_content and false.passage is None
+    assert true.passage == 1 and "1898" in told["passages"][0].page_content and false.passage is None
     check_marks(told)
 
 
@@ -152,7 +152,7 @@ def test_a_note_that_does_not_fit_is_reduced_in_steps(ways: Ways) -> None:
 
 def test_the_library_tells_of_itself(ways: Ways) -> None:
     told = ways.told("Which files do I have?")
-    assert told["sources"] == [] and told["coverage"] == "read the list of 6 sources"
+    assert told["passages"] == [] and told["coverage"] == "read the list of 6 sources"
     for item in ways.index.sources:
         assert f"passages: {item.chunks}," in next(line for line in told["answer"].split("\n") if item.title in line)
     assert told["answer"].startswith(f"Sources in the library: 6, passages in all: {ways.index.chunks} (Markdown 4,")
@@ -187,7 +187,7 @@ def test_lists_are_counted(question: str, first: str, items: Sequence[str], ways
     check_marks(told)
     for item, sentence in zip(items, told["grounding"][1:], strict=True):
         start, end = sentence.quote
-        assert item in told["sources"][sentence.passage - 1].page_content[start:end]
+        assert item in told["passages"][sentence.passage - 1].page_content[start:end]
 
 
 def test_a_comparison_quotes_each_side(ways: Ways) -> None:
@@ -198,7 +198,7 @@ def test_a_comparison_quotes_each_side(ways: Ways) -> None:
         *told["answer"].split("**tram.md**")[1].split("**heatpumps.md**"),
     )
     assert "tram" in tram and "pump" in pumps
-    assert {passage.metadata["source"] for passage in told["sources"]} == {
+    assert {passage.metadata["source"] for passage in told["passages"]} == {
         named(ways, "tram.md"),
         named(ways, "heatpumps.md"),
     }
@@ -209,7 +209,7 @@ def test_a_comparison_gives_a_model_the_passages_of_both(ways: Ways) -> None:
     reader = Reader(4000, "The tram of Lindau opened in 1898.")
     told = ways.told("Compare tram.md with heatpumps.md", reader=reader.reader)
     (prompt,) = reader.prompts
-    assert all(passage.page_content in prompt for passage in told["sources"])
+    assert all(passage.page_content in prompt for passage in told["passages"])
     assert told["grounding"][0].passage is not None
 
 

@@ -31,7 +31,7 @@ class Ways:
 
     async def course(self, question: str, scope: list[str] | None = None) -> Course:
         given: dict[str, Any] = {"question": question, "complete": question, "asked": question, "scope": scope}
-        given["sources"] = await retrieve(given, self.retriever)
+        given["passages"] = await retrieve(given, self.retriever)
         return await self.whole(given)
 
     async def answer(self, question: str, scope: list[str] | None = None, reader: Any = None) -> list[dict[str, Any]]:

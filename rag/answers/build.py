@@ -90,11 +90,11 @@ class Chains:
             with suppress(RagError):  # the question that needs it tries again, and tells
                 self.whole.prepare()
 
-    async def refuses(self, asked: str, sources: list[Document]) -> bool:
+    async def refuses(self, asked: str, passages: list[Document]) -> bool:
         """Whether a question would be refused, given what was found for it."""
         if self.refusal is None:
             return False
-        course = await self.refusal({"question": asked, "complete": asked, "asked": asked, "sources": sources})
+        course = await self.refusal({"question": asked, "complete": asked, "asked": asked, "passages": passages})
         return course.refused
 
 

@@ -1,4 +1,4 @@
-"""Question -> sources -> prompt -> chat model -> tokens: the chain."""
+"""Question -> passages -> prompt -> chat model -> tokens: the chain."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ Rewriter = Runnable[dict[str, Any], str]
 
 @dataclass(frozen=True)
 class Course:
-    """Answer from `sources`, or reply with the fixed text `told` without asking the model.
+    """Answer from `passages`, or reply with the fixed text `told` without asking the model.
 
     `indirect`: the passages hardly have an answer, so that a model that reads little is not asked to make one of them.
     `coverage` says what of the library was read, where that is not the passages found. `answer` is a way of its own to
     answer, which yields all pieces itself.
     """
 
-    sources: list[Document]
+    passages: list[Document]
     told: str = ""
     refused: bool = False
     indirect: bool = False
@@ -80,7 +80,7 @@ class Course:
 
 
 Decide = Callable[[dict[str, Any]], Awaitable[Course]]
-"""From `{"question", "asked", "sources", "scope"}` to how the question is answered."""
+"""From `{"question", "asked", "passages", "scope"}` to how the question is answered."""
 
 
 class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
@@ -148,7 +148,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The answer in pieces.
 
-        First comes `asked` (once more where it was translated), then `sources` and `quotes` whole, then `answer` piece
+        First comes `asked` (once more where it was translated), then `passages` and `quotes` whole, then `answer` piece
         by piece, at the end `grounding`; `unread`, `refused`, `coverage` and `progress` where there is cause, `quoted`
         where no model writes the answer (`indirect`: and the quotes hardly are one), `opening` with the best
         quotes where the answer opens with them, `thinking` piece by piece while the model thinks (with `moved`, where
@@ -164,12 +164,12 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         complete = await standalone(input["question"], input.get("history") or (), self._rewriter)
         given = {**input, "complete": complete, "asked": complete}
         yield {"asked": complete}
-        given["sources"] = await retrieve(given, self._retriever)
-        if self._translator and (translation := await self._translator(complete, given["sources"])):
+        given["passages"] = await retrieve(given, self._retriever)
+        if self._translator and (translation := await self._translator(complete, given["passages"])):
             given["asked"] = translation
             yield {"asked": translation}
-            given["sources"] = await retrieve(given, self._retriever)
-        yield {"sources": given["sources"]}
+            given["passages"] = await retrieve(given, self._retriever)
+        yield {"passages": given["passages"]}
         await asyncio.sleep(0)  # they are shown now, and not with the first token
         indirect = False
         if self._decide is not None:
@@ -181,9 +181,9 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                     async for piece in pieces:
                         yield piece
                 return
-            if course.sources != given["sources"]:
-                given["sources"] = course.sources
-                yield {"sources": course.sources}
+            if course.passages != given["passages"]:
+                given["passages"] = course.passages
+                yield {"passages": course.passages}
             if course.coverage:
                 yield {"coverage": course.coverage}
             if course.told:
@@ -193,7 +193,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         indirect = indirect and bool(quotes)
         if indirect or self._chat_model is None or self._better_quoted(given):
             yield {"quotes": quotes, "quoted": True, "indirect": indirect}
-            answer, grounding = quotes_as_answer(quotes, given["sources"], INDIRECT if indirect else "")
+            answer, grounding = quotes_as_answer(quotes, given["passages"], INDIRECT if indirect else "")
             yield {"answer": answer or NO_QUOTES, "grounding": grounding}
             return
         yield {"quotes": quotes, "quoted": False, "indirect": False}
@@ -213,7 +213,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         if opening and (rest := beyond.feed("", last=True)):
             texts.append(rest)
             yield {"answer": rest}
-        own = await asyncio.to_thread(self._ground, "".join(texts), len(opening), given["sources"], given["asked"])
+        own = await asyncio.to_thread(self._ground, "".join(texts), len(opening), given["passages"], given["asked"])
         yield {"grounding": None if own is None else (*grounding, *own)}
 
     def _better_quoted(self, given: dict[str, Any]) -> bool:
@@ -224,7 +224,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         """
         if not self._may_open(given):
             return False
-        text, _ = quotes_as_answer(given["quotes"], given["sources"])
+        text, _ = quotes_as_answer(given["quotes"], given["passages"])
         return asks_yes_or_no(given["question"]) or not _in_one_language(given["question"], text)
 
     def _may_open(self, given: Mapping[str, Any]) -> bool:
@@ -235,9 +235,9 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         """The best quote, or that for each of two questions, where the answer opens with it; and what supports it."""
         if not self._may_open(given):
             return "", ()
-        telling = [each for each in given["quotes"] if says_something(each, given["sources"])]
+        telling = [each for each in given["quotes"] if says_something(each, given["passages"])]
         best = [each for each in telling if each.leads] or telling[:1]
-        return quotes_as_answer(best, given["sources"])
+        return quotes_as_answer(best, given["passages"])
 
     async def ainvoke(
         self, input: dict[str, Any], config: RunnableConfig | None = None, **kwargs: Any
@@ -255,10 +255,10 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
     async def _quotes(self, given: dict[str, Any]) -> tuple[Quote, ...]:
         """The quotes; a model's answer is none the worse where they cannot be had."""
         try:
-            found = await find_quotes(given["asked"], given["sources"], self._embeddings, self._languages())
+            found = await find_quotes(given["asked"], given["passages"], self._embeddings, self._languages())
             if self._opens:  # with the first of them
                 return tuple(
-                    sorted(found, key=lambda each: (not says_something(each, given["sources"]), not each.leads))
+                    sorted(found, key=lambda each: (not says_something(each, given["passages"]), not each.leads))
                 )
             return found
         except Exception:
@@ -337,10 +337,10 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             own = round(written * said / (said + thought)) if thought else written
             yield {"tokens": own, "usage": (read, written)}
 
-    def _ground(self, text: str, start: int, sources: Sequence[Document], asked: str) -> tuple[Sentence, ...] | None:
+    def _ground(self, text: str, start: int, passages: Sequence[Document], asked: str) -> tuple[Sentence, ...] | None:
         """The answer's sentences from `start` with what supports each; it is none the worse where that is not known."""
         try:
-            own = ground(text[start:], sources, self._embeddings, asked)
+            own = ground(text[start:], passages, self._embeddings, asked)
             return tuple(replace(each, start=each.start + start, end=each.end + start) for each in own)
         except Exception:
             log.exception("matching the answer with its passages")

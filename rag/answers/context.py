@@ -41,7 +41,7 @@ def disarm(text: str) -> str:
 _HARMLESS = str.maketrans("<>[]", "‹›()")
 
 
-def read_quotes(quotes: Sequence[str], sources: Sequence[Document], room: int) -> str:
+def read_quotes(quotes: Sequence[str], passages: Sequence[Document], room: int) -> str:
     """The quotes that fit into `room` tokens, best last: a small model leans on what it has read last.
 
     Without a quote it is the beginning of the passages. On the tuning half of bench/answers the default model answered
@@ -54,7 +54,7 @@ def read_quotes(quotes: Sequence[str], sources: Sequence[Document], room: int) -
         if tokens < 0:
             break
         kept.insert(0, quote)
-    return "\n".join(kept) or _beginning("\n".join(source.page_content for source in sources), room)
+    return "\n".join(kept) or _beginning("\n".join(passage.page_content for passage in passages), room)
 
 
 def _beginning(text: str, tokens: int) -> str:
@@ -63,12 +63,12 @@ def _beginning(text: str, tokens: int) -> str:
     return text[: max(0, longest - 1)]
 
 
-def whole_passages(sources: Sequence[Document], tokens: int) -> tuple[str, int]:
+def whole_passages(passages: Sequence[Document], tokens: int) -> tuple[str, int]:
     """The passages that fit into `tokens`, best first, numbered, and how many they are."""
     parts: list[str] = []
-    for number, source in enumerate(sources, start=1):
-        row = disarm(f"{source.metadata['row']}{SEPARATOR}") if source.metadata.get("row") else ""
-        part = f"[{number}] {source.metadata.get('title', '')}\n{row}{source.page_content}"
+    for number, passage in enumerate(passages, start=1):
+        row = disarm(f"{passage.metadata['row']}{SEPARATOR}") if passage.metadata.get("row") else ""
+        part = f"[{number}] {passage.metadata.get('title', '')}\n{row}{passage.page_content}"
         tokens -= count_tokens(part) + 1
         if tokens < 0:
             break
@@ -94,9 +94,9 @@ def trim_history(history: Sequence[BaseMessage], tokens: int) -> list[BaseMessag
     return kept
 
 
-def _disarmed(source: Document) -> Document:
-    title = disarm(str(source.metadata.get("title", "")))
-    return Document(disarm(source.page_content), metadata={**source.metadata, "title": title}, id=source.id)
+def _disarmed(passage: Document) -> Document:
+    title = disarm(str(passage.metadata.get("title", "")))
+    return Document(disarm(passage.page_content), metadata={**passage.metadata, "title": title}, id=passage.id)
 
 
 def _disarmed_turn(message: BaseMessage) -> BaseMessage:
@@ -105,21 +105,21 @@ def _disarmed_turn(message: BaseMessage) -> BaseMessage:
 
 
 def pack(given: dict[str, Any], *, sentences: bool, window: int, reserved: int) -> dict[str, Any]:
-    """The prompt's variables from `question`, `history`, `sources` and `quotes`, within the window.
+    """The prompt's variables from `question`, `history`, `passages` and `quotes`, within the window.
 
     `window` is the model's in tokens, `reserved` what the answer and the prompt's own words take of it. `unread` is how
     many passages did not fit.
     """
     question = disarm(given["question"])
-    sources = [_disarmed(source) for source in given["sources"]]
+    passages = [_disarmed(passage) for passage in given["passages"]]
     room = max(0, window - reserved - count_tokens(question))
     history = trim_history([_disarmed_turn(turn) for turn in given.get("history", ())], int(room * HISTORY_SHARE))
     room -= sum(count_tokens(message.text) + 8 for message in history)
     if sentences:
-        quotes = [disarm(quote.text(given["sources"])) for quote in given.get("quotes", ())]
-        context, read = read_quotes(quotes, sources, room), len(sources)
+        quotes = [disarm(quote.text(given["passages"])) for quote in given.get("quotes", ())]
+        context, read = read_quotes(quotes, passages, room), len(passages)
     else:
-        for source in sources:  # none may pass as one more passage
-            source.page_content = _NUMBERED.sub(r"\1(\2)", source.page_content)
-        context, read = whole_passages(sources, room)
-    return {"question": question, "history": history, "context": context, "unread": len(sources) - read}
+        for passage in passages:  # none may pass as one more passage
+            passage.page_content = _NUMBERED.sub(r"\1(\2)", passage.page_content)
+        context, read = whole_passages(passages, room)
+    return {"question": question, "history": history, "context": context, "unread": len(passages) - read}

@@ -285,11 +285,11 @@ class Run:
         if "searching" in piece:
             self._search_began = self._last_piece = moment
             now = replace(now, phase="searching")
-        if "sources" in piece:
+        if "passages" in piece:
             self._last_piece = moment
             if timings.retrieval is None:
                 timings = replace(timings, retrieval=moment - self._search_began)
-            now = replace(now, phase="reading", passages=tuple(piece["sources"]), timings=timings)
+            now = replace(now, phase="reading", passages=tuple(piece["passages"]), timings=timings)
         if "opening" in piece:
             now = replace(now, opening=len(piece["opening"]), text=piece["opening"], new=piece["opening"])
         if "thinking" in piece:

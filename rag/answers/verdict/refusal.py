@@ -41,25 +41,25 @@ class Refusal:
         """The way to answer a question: from passages, or with a fixed reply.
 
         Args:
-            given: `question` as typed, `asked` as a complete question, `sources` (the passages found), and `scope`
-                (the sources to search) if it is limited.
+            given: `question` as typed, `asked` as a complete question, `passages` (those found), and `scope` (the
+                sources to search) if it is limited.
 
         Raises:
             EngineError: the embedding model failed.
         """
-        sources: list[Document] = given["sources"]
+        passages: list[Document] = given["passages"]
         scope = given.get("scope")
         looked: list[IndexedSource] = [item for item in self.index.sources if not scope or item.source in scope]
-        verdict = await self._judge.decide(given["asked"], sources, self.index.words)
+        verdict = await self._judge.decide(given["asked"], passages, self.index.words)
         log.debug("%s: %s", "answered" if verdict.answers else "not answered", verdict.reason)
         if verdict.kind == "greeting":
             return Course([], greeting_reply(looked))
         if verdict.answers:
-            return Course(sources, indirect=not verdict.direct)
+            return Course(passages, indirect=not verdict.direct)
         chunks = sum(item.chunks for item in looked)
-        told = nothing_found_message(given["question"], looked, chunks, sources)
+        told = nothing_found_message(given["question"], looked, chunks, passages)
         difficulty = language_difficulty(given["complete"], looked, self.index.made.embeddings)
-        return Course(sources, " ".join(filter(None, (told, difficulty))), refused=True)
+        return Course(passages, " ".join(filter(None, (told, difficulty))), refused=True)
 
 
 def nothing_found_message(

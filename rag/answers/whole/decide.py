@@ -62,7 +62,7 @@ class Whole:
             )
             if course is not None:
                 return course
-        return await self._refusal(given) if self._refusal else Course(given["sources"])
+        return await self._refusal(given) if self._refusal else Course(given["passages"])
 
     def prepare(self) -> None:
         """Embed now what every question is compared with.
@@ -92,7 +92,7 @@ class Whole:
     # -- rows and lists --------------------------------------------------------------------------------------------
 
     async def _counted(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
-        passages = given["sources"]
+        passages = given["passages"]
         is_counting = may_ask_of_tables(question)
         if not is_counting:  # one cell may be asked for, of a row that was found, or the rows of somebody
             found = {each.metadata.get("source") for each in passages if SEPARATOR in each.page_content}
@@ -154,7 +154,7 @@ class Whole:
     async def _compared(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
         """Passages for each side, where no passage found speaks of both."""
         sides = read_sides(question)
-        if sides is None or has_both(given["sources"], sides):
+        if sides is None or has_both(given["passages"], sides):
             return None
         found: list[list[Document]] = []
         for side in sides:

@@ -74,7 +74,7 @@ class Writer:
 
     def piece(self, **more: Any) -> dict[str, Any]:
         """What has come since the last piece, with all passages and marks until now."""
-        return {**self.new(), "sources": list(self.passages), "grounding": tuple(self.grounding), **more}
+        return {**self.new(), "passages": list(self.passages), "grounding": tuple(self.grounding), **more}
 
 
 async def at_once(writer: Writer, coverage: str) -> Pieces:

@@ -70,7 +70,7 @@ class Summary:
         parts = await asyncio.to_thread(self._parts)
         total = sum(len(part.chunks) for part in parts)
         writer = Writer()
-        yield {"sources": [], "coverage": read_of(0, total, len(self._sources)), "progress": (0, total)}
+        yield {"passages": [], "coverage": read_of(0, total, len(self._sources)), "progress": (0, total)}
         way = self._written(reader, parts, writer, total) if reader else self._extracted(parts, writer, total)
         async with aclosing(way) as pieces:
             async for piece in pieces:
