@@ -320,7 +320,9 @@ def test_the_commands_here_and_with_the_app_running(
     pages.pages["/gone"] = f"<title>Back</title><p>{RIVER}</p>"
     again = run(tmp_path, "refresh", "/gone")
     assert (again.returncode, again.stdout.startswith("ready")) == (0, True), again.stderr
-    removed = run(tmp_path, "remove", "river.md", "sub").stdout.splitlines()
+    gone = run(tmp_path, "remove", "river.md", "sub")
+    assert gone.returncode == 0, gone.stderr
+    removed = gone.stdout.splitlines()
     assert removed == [f"removed  {tmp_path / name}" for name in ("river.md", "sub/one.md", "sub/two.md")]
     unknown = run(tmp_path, "remove", "nothing.md")
     assert (unknown.returncode, unknown.stderr) == (1, "nothing.md: not in the library\n")
