@@ -60,6 +60,18 @@ def test_tokens_arrive_in_order_after_the_sources(scene: Scene) -> None:
     assert sources_alone, "the sources are there before the first token"
 
 
+def test_a_turn_in_parts_is_read_as_its_text(scene: Scene) -> None:
+    said = [
+        HumanMessage([{"type": "text", "text": "Are agents "}, {"type": "text", "text": "tidy?"}]),
+        AIMessage("Yes."),
+    ]
+    asyncio.run(scene.ask(history=tuple(said)))
+    assert [message.text for message in scene.script.asked[-1] if message.type != "system"][:2] == [
+        "Are agents tidy?",
+        "Yes.",
+    ]
+
+
 def test_the_first_token_does_not_wait_for_the_second(scene: Scene) -> None:
     async def scenario() -> None:
         gate = scene.script.gates[1] = asyncio.Event()

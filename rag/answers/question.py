@@ -33,5 +33,5 @@ def check_question(question: str) -> str:
 
 def legible_turn(turn: BaseMessage) -> BaseMessage:
     """A turn of the history as the model may read it; what a model thought is none of it."""
-    text = legible(str(turn.content))
+    text = legible(turn.text)
     return turn.model_copy(update={"content": without_thinking(text) if turn.type == "ai" else text})
