@@ -4,7 +4,8 @@ Routes, fields, statuses and error texts follow github.com/ollama/ollama at fb30
 api/types.go, server/routes.go, images.go and prompt.go, llm/llama_server.go; headers and JSON errors follow
 Go's net/http and encoding/json. As there, nothing is sent before the first token, so an error until then has
 its own status and a later one is a line of the stream; and a closed connection (FIN or RST) cancels the work
-at once, also in silence. Not served: /v1, /api/embeddings, create, copy and push; `stop` strings, `format`.
+at once, also in silence. Not served: /v1, /api/generate, /api/embeddings, create, copy, delete and push; `stop`
+strings, `format`.
 
     with OllamaServer(reply=lambda messages: ["Blue", "."]) as server:
         with server.hold(after=1) as gate:      # silent after the first token until the block ends
@@ -277,7 +278,7 @@ _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAP = "map[string]interface {}"
 _PYTHON = {"string": str, "bool": bool, "int": int, "[]api.Message": list, "api.Alias": dict, _MAP: dict}
 _STRINGS, _BOOLS = ("model", "name", "prompt", "system"), ("stream", "truncate")
-_FIELDS = {"messages": "[]api.Message", "options": _MAP, "dimensions": "int"}
+_FIELDS = {"messages": "[]api.Message", "options": _MAP}
 _FIELDS |= dict.fromkeys(_STRINGS, "string") | dict.fromkeys(_BOOLS, "bool")
 
 
@@ -760,16 +761,6 @@ class OllamaServer:
         shown |= {"modified_at": self._modified_at(name)}
         await exchange.reply(200, shown)
 
-    async def delete(self, exchange: _Exchange, body: dict[str, Any]) -> None:
-        asked = body.get("model") or body.get("name", "")
-        if not full_name(asked):
-            raise _Refused(400, f'name "{asked}" is invalid' if asked else "model is required")
-        name, _ = self._model({"model": asked})
-        self.models = {known: spec for known, spec in self.models.items() if full_name(known) != name}
-        self._modified.pop(name, None)
-        self._loaded.pop(name, None)
-        await exchange.reply(200, b"", "")
-
     async def answer_pull(self, exchange: _Exchange, body: dict[str, Any]) -> None:
         if not (name := full_name(body.get("model") or body.get("name", ""))):
             raise _Refused(400, "invalid model name")
@@ -827,42 +818,24 @@ class OllamaServer:
             if not await exchange.reach(0, last=True):
                 return
             vectors = [embed("".join(pieces), spec.embedding_length) for pieces in seen]
-            if dimensions := body.get("dimensions"):
-                vectors = [_normalise(vector[:dimensions]) for vector in vectors]
             answer["embeddings"] = vectors[:-1] if exchange.record.fault == "short" else vectors
             answer |= {"total_duration": time.monotonic_ns() - begin, "load_duration": load_duration}
             await exchange.reply(200, answer | {"prompt_eval_count": count})
 
     async def chat(self, exchange: _Exchange, body: dict[str, Any]) -> None:
+        """Answer; without messages, load the model, or unload it with keep_alive 0."""
         if not body.get("model", "").strip():
             raise _Refused(400, "model is required")
         messages = [
             {**m, "role": str(m.get("role") or "").lower(), "content": m.get("content") or ""}
             for m in body.get("messages", [])
         ]
-        await self._run(
-            exchange, body, messages, lambda t, name: {"message": {"role": "assistant", "content": "", name: t}}
-        )
-
-    async def generate(self, exchange: _Exchange, body: dict[str, Any]) -> None:
-        messages = [{"role": role, "content": body.get(key, "")} for role, key in _GENERATE if body.get(key)]
-        messages = messages if body.get("prompt") else []
-        names = {"content": "response", "thinking": "thinking"}
-        await self._run(exchange, body, messages, lambda text, name: {"response": "", names[name]: text})
-
-    async def _run(
-        self,
-        exchange: _Exchange,
-        body: dict[str, Any],
-        messages: Messages,
-        content: Callable[[str, str], dict[str, Any]],
-    ) -> None:
-        """What chat and generate share. Without messages: load the model, or unload it with keep_alive 0."""
         begin = time.monotonic_ns()
         name, spec = self._model(body)
 
         def line(text: str, done_reason: str = "", kind: str = "content", **more: Any) -> dict[str, Any]:
-            head = {"model": body["model"], "created_at": _time(), **content(text, kind), "done": bool(done_reason)}
+            head = {"model": body["model"], "created_at": _time()}
+            head |= {"message": {"role": "assistant", "content": "", kind: text}, "done": bool(done_reason)}
             return head | ({"done_reason": done_reason} if done_reason else {}) | more
 
         if not messages and not _keep_alive(body):
@@ -909,12 +882,11 @@ class OllamaServer:
                     whole = "" if exchange.streaming else "".join(tokens[len(thoughts) : sent])
                     last = line(whole, exchange.done_reason, **figures)
                     if thoughts and not exchange.streaming:
-                        last.get("message", last)["thinking"] = "".join(thoughts)
+                        last["message"]["thinking"] = "".join(thoughts)
                     await exchange.end(last)
 
 
-_GENERATE = (("system", "system"), ("user", "prompt"))
-_ENGINE = frozenset({"/api/chat", "/api/generate", "/api/embed", "/api/pull"})
+_ENGINE = frozenset({"/api/chat", "/api/embed", "/api/pull"})
 _ROUTES: dict[str, tuple[str, str, Any]] = {
     "/": ("GET HEAD", "", OllamaServer.root),
     "/api/version": ("GET HEAD", "", OllamaServer.version),
@@ -922,10 +894,8 @@ _ROUTES: dict[str, tuple[str, str, Any]] = {
     "/api/ps": ("GET", "", OllamaServer.ps),
     "/api/show": ("POST", "ShowRequest", OllamaServer.show),
     "/api/pull": ("POST", "PullRequest", OllamaServer.answer_pull),
-    "/api/delete": ("DELETE", "DeleteRequest", OllamaServer.delete),
     "/api/embed": ("POST", "EmbedRequest", OllamaServer.answer_embed),
     "/api/chat": ("POST", "ChatRequest", OllamaServer.chat),
-    "/api/generate": ("POST", "GenerateRequest", OllamaServer.generate),
 }
 
 

@@ -114,7 +114,6 @@ def test_answers_whole_without_stream_and_stops_at_num_predict(client: ollama.Cl
     assert (whole.message.content, whole.done_reason) == ("The sky is blue.", "stop")
     short = client.chat("llama3", ASK, options={"num_predict": 2})
     assert (short.message.content, short.done_reason, short.eval_count) == ("The sky", "length", 2)
-    assert client.generate("llama3", "Why?").response == "The sky is blue."
 
 
 def test_names_of_models() -> None:
@@ -124,7 +123,7 @@ def test_names_of_models() -> None:
     assert [full_name(name) for name in ("", "a b", "/x", "x:")] == ["", "", "", ""]
 
 
-def test_tags_show_and_delete(client: ollama.Client) -> None:
+def test_tags_and_show(client: ollama.Client) -> None:
     assert sorted(str(model.model) for model in client.list().models) == [
         "llama3:latest",
         "mxbai-embed-large:latest",
@@ -134,9 +133,6 @@ def test_tags_show_and_delete(client: ollama.Client) -> None:
     assert shown.modelinfo["general.architecture"] == shown.details.family == "bert"
     assert (shown.modelinfo["bert.context_length"], shown.modelinfo["bert.embedding_length"]) == (512, 1024)
     assert (shown.capabilities, client.show("llama3").capabilities) == (["embedding"], ["completion"])
-    assert client.delete("llama3").status == "success"
-    with pytest.raises(ollama.ResponseError, match=r"model 'llama3' not found \(status code: 404\)"):
-        client.delete("llama3")
 
 
 def test_a_model_that_is_not_pulled_is_a_404_in_its_own_words(client: ollama.Client) -> None:
@@ -202,7 +198,7 @@ def test_ps_shows_a_model_once_it_is_loaded_and_until_it_is_unloaded(
     assert [(m.model, m.context_length) for m in client.ps().models] == [("llama3:latest", 4096)]
     assert client.chat("llama3", options={"num_ctx": 99999}).done_reason == "load"
     assert client.ps().models[0].context_length == 8192  # another window: loaded again, at most its own
-    assert client.generate("llama3", keep_alive=0).done_reason == "unload"
+    assert client.chat("llama3", keep_alive=0).done_reason == "unload"
     assert client.ps().models == []
 
 
@@ -271,7 +267,6 @@ def test_embed_cuts_a_long_text_or_refuses_it(server: OllamaServer, client: olla
     cut = client.embed("mxbai-embed-large", [long, long])
     assert (cut["prompt_eval_count"], server.requests[2].truncated) == (1024, True)
     assert cut["total_duration"] >= cut["load_duration"] > 0
-    assert len(client.embed("mxbai-embed-large", "text", dimensions=64)["embeddings"][0]) == 64
     assert client.embed("mxbai-embed-large", "")["embeddings"] == []
 
 
