@@ -332,6 +332,7 @@ def test_the_commands_here_and_with_the_app_running(
     told = run(tmp_path, "doctor")
     assert told.returncode == 0, told.stdout
     assert "All is well." in told.stdout
+    assert "damaged" not in run(tmp_path, "sources").stderr, "to look at the index has changed it"
 
 
 def test_ctrl_c_stops_an_ingest_and_keeps_what_is_whole(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rag.background import CHOICE
 from rag.errors import PULL_SIZES, RagError, StoreLocked
-from rag.library.chroma import FOLDER, check_folder, connect
+from rag.library.chroma import ChromaHome, connect
 from rag.library.database import open_database
 from rag.library.folder import DataFolder
 from rag.library.uploads import LEAST_FREE_DISK
@@ -111,13 +111,15 @@ def _check_library(settings: Settings, tell: Callable[..., None]) -> None:
             if choice and choice["chosen"] != choice["configured"]:
                 chosen = "quotes alone" if choice["chosen"] == NO_MODEL else choice["chosen"]
                 print(f"--  chosen on the page: {chosen}, in place of {choice['configured']}")
+            if settings.chroma_url:
+                connect(settings)
+                tell(True, f"the Chroma server at {settings.chroma_url} answers")
+            else:
+                with database.read() as connection:
+                    number = database.number(connection)
+                wrong = ChromaHome(settings).wrong(number, str(database.setting("library")))
+                tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is filled again from the database")
         finally:
             database.close()
-        if settings.chroma_url:
-            connect(settings)
-            tell(True, f"the Chroma server at {settings.chroma_url} answers")
-        else:
-            wrong = check_folder(settings.data_dir / FOLDER)
-            tell(not wrong, f"index: {wrong or 'whole'}", "start the app: it is filled again from the database")
     finally:
         folder.release()

@@ -63,7 +63,7 @@ class ChromaHome:
         """
         if self.url or self._client is not None:
             return ""
-        wrong = self._wrong(number, library)
+        wrong = self.wrong(number, library)
         try:
             if wrong:
                 shutil.rmtree(self.path)
@@ -72,7 +72,12 @@ class ChromaHome:
             raise store_error(error) from error
         return wrong
 
-    def _wrong(self, number: int, library: str) -> str:
+    def wrong(self, number: int, library: str) -> str:
+        """What is wrong with a folder that nobody has open, "" if nothing is. `number`, `library`: as `look` has them.
+
+        Raises:
+            StoreError: that it is sound cannot be noted.
+        """
         try:
             left = json.loads((self.path / CLOSED).read_text(encoding="utf-8"))
             files, known = left["files"], left["number"] == number and left["library"] == library
@@ -91,7 +96,10 @@ class ChromaHome:
             quiet = []
         if now and now != quiet:
             return "the app ended while it was written to"
-        return check_folder(self.path)
+        wrong = check_folder(self.path)
+        if now and not wrong:
+            self.note_quiet()  # to look at them has changed the files' times
+        return wrong
 
     def note_quiet(self) -> None:
         """Note that nothing is being written: the vector files as they are now are sound.
