@@ -17,6 +17,8 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 HOW = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
 PACKAGES = {
     "bs4": "beautifulsoup4",
+    "markdown_it": "markdown-it-py",
+    "oxmsg": "python-oxmsg",
     "docx": "python-docx",
     "pptx": "python-pptx",
     "dotenv": "python-dotenv",
@@ -27,7 +29,7 @@ PACKAGES = {
 
 
 def python_files() -> list[Path]:
-    return [ROOT / "app.py", *sorted((ROOT / "rag").glob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
+    return [ROOT / "app.py", *sorted((ROOT / "rag").rglob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
 
 
 def test_the_settings_table_is_the_settings() -> None:
