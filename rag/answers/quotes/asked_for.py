@@ -53,8 +53,11 @@ _CONTACTS = {
     ),
     r"\bweb ?site\b|\bhome ?page\b|\burl\b": r"https?://|\bwww\.|\b[\w-]+\.(?:com|org|net|de|io)\b",
 }
-_KINDS = _CONTACTS | {
+_RARE = _CONTACTS | {
     r"\btemp[eé]ratur[ea]?\b|\btemperatura\b|\bhow (?:hot|warm|cold)\b": r"\d\s?(?:°|degr|grad\b|grados)",
+}
+"""Kinds of values of which a text has few, so that any may be the one that is asked for."""
+_KINDS = _RARE | {
     r"\bhow long\b|\bhow many (?:minute|hour|day|week|month|year)s\b|\bwie lange\b|\bcombien de temps\b"
     r"|\bcu[áa]nto tiempo\b": rf"\b[\w-]+[\s-]{_TIME}\b",
     r"^when\b|\bwhat (?:date|day|year|time)\b|^wann\b|^quand\b|^¿?cu[áa]ndo\b": (
@@ -70,7 +73,9 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     """What it adds to the score of a sentence, given as its text, that it has the key or kind of value asked for."""
     weights = word_weights(question, language).keys()
     kinds = [(AMOUNT, _AMOUNT)] if _ASKS_MONEY.search(question) else []
-    kinds += [(VALUE, re.compile(value, re.I)) for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
+    asked = [value for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
+    kinds += [(VALUE, re.compile(value, re.I)) for value in asked]
+    rare = {*_RARE.values()} & {*asked}
 
     def added(text: str) -> float:
         key = None if SEPARATOR in text else _KEY.match(text)
@@ -84,7 +89,7 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
         around = [text[max(0, start - NEAR) : end + NEAR] for start, end in places]
         if any(weights & stems(each, language) or (value is _AMOUNT and _ASKS_MONEY.search(each)) for each in around):
             return 1.0
-        return FAR if places else 0.0
+        return (1.0 if value.pattern in rare else FAR) if places else 0.0
 
     return added
 

@@ -277,9 +277,10 @@ def _scores(
     alone = []
     for each, near in zip(found, nearness, strict=True):
         title = titled[each.passage - 1]
-        own = (weights.keys() & stems(each.embedded, language)) | title
-        above = (weights.keys() & stems(each.heading, language)) - own
+        own = (weights.keys() & stems(each.embedded, language)) - title
+        above = (weights.keys() & stems(each.heading, language)) - own - title
         words = (weigh.line if each.line else weigh.words) * sum(weights[word] for word in own)
+        words += weigh.words * sum(weights[word] for word in title)
         words += weigh.heading * sum(weights[word] for word in above)
         alone.append(weigh.near * float(near) + words / total - PLACE * (each.passage - 1))
     if language != ENGLISH:
