@@ -45,6 +45,10 @@ _MONTH = (
     r"(?:jan(?:uar)?y?|feb(?:ruar)?y?|m[aä]r(?:ch|z)?|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|sep(?:t(?:ember)?)?"
     r"|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
 )
+_NUMBER = (
+    r"(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred"
+    r"|thousand)"
+)
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _CONTACTS = {
     r"\be-?mail(?: address)?|\bmail address|\bcourriel|\bcorreo\b": r"[\w.+-]+@[\w-]+\.\w+",
@@ -63,7 +67,8 @@ _KINDS = _RARE | {
     r"^when\b|\bwhat (?:date|day|year|time)\b|^wann\b|^quand\b|^¿?cu[áa]ndo\b": (
         rf"\b{_MONTH}\b|\b(?:1[5-9]|20)\d\d\b|\b\d{{1,2}}[:.]\d\d\b|\b\d{{1,2}} ?[ap]m\b|\b{_DAY}\b"
     ),
-    r"\bhow (?:much|many|big|large|high|tall|deep|far|heavy|old|fast)\b"
+    r"\bhow many\b": rf"\d|\b{_NUMBER}\b",
+    r"\bhow (?:much|big|large|high|tall|deep|far|heavy|old|fast)\b"
     r"|\bwie (?:viel\w*|gro[ßs]+|hoch|weit|schwer|alt)\b|\bcombien\b|\bcu[áa]nt[oa]s?\b": r"\d",
 }
 """What asks for a value of a kind, and what is one."""
