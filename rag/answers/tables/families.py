@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml  # type: ignore[import-untyped]
+from typing import Literal
 
 from rag.answers.tables.values import Values
-from rag.answers.tables.words import key_of
+from rag.answers.tables.words import key_of, read_yaml
 
 COLUMNS_FILE = Path(__file__).parents[2] / "columns.yaml"
 DATES = "date"
@@ -62,8 +60,7 @@ def asking_phrases() -> frozenset[tuple[str, ...]]:
 
 
 def _read() -> Iterator[Family]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load(COLUMNS_FILE.read_text(encoding="utf-8"))
-    for name, given in found.items():
+    for name, given in read_yaml(COLUMNS_FILE).items():
         names = frozenset(given.pop("names"))
         known = {key: "is" for word in names for key in (key_of(word), key_of(f"{word}s"))}
         phrases = {

@@ -124,5 +124,11 @@ def sayings() -> dict[str, dict[str, str]]:
 
 @cache
 def _file() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load(WORDS_FILE.read_text(encoding="utf-8"))
+    return read_yaml(WORDS_FILE)
+
+
+def read_yaml(path: Path) -> dict[str, dict[str, Any]]:
+    """A file of words that comes with the app, by libyaml where PyYAML has it: ten times as fast."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: dict[str, dict[str, Any]] = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     return found

@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import yaml  # type: ignore[import-untyped]
 from langchain_core.embeddings import Embeddings
 
-from rag.answers.tables.words import LONGEST_PHRASE, key_of, phrases
+from rag.answers.tables.words import LONGEST_PHRASE, key_of, phrases, read_yaml
 from rag.answers.verdict.prepared import Prepared
 from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors, sentence_vectors
 
@@ -143,7 +142,7 @@ Key = tuple[str, ...]
 
 @cache
 def _file() -> dict[str, dict[str, list[str]]]:
-    found: dict[str, dict[str, list[str]]] = yaml.safe_load(INTENTS_FILE.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, list[str]]] = read_yaml(INTENTS_FILE)
     return found
 
 
