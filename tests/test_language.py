@@ -18,7 +18,7 @@ from rag.answers.verdict.refusal import language_difficulty
 from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone
-from rag.text.detect import document_languages, part_language, question_language, sure_language
+from rag.text.detect import PLAINLY_ENGLISH, document_languages, part_language, question_language, sure_language
 from rag.text.language import common_words, rarity, stem, surfaces, word_frequencies, word_weights
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
 from tests.files import CAMPSITE
@@ -30,6 +30,17 @@ from tests.ways import library_of
 def test_the_language_of_a_text(language: str) -> None:
     assert document_languages(CAMPSITE[language]) == language
     assert document_languages(CAMPSITE[language] * 20) == language
+
+
+DUTCH = (
+    "In de winter is het water koud, maar de was hangt over het hek en we gaan met die man op een boot naar het eiland."
+)
+
+
+@pytest.mark.parametrize("text", [*(text for language, text in CAMPSITE.items() if language != "en"), DUTCH])
+def test_no_other_language_has_the_words_that_make_a_text_plainly_english(text: str) -> None:
+    words = list(surfaces(text))
+    assert sum(map(common_words("en").__contains__, words)) < 2 / 3 * PLAINLY_ENGLISH * len(words)
 
 
 @pytest.mark.parametrize(

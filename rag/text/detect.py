@@ -31,6 +31,9 @@ FEWEST_WORDS, FEWEST_OF_SHORT = 25, 12
 """Different words of such a text, and of a shorter one."""
 COMMON_SHARE, COMMON_SHARE_OF_SHORT = 0.15, 0.25
 """Share of common words in such a text, where those of the language are known, and in a shorter one."""
+PLAINLY_ENGLISH = 0.3
+"""Share of English common words from which on a text is English without a further look, which takes py3langid half a
+millisecond a thousand characters. English prose has .4, prose in other languages .03."""
 PARTS, LEAST_PART, MOST_PART = 10, 300, 1000
 """Parts of a text that are looked at each by itself, and their characters."""
 LEAST_PARTS, SHARE_OF_PARTS = 2, 0.25
@@ -81,6 +84,8 @@ def _told(text: str) -> str:
     is_long = sum(map(str.isalpha, text)) >= FEWEST_LETTERS and len(set(words)) >= FEWEST_WORDS
     if len(set(words)) < FEWEST_OF_SHORT:
         return ""
+    if sum(map(common_words(ENGLISH).__contains__, words)) >= PLAINLY_ENGLISH * len(words):
+        return ENGLISH
     found = _likeliest(text, NAMES)
     common = common_words(found)
     share = COMMON_SHARE if is_long else COMMON_SHARE_OF_SHORT
