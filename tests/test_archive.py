@@ -1,9 +1,16 @@
-"""ZIP archives of documents: each file a document, what cannot be read named, and nothing without end."""
+"""Archives of documents: each file a document, what cannot be read named, and nothing without end."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from langchain_core.documents import Document
 
 from rag.settings import Settings
@@ -12,10 +19,10 @@ from rag.sources.loader import expand_source, load_source
 from tests.files import check, pdf, reason, word, zipped
 
 
-def read(data: bytes, tmp_path: Path, settings: Settings) -> list[Document]:
-    (tmp_path / "docs.zip").write_bytes(data)
-    loaded = load_source(str(tmp_path / "docs.zip"), settings, named_at_start=True)
-    assert loaded is not None and loaded.kind == "archive" and loaded.title == "docs.zip"
+def read(data: bytes, tmp_path: Path, settings: Settings, name: str = "docs.zip") -> list[Document]:
+    (tmp_path / name).write_bytes(data)
+    loaded = load_source(str(tmp_path / name), settings, named_at_start=True)
+    assert loaded is not None and loaded.kind == "archive" and loaded.title == name
     for document in loaded.documents:
         check(document)
     return loaded.documents
@@ -54,6 +61,46 @@ def test_members_are_documents(tmp_path: Path, settings: Settings) -> None:
     assert str(tmp_path / "docs.zip") in expand_source(str(tmp_path))
 
 
+def tarred(members: dict[str, bytes], *, link: str = "") -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as tar:
+        for name, data in members.items():
+            item = tarfile.TarInfo(name)
+            item.size = len(data)
+            tar.addfile(item, io.BytesIO(data))
+        if link:
+            item = tarfile.TarInfo(link)
+            item.type, item.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            tar.addfile(item)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        *(("docs.tar", bytes), ("docs.tar.gz", gzip.compress), ("docs.tgz", gzip.compress)),
+        *(("docs.tar.bz2", bz2.compress), ("docs.TAR.XZ", lzma.compress)),
+    ],
+)
+def test_members_of_a_tar_are_documents(
+    name: str, pack: Callable[[bytes], bytes], tmp_path: Path, settings: Settings
+) -> None:
+    members = {"in/b.md": b"# B\n\nText of b.", "letter.docx": word("Dear Ann,"), ".git/a.md": b"x", "prog.exe": b"MZ"}
+    documents = read(pack(tarred(members, link="key.txt")), tmp_path, settings, name)
+    assert [item.metadata["title"] for item in documents] == [f"{name}/in/b.md", f"{name}/letter.docx"]
+    assert "left out: key.txt (a link)" in documents[0].metadata["notes"]
+    assert "left out: prog.exe (its type cannot be read)" in documents[0].metadata["notes"]
+    assert str(tmp_path / name) in expand_source(str(tmp_path))
+
+
+def test_a_packed_file_is_read_by_the_name_within(tmp_path: Path, settings: Settings) -> None:
+    (document,) = read(gzip.compress(b"Name,Age\nAnn,41\nBob,12\n"), tmp_path, settings, "people.csv.gz")
+    assert document.metadata["title"] == "people.csv.gz/people.csv"
+    assert document.page_content.startswith("Name: Ann | Age: 41")
+    (document,) = read(gzip.compress(b"10:00 started\n10:01 stopped\n"), tmp_path, settings, "app.log.1.gz")
+    assert document.page_content == "10:00 started\n10:01 stopped"
+
+
 def test_names_of_older_programs(tmp_path: Path, settings: Settings) -> None:
     data = bytearray(zipped({"Größe.md": "text"}))
     for at in (data.index(b"PK\x03\x04") + 6, data.index(b"PK\x01\x02") + 8):
@@ -69,6 +116,12 @@ def test_refused(tmp_path: Path, settings: Settings) -> None:
         "none.zip": (zipped({"a.exe": "MZ"}), "no file that can be read (left out: a.exe (its type cannot be read))"),
         "letter.zip": (word("Dear Ann,"), "seems to be a Word document (.docx)"),
         "bare.zip": (zipped({}), "it is empty"),
+        "no.tar": (b"text", "damaged"),
+        "no.tgz": (zipped({"a.md": "text"}), "seems to be a ZIP archive"),
+        "cut.tar.gz": (gzip.compress(tarred({"a.md": b"text" * 999}))[:-20], "damaged"),
+        "short.tar": (tarred({"a.md": b"text" * 999})[:1024], "damaged"),
+        "image.gz": (gzip.compress(bytes(range(256))), "no file that can be read"),
+        "bomb.gz": (gzip.compress(bytes(401 * MIB), compresslevel=1), "more than 400 MiB"),
     }
     for name, (data, said) in cases.items():
         (tmp_path / name).write_bytes(data)

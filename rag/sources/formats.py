@@ -42,7 +42,7 @@ _ENDINGS = {
     "calendar": "ics ical",
     "XML": "xml rss atom opml fb2 kml gpx plist dbk tei",
     "contacts": "vcf vcard",
-    "archive": "zip",
+    "archive": "zip tar gz tgz bz2 tbz2 xz txz",
     "EPUB": "epub",
     "notebook": "ipynb",
     "code": "py js mjs ts jsx tsx java c cc cpp h hpp go rs rb php cs sh bash ps1 sql json yaml yml toml rst tex"
@@ -62,9 +62,10 @@ NAMED_FILES = {
 """Files without an ending, by their names in small letters, and the ending of those that are read alike."""
 FILE_TYPES = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 """Kind of file by the ending of its name."""
+ARCHIVES = tuple(ending for ending, kind in FILE_TYPES.items() if kind == "archive")
 READABLE = (
     "web pages (.html), Markdown, text, PDF, pictures, Word (.docx), slides (.pptx), sheets (.xlsx, .csv), "
-    "OpenDocument, RTF, EPUB, mail, notebooks, code, a .zip"
+    "OpenDocument, RTF, EPUB, mail, notebooks, code, a .zip or .tar.gz"
 )
 _FAMILIES = {
     ".docx": ("word/", "a Word document", ".docm .dotx"),
@@ -90,7 +91,7 @@ OLD_OFFICE = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx", ".dot": ".docx"
 _OTHER_ENDINGS = (
     ".wps .pages .numbers .key .one .mdb .accdb .vsd .vsdx .pub .mobi .azw3 .djvu .exe .dll .so"
     " .bin .iso .dmg .msi .apk .jar .class .pyc .mp3 .mp4 .m4a .wav .ogg .flac .avi .mov .mkv .webm"
-    " .gif .bmp .heic .ico .psd .ttf .otf .woff .woff2 .gz .tgz .bz2 .xz .7z .rar .tar .db .sqlite .parquet"
+    " .gif .bmp .heic .ico .psd .ttf .otf .woff .woff2 .7z .rar .db .sqlite .parquet"
 )
 OTHER_FORMATS = frozenset(_OTHER_ENDINGS.split()) | OLD_OFFICE.keys()
 """Endings of formats that cannot be read, even where the content passes for text."""
@@ -106,6 +107,12 @@ _SIGNATURES = [
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLD_TYPE),
 ]
 """First bytes of files that are not text, and the names of their types."""
+_EXPECTED = {
+    ".pdf": "a PDF",
+    ".rtf": RTF,
+    **dict.fromkeys((".gz", ".tgz"), "a gzip archive"),
+    **dict.fromkeys((".xz", ".txz"), "an xz archive"),
+}
 _WEBP = "a WebP image"
 _PICTURES = ("a PNG image", "a JPEG image", "a TIFF image", _WEBP)
 
@@ -197,7 +204,7 @@ def check_type(job: Job) -> None:
     except OSError as error:
         raise Unreadable(f"the file cannot be read ({error.strerror or error})") from error
     found = _detected_type(Path(job.path), head)
-    expected = {".pdf": "a PDF", ".rtf": RTF}.get(job.ending) or _zipped_type(job.ending)
+    expected = _EXPECTED.get(job.ending) or _zipped_type(job.ending)
     if job.ending == ".rtf" and not found:
         raise Unreadable("the file is not an RTF document, or it is damaged")
     if job.kind == "picture" and found in _PICTURES:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from langchain_core.documents import Document
 
-from rag.sources.formats import DEEPEST_INSIDE, LARGEST_CONTAINER, Job, Unreadable, ending_of
+from rag.sources.formats import ARCHIVES, DEEPEST_INSIDE, LARGEST_CONTAINER, Job, Unreadable, ending_of
 from rag.sources.outline import one_line
 
 MOST_NAMED = 40
@@ -67,7 +67,7 @@ class Inside:
             except Unreadable as error:
                 return self.leave_out(name, str(error))
         for document in documents:
-            own = document.metadata["title"] if ending in (".zip", ".eml", ".msg") else ""
+            own = document.metadata["title"] if ending in (*ARCHIVES, ".eml", ".msg") else ""
             document.metadata["title"] = f"{title}{own.removeprefix(inner.name)}" if "/" in own else title
             job.notes.extend(f"{_shown(name)}: {note}" for note in document.metadata.pop("notes", ()))
             yield document

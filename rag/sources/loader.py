@@ -18,6 +18,7 @@ from rag.errors import SourceError, SourceRefused
 from rag.settings import Settings
 from rag.sources.folder import look_into
 from rag.sources.formats import (
+    ARCHIVES,
     FILE_TYPES,
     LARGEST_CONTAINER,
     LARGEST_FILE,
@@ -79,6 +80,10 @@ CONTENT_TYPES = {
     "text/x-rst": ".rst",
     "application/x-ndjson": ".jsonl",
     "application/zip": ".zip",
+    **dict.fromkeys(("application/x-tar", "application/x-gtar"), ".tar"),
+    **dict.fromkeys(("application/gzip", "application/x-gzip"), ".gz"),
+    **dict.fromkeys(("application/x-bzip2", "application/x-bzip"), ".bz2"),
+    "application/x-xz": ".xz",
     "text/vtt": ".vtt",
     "text/calendar": ".ics",
     "text/vcard": ".vcf",
@@ -235,7 +240,8 @@ def _ending_of_page(content_type: str, body: bytes, name: str) -> str:
     if body[:1024].lstrip().startswith(b"%PDF-"):
         return ".pdf"
     if body.startswith(b"PK\x03\x04"):
-        return ending_of_archive(body) or (by_name if by_name in ZIPPED else CONTENT_TYPES.get(content_type, ""))
+        named = by_name if by_name in (*ZIPPED, ".zip") else ""
+        return ending_of_archive(body) or named or CONTENT_TYPES.get(content_type, "")
     by_type = CONTENT_TYPES.get(content_type, "")
     if content_type in UNNAMED_TYPES or content_type in TEXT_TYPES:  # as code hosts serve all text
         if by_name and by_name not in (".pdf", *ZIPPED) and FILE_TYPES[by_name] != "web page":
@@ -276,7 +282,7 @@ def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
     if not ending:
         kind = path.suffix.lower()
         raise SourceError(source, f"files of type {kind or 'without a name'} cannot be read; these can: {READABLE}")
-    largest = LARGEST_CONTAINER if ending in (".pdf", ".zip", ".eml", ".msg", ".mbox", *ZIPPED) else LARGEST_FILE
+    largest = LARGEST_CONTAINER if ending in (".pdf", *ARCHIVES, ".eml", ".msg", ".mbox", *ZIPPED) else LARGEST_FILE
     if size > largest:
         raise SourceError(source, f"the file has {size / 2**20:.0f} MiB; at most {largest >> 20} MiB are read")
     claimed, name = f"named {path.suffix.lower() or path.name}", _last_part(str(path))
