@@ -19,10 +19,10 @@ SPACES = " ".join(f'xmlns:{name}="urn:{name}"' for name in NAMES) + ' xmlns:math
 KINDS = {".odt": "text", ".ods": "spreadsheet", ".odp": "presentation"}
 
 
-def made(ending: str, body: str, styles: str = "", **members: str) -> bytes:
+def made(ending: str, body: str, automatic: str = "", **members: str) -> bytes:
     """A file with this body, automatic styles, and other members ("__" in a name stands for "/")."""
     kind = KINDS[ending]
-    content = f"<office:document-content {SPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
+    content = f"<office:document-content {SPACES}><office:automatic-styles>{automatic}</office:automatic-styles>"
     content += f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
     others = {f"{name.replace('__', '/')}.xml": text for name, text in members.items()}
     return zipped({"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": content, **others})
@@ -264,6 +264,26 @@ def test_headings_by_their_look(tmp_path: Path, settings: Settings) -> None:
     assert [path for _, path, _ in document.metadata["sections"]] == [
         *(["Harbour"], ["Harbour", "Boats"], ["Harbour", "Sails and oars"], ["Harbour", "Sails and oars", "1. Fees"]),
     ]
+
+
+def test_hidden_and_struck_out_text_is_not_read(tmp_path: Path, settings: Settings) -> None:
+    def style(name: str, family: str, look: str, parent: str = "") -> str:
+        return (
+            f'<style:style style:name="{name}" style:family="{family}" style:parent-style-name="{parent}">'
+            f"<style:text-properties {look}/></style:style>"
+        )
+
+    styles = style("T1", "text", 'style:text-line-through-style="solid"') + style("P1", "paragraph", "", parent="Away")
+    hidden = 'text:display="none"'
+    common = f"<office:document-styles {SPACES}><office:styles>{style('Away', 'paragraph', hidden)}</office:styles>"
+    common += f"<office:automatic-styles>{style('T2', 'text', hidden)}"
+    common += "</office:automatic-styles></office:document-styles>"
+    body = p(
+        'Costs <text:span text:style-name="T1">49 </text:span>29 <text:span text:style-name="T2">euros</text:span>.'
+    )
+    body += '<text:p text:style-name="P1">Hidden.</text:p><text:section text:display="none"><text:p>Away.</text:p></text:section>'
+    data = made(".odt", body, styles, styles=common)
+    assert lines(".odt", data, tmp_path, settings) == ["Costs 29 euros."]  # T2 is a style of the page's edges alone
 
 
 def test_sheet(tmp_path: Path, settings: Settings) -> None:

@@ -35,6 +35,7 @@ def test_case_of_the_memo(settings: Settings) -> None:
         (r"\u8364?5 \uc2\u228\'c3\'a4 \uc1\u-10179?\u-8704?\par", "€5 ä 😀"),
         (r"{\f3 a} rays\par", "α rays"),
         (r"a{\deleted gone}{\revised new}{\v hidden}b\par", "anewb"),
+        (r"a{\strike old}{\striked1 older}\strike lost\strike0 b\par", "ab"),
         (r'{\field{\*\fldinst HYPERLINK "http://x"}{\fldrslt a link}}\par', "a link"),
         (r"x{\pict\wmetafile8 0102}y{\pict\bin4 {}\}z}w\par", "xyw"),
         (r"{\upr{no}{\*\ud{yes}}} {\*\unknown no}end\par", "yes end"),

@@ -249,6 +249,15 @@ def test_comments(kind: str, comments: str, authors: str, said: list[str], tmp_p
     assert texts(data, tmp_path, settings) == ["\n\n".join(["A sum", *said])]
 
 
+def test_struck_out_text_is_not_read(tmp_path: Path, settings: Settings) -> None:
+    show, slide = blank()
+    box(slide, "Price: 49 ", 1, 1)
+    paragraph = slide.shapes[-1].text_frame.paragraphs[0]
+    paragraph.runs[0].font._element.set("strike", "sngStrike")
+    paragraph.add_run().text = "29 euros"
+    assert texts(show, tmp_path, settings) == ["29 euros"]
+
+
 def test_equations_of_slides(tmp_path: Path, settings: Settings) -> None:
     show, slide = blank()
     box(slide, "WORD", 1, 1)

@@ -594,3 +594,31 @@ def test_a_damaged_part_is_told(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "a.docx").write_bytes(data)
     loaded = load(tmp_path / "a.docx", settings)
     assert loaded.page_content == "Whole" and loaded.metadata["notes"] == ["left out: 1 damaged part"]
+
+
+def test_hidden_and_struck_out_text_is_not_read(tmp_path: Path, settings: Settings) -> None:
+    """By the run itself, by a style of letters, and by a style of paragraphs; a run may say that it is shown all the same."""
+    hidden = '<w:style w:type="paragraph" w:styleId="Top"><w:name w:val="z-Top of Form"/><w:rPr><w:vanish/></w:rPr></w:style>'
+    gone = '<w:style w:type="character" w:styleId="Gone"><w:name w:val="Gone"/><w:rPr><w:dstrike/></w:rPr></w:style>'
+
+    def looking(look: str, text: str) -> str:
+        return f'<w:r><w:rPr>{look}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+    document = body(
+        paragraph(run("The rent is ") + looking("<w:strike/>", "500") + run("600 euros.")),
+        paragraph('<w:pPr><w:pStyle w:val="Top"/></w:pPr>' + run("Top of Form")),
+        paragraph('<w:pPr><w:pStyle w:val="Top"/></w:pPr>' + looking('<w:vanish w:val="0"/>', "Shown.")),
+        paragraph(
+            run("Due ")
+            + looking('<w:rStyle w:val="Gone"/>', "in May ")
+            + looking("<w:vanish/>", "X ")
+            + run("in June.")
+        ),
+        f"<w:tbl><w:tr><w:tc>{paragraph(looking('<w:strike/>', 'Old') + run('New'))}</w:tc></w:tr></w:tbl>",
+    )
+    for style in (hidden, gone):
+        document.styles.element.append(parse_xml(style.replace(">", f" {SPACES}>", 1)))
+    (tmp_path / "a.docx").write_bytes(saved(document))
+    found = load(tmp_path / "a.docx", settings)
+    assert found.page_content == "The rent is 600 euros.\n\nShown.\n\nDue in June.\n\nNew"
+    assert "struck-out text is left out" in found.metadata["notes"]

@@ -23,7 +23,7 @@ def paragraph_text(item: Element) -> str:
     pieces = []
     for inner in item:
         name = local(inner)
-        if name in ("r", "fld"):
+        if name in ("r", "fld") and attribute(child(inner, "rPr"), "strike") in ("", "noStrike"):
             written, place = child(inner, "t"), attribute(child(inner, "rPr"), "baseline")
             text = (written.text or "") if written is not None else ""
             pieces.append(raised(text) if place.isdecimal() and int(place) else text)

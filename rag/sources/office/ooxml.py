@@ -146,6 +146,14 @@ def below(item: Element, name: str) -> Iterator[Element]:
     return found
 
 
+def between(item: Element, top: Element) -> Iterator[Element]:
+    """The elements around `item`, up to `top`, and none of both."""
+    for parent in item.iterancestors():
+        if parent is top:
+            return
+        yield parent
+
+
 def is_on(item: Element | None) -> bool:
     """Whether a switch such as `<w:b/>` is there and not off."""
     return item is not None and attribute(item, "val") not in ("0", "false", "off", "none")

@@ -19,6 +19,7 @@ from rag.sources.office.ooxml import (
     Element,
     attribute,
     below,
+    between,
     child,
     children,
     counted,
@@ -29,13 +30,16 @@ from rag.sources.office.ooxml import (
 )
 from rag.sources.office.page_edges import edge_text
 from rag.sources.office.sheet_tables import SheetTables
+from rag.sources.office.unseen import STRUCK, take_out_of_open_document
 from rag.sources.raised import raised
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.zipped import opened
 
 _GONE_WORDS = (
-    "tracked-changes sequence-decls variable-decls user-field-decls forms note annotation bookmark-start title "
-    "desc annotation-end number event-listeners glue-point ruby-text binary-data dde-connection-decls settings "
+    "tracked-changes sequence-decls variable-decls user-field-decls forms note annotation bookmark-start desc "
+)
+_GONE_WORDS += (
+    "title annotation-end number event-listeners glue-point ruby-text binary-data dde-connection-decls settings"
 )
 _GONE = frozenset(_GONE_WORDS.split())
 """What is not shown in its place: text that was taken out, declarations, and what `_inline` puts elsewhere."""
@@ -61,6 +65,7 @@ def read_open_document(job: Job) -> Iterator[Document]:
                 trees[name] = parse_xml(archive.read(name)) if archive.getinfo(name).file_size else None
     if trees.get("content.xml") is None:
         raise job.damaged()
+    struck = take_out_of_open_document(tree for tree in trees.values() if tree is not None)
     reader = _Reader(trees)
     if job.ending == ".odp":
         documents = []
@@ -69,7 +74,7 @@ def read_open_document(job: Job) -> Iterator[Document]:
     else:
         reader.read()
         documents = [job.document(reader.flow.text, reader.flow.marks, job.stem)]
-    yield from with_notes(documents, reader.notes())
+    yield from with_notes(documents, [*reader.notes(), *([STRUCK] if struck else [])])
 
 
 class _Reader:
@@ -214,9 +219,9 @@ class _Reader:
         texts = []
         for block in cell.iter() if self._depth < _DEEPEST else ():
             name = local(block)
-            if any(local(parent) in ("table", *_GONE) for parent in _between(block, cell)):
+            if any(local(parent) in ("table", *_GONE) for parent in between(block, cell)):
                 continue
-            if name in ("p", "h") and not any(local(parent) in ("p", "h") for parent in _between(block, cell)):
+            if name in ("p", "h") and not any(local(parent) in ("p", "h") for parent in between(block, cell)):
                 texts.append(self._numbered(block, in_cell=True))
             elif name == "table":
                 grid = Grid(block, self._cell)
@@ -390,11 +395,3 @@ def _author(comment: Element) -> str:
     name = child(comment, "creator")
     text = cell_text(name.text) if name is not None else ""
     return f"Comment by {text}" if text else "Comment"
-
-
-def _between(item: Element, top: Element) -> Iterator[Element]:
-    """The elements around `item`, up to `top`, and none of both."""
-    for parent in item.iterancestors():
-        if parent is top:
-            return
-        yield parent

@@ -51,7 +51,7 @@ class _Group:
     target: str = "text"
     unicode_skip: int = 1
     font: int = -1
-    is_gone: bool = False  # deleted by a tracked change
+    is_gone: bool = False  # hidden, struck out, or deleted by a tracked change
     is_raised: bool = False
     fresh: bool = False  # right after its opening brace
     starred: bool = False
@@ -287,7 +287,7 @@ class _Rtf:
             group.font, group.is_gone, group.is_raised = -1, False, False
         elif word in ("super", "sub", "nosupersub"):
             group.is_raised = word == "super" and number != 0
-        elif word in ("deleted", "v"):
+        elif word in ("deleted", "v", "strike", "striked"):
             group.is_gone = number != 0
             self.counts["change"] += word == "deleted"
         elif word == "revised":

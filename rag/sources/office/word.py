@@ -25,6 +25,7 @@ from rag.sources.office.ooxml import (
     with_notes,
 )
 from rag.sources.office.page_edges import edge_text
+from rag.sources.office.unseen import STRUCK, take_out_of_word
 from rag.sources.office.word_fields import form_value, without_page_numbers
 from rag.sources.office.word_headings import headings_by_look
 from rag.sources.office.word_styles import Style, Styles, symbol
@@ -60,9 +61,9 @@ class _Word:
         self._package = package
         self._part = package.main
         self._styles = Styles(self._related_root("styles"), self._related_root("numbering"))
-        self._footnotes = _by_id(self._related_root("footnotes"), "footnote")
-        self._endnotes = _by_id(self._related_root("endnotes"), "endnote")
-        self._comments = _by_id(self._related_root("comments"), "comment")
+        self._footnotes = _by_id(self._seen(self._related_root("footnotes")), "footnote")
+        self._endnotes = _by_id(self._seen(self._related_root("endnotes")), "endnote")
+        self._comments = _by_id(self._seen(self._related_root("comments")), "comment")
         self._asides: list[Callable[[], None]] = []
         self._depth = 0
         self._caption = ""
@@ -71,8 +72,7 @@ class _Word:
 
     def read(self) -> None:
         """Read all parts into `flow`."""
-        root = self._package.root(self._part)
-        body = child(root, "body")
+        body = child(self._seen(self._package.root(self._part)), "body")
         blocks = list(_blocks_of(body)) if body is not None else []
         self._looks = headings_by_look(blocks, self._styles)
         self._blocks(body if body is not None else ())
@@ -91,11 +91,17 @@ class _Word:
         named = {"table": "", "chart": "", "equation": "", "comment": "", "footnote": ""}
         said = [counted(counts[name], name) for name in named if counts[name]]
         said += ["tracked changes are read as accepted"] if counts["change"] else []
+        said += [STRUCK] if counts["struck"] else []
         return said + left_out(self._package, self.counts, "picture", "embedded file")
 
     def _related_root(self, kind: str) -> Element | None:
         parts = self._package.related(self._part, kind)
         return self._package.root(parts[0]) if parts else None
+
+    def _seen(self, root: Element | None) -> Element | None:
+        """A part's tree, from which what is hidden or struck out is taken."""
+        self.counts["struck"] += take_out_of_word(root, self._styles.styles_of)
+        return root
 
     def _edges(self, kind: str) -> list[str]:
         """What the headers or the footers of all pages add to the text, each once."""
@@ -103,7 +109,7 @@ class _Word:
         found: dict[str, None] = {}
         for part in self._package.related(main, kind):
             self._part, self.flow = part, Flow()
-            root = self._package.root(part)
+            root = self._seen(self._package.root(part))
             self._blocks(without_page_numbers(root) if root is not None else ())
             self._show_asides()
             found[edge_text(self.flow.text, body.text)] = None

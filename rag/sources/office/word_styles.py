@@ -96,6 +96,11 @@ class Styles:
             style = replace(style, numbered_as=self._style(tied).level)
         return replace(style, is_item=True) if identity and not style.is_item else style
 
+    def styles_of(self, paragraph: Element, run: Element) -> list[Element]:
+        """The styles of a run's letters, the nearest first."""
+        own = attribute(child(paragraph, "pPr", "pStyle"), "val")
+        return [*self._chain(attribute(child(run, "rPr", "rStyle"), "val")), *(self._chain(own) or self._usual)]
+
     def look(self, paragraph: Element, run: Element) -> tuple[bool, int]:
         """Whether a run of a paragraph is bold, and the size of its letters in half points."""
         own = child(run, "rPr")

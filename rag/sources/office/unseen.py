@@ -1,0 +1,73 @@
+"""What a page hides or strikes out is taken out of its tree, before anything is read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from rag.sources.office.ooxml import Element, attribute, below, child, children, is_on
+
+STRUCK = "struck-out text is left out"
+"""The note on it."""
+_MOST_PARENTS = 20
+
+
+def take_out_of_word(root: Element | None, styles_of: Callable[[Element, Element], Iterable[Element]]) -> bool:
+    """Take the hidden and the struck-out runs out of a part of a Word file. Whether anything was struck out.
+
+    Args:
+        root: of the part.
+        styles_of: gives the styles that a run of a paragraph has, the nearest first.
+    """
+    struck = False
+    for paragraph in list(below(root, "p")) if root is not None else ():
+        for run in [run for run in below(paragraph, "r") if next(run.iterancestors("{*}p"), None) is paragraph]:
+            looks = [child(run, "rPr"), *(child(style, "rPr") for style in styles_of(paragraph, run))]
+            is_struck = _says(looks, "strike") or _says(looks, "dstrike")
+            if is_struck or _says(looks, "vanish"):
+                struck = struck or is_struck
+                _take_out(run)
+    return struck
+
+
+def _says(looks: Iterable[Element | None], name: str) -> bool:
+    """Whether a switch is on by the first of some settings that has it."""
+    return is_on(next((item for look in looks if (item := child(look, name)) is not None), None))
+
+
+def take_out_of_open_document(trees: Iterable[Element]) -> bool:
+    """Take the hidden and the struck-out texts out of the parts of an OpenDocument file; returns as for Word."""
+    roots = list(trees)
+    common = {attribute(style, "name"): style for root in roots for style in children(child(root, "styles"), "style")}
+    struck = False
+    for root in roots:
+        own = children(child(root, "automatic-styles"), "style")  # other parts have others of the same names
+        styles = common | {attribute(style, "name"): style for style in own}
+        for item in [item for name in ("span", "p", "h", "section") for item in below(root, name)]:
+            look = _look(styles, attribute(item, "style-name"))
+            is_struck = any(look.get(f"text-line-through-{name}", "none") != "none" for name in ("style", "type"))
+            if is_struck or "none" in (look.get("display"), attribute(item, "display")):
+                struck = struck or is_struck
+                _take_out(item)
+    return struck
+
+
+def _look(styles: Mapping[str, Element], name: str) -> dict[str, str]:
+    """How the letters of a style look, by local names, with what it inherits."""
+    looks: list[dict[str, str]] = []
+    while name in styles and len(looks) < _MOST_PARENTS:
+        own = child(styles[name], "text-properties")
+        looks.append({key.rpartition("}")[2]: value for key, value in (own.attrib.items() if own is not None else ())})
+        name = attribute(styles[name], "parent-style-name")
+    return {key: value for look in reversed(looks) for key, value in look.items()}
+
+
+def _take_out(item: Element) -> None:
+    """Remove an element, but not the text behind it."""
+    parent, before = item.getparent(), item.getprevious()
+    if parent is None:
+        return
+    if item.tail and before is not None:
+        before.tail = (before.tail or "") + item.tail
+    elif item.tail:
+        parent.text = (parent.text or "") + item.tail
+    parent.remove(item)
