@@ -76,7 +76,7 @@ def read_archive(job: Job) -> Iterator[Document]:
                         count += 1
                         yield document
     except _DAMAGES as error:
-        raise Unreadable("the archive is damaged") from error
+        raise Unreadable(f"it is {job.claimed} but no such archive, or it is damaged") from error
     inside.finish()
     if not count:
         said = "; ".join(job.notes)[:150] or "it is empty"

@@ -107,12 +107,12 @@ _SIGNATURES = [
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLD_TYPE),
 ]
 """First bytes of files that are not text, and the names of their types."""
-_EXPECTED = {
-    ".pdf": "a PDF",
-    ".rtf": RTF,
+_PACKED = {
+    ".zip": "a ZIP archive",
     **dict.fromkeys((".gz", ".tgz"), "a gzip archive"),
     **dict.fromkeys((".xz", ".txz"), "an xz archive"),
 }
+"""Archives that their first bytes tell."""
 _WEBP = "a WebP image"
 _PICTURES = ("a PNG image", "a JPEG image", "a TIFF image", _WEBP)
 
@@ -204,16 +204,16 @@ def check_type(job: Job) -> None:
     except OSError as error:
         raise Unreadable(f"the file cannot be read ({error.strerror or error})") from error
     found = _detected_type(Path(job.path), head)
-    expected = _EXPECTED.get(job.ending) or _zipped_type(job.ending)
+    expected = {".pdf": "a PDF", ".rtf": RTF}.get(job.ending) or _zipped_type(job.ending)
     if job.ending == ".rtf" and not found:
         raise Unreadable("the file is not an RTF document, or it is damaged")
     if job.kind == "picture" and found in _PICTURES:
         return  # what it is, its first bytes tell the reader
-    if job.ending in (".zip", ".msg"):
-        expected = "a ZIP archive" if job.ending == ".zip" else _OLD_TYPE
+    if job.ending == ".msg" or job.ending in _PACKED:
+        expected = _PACKED.get(job.ending, _OLD_TYPE)
         if found != expected:
-            what = "a ZIP archive" if job.ending == ".zip" else "a mail of Outlook"
-            raise Unreadable(f"it is {job.claimed} but seems to be {found or f'no {what[2:]}'}")
+            _, _, what = _PACKED.get(job.ending, "a mail of Outlook").partition(" ")
+            raise Unreadable(f"it is {job.claimed} but seems to be {found or f'no {what}'}")
     if found == "a damaged ZIP archive" and job.ending in ZIPPED:
         raise job.damaged()
     if found and found != expected:
