@@ -62,6 +62,15 @@ def test_front_matter(text: str, said: str, title: str, tmp_path: Path, settings
         ),
         ("Press <kbd>Ctrl</kbd> for x<sup>2</sup>.", ["Press Ctrl for x²."]),
         ('<p align="center">\n  <img src="x.png" alt="x">\n</p>\n\nText.', ["Text."]),
+        (
+            "<img alt='Water flows from the tank to the pump' src=x.png>",
+            ["Picture: Water flows from the tank to the pump"],
+        ),
+        (
+            "It costs <del>49</del> <s class='a'>39</s> 29 euros. `<del>1</del>`",
+            ["It costs   29 euros. `<del>1</del>`"],
+        ),
+        ("<table><tr><th>A</th><th>B</th></tr><tr><td>1</td><td><s>2</s>3</td></tr></table>", ["A: 1 | B: 3"]),
         ("<ul><li>One</li><li>Two</li></ul>", ["- One", "- Two"]),
         ("`<b>` is bold, and so is ``<span>``.", ["`<b>` is bold, and so is ``<span>``."]),
         (

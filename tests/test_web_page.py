@@ -219,6 +219,40 @@ def test_what_is_in_the_text_survives_with_its_section(page, inner: str, expecte
     assert section_at(document.metadata, document.page_content.index(expected)) == ("Food", "f")
 
 
+def test_what_is_struck_out_is_not_read(page) -> None:
+    inner = (
+        "<h2>Boat</h2><p>Price: <del>49 euros</del> <ins>29 euros</ins></p>"
+        "<p><s>Open in May.</s> Open in June. <a href=/x style='text-decoration: line-through'>Old tour</a></p>"
+        "<table><tr><th>Tour<th>Price<tr><td>Wye<td><strike>12</strike> 9</table>"
+    )
+    text = " ".join(page(long_page(inner)).page_content.split())
+    assert "Price: 29 euros" in text and "Open in June." in text and "Tour: Wye | Price: 9" in text
+    assert not [gone for gone in ("49", "May", "12 9", "Old tour") if gone in text]
+
+
+def test_what_a_picture_shows_is_read_where_it_is_a_phrase(page) -> None:
+    shown = "Map of the river with the otters' holts in red"
+    inner = (
+        f'<p><img src=a.png alt="{shown}"></p><p>{PROSE.format(7)}</p>'
+        "<p><a href=big.jpg><img src=b.jpg alt='A ranger counts tracks in the mud'></a></p>"
+        f"<p>{PROSE.format(8)}</p><figure><img src=c.png alt='A young otter eats an eel'><figcaption>Look: "
+        f"a young otter eats an eel.</figcaption></figure><p>{PROSE.format(9)}<img src=d.png alt='Logo'></p>"
+        "<p><a href=/shop><img src=e.png alt='Buy our calendar of otters today'></a></p>"
+    )
+    document = page(long_page(inner) + "<img src=f.png alt='All our partners at one glance'>")
+    pictures = [line for line in document.page_content.split("\n") if not line.startswith(("Otters", "Rangers"))]
+    assert pictures == [
+        *(f"Picture: {shown}", "Picture: A ranger counts tracks in the mud", "Look: a young otter eats an eel.")
+    ]
+    assert section_at(document.metadata, document.page_content.index(shown)) == ("", "top")
+
+
+def test_a_formula_on_a_line_of_its_own_is_main_text(page) -> None:
+    drawn = "<img class='mwe-math-fallback-image-display' alt='{\\displaystyle E=mc^{2}+\\ldots }' src=e.svg>"
+    text = page(long_page(f"<p>It follows that</p><dl><dd>{drawn}</dd></dl><p>as Einstein found.</p>")).page_content
+    assert "E=mc^{2}+\\ldots" in text
+
+
 ITEMS = ["Boil the potatoes with their skins until a fork goes in.", "Slice them in two.", "Mash them with salt."]
 PLAIN = (
     "<html><title>T</title><body>{before}<h1>Gnocchi</h1><p>{prose}</p><p>They are made like this:</p>{items}"

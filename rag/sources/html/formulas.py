@@ -21,6 +21,14 @@ _DRAWN = frozenset(["mwe-math-fallback-image-inline", "mwe-math-fallback-image-d
 _STYLE = re.compile(r"\{\\(?:display|text)style\s*(.*)\}", re.S)
 
 
+_FORMULA = re.compile(rf"<math\b|<img\b[^<>]{{0,2000}}\bclass=[\"'][^\"'<>]{{0,200}}\b(?:{'|'.join(sorted(_DRAWN))})\b")
+
+
+def may_have_formulas(html: str) -> bool:
+    """Whether `write_formulas` may change a page."""
+    return bool(_FORMULA.search(html))
+
+
 def write_formulas(soup: BeautifulSoup) -> None:
     """Put text in the place of formulas, and raised characters into superscripts ("10³").
 

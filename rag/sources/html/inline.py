@@ -5,15 +5,19 @@ from __future__ import annotations
 import html
 import re
 
+from rag.sources.html.tags import phrase
 from rag.sources.raised import raised
 
 _EMPTY = frozenset(["br", "hr", "img", "input", "source", "wbr"])
 """Tags that hold nothing."""
 _WITH_TEXT = """
-a abbr b big center cite code del details dfn div dl dt dd em figcaption figure font i ins kbd li mark ol p picture q s
-samp section small span strike strong sub summary sup tt u ul var video
+a abbr b big center cite code details dfn div dl dt dd em figcaption figure font i ins kbd li mark ol p picture q
+samp section small span strong sub summary sup tt u ul var video
 """
+_ALT = re.compile(r"""(?i)\balt\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _CODE = r"(?<!`)(`{1,3})(?!`)[^`]{1,500}(?<!`)\1(?!`)"
+_STRUCK = re.compile(rf"(?is){_CODE}|<(del|s|strike)(?:\s[^<>`]{{0,500}})?>[^`]{{0,1000}}?</\2\s*>")
+"""Code, or what was deleted or is no longer so, as an old price."""
 _TAG = re.compile(rf"{_CODE}|</?([a-zA-Z]{{1,10}})(?=[\s/>])[^<>`]{{0,1000}}>")
 _ANY_TAG = re.compile(r"</?([a-zA-Z]{1,10}[1-6]?)(?=[\s/>])[^<>]{0,1000}>")
 _HEADING = re.compile(
@@ -37,7 +41,7 @@ def without_html(text: str) -> str:
     """Markdown's text outside fenced code, without tags. A name that is never closed is no tag, as in `List<b>`."""
     if "<" not in text:
         return text
-    text = _SUPERSCRIPT.sub(lambda found: raised(found[1]), text)
+    text = _SUPERSCRIPT.sub(lambda found: raised(found[1]), without_struck(text))
     closed = {name.casefold() for name in re.findall(r"</([a-zA-Z]{1,10})\s*>", text)}
     known = closed.intersection(_WITH_TEXT.split()) | _EMPTY
 
@@ -45,6 +49,12 @@ def without_html(text: str) -> str:
         name = (found[2] or "").casefold()
         if name not in known:
             return found[0]
+        if (
+            name == "img"
+            and (alt := _ALT.search(found[0]))
+            and (shown := phrase(html.unescape(alt[1] or alt[2] or "")))
+        ):
+            return f"Picture: {shown}"
         if name == "li" and not found[0].startswith("</"):
             return "\n- "
         return " " if name == "br" else ""
@@ -57,6 +67,11 @@ def without_html(text: str) -> str:
     return _TAG.sub(told, _HEADING.sub(heading, text))
 
 
+def without_struck(text: str) -> str:
+    """HTML without what it strikes out."""
+    return _STRUCK.sub(lambda found: found[0] if found[1] else "", text)
+
+
 def text_of_html(text: str) -> str:
     """The text of a value that is HTML, such as a description in JSON; what is no HTML, or code, stays as it is."""
     if "<" in text and not _IS_CODE.search(text):
@@ -67,5 +82,5 @@ def text_of_html(text: str) -> str:
             name = found[1].casefold()
             return found[0] if name not in known else " " if name in _BLOCKS else ""
 
-        text = _ANY_TAG.sub(told, _SUPERSCRIPT.sub(lambda found: raised(found[1]), text))
+        text = _ANY_TAG.sub(told, _SUPERSCRIPT.sub(lambda found: raised(found[1]), without_struck(text)))
     return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text

@@ -12,8 +12,17 @@ from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
 
-from rag.sources.html.markup import LOWEST, Place, Walk, root_of
-from rag.sources.html.tags import BESIDE_TAGS, HEADINGS, controlled_ids, is_hidden, is_panel, is_wiki_sign
+from rag.sources.html.markup import LOWEST, PICTURE, Place, Walk, root_of
+from rag.sources.html.tags import (
+    BESIDE_TAGS,
+    HEADINGS,
+    controlled_ids,
+    is_hidden,
+    is_panel,
+    is_struck,
+    is_wiki_sign,
+    phrase,
+)
 from rag.sources.outline import AFTER_TABLE, EDGE, MARK, Marks, plain
 
 BODY_CLASSES = {"post-content", "post-title", "post-header"}
@@ -37,6 +46,10 @@ _FOUND = 0.2
 """Share of the prose of a page, or of its articles, below which the main text was not found."""
 _LEAST_LISTED = 1 / 3
 """Share of a list's text that is main text, from which on the whole list is."""
+_CREDIT = re.compile(r"(?i)^\W*(?:credits?|photo|foto|image|bild|source|quelle)\b[^:]{0,20}:|[^\W\d]/[^\W\d]")
+"""Who made a picture: "Credit: Ann", "Ann/Agency"."""
+_MOST_LINKED = 0.5
+"""Share of a caption that is in links, from which on it is no text."""
 _FEWEST_CARDS = 3
 _LEAD = 20
 """Blocks between a page's title and its text."""
@@ -145,8 +158,8 @@ def _main_text(html: str, panels: frozenset[str]) -> str:
                 item.drop_tree()
         elif item.getparent().tag in HEADINGS or any(child.tag in HEADINGS for child in item):
             item.tag = "span"
-    for item in list(tree.iter("sup", "span")):
-        if is_wiki_sign(item.tag, item.get("class", "").split()):
+    for item in list(tree.iter("*")):
+        if is_wiki_sign(item.tag, item.get("class", "").split()) or is_struck(item.tag, item.attrib):
             item.drop_tree()
     for item in tree.iter("div", "section", "dd", "p", "ul", "ol", "article"):
         if item.attrib and is_hidden(item.attrib) and is_panel(item.tag, item.attrib, panels):
@@ -164,7 +177,8 @@ def _size(blocks: Iterable[_Block]) -> int:
     return sum(len(block.key) for block in blocks)
 
 
-def _blocks(walk: Walk) -> list[_Block]:
+def _blocks(walk: Walk, *, pictures: bool = False) -> list[_Block]:
+    """The blocks of a page, by default without what its pictures show, which no main text has."""
     blocks: list[_Block] = []
     start = None
     for number, place in enumerate([*walk.places, None]):
@@ -172,7 +186,7 @@ def _blocks(walk: Walk) -> list[_Block]:
             start = number if start is None else start
         elif start is not None:
             key = _key("".join(walk.pieces[start:number]))
-            if key:
+            if key and (pictures or walk.places[start].kind != "picture"):
                 sizes = [(len(walk.pieces[n].strip()), walk.places[n].linked) for n in range(start, number)]
                 linked = sum(size for size, is_linked in sizes if is_linked) / max(sum(size for size, _ in sizes), 1)
                 blocks.append(_Block(start, number, walk.places[start], key, linked))
@@ -334,7 +348,9 @@ def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
     waiting = iter(walk.marks)
     ended = False
     chosen = {block.first for block in kept}
-    for block in _blocks(walk):
+    blocks = _blocks(walk, pictures=True)
+    chosen |= _pictures_among(walk, blocks, chosen)
+    for block in blocks:
         text = walk.text(block.first, block.end)
         own = [next(waiting) for _ in range(text.count(MARK))]
         if block.first not in chosen:
@@ -348,3 +364,28 @@ def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
         marks += own
         pieces += [text, EDGE]
     return "".join(pieces), marks
+
+
+def _pictures_among(walk: Walk, blocks: Sequence[_Block], chosen: set[int]) -> set[int]:
+    """The first pieces of captions and of what pictures show that stand between chosen blocks; each is said once.
+
+    Names and who made the picture are left out.
+    """
+    around = [block for block in blocks if block.place.kind not in ("picture", "caption")]
+    said = "\n".join(block.key for block in blocks if block.first in chosen)
+    found: set[int] = set()
+    waiting: list[tuple[str, _Block]] = []
+    place = 0
+    for block in blocks:
+        if block.place.kind not in ("picture", "caption"):
+            place += 1
+        elif all(each.first in chosen for each in around[max(place - 1, 0) : place + 1]):
+            is_picture = block.place.kind == "picture"
+            waiting.append((block.key.removeprefix(_key(PICTURE)) if is_picture else block.key, block))
+    for key, block in sorted(waiting, key=lambda item: item[1].place.kind):  # captions first
+        text = walk.text(block.first, block.end).removeprefix(f"{PICTURE}: ")
+        is_told = bool(phrase(text)) and not _CREDIT.search(text) and block.linked < _MOST_LINKED and not block.beside
+        if is_told and key not in said:
+            found.add(block.first)
+            said += f"\n{key}"
+    return found

@@ -18,6 +18,7 @@ from rag.sources.html.tags import (
     NOISE_TAGS,
     are_two_labels,
     below,
+    description_of,
     holds_heading,
     is_all_linked,
     is_beside,
@@ -30,6 +31,7 @@ from rag.sources.html.tags import (
     is_note_reference,
     is_panel,
     is_permalink,
+    is_struck,
     is_title,
     is_wiki_sign,
 )
@@ -37,15 +39,15 @@ from rag.sources.outline import (
     AFTER_TABLE,
     CAPTION,
     EDGE,
-    LONGEST_HEADING,
     MARK,
     Marks,
-    one_line,
     plain,
     without_permalink,
 )
 from rag.text.markers import MARKER
 
+PICTURE = "Picture"
+"""The word before what a picture shows."""
 _MOST_BESIDE = 20
 _SOFT_HYPHEN = "\u00ad"
 _KINDS = {"dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
@@ -79,23 +81,12 @@ def root_of(soup: BeautifulSoup) -> Tag:
     return soup.body or soup
 
 
-def title_of_page(soup: BeautifulSoup) -> str:
-    """What the page calls itself: `<title>`, but not one of a drawing, else its first heading."""
-    for name in ("title", "h1"):
-        for tag in soup.find_all(name, limit=50):
-            if not any(parent.name == "svg" for parent in itertools.islice(tag.parents, 50)) and (
-                title := one_line(tag.get_text(" "))
-            ):
-                return without_permalink(title)[:LONGEST_HEADING].strip()
-    return ""
-
-
 class Place(NamedTuple):
     """Where a text stands on its page.
 
     Attributes:
         kind: "heading", "code", "table", "list" (a definition list), "folded" (a part that is opened with a click),
-            "caption" (of a picture), or "text".
+            "caption" (of a picture), "picture" (what it shows, by its description), or "text".
         group: the number of the table, code, list or folded part; 0 for other text.
         parent: the identity of the tag around its block, which it shares with its neighbours.
         level: of a heading, from 1; else 0.
@@ -272,6 +263,7 @@ class Walk:
             return True
         if (
             is_line_number(tag)
+            or is_struck(tag.name, tag.attrs)
             or is_wiki_sign(tag.name, tag.get_attribute_list("class"))
             or (not headings and is_permalink(tag))
         ):
@@ -279,7 +271,7 @@ class Walk:
         return is_hidden(tag.attrs) and not is_panel(tag.name, tag.attrs, self._panels)
 
     def _is_whole(self, tag: Tag, place: Place) -> bool:
-        """Add a heading or a table that is read as a whole. False for other tags."""
+        """Add a heading or a table that is read as a whole, or what a picture shows. False where a tag has more."""
         if tag.name in HEADINGS:
             return self._heading(tag, HEADINGS[tag.name], place)
         if self._on_page and place.kind == "text" and is_title(tag):
@@ -287,6 +279,10 @@ class Walk:
         if is_table(tag) and (table := read_table(tag, on_page=self._on_page)):
             self._table(tag, table, place)
             return True
+        if tag.name == "img" and not self._pending and (text := description_of(tag)):
+            self._edge()
+            self._add(f"{PICTURE}: {text}", place._replace(kind="picture", linked=False))
+            self._edge()
         return False
 
     def _is_note_number(self, tag: Tag, place: Place) -> bool:
@@ -331,7 +327,7 @@ class Walk:
             if sign := self._items.sign(seen, place.kind):
                 self._signs[len(self.pieces)] = sign
             self.has_text = True
-            self.prose += len(seen.rstrip()) if not place.linked and place.kind != "heading" else 0
+            self.prose += len(seen.rstrip()) if not place.linked and place.kind not in ("heading", "picture") else 0
             if self._pending:
                 self.marks.append(self._pending)
                 self._pending = None

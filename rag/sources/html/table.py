@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bs4 import CData, Tag
 from bs4.element import NavigableString
 
-from rag.sources.html.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number, is_wiki_sign
+from rag.sources.html.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number, is_struck, is_wiki_sign
 from rag.sources.tables import cell_text, table_lines
 
 LONGEST_CELL = 2000
@@ -211,7 +211,8 @@ def _steps(root: Tag) -> Iterator[tuple[Tag | str, bool]]:
                 yield tag, False
         elif isinstance(child, Tag):
             is_sign = bool(child.attrs) and is_wiki_sign(child.name, child.get_attribute_list("class"))
-            if child.name not in NOISE_TAGS and not is_sign and not is_hidden(child.attrs):
+            is_shown = not is_hidden(child.attrs) and not is_struck(child.name, child.attrs)
+            if child.name not in NOISE_TAGS and not is_sign and is_shown:
                 yield child, True
                 stack.append((child, iter(child.contents)))
         elif type(child) in (NavigableString, CData):

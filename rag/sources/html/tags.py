@@ -41,6 +41,38 @@ def is_hidden(attributes: Mapping[str, object]) -> bool:
     )
 
 
+_STRUCK = frozenset(["del", "s", "strike"])
+
+
+def is_struck(name: str, attributes: Mapping[str, object]) -> bool:
+    """Whether a tag strikes its text out: it was deleted, or is no longer so, as an old price."""
+    return name in _STRUCK or "line-through" in str(attributes.get("style", ""))[:2000].lower()
+
+
+_FEWEST_WORDS, _FEWEST_LETTERS = 5, 10
+"""Words of a description that says more than the name of a picture, or letters where words are not parted."""
+_LONGEST_DESCRIPTION = 1000
+_LINK_NEAR = 4
+"""Levels above a picture at which its link may stand."""
+_PICTURE_FILE = re.compile(r"(?i)\.(?:png|jpe?g|gif|webp|avif|svg)\b")
+_UNPARTED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]")
+
+
+def description_of(picture: Tag) -> str:
+    """What a picture says that it shows, where that is a phrase and no name; "" also for one that leads elsewhere."""
+    text = phrase(str(picture.get("alt") or ""))
+    link = next((tag for tag in itertools.islice(picture.parents, _LINK_NEAR) if is_link(tag)), None) if text else None
+    return text if link is None or _PICTURE_FILE.search(str(link.get("href"))) else ""
+
+
+def phrase(text: str) -> str:
+    """A description of a picture in one line; "" if it is no more than a name."""
+    text = " ".join(text[: _LONGEST_DESCRIPTION + 1].split())
+    words = re.findall(r"[^\W\d_]+", text)
+    is_phrase = len(words) >= _FEWEST_WORDS or (_UNPARTED.search(text) and sum(map(len, words)) >= _FEWEST_LETTERS)
+    return text if is_phrase and len(text) <= _LONGEST_DESCRIPTION and "<" not in text else ""
+
+
 _CONTROLS = frozenset(["button", "a", "summary", "h2", "h3", "h4", "div", "span", "li"])
 _FOLDED_TAGS = frozenset(["div", "section", "dd", "p", "ul", "ol", "article", "td", "tr"])
 _PANEL_CLASS = re.compile(r"accordion|collaps|faq|panel|tab-?pane|toggle|expand|answer|fold|disclosure|details", re.I)

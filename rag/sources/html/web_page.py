@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.policy
+import itertools
 import warnings
 from collections.abc import Iterator
 from email.parser import BytesParser
@@ -13,10 +14,10 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
 from rag.sources.html.drawn_page import embedded_text, is_drawn
-from rag.sources.html.formulas import write_formulas
+from rag.sources.html.formulas import may_have_formulas, write_formulas
 from rag.sources.html.main_text import mark_page
-from rag.sources.html.markup import title_of_page
 from rag.sources.html.tags import open_panels
+from rag.sources.outline import LONGEST_HEADING, one_line, without_permalink
 from rag.sources.plain.encoding import decode_noted, text_of
 
 LEAST_DRAWN = 100
@@ -33,7 +34,7 @@ def read_page(job: Job) -> Iterator[Document]:
     """
     html = _html_in_archive(job) if job.ending in (".mht", ".mhtml") else text_of(job, html=True)
     soup = parse_html(html)
-    if open_panels(soup):
+    if open_panels(soup) or may_have_formulas(html):  # the main text is found with what was changed in the tree
         html = str(soup)
     title = title_of_page(soup)
     text, marks = mark_page(soup, html)
@@ -47,6 +48,17 @@ def read_page(job: Job) -> Iterator[Document]:
         raise Unreadable("there is no text in it: a script draws the page in the browser; save it there as a file")
     else:
         yield job.document(text, marks, title)
+
+
+def title_of_page(soup: BeautifulSoup) -> str:
+    """What the page calls itself: `<title>`, but not one of a drawing, else its first heading."""
+    for name in ("title", "h1"):
+        for tag in soup.find_all(name, limit=50):
+            if not any(parent.name == "svg" for parent in itertools.islice(tag.parents, 50)) and (
+                title := one_line(tag.get_text(" "))
+            ):
+                return without_permalink(title)[:LONGEST_HEADING].strip()
+    return ""
 
 
 def _html_in_archive(job: Job) -> str:

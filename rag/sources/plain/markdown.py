@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job
-from rag.sources.html.inline import without_html
+from rag.sources.html.inline import without_html, without_struck
 from rag.sources.outline import MARK, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
 from rag.sources.tables import has_groups, table_lines
@@ -229,7 +229,7 @@ def html_table_lines(html: str) -> str:
     from rag.sources.html.web_page import parse_html  # which reads text by way of this module
 
     parts = []
-    for table in parse_html(html).find_all("table"):
+    for table in parse_html(without_struck(html)).find_all("table"):
         rows = []
         head = table.find("tr")
         named = head is not None and head.find("th") is not None and head.find("td") is None
