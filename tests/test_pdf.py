@@ -702,3 +702,58 @@ def test_wrong_letters_are_refused_without_recognition(tmp_path: Path) -> None:
     path.write_bytes(drawn([(60.0, 700.0, 10.0, words.encode("latin-1").decode("cp1252"))]))
     said = reason(path, make_settings(tmp_path, ocr=False))
     assert "letters of the PDF cannot be told" in said
+
+
+# -- rows, names and headings of everyday papers --------------------------------------------------------------------
+
+
+def row(y: float, *cells: tuple[float, str], size: float = 8.0) -> list[Text]:
+    return [(x, y, size, text) for x, text in cells]
+
+
+def test_the_halves_of_a_wide_table_are_no_columns_of_text(tmp_path: Path, settings: Settings) -> None:
+    people = ["MENA JUAN", "MOLLEVI FEDERICO", "PERAZZO PABLO", "PICARDI FRANCO", "PISONI CARLOS", "REMON MABEL"]
+    texts = row(
+        720, (50, "Surname"), (150, "Given name of the donor"), (300, "Number of the card"), (420, "Day"), (500, "Sum")
+    )
+    for number, name in enumerate(people):
+        surname, given = name.split()
+        cells = (
+            (50, surname),
+            (150, f"{given} of the town"),
+            (300, f"27 083 46{number}"),
+            (420, "9 May"),
+            (500, f"{number}00,00"),
+        )
+        texts += row(704 - 16 * number, *cells)
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n")[1] == (
+        "Surname: MOLLEVI | Given name of the donor: FEDERICO of the town | Number of the card: 27 083 461 | Day: 9 May"
+        " | Sum: 100,00"
+    )
+
+
+def test_names_that_stand_near_each_other_are_parted_as_their_columns(tmp_path: Path, settings: Settings) -> None:
+    texts = row(700, (45, "Article"), (260, "Number"), (330, "VAT Price with VAT"))
+    for number, name in enumerate(["Tablet with sixteen GB", "Cover of black leather", "Adapter", "Game"]):
+        texts += row(684 - 15 * number, (45, name), (270, "1"), (331, "21%"), (377, "399,00"))
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n")[0] == (
+        "Article: Tablet with sixteen GB | Number: 1 | VAT: 21% | Price with VAT: 399,00"
+    )
+
+
+def test_the_lines_of_a_cell_belong_to_its_row(tmp_path: Path, settings: Settings) -> None:
+    texts = []
+    for number, place in enumerate(["Arden", "Brill", "Coll"]):
+        y = 700 - 60 * number
+        texts += row(y, (60, str(number + 1)), (100, f"Mailbox in {place}"), (400, "3,89"), (460, "3,89"))
+        texts += row(y - 14, (100, "Basic fee"))
+        texts += row(y - 28, (100, f"Service: OUD {place}"))
+        texts += row(y - 42, (100, "May 2014"))
+    texts += row(500, (60, "All prices are in euros, and are to be paid within fourteen days of this bill."))
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n")[:3] == [
+        f"{number} | Mailbox in {place} Basic fee Service: OUD {place} May 2014 | 3,89 | 3,89"
+        for number, place in enumerate(["Arden", "Brill", "Coll"], 1)
+    ]

@@ -13,10 +13,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rag.sources.pdf.page import RIGHT_TO_LEFT
-from rag.sources.pdf.segments import Segment, rows_of
+from rag.sources.pdf.segments import Row, Segment, rows_of
 
 _LEVEL = 0.5
 """Share of lines that are at the height of one in the other column, up to which these are no rows of one table."""
+_TABLE = 0.8
+"""Share of rows that are at the height of one on the other side, from which on the two are parts of one table."""
+_ALIGNED = 0.6
+"""Share of rows in which cells begin or end at the same place inside a part of a table."""
+_FEWEST_ROWS = 3
 _EAST_ASIAN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]")
 """Letters of East Asia, each as wide as two others."""
 
@@ -132,8 +137,27 @@ def _parted(left: list[Segment], right: list[Segment], below: list[Segment]) -> 
 
 def _are_columns(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
     """Whether both are running text; of the right column there may be no more than its first lines."""
-    if not left or not right:
+    return bool(left and right) and _are_text(left, right) and not _are_cells(left, right)
+
+
+def _are_cells(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
+    """Whether both have several cells in a row, at the same heights: the halves of one table."""
+    one, two = rows_of(left), rows_of(right)
+    if min(len(one), len(two)) < _FEWEST_ROWS or not (_are_aligned(one) and _are_aligned(two)):
         return False
+    return _share_level([row[0] for row in one], [row[0] for row in two]) >= _TABLE
+
+
+def _are_aligned(rows: Sequence[Row]) -> bool:
+    """Whether inside most rows cells begin or end at one place, which the words of justified lines do not."""
+    inner = (
+        [round(item.x0 / 3) for row in rows for item in row[1:]],
+        [round(item.x1 / 3) for row in rows for item in row[:-1]],
+    )
+    return any(places and Counter(places).most_common(1)[0][1] >= _ALIGNED * len(rows) for places in inner)
+
+
+def _are_text(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
     if _are_apart(left, right) or _is_beside_cells(left, right):
         return True
     if not _is_prose(left):

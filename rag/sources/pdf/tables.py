@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rag.sources.pdf.layout import Line, Table
 from rag.sources.pdf.page import PageText, Rect, Word
 from rag.sources.pdf.rows import Cell, is_one_cell, table_rows
 from rag.sources.pdf.segments import CELL_GAP, Row, Segment
+from rag.sources.tables import is_number
 
 MOST_RULES = 3_000
 """Drawn lines of a page in which tables are looked for; drawings have more."""
@@ -23,6 +26,12 @@ _LEAST_BOX = 50
 """Points that a box of text is wide and high at least."""
 MOST_ROWS = 300
 """Rows of a table without rules on one page."""
+_FEWEST_BELOW, _FEWEST_NAMES = 2, 3
+"""Rows below names, and texts in the row of names, from which on the columns tell where two names are parted."""
+_SHORTEST_LABEL = 2
+"""Letters of what stands before a text of several lines as the name of a row."""
+_WIDTHS = dict.fromkeys("iljtfrI.,:;'()[] ", 0.55)
+"""Widths of narrow letters, where a usual small one has 1."""
 _NEAR = 3.0
 """Points within which two lines are one, as pdfplumber has it."""
 
@@ -188,18 +197,25 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
             break
         if len(row) > 1:
             end, pending = end + pending + 1, 0
-        elif pending or _stands_out(row, rows[start]):
+        elif not _is_below_cell(row, rows[end - 1]) and (pending or _stands_out(row, rows[start])):
             break
         else:
-            pending = 1
+            pending += 1
+    last = rows[end - 1]
+    while pending and _is_below_cell(rows[end], last):
+        end, pending = end + 1, pending - 1
     while end - start > 1:
         several = [row for row in rows[start:end] if len(row) > 1]
+        several[0] = first = _with_parted_names(several[0], several[1:])
         columns = _columns(several)
         if len(several) >= 2 and len(columns) > 1 and _fits(several, columns):
-            found = [(_cells_of(row, columns), _spans(row, columns)) for row in rows[start:end]]
+            table = [first, *rows[start + 1 : end]]
+            has_numbers = any(is_number(item.text) for item in first)  # so it names no columns
+            found = [(_cells_of(row, columns), _spans(row, columns)) for row in table]
             kept: list[tuple[list[Cell], bool]] = []
-            for (cells, spans), row in zip(found, rows[start:end], strict=True):
-                if not (len(row) == 1 and len(kept) > 1 and _add_to_cell(kept[-1][0], cells, row)):
+            for (cells, spans), row in zip(found, table, strict=True):
+                may_go_on = len(row) == 1 and (len(kept) > 1 or (bool(kept) and has_numbers))
+                if not (may_go_on and _add_to_cell(kept[-1][0], cells, row)):
                     kept.append((cells, spans))
             return end - start, table_rows([cells for cells, _ in kept], columns, spanning=[spans for _, spans in kept])
         end -= 1
@@ -223,6 +239,64 @@ def _add_to_cell(above: list[Cell], cells: list[Cell], row: Row) -> bool:
         return False
     above[column] = [*cell, *cells[column]]
     return True
+
+
+def _is_below_cell(row: Row, above: Row) -> bool:
+    """Whether a row of one text is the next line of a cell above that is not the first, by where it begins and ends."""
+    item = row[0]
+    if len(above) == 2 and sum(map(str.isalpha, above[0].text)) < _SHORTEST_LABEL:  # the sign of an item, or a number
+        return False
+    for number, cell in enumerate(above[1:], 1):
+        if abs(item.x0 - cell.x0) < item.size / 2 and abs(item.size - cell.size) < 0.1 * cell.size:
+            end = above[number + 1].x0 if number + 1 < len(above) else cell.x1 + 2 * cell.size
+            return item.x1 < end
+    return False
+
+
+def _with_parted_names(first: Row, below: Sequence[Row]) -> Row:
+    """The first row, where it has a name too few since two stand near each other: these are parted.
+
+    They are parted at the blank by which both stand best over their columns, by an edge or the middle.
+    """
+    columns = _columns(below) if len(below) >= _FEWEST_BELOW else []
+    if len(columns) != len(first) + 1 or len(first) < _FEWEST_NAMES:
+        return first
+    for number, item in enumerate(first):
+        words = [part for word in item.words for part in _single_words(word)]
+        ways = [(_segment(words[:at]), _segment(words[at:])) for at in range(1, len(words))]
+        pair = columns[number : number + 2]
+        ways = [
+            way for way in ways if all(name.x0 < x1 and name.x1 > x0 for name, (x0, x1) in zip(way, pair, strict=True))
+        ]
+        others = [_column(other, columns) for other in first if other is not item]
+        if ways and others == [at for at in range(len(columns)) if at not in (number, number + 1)]:
+            best = min(ways, key=lambda way: sum(itertools.starmap(_offset, zip(way, pair, strict=True))))
+            return [*first[:number], *best, *first[number + 1 :]]
+    return first
+
+
+def _offset(name: Segment, column: tuple[float, float]) -> float:
+    """How far a name is off its column: the least of both edges and the middle."""
+    left, right = name.x0 - column[0], name.x1 - column[1]
+    return min(abs(left), abs(right), abs(left + right) / 2)
+
+
+def _single_words(word: Word) -> list[Word]:
+    """The words of a run; where each begins and ends is told from the usual widths of its letters."""
+    widths = [_WIDTHS.get(letter, 1.4 if letter.isupper() else 1.0) for letter in word.text]
+    edges = [
+        word.x0,
+        *(word.x0 + (word.x1 - word.x0) * part / (sum(widths) or 1) for part in itertools.accumulate(widths)),
+    ]
+    return [
+        replace(word, text=match[0], at=word.at + match.start(), x0=edges[match.start()], x1=edges[match.end()])
+        for match in re.finditer(r"\S+", word.text)
+    ]
+
+
+def _segment(words: list[Word]) -> Segment:
+    x0, x1 = min(word.x0 for word in words), max(word.x1 for word in words)
+    return Segment(words, x0, min(word.top for word in words), x1, max(word.bottom for word in words))
 
 
 def _is_near(before: Row, row: Row) -> bool:
