@@ -757,3 +757,35 @@ def test_the_lines_of_a_cell_belong_to_its_row(tmp_path: Path, settings: Setting
         f"{number} | Mailbox in {place} Basic fee Service: OUD {place} May 2014 | 3,89 | 3,89"
         for number, place in enumerate(["Arden", "Brill", "Coll"], 1)
     ]
+
+
+def test_rows_and_page_numbers_are_no_headings_and_labels_stay_apart(tmp_path: Path, settings: Settings) -> None:
+    small = [
+        f"These are the terms of line {number} in small letters that fill most of this page." for number in range(20)
+    ]
+    texts = [(60.0, 780.0, 14.0, "Bill for May"), (60.0, 750.0, 10.0, "Balance"), (400.0, 750.0, 10.0, "Rs 0")]
+    texts += [
+        (60.0, 720.0, 7.0, "Bill date: 19 April"),
+        (60.0, 710.0, 7.0, "Order number: 125"),
+        (60.0, 700.0, 7.0, "Order date: 18 April"),
+    ]
+    texts += [*lines(60, 640, *small, size=7), (60.0, 60.0, 10.0, "Page 1 of 2")]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert [path for _, path, _ in page.metadata["sections"]] == [[]]
+    assert page.metadata["title"] == "Bill for May"
+    assert "Bill date: 19 April\nOrder number: 125\nOrder date: 18 April" in page.page_content
+
+
+def test_what_is_a_title(tmp_path: Path, settings: Settings) -> None:
+    prose = [f"This is the line {number} of the text and it goes on for some more words." for number in range(12)]
+    body = lines(60, 600, *prose)
+    two = [(60.0, 780.0, 18.0, "A comparison of languages"), (60.0, 758.0, 18.0, "in economics")]
+    (page,) = read(drawn([*two, *body]), tmp_path, settings)
+    assert page.metadata["title"] == "A comparison of languages in economics"
+    below = [
+        (60.0, 700.0, 10.0, "The sums of the year are told below, net of what came in, as follows."),
+        (60.0, 660.0, 14.0, "See the last column"),
+    ]
+    for texts in ([*below, *body], [(60.0, 780.0, 14.0, "All for a smile."), *body]):
+        (page,) = read(drawn(texts), tmp_path, settings)
+        assert page.metadata["title"] == "a.pdf"

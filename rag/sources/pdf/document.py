@@ -23,6 +23,7 @@ from rag.sources.pdf.text import (
     Page,
     add_tails,
     drop_running,
+    join_headings,
     mark_headings,
     mark_outline,
     marked_text,
@@ -92,6 +93,7 @@ def read_pdf(job: Job, report: Report) -> Iterator[Document]:
             raise Unreadable(_why_nothing(tally))
         drop_running(pages)
         pages = without_contents(pages)
+        join_headings(pages)
         mark_outline({page.number: page for page in pages}, _outline(document))
         given = document.get_metadata_value("Title")
     mark_headings(pages)

@@ -35,6 +35,10 @@ MOST_WORDS = 20_000
 
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…]['\")\]”’»]*$")
 _ITEM = re.compile(r"(?:[•·▪●○◦■□‣∙\-–—*]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s|$)")
+_NUMBER = re.compile(r"(?:§+ ?|[^\W\d_]{2,12}\.? )?(?:\d{1,3}|[IVXL]{1,6}|[A-Za-z])(?:\.\d{1,3}){0,5}[.):]?")
+"""What stands before a heading, at some distance."""
+_LABEL = re.compile(r"(?![a-zß-ÿ])[^\W\d][^\s:()]+(?: [^\s:()]+){0,3} ?: \S")
+"""The beginning of a line that says what is told behind the colon; below such a line it begins another."""
 _KOREAN = re.compile(r"[\uac00-\ud7ff]{2}")
 """Letters of Korean: a line ends in the middle of a word, or with the blank after it where the file has such."""
 _LEADERS = re.compile(r"(?:[.·] ?){5,}\s*[^\s.]{0,12}$|(?:… ?){2,}\s*[^\s.]{0,12}$")
@@ -60,6 +64,8 @@ class Line:
     full: bool = False
     gap: float = 0.0
     rows: int = 1
+    parted: bool = False
+    """Whether it has several texts with white between them, as a row of a table, and not only a number before one."""
     top: float = 0.0
     """How far down the page it begins: in points, and once the page is laid out as a share of its height."""
     spans: list[Span] = field(default_factory=list)
@@ -223,6 +229,7 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
         words = [word for segment in row for word in segment.words]
         line = line_of(words)
         line.full = max(item.x1 for item in row) > right - 4 * line.size
+        line.parted = len(row) > 1 + bool(_NUMBER.fullmatch(row[0].text))
         if before is not None:
             pitch = row[0].bottom - before[0].bottom
             line.gap = (row[0].top - before[0].bottom) / (line.size or 1.0)
@@ -239,7 +246,8 @@ def _paragraphs(rows: Sequence[Row], hyphened: set[str]) -> list[Line]:
             alike = abs(last.size - line.size) <= 0.1 * line.size and last.bold == line.bold
             wide = right - row[0].x0 > _WIDE * line.size or sum(end > right - 2 * line.size for end in near_ends) > 2
             beside = max(ends[max(0, number - _BESIDE) : number + 1])  # of lines beside a picture
-            full = number not in listed and (
+            labels = bool(_LABEL.match(words[0].text) and _LABEL.match(before[0].text))
+            full = not (number in listed or labels) and (
                 _was_full(before, row, right)
                 or (
                     row[0].text[:1].islower()

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks
-from rag.sources.pdf.layout import Line, ends_sentence, is_unfinished, names_table
+from rag.sources.pdf.layout import Line, ends_sentence, is_unfinished, join, names_table
 
 LONGEST_TAIL = 400
 """Characters of the next page that finish a page's last sentence."""
@@ -29,10 +29,17 @@ _MARGIN = 0.12
 _SAME_HEIGHT = 0.004
 """Share of a page's height by which a line in the margin may stand higher or lower than on the page before."""
 LONGEST_HEADING = 150
+_PAGE_NUMBER = re.compile(r"(?i)(?:page|seite|página|pagina|sida|side|blatt)\W*\d+(?:\W*(?:of|von|de|di|/)\W*\d+)?\W*")
 _LARGER = 1.12
 """Times the size of the running text that a heading has at least."""
+_HEADING_GAP = 0.8
+"""Ems of white between two lines of one heading, at most."""
 _MOST_HEADINGS = 0.25
 """Share of a text that headings are at most; on slides the smaller of the large letters are those of the text."""
+_LONG = 60
+"""Characters of a sentence from which on it is running text."""
+_TOP = 8
+"""Lines of a page among which a title of several lines begins."""
 _NO_TITLE = re.compile(
     r"(?i)\W*(?:untitled(?:[\s-]*(?:document|\d+))?|anonymous|unspecified|unknown|no ?title|title|none|null"
     r"|default|test"
@@ -103,6 +110,22 @@ def body_size(pages: Sequence[Page]) -> tuple[float, bool]:
     return max(sizes, key=lambda each: sizes[each]) if sizes else (0.0, False)
 
 
+def join_headings(pages: Sequence[Page]) -> None:
+    """Make one line of the lines of a heading: large letters that go on right below with a small one."""
+    body, _ = body_size(pages)
+    for page in pages:
+        lines: list[Line] = []
+        for line in page.lines:
+            above = lines[-1] if lines else None
+            if above and not page.recognized and above.kind == line.kind == "text" and line.text[:1].islower():
+                alike = abs(above.size - line.size) < 0.5 and line.size >= _LARGER * body and line.gap < _HEADING_GAP
+                if alike and not ends_sentence(above.text) and len(above.text) + len(line.text) < LONGEST_HEADING:
+                    lines[-1] = join(above, line)
+                    continue
+            lines.append(line)
+        page.lines = lines
+
+
 def mark_headings(pages: Sequence[Page]) -> None:
     """Add the headings by size and weight to those of the outline, below them where the outline has any."""
     body, bold = body_size(pages)
@@ -150,9 +173,19 @@ def _sizes_of_headings(pages: Sequence[Page], found: Sequence[tuple[Line, float]
 
 def _is_heading(line: Line, after: Line | None, body: float, body_bold: bool) -> bool:
     text = line.text
-    if line.kind != "text" or line.rows > 3 or len(text) > LONGEST_HEADING or sum(map(str.isalpha, text)) < 2:
+    if (
+        line.kind != "text"
+        or line.parted
+        or line.rows > 3
+        or len(text) > LONGEST_HEADING
+        or sum(map(str.isalpha, text)) < 2
+    ):
         return False
-    if re.search(r"[,;]$|(?<![\w.])\w[\w ]*: \S", text) or not re.match(r"[\w(\[“\"'¿¡«§]", text):
+    if (
+        _PAGE_NUMBER.fullmatch(text)
+        or re.search(r"[,;]$|(?<![\w.])\w[\w ]*: \S", text)
+        or not re.match(r"[\w(\[“\"'¿¡«§]", text)
+    ):
         return False
     if line.size >= _LARGER * body:
         return not (ends_sentence(text) and len(text) > 80)
@@ -342,12 +375,21 @@ def marked_text(page: Page) -> tuple[str, Marks]:
 
 
 def title_of(given: str, pages: Sequence[Page], name: str) -> str:
-    """The title that the file gives itself, or else its first heading if no other is as high, or else its name."""
+    """The title that the file gives itself, or else its first heading if no other is as high, or else its name.
+
+    A heading of several lines is one. What stands below running text, or ends as a sentence does, is no title.
+    """
     given = " ".join(given.split())
     if given and not (_NO_TITLE.fullmatch(given) or _PROGRAM.match(given) or _FILE_NAME.fullmatch(given)):
         return given
-    levels = [(level, page.lines[number].text) for page in pages for number, level in sorted(page.marks.items())]
-    highest = [text for level, text in levels if level == min(levels)[0]]
-    if len(highest) == 1 and levels[0][1] == highest[0]:
-        return highest[0]
+    found = [(level, page, number) for page in pages for number, level in sorted(page.marks.items())]
+    highest = [(page, number) for level, page, number in found if level == min(each[0] for each in found)]
+    if highest and found[0][1:] == highest[0]:
+        page, first = highest[0]
+        is_whole = highest == [(page, number) for number in range(first, first + len(highest))]
+        is_told = any(ends_sentence(line.text) and len(line.text) > _LONG for line in page.lines[:first])
+        if is_whole and page in pages[:2] and not is_told and (len(highest) == 1 or first < _TOP):
+            text = " ".join(line.text for line in page.lines[first : first + len(highest)])
+            if not ends_sentence(text) and len(text) <= LONGEST_HEADING:
+                return text
     return PurePath(name).name or name
