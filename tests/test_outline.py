@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 
 from rag.settings import Settings
 from rag.sources.loader import load_source, section_at
+from rag.sources.outline import is_clause
 from tests.files import check
 
 
@@ -285,3 +286,47 @@ def test_deep_pages(sections: Sections, page: str) -> None:
 def test_a_line_of_three_megabytes(sections: Sections, name: str) -> None:
     sections("word " * 600_000, name)
     assert len(sections.document.page_content) == 2_999_999
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "§ 3 Mietzins",
+            "§ 12",
+            "Artículo 12.",
+            "Artículo 1º. Objeto del contrato.",
+            "Article 5 – Termination",
+            "Art. 3",
+        ),
+        *(
+            "ARTICLE IV",
+            "1. DUTIES.",
+            "第十二条",
+            "第三章 总则",
+            "Section 4. Payment",
+            "Статья 5. Права сторон",
+            "Άρθρο 3",
+        ),
+        *("3.1 LIABILITY", "Artículo 2.- Duración", "Annex A"),
+    ],
+)
+def test_headings_of_articles(line: str) -> None:
+    assert is_clause(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Section 4 of this Agreement shall apply.", "§ 3 Abs. 2 bleibt unberührt.", "Art. 5 Abs. 2 DSGVO", "3. USA"),
+        *(
+            "Article 5 applies to all members of the board, who vote.",
+            "1. Duties",
+            "Art is long, life is short.",
+            "Section",
+        ),
+        *("IL EST RÉSOLU", "12 APR 2020 10:30 ERROR failed", "Section A is closed.", "§ 1\t4", "C L U X NL"),
+    ],
+)
+def test_lines_that_are_no_headings_of_articles(line: str) -> None:
+    assert not is_clause(line)

@@ -789,3 +789,12 @@ def test_what_is_a_title(tmp_path: Path, settings: Settings) -> None:
     for texts in ([*below, *body], [(60.0, 780.0, 14.0, "All for a smile."), *body]):
         (page,) = read(drawn(texts), tmp_path, settings)
         assert page.metadata["title"] == "a.pdf"
+
+
+def test_the_articles_of_a_contract_are_headings(tmp_path: Path, settings: Settings) -> None:
+    said = "The tenant pays the rent on the first day of each month, and tells the owner where it is late."
+    texts = [text for n, name in enumerate(["1. DUTIES.", "Article 2 - Rent", "\247 3 Repairs"]) for text in (
+        *row(760 - 60 * n, (60, name), size=10.0), *row(740 - 60 * n, (60, said), size=10.0)
+    )]  # fmt: skip
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert [path for _, path, _ in page.metadata["sections"]] == [["1. DUTIES."], ["Article 2 - Rent"], ["§ 3 Repairs"]]

@@ -27,6 +27,10 @@ def headings(text: str) -> list[tuple[int, str]]:
     ("text", "found"),
     [
         (f"Water\n\n{PROSE}", [(1, "Water")]),
+        (
+            f"Contrato\n\nArtículo 1.\n\n{PROSE}\n\n§ 2 Preis.\n\n{PROSE}",
+            [(1, "Contrato"), (2, "Artículo 1."), (2, "§ 2 Preis.")],
+        ),
         (f"{PROSE}\n\nWater\n\n{PROSE}", [(2, "Water")]),
         (f"NORDAL H3 DRYER\nInstructions for use\n\nWater\n\n{PROSE}", [(1, "NORDAL H3 DRYER"), (2, "Water")]),
         (f"PILOT LOG\nkept by Piet\n\n{PROSE}", [(1, "PILOT LOG")]),

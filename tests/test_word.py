@@ -622,3 +622,13 @@ def test_hidden_and_struck_out_text_is_not_read(tmp_path: Path, settings: Settin
     found = load(tmp_path / "a.docx", settings)
     assert found.page_content == "The rent is 600 euros.\n\nShown.\n\nDue in June.\n\nNew"
     assert "struck-out text is left out" in found.metadata["notes"]
+
+
+def test_the_articles_of_a_contract_are_headings_without_a_look_of_their_own(
+    tmp_path: Path, settings: Settings
+) -> None:
+    said = "The tenant pays the rent on the first day of each month, and tells the owner where it is late."
+    document = body(*(paragraph(run(text)) for text in ("§ 1 Rent", said, "§ 2", said, "§ 3 Repairs", said)))
+    (tmp_path / "a.docx").write_bytes(saved(document))
+    found = load(tmp_path / "a.docx", settings)
+    assert [path for _, path, _ in found.metadata["sections"]] == [["§ 1 Rent"], ["§ 2"], ["§ 3 Repairs"]]

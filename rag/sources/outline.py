@@ -116,6 +116,38 @@ def _without_hashes(heading: str) -> str:
     return bare.rstrip() if bare != heading and bare[-1:] in ("", " ", "\t") else heading
 
 
+_ARTICLES = (
+    "art|article|articles|artikel|artículo|articulo|artigo|articolo|artykuł|section|sec|clause|chapter|kapitel|chapitre"
+    "|capítulo|capitulo|capitolo|título|titre|titolo|abschnitt|annex|annexe|anhang|anlage|anexo|allegato|schedule|appendix"
+    "|статья|глава|раздел|άρθρο|κεφάλαιο"
+)
+_CLAUSE = re.compile(
+    rf"(?i:§{{1,2}} ?|(?:{_ARTICLES})\b\.? ?)(?:\d{{1,4}}[a-z]?(?:\.\d{{1,3}}){{0,3}}|[IVXLC]{{1,7}}|[A-Z])"
+    r"(?:[º°ª]|\b)\.?(?:[ :.–—-]{1,3}(?P<name>.+))?"
+)
+_CLAUSE_CJK = re.compile(
+    r"第 ?[\d一二三四五六七八九十百零〇]{1,5} ?[条條章節节編编款](?:[ 　]*(?P<name>[^\s。，；].*))?"
+)
+_CAPITALS = re.compile(r"(?:\d{1,2}(?:\.\d{1,2}){0,3}[.)]?|(?:[IVXL]{1,5}|[A-Z])[.)]) +(?P<name>[^\W\d_].*)")
+_NO_NAME = re.compile(r"(?i)(?:abs|nr|satz|para|no|apartado|al|lit)\b|.*[^.]\.\s.*[.;:,]$|.*[;:,]$")
+LONGEST_CLAUSE, MOST_CLAUSE_WORDS = 120, 12
+"""Characters and words of the heading of an article, at most."""
+_FEWEST_CAPITALS = 3
+
+
+def is_clause(line: str) -> bool:
+    """Whether a line is the heading of an article of a law or contract: "§ 3 Rent", "Artículo 12.", "1. DUTIES."."""
+    line = line.strip()
+    if len(line) > LONGEST_CLAUSE or "\t" in line or len(line.split()) > MOST_CLAUSE_WORDS:
+        return False
+    if found := _CLAUSE.fullmatch(line) or _CLAUSE_CJK.fullmatch(line):
+        name = (found["name"] or "").strip()
+        return not name or not (name[0].islower() or _NO_NAME.match(name) or name.count(".") > 1)
+    found = _CAPITALS.fullmatch(line)
+    name = found["name"] if found else ""
+    return name.isupper() and sum(map(str.isalpha, name)) > _FEWEST_CAPITALS and not _NO_NAME.match(name)
+
+
 # Markdown
 
 

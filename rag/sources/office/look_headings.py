@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.sources.office.ooxml import Element
+from rag.sources.outline import is_clause
 
 LONGEST, MOST_WORDS = 100, 14
 """Characters and words of a heading, at most."""
@@ -61,10 +62,12 @@ def rank_of(text: str, looks: Sequence[tuple[bool, int]], usual: int, depth: int
     """
     size = min((size for _, size in looks), default=0)
     stands_out = bool(looks) and (size >= _LARGER * usual or all(bold for bold, _ in looks))
-    if not stands_out or not may_be_heading(text):
+    if not is_clause(text) and not (stands_out and may_be_heading(text)):
         return ()
     if depth is None and (found := _NUMBER.match(text)):
         depth = found[1].count(".")
+    elif depth is None and is_clause(text):
+        depth = 0
     return (-size, -1, not text.isupper()) if depth is None else (-size, depth, 0)
 
 
@@ -72,7 +75,8 @@ def headings_among(lines: Sequence[tuple[Element, Line | None]]) -> dict[Element
     """The headings among paragraphs that no style tells, and their levels below those that one tells.
 
     A heading stands out from the text by bold or larger letters, and above normal text or a smaller heading of this
-    kind. Where a third of the paragraphs would be headings, there are none. None stands for a table.
+    kind. Where a third of the paragraphs would be headings, there are none; the articles of a law or contract are not
+    counted. None stands for a table.
     """
     often = Counter(line.rank for _, line in lines if line)
     found: dict[Element, tuple[int, ...]] = {}
@@ -96,7 +100,8 @@ def headings_among(lines: Sequence[tuple[Element, Line | None]]) -> dict[Element
         below = line
     for rank in _labels(lines, found):
         found = {block: each for block, each in found.items() if each != rank}
-    if 3 * len(found) > sum(bool(line and line.text) for _, line in lines):
+    texts = {block: line.text for block, line in lines if line and line.text and not is_clause(line.text)}
+    if 3 * len(found.keys() & texts.keys()) > len(texts):
         return {}
     ranks = sorted(set(found.values()))
     return {block: 1 + ranks.index(rank) for block, rank in found.items()}

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
-from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks
+from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, is_clause
 from rag.sources.pdf.layout import Line, ends_sentence, is_unfinished, join, names_table
 
 LONGEST_TAIL = 400
@@ -181,6 +181,8 @@ def _is_heading(line: Line, after: Line | None, body: float, body_bold: bool) ->
         or sum(map(str.isalpha, text)) < 2
     ):
         return False
+    if is_clause(text) and after is not None:
+        return True
     if (
         _PAGE_NUMBER.fullmatch(text)
         or re.search(r"[,;]$|(?<![\w.])\w[\w ]*: \S", text)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rag.sources.outline import MARK, Marks
+from rag.sources.outline import MARK, Marks, is_clause
 from rag.text.markers import MARKER
 from rag.text.wraps import indent_of
 
@@ -131,6 +131,8 @@ def _is_above(name: str, line: str) -> bool:
 
 def _may_be_heading(line: str) -> bool:
     name = line.strip()
+    if is_clause(name) and (indent_of(line) <= 3 or _is_centred(line)):
+        return True
     bare = _NUMBER.sub("", name, count=1)
     if bare != name:
         bare = bare.removesuffix(".")
