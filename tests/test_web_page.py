@@ -230,6 +230,25 @@ def test_what_is_struck_out_is_not_read(page) -> None:
     assert not [gone for gone in ("49", "May", "12 9", "Old tour") if gone in text]
 
 
+def test_the_price_of_a_product_is_read(page) -> None:
+    """As WooCommerce writes it: what is seen is hidden from screen readers, and told to them beside it."""
+    price = (
+        "<p class=price><del aria-hidden=true>&pound;529.00</del> <span class=screen-reader-text>Original price was: "
+        "&pound;529.00.</span><ins aria-hidden=true>&pound;429.00</ins><span class=screen-reader-text>Current price "
+        "is: &pound;429.00.</span></p>"
+    )
+    html = f"<title>Heron</title><main><h1>Heron</h1>{price}<div><p>{PROSE.format(3) * 4}</p></div></main>"
+    text = page(html).page_content
+    assert "Original price was: £529.00. Current price is: £429.00." in text
+
+
+def test_a_heading_that_sticks_below_the_navigation_bar_is_a_heading(page) -> None:
+    """Docusaurus has the class anchorWithStickyNavbar on each."""
+    inner = "<h2 class='anchor anchorWithStickyNavbar_LWe7' id=r>Restore<a class=hash-link href='#r'>\u200b</a></h2>"
+    document = page(long_page(f"{inner}<p>{PROSE.format(7)}</p>"))
+    assert section_at(document.metadata, document.page_content.index(" 7 otters")) == ("Restore", "r")
+
+
 def test_what_a_picture_shows_is_read_where_it_is_a_phrase(page) -> None:
     shown = "Map of the river with the otters' holts in red"
     inner = (

@@ -50,6 +50,9 @@ _CREDIT = re.compile(r"(?i)^\W*(?:credits?|photo|foto|image|bild|source|quelle)\
 """Who made a picture: "Credit: Ann", "Ann/Agency"."""
 _MOST_LINKED = 0.5
 """Share of a caption that is in links, from which on it is no text."""
+_MONEY = re.compile(
+    r"[$£€¥₹₩]\s?\d|\d\s?(?:[$£€¥₹₩]|(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|kr|zł|Kč|Ft|lei|руб)\b|円|元|원)", re.I
+)
 _FEWEST_CARDS = 3
 _LEAD = 20
 """Blocks between a page's title and its text."""
@@ -116,6 +119,7 @@ def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
     _keep_lists(page, blocks)
     _keep_lead(blocks)
     _keep_siblings(blocks)
+    _keep_prices(page, blocks)
     _drop_links(page, blocks)
     _keep_headings(blocks)
     kept = [block for block in blocks if block.keep]
@@ -308,6 +312,15 @@ def _keep_siblings(blocks: Sequence[_Block]) -> None:
                 block.keep = block.keep or block.is_prose
 
 
+def _keep_prices(walk: Walk, blocks: Sequence[_Block]) -> None:
+    """Keep the prices among the text, or between it and the page's title: main text leaves such short lines out."""
+    kept = [number for number, block in enumerate(blocks) if block.keep or block.place.level == 1]
+    for block in blocks[kept[0] : kept[-1]] if kept else ():
+        is_short = block.place.kind == "text" and len(block.key) < _PROSE + _LONG and block.linked < _MOST_LINKED
+        if is_short and not block.beside and _MONEY.search(walk.text(block.first, block.end)):
+            block.keep = True
+
+
 def _drop_links(walk: Walk, blocks: Sequence[_Block]) -> None:
     """Leave out links to other texts: a label with a link ("Read also: ..."), and links below the text."""
     kept = [block for block in blocks if block.keep]
@@ -367,15 +380,11 @@ def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
 
 
 def _pictures_among(walk: Walk, blocks: Sequence[_Block], chosen: set[int]) -> set[int]:
-    """The first pieces of captions and of what pictures show that stand between chosen blocks; each is said once.
-
-    Names and who made the picture are left out.
-    """
+    """The first pieces of captions and of what pictures show, between chosen blocks: each once, and no mere names."""
     around = [block for block in blocks if block.place.kind not in ("picture", "caption")]
     said = "\n".join(block.key for block in blocks if block.first in chosen)
-    found: set[int] = set()
+    found, place = set[int](), 0
     waiting: list[tuple[str, _Block]] = []
-    place = 0
     for block in blocks:
         if block.place.kind not in ("picture", "caption"):
             place += 1
@@ -384,7 +393,7 @@ def _pictures_among(walk: Walk, blocks: Sequence[_Block], chosen: set[int]) -> s
             waiting.append((block.key.removeprefix(_key(PICTURE)) if is_picture else block.key, block))
     for key, block in sorted(waiting, key=lambda item: item[1].place.kind):  # captions first
         text = walk.text(block.first, block.end).removeprefix(f"{PICTURE}: ")
-        is_told = bool(phrase(text)) and not _CREDIT.search(text) and block.linked < _MOST_LINKED and not block.beside
+        is_told = phrase(text) and not _CREDIT.search(text) and block.linked < _MOST_LINKED and not block.beside
         if is_told and key not in said:
             found.add(block.first)
             said += f"\n{key}"

@@ -287,7 +287,7 @@ def _is_line(tag: Tag) -> bool:
     return before is None and is_above and tag.parent is not None and tag.parent.name in _PARTS_OF_TEXT
 
 
-_LABELS = ("span", "label", "b", "strong", "a", "time")
+_LABELS = ("span", "label", "b", "strong", "a", "time", "ins")
 
 
 def is_label_beside(tag: Tag) -> bool:
@@ -309,11 +309,14 @@ def is_caption(tag: Tag) -> bool:
     return tag.name in _PART_TAGS and _is_called(tag, _CAPTION)
 
 
+_WITHOUT = frozenset(["has", "no", "with", "without"])
+
+
 def _is_called(tag: Tag, names: frozenset[str]) -> bool:
-    """Whether one of the words of the tag's classes or id is one of `names`."""
+    """Whether one of the words of the tag's classes or id is one of `names`; "anchorWithStickyNavbar" is an anchor."""
     for item in [*tag.get_attribute_list("class"), *tag.get_attribute_list("id")]:
         words = re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1-\2", str(item or "")[:100]).lower())
-        if not names.isdisjoint(words) and words[0] not in ("has", "no", "with", "without"):
+        if not names.isdisjoint(itertools.takewhile(lambda word: word not in _WITHOUT, words)):
             return True
     return False
 
