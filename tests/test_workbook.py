@@ -107,6 +107,37 @@ def test_merged_cells(tmp_path: Path, settings: Settings) -> None:
     ]
 
 
+def test_the_cells_of_a_laid_out_report_are_merged_in_all_rows(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(
+        [None, None, "Gas", None, None, "Oil"],
+        ["Point", None, "Volume", None, "Mass", "Mass"],
+        *([name, None, 100 + number, None, 10, 20] for number, name in enumerate(["Chiswick", "Grove", "Sum"])),
+    )
+    for area in ["C1:E1", *(f"{ends[0]}{row}:{ends[1]}{row}" for row in range(2, 6) for ends in ("AB", "CD"))]:
+        sheet.merge_cells(area)
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        "Point: Chiswick | Gas Volume: 100 | Gas Mass: 10 | Oil Mass: 20",
+        "Point: Grove | Gas Volume: 101 | Gas Mass: 10 | Oil Mass: 20",
+        "Point: Sum | Gas Volume: 102 | Gas Mass: 10 | Oil Mass: 20",
+    ]
+
+
+def test_names_above_an_empty_row_where_the_labels_of_the_rows_have_none(tmp_path: Path, settings: Settings) -> None:
+    book, _ = book_of(
+        ["In millions", None, None, None, None, "First half"],
+        [None, "Sales", "Profit", "Margin", "Staff", "Depreciation"],
+        [],
+        ["Zone A", 12553, 2713, 21, 40, -337],
+        ["Zone B", 9467, 1570, 17, 30, -414],
+    )
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        "In millions | First half",
+        "",
+        "Zone A | Sales: 12553 | Profit: 2713 | Margin: 21 | Staff: 40 | Depreciation: -337",
+        "Zone B | Sales: 9467 | Profit: 1570 | Margin: 17 | Staff: 30 | Depreciation: -414",
+    ]
+
+
 def test_years_name_columns(tmp_path: Path, settings: Settings) -> None:
     book, _ = book_of(["Country", 2023, 2024], ["Norway", 71, 73], ["Chile", 40, 41])
     assert lines_of(book, tmp_path, settings)[2:] == [

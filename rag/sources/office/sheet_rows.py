@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -62,8 +63,30 @@ class Row:
         text = " ".join([*group, self.cells.get(column, "")]).rstrip()
         return replace(self, cells=dict(sorted({**self.cells, column: text}.items())))
 
+    def without_merged(self, columns: AbstractSet[int]) -> Row:
+        """The row without those of some columns in which the cell before is merged with its neighbour."""
+        gone = {c for c in columns & self.across if c in self.cells and self.cells.get(c - 1) == self.cells[c]}
+        cells = {column: text for column, text in self.cells.items() if column not in gone}
+        return replace(self, cells=cells, across=self.across - gone) if gone and not self.is_title else self
+
     def _told(self) -> list[str]:
         return [f"Comment: {text}" for text in self.comments]
+
+
+def merged_columns(rows: Sequence[Row]) -> set[int]:
+    """The columns that no row has by itself, but merged with the one before, as in reports that a program lays out.
+
+    A row that names the whole block does not count.
+    """
+    filled = [row for row in rows if not row.is_title]
+    used = {column for row in filled for column in row.cells}
+    held = {column: [row for row in filled if column in row.cells] for column in used}
+    return {
+        column
+        for column, having in held.items()
+        if len(having) > 1
+        and all(column in row.across and row.cells.get(column - 1) == row.cells[column] for row in having)
+    }
 
 
 def second_table(rows: Sequence[Row]) -> int:

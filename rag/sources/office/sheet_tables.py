@@ -15,6 +15,7 @@ from rag.sources.office.sheet_rows import (
     is_group,
     is_textual,
     labels_of,
+    merged_columns,
     second_table,
 )
 from rag.sources.plain.column_groups import ColumnGroup, column_groups
@@ -52,6 +53,7 @@ class SheetTables:
         self._begins_with_group = False
         self._known: set[int] = set()
         self._labels: tuple[int, int] | None = None
+        self._merged: set[int] = set()
         self._label = ""
         self._title: Row | None = None
         self._second: tuple[int, SheetTables, Flow] | None = None
@@ -86,7 +88,7 @@ class SheetTables:
         row.cells = {column: without_leaders(text) for column, text in row.cells.items()}
         self.size += sum(map(len, row.cells.values()))
         if self._open:
-            self._line(row)
+            self._line(row.without_merged(self._merged))
         else:
             self._waiting.append(row)
             if len(self._waiting) >= _WINDOW:
@@ -126,6 +128,8 @@ class SheetTables:
     def _begin(self) -> None:
         rows, self._waiting, self._open = self._waiting, [], True
         head, self._head = self._head, 0
+        self._merged = merged_columns(rows)
+        rows = [row.without_merged(self._merged) for row in rows]
         if not head and not self._second and (column := second_table(rows)):
             flow = Flow()
             self._second = (column, SheetTables(flow), flow)
@@ -240,9 +244,11 @@ class SheetTables:
 
     def _may_be_head(self, rows: Sequence[Row], below: Row) -> bool:
         """Whether a block has nothing but names of columns, below titles and names of groups of columns."""
-        if not rows or not all(row.is_title or is_group(row) for row in rows[:-1]):
+        if not rows:
             return False
         last = rows[-1]
+        if not all(row.is_title or is_group(row) or len(row.cells) < len(last.cells) / 2 for row in rows[:-1]):
+            return False
         if last.is_title or len(last.cells) < 2 or not is_textual(last, below):
             return False
         names = names_of([row for row in rows if not row.is_title])
@@ -253,7 +259,8 @@ class SheetTables:
         """Whether the first rows name the columns of those that stand below an empty row."""
         found, rest = self._header(rows), rows[head:]
         columns = set(rows[head - 1].cells)
-        if found is None or found[1] != head - 1 or not {column for row in rest for column in row.cells} <= columns:
+        beside = {column for row in rest for column in row.cells} - columns  # at most the labels of the rows
+        if found is None or found[1] != head - 1 or len(beside) > 1 or any(each > min(columns) for each in beside):
             return False
         own = self._header(rest)
         if own is not None and (rest[own[0]].named or _is_over_numbers(rest[own[1]], rest[own[1] + 1 :])):
