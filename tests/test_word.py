@@ -632,3 +632,13 @@ def test_the_articles_of_a_contract_are_headings_without_a_look_of_their_own(
     (tmp_path / "a.docx").write_bytes(saved(document))
     found = load(tmp_path / "a.docx", settings)
     assert [path for _, path, _ in found.metadata["sections"]] == [["§ 1 Rent"], ["§ 2"], ["§ 3 Repairs"]]
+
+
+def test_a_tab_behind_the_number_of_a_heading(tmp_path: Path, settings: Settings) -> None:
+    said = "The trustee appoints and supervises all who work here, and tells the court of each of them in writing."
+    shown = "<w:r><w:t>A.</w:t><w:tab/><w:t>{}</w:t></w:r>"
+    bold = "<w:r><w:rPr><w:b/></w:rPr><w:t>B.</w:t><w:tab/><w:t>Duties</w:t></w:r>"
+    document = body(*map(paragraph, (shown.format("PURPOSE"), run(said), run(said), bold, run(said), run(said))))
+    (tmp_path / "a.docx").write_bytes(saved(document))
+    found = load(tmp_path / "a.docx", settings)
+    assert [path[-1] for _, path, _ in found.metadata["sections"]] == ["A. PURPOSE", "B. Duties"]

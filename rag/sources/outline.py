@@ -137,7 +137,7 @@ _FEWEST_CAPITALS = 3
 
 def is_clause(line: str) -> bool:
     """Whether a line is the heading of an article of a law or contract: "§ 3 Rent", "Artículo 12.", "1. DUTIES."."""
-    line = line.strip()
+    line = re.sub(r"^(\S{1,6}[.)])\t+", r"\1 ", line.strip())
     if len(line) > LONGEST_CLAUSE or "\t" in line or len(line.split()) > MOST_CLAUSE_WORDS:
         return False
     if found := _CLAUSE.fullmatch(line) or _CLAUSE_CJK.fullmatch(line):

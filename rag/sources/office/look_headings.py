@@ -20,7 +20,7 @@ _ON_TOP = 2
 """Headings right above one another; further ones are lines of a title page, unless there are more that look alike."""
 _AGAIN = 3
 """Times that one line under the same heading makes it a label."""
-_NUMBER = re.compile(r"(?:§+ ?|Art\. ?)?\d{1,3}((?:\.\d{1,3}){0,4})\.?\)?\s+(?=\S)")
+_NUMBER = re.compile(r"(?:(?:§+ ?|Art\. ?)?\d{1,3}((?:\.\d{1,3}){0,4})\.?\)?|(?:[A-Z]|[IVX]{2,5})[.)])\s+(?=\S)")
 _NO_HEADING = re.compile(r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t\n|@]|\S/\S+/\S|_{2,}|\.{3}")
 _SENTENCE = re.compile(r"\S+\s+\S+\s+\S.*[.!?:;。！？：；][\"”»)]*$", re.DOTALL)
 
@@ -65,7 +65,7 @@ def rank_of(text: str, looks: Sequence[tuple[bool, int]], usual: int, depth: int
     if not is_clause(text) and not (stands_out and may_be_heading(text)):
         return ()
     if depth is None and (found := _NUMBER.match(text)):
-        depth = found[1].count(".")
+        depth = (found[1] or "").count(".")
     elif depth is None and is_clause(text):
         depth = 0
     return (-size, -1, not text.isupper()) if depth is None else (-size, depth, 0)
