@@ -249,6 +249,16 @@ def test_a_heading_that_sticks_below_the_navigation_bar_is_a_heading(page) -> No
     assert section_at(document.metadata, document.page_content.index(" 7 otters")) == ("Restore", "r")
 
 
+def test_boxes_of_tasks_and_a_list_that_ends_its_part(page) -> None:
+    items = (
+        "<li><input type=checkbox checked disabled> Count the holts</li><li><input type=checkbox> Feed the cubs</li>"
+        "<li><div class='checkbox checkbox-on'></div> <span>Call the ranger</span></li>"
+    )
+    before, _, _ = long_page("").partition("</div><div class='related")
+    text = page(f"{before}<ul>{items}</ul></div>").page_content
+    assert text.endswith("- ☑ Count the holts\n- ☐ Feed the cubs\n- ☑ Call the ranger")
+
+
 def test_what_a_picture_shows_is_read_where_it_is_a_phrase(page) -> None:
     shown = "Map of the river with the otters' holts in red"
     inner = (

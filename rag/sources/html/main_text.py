@@ -283,7 +283,7 @@ def _keep_lists(walk: Walk, blocks: Sequence[_Block]) -> None:
         after = next((b for b in blocks[end:] if b.place.parent == around and not b.place.level), None)
         if before and before.keep:
             announced = "".join(walk.pieces[before.first : before.end]).rstrip().endswith((":", "："))
-            if announced or (after and after.keep):
+            if announced or (after.keep if after else before.place.parent == around):
                 for _, block in items:
                     block.keep = block.keep or not block.beside
 

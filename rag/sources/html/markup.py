@@ -18,6 +18,7 @@ from rag.sources.html.tags import (
     NOISE_TAGS,
     are_two_labels,
     below,
+    box_of,
     description_of,
     holds_heading,
     is_all_linked,
@@ -134,6 +135,10 @@ class _Items:
             if parent.name in _LISTS or id(parent) in self._lists:
                 return self._lists.get(id(parent), parent)
         return None
+
+    def tick(self, box: str) -> None:
+        """A box of a list of tasks stands before the item's text."""
+        self._sign += box
 
     def end(self) -> None:
         """An item ends, which may have had no text."""
@@ -279,6 +284,8 @@ class Walk:
         if is_table(tag) and (table := read_table(tag, on_page=self._on_page)):
             self._table(tag, table, place)
             return True
+        if place.listed and (box := box_of(tag)):
+            self._items.tick(box)
         if tag.name == "img" and not self._pending and (text := description_of(tag)):
             self._edge()
             self._add(f"{PICTURE}: {text}", place._replace(kind="picture", linked=False))

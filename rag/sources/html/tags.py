@@ -49,6 +49,18 @@ def is_struck(name: str, attributes: Mapping[str, object]) -> bool:
     return name in _STRUCK or "line-through" in str(attributes.get("style", ""))[:2000].lower()
 
 
+def box_of(tag: Tag) -> str:
+    """The sign of a box in a list of tasks, ticked or not: GitHub's tag, or Notion's class; "" for other tags."""
+    classes = tag.get_attribute_list("class")
+    if (
+        tag.name == "input"
+        and tag.get("type") == "checkbox"
+        and any(p.name == "li" for p in itertools.islice(tag.parents, 3))
+    ):
+        return "☑ " if "checked" in tag.attrs else "☐ "
+    return "☑ " if "checkbox-on" in classes else "☐ " if "checkbox-off" in classes else ""
+
+
 _FEWEST_WORDS, _FEWEST_LETTERS = 5, 10
 """Words of a description that says more than the name of a picture, or letters where words are not parted."""
 _LONGEST_DESCRIPTION = 1000
