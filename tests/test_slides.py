@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
+from lxml import etree
 from pptx import Presentation
 from pptx.chart.data import CategoryChartData, XyChartData
 from pptx.enum.chart import XL_CHART_TYPE
@@ -247,6 +248,16 @@ def test_comments(kind: str, comments: str, authors: str, said: list[str], tmp_p
     box(slide, "A sum", 1, 1)
     data = with_comments(saved(show), kind, comments, authors)
     assert texts(data, tmp_path, settings) == ["\n\n".join(["A sum", *said])]
+
+
+def test_the_number_of_the_slide_is_no_note(tmp_path: Path, settings: Settings) -> None:
+    show, slide = blank()
+    box(slide, "Opening", 1, 1)
+    notes = slide.notes_slide.notes_text_frame
+    field = '<a:fld xmlns:a="{}" id="{{B5A2C3D4-0000-4000-8000-000000000000}}" type="slidenum"><a:t>7</a:t></a:fld>'
+    namespace = "http://schemas.openxmlformats.org/drawingml/2006/main"
+    notes.paragraphs[0]._p.append(etree.fromstring(field.format(namespace)))
+    assert texts(show, tmp_path, settings) == ["Opening"]
 
 
 def test_struck_out_text_is_not_read(tmp_path: Path, settings: Settings) -> None:

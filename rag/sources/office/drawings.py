@@ -23,6 +23,8 @@ def paragraph_text(item: Element) -> str:
     pieces = []
     for inner in item:
         name = local(inner)
+        if name == "fld" and attribute(inner, "type") == "slidenum":
+            continue
         if name in ("r", "fld") and attribute(child(inner, "rPr"), "strike") in ("", "noStrike"):
             written, place = child(inner, "t"), attribute(child(inner, "rPr"), "baseline")
             text = (written.text or "") if written is not None else ""
