@@ -217,3 +217,57 @@ def test_a_refusal_says_what_can_be_read(tmp_path: Path, settings: Settings) -> 
     for path in (tmp_path / "a.unknown", put(tmp_path, "a.exe", "text")):
         said = reason(path, settings)
         assert "cannot be read; these can: web pages (.html), Markdown" in said and "mail" in said
+
+
+TELEGRAM = {
+    "name": "Holiday house",
+    "messages": [
+        {"id": 1, "type": "service", "date": "2024-05-01T10:00:00", "actor": "Ann", "action": "create", "text": ""},
+        {"id": 2, "type": "message", "date": "2024-05-01T10:02:11", "date_unixtime": "1714550531", "from": "Ann",
+         "text": ["Booked: ", {"type": "link", "text": "https://example.com/h"}, " from 3 August."],
+         "text_entities": [{"type": "plain", "text": "Booked: "}]},
+        {"id": 3, "type": "message", "date": "2024-05-01T10:05:40", "from": "Tom", "text": "What does it cost?"},
+    ],
+}  # fmt: skip
+SLACK = [
+    {
+        "type": "message",
+        "user": "U0B",
+        "user_profile": {"real_name": "Ann"},
+        "text": "The door\ncode?",
+        "ts": "1452845865.08",
+    },
+    {
+        "type": "message",
+        "user": "U0C",
+        "text": "4711",
+        "ts": "1452845924.000009",
+        "attachments": [{"title": "Plan"}, 1],
+    },
+]
+DISCORD = {
+    "guild": {"name": "Club"},
+    "messages": [
+        {"timestamp": "2023-05-01T12:00:00.123+00:00", "content": "hi", "author": {"id": "1", "nickname": "Ann"}}
+    ],
+}
+MESSENGER = {"messages": [{"sender_name": "Ann", "timestamp_ms": 1612137600000, "content": "See you"}]}
+
+
+@pytest.mark.parametrize(
+    ("value", "lines"),
+    [
+        (TELEGRAM, [
+            "name: Holiday house",
+            "messages | id: 1 | type: service | date: 2024-05-01T10:00:00 | actor: Ann | action: create",
+            "[2024-05-01 10:02] Ann: Booked: https://example.com/h from 3 August.",
+            "[2024-05-01 10:05] Tom: What does it cost?",
+        ]),
+        (SLACK, ["[2016-01-15 08:17 UTC] Ann: The door code?", "[2016-01-15 08:18 UTC] U0C: 4711 (Plan)"]),
+        (DISCORD, ["guild | name: Club", "[2023-05-01 12:00] Ann: hi"]),
+        (MESSENGER, ["[2021-02-01 00:00 UTC] Ann: See you"]),
+        ({"messages": [{"level": "info", "text": "started"}]}, ["messages | level: info | text: started"]),
+    ],
+)  # fmt: skip
+def test_the_messages_of_a_chat(value: Any, lines: list[str], tmp_path: Path, settings: Settings) -> None:
+    assert load(put(tmp_path, "a.json", json.dumps(value)), settings).page_content.split("\n") == lines

@@ -1,4 +1,4 @@
-"""JSON becomes lines: each object one line of `key: value` pairs, after the keys that lead to it."""
+"""JSON becomes lines: each object one line of `key: value` pairs, after the keys that lead to it; a chat is told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from rag.sources.html.inline import text_of_html
+from rag.sources.plain.chats import are_messages, message_line
 from rag.sources.tables import SEPARATOR, cell_text
 
 DEEPEST = 60
@@ -97,8 +98,11 @@ def _lines(value: Any, path: str, depth: int, name: str = "") -> Iterator[str]:
                 yield from _lines(item, below, depth + 1)
     elif isinstance(value, list) and depth < DEEPEST:
         names = _names_in(value)
+        is_chat = are_messages(value, path)
         for number, item in enumerate(value):
-            if isinstance(item, list) and not _is_nested(item):
+            if is_chat and isinstance(item, dict) and (said := message_line(item)):
+                yield said
+            elif isinstance(item, list) and not _is_nested(item):
                 yield _pair(path, _shown(item))
             else:
                 yield from _lines(item, path, depth + 1, names[number] if names else "")
