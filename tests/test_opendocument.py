@@ -363,7 +363,10 @@ def test_equations_and_charts(tmp_path: Path, settings: Settings) -> None:
     chart += f"{values}</chart:chart></office:chart></office:body></office:document-content>"
     frames = "".join(f'<draw:frame><draw:object xlink:href="./Object {n}"/></draw:frame>' for n in (1, 2))
     data = made(".odt", p(f"See {frames}"))
-    data = zipped_with(zipped_with(data, "Object 1/content.xml", math), "Object 2/content.xml", chart)
+    declared = (
+        '<!DOCTYPE math:math PUBLIC "-//OpenOffice.org//DTD Modified W3C MathML 1.01//EN" "math.dtd">'  # as it wrote
+    )
+    data = zipped_with(zipped_with(data, "Object 1/content.xml", declared + math), "Object 2/content.xml", chart)
     assert lines(".odt", data, tmp_path, settings) == ["See", "", "E = mc^2", "", "Boats", "Oslo | Sold: 73"]
 
 
