@@ -249,6 +249,21 @@ def test_a_heading_that_sticks_below_the_navigation_bar_is_a_heading(page) -> No
     assert section_at(document.metadata, document.page_content.index(" 7 otters")) == ("Restore", "r")
 
 
+def test_a_heading_over_what_is_left_out_and_text_in_one_part_is_kept(page) -> None:
+    """As Node's reference has them, below a list of all of their names."""
+    names = ["basename", "dirname", "extname"]
+    contents = "".join(f"<li><a href='#{name}'>path.{name}(path)</a></li>" for name in names)
+    parts = "".join(
+        f"<section><h3><code>path.{name}(path)</code><span><a class=mark href='#{name}' id={name}>#</a></span></h3>"
+        "<div class=api_metadata><span>Added in: v0.1.25</span></div><ul><li>Returns: <a href=/s>string</a></li>"
+        f"</ul><p>{PROSE.format(number)}</p></section>"
+        for number, name in enumerate(names, 1)
+    )
+    document = page(long_page(f"<details open><summary>Contents</summary><ul>{contents}</ul></details>{parts}"))
+    found = [section_at(document.metadata, document.page_content.index(f" {n} otters")) for n in (1, 2, 3)]
+    assert [anchor for _, anchor in found] == names
+
+
 def test_boxes_of_tasks_and_a_list_that_ends_its_part(page) -> None:
     items = (
         "<li><input type=checkbox checked disabled> Count the holts</li><li><input type=checkbox> Feed the cubs</li>"

@@ -50,9 +50,7 @@ _CREDIT = re.compile(r"(?i)^\W*(?:credits?|photo|foto|image|bild|source|quelle)\
 """Who made a picture: "Credit: Ann", "Ann/Agency"."""
 _MOST_LINKED = 0.5
 """Share of a caption that is in links, from which on it is no text."""
-_MONEY = re.compile(
-    r"[$£€¥₹₩]\s?\d|\d\s?(?:[$£€¥₹₩]|(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|kr|zł|Kč|Ft|lei|руб)\b|円|元|원)", re.I
-)
+_MONEY = re.compile(r"(?i)[$£€¥₹₩]\s?\d|\d\s?(?:[$£€¥₹₩円元원]|(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|kr|zł|Kč|Ft)\b)")
 _FEWEST_CARDS = 3
 _LEAD = 20
 """Blocks between a page's title and its text."""
@@ -338,19 +336,21 @@ def _drop_links(walk: Walk, blocks: Sequence[_Block]) -> None:
 
 
 def _keep_headings(blocks: Sequence[_Block]) -> None:
-    """Keep a heading where the block below it is kept; one that ends the text, as of what is related, is left out.
+    """Keep a heading where the block below it is kept, or one in its part of the page before the next heading.
 
-    Of several titles that are none by their tags, one is kept where anything below it is: a card begins with a picture
-    or links. A single one may be that of a box beside the text.
+    A title that no tag tells is kept where it is one of several: a single one may be that of a box beside the text.
     """
-    below = ended = within = False
+    below, ended, parts = False, False, set[int]()  # the parts of what is kept below, up to the next heading
     cards = sum(block.place.level == LOWEST for block in blocks) >= _FEWEST_CARDS
     for block in reversed(blocks):
         if block.place.level:
-            has_text = (within and cards) if block.place.level == LOWEST else below
+            is_over = bool(parts) and cards if block.place.level == LOWEST else block.place.parent in parts
+            has_text = is_over or (below and (cards or block.place.level != LOWEST))
             block.keep = (block.keep and ended) or (has_text and not block.beside and block.linked < 0.8)
+            parts = set()
+        elif block.keep:
+            parts.add(block.place.parent)
         below = block.keep
-        within = below or (within and not block.place.level)
         ended = ended or below
 
 
@@ -361,8 +361,7 @@ def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
     waiting = iter(walk.marks)
     ended = False
     chosen = {block.first for block in kept}
-    blocks = _blocks(walk, pictures=True)
-    chosen |= _pictures_among(walk, blocks, chosen)
+    chosen |= _pictures_among(walk, blocks := _blocks(walk, pictures=True), chosen)
     for block in blocks:
         text = walk.text(block.first, block.end)
         own = [next(waiting) for _ in range(text.count(MARK))]
