@@ -106,6 +106,20 @@ def test_a_long_path_at_the_foot_of_each_page_comes_once(tmp_path: Path, setting
     assert [path in text for text in texts] == [True, False, False]
 
 
+def test_a_page_with_nothing_but_the_foot_of_others_is_no_text(tmp_path: Path, settings: Settings) -> None:
+    words = ("The aqueduct brings water from the river.", "A second one is planned.", "", "The plant takes salt out.")
+    pages = [
+        [*(lines(60, 745, text) if text else ()), *lines(40, 30, f"{number} Waterworks, revision 1.1")]
+        for number, text in enumerate(words, 1)
+    ]
+    found = [
+        (page.metadata["page"], page.page_content.split("\n")[0]) for page in read(drawn(*pages), tmp_path, settings)
+    ]
+    assert found == [(number, text) for number, text in enumerate(words, 1) if text]
+    alone = [lines(60, 500, f"Slide {number}") for number in range(1, 5)]
+    assert len(read(drawn(*alone), tmp_path, settings)) == len(alone)
+
+
 @pytest.mark.parametrize("at_top", [True, False])
 def test_heads_and_feet_of_four_lines_come_once(at_top: bool, tmp_path: Path, settings: Settings) -> None:
     words = ("The aqueduct brings water.", "A second one is planned.", "The plant takes salt out.", "Rain is rare.")

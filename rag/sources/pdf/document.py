@@ -92,7 +92,7 @@ def read_pdf(job: Job, report: Report) -> Iterator[Document]:
         if not pages:
             raise Unreadable(_why_nothing(tally))
         drop_running(pages)
-        pages = without_contents(pages)
+        pages = without_contents([page for page in pages if page.lines])
         join_headings(pages)
         mark_outline({page.number: page for page in pages}, _outline(document))
         given = document.get_metadata_value("Title")

@@ -247,6 +247,8 @@ def _drop_end(pages: Sequence[Page], kept: dict[int, int], *, at_top: bool, in_m
 
     for page in pages:
         number = page.number
+        if len(page.lines) == 1 and not kept[number] and counts[_running(page.lines[0], in_margin=in_margin)] > 2:
+            page.lines = []  # it has nothing else
         if number not in found or counts[keys[number]] < 3:
             continue
         line, place = found[number], places[number]
