@@ -642,3 +642,24 @@ def test_a_tab_behind_the_number_of_a_heading(tmp_path: Path, settings: Settings
     (tmp_path / "a.docx").write_bytes(saved(document))
     found = load(tmp_path / "a.docx", settings)
     assert [path[-1] for _, path, _ in found.metadata["sections"]] == ["A. PURPOSE", "B. Duties"]
+
+
+def test_cells_whose_lines_make_up_rows(tmp_path: Path, settings: Settings) -> None:
+    def cell(*lines: str) -> str:
+        return f"<w:tc>{''.join(paragraph(run(line)) for line in lines)}</w:tc>"
+
+    names, first = cell("Gross income", "Tax due", "Share in %"), cell("17,542", "388", "4.7%")
+    broken = f"<w:tc>{paragraph('<w:r><w:t>18,000</w:t><w:br/><w:t>0</w:t><w:br/><w:t>0%</w:t></w:r>')}</w:tc>"
+    lists = [cell("Light", "Cheap", "Quiet"), cell("Slow", "Small", "Grey"), cell("Heron", "Tern", "Owl")]
+    rows = [
+        f"<w:tr>{''.join(cells)}</w:tr>"
+        for cells in ([cell(""), cell("2006"), cell("2007")], [names, first, broken], lists)
+    ]
+    document = body(f"<w:tbl>{''.join(rows)}</w:tbl>")
+    (tmp_path / "a.docx").write_bytes(saved(document))
+    assert load(tmp_path / "a.docx", settings).page_content.split("\n") == [
+        "Gross income | 2006: 17,542 | 2007: 18,000",
+        "Tax due | 2006: 388 | 2007: 0",
+        "Share in % | 2006: 4.7% | 2007: 0%",
+        "Light Cheap Quiet | 2006: Slow Small Grey | 2007: Heron Tern Owl",
+    ]

@@ -10,6 +10,10 @@ from rag.sources.tables import has_groups, has_header, is_number
 
 _LONG_CELL = 600
 """Characters of a cell that is a column of a page rather than a value."""
+_LEAST_LINES, _LONGEST_LINE = 3, 60
+"""Lines of each cell of a row that stand for several rows, and the characters of one, at most."""
+_NUMBERS = 0.6
+"""Share of the lines of one column that are numbers then."""
 
 
 class Table:
@@ -36,6 +40,8 @@ class Table:
             self.caption = self.caption or self.rows[0][0]  # its title, in one cell above all columns
             del self.rows[0], rows[0], self._cells[0]
         self.header = self._header(rows)
+        parted = [_parted(row, cells) for row, cells in zip(self.rows, self._cells, strict=True)]
+        self.rows = [line for lines in parted for line in lines]
 
     def cells(self) -> Iterator[Element]:
         """All cells, row by row."""
@@ -101,6 +107,36 @@ def _inside(item: Element, name: str) -> Iterator[Element]:
             yield inner
         elif found in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag"):
             yield from _inside(inner, name)
+
+
+def _parted(row: list[str], cells: list[Element]) -> list[list[str]]:
+    """A row as it is, or as the rows that its cells make up by as many lines each, which only look like rows.
+
+    These are short, and those of one column are numbers: items of two lists that stand beside each other are no rows.
+    """
+    found = [_lines_of(cell) for cell in cells]
+    high = max(map(len, found), default=0)
+    columns = [lines or [""] * high for lines in found]
+    are_rows = len(row) == len(cells) > 1 and high >= _LEAST_LINES and all(len(lines) == high for lines in columns)
+    if not are_rows or any(len(line) > _LONGEST_LINE for lines in columns for line in lines):
+        return [row]
+    if not any(sum(map(is_number, lines)) >= _NUMBERS * high for lines in columns):
+        return [row]
+    return [list(line) for line in zip(*columns, strict=True) if any(line)]
+
+
+def _lines_of(cell: Element) -> list[str]:
+    """The lines of a cell as they are broken, without empty ones at the end; none where a table is in it."""
+    lines: list[str] = []
+    for paragraph in below(cell, "p"):
+        signs = (item for item in paragraph.iter() if local(item) in ("t", "br", "cr", "tab"))
+        text = "".join(
+            (item.text or "") if local(item) == "t" else "\n" if local(item) != "tab" else " " for item in signs
+        )
+        lines += [" ".join(line.split()) for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines if next(below(cell, "tbl"), None) is None else []
 
 
 def _has_text(cell: Element) -> bool:
