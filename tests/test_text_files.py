@@ -271,3 +271,20 @@ MESSENGER = {"messages": [{"sender_name": "Ann", "timestamp_ms": 1612137600000, 
 )  # fmt: skip
 def test_the_messages_of_a_chat(value: Any, lines: list[str], tmp_path: Path, settings: Settings) -> None:
     assert load(put(tmp_path, "a.json", json.dumps(value)), settings).page_content.split("\n") == lines
+
+
+def test_bibtex(tmp_path: Path, settings: Settings) -> None:
+    text = (
+        '% My books\n@string{jan = "January"}\n@comment{x}\n'
+        '@Article{ann,\n  author = {Smith, Alice and M{\\"u}ller, Bob},\n  title = "The {DNA} of {\\em Otters}",\n'
+        "  year = 2012, month = jan # { 3}, note = {a {b {c}}},\n}\n"
+        "@book(ruiz, title = {Rivers, and \\emph{more}}, publisher={})\n@misc{cut, title = {Never closed"
+    )
+    assert load(put(tmp_path, "a.bib", text), settings).page_content.split("\n") == [
+        "title: The DNA of Otters | author: Smith, Alice and Müller, Bob | year: 2012 | month: jan 3 | note: a b c"
+        " | type: article | key: ann",
+        "title: Rivers, and more | type: book | key: ruiz",
+        "title: Never closed | type: misc | key: cut",
+    ]
+    assert load(put(tmp_path, "b.bib", "No entry {here}"), settings).page_content == "No entry {here}"
+    assert "key: a" in load(put(tmp_path, "c.bib", "@a{a," + "b={" * 50_000), settings).page_content

@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, plain
+from rag.sources.plain.bibtex import bib_lines
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
 from rag.sources.plain.markdown import plain_tables
@@ -56,10 +57,11 @@ _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 def read_text(job: Job) -> Iterator[Document]:
     """Plain text or source code as one document; the first heading of plain text is its title.
 
-    JSON becomes lines of `key: value`, and headings of the lighter markups become those of Markdown.
+    JSON and BibTeX become lines of `key: value`, and headings of the lighter markups become those of Markdown.
     """
     text = plain(text_of(job))
-    if job.ending in (".json", ".jsonl", ".ndjson", ".geojson") and (lines := json_lines(text, job.ending)):
+    is_json = job.ending in (".json", ".jsonl", ".ndjson", ".geojson")
+    if lines := json_lines(text, job.ending) if is_json else bib_lines(text) if job.ending == ".bib" else []:
         yield job.document("\n".join(lines), [], job.name)
     elif job.ending in (*_HEADINGS, ".rst"):
         yield _light_markup(job, text)
