@@ -796,6 +796,7 @@ def test_what_is_a_title(tmp_path: Path, settings: Settings) -> None:
     two = [(60.0, 780.0, 18.0, "A comparison of languages"), (60.0, 758.0, 18.0, "in economics")]
     (page,) = read(drawn([*two, *body]), tmp_path, settings)
     assert page.metadata["title"] == "A comparison of languages in economics"
+    assert boxes(str(tmp_path / "a.pdf"), 1, page.page_content, 0, 38, {})  # the reader beside the chat finds the words
     below = [
         (60.0, 700.0, 10.0, "The sums of the year are told below, net of what came in, as follows."),
         (60.0, 660.0, 14.0, "See the last column"),

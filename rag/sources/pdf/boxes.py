@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rag.sources.pdf.document import Tally, opened, words_of
-from rag.sources.pdf.text import MOST_RUNNING, separator, text_of
+from rag.sources.pdf.text import MOST_RUNNING, join_headings, separator, text_of
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -178,7 +178,8 @@ def _placed(document: pypdfium2.PdfDocument, number: int) -> _Placed:
 
     with closing(document[number - 1]) as page:
         found, _, _ = words_of(document, page, Tally())
-        return _Placed(number, lay_out(found, ruled_tables(found, found.rules)), found, document)
+        lines = join_headings(lay_out(found, ruled_tables(found, found.rules)))
+        return _Placed(number, lines, found, document)
 
 
 def _rects_of_tail(

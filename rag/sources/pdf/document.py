@@ -93,7 +93,6 @@ def read_pdf(job: Job, report: Report) -> Iterator[Document]:
             raise Unreadable(_why_nothing(tally))
         drop_running(pages)
         pages = without_contents([page for page in pages if page.lines])
-        join_headings(pages)
         mark_outline({page.number: page for page in pages}, _outline(document))
         given = document.get_metadata_value("Title")
     mark_headings(pages)
@@ -218,7 +217,8 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
 
 
 def _told(page: Page, tally: Tally) -> Page:
-    """Count the tables of a page, and let go of what only `boxes` needs."""
+    """Join the headings of a page, count its tables, and let go of what only `boxes` needs."""
+    page.lines = join_headings(page.lines)
     tally.tables += sum(kind == "row" for kind, _ in groupby(line.kind for line in page.lines))
     for line in page.lines:
         line.spans = []

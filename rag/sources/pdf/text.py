@@ -110,20 +110,19 @@ def body_size(pages: Sequence[Page]) -> tuple[float, bool]:
     return max(sizes, key=lambda each: sizes[each]) if sizes else (0.0, False)
 
 
-def join_headings(pages: Sequence[Page]) -> None:
-    """Make one line of the lines of a heading: large letters that go on right below with a small one."""
-    body, _ = body_size(pages)
-    for page in pages:
-        lines: list[Line] = []
-        for line in page.lines:
-            above = lines[-1] if lines else None
-            if above and not page.recognized and above.kind == line.kind == "text" and line.text[:1].islower():
-                alike = abs(above.size - line.size) < 0.5 and line.size >= _LARGER * body and line.gap < _HEADING_GAP
-                if alike and not ends_sentence(above.text) and len(above.text) + len(line.text) < LONGEST_HEADING:
-                    lines[-1] = join(above, line)
-                    continue
-            lines.append(line)
-        page.lines = lines
+def join_headings(lines: Sequence[Line]) -> list[Line]:
+    """A page's lines, those of a heading as one: letters larger than the others that go on below with a small one."""
+    body, _ = body_size([Page(0, list(lines))])
+    joined: list[Line] = []
+    for line in lines:
+        above = joined[-1] if joined else None
+        if above and above.kind == line.kind == "text" and line.text[:1].islower() and not ends_sentence(above.text):
+            alike = abs(above.size - line.size) < 0.5 and line.size >= _LARGER * body and line.gap < _HEADING_GAP
+            if alike and len(above.text) + len(line.text) < LONGEST_HEADING:
+                joined[-1] = join(above, line)
+                continue
+        joined.append(line)
+    return joined
 
 
 def mark_headings(pages: Sequence[Page]) -> None:
