@@ -131,11 +131,12 @@ def test_names_above_an_empty_row_where_the_labels_of_the_rows_have_none(tmp_pat
         ["Zone B", 9467, 1570, 17, 30, -414],
     )
     assert lines_of(book, tmp_path, settings)[2:] == [
-        "In millions | First half",
-        "",
+        "In millions | First half",  # the caption of the rows
         "Zone A | Sales: 12553 | Profit: 2713 | Margin: 21 | Staff: 40 | Depreciation: -337",
         "Zone B | Sales: 9467 | Profit: 1570 | Margin: 17 | Staff: 30 | Depreciation: -414",
     ]
+    sections = load(tmp_path / "a.xlsx", settings).metadata["sections"]
+    assert [path for _, path, _ in sections] == [["Data"], ["Data", "In millions | First half"]]
 
 
 def test_years_name_columns(tmp_path: Path, settings: Settings) -> None:

@@ -159,7 +159,8 @@ class SheetTables:
             self.count += 1
             above = rows[:first]
             for number, row in enumerate(above):
-                if number == first - 1 and row.is_title and len(row.line) <= 200:
+                is_caption = row.is_title or (bool(head) and 2 * len(row.cells) < len(rows[last].cells))
+                if number == first - 1 and is_caption and len(row.line) <= 200:
                     self._caption = row.line
                 else:
                     self._flow.paragraph(row.line, item=True)
