@@ -313,7 +313,7 @@ QUESTIONS = {
     "ferry.pdf": ("What was the fare of the ferry for a grown person?", "two coins"),
     "lease.docx": ("What is the rent of the garden?", "ninety euros"),
     "kettle.html": ("How long does the warranty of the kettle last?", "thirty months"),
-    "bicycles.csv": ("How much does the Plover bicycle cost?", "1240"),
+    "bicycles.csv": ("What is known of the Plover bicycle?", "1240"),
     "notice.png": ("When does the sauna open on Sundays?", "eleven"),
 }
 
