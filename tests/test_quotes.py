@@ -179,6 +179,12 @@ def test_how_to_reach_somebody_is_found(question: str, said: str, minilm: Embedd
     assert said in "\n".join(quotes_of(question, PAPERS, embeddings=minilm))
 
 
+def test_code_is_quoted_without_its_fences(minilm: Embeddings) -> None:
+    text = "## Installation\n\n```sh\npip install pixgrind\n```\n\nIt needs Python 3.10 or later.\n"
+    quotes = quotes_of("How do I install pixgrind?", text, embeddings=minilm)
+    assert "pip install pixgrind" in "\n".join(quotes) and "```" not in "".join(quotes)
+
+
 def test_a_word_below_a_heading_that_asks_for_it_can_be_quoted(minilm: Embeddings) -> None:
     text = "## License\n\nMIT. It was written by Sofie Lund with help from others.\n"
     assert quotes_of("What license does it have?", text, embeddings=minilm)[0].startswith("MIT.")

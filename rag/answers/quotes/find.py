@@ -67,6 +67,7 @@ _ASKS_HOW = re.compile(
 """A question for the steps of something."""
 
 
+_FENCE = re.compile(r"(?:`{3,}|~{3,})[\w+.-]*")
 _ALSO_ASKS = re.compile(
     r"[,;]?\s+(?:and\s+(?=(?:what|how|who|whom|whose|which|where|when|why)\b)"
     r"|und\s+(?=(?:was|wie|wer|wen|wem|welche\w*|wo|wohin|wann|warum)\b)"
@@ -90,9 +91,14 @@ class Quote:
     leads: bool = False
 
     def text(self, sources: Sequence[Document]) -> str:
-        """Its words, white space folded, after what its row begins with; rows and list items are lines of their own."""
+        """Its words, white space folded, after what its row begins with; rows and list items are lines of their own.
+
+        The fences around code are left out.
+        """
         lines = unwrap(sources[self.passage - 1].page_content)[self.start : self.end].splitlines()
-        words = "\n".join(" ".join(line.split()) for line in lines if line.strip())
+        words = "\n".join(
+            " ".join(line.split()) for line in lines if line.strip() and not _FENCE.fullmatch(line.strip())
+        )
         row = self.row(sources)
         return row + words.removesuffix(SEPARATOR.rstrip()) if row else words
 
