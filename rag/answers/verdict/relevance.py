@@ -154,7 +154,10 @@ class Judge:
                 return replace(verdict, answers=verdict.answers or signals.covered >= ENOUGH_WORDS, direct=True)
             language = sure_language(question)
             others = [each for each in filled if sure_language(each.page_content) != ENGLISH]
-            if language not in ("", ENGLISH) and _covered(question, others, language) >= ENOUGH_WORDS:
+            if (
+                language not in ("", ENGLISH)
+                and _covered(word_weights(question, language), others, language) >= ENOUGH_WORDS
+            ):
                 return replace(verdict, answers=True, direct=True)  # in a source whose language is not told, as of rows
         if not verdict.answers and _names_the_document(question, filled[0]):
             return replace(verdict, answers=True, direct=False)
@@ -174,16 +177,16 @@ class Judge:
         except Exception as error:
             raise engine_error(error, *self._engine) from error
         language = question_language(asked, words.languages)
-        weights = word_weights(asked, language)
-        for word in stems(contact_words(asked, [passage.page_content for passage in passages]), language):
-            weights.pop(word, None)
+        whole = word_weights(asked, language)
+        had = stems(contact_words(asked, [passage.page_content for passage in passages]), language)
+        weights = {word: weight for word, weight in whole.items() if word not in had}
         total = sum(weights.values()) or 1.0
         found = [weights.keys() & _stems(passage, language) for passage in passages]
         return Signals(
             (nearest - scale.unrelated) / scale.unit,
             sum(weights.get(word, 0.0) for word in _unknown(asked, words, language)) / total,
             max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
-            _covered(asked, passages, language),
+            _covered(whole, passages, language),
         )
 
 
@@ -230,9 +233,8 @@ def _names_the_document(question: str, passage: Document) -> bool:
     return bool(names & set(_NAME.findall(f"- {passage.metadata.get('title') or ''}")))
 
 
-def _covered(question: str, passages: Sequence[Document], language: str) -> float:
-    """Share of a question's words, in that language, that one passage has, 0 to 1."""
-    weights = word_weights(question, language)
+def _covered(weights: Mapping[str, float], passages: Sequence[Document], language: str) -> float:
+    """Share of a question's words, given by their weights in that language, that one passage has, 0 to 1."""
     found = (weights.keys() & _stems(passage, language) for passage in passages)
     return max((sum(weights[word] for word in each) for each in found), default=0.0) / (sum(weights.values()) or 1.0)
 
