@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from rag.answers.quotes.quotable import LONGEST_QUOTE
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stems, word_weights
+from rag.text.markers import MARKER
 
 LONGEST_NAME = 5
 """Words of what announces a list."""
@@ -17,7 +18,7 @@ LONGEST_LINE = 90
 """Characters of a line of a list that has no sign before its items."""
 UNEXPLAINED = 0.25
 """Share of the question's words, each by its rarity, that may be in neither the list's name nor the title."""
-_ITEM = re.compile(r"\s*(?:[-*•–]|\w{1,3}[.)])\s+\S")
+_ITEM = re.compile(rf"{MARKER}\s+\S")
 
 
 def list_asked_for(question: str, language: str, sources: Sequence[Document]) -> tuple[int, int, int] | None:
