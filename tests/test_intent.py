@@ -102,7 +102,7 @@ def test_questions_about_the_library_or_all_of_it(question: str) -> None:
     "question",
     [
         "What is in the memory stream?",
-        "Summarise the plot of Hamlet.",
+        "What about the ferry?",
         "What is Reflexion about?",
         "Give me a recipe",
         "Which documents does a notary need?",

@@ -40,6 +40,10 @@ def headings(text: str) -> list[tuple[int, str]]:
         (f"{PROSE}\n\nTitle\n=====\n{PROSE}", [(2, "Title")]),
         (f"{PROSE}\n\n  1. Scope.\n\n{PROSE}\n\n  1.2. Terms\n\n{PROSE}", [(2, "1. Scope."), (3, "1.2. Terms")]),
         (f"{PROSE}\n\nPART ONE\n\nThe house\n\n{PROSE}", [(2, "PART ONE"), (3, "The house")]),
+        (
+            f"{PROSE}\n\nChapter 1\nThe first light\n\n{PROSE}\n\nChapter 2\nThe builders\n\n{PROSE}",
+            [(2, "Chapter 1"), (3, "The first light"), (2, "Chapter 2"), (3, "The builders")],
+        ),
         (f"{PROSE}\n\n{' ' * 28}Preamble\n\n{PROSE}", [(2, "Preamble")]),
         (
             f"1. One\n\n   {PROSE}\n\n2. Two\n\n   CONNECT example\n\n   {PROSE}\n\n3. Three\n\n   {PROSE}",

@@ -27,7 +27,18 @@ from rag.answers.verdict.refusal import Refusal
 from rag.answers.whole.comparison import Comparison, has_both, of_side, read_sides
 from rag.answers.whole.intent import Nearness, is_greeting, read_intent
 from rag.answers.whole.library_facts import tell_library, told_of
-from rag.answers.whole.listing import asks_for_parts, find_listing, tell_listing, tell_parts
+from rag.answers.whole.listing import (
+    PARTS,
+    Headings,
+    find_listing,
+    is_said,
+    part_of,
+    parts_asked,
+    sections_named,
+    tell_listing,
+    tell_parts,
+)
+from rag.answers.whole.naming import has_words
 from rag.answers.whole.receipt import Writer, at_once, read_of
 from rag.answers.whole.summary import Summary
 from rag.errors import engine_error
@@ -56,7 +67,8 @@ class Whole:
         looked = [item for item in self._index.sources if not scope or item.source in scope]
         if looked and not is_greeting(question):
             course = (
-                await self._counted(question, given, looked)
+                self._listed(question, looked)
+                or await self._counted(question, given, looked)
                 or await self._by_intent(question, looked, is_follow_up=given["complete"] != question)
                 or await self._compared(question, given, looked)
             )
@@ -79,19 +91,55 @@ class Whole:
 
     # -- the library, and whole documents --------------------------------------------------------------------------
 
+    def _listed(self, question: str, looked: Sequence[IndexedSource]) -> Course | None:
+        """The list of sources, which no table is asked for."""
+        intent = read_intent(question)
+        if intent is None or intent.aim != "library" or intent.ask == "count":
+            return None
+        return _course(tell_library(looked, intent.ask, intent.language), told_of(looked))
+
     async def _by_intent(self, question: str, looked: Sequence[IndexedSource], *, is_follow_up: bool) -> Course | None:
-        names = {name: item for item in looked for name in names_of(item)}
-        intent = read_intent(question, list(names)) or await self._nearness.intent(question)
+        names = [name for item in looked for name in names_of(item)]
+        intent = read_intent(question, names) or await self._nearness.intent(question)
         if intent is None or (is_follow_up and not intent.sure):
             return None
-        named = list(dict.fromkeys(names[name] for name in intent.named)) or list(looked)
+        named = [item for item in looked if set(names_of(item)) & set(intent.named)] or list(looked)
         if intent.aim == "library":
             return _course(tell_library(named, intent.ask, intent.language), told_of(named))
-        return Course([], answer=Summary(self._index, named, question).pieces)
+        section: Headings = ()
+        if intent.left:
+            meant = await asyncio.to_thread(self._meant, intent.left, named, is_named=bool(intent.named))
+            if meant is None:
+                return None
+            named, section = [meant[0]], meant[1]
+        return Course([], answer=Summary(self._index, named, question, section).pieces)
+
+    def _meant(
+        self, words: Sequence[str], looked: Sequence[IndexedSource], *, is_named: bool
+    ) -> tuple[IndexedSource, Headings] | None:
+        """What is to be summarised: the only section whose heading has these words, else the only source that they fit.
+
+        They fit a source whose name has one of them, or that is named beside them, and whose text has the others.
+        """
+        sections: list[tuple[IndexedSource, Headings]] = []
+        sources: list[IndexedSource] = []
+        for item in looked[:LOOKED_AT]:
+            record = self._index.records.read(item.source)
+            documents = record.documents if record else []
+            sections += [(item, path) for path in sections_named(words, documents)]
+            names = " ".join(names_of(item))
+            others = [word for word in words if not has_words([word], names)]
+            if (is_named or len(others) < len(words)) and is_said(others, documents):
+                sources.append(item)
+        if len(sections) == 1:
+            return sections[0]
+        return (sources[0], ()) if len(sources) == 1 else None
 
     # -- rows and lists --------------------------------------------------------------------------------------------
 
     async def _counted(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
+        if parts := await asyncio.to_thread(self._parts, question, looked):
+            return parts
         passages = given["passages"]
         is_counting = may_ask_of_tables(question)
         if not is_counting:  # one cell may be asked for, of a row that was found, or the rows of somebody
@@ -110,8 +158,6 @@ class Whole:
         of_passages = {passage.metadata.get("source") for passage in passages}
         nearest = [*named, *(item for item in looked if item.source in of_passages and item not in named)]
         near = [*nearest, *(item for item in looked if item.kind == "sheet" and item not in nearest)][:LOOKED_AT]
-        if is_counting and (parts := self._parts(question, named or looked)):
-            return parts
         nearest_source = passages[0].metadata.get("source") if passages else None
         found: list[tuple[Table, Query, IndexedSource]] = []
         for item in near:
@@ -135,14 +181,28 @@ class Whole:
             return _course(tell_listing(listing), read_of(item.chunks, item.chunks, 1))
         return None
 
-    def _parts(self, question: str, meant: Sequence[IndexedSource]) -> Course | None:
-        """The chapters, sections or pages of the only source that can be meant."""
-        if len(meant) != 1:
+    def _parts(self, question: str, looked: Sequence[IndexedSource]) -> Course | None:
+        """The chapters, sections, pages ... of the only source that can be meant."""
+        asked = [
+            (named, part, item)
+            for words in parts_asked(question)
+            for item in looked
+            for part, named in [part_of(words, names_of(item))]
+            if part
+        ]
+        most = max((named for named, _, _ in asked), default=0)
+        meant = {(item.source, part): item for named, part, item in asked if named == most}
+        if len(meant) > LOOKED_AT:
             return None
-        part = asks_for_parts(question, names_of(meant[0]))
-        record = self._index.records.read(meant[0].source) if part else None
-        writer = tell_parts(record, part) if record else None
-        return _course(writer, read_of(meant[0].chunks, meant[0].chunks, 1)) if writer else None
+        told: list[tuple[Writer, IndexedSource]] = []
+        for (_, part), item in meant.items() if len(meant) == 1 or all(part in PARTS for _, part in meant) else ():
+            record = self._index.records.read(item.source)
+            if writer := tell_parts(record, part) if record else None:
+                told.append((writer, item))
+        if len(told) != 1:
+            return None
+        writer, item = told[0]
+        return _course(writer, read_of(item.chunks, item.chunks, 1))
 
     def _read_tables(self, item: IndexedSource) -> list[Table]:
         """The tables of a source."""

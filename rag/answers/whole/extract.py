@@ -13,9 +13,12 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from rag.answers.tables.answer import told_table
 from rag.answers.tables.parsed import find_tables
+from rag.answers.whole.listing import Headings, items_of, sections_of
 from rag.grounding.segments import is_question, makes_no_claim, split_segments
 from rag.library.index import SearchIndex
+from rag.library.records import Record
 from rag.library.revisions import IndexedSource
+from rag.sources.outline import is_heading
 from rag.text.vectors import at_length_one, have_vectors, sentence_vectors
 
 NEAREST_CHUNKS = 4
@@ -31,39 +34,71 @@ Told = tuple[str, Document, tuple[int, int]]
 """A sentence of an extract, the chunk that it is from, and where it is in there."""
 
 
+Span = tuple[Document, int, int]
+"""What a chunk has of a section: from where to where in the chunk."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """Chunks of a source that belong together, in reading order."""
+    """What belongs together of a source, in reading order."""
 
     source: IndexedSource
     heading: str
-    chunks: list[Document]
+    spans: list[Span]
+    is_alone: bool = True
+    """Whether the source has no other part."""
+
+    @property
+    def chunks(self) -> list[Document]:
+        """The chunks that it is in, each once."""
+        return list({chunk.id: chunk for chunk, _, _ in self.spans}.values())
 
 
-def parts_of(source: IndexedSource, chunks: Sequence[Document], most: int) -> list[Part]:
-    """The chunks of a source by section, as deep as there are at most `most`; where there are more, some are joined."""
-    paths = [[each for each in str(chunk.metadata.get("section") or "").split(" > ") if each] for chunk in chunks]
+def parts_of(
+    source: IndexedSource, record: Record | None, chunks: Sequence[Document], most: int, within: Headings = ()
+) -> list[Part]:
+    """The text of a source by section, as deep as there are at most `most`; where there are more, some are joined.
+
+    `record` has the sections, of which a chunk may have several. `within` leaves only what is below these headings.
+    """
+    found = [
+        (path, span) for chunk in chunks for path, span in _sections_in(chunk, record) if path[: len(within)] == within
+    ]
     depth = 1
     for deeper in (2, 3):
-        if len({tuple(path[:deeper]) for path in paths}) <= most:
+        if len({path[:deeper] for path, _ in found}) <= most:
             depth = deeper
-    found: list[tuple[tuple[str, ...], list[Document]]] = []
-    for path, chunk in zip(paths, chunks, strict=True):
-        key = tuple(path[:depth])
-        if found and found[-1][0] == key:
-            found[-1][1].append(chunk)
-        else:
-            found.append((key, [chunk]))
-    size = -(-len(found) // most)
-    joined = [found[start : start + size] for start in range(0, len(found), size)]
+    together: dict[Headings, list[Span]] = {}
+    for path, span in found:
+        together.setdefault(path[:depth], []).append(span)
+    size = -(-len(together) // most)
+    grouped = list(together.items())
     return [
         Part(
             source,
-            " · ".join(dict.fromkeys(key[-1] for key, _ in group if key)),
-            [chunk for _, own in group for chunk in own],
+            " · ".join(dict.fromkeys(path[-1] for path, _ in group if path)),
+            [span for _, spans in group for span in spans],
+            len(together) == 1,
         )
-        for group in joined
+        for group in (grouped[start : start + size] for start in range(0, len(grouped), size))
     ]
+
+
+def _sections_in(chunk: Document, record: Record | None) -> list[tuple[Headings, Span]]:
+    """The sections that a chunk has text of, beside their headings; else all of it, in the section it begins in."""
+    begin, long = int(chunk.metadata.get("start_index", 0)), len(chunk.page_content)
+    place = chunk.metadata.get("title"), chunk.metadata.get("page")
+    found: list[tuple[Headings, Span]] = []
+    for text, data in record.documents if record else ():
+        if (data.get("title"), data.get("page")) != place:
+            continue
+        for section in sections_of(text, data):
+            start, end = max(0, section.start - begin), min(long, section.end - begin)
+            own = chunk.page_content[start:end].strip() if start < end else ""
+            if own and not (section.path and "\n" not in own and is_heading(own, section.path[-1])):
+                found.append((tuple(section.path), (chunk, start, end)))
+    path = tuple(each for each in str(chunk.metadata.get("section") or "").split(" > ") if each)
+    return found or [(path, (chunk, 0, long))]
 
 
 def told_rows(index: SearchIndex, part: Part) -> list[Told]:
@@ -79,13 +114,24 @@ def told_rows(index: SearchIndex, part: Part) -> list[Told]:
 
 
 async def standing_for(index: SearchIndex, part: Part, most: int, wanted: str) -> list[Told]:
-    """The sentences of a part that are nearest to its middle and differ from each other, in reading order."""
-    chunks = await asyncio.to_thread(_nearest_chunks, index, part.chunks)
-    found = list(_sentences(chunks, SHORTEST)) or list(_sentences(chunks, 1))
-    if not found:
-        return []
-    await have_vectors(index.embeddings, wanted, [words for words, _, _ in found])
-    return await asyncio.to_thread(_most_central, found, index.embeddings, most)
+    """The sentences of a part that are nearest to its middle and differ from each other, in reading order.
+
+    A list of short items stands for itself, and nothing for a title above all sections.
+    """
+    nearest = {chunk.id for chunk in await asyncio.to_thread(_nearest_chunks, index, part.chunks)}
+    spans = [span for span in part.spans if span[0].id in nearest]
+    found = [*_sentences(spans, SHORTEST), *_short_lists(spans)]
+    if not found and (part.heading or part.is_alone):
+        found = list(_sentences(spans, 1))
+    return await most_central(index.embeddings, found, most, wanted)
+
+
+async def most_central(embeddings: Embeddings, found: list[Told], most: int, wanted: str) -> list[Told]:
+    """The `most` of these sentences that are nearest to the middle of all and differ from each other, in order."""
+    if len(found) <= most:
+        return found
+    await have_vectors(embeddings, wanted, [words for words, _, _ in found])
+    return await asyncio.to_thread(_most_central, found, embeddings, most)
 
 
 def _nearest_chunks(index: SearchIndex, chunks: list[Document]) -> list[Document]:
@@ -100,17 +146,33 @@ def _nearest_chunks(index: SearchIndex, chunks: list[Document]) -> list[Document
     return [chunks[there[place]] for place in sorted(np.argsort(-nearness)[:NEAREST_CHUNKS])]
 
 
-def _sentences(chunks: Sequence[Document], shortest: int) -> Iterator[Told]:
-    """The sentences of chunks that can stand alone, each text once."""
+def _sentences(spans: Sequence[Span], shortest: int) -> Iterator[Told]:
+    """The sentences that can stand alone, each text once."""
     seen: set[str] = set()
-    for chunk in chunks:
-        for start, end in _whole_sentences(chunk.page_content):
+    for chunk, first, last in spans:
+        for begin, stop in _whole_sentences(chunk.page_content[first:last]):
+            start, end = first + begin, first + stop
             words = " ".join(chunk.page_content[start:end].split())
             is_cut = start == 0 and words[:1].islower()
             if shortest <= len(words) <= LONGEST and words not in seen and not is_cut:
                 seen.add(words)
                 if not is_question(words) and not makes_no_claim(words):
                     yield words, chunk, (start, end)
+
+
+def _short_lists(spans: Sequence[Span]) -> Iterator[Told]:
+    """Lists whose items are too short to stand alone: their items side by side."""
+    for chunk, first, last in spans:
+        items = items_of(chunk.page_content, first, last, "")
+        told = ""
+        end = 0
+        for begin, stop in items:
+            item = " ".join(chunk.page_content[begin:stop].split()).rstrip(".;,")
+            if len(item) >= SHORTEST or len(told) + len(item) > LONGEST:
+                break
+            told, end = f"{told}; {item}" if told else item, stop
+        if len(items) > 1 and end == items[-1][1]:
+            yield told, chunk, (items[0][0], end)
 
 
 def _whole_sentences(text: str) -> Iterator[tuple[int, int]]:

@@ -15,6 +15,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.answers.tables.words import LONGEST_PHRASE, key_of, phrases, read_yaml
 from rag.answers.verdict.prepared import Prepared
+from rag.answers.whole.naming import names_with
 from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors, sentence_vectors
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Intent:
     """What is asked for. `named` are the names, as given to `read_intent`, that are in the question.
 
     `ask` is what is asked about the library itself. Not `sure`: a follow-up such as "what is it about" means something
-    that was spoken of before.
+    that was spoken of before. `left` are the words of a request for a summary that no name has: of a section, perhaps.
     """
 
     aim: Aim
@@ -57,6 +58,7 @@ class Intent:
     ask: Ask = "names"
     language: str = "en"
     sure: bool = True
+    left: tuple[str, ...] = ()
 
 
 def is_greeting(question: str) -> bool:
@@ -67,23 +69,31 @@ def is_greeting(question: str) -> bool:
 def read_intent(question: str, names: Sequence[str] = ()) -> Intent | None:
     """The intent that the words of a question say; None where one of its words is about something else.
 
-    `names` are those of sources and headings, which may be summarised: "what is the campsite page about".
+    `names` are those of sources, which may be summarised, and called by a part of their names: "what is the campsite
+    page about".
     """
     key = key_of(question)
     if not key or len(key) > LONGEST_ASKED:
         return None
     called = {key_of(name): name for name in names if key_of(name)}
+    unclear: Intent | None = None
     for language in _words():
-        kinds, named = _kinds(key, language, called)
-        if kinds is None or "other" in kinds:
+        kinds, named, left = _kinds(key, language, called)
+        if "other" in kinds or kinds.isdisjoint(("summary", "about", "overview", "own", "source")):
             continue
-        if "overview" in kinds and "thing" not in kinds:
-            return Intent("library", named, language=language)
-        if _is_about_library(kinds):
-            return Intent("library", named, _asked(kinds), language)
-        if "summary" in kinds or ("about" in kinds and (named or "thing" in kinds)):
+        if not named and (meant := names_with(left, names)):
+            named, left = tuple(meant), ()
+        if left:
+            if "summary" in kinds and (unclear is None or len(left) < len(unclear.left)):
+                unclear = Intent("summary", named, language=language, left=left)
+        elif "overview" in kinds and "thing" not in kinds:
+            return Intent("summary" if named else "library", named, language=language)
+        elif _is_about_library(kinds):
+            ask = _asked(kinds)
+            return None if named and ask == "count" else Intent("library", named, ask, language)
+        elif "count" not in kinds and ("summary" in kinds or ("about" in kinds and (named or "thing" in kinds))):
             return Intent("summary", named, language=language, sure="summary" in kinds or bool(named))
-    return None
+    return unclear
 
 
 class Nearness:
@@ -162,11 +172,12 @@ def _words() -> dict[str, dict[Key, set[str]]]:
     return {language: {key: kinds for key, kinds in mine.items() if kinds} for language, mine in found.items()}
 
 
-def _kinds(key: Key, language: str, called: dict[Key, str]) -> tuple[set[str] | None, tuple[str, ...]]:
-    """The kinds of all words of a question, None where one has none; and the names in it. Longest phrases first."""
+def _kinds(key: Key, language: str, called: dict[Key, str]) -> tuple[set[str], tuple[str, ...], Key]:
+    """The kinds of the words of a question, the names in it, and the words that have none. Longest phrases first."""
     words = _words()[language]
     found: set[str] = set()
     named: list[str] = []
+    left: list[str] = []
     at = 0
     while at < len(key):
         for length in range(min(LONGEST_PHRASE, len(key) - at), 0, -1):
@@ -177,12 +188,12 @@ def _kinds(key: Key, language: str, called: dict[Key, str]) -> tuple[set[str] | 
                 named.append(name)
                 break
             if meant:
-                found |= meant
+                found |= meant - {"count"} if "polite" in meant else meant
                 break
         else:
-            return None, ()
+            left.append(key[at])
         at += length
-    return found, tuple(named)
+    return found, tuple(named), tuple(left)
 
 
 def _is_about_library(kinds: set[str]) -> bool:

@@ -10,10 +10,12 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.tables.words import LONGEST_PHRASE, Phrases, key_of, phrases
+from rag.answers.whole.naming import has_words, is_same, names_with
 from rag.answers.whole.receipt import Writer
+from rag.grounding.segments import is_question
 from rag.library.records import Record
 from rag.sources.outline import OF_DOCUMENTS, is_heading
-from rag.text.language import stem
+from rag.text.language import stem, surfaces
 from rag.text.markers import MARKER
 
 MOST_ITEMS = 100
@@ -34,9 +36,19 @@ PARTS = {
         "secciones",
         "节",
     ),
+    "question": ("questions", "question", "fragen", "frage", "preguntas", "pregunta", "问题"),
     "page": ("pages", "page", "slides", "slide", "seiten", "folien", "paginas", "diapositivas", "页"),
 }
 """Parts of documents, as people call them, folded."""
+THINGS = (
+    "document", "file", "text", "book", "paper", "report", "manual", "guide", "dokument", "datei", "buch", "bericht",
+    "document", "fichier", "texte", "livre", "rapport", "documento", "archivo", "texto", "libro", "informe",
+)  # fmt: skip
+"""What people call a document beside its name, folded."""
+
+
+Headings = tuple[str, ...]
+"""The headings above a place, from the outermost to its own."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +86,24 @@ def find_listing(question: str, records: Sequence[Record]) -> Listing | None:
         for number, (text, metadata) in enumerate(record.documents):
             for section in sections_of(text, metadata):
                 if section.path and _asks_for(question, section.path, record.title):
-                    items = _items(text, section)
+                    items = items_of(text, section.start, section.end, section.path[-1])
                     if len(items) > 1:
                         fitting.append(Listing(record, number, section.path[-1], tuple(items)))
     return fitting[0] if len(fitting) == 1 else None
+
+
+def sections_named(words: Sequence[str], documents: Sequence[tuple[str, dict[str, Any]]]) -> list[Headings]:
+    """The sections whose heading has these words, but for those that only say that a section is meant."""
+    kinds = {word for part in PARTS.values() for word in part}
+    bare = [word for word in words if word not in kinds] or list(words)
+    every = dict.fromkeys(tuple(each.path) for text, data in documents for each in sections_of(text, data) if each.path)
+    return [path for path in every if has_words(bare, path[-1])]
+
+
+def is_said(words: Sequence[str], documents: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Whether a text has each of these words."""
+    said = {stem(word) for text, _ in documents for word in surfaces(text)} if words else set()
+    return all(stem(word) in said for word in words)
 
 
 def _asks_for(question: str, path: Sequence[str], title: str) -> bool:
@@ -89,15 +115,20 @@ def _asks_for(question: str, path: Sequence[str], title: str) -> bool:
         left = _left(key, known, {"stop", "count", "list", "table"})
         little = {stem(word) for word in key_of(path[-1]) if "stop" in known.get((word,), ())}
         stems = [stem(word) for word in left]
-        if _asks(key, known) and heading - little and heading - little <= set(stems) and set(stems) <= heading | around:
+        if (
+            _asks(key, known, {"count", "list"})
+            and heading - little
+            and heading - little <= set(stems)
+            and set(stems) <= heading | around
+        ):
             return True
     return False
 
 
-def _asks(key: tuple[str, ...], known: Phrases) -> bool:
-    """Whether words ask for a list or a count."""
+def _asks(key: tuple[str, ...], known: Phrases, kinds: set[str]) -> bool:
+    """Whether words have one of these meanings."""
     parts = (key[start : start + length] for start in range(len(key)) for length in range(1, LONGEST_PHRASE))
-    return any(known.get(part, set()) & {"count", "list"} for part in parts)
+    return any(known.get(part, set()) & kinds for part in parts)
 
 
 def _left(key: tuple[str, ...], known: Phrases, kinds: set[str]) -> list[str]:
@@ -115,23 +146,22 @@ def _left(key: tuple[str, ...], known: Phrases, kinds: set[str]) -> list[str]:
     return left
 
 
-def _items(text: str, section: _Section) -> list[tuple[int, int]]:
-    """The items of a section: its list's, or its lines where all of them are short and none is a table's row."""
+def items_of(text: str, start: int, end: int, heading: str) -> list[tuple[int, int]]:
+    """The items in a part of a text: its list's, or all lines below its heading where all are short and no table's."""
     lines = []
-    at = section.start
-    for number, line in enumerate(text[section.start : section.end].split("\n")):
-        if line.strip() and not (number == 0 and is_heading(line, section.path[-1])):
+    at = start
+    for number, line in enumerate(text[start:end].split("\n")):
+        if line.strip() and not (number == 0 and heading and is_heading(line, heading)):
             lines.append((at, line))
         at += len(line) + 1
-    listed = [(start, line) for start, line in lines if _ITEM.match(line)]
-    if not listed and all(len(line) <= 80 and " | " not in line for _, line in lines):
+    listed = [(begin, line) for begin, line in lines if _ITEM.match(line)]
+    if not listed and heading and all(len(line) <= 80 and " | " not in line for _, line in lines):
         listed = lines
     found = []
-    for start, line in listed:
+    for begin, line in listed:
         sign = _ITEM.match(line)
-        begin = start + (sign.end() if sign else 0)
         if len(line) <= LONGEST_ITEM:
-            found.append((begin, start + len(line.rstrip())))
+            found.append((begin + (sign.end() if sign else 0), begin + len(line.rstrip())))
     return found
 
 
@@ -153,21 +183,36 @@ def tell_listing(listing: Listing) -> Writer:
     return writer
 
 
-def asks_for_parts(question: str, names: Sequence[str]) -> str:
-    """Which parts of a document a question counts or lists: a key of `PARTS`, or ""."""
+def parts_asked(question: str) -> list[list[str]]:
+    """For each language in which a question counts or lists something: its words that say of what."""
     key = key_of(question)
-    named = {word for name in names for word in key_of(name)}
-    for known in phrases().values():
-        asked = _asks(key, known)
-        left = [word for word in _left(key, known, {"stop", "count", "list", "table"}) if word not in named]
-        found = [part for part, words in PARTS.items() if "".join(left) in words]
-        if asked and found:
-            return found[0]
-    return ""
+    return [
+        [word for word in _left(key, known, {"stop", "count", "list", "table"}) if word not in THINGS]
+        for known in phrases().values()
+        if _asks(key, known, {"count", "list", "which"})
+    ]
+
+
+def part_of(words: Sequence[str], names: Sequence[str]) -> tuple[str, int]:
+    """Which parts of a document with these names are asked for, and how many of the words are its name's.
+
+    The parts are a key of `PARTS`, or the first word of their headings; "" where something else is asked for.
+    """
+    by_part = [(part, each) for part, called in PARTS.items() for each in called]
+    signs = "".join(words) if all(len(word) == 1 for word in words) else ""
+    if found := [(part, signs.replace(each, "")) for part, each in by_part if each in signs]:  # 门锁有哪些问题
+        part, about = found[0]
+        return (part, len(about)) if not about or names_with(list(about), names) else ("", 0)
+    rest = [word for word in words if not names_with([word], names)]
+    word = rest[0] if len(rest) == 1 else ""
+    return next((part for part, each in by_part if word == each), word), len(words) - len(rest)
 
 
 def tell_parts(record: Record, part: str) -> Writer | None:
-    """How many chapters, sections or pages a source has, with their headings; None where it has none."""
+    """How many chapters, sections, pages, or sections whose heading begins with a word ("article") a source has.
+
+    With their headings; None where it has none.
+    """
     writer = Writer()
     if part == "page":
         pages = [data["page"] for _, data in record.documents if data.get("page")]
@@ -175,12 +220,13 @@ def tell_parts(record: Record, part: str) -> Writer | None:
             return None
         writer.say(f"{record.title}: {len(set(pages)):,}")
         return writer
-    found: list[tuple[int, _Section]] = [
+    every: list[tuple[int, _Section]] = [
         (number, section)
         for number, (text, data) in enumerate(record.documents)
         for section in sections_of(text, data)
         if section.path
     ]
+    found = every
     if part == "chapter":
         own = [(number, each) for number, each in found if _CHAPTER.match(each.path[-1])]
         if not own and found:
@@ -189,13 +235,26 @@ def tell_parts(record: Record, part: str) -> Writer | None:
                 tops += 1  # the only one at the top is the document's title
             own = [(number, each) for number, each in found if len(each.path) == tops]
         found = own
-    if not found:
+    elif part == "question":
+        found = [(number, each) for number, each in found if is_question(each.path[-1])]
+    elif part != "section":
+        found = [(number, each) for number, each in found if is_same(part, (key_of(each.path[-1]) or ("",))[0])]
+    if not found or (part not in PARTS and len(found) == 1):
         return None
+    names = {(number, each.start): each.path for number, each in every}
     writer.say(f"{record.title}: {len(found):,}", *_passage(writer, record, *found[0]))
     writer.gap()
     for number, section in found[:MOST_ITEMS]:
-        writer.say(section.path[-1], *_passage(writer, record, number, section), lead="- ")
+        below = names.get((number, section.end), [])  # "Chapter 1" may have its name on the next line
+        is_bare = below[:-1] == section.path and not _text_of(record, number, section)
+        told = f"{section.path[-1]}: {below[-1]}" if is_bare else section.path[-1]
+        writer.say(told, *_passage(writer, record, number, section), lead="- ")
     return writer
+
+
+def _text_of(record: Record, number: int, section: _Section) -> str:
+    """What stands below a heading, until the next one."""
+    return record.documents[number][0][section.start : section.end].partition("\n")[2].strip()
 
 
 def _passage(writer: Writer, record: Record, number: int, section: _Section) -> tuple[int, tuple[int, int]]:

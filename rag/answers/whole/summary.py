@@ -10,7 +10,9 @@ from langchain_core.documents import Document
 from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import ChatPromptTemplate
 
-from rag.answers.whole.extract import Part, parts_of, standing_for, told_rows
+from rag.answers.tables.words import number_words, tokenize_question
+from rag.answers.whole.extract import Part, Told, most_central, parts_of, standing_for, told_rows
+from rag.answers.whole.listing import Headings
 from rag.answers.whole.receipt import ChatReader, Pieces, Writer, read_of
 from rag.errors import AnswerTooLong
 from rag.grounding.ground import ground
@@ -20,9 +22,17 @@ from rag.text.sentences import count_tokens
 
 MOST_PARTS = 12
 """Parts that an extract has of a source, at most; sections are joined to that many."""
-SENTENCES = 12
+SENTENCES = 15
 """Sentences of an extract of one source, about: each part has one at least, and three at most."""
 MOST_OF_PART = 3
+MOST_WANTED = 50
+ONE = {"one": 1, "single": 1, "einem": 1, "einen": 1, "ein": 1, "une": 1, "un": 1, "una": 1, "一": 1}
+SENTENCE_WORDS = {
+    "sentence", "sentences", "bullet", "bullets", "points", "lines", "satz", "satze", "satzen", "punkte", "punkten",
+    "stichpunkte", "stichpunkten", "zeilen", "phrase", "phrases", "lignes", "frase", "frases", "puntos",
+    "lineas", "句", "点",
+}  # fmt: skip
+"""What is counted of a summary, folded (`sentences_wanted`)."""
 FEWEST_TOKENS, PROMPT_TOKENS = 300, 200
 """Tokens of a group of passages that a chat model reads at a time, at least; and those of the prompt around it."""
 
@@ -56,10 +66,12 @@ REDUCE = ChatPromptTemplate.from_messages(
 
 
 class Summary:
-    """Summarises sources. `wanted` is what was asked, as typed."""
+    """Summarises sources, or one `section` of a source. `wanted` is what was asked, as typed."""
 
-    def __init__(self, index: SearchIndex, sources: Sequence[IndexedSource], wanted: str) -> None:
-        self._index, self._sources, self._wanted = index, sources, wanted
+    def __init__(
+        self, index: SearchIndex, sources: Sequence[IndexedSource], wanted: str, section: Headings = ()
+    ) -> None:
+        self._index, self._sources, self._wanted, self._section = index, sources, wanted, section
 
     async def pieces(self, reader: ChatReader | None) -> Pieces:
         """The answer in pieces: with each, `coverage` says what has been read until then.
@@ -68,7 +80,7 @@ class Summary:
             RagError: what the models raise.
         """
         parts = await asyncio.to_thread(self._parts)
-        total = sum(len(part.chunks) for part in parts)
+        total = len(_chunks_of(parts))
         writer = Writer()
         yield {"passages": [], "coverage": read_of(0, total, len(self._sources)), "progress": (0, total)}
         way = self._written(reader, parts, writer, total) if reader else self._extracted(parts, writer, total)
@@ -81,40 +93,47 @@ class Summary:
         found: list[Part] = []
         for source in self._sources:
             chunks = self._index.records.revisions.chunks_of(source.revision)
-            found += parts_of(source, chunks, max(1, MOST_PARTS // len(self._sources)))
+            record = self._index.records.read(source.source)
+            found += parts_of(source, record, chunks, max(1, MOST_PARTS // len(self._sources)), self._section)
         return found
 
     # -- without a capable chat model ----------------------------------------------------------------------------
 
     async def _extracted(self, parts: Sequence[Part], writer: Writer, total: int) -> Pieces:
         """The sentences that stand for each part, under its heading, or under the title of its source."""
-        read = 0
+        seen: set[str | None] = set()
         several = len(self._sources) > 1
-        each = max(1, min(MOST_OF_PART, SENTENCES // max(1, len(parts))))
+        wanted = sentences_wanted(self._wanted)
+        each = max(1, min(MOST_OF_PART, round((wanted or SENTENCES) / max(1, len(parts)))))
+        standing: list[Told] = []
         before = ""
         for part in parts:
             found = await asyncio.to_thread(told_rows, self._index, part) or await standing_for(
                 self._index, part, each, self._wanted
             )
-            read += len(part.chunks)
+            seen |= {chunk.id for chunk in part.chunks}
             heading = part.source.title if several else part.heading or part.source.title
-            if found and heading != before:
+            if wanted:
+                standing += found
+            elif found and heading != before:
                 before = heading
                 writer.gap()
                 writer.say(f"**{heading}**")
-            for words, chunk, place in found:
+            for words, chunk, place in () if wanted else found:
                 writer.say(words, writer.add(chunk), place, lead="- ")
-            coverage = read_of(read, total, len(self._sources))
-            yield writer.piece(coverage=coverage, progress=(read, total))
+            coverage = read_of(len(seen), total, len(self._sources))
+            yield writer.piece(coverage=coverage, progress=(len(seen), total))
+        for words, chunk, place in await most_central(self._index.embeddings, standing, wanted or 0, self._wanted):
+            writer.say(words, writer.add(chunk), place, lead="- ")
         if not writer.text:
             writer.say("There is no sentence in it that could stand for the whole.")
-            yield writer.piece()
+        yield writer.piece(coverage=read_of(total, total, len(self._sources)), progress=(total, total))
 
     # -- with one ------------------------------------------------------------------------------------------------
 
     async def _written(self, reader: ChatReader, parts: Sequence[Part], writer: Writer, total: int) -> Pieces:
         """Notes of each group of chunks, then what they come to; one group alone is answered from at once."""
-        groups = list(_groups([chunk for part in parts for chunk in part.chunks], reader.room))
+        groups = list(_groups(_chunks_of(parts), reader.room))
         read = 0
         notes: list[str] = []
         for group in groups:
@@ -147,6 +166,24 @@ class Summary:
         for sentence in ground(writer.text[start:], group, self._index.embeddings, self._wanted):
             number = writer.add(group[sentence.passage - 1]) if sentence.passage else None
             writer.mark(sentence, start, number)
+
+
+def sentences_wanted(question: str) -> int | None:
+    """How many sentences or points a summary is to have: "in three sentences"; None where it is not said."""
+    tokens = tokenize_question(question)
+    for number, token in enumerate(tokens[:-1]):
+        told = token.number or next(
+            (words[token.folded] for words in (*number_words().values(), ONE) if token.folded in words), None
+        )
+        following = {each.folded for each in tokens[number + 1 : number + 3]}
+        if told and 0 < told <= MOST_WANTED and following & SENTENCE_WORDS:
+            return int(told)
+    return None
+
+
+def _chunks_of(parts: Sequence[Part]) -> list[Document]:
+    """The chunks of all parts, each once."""
+    return list({chunk.id: chunk for part in parts for chunk in part.chunks}.values())
 
 
 def _groups(chunks: Sequence[Document], room: int) -> Iterator[list[Document]]:

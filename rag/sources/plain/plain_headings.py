@@ -51,9 +51,18 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
     blocks = _blocks(lines)
     found: dict[int, str] = {}
     below: _Block | None = None
+    subtitles: set[int] = set()
     for number, block in reversed(list(enumerate(blocks))):
         if name := _heading(lines, block, below, has_text=below is not None and below.first in found, first=not number):
             found[block.first] = name
+            if (
+                number
+                and block.stop - block.first == 2
+                and is_clause(name)
+                and not _is_underline(lines[block.first + 1])
+            ):
+                subtitles.add(block.first + 1)
+                found[block.first + 1] = lines[block.first + 1].strip()
         below = block
     shouted = _shouted(lines, blocks)
     found |= shouted
@@ -73,7 +82,8 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
     for first in sorted(found):
         line = lines[first]
         lines[first] = line[: indent_of(line)] + MARK + line.lstrip()
-        marks.append((1 if title and first == blocks[0].first else _level(found[first], shouts), ""))
+        level = _level(found[first], shouts) if first not in subtitles else marks[-1][0] + 1
+        marks.append((1 if title and first == blocks[0].first else level, ""))
     return "\n".join(lines), marks, title
 
 
@@ -92,15 +102,17 @@ def _blocks(lines: list[str]) -> list[_Block]:
 def _heading(lines: list[str], block: _Block, below: _Block | None, *, has_text: bool, first: bool) -> str:
     """The heading that a block is or begins with; "" if it is none.
 
-    A title may have a second line, such as its author. `has_text`: what is below is a heading that has text.
+    A title may have a second line, such as its author, and "Chapter 1" its name. `has_text`: what is below is a heading
+    that has text.
     """
     name = lines[block.first].strip()
     if not _may_be_heading(lines[block.first]):
         return ""
     rest = lines[block.first + 1 : block.stop]
-    if rest and _UNDERLINE.fullmatch(rest[0]):
+    if rest and _is_underline(rest[0]):
         return name
-    alone = not rest or (first and len(rest) == 1 and (_is_shouted(name) or _may_be_heading(rest[0])))
+    has_second = len(rest) == 1 and _may_be_heading(rest[0]) and (first or is_clause(name))
+    alone = not rest or has_second or (first and len(rest) == 1 and _is_shouted(name))
     if alone and below is not None and (has_text or _is_text(below.text)):
         return name
     return name if rest and _is_above(name, rest[0].strip()) else ""
@@ -147,6 +159,10 @@ def _may_be_heading(line: str) -> bool:
         and (bare[0].isalnum() or bare[0] in "(¿¡")
         and not _NO_HEADING.search(bare)
     )
+
+
+def _is_underline(line: str) -> bool:
+    return bool(_UNDERLINE.fullmatch(line))
 
 
 def _is_centred(line: str) -> bool:
