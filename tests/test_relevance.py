@@ -270,3 +270,18 @@ def test_what_a_person_is_told() -> None:
     assert "(A, B and C)" in nothing_found_message("Who?", indexed("A", "B", "C"), 10, [])
     assert "nothing in the library yet" in nothing_found_message("Who?", [], 0, [])
     assert len(nothing_found_message("why " * 500, indexed("A"), 1, [])) < 250
+
+
+def test_a_library_of_one_letter_is_not_asked_for_every_word(embeddings: Embeddings, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text(
+        "Maple Street Primary School\n\nSwimming lessons begin on 19 May. Children need a towel and goggles.\n\n"
+        "Nits have been found again in Year 2. Please check your child's hair tonight and treat it before Monday.\n\n"
+        "Lunch prices rise from 2.40 to 2.65 after half term.\n",
+        encoding="utf-8",
+    )
+    judge = Judge(embeddings, ENGINE)
+    with library([letter], embeddings, tmp_path / "data") as index:
+        for question, answers in (("Which kids have lice?", True), ("Who painted the Mona Lisa?", False)):
+            passages = Retriever(index=index, k=4).invoke(question)
+            assert decide(judge, question, passages, index.words).answers == answers

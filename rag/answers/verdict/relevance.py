@@ -41,6 +41,8 @@ DIRECT = 2.25
 """Score from which passages seem to say directly what is asked; below, a small model would rather invent it."""
 ENOUGH_WORDS = 0.3
 """Share of the words of a question that a passage has at least where the embedding model cannot read the question."""
+SMALL = 60
+"""Chunks of a library from which on its size does not count."""
 WEIGHED = ("nearness", "unknown", "missing")
 _NAME = re.compile(r"(?<=[\w,;:–-] )[A-ZÀ-Þ][\w'’-]*[^\W\d_](?<!['’]s)")
 """A word with a capital letter that no sentence begins with."""
@@ -77,12 +79,15 @@ class Signals:
         missing: rarity of the question's rarest word that no passage has, 0 to 1; 0: they have all.
         covered: share of the question's words in the best passage, 0 to 1; has no weight, and decides where the
             embedding model cannot read the question.
+        small: how many powers of ten the library is below `SMALL` chunks, 0 and more: the fewer it has, the more words
+            of a question it lacks, and the less near the nearest of its sentences is, though it has the answer.
     """
 
     nearness: float
     unknown: float
     missing: float
     covered: float
+    small: float = 0.0
 
 
 class Judge:
@@ -187,6 +192,7 @@ class Judge:
             sum(weights.get(word, 0.0) for word in _unknown(asked, words, language)) / total,
             max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
             _covered(whole, passages, language),
+            max(0.0, math.log10(SMALL / max(1, len(words)))),
         )
 
 
@@ -198,8 +204,8 @@ def load_weights() -> dict[str, float]:
 
 
 def score_of(signals: Signals, weights: Mapping[str, float]) -> float:
-    """The weighted sum of the signals; 0 and more is an answer."""
-    return weights["bias"] + sum(weights[name] * float(getattr(signals, name)) for name in WEIGHED)
+    """The weighted sum of the signals, and what a small library is owed; 0 and more is an answer."""
+    return weights["bias"] + signals.small + sum(weights[name] * float(getattr(signals, name)) for name in WEIGHED)
 
 
 def _verdict(signals: Signals) -> Verdict:
