@@ -8,6 +8,9 @@ import pytest
 from langchain_core.documents import Document
 
 from rag.answers.quotes.quotable import quotable
+from rag.library.records import Record
+from rag.library.revisions import Made
+from rag.library.splitter import split_documents
 from rag.settings import Settings
 from rag.sources.outline import MARK
 from rag.sources.plain.plain_headings import mark_headings
@@ -73,6 +76,7 @@ def test_headings(text: str, found: list[tuple[int, str]]) -> None:
         "The sun did not shine\nIt was too wet to play\n\nSo we sat in the house\nAll that cold wet day",
         f"This line was wrapped where the\npage ended, in the middle of a sentence.\n\n{PROSE}",
         f"{PROSE}\n\nThat is all.\n\n{PROSE}",
+        f"{PROSE}\n\nThe fair is on Saturday 14 June.\n\n{PROSE}",
         f"{PROSE}\n\nDear Mr Smith,\n\n{PROSE}",
         f"{PROSE}\n\nYours sincerely\n\nJohn Smith",
         f"{PROSE}\n\n2006-01-27\n\n{PROSE}",
@@ -107,3 +111,24 @@ def test_headings_are_no_quotes() -> None:
     found = list(quotable([passage]))
     assert [passage.page_content[each.segment.start : each.segment.end] for each in found] == [PROSE]
     assert found[0].heading == "Before you begin with it"
+
+
+def test_headings_amid_a_passage_are_no_quotes(tmp_path: Path, settings: Settings) -> None:
+    text = (
+        "Maple Street School\nNewsletter No. 14, 9 May 2025\n\nDear parents and carers,\n\n"
+        "The fair is on Saturday 14 June.\n\n"
+        "1. What to bring to it\nA cake for the stall, and a chair if you want to sit down for the songs.\n\n"
+        "2. Who to ask about the choir\nMs Brandt leads the choir from September on, since Mr Okafor moves to Leeds.\n"
+    )
+    (tmp_path / "letter.txt").write_text(text, encoding="utf-8")
+    document = load(tmp_path / "letter.txt", settings)
+    record = Record("letter.txt", "letter", [(document.page_content, document.metadata)])
+    made = split_documents(record, Made("paper", 1000, 200), None, [])
+    assert [chunk.metadata["headings"] for chunk in made] == [
+        ["1. What to bring to it"],
+        ["2. Who to ask about the choir"],
+    ]
+    quotes = list(quotable(made))
+    begin = [made[each.passage - 1].page_content[each.segment.start : each.segment.end].split()[0] for each in quotes]
+    assert begin == ["Newsletter", "The", "A", "Ms"]
+    assert quotes[-1].heading == "2. Who to ask about the choir"

@@ -287,4 +287,6 @@ def _joined(group: list[Document]) -> Document:
     text = first.page_content
     for chunk in others:
         text += chunk.page_content[_start(first) + len(text) - _start(chunk) :]
-    return Document(text, metadata=dict(first.metadata), id=first.id)
+    headings = list(dict.fromkeys(name for chunk in group for name in chunk.metadata.get("headings", ())))
+    metadata = first.metadata | ({"headings": headings} if headings else {})
+    return Document(text, metadata=metadata, id=first.id)

@@ -34,7 +34,8 @@ Span = tuple[int, int]
 def split_documents(record: Record, made: Made, old: Record | None, current: Sequence[Document]) -> list[Document]:
     """The record's chunks, each with `source`, `title`, `start_index`, `section`, `anchor`, `digest`, and `page`.
 
-    One that begins amid a row of a table has `row`, too: the row's first cells, which tell what it is about.
+    One that begins amid a row of a table has `row`, too: the row's first cells, which tell what it is about. One with
+    headings in it has them as `headings`.
 
     `current` are the chunks of `old`, an earlier version that is indexed. Those whose text is in the new version, too,
     stay as they are, and only what is between them is split anew: else one inserted word would move every border after
@@ -83,12 +84,14 @@ def _chunk(text: str, span: Span, data: dict[str, Any]) -> Document:
     start, stop = span
     section, anchor = section_at(data, start)
     row = row_opening(text, start)
+    headings = [path[-1] for begin, path, _ in data.get("sections") or () if start <= begin < stop and path]
     metadata = {key: value for key, value in data.items() if key not in OF_DOCUMENTS}
     metadata |= (
         {"start_index": start}
         | ({"section": section} if section else {})
         | ({"anchor": anchor} if anchor else {})
         | ({"row": row} if row else {})
+        | ({"headings": headings} if headings else {})
     )
     return with_digest(Document(text[start:stop], metadata=metadata))
 

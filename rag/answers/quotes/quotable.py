@@ -110,7 +110,8 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
     seen: set[str] = set()
     for number, source in enumerate(sources, start=1):
         text = source.page_content
-        headings = {str(source.metadata.get("title")), *str(source.metadata.get("section") or "").split(" > ")}
+        path = str(source.metadata.get("section") or "").split(" > ")
+        headings = {str(source.metadata.get("title")), *path, *source.metadata.get("headings", ())}
         heading = str(source.metadata.get("section") or "").rpartition(" > ")[2]
         amid = str(source.metadata.get("row") or "")
         before: Segment | None = None
@@ -215,6 +216,10 @@ def _is_beside_the_text(line: str, heading: str) -> bool:
 def _is_quotable(words: str, segment: Segment, heading: str) -> bool:
     """Whether a sentence can stand alone: it is no question, and long enough to say something below its heading."""
     if segment.kind == "rule" or len(words) > LONGEST_QUOTE or _asks(words) or makes_no_claim(words):
+        return False
+    if words.endswith((",", "，", "、")) and not _TELLING.search(
+        words
+    ):  # "Dear parents,", or the first line of a verse
         return False
     fewest = 4 if _is_line(words) else 1 if heading and len(heading.split()) < 3 else 3
     return len(words.split()) >= fewest or bool(_TELLING.search(words))

@@ -53,7 +53,9 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
     below: _Block | None = None
     subtitles: set[int] = set()
     for number, block in reversed(list(enumerate(blocks))):
-        if name := _heading(lines, block, below, has_text=below is not None and below.first in found, first=not number):
+        has_text = below is not None and below.first in found
+        has_text |= not number and any(_is_text(each.text) for each in blocks[2:3])  # below "Dear parents,"
+        if name := _heading(lines, block, below, has_text=has_text, first=not number):
             found[block.first] = name
             if (
                 number
@@ -145,9 +147,8 @@ def _may_be_heading(line: str) -> bool:
     name = line.strip()
     if is_clause(name) and (indent_of(line) <= 3 or _is_centred(line)):
         return True
-    bare = _NUMBER.sub("", name, count=1)
-    if bare != name:
-        bare = bare.removesuffix(".")
+    numbered = _NUMBER.match(name)
+    bare = name[numbered.end() :].removesuffix(".") if numbered else name
     letters = [letter for letter in bare if letter.isalpha()]
     return (
         len(name) <= LONGEST
