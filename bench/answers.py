@@ -31,7 +31,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.outputs import LLMResult
 from pydantic import Field
 
-from bench.parts import open_library
+from bench.parts import index_file, open_library
 from bench.programs import ROOT
 from rag.answers.build import Chains, search_for
 from rag.answers.chain import RagChain
@@ -124,9 +124,7 @@ def open_documents(paths: Sequence[Path], embeddings: Embeddings, folder: Path) 
     complete = place / "complete"
     with open_library(place, embeddings) as ingest:
         for path in () if complete.exists() else paths:
-            record = ingest.load(str(path), named_at_start=True)
-            assert record, path
-            ingest.run(record, lambda *_: None)
+            index_file(ingest, path)
         complete.touch()
         yield ingest.index
 

@@ -12,11 +12,11 @@ from rag.library.chroma import ChromaHome
 from rag.library.database import open_database
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
-from rag.library.records import Records
+from rag.library.records import Records, as_record
 from rag.library.revisions import Made
-from rag.library.uploads import Uploads
 from rag.models.auto import EMBEDDED_DEFAULTS
 from rag.settings import load_settings
+from rag.sources.loader import load_source
 
 
 @contextmanager
@@ -32,7 +32,14 @@ def open_library(folder: Path, embeddings: Embeddings) -> Iterator[Ingest]:
     try:
         index = SearchIndex(records, home, made, "", embeddings, "here")
         index.open_vectors()
-        yield Ingest(index, Uploads(database, folder), settings)
+        yield Ingest(index)
     finally:
         home.close(0, library)
         database.close()
+
+
+def index_file(ingest: Ingest, path: Path) -> None:
+    """Load a file and index it."""
+    loaded = load_source(str(path), load_settings(), named_at_start=True)
+    assert loaded, path
+    ingest.run(as_record(str(path), loaded, private=True), lambda *_: None)

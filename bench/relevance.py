@@ -26,7 +26,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from bench.answers import DOCUMENTS, Item, load_items, open_documents
-from bench.parts import open_library
+from bench.parts import index_file, open_library
 from rag.answers.followup import combine
 from rag.answers.retriever import Retriever
 from rag.answers.verdict.relevance import WEIGHED, WEIGHTS_FILE, Judge, Signals, load_weights, score_of
@@ -86,9 +86,7 @@ def library(paths: Sequence[Path], embeddings: Embeddings, folder: Path) -> Iter
     """A library of these files."""
     with open_library(folder, embeddings) as ingest:
         for path in paths:
-            record = ingest.load(str(path), named_at_start=True)
-            assert record
-            ingest.run(record, lambda *_: None)
+            index_file(ingest, path)
         yield ingest.index
 
 

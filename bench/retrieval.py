@@ -70,7 +70,7 @@ def searched(chunks: int) -> dict[str, Any]:
     before = resident("VmRSS")
     with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder, ExitStack() as stack:
         with open_library(Path(folder), vectors) as ingest:
-            index = ingest.index
+            index, writer = ingest.index, ingest.writer
             began = time.monotonic()
             for start in range(0, chunks, SOURCE_CHUNKS):
                 count = min(SOURCE_CHUNKS, chunks - start)
@@ -87,11 +87,11 @@ def searched(chunks: int) -> dict[str, Any]:
                     for number, text in enumerate(texts)
                 ]
                 index.records.write_loaded(record)
-                revision = index.begin(source)
+                revision = writer.begin(source)
                 by_digest = {f"{start}-{number}": vector for number, vector in enumerate(vectors.drawn(count))}
-                index.write(revision, source, documents, by_digest)
-                index.publish(revision, record)
-                index.end(revision)
+                writer.write(revision, source, documents, by_digest)
+                writer.publish(revision, record)
+                writer.end(revision)
         filled = time.monotonic() - began
         began = time.monotonic()
         index = stack.enter_context(open_library(Path(folder), vectors)).index

@@ -16,12 +16,13 @@ from rag.library.folder import DataFolder
 from rag.library.index import SearchIndex
 from rag.library.ingest import Ingest
 from rag.library.queue import Queue
-from rag.library.records import Records
+from rag.library.records import Record, Records, as_record
 from rag.library.revisions import Made
 from rag.library.schema import sources
 from rag.library.uploads import Uploads
 from rag.library.words import Row, WordIndex, Words
 from rag.settings import Settings
+from rag.sources.loader import load_source
 from tests.conftest import PaperEmbeddings
 
 MODEL = "openai:paper"
@@ -52,7 +53,7 @@ class Library:
         self.index = self.open_index(self.embeddings)
         if chroma:
             self.open_chroma()
-        self.ingest = Ingest(self.index, self.uploads, settings)
+        self.ingest = Ingest(self.index)
 
     def open_index(self, embeddings: PaperEmbeddings, model: str = MODEL) -> SearchIndex:
         made = Made(model, self.settings.chunk_size, self.settings.chunk_overlap)
@@ -75,18 +76,22 @@ class Library:
         with self.database.read() as connection:
             return self.database.number(connection)
 
+    def load(self, path: Path) -> Record:
+        """A file as it is now."""
+        loaded = load_source(str(path), self.settings, named_at_start=True)
+        assert loaded
+        return as_record(str(path), loaded, private=True)
+
     def add(self, path: Path) -> int:
         """Returns the texts embedded."""
-        record = self.ingest.load(str(path), named_at_start=True)
-        assert record
-        embedded = self.ingest.run(record, lambda *_: None)
-        self.index.clean()
+        embedded = self.ingest.run(self.load(path), lambda *_: None)
+        self.ingest.writer.clean()
         return embedded
 
     def remove(self, path: Path) -> None:
         self.records.remove([str(path)])
         self.index.follow()
-        self.index.clean()
+        self.ingest.writer.clean()
 
     def fill(self) -> None:
         if self.index.vectors.filling:
@@ -99,12 +104,12 @@ class Library:
         for name in {*self.records.revisions.missing(self.index.id), *loaded_of(self.records)}:
             if record := self.ingest.stored(name):
                 self.ingest.run(record, lambda *_: None)
-        self.index.clean()
+        self.ingest.writer.clean()
         return len(self.embeddings.embedded) - before
 
     def rows(self) -> int:
         """The rows in the index's collection in Chroma, those included that wait for more."""
-        self.index.write_waiting()
+        self.ingest.writer.write_waiting()
         return self.home.client.get_collection(self.index.vectors.name).count()
 
     def find(self, question: str, k: int = 4, *, dense: bool = True) -> list[str]:
@@ -113,7 +118,7 @@ class Library:
     def close(self) -> None:
         """As the app does it when nothing is under way."""
         if self.home.is_open:
-            self.index.write_waiting()
+            self.ingest.writer.write_waiting()
         self.home.close(self.number(), self.name)
         self.database.close()
         self.folder.release()

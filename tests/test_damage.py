@@ -190,7 +190,7 @@ _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
 for _ in range(5):
     try:
-        library.index.write_waiting()
+        library.ingest.writer.write_waiting()
         print("nothing to write", flush=True)
     except StoreError as error:
         print(error, flush=True)

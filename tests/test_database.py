@@ -313,13 +313,12 @@ def test_a_process_that_was_away_learns_what_it_missed(pair: list[Library], tmp_
 def test_a_source_removed_while_another_process_indexes_it_stays_removed(pair: list[Library], tmp_path: Path) -> None:
     one, two = pair
     path = write(tmp_path / "a.md", MOON)
-    record = one.ingest.load(str(path), named_at_start=True)
-    assert record
+    record = one.load(path)
     one.records.write_loaded(record)
-    revision = one.index.begin(record.source)
+    revision = one.ingest.writer.begin(record.source)
     two.remove(path)
-    assert not one.index.publish(revision, record)
-    one.index.end(revision)
+    assert not one.ingest.writer.publish(revision, record)
+    one.ingest.writer.end(revision)
     assert (one.index.sources, one.records.read(str(path)), loaded_of(one.records)) == ([], None, [])
 
 

@@ -108,7 +108,7 @@ def test_many_rows_wait_for_no_more(library: Library, tmp_path: Path) -> None:
     library.add(write(tmp_path / "a.md", *[f"{MOON} {number}" for number in range(200)]))
     waiting = library.index.chunks - collection.count()
     assert 0 <= waiting < 64 < library.index.chunks
-    library.index.write_waiting()
+    library.ingest.writer.write_waiting()
     assert collection.count() == library.index.chunks
 
 

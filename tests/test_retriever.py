@@ -77,18 +77,17 @@ def test_a_restart_reads_the_words_again(library: Library, small: Settings, tmp_
 def test_a_half_written_revision_is_never_found(library: Library, tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", MOON)
     library.add(path)
-    record = library.ingest.load(str(write(path, "The quagga is new here.")), named_at_start=True)
-    assert record
+    record = library.load(write(path, "The quagga is new here."))
     library.records.write_loaded(record)
-    revision = library.index.begin(str(path))
+    revision = library.ingest.writer.begin(str(path))
     chunk = Document(
         "The quagga is new here.", metadata={"source": str(path), "title": "a.md", "number": 0, "digest": "d"}
     )
     vector = np.asarray(library.embeddings.embed_query("quagga"), np.float32)
-    library.index.write(revision, str(path), [chunk], {"d": vector})
+    library.ingest.writer.write(revision, str(path), [chunk], {"d": vector})
     for dense in (True, False):
         assert library.find("quagga", dense=dense) == [MOON.strip()]
-    assert library.index.publish(revision, record)
+    assert library.ingest.writer.publish(revision, record)
     for dense in (True, False):
         assert library.find("quagga", dense=dense) == ["The quagga is new here."]
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from langchain_core.documents import Document
 from rag.answers.retriever import Retriever
 from rag.errors import EngineError, SourceError, StoreError, StoreLocked, TextTooLong
 from rag.library.chroma import FOLDER, check_folder, chroma_settings
-from rag.library.ingest import BATCH, Cancelled
+from rag.library.ingest import BATCH, Cancelled, Ingest, VectorsAhead
 from rag.library.queue import Task
 from rag.library.splitter import with_digest
 from rag.library.vectors import collection_name
@@ -139,13 +139,13 @@ def test_a_fault_in_the_middle_leaves_the_old_version_and_the_next_start_finishe
 
 
 def test_a_new_source_is_written_whole_at_once_or_not_at_all(library: Library, tmp_path: Path) -> None:
-    record = library.ingest.load(str(write(tmp_path / "a.md", MOON, RIVER)), named_at_start=True)
-    assert record
+    record = library.load(write(tmp_path / "a.md", MOON, RIVER))
     chunks = library.ingest.chunks_ahead(record)
-    vectors = library.ingest.embed_ahead(chunks)
+    ahead: VectorsAhead = Future()
+    ahead.set_result((library.ingest, library.ingest.embed_ahead(chunks)))
 
     def run(holder: str = "") -> int:
-        return library.ingest.run(record, lambda *_: None, lambda _: vectors, chunks=chunks, holder=holder)
+        return library.ingest.run(record, lambda *_: None, chunks=chunks, ahead=ahead, holder=holder)
 
     def there() -> tuple[list[str], list[str], int, int]:
         return library.records.names(), loaded_of(library.records), half_written(library.index), library.rows()
@@ -415,10 +415,10 @@ def test_one_text_that_the_model_refuses_does_not_keep_others_from_being_finishe
         return real(texts)
 
     library.embeddings.embed_documents = refusing  # type: ignore[method-assign]
-    library.ingest.index = library.open_index(library.embeddings, "openai:other")
+    library.ingest = Ingest(library.open_index(library.embeddings, "openai:other"))
     missing = library.records.revisions.missing(library.ingest.index.id)
     library.queue.ask([Task(name, True, stored=True) for name in missing])
-    Worker(library.ingest, library.queue, library.settings, lambda *_: None).work()
+    Worker(library.ingest, library.queue, library.uploads, library.settings, lambda *_: None).work()
     assert [Path(task.source).name for task in library.queue.tasks if task.reason] == ["b.md"]
     assert {item.title for item in library.ingest.index.sources} == {"a.md", "c.md"}
 

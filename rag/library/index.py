@@ -1,7 +1,7 @@
 """One index: what questions see of a library that is embedded with one model and split in one way.
 
 It joins the database with what is derived from it: the collection of vectors in Chroma, and the index of words. Each
-change in the database has a number; `follow` brings the index to the last one in a single step.
+change in the database has a number; `follow` brings the index to the last one in a single step. `IndexWriter` writes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.library.chroma import ChromaHome
-from rag.library.exact import ExactVectors, Held
+from rag.library.exact import ExactVectors
 from rag.library.records import Record, Records, indexed
-from rag.library.revisions import PAGE, Changes, IndexedSource, Made, Vector, chunk_id, new_id, split_id
+from rag.library.revisions import PAGE, Changes, IndexedSource, Made, split_id
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import WordIndex, Words
 from rag.library.words_behind import WordsBehind
@@ -32,8 +32,6 @@ KEPT_CHUNKS = 4096
 """Chunks that were found of late and stay in memory, some 2 kB each."""
 TRIES = 5
 """Searches of one question, at most, while the library changes beneath them."""
-GRACE_SECONDS = 15.0
-"""Chunks that questions do not see any more are left so long for other replicas, which may not know it yet."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,10 @@ class SearchIndex:
         self.folder = beside_weights or home.path.parent
         """Where to keep what is computed from the embedding model alone."""
         self.id, self.model = records.revisions.index_of(made, weights)
-        self._shared = records.database.shared
-        self._own_chroma = self._shared and not home.url
+        self._own_chroma = records.database.shared and not home.url
         """Whether other processes write to the database, and not to this process's Chroma."""
         self._on_server = bool(home.url)
-        self._writing: set[str] = set()
+        self.writing: set[str] = set()
         """Revisions that this process is writing; its Chroma has their rows."""
         self._changing = threading.RLock()
         library = str(records.database.setting("library"))
@@ -94,7 +91,8 @@ class SearchIndex:
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._keeping = threading.Lock()
         self._words = WordsBehind(WordIndex(home.path.parent / "words" / str(self.id), library), records.revisions)
-        self._seen = Seen(-1, {}, frozenset(), self._words.words)
+        self.seen = Seen(-1, {}, frozenset(), self._words.words)
+        """What questions see now; small changes of its words wait for `settled`."""
         self.follow()
 
     def open_vectors(self) -> None:
@@ -111,34 +109,34 @@ class SearchIndex:
     @property
     def words(self) -> Words:
         """The words of what questions see."""
-        return self._settled().words
+        return self.settled().words
 
     @property
     def sources(self) -> list[IndexedSource]:
         """The sources that answers can be drawn from."""
-        return list(self._seen.sources.values())
+        return list(self.seen.sources.values())
 
     @property
     def chunks(self) -> int:
         """Chunks that answers can be drawn from."""
-        return self._seen.chunks
+        return self.seen.chunks
 
     @property
     def is_small(self) -> bool:
         """Whether the vectors are held in memory and all compared, so that questions do not wait for Chroma."""
-        return self._fits(self._seen)
+        return self._fits(self.seen)
 
     def _fits(self, seen: Seen) -> bool:
         return seen.chunks <= EXACT_MOST and not self._on_server
 
     def source(self, name: str) -> IndexedSource | None:
         """One of them, if it is there."""
-        return self._seen.sources.get(name)
+        return self.seen.sources.get(name)
 
     def follow(self, known: Changes | None = None) -> None:
         """Bring what questions see to the last change in the database; `known` are all since the one that they see."""
         with self._changing:
-            seen = self._seen
+            seen = self.seen
             changes = known or self.records.revisions.changes(self.id, seen.number)
             if changes.number == seen.number and changes.hidden == seen.hidden:
                 return
@@ -152,9 +150,9 @@ class SearchIndex:
                 self._words.note(changes.number, gone, changes.added)
             follow = self._own_chroma and not first and not self.vectors.filling
             for item in changes.added if follow else ():
-                if item.revision not in self._writing:
+                if item.revision not in self.writing:
                     self._take_rows(item)
-            self._seen = Seen(changes.number, sources, changes.hidden, self._words.words)
+            self.seen = Seen(changes.number, sources, changes.hidden, self._words.words)
             for revision in gone if follow else ():
                 self.vectors.delete(revision)
 
@@ -166,13 +164,13 @@ class SearchIndex:
             vectors = self.records.revisions.vectors(self.model, [digest for _, digest in page])
             self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page], wait=self.is_small)
 
-    def _settled(self) -> Seen:
+    def settled(self) -> Seen:
         """What questions see, with the words of it: small changes wait for the next question, or for more."""
         if self._words.waits:
             with self._changing:
-                self._words.write(self._seen.number)
-                self._seen = replace(self._seen, words=self._words.words)
-        return self._seen
+                self._words.write(self.seen.number)
+                self.seen = replace(self.seen, words=self._words.words)
+        return self.seen
 
     # -- searching -----------------------------------------------------------------------------------------------
 
@@ -193,13 +191,13 @@ class SearchIndex:
             StoreError: the database or Chroma failed.
         """
         for attempt in range(TRIES):
-            seen = self._settled()
+            seen = self.settled()
             ranked = (self._nearest(seen, vector, most, scope), *seen.words.rankings(asked, most, scope))
             visible = {item.revision for item in seen.sources.values()}
             rankings = [[row for row in each if split_id(row)[0] in visible] for each in ranked]
             wanted = list(dict.fromkeys(choose(rankings)))
             found = self._chunks(wanted, seen.number)
-            if self._seen is seen or attempt == TRIES - 1:  # else a version took over, and rows may have been left out
+            if self.seen is seen or attempt == TRIES - 1:  # else a version took over, and rows may have been left out
                 gone = set(wanted) - found.keys()
                 meaning, words, windows = ([row for row in each if row not in gone] for each in rankings)
                 return Candidates(meaning, words, windows, found)
@@ -212,19 +210,17 @@ class SearchIndex:
             StoreError: the database failed.
         """
         digests = [str(chunk.metadata["digest"]) for chunk in chunks]
-        seen = self._seen
-        if self._fits(seen) and (held := self._held(seen).of(digests)) is not None:
+        seen = self.seen
+        held = self._exact.at(seen.number, seen.sources.values()).of(digests) if self._fits(seen) else None
+        if held is not None:
             return held
         stored = self.records.revisions.vectors(self.model, digests)
         nothing = np.zeros(len(next(iter(stored.values()), ())), np.float32)
         return at_length_one(np.stack([stored.get(digest, nothing) for digest in digests]))
 
-    def _held(self, seen: Seen) -> Held:
-        return self._exact.at(seen.number, seen.sources.values())
-
     def _nearest(self, seen: Seen, vector: Any, most: int, scope: Collection[str]) -> list[str]:
         if self._fits(seen):
-            return self._held(seen).nearest(vector, most, scope)
+            return self._exact.at(seen.number, seen.sources.values()).nearest(vector, most, scope)
         there = sum(item.chunks for item in seen.sources.values() if not scope or item.source in scope)
         return self.vectors.nearest(vector, most, number=seen.number, hidden=seen.hidden, scope=scope, there=there)
 
@@ -242,112 +238,36 @@ class SearchIndex:
                 self._kept.popitem(last=False)
         return found
 
-    # -- writing -------------------------------------------------------------------------------------------------
+    # -- changes that this process makes ---------------------------------------------------------------------------
 
-    def begin(self, source: str) -> str:
-        """Make ready to write a revision of a source, unseen. Returns its id."""
+    def hide(self, revision: str) -> None:
+        """Leave a revision, which this process is writing, out of every answer."""
         with self._changing:
-            revision = self.records.revisions.begin(self.id, source)
-            self._writing.add(revision)
-            self._seen = replace(self._seen, hidden=self._seen.hidden | {revision})
-        return revision
+            self.writing.add(revision)
+            self.seen = replace(self.seen, hidden=self.seen.hidden | {revision})
 
-    def write(self, revision: str, source: str, pieces: Sequence[Document], by_digest: dict[str, Vector]) -> None:
-        """Add chunks with their vectors to a revision; each has its `number` and `digest` in its metadata."""
-        new = {digest: by_digest[digest] for digest in (str(piece.metadata["digest"]) for piece in pieces)}
-        self.records.revisions.write_chunks(revision, self.model, pieces, new)
-        self._add_rows(revision, source, pieces, new)
-
-    def publish(self, revision: str, record: Record, *, holder: str = "", new: bool = True) -> bool:
-        """Let questions see a revision that is written whole, in place of the one before. As `Revisions.publish`."""
+    def show(self, number: int, item: IndexedSource, pieces: Sequence[Document]) -> None:
+        """Let questions see a source that the change `number` has added, whole; `pieces` are its chunks."""
         with self._changing:
-            shown = self.records.revisions.publish(
-                revision, self.id, record.source, record.digest, holder=holder, new=new
-            )
-            self.follow()
-        return shown
+            seen = self.seen
+            if number > seen.number:
+                self._words.pieces[item.revision] = pieces
+            alone = number == seen.number + 1 and item.source not in seen.sources
+            self.follow(Changes(number, [], [item], seen.hidden - {item.revision}) if alone else None)
 
-    def add(self, record: Record, pieces: Sequence[Document], by_digest: dict[str, Vector], holder: str = "") -> bool:
-        """Let questions see a source that is new, whole: as `begin`, `write` and `publish`, in one transaction.
-
-        Each of the `pieces` has its `digest`, and gets its `number`.
-        """
-        revision = new_id()
-        for place, piece in enumerate(pieces):
-            piece.metadata["number"] = place
-        new = {digest: by_digest[digest] for digest in (str(piece.metadata["digest"]) for piece in pieces)}
+    def retell(self, record: Record) -> None:
+        """Take in what is told of a source whose chunks are the same."""
         with self._changing:
-            self._writing.add(revision)
-            self._seen = replace(self._seen, hidden=self._seen.hidden | {revision})
-        number = 0
-        try:
-            self._add_rows(revision, record.source, pieces, new)
-            with self._changing:
-                number = self.records.add(record, self.id, self.model, revision, pieces, new, holder)
-                if number:
-                    self._words.pieces[revision] = pieces
-                seen, item = self._seen, indexed(record, revision, len(pieces))
-                alone = number == seen.number + 1 and record.source not in seen.sources
-                self.follow(Changes(number, [], [item], seen.hidden - {revision}) if alone else None)
-        finally:
-            if not number:
-                self.vectors.delete(revision)
-            self._writing.discard(revision)
-        return bool(number)
-
-    def _add_rows(self, revision: str, source: str, pieces: Sequence[Document], by_digest: dict[str, Vector]) -> None:
-        digests = [str(piece.metadata["digest"]) for piece in pieces]
-        rows = [
-            (chunk_id(revision, piece.metadata["number"]), source, digest, by_digest[digest])
-            for piece, digest in zip(pieces, digests, strict=True)
-        ]
-        self.vectors.add(rows, wait=self.is_small)
-
-    def end(self, revision: str) -> None:
-        """A revision is not being written any more: it is seen, or is garbage."""
-        self._writing.discard(revision)
-
-    def update(self, record: Record) -> None:
-        """Keep what the web server said of a source that has not changed."""
-        changed = self.records.update(record)
-        with self._changing:
-            if changed and (item := self._seen.sources.get(record.source)):
-                told = replace(
-                    item,
-                    title=record.title,
-                    kind=record.kind,
-                    size=record.size,
-                    loaded_at=record.loaded_at,
-                    notes=tuple(record.notes),
-                )
-                self._seen = replace(self._seen, sources=self._seen.sources | {record.source: told})
-
-    def clean(self) -> None:
-        """Delete the chunks that no question can see any more."""
-        if not self._seen.hidden:
-            return
-        grace = GRACE_SECONDS if self._shared else 0.0
-        for revision in self.records.revisions.garbage(self.id, writing=self._writing, grace=grace):
-            self.vectors.delete(revision)
-            self.records.revisions.discard(revision, self.model)
-        self.follow()
-
-    def write_waiting(self) -> None:
-        """Write what waits for more.
-
-        Raises:
-            StoreError: Chroma failed; says what to do.
-        """
-        self._settled()
-        self.vectors.write_waiting()
+            if item := self.seen.sources.get(record.source):
+                told = indexed(record, item.revision, item.chunks)
+                self.seen = replace(self.seen, sources=self.seen.sources | {record.source: told})
 
     def fill(self, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         """Fill the collection of vectors again from the database; questions are answered meanwhile."""
-        self.clean()
         while not cancelled():
-            number = self._seen.number
+            number = self.seen.number
             self.vectors.fill(number, tell, cancelled)
             with self._changing:
-                if self._seen.number == number and not cancelled():  # else something was added or removed meanwhile
+                if self.seen.number == number and not cancelled():  # else something was added or removed meanwhile
                     self.vectors.filling = False
                     return

@@ -23,7 +23,6 @@ from rag.library.ingest import Cancelled, Ingest
 from rag.library.queue import LEASE_SECONDS, Queue
 from rag.library.records import Records
 from rag.library.revisions import Made
-from rag.library.uploads import Uploads
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ class Indexes:
         self._to_offer: Made | None = None
         self._records: Records
         self._home: ChromaHome
-        self._uploads: Uploads
         self._queue: Queue
         self._open: dict[Made, Ingest] = {}
         self._opening = threading.RLock()
@@ -86,14 +84,14 @@ class Indexes:
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def start(self, name: str, records: Records, home: ChromaHome, uploads: Uploads, queue: Queue) -> str:
+    def start(self, name: str, records: Records, home: ChromaHome, queue: Queue) -> str:
         """Open the index that is to answer; `name` is the embedding model of the settings. Returns what to note.
 
         Raises:
             EngineError: its embedding model cannot be had.
             StoreError: it would have to be built anew, and nobody has agreed to that; or it cannot be opened.
         """
-        self._records, self._home, self._uploads, self._queue = records, home, uploads, queue
+        self._records, self._home, self._queue = records, home, queue
         asked = self.made_with(name)
         kept, digest, before, building = self._remembered()
         if building and self.wanted is None:
@@ -149,7 +147,7 @@ class Indexes:
                 index = SearchIndex(self._records, self._home, made, weights, embeddings, address)
                 if self._home.is_open:
                     index.open_vectors()
-                self._open[made] = Ingest(index, self._uploads, self._settings)
+                self._open[made] = Ingest(index)
             return self._open[made]
 
     def open_vectors(self) -> None:
@@ -210,7 +208,7 @@ class Indexes:
             StoreError: Chroma failed; says what to do.
         """
         for ingest in self._open.values():
-            ingest.index.write_waiting()
+            ingest.writer.write_waiting()
 
     # -- building beside -----------------------------------------------------------------------------------------
 

@@ -1,25 +1,23 @@
-"""Load, split, embed, store: a source becomes searchable whole or not at all."""
+"""Split, embed, store: a version of a source becomes searchable whole or not at all."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from typing import TypeAlias
 
 import numpy as np
 from langchain_core.documents import Document
 
 from rag.errors import EngineError, RagError, SourceError, TextTooLong, engine_error
 from rag.library.index import SearchIndex
-from rag.library.records import Record, renamed
+from rag.library.records import Record
 from rag.library.splitter import embedded_text, split_documents, with_digest
-from rag.library.uploads import Uploads, check_space, is_upload
+from rag.library.uploads import check_space
+from rag.library.writer import IndexWriter
 from rag.models.ollama_embeddings import OllamaEmbeddings
-from rag.settings import Settings
-from rag.sources.loader import Fetched, Loaded, load_source
-from rag.sources.reader import WATCH, Watch
-from rag.sources.web.fetch import Page
-from rag.text.detect import document_languages
 from rag.text.pace import Pace
 
 Progress = Callable[[str, int, int], None]
@@ -27,8 +25,8 @@ Progress = Callable[[str, int, int], None]
 
 Vectors = dict[str, list[float]]
 """Vectors by the digest of their chunk."""
-VectorsAhead = Callable[[float | None], Vectors]
-"""Waits so many seconds, or to the end, for vectors that are being made; none where they are not there then."""
+VectorsAhead: TypeAlias = "Future[tuple[Ingest, Vectors]]"
+"""Vectors that are being made, and for whose index: another one has its own."""
 Embedded = tuple[Document, list[float], Document]
 """A piece, its vector, and the chunk that it is a piece of: most often itself."""
 
@@ -36,8 +34,6 @@ BATCH = 32
 """Chunks embedded in one request, at most: progress is told between two."""
 SOON = 1.5
 """Seconds within which the first chunks of a source are embedded, unless the engine is slow."""
-LOOKED_AT = 20
-"""Pages of a document whose language is looked at."""
 SHORTEST_CHUNK = 8
 """Characters below which a chunk that the embedding model finds too long is not split again."""
 
@@ -47,50 +43,16 @@ class Cancelled(Exception):
 
 
 class Ingest:
-    """The way of a source into one index."""
+    """The way of a source that is loaded into one index."""
 
-    def __init__(self, index: SearchIndex, uploads: Uploads, settings: Settings) -> None:
-        self.index = index
+    def __init__(self, index: SearchIndex) -> None:
+        self.index, self.writer = index, IndexWriter(index)
         self.cancelled = threading.Event()
-        self._uploads = uploads
-        self._settings = settings
-
-    # -- loading -------------------------------------------------------------------------------------------------
-
-    def load(
-        self, source: str, *, named_at_start: bool, page: Page | None = None, watch: Watch = WATCH
-    ) -> Record | None:
-        """A source as it is now; None: the web server says that it has not changed since it was indexed.
-
-        `page` is given where it has been fetched already. `watch` follows the reading of pages that take long.
-
-        Raises:
-            SourceError: it cannot be loaded; what was indexed of it before stays.
-        """
-        if is_upload(source):
-            return self._load_upload(source, watch)
-        head = self.index.records.head(source) if self.index.source(source) else None
-        fetched = Fetched(head.etag, head.last_modified, head.found_at) if head else None
-        loaded = load_source(
-            source, self._settings, named_at_start=named_at_start, fetched=fetched, page=page, watch=watch
-        )
-        return _record(source, loaded, private=named_at_start) if loaded else None
-
-    def _load_upload(self, source: str, watch: Watch) -> Record:
-        with self._uploads.as_path(source) as path:
-            try:
-                loaded = load_source(str(path), self._settings, named_at_start=True, watch=watch)
-            except SourceError as error:
-                raise type(error)(source, error.reason) from error
-            assert loaded is not None
-            return renamed(_record(str(path), loaded, private=True), source)
 
     def stored(self, source: str) -> Record | None:
         """The version that was loaded and is not indexed; else the current one, where this index lacks it."""
         loaded = self.index.records.read(source, "loaded")
         return loaded or (None if self.index.source(source) else self.index.records.read(source))
-
-    # -- embedding -----------------------------------------------------------------------------------------------
 
     def chunks_ahead(self, record: Record) -> list[Document]:
         """The chunks of a source that is new; of any other they depend on what is indexed at its turn."""
@@ -112,17 +74,17 @@ class Ingest:
         self,
         record: Record,
         progress: Progress,
-        ahead: VectorsAhead = lambda _: {},
         *,
         chunks: Sequence[Document] = (),
+        ahead: VectorsAhead | None = None,
         holder: str = "",
     ) -> int:
         """Index a version. Returns the chunks embedded.
 
-        Nothing is embedded where the current version has the same documents and is indexed. `ahead` gives the vectors
-        of `embed_ahead`; `chunks` are those of `chunks_ahead`, if they are all. A new source that has a vector for each
-        of them soon is written at once; any other version is kept in the database before it is embedded, so that it is
-        not fetched again whatever happens. `holder`: as `Revisions.publish` has it.
+        Nothing is embedded where the current version has the same documents and is indexed. `chunks` are those of
+        `chunks_ahead`, if they are all, and `ahead` gives their vectors. A new source that has a vector for each of
+        them soon is written at once; any other version is kept in the database before it is embedded, so that it is not
+        fetched again whatever happens. `holder`: as `IndexWriter.publish` has it.
 
         Raises:
             EngineError: the embedding model failed; what was indexed before stays.
@@ -132,21 +94,34 @@ class Ingest:
         records = self.index.records
         before = records.digest(record.source)
         if same := before == record.digest:
-            self.index.update(record)
+            if records.update(record):
+                self.index.retell(record)
             if self.index.source(record.source):
                 return 0
         check_space(self.index.folder)
-        if not before and chunks and (found := _found(chunks, ahead(SOON))) and not self.cancelled.is_set():
+        if (
+            not before
+            and chunks
+            and (found := _found(chunks, self._given(ahead, SOON)))
+            and not self.cancelled.is_set()
+        ):
             progress(record.source, 0, len(found))
             vectors = {piece.metadata["digest"]: np.asarray(vector, np.float32) for piece, vector, _ in found}
-            if not self.index.add(record, chunks, vectors, holder=holder):
+            if not self.writer.add(record, chunks, vectors, holder):
                 raise Cancelled
             progress(record.source, len(found), len(found))
             return len(found)
         old = records.read(record.source) if before and not same else None
         if not same:
             records.write_loaded(record, holder)
-        return self._index(record, old, progress, ahead(None), holder=holder, new=not same)
+        return self._index(record, old, progress, self._given(ahead, None), holder=holder, new=not same)
+
+    def _given(self, ahead: VectorsAhead | None, seconds: float | None) -> Vectors:
+        """The vectors of `embed_ahead`; none where they are not there in so many seconds."""
+        if ahead is None or not wait([ahead], seconds).done:
+            return {}
+        ingest, vectors = ahead.result()
+        return vectors if ingest is self else {}
 
     def copy(self, source: str, progress: Progress) -> int:
         """Index the current version of a source that another index has. Returns the chunks embedded.
@@ -171,7 +146,7 @@ class Ingest:
             raise SourceError(record.source, "there is no text in it")
         digests = [chunk.metadata["digest"] for chunk in chunks]
         known = self.index.records.revisions.vectors(self.index.model, digests)
-        revision = self.index.begin(record.source)
+        revision = self.writer.begin(record.source)
         progress(record.source, 0, len(chunks))
         embedded = number = 0
         try:
@@ -195,13 +170,13 @@ class Ingest:
                 for piece in ready:
                     piece.metadata["number"] = number
                     number += 1
-                self.index.write(revision, record.source, ready, known)
+                self.writer.write(revision, record.source, ready, known)
                 done += len(batch)
                 progress(record.source, done, len(chunks))
-            if not self.index.publish(revision, record, holder=holder, new=new):
+            if not self.writer.publish(revision, record, holder=holder, new=new):
                 raise Cancelled
         finally:
-            self.index.end(revision)
+            self.writer.end(revision)
         return embedded
 
     def _embed(self, chunks: Sequence[Document]) -> Iterator[Embedded]:
@@ -238,28 +213,6 @@ class Ingest:
         if vectors is None:
             raise Cancelled
         return vectors
-
-
-def _record(source: str, loaded: Loaded, *, private: bool) -> Record:
-    notes = loaded.documents[0].metadata.pop("notes", []) if loaded.documents else []
-    return Record(
-        source,
-        _storable(loaded.title or source),
-        [(_storable(item.page_content), item.metadata) for item in loaded.documents],
-        kind=loaded.kind,
-        size=loaded.size,
-        etag=loaded.etag,
-        last_modified=loaded.last_modified,
-        found_at=loaded.found_at,
-        private=private,
-        notes=[_storable(note) for note in notes],
-        language=document_languages("\n".join(item.page_content for item in loaded.documents[:LOOKED_AT])),
-    )
-
-
-def _storable(text: str) -> str:
-    """The text without what a database cannot hold: NUL, and halves of surrogate pairs."""
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
 
 
 def _found(chunks: Sequence[Document], vectors: Vectors) -> list[Embedded]:

@@ -213,7 +213,7 @@ class Library:
             self.worker.ingest.cancelled.set()
         self._index.follow()
         if not step:
-            self._index.clean()
+            self.worker.ingest.writer.clean()
 
     def cancel(self) -> None:
         """Drop what waits and stop what is under way; what is finished stays, and so does each old version."""

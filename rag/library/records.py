@@ -5,26 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from langchain_core.documents import Document
 from sqlalchemy import Connection, Row, and_, func, select, true
 
 from rag.library.database import Database
-from rag.library.revisions import (
-    IndexedSource,
-    Revisions,
-    Vector,
-    end_revisions,
-    end_work,
-    insert_chunks,
-    write_vectors,
-)
+from rag.library.revisions import IndexedSource, Revisions
 from rag.library.schema import documents, files, revisions, sources, version_is, work
+from rag.sources.loader import Loaded
+from rag.text.detect import document_languages
 
+LOOKED_AT = 20
+"""Pages of a document whose language is looked at."""
 _VERSION_FIELDS = (
     "source",
     "title",
@@ -150,36 +145,6 @@ class Records:
             mine = and_(work.c.source == record.source, work.c.taken_by == holder)
             connection.execute(work.update().where(mine).values(stored=True))
 
-    def add(
-        self,
-        record: Record,
-        index: int,
-        model: int,
-        revision: str,
-        pieces: Sequence[Document],
-        new: Mapping[str, Vector],
-        holder: str,
-    ) -> int:
-        """Store a source with its chunks and vectors in one transaction, so that questions see it.
-
-        `pieces`, `new`: as `Revisions.write_chunks` has them; `holder`: as `Revisions.publish`. Returns the number of
-        the change; 0: the source was removed meanwhile.
-        """
-        with self.database.write() as connection:
-            number, now = self.database.next_number(connection), self.database.now(connection)
-            if not end_work(connection, record.source, holder):
-                return 0
-            same = sources.c.source == record.source
-            if connection.execute(select(sources.c.id).where(same)).first():
-                end_revisions(connection, record.source, number, now)
-                connection.execute(sources.delete().where(same))
-            insert_version(connection, record, "current")
-            told = {"id": revision, "index_id": index, "source": record.source, "chunks": len(pieces)}
-            connection.execute(revisions.insert(), {**told, "added": number, "changed_at": now})
-            write_vectors(connection, model, new)
-            insert_chunks(connection, revision, pieces)
-        return number
-
     def drop_loaded(self, source: str) -> None:
         """Forget a new version that is not indexed; the current one stays."""
         with self.database.write() as connection:
@@ -235,6 +200,29 @@ def indexed(record: Record, revision: str, chunks: int) -> IndexedSource:
     """The source as questions see it once a revision of so many chunks is."""
     told = (record.kind, record.size, record.loaded_at, tuple(record.notes), record.language)
     return IndexedSource(record.source, record.title or record.source, chunks, revision, *told)
+
+
+def as_record(source: str, loaded: Loaded, *, private: bool) -> Record:
+    """A source as it was loaded, to be stored."""
+    notes = loaded.documents[0].metadata.pop("notes", []) if loaded.documents else []
+    return Record(
+        source,
+        _storable(loaded.title or source),
+        [(_storable(item.page_content), item.metadata) for item in loaded.documents],
+        kind=loaded.kind,
+        size=loaded.size,
+        etag=loaded.etag,
+        last_modified=loaded.last_modified,
+        found_at=loaded.found_at,
+        private=private,
+        notes=[_storable(note) for note in notes],
+        language=document_languages("\n".join(item.page_content for item in loaded.documents[:LOOKED_AT])),
+    )
+
+
+def _storable(text: str) -> str:
+    """The text without what a database cannot hold: NUL, and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
 
 
 def renamed(record: Record, source: str) -> Record:

@@ -7,8 +7,7 @@ removed revision stays for a moment, since a question may be reading it, and is 
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, exists, func, or_, select
 
 from rag.library.database import Database
-from rag.library.schema import chunks, models, revisions, sources, vectors, version_is, work
+from rag.library.schema import chunks, models, revisions, sources, vectors
 from rag.library.schema import indexes as index_table
 from rag.text.language import ENGLISH
 
@@ -149,81 +148,6 @@ class Revisions:
         gone = [revision for revision, removed in hidden if removed is not None and removed > since]
         return Changes(number, gone, found, frozenset(revision for revision, _ in hidden))
 
-    # -- revisions -----------------------------------------------------------------------------------------------
-
-    def begin(self, index: int, source: str) -> str:
-        """Make a revision, unseen and without chunks. Returns its id."""
-        revision = new_id()
-        with self.database.write() as connection:
-            connection.execute(
-                revisions.insert().values(
-                    id=revision, index_id=index, source=source, chunks=0, changed_at=self.database.now(connection)
-                )
-            )
-        return revision
-
-    def write_chunks(self, revision: str, model: int, pieces: Sequence[Document], new: Mapping[str, Vector]) -> None:
-        """Add chunks to a revision, each with its `number` and `digest`, and the vectors that are `new`, by digest."""
-        with self.database.write() as connection:
-            write_vectors(connection, model, new)
-            insert_chunks(connection, revision, pieces)
-
-    def publish(
-        self, revision: str, index: int, source: str, digest: str, *, holder: str = "", new: bool = True
-    ) -> bool:
-        """Let questions see a revision in place of the one before. False: the source was removed meanwhile.
-
-        `digest` is the version's. `new`: it is the loaded version, which becomes the current one; every other index
-        then lacks it.
-        `holder`: the work on the source must still be taken by this one, and ends with it.
-        """
-        with self.database.write() as connection:
-            number, now = self.database.next_number(connection), self.database.now(connection)
-            if not end_work(connection, source, holder):
-                return False
-            state = "loaded" if new else "current"
-            version = connection.execute(
-                select(sources.c.id, sources.c.digest).where(version_is(source, state))
-            ).first()
-            if version is None or version.digest != digest:
-                return False
-            end_revisions(connection, source, number, now, None if new else index)
-            count = select(func.count()).select_from(chunks).where(chunks.c.revision == revision).scalar_subquery()
-            shown = revisions.update().where(revisions.c.id == revision)
-            if not connection.execute(shown.values(added=number, changed_at=now, chunks=count)).rowcount:
-                return False
-            if new:
-                connection.execute(sources.delete().where(version_is(source, "current")))
-                connection.execute(sources.update().where(sources.c.id == version.id).values(state="current"))
-        return True
-
-    def garbage(self, index: int, *, writing: Iterable[str], grace: float) -> list[str]:
-        """The revisions of an index that nobody needs: removed `grace` seconds ago, or left by an attempt that ended.
-
-        `writing` are those that this process is writing.
-        """
-        with self.database.read() as connection:
-            now = self.database.now(connection)
-            asked = exists().where(work.c.source == revisions.c.source, work.c.reason == "")
-            loaded = exists().where(sources.c.source == revisions.c.source, sources.c.state == "loaded")
-            ended = revisions.c.id.not_in(list(writing))
-            left = and_(revisions.c.added.is_(None), ~asked, ~loaded, ended)  # else the next attempt has its vectors
-            unseen = or_(revisions.c.removed.is_not(None), left)
-            old = revisions.c.changed_at <= now - grace
-            return list(
-                connection.execute(select(revisions.c.id).where(revisions.c.index_id == index, unseen, old)).scalars()
-            )
-
-    def discard(self, revision: str, model: int) -> None:
-        """Delete a revision, its chunks, and the vectors that no other chunk has."""
-        own = select(chunks.c.digest).where(chunks.c.revision == revision)
-        other = exists().where(chunks.c.digest == vectors.c.digest, chunks.c.revision != revision)
-        with self.database.write() as connection:
-            lonely = and_(vectors.c.model_id == model, vectors.c.digest.in_(own), ~other)
-            connection.execute(vectors.delete().where(lonely))
-            connection.execute(chunks.delete().where(chunks.c.revision == revision))
-            connection.execute(revisions.delete().where(revisions.c.id == revision))
-
     # -- chunks and vectors --------------------------------------------------------------------------------------
 
     def passages(self, ids: Sequence[str], number: int) -> dict[str, Document]:
@@ -309,58 +233,6 @@ def _look_up(count: int) -> Select[Any]:
     number: BindParameter[int] = bindparam("seen")
     seen = and_(revisions.c.added <= number, or_(revisions.c.removed.is_(None), revisions.c.removed > number))
     return select(chunks).join(revisions, revisions.c.id == chunks.c.revision).where(or_(*places), seen)
-
-
-def new_id() -> str:
-    """The id of a new revision."""
-    return secrets.token_hex(8)
-
-
-def end_work(connection: Connection, source: str, holder: str) -> bool:
-    """End the work on a source. False: it is not taken by `holder`, if one is given, any more."""
-    mine = and_(work.c.source == source, work.c.taken_by == holder)
-    return not holder or bool(connection.execute(work.delete().where(mine)).rowcount)
-
-
-def end_revisions(connection: Connection, source: str, number: int, now: float, index: int | None = None) -> None:
-    """From change `number` on, questions see no revision of a source, in one index or in all, that they saw before."""
-    seen = [revisions.c.source == source, revisions.c.added.is_not(None), revisions.c.removed.is_(None)]
-    seen += [] if index is None else [revisions.c.index_id == index]
-    connection.execute(revisions.update().where(*seen).values(removed=number, changed_at=now))
-
-
-def insert_chunks(connection: Connection, revision: str, pieces: Sequence[Document]) -> None:
-    """Write chunks of a revision; each has its `number` and `digest` in its metadata."""
-    rows = [
-        {
-            "revision": revision,
-            "number": piece.metadata["number"],
-            "digest": piece.metadata["digest"],
-            "text": piece.page_content,
-            "metadata": {
-                key: value for key, value in piece.metadata.items() if key not in ("number", "digest", "revision")
-            },
-        }
-        for piece in pieces
-    ]
-    if rows:
-        connection.execute(chunks.insert(), rows)
-
-
-def write_vectors(connection: Connection, model: int, new: Mapping[str, Vector]) -> None:
-    """Write vectors by the digest of their text; those that are there stay."""
-    names = list(new)
-    there: set[str] = set()
-    for start in range(0, len(names), PAGE):
-        page = vectors.c.digest.in_(names[start : start + PAGE])
-        there |= set(connection.execute(select(vectors.c.digest).where(vectors.c.model_id == model, page)).scalars())
-    rows = [
-        {"model_id": model, "digest": digest, "vector": np.asarray(new[digest], "<f4").tobytes()}
-        for digest in names
-        if digest not in there
-    ]
-    if rows:
-        connection.execute(vectors.insert(), rows)
 
 
 def _chunk(row: Row[Any]) -> Document:

@@ -77,12 +77,12 @@ class LibraryService:
         """
         self._open_database()
         queue = Queue(self.database)
-        if note := self.indexes.start(embeddings, self.records, self.home, self.uploads, queue):
+        if note := self.indexes.start(embeddings, self.records, self.home, queue):
             self._note(note)
         assert self.indexes.active is not None
         if not self.indexes.active.index.is_small:
             self._open_chroma()
-        worker = Worker(self.indexes.active, queue, self._settings, self._indexing)
+        worker = Worker(self.indexes.active, queue, self.uploads, self._settings, self._indexing)
         self.library = Library(worker, queue, Folders(self.database), self._wake)
         if named:
             self._ask_for_named(self.library)
@@ -161,11 +161,12 @@ class LibraryService:
         """
         assert self.library is not None
         self._open_chroma()
-        if self.index and self.index.vectors.filling:
-            self.index.fill(partial(self._indexing, "the index of vectors"), lambda: self._closing)
+        ingest = self.library.worker.ingest
+        if ingest.index.vectors.filling:
+            ingest.writer.clean()
+            ingest.index.fill(partial(self._indexing, "the index of vectors"), lambda: self._closing)
         self.library.worker.work()
-        assert self.index is not None
-        self.index.clean()
+        self.library.worker.ingest.writer.clean()
         self._be_quiet()
         if not self.ingested and named:
             self._stand_in(self.library)
@@ -220,13 +221,13 @@ class LibraryService:
         Raises:
             RagError: the database or the Chroma server does not answer.
         """
-        if self.library is None or self.index is None:
+        if self.library is None:
             return
         self.library.follow()
         if self.indexes.follow(self.library):
             changed()
         if time.monotonic() - self._cleaned > CLEAN_SECONDS:
-            self.index.clean()
+            self.library.worker.ingest.writer.clean()
             self._cleaned = time.monotonic()
 
     # -- telling -------------------------------------------------------------------------------------------------

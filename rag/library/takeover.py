@@ -36,9 +36,10 @@ from rag.errors import StoreError, store_error
 from rag.library.chroma import chroma_settings
 from rag.library.database import Database, get_setting, set_setting
 from rag.library.records import Record, Records, renamed, write_version
-from rag.library.revisions import Made, insert_chunks, write_vectors
+from rag.library.revisions import Made
 from rag.library.schema import revisions, work
 from rag.library.uploads import PREFIX, pieces_of, write_file
+from rag.library.writer import insert_chunks, write_vectors
 from rag.sources.loader import is_url
 
 log = logging.getLogger(__name__)

@@ -10,17 +10,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 from langchain_core.documents import Document
 
 from rag.errors import RagError, SourceError, StoreError, StoreUnreachable, TextTooLong
-from rag.library.ingest import BATCH, Cancelled, Ingest, Progress, Vectors
+from rag.library.ingest import BATCH, Cancelled, Ingest, Progress, VectorsAhead
 from rag.library.queue import LEASE_SECONDS, Queue, Task
-from rag.library.records import Record
+from rag.library.records import Record, as_record, renamed
+from rag.library.uploads import Uploads, is_upload
 from rag.settings import Settings
+from rag.sources.loader import Fetched, load_source
 from rag.sources.reader import Watch
 from rag.sources.web.crawl import find_pages
 from rag.sources.web.fetch import Page
@@ -48,14 +50,11 @@ class LoadedRecord:
 
 @dataclass(frozen=True)
 class Begun:
-    """A task whose loading has begun, and after it the embedding of its first chunks: vectors, and who gives them.
-
-    Another index has its own.
-    """
+    """A task whose loading has begun, and after it the embedding of its first chunks."""
 
     task: Task
     loading: Future[LoadedRecord]
-    embedding: Future[tuple[Ingest, Vectors]]
+    embedding: VectorsAhead
 
 
 @dataclass(frozen=True)
@@ -124,14 +123,14 @@ class Ahead:
 class Worker:
     """Works through the queue, in whatever thread calls `work`."""
 
-    def __init__(self, ingest: Ingest, queue: Queue, settings: Settings, tell: Progress) -> None:
+    def __init__(self, ingest: Ingest, queue: Queue, uploads: Uploads, settings: Settings, tell: Progress) -> None:
         """`tell` is called as the work goes on."""
         self.ingest = ingest
         self.counts = {"indexed": 0, "unchanged": 0, "failed": 0}
         self.embedded = 0
         self.step: Step | None = None
         """What is under way."""
-        self._queue, self._settings, self._tell = queue, settings, tell
+        self._queue, self._uploads, self._settings, self._tell = queue, uploads, settings, tell
         self._closing = False
         self._pages: dict[str, Page] = {}
         """Pages that were fetched while the pages of a site were looked for."""
@@ -199,8 +198,8 @@ class Worker:
                 embedded = self.ingest.run(
                     loaded.record,
                     self._note,
-                    lambda seconds: self._vectors(begun, seconds),
                     chunks=loaded.chunks if len(loaded.chunks) == loaded.total else (),
+                    ahead=begun.embedding,
                     holder=self._queue.holder,
                 )
             self._queue.end(task)
@@ -209,7 +208,7 @@ class Worker:
             self.counts["indexed" if embedded else "unchanged"] += 1
             self.embedded += embedded
             log.info("%s: %s", task.source, f"{embedded} chunks embedded" if embedded else "unchanged")
-            self.ingest.index.clean()
+            self.ingest.writer.clean()
         except Cancelled:
             if self._closing:
                 raise
@@ -239,17 +238,32 @@ class Worker:
             self._find_pages(task)
             return LoadedRecord(None)
         else:
-            page = self._pages.pop(task.source, None)
-            watch = Watch(lambda done, total: self._note_page(task.source, done, total), lambda: self._is_dropped(task))
-            record = self.ingest.load(task.source, named_at_start=task.private, page=page, watch=watch)
+            record = self._read(task)
         chunks = self.ingest.chunks_ahead(record) if record else []
         return LoadedRecord(record, chunks[:BATCH], len(chunks))
 
-    def _vectors(self, begun: Begun, seconds: float | None) -> Vectors:
-        if not wait([begun.embedding], seconds).done:
-            return {}
-        ingest, vectors = begun.embedding.result()
-        return vectors if ingest is self.ingest else {}
+    def _read(self, task: Task) -> Record | None:
+        """A source as it is now; None: the web server says that it has not changed since it was indexed."""
+        source, index = task.source, self.ingest.index
+        watch = Watch(lambda done, total: self._note_page(source, done, total), lambda: self._is_dropped(task))
+        if is_upload(source):
+            with self._uploads.as_path(source) as path:
+                try:
+                    loaded = load_source(str(path), self._settings, named_at_start=True, watch=watch)
+                except SourceError as error:
+                    raise type(error)(source, error.reason) from error
+                assert loaded is not None
+                return renamed(as_record(str(path), loaded, private=True), source)
+        head = index.records.head(source) if index.source(source) else None
+        loaded = load_source(
+            source,
+            self._settings,
+            named_at_start=task.private,
+            fetched=Fetched(head.etag, head.last_modified, head.found_at) if head else None,
+            page=self._pages.pop(source, None),
+            watch=watch,
+        )
+        return as_record(source, loaded, private=task.private) if loaded else None
 
     def _find_pages(self, task: Task) -> None:
         """Ask for the pages of a site; they are fetched already."""
