@@ -24,8 +24,8 @@ from rag.answers.ready import Ready
 from rag.answers.stream import AnswerChain
 from rag.background import Background
 from rag.errors import QuestionError
-from rag.library.indexes import Offer, told_seconds
 from rag.library.library import Library
+from rag.library.rebuild import Offer, told_seconds
 from rag.library.revisions import IndexedSource, Made
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.models.state import Work

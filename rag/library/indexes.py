@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
 
-from rag.errors import EngineError, RagError, SourceError, StoreError, TextTooLong
+from rag.errors import EngineError, RagError, StoreError
 from rag.library.chroma import ChromaHome
 from rag.library.index import SearchIndex
 from rag.library.ingest import Cancelled, Ingest
-from rag.library.queue import LEASE_SECONDS, Queue
+from rag.library.queue import Queue
+from rag.library.rebuild import Offer, Rebuild
 from rag.library.records import Records
 from rag.library.revisions import Made
 from rag.settings import Settings
@@ -34,22 +33,6 @@ INDEX = "index"
 """The name under which the database remembers which index answers."""
 SMALL = 400
 """Chunks that are embedded without asking where no other index can answer: less than half a minute on two cores."""
-SAMPLE = 8
-"""Texts that are embedded to tell how long all of them will take."""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What moving the library to another index costs: about so many chunks to embed, in about so many seconds."""
-
-    made: Made
-    chunks: int
-    seconds: float
-
-    def __str__(self) -> str:
-        if not self.chunks:
-            return "nothing has to be embedded"
-        return f"about {self.chunks} chunks are embedded, in about {told_seconds(self.seconds)}"
 
 
 class Indexes:
@@ -77,10 +60,9 @@ class Indexes:
         self._queue: Queue
         self._open: dict[Made, Ingest] = {}
         self._opening = threading.RLock()
-        self._beside: Ingest | None = None
+        self._rebuild: Rebuild | None = None
+        """The last one that was begun."""
         self._closing = False
-        self._first = self._done = self._now = self._total = 0
-        self._began = self._renewed = 0.0
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -123,9 +105,9 @@ class Indexes:
     def _instead(self, index: Ingest, trouble: RagError) -> str:
         """Use an index that is not whole, because the one that is cannot answer: if it is agreed to, or small."""
         made = index.index.made
-        chunks = self._chunks_of(self._missing(index))
-        if chunks > SMALL and self.wanted != made:
-            self.offer = self.estimate(made)
+        rebuild = Rebuild(index, self._queue)
+        if rebuild.chunks_of(rebuild.missing()) > SMALL and self.wanted != made:
+            self.offer = rebuild.estimate()
             raise StoreError(
                 f"{trouble} To go on with {made.embeddings}, {self.offer}: choose it under Models, or run"
                 " python -m rag reindex."
@@ -160,12 +142,9 @@ class Indexes:
             for ingest in self._open.values():
                 ingest.index.open_vectors()
 
-    def _missing(self, index: Ingest) -> list[str]:
-        return self._records.revisions.missing(index.index.id)
-
     def _is_whole(self, made: Made) -> bool:
         try:
-            return not self._missing(self.open(made))
+            return not Rebuild(self.open(made), self._queue).missing()
         except EngineError:
             return False
 
@@ -191,7 +170,7 @@ class Indexes:
         kept, weights, _, building = self._remembered()
         if self.active is None or kept is None:
             return False
-        self.wanted = building
+        self._want(building)
         if kept == self.active.index.made:
             return False
         index = self.open(kept)
@@ -217,29 +196,8 @@ class Indexes:
         return Made(name, self._settings.chunk_size, self._settings.chunk_overlap)
 
     def estimate(self, made: Made) -> Offer:
-        """What it costs to move the library to another index; embeds a few texts to see.
-
-        Raises:
-            RagError: it cannot be had.
-        """
-        index = self.open(made).index
-        missing = self._records.revisions.missing(index.id)
-        if not missing:
-            return Offer(made, 0, 0.0)
-        record = self._records.read(missing[0])
-        text = "\n".join(text for text, _ in record.documents) if record else ""
-        texts = [text[at : at + made.chunk_size] for at in range(0, len(text), made.chunk_size)][:SAMPLE] or ["x"]
-        index.embeddings.embed_documents(texts[:1])  # the first one may load the model
-        began = time.monotonic()
-        index.embeddings.embed_documents(texts)
-        chunks = self._chunks_of(missing)
-        return Offer(made, chunks, chunks * (time.monotonic() - began) / len(texts))
-
-    def _chunks_of(self, sources: list[str]) -> int:
-        """About how many chunks the records of sources make."""
-        step = self._settings.chunk_size - self._settings.chunk_overlap
-        records = (self._records.read(source) for source in sources)
-        return sum(1 + len(text) // step for record in records if record for text, _ in record.documents)
+        """What it costs to move the library to another index. Raises as `Rebuild.estimate`, and as `open`."""
+        return Rebuild(self.open(made), self._queue).estimate()
 
     def make_offer(self) -> None:
         """Offer what the settings name, if it is another index than the one that answers; tried until it can be had."""
@@ -263,18 +221,22 @@ class Indexes:
 
         What is embedded already for one that is not wanted any more is kept, and used if it is wanted again.
         """
-        self.wanted, self.problem, self.offer, self._to_offer = made, "", None, None
+        self.problem, self.offer, self._to_offer = "", None, None
+        self._want(made)
         self._configured = self._asked
         if self.active:
             self._remember()
-        if self._beside and self._beside.index.made != made:
-            self._beside.cancelled.set()
+
+    def _want(self, made: Made | None) -> None:
+        self.wanted = made
+        if self._rebuild and self._rebuild.made != made:
+            self._rebuild.cancel()
 
     def end(self) -> None:
         """Stop building, because the app closes."""
         self._closing = True
-        if self._beside:
-            self._beside.cancelled.set()
+        if self._rebuild:
+            self._rebuild.cancel()
 
     def build_beside(self, library: Library, tell: Callable[[str, int, int], None]) -> bool:
         """Build what is wanted, and let it take over. Between two sources, the library's own work is done.
@@ -296,10 +258,11 @@ class Indexes:
             return self._failed(made, error)
         if not self._queue.take_index(index.index.id):
             return False  # another process builds it
-        self._beside = index
-        index.cancelled.clear()
+        self._rebuild = Rebuild(index, self._queue)
+        if self._closing or self.wanted != made:  # since it was read above
+            self._rebuild.cancel()
         try:
-            failed = self._copy_all(index, made, library, tell)
+            failed = self._rebuild.run(library, tell)
         except Cancelled:
             if self._closing:
                 raise
@@ -307,38 +270,16 @@ class Indexes:
         except (EngineError, StoreError) as error:
             return self._failed(made, error)
         finally:
-            self._beside = None
             self._queue.give_back_index(index.index.id)
         if failed and not index.index.chunks:
             return self._failed(made, EngineError(next(iter(failed.values()))))
         library.take_over(index)
         for source, reason in failed.items():
-            library.fail(source, reason)
+            self._queue.fail(source, reason, private=True)
         self.problem = ""
         self._use(index)
         log.info("the library is indexed with %s now", made.embeddings)
         return True
-
-    def _copy_all(
-        self, index: Ingest, made: Made, library: Library, tell: Callable[[str, int, int], None]
-    ) -> dict[str, str]:
-        """Index every source that the index lacks. Returns why some could not be."""
-        self._first = self._done = self._now = index.index.chunks
-        self._began = time.monotonic()
-        failed: dict[str, str] = {}
-        while todo := [source for source in self._missing(index) if source not in failed]:
-            self._total = self._done + self._chunks_of(todo)
-            for source in todo:
-                if library.busy:
-                    library.worker.work()
-                if self._closing or self.wanted != made:
-                    raise Cancelled
-                try:
-                    index.copy(source, lambda name, done, total: self._note(tell, name, done))
-                except (TextTooLong, SourceError) as error:
-                    failed[source] = str(error)
-                self._done = index.index.chunks
-        return failed
 
     def _failed(self, made: Made, error: RagError) -> bool:
         if str(error) != self.problem:
@@ -346,23 +287,12 @@ class Indexes:
         self.problem = str(error)
         return False
 
-    def _note(self, tell: Callable[[str, int, int], None], source: str, done: int) -> None:
-        if time.monotonic() - self._renewed > LEASE_SECONDS / 3:
-            self._queue.renew()
-            self._renewed = time.monotonic()
-        self._now = self._done + done
-        self._total = max(self._total, self._now)
-        tell(source, self._now, self._total)
-
     def status(self) -> dict[str, Any]:
         """The index that answers, the one that is being built with how far it is, and the one that is offered."""
         building: dict[str, Any] | None = None
         if made := self.wanted:
-            building = {"made": made._asdict(), "done": self._now, "total": self._total, "seconds_left": None}
-            spent = time.monotonic() - self._began
-            if self._beside and self._now > self._first and spent > 2:
-                left = (self._total - self._now) * spent / (self._now - self._first)
-                building["seconds_left"] = round(left)
+            far = self._rebuild.look() if self._rebuild else {"done": 0, "total": 0, "seconds_left": None}
+            building = {"made": made._asdict(), **far}
         offer = self.offer
         return {
             "answers": self.active.index.made._asdict() if self.active else None,
@@ -370,13 +300,6 @@ class Indexes:
             "offer": {"made": offer.made._asdict(), "told": str(offer)} if offer else None,
             "problem": self.problem,
         }
-
-
-def told_seconds(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _difference(made: Made, other: Made) -> str:

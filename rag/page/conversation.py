@@ -24,7 +24,7 @@ from rag.answers.update import Update
 from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError
 from rag.grounding.ground import Sentence
-from rag.library.indexes import told_seconds
+from rag.library.rebuild import told_seconds
 from rag.page.answer_text import as_written, with_marks
 from rag.page.reader import READ, place_of
 from rag.sources.loader import GUIDE, is_url

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from rag.library.indexes import told_seconds
 from rag.library.library import Entry, Library, counted, told_size
+from rag.library.rebuild import told_seconds
 from rag.library.uploads import PREFIX, is_upload, name_of
 from rag.sources.loader import GUIDE, is_url
 from rag.text.detect import NAMES

@@ -6,8 +6,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rag.library.indexes import told_seconds
 from rag.library.library import told_size
+from rag.library.rebuild import told_seconds
 from rag.models.catalogue import Offered
 from rag.models.ollama import Model
 from rag.models.speed import Outlook, Speed

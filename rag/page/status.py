@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from rag.assistant import Assistant
-from rag.library.indexes import told_seconds
 from rag.library.library import counted
+from rag.library.rebuild import told_seconds
 from rag.models.auto import OLLAMA_DEFAULTS
 from rag.page.events import MayChange, check_may_change, errors_on_the_page
 from rag.page.scripts import NOTICES
