@@ -65,6 +65,7 @@ class Background:
         )
         self.chains = Chains(settings)
         self._cache_dir = settings.cache_dir
+        self._shared = bool(settings.database_url or settings.chroma_url)
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
         self._page: threading.Event | None = None
@@ -85,7 +86,7 @@ class Background:
             threading.Thread(target=self._guarded, args=(name, target), name=f"rag-{name}", daemon=True)
             for name, target in targets.items()
         ]
-        if self.service.shared:
+        if self._shared:
             threads.append(threading.Thread(target=self._follow, name="rag-follow", daemon=True))
         for thread in threads:
             thread.start()

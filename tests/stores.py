@@ -64,17 +64,13 @@ class Library:
 
     def open_chroma(self) -> None:
         """As the app does it once questions can be answered, or before, where the library is large."""
-        self.damage = self.home.look(self.number(), self.name)
+        self.damage = self.home.look(self.database.last_change(), self.name)
         self.home.open()
         self.index.open_vectors()
 
     @property
     def name(self) -> str:
         return str(self.database.setting("library"))
-
-    def number(self) -> int:
-        with self.database.read() as connection:
-            return self.database.number(connection)
 
     def load(self, path: Path) -> Record:
         """A file as it is now."""
@@ -119,7 +115,7 @@ class Library:
         """As the app does it when nothing is under way."""
         if self.home.is_open:
             self.ingest.writer.write_waiting()
-        self.home.close(self.number(), self.name)
+        self.home.close(self.database.last_change(), self.name)
         self.database.close()
         self.folder.release()
 

@@ -116,7 +116,7 @@ def test_rows_that_waited_when_the_app_was_killed_are_filled_in(tmp_path: Path) 
     settings = make_settings(tmp_path, chunk_size=100)
     killed = Library(settings)
     killed.add(write(tmp_path / "a.md", MOON))
-    killed.home.close(killed.number(), killed.name)  # what waits is lost
+    killed.home.close(killed.database.last_change(), killed.name)  # what waits is lost
     killed.database.close()
     killed.folder.release()
     again = Library(settings)

@@ -112,8 +112,8 @@ def test_cancel_leaves_what_was_finished_and_what_was_there(assistant: Assistant
     pages.pages |= {"/a": f"<p>{MOON}</p>", "/b": f"<p>{MOON} halt</p>", "/c": f"<p>{RIVER}</p>"}
     library.add([f"{pages.url}/{name}" for name in "abc"], private=True)
     assert embeddings.reached.wait(30)  # which may be while "a" is still being written
-    wait_until(lambda: (library.progress() or {"source": ""})["source"].endswith("/b"), 60)
-    progress = library.progress()
+    wait_until(lambda: (library.look()["progress"] or {"source": ""})["source"].endswith("/b"), 60)
+    progress = library.look()["progress"]
     assert progress and progress["sources_left"] == 2
     library.cancel()
     embeddings.gate.set()
@@ -129,8 +129,8 @@ def test_a_scan_shows_its_pages_and_is_cancelled(assistant: Assistant, tmp_path:
     path = tmp_path / "scan.pdf"
     path.write_bytes(picture("The lighthouse keeper counts", "forty-two ships a day.", kind="PDF", pages=60))
     library.add([str(path)], private=True)
-    wait_until(lambda: (library.progress() or {"done": 0})["done"] == 2, 60)
-    progress = library.progress()
+    wait_until(lambda: (library.look()["progress"] or {"done": 0})["done"] == 2, 60)
+    progress = library.look()["progress"]
     assert progress and (progress["state"], progress["total"]) == ("loading", 60)
     assert "page 2 of 60 is read by OCR" in show_work(library.entries(), progress, owner=True)
     library.cancel()

@@ -145,6 +145,11 @@ class Database:
         """The number of the last change."""
         return int(connection.execute(select(counter.c.number)).scalar_one())
 
+    def last_change(self) -> int:
+        """The number of the last change, read in a transaction of its own."""
+        with self.read() as connection:
+            return self.number(connection)
+
     def setting(self, name: str, default: Any = None) -> Any:
         """A value that the app remembers."""
         with self.read() as connection:

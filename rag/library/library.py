@@ -113,7 +113,9 @@ class Library:
         if not self.folders.paths:
             return []
         busy = {task.source for task in self.queue.tasks if task.taken_by}
-        change = self.folders.compare(self._known(), self.queue.removed(), busy)
+        known: dict[str, Known | None] = {task.source: None for task in self.queue.tasks}
+        known |= {item.source: Known(item.size, item.loaded_at) for item in self._index.sources}
+        change = self.folders.compare(known, self.queue.removed(), busy)
         if change.gone:
             self._forget(change.gone)
         return self._ask([Task(file, True) for file in change.load])
@@ -127,11 +129,6 @@ class Library:
             if is_url(item.source) and max(item.loaded_at, self._web_asked.get(item.source, 0.0)) < before
         ]
         return self.refresh(due) if due else []
-
-    def _known(self) -> dict[str, Known | None]:
-        """Every source as the disk is compared with it."""
-        asked = {task.source: None for task in self.queue.tasks}
-        return {**asked, **{item.source: Known(item.size, item.loaded_at) for item in self._index.sources}}
 
     def refresh(self, sources: Sequence[str] | None = None) -> list[str]:
         """Ask whether sources have changed, all of them without `sources`; what failed is tried again.
@@ -232,10 +229,6 @@ class Library:
         ingest.index.follow()
         self.worker.ingest = ingest
 
-    def fail(self, source: str, reason: str) -> None:
-        """Say why a source could not be asked for."""
-        self.queue.fail(source, reason, private=True)
-
     def follow(self) -> None:
         """See what other processes have changed."""
         self.queue.look()
@@ -300,25 +293,9 @@ class Library:
         return {
             "sources": entries,
             "folders": self.folders.look(),
-            "progress": self.progress(),
+            "progress": self.worker.progress(self.left),
             "busy": self.busy,
             "cancelled": self._cancelled,
-        }
-
-    def progress(self) -> dict[str, Any] | None:
-        """What is under way: the source, its chunks (pages while it is loading), sources done and to do, the time."""
-        step = self.worker.step
-        if step is None:
-            return None
-        left = max(1, self.left)
-        return {
-            "source": step.source,
-            "state": step.state,
-            "done": step.done,
-            "total": step.total,
-            "sources_done": self.worker.ended,
-            "sources_left": left,
-            "seconds_left": self.worker.seconds_left(left - 1),
         }
 
 

@@ -92,7 +92,7 @@ class LibraryService:
         if self.home.is_open:
             return
         library = str(self.database.setting("library"))
-        if wrong := self.home.look(self._number(), library):
+        if wrong := self.home.look(self.database.last_change(), library):
             self._note(f"The index of vectors was damaged ({wrong}). It is filled again from the stored vectors.")
         self.home.open()
         self.home.drop_others(prefix_of(library))
@@ -111,10 +111,6 @@ class LibraryService:
         self._opened = True
         self.database_opened.set()
 
-    def _number(self) -> int:
-        with self.database.read() as connection:
-            return self.database.number(connection)
-
     def stop(self) -> None:
         """Stop what is under way; what waits is kept."""
         self._closing = True
@@ -128,7 +124,7 @@ class LibraryService:
             with suppress(RagError):
                 if idle and self.library:
                     self.indexes.write_waiting()
-                    self.home.close(self._number(), str(self.database.setting("library")))
+                    self.home.close(self.database.last_change(), str(self.database.setting("library")))
             self.database.close()
         self.folder.release()
 
@@ -148,7 +144,7 @@ class LibraryService:
             try:
                 library.add([given], private=True)
             except SourceError as error:
-                library.fail(given, error.reason)
+                library.queue.fail(given, error.reason, private=True)
                 log.warning("%s", error)
         library.look_at_folders()
 
@@ -231,11 +227,6 @@ class LibraryService:
             self._cleaned = time.monotonic()
 
     # -- telling -------------------------------------------------------------------------------------------------
-
-    @property
-    def shared(self) -> bool:
-        """Whether the library is one that other processes change, too."""
-        return bool(self._settings.database_url or self._settings.chroma_url)
 
     @property
     def index(self) -> SearchIndex | None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_core.documents import Document
 
@@ -134,7 +134,7 @@ class Worker:
         self._closing = False
         self._pages: dict[str, Page] = {}
         """Pages that were fetched while the pages of a site were looked for."""
-        self.ended = 0
+        self._ended = 0
         """Sources that this run has come to an end with."""
         self._chunks = 0
         self._began = 0.0
@@ -146,7 +146,7 @@ class Worker:
             RagError: the embedding model or the database failed; what waits is kept.
             Cancelled: the app is closing.
         """
-        self.ended = self._chunks = 0
+        self._ended = self._chunks = 0
         self._began = time.monotonic()
         begun: deque[Begun] = deque()
         ahead, most = Ahead(self._load, lambda: self.ingest), AHEAD_SHARED if self._queue.shared else AHEAD
@@ -222,7 +222,7 @@ class Worker:
                 self._fail(task, error)
         finally:
             self.step = None
-            self.ended += 1
+            self._ended += 1
 
     def give_up(self, source: str) -> None:
         """Leave a source as it was indexed before, also after a restart."""
@@ -315,13 +315,20 @@ class Worker:
         self.ingest.index.records.drop_loaded(task.source)
         self._queue.end(task, reason)
 
-    def seconds_left(self, waiting: int) -> int | None:
-        """About how long the rest takes, of what is under way and of `waiting` sources; None: not known yet."""
-        spent, step = time.monotonic() - self._began, self.step
-        if step is None or step.state != "indexing" or not self._chunks or spent <= 2:
+    def progress(self, left: int) -> dict[str, Any] | None:
+        """What is under way: the source, its chunks (pages while it is loading), sources done and to do, the time.
+
+        `left` sources wait or are under way. `seconds_left` is None while it is not known.
+        """
+        step, spent, seconds = self.step, time.monotonic() - self._began, None
+        if step is None:
             return None
-        a_source = max(1.0, (self._chunks - step.done) / self.ended) if self.ended else float(step.total)
-        return round((step.total - step.done + waiting * a_source) * spent / self._chunks)
+        left = max(1, left)
+        if step.state == "indexing" and self._chunks and spent > 2:
+            a_source = max(1.0, (self._chunks - step.done) / self._ended) if self._ended else float(step.total)
+            seconds = round((step.total - step.done + (left - 1) * a_source) * spent / self._chunks)
+        done = {"sources_done": self._ended, "sources_left": left, "seconds_left": seconds}
+        return {"source": step.source, "state": step.state, "done": step.done, "total": step.total, **done}
 
     def close(self) -> None:
         """Stop what is under way; what waits is kept."""

@@ -252,7 +252,7 @@ class Sidebar:
         now: dict[str, Any] = {
             "head": show_head(entries, owner, self._assistant.embeddings if library else ""),
             "owner": owner,
-            "work": show_work(entries, library.progress() if library else None, owner),
+            "work": show_work(entries, library.worker.progress(library.left) if library else None, owner),
             "failed": show_folders(library.folders.look() if library else [], owner) + show_failed(entries, owner),
             "filter": sum(bool(entry.indexed_at) for entry in entries) > 8,
             **{f"rows {number}": block for number, block in enumerate(blocks)},
