@@ -127,7 +127,7 @@ class Assistant:
         return self.indexes.estimate(self._made_with(embeddings))
 
     def _made_with(self, embeddings: str) -> Made:
-        names = [model.name for model in self.models.listed() if model.use == "embeddings"]
+        names = [model.name for model in self.models.known.listed() if model.use == "embeddings"]
         if embeddings not in names:
             raise QuestionError(f"There is no embedding model {embeddings}; there is {', '.join(names)}.")
         return self.indexes.made_with(embeddings)
@@ -188,7 +188,7 @@ class Assistant:
     def _engine_state(self, name: str, part: str, built: object) -> dict[str, Any]:
         """What runs a model, where, and whether it could be reached at the last look (every 3 s)."""
         reachable = bool(built) and part not in self.problems
-        return {"model": name, "address": self.models.address(name), "reachable": reachable}
+        return {"model": name, "address": self.models.known.address(name), "reachable": reachable}
 
     def _coming(self) -> dict[str, Any] | None:
         """How far the chat model is that is being fetched, in bytes, or why it did not come."""

@@ -61,7 +61,7 @@ class Background:
         self._wake = {name: threading.Event() for name in ("chat", "coming", "index", "prepare")}
         self.models = ModelsInUse(settings, self.work, self.wake_all, chat_model=chat_model, embeddings=embeddings)
         self.service = LibraryService(
-            settings, self.models.embeddings, self.models.address, self._wake["index"].set, self._tell
+            settings, self.models.embeddings, self.models.known.address, self._wake["index"].set, self._tell
         )
         self.chains = Chains(settings)
         self._cache_dir = settings.cache_dir

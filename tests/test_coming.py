@@ -93,8 +93,8 @@ async def test_quotes_answer_until_the_model_is_there_and_it_takes_over_by_itsel
     assert assistant.status()["coming"] is None and not assistant.status()["declined"]
     answered = await ask(assistant)
     assert answered.text and answered.timings.tokens > 1
-    wait_until(lambda: MODEL in assistant.models.speeds(), 60)  # measured while nothing else is done
-    speed = assistant.models.speeds()[MODEL]
+    wait_until(lambda: MODEL in assistant.models.known.speeds(), 60)  # measured while nothing else is done
+    speed = assistant.models.known.speeds()[MODEL]
     assert speed.read > speed.write > 0
 
 

@@ -101,7 +101,7 @@ def test_a_llama_server_answers(chat_server: str, tmp_path: Path) -> None:
         update = asyncio.run(assistant.chain.ainvoke({"question": "What is a plan?"}))
         assert update.text.strip()
         assert update.usage and update.usage[1] > 0
-        assert "openai:smol" in assistant.models.chat_names()
+        assert "openai:smol" in assistant.models.known.chat_names()
     finally:
         assistant.close()
 

@@ -206,6 +206,8 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
     @router.get("/models", tags=["state"])
     async def models(request: Request) -> Response:
         """The models that can be chosen: Ollama's and the embedded ones, with size (bytes) and window (tokens)."""
-        return await for_owner(request, lambda: {"models": [asdict(model) for model in assistant.models.listed()]})
+        return await for_owner(
+            request, lambda: {"models": [asdict(model) for model in assistant.models.known.listed()]}
+        )
 
     return router

@@ -216,7 +216,7 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
         try:
             if not own:  # known before a stream begins, which has status 200
                 owner = may_change(request.scope.get("visitor"))
-                here = [MODEL, *(await run_in_threadpool(assistant.models.chat_names) if owner else ())]
+                here = [MODEL, *(await run_in_threadpool(assistant.models.known.chat_names) if owner else ())]
                 if given.model not in here:
                     raise NoSuchModel(f"There is no chat model {given.model}; there is {', '.join(here)}.")
             check_wanted(given)

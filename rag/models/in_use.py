@@ -1,4 +1,4 @@
-"""The models that the app uses: made ready, watched and listed."""
+"""The models that the app uses: made ready and watched."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rag.errors import EngineError, NoSuchModel, RagError
 from rag.models.choose import Chat, build_chat_model, build_embeddings, choose_models, embedded_models
 from rag.models.embedded import ChatEngine
 from rag.models.hub import Stopped
-from rag.models.machine import MOST_CONTEXT, free_memory
+from rag.models.known import KnownModels
+from rag.models.machine import MOST_CONTEXT
 from rag.models.model_files import is_here
-from rag.models.ollama import Model, Ollama
-from rag.models.openai_server import OpenAIServer
+from rag.models.ollama import Ollama
 from rag.models.pulls import Pulls
-from rag.models.speed import Outlook, Speed, keep_speed, known_speeds, measure, outlook
+from rag.models.speed import keep_speed, measure
 from rag.models.state import Choice, Coming, Engine, EnginePhase, Work
 from rag.settings import NO_MODEL, Settings
 
@@ -55,6 +55,7 @@ class ModelsInUse:
         self._given_embeddings = embeddings
         self._ollama = Ollama(settings)
         self.pulls = Pulls(self._ollama, settings, work, pulled)
+        self.known = KnownModels(settings, self._ollama, lambda: self.names)
         self.engine: ChatEngine | None = None
         self.chat: Chat | None = None
         """The app's own chat model, once it is ready."""
@@ -176,15 +177,6 @@ class ModelsInUse:
         """Whether a person would rather have quotes alone than the chat model of the settings."""
         return self.names.chat == NO_MODEL != self.configured and self.coming is None
 
-    def speeds(self) -> dict[str, Speed]:
-        """What was measured of the embedded models on this machine."""
-        return known_speeds(self._settings.cache_dir)
-
-    def outlook(self, name: str) -> Outlook:
-        """What an embedded model that is known by name would do on this machine."""
-        sizes = {model.name: model.size for model in embedded_models()}
-        return outlook(name, sizes[name], sizes, self.speeds(), free_memory())
-
     def measure_speed(self) -> None:
         """Measure the app's own chat model, an embedded one, unless that was done before; then let it be widened.
 
@@ -193,7 +185,7 @@ class ModelsInUse:
         """
         engine, name = self.engine, self.names.chat
         if engine is not None and engine.running:
-            if name not in self.speeds():
+            if name not in self.known.speeds():
                 keep_speed(self._settings.cache_dir, name, measure(engine.url, engine.key))
             engine.widen()
 
@@ -226,7 +218,7 @@ class ModelsInUse:
         """
         with self._choosing:
             if name not in self._others:
-                names = self.chat_names()
+                names = self.known.chat_names()
                 if name not in names:
                     raise NoSuchModel(f"There is no chat model {name}; there is {', '.join(names)}.")
                 engine = self._embedded_engine(name)
@@ -270,42 +262,10 @@ class ModelsInUse:
 
         return progress
 
-    def listed(self) -> list[Model]:
-        """Every model that there is: Ollama's, the embedded ones, and those in use.
-
-        One of another provider that is in use is among them, with nothing known of it.
-        """
-        try:
-            found = self._ollama.models()
-        except RagError:
-            found = []
-        found += OpenAIServer.ask(self._settings).models()
-        found += [*embedded_models(), Model(NO_MODEL, "chat", details="quotes from the sources alone")]
-        known = {model.name for model in found}
-        for name, use in ((self.names.chat, "chat"), (self.names.embeddings, "embeddings")):
-            if name not in known and name.removesuffix(":latest") not in known:
-                found.append(Model(name, use))
-        return found
-
-    def chat_names(self) -> list[str]:
-        """The names of the models that chat."""
-        return [model.name for model in self.listed() if model.use == "chat"]
-
-    def address(self, name: str) -> str:
-        """Where a model runs, for messages."""
-        provider = name.partition(":")[0]
-        if provider == "ollama":
-            return self._settings.ollama_host
-        return (
-            "this machine"
-            if provider in ("embedded", NO_MODEL)
-            else self._settings.base_url or f"{provider}'s own address"
-        )
-
     def engine_of(self, name: str) -> Engine:
         """The engine of the chat model of that name, or of the app's own for ""."""
         name = name or self.names.chat
-        return Engine(name, self.address(name), lambda: self._phase(name))
+        return Engine(name, self.known.address(name), lambda: self._phase(name))
 
     def _phase(self, name: str) -> EnginePhase:
         provider, _, model = name.partition(":")

@@ -92,7 +92,7 @@ def name_sources(assistant: Assistant) -> list[tuple[str, str]]:
 def name_chat_models(assistant: Assistant) -> list[tuple[str, str]]:
     """The choices of `model`: (label, value), the app's own chat model first."""
     own = assistant.models.names.chat
-    others = [name for name in assistant.models.chat_names() if name != own]
+    others = [name for name in assistant.models.known.chat_names() if name != own]
     labels = [("none: quotes alone" if name == NO_MODEL else name, name) for name in others]
     return [(_own_label(assistant), OWN), *labels]
 

@@ -203,16 +203,16 @@ class Sidebar:
 
     def _show_models(self, request: gr.Request) -> tuple[str, Any]:
         self._check(request)
-        used = self._assistant.models
-        models = used.listed()
+        used, known = self._assistant.models, self._assistant.models.known
+        models = known.listed()
         names = [model.name for model in models if model.use == "embeddings"]
         models.sort(key=lambda model: not model.name.startswith("ollama:"))  # what is installed there comes first
         why = "".join(f"<p>{html.escape(each)}</p>" for each in used.names.why)
         installed = [model.name.partition(":")[2] for model in models if model.name.startswith("ollama:")]
-        told = why + show_models(models, used.speeds()) + show_catalogue(worth_pulling(installed), load_catalogue()[0])
+        told = why + show_models(models, known.speeds()) + show_catalogue(worth_pulling(installed), load_catalogue()[0])
         if used.names.chat.startswith("embedded:") and used.names.chat != LARGER:
             size = next(model.size for model in models if model.name == LARGER)
-            told += show_larger(LARGER, size, used.outlook(LARGER))
+            told += show_larger(LARGER, size, known.outlook(LARGER))
         return told, gr.Dropdown(names, value=self._assistant.embeddings)
 
     def _estimate(self, name: str, request: gr.Request) -> tuple[Any, Any]:

@@ -67,7 +67,7 @@ class WrongAnswers:
 
     def _open(self, request: gr.Request) -> tuple[str, gr.Dropdown]:
         check_may_change(self._may_change, request)
-        models = [each.name for each in self._assistant.models.listed() if each.use == "chat"]
+        models = [each.name for each in self._assistant.models.known.listed() if each.use == "chat"]
         return self._shown(), gr.Dropdown([OWN, *models])
 
     def _shown(self) -> str:
