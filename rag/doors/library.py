@@ -78,9 +78,14 @@ async def for_owner(request: Request, work: Callable[[], Any], status: int = 200
     return given if isinstance(given, Response) else JSONResponse(given, status)
 
 
+def library_router() -> APIRouter:
+    """A router whose errors come as everywhere: `{"error", "code"}`."""
+    return APIRouter(tags=["library"], route_class=PlainRoute, responses=failures(409, 422, 502, 503, 504))
+
+
 def build_library_routes(assistant: Assistant) -> APIRouter:
-    """The routes. Errors come as everywhere: `{"error", "code"}`."""
-    router = APIRouter(tags=["library"], route_class=PlainRoute, responses=failures(409, 422, 502, 503, 504))
+    """The routes that tell what is in the library, and change it; and those of its files and indexes."""
+    router = library_router()
 
     def library() -> Library:
         if assistant.library is None:
@@ -139,6 +144,14 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
         """Forget sources: no answer is drawn from them any more."""
         return await change(request, lambda: library().remove(source))
 
+    _add_file_routes(router, assistant)
+    _add_index_routes(router, assistant)
+    return router
+
+
+def _add_file_routes(router: APIRouter, assistant: Assistant) -> None:
+    """The routes to a source itself: its file, its text."""
+
     @router.get("/library/file", response_class=FileResponse)
     async def show(request: Request, source: Annotated[str, Query(description="A file in the library.")]) -> Response:
         """A file of the library as it is; owners alone get it."""
@@ -178,6 +191,10 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
 
         return await for_owner(request, found)
 
+
+def _add_index_routes(router: APIRouter, assistant: Assistant) -> None:
+    """The routes to indexes, and to the models that they could be made with."""
+
     @router.get("/library/index")
     async def index(
         request: Request,
@@ -206,8 +223,8 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
     @router.get("/models", tags=["state"])
     async def models(request: Request) -> Response:
         """The models that can be chosen: Ollama's and the embedded ones, with size (bytes) and window (tokens)."""
-        return await for_owner(
-            request, lambda: {"models": [asdict(model) for model in assistant.models.known.listed()]}
-        )
 
-    return router
+        def listed() -> dict[str, Any]:
+            return {"models": [asdict(model) for model in assistant.models.known.listed()]}
+
+        return await for_owner(request, listed)

@@ -18,8 +18,7 @@ from pydantic import BaseModel, Field
 
 from rag.assistant import Assistant
 from rag.doors.bodies import link_of, quote_of
-from rag.doors.http import PlainRoute, failures
-from rag.doors.library import SHOWN, for_owner
+from rag.doors.library import SHOWN, for_owner, library_router
 from rag.errors import SourceRefused
 from rag.library.records import Found
 from rag.reader.blocks import AROUND, build_blocks, window_of
@@ -75,7 +74,7 @@ End = Annotated[int, Query(ge=0, description="Where it ends.")]
 
 def build_reader_routes(assistant: Assistant) -> APIRouter:
     """The routes; owners alone get them, as they get files. Errors come as everywhere: `{"error", "code"}`."""
-    router = APIRouter(tags=["library"], route_class=PlainRoute, responses=failures(409, 422, 502, 503, 504))
+    router = library_router()
     pages = Pages()
 
     @cache
@@ -110,26 +109,8 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
                 item = document(source, page, None) if page else document(source, None, None, 0)
             place = item.metadata.get("page") if item.number >= 0 else page
             is_picture = is_pictured(item) and bool(place or item.record.kind == "picture")
-            text = item.text
-            span = (min(start, len(text)), min(max(start, end), len(text)))
-            window = window_of(text, *(span if at is None else (min(at, len(text)),) * 2))
-            original, saves = _original(item, span, at_hand().has(source))
-            shown = Shown(
-                source=source,
-                title=str(item.metadata.get("title") or item.record.title or source),
-                kind=item.record.kind,
-                place=_place(item, place),
-                page=place or (1 if is_picture else None),
-                number=item.number,
-                count=item.count,
-                version=item.digest[:12],
-                picture=is_picture,
-                original=original,
-                saves=saves,
-                before=max(0, window[0] - AROUND) if window[0] else None,
-                after=min(len(text), window[1] + AROUND) if window[1] < len(text) else None,
-                blocks=[asdict(block) for block in build_blocks(text, item.metadata, item.record.kind, span, window)],
-            )
+            span = (min(start, len(item.text)), min(max(start, end), len(item.text)))
+            shown = _shown(item, place, span, at, is_picture=is_picture, is_there=at_hand().has(source))
             return JSONResponse(shown.model_dump())
 
         return await for_owner(request, found)
@@ -175,6 +156,31 @@ def build_reader_routes(assistant: Assistant) -> APIRouter:
         return item
 
     return router
+
+
+def _shown(
+    item: Found, place: int | None, span: tuple[int, int], at: int | None, *, is_picture: bool, is_there: bool
+) -> Shown:
+    """The document as the page gets it: of its text, what is around `span`, or around the character `at`."""
+    text, metadata, record = item.text, item.metadata, item.record
+    window = window_of(text, *(span if at is None else (min(at, len(text)),) * 2))
+    original, saves = _original(item, span, is_there)
+    return Shown(
+        source=record.source,
+        title=str(metadata.get("title") or record.title or record.source),
+        kind=record.kind,
+        place=_place(item, place),
+        page=place or (1 if is_picture else None),
+        number=item.number,
+        count=item.count,
+        version=item.digest[:12],
+        picture=is_picture,
+        original=original,
+        saves=saves,
+        before=max(0, window[0] - AROUND) if window[0] else None,
+        after=min(len(text), window[1] + AROUND) if window[1] < len(text) else None,
+        blocks=[asdict(block) for block in build_blocks(text, metadata, record.kind, span, window)],
+    )
 
 
 def _place(item: Found, page: int | None) -> str:
