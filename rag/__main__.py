@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
         )
         return made
 
+    _add_source_commands(command)
+    _add_other_commands(command)
+    return parser
+
+
+def _add_source_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What goes into the library and out of it; `command` takes a name, a text and examples."""
     ingest = command(
         "ingest",
         "add pages, files and folders; what is there already and unchanged costs nothing",
@@ -91,6 +98,10 @@ def build_parser() -> argparse.ArgumentParser:
     refresh.add_argument("names", nargs="*", metavar="SOURCE", help="as listed, or what it ends with; or a folder")
     removal = command("remove", "forget sources: no answer is drawn from them any more", " paper.pdf")
     removal.add_argument("names", nargs="+", metavar="SOURCE", help="as listed, or what it ends with; or a folder")
+
+
+def _add_other_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Questions, indexes, backups, and other programs."""
     ask = command(
         "ask",
         "answer a question, streaming, with its sources at the end",
@@ -144,7 +155,6 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument("--source", action="append", dest="sources", metavar="URL_OR_PATH", help="load this first")
     for made in (ask, mcp, doctor, evaluation):
         made.add_argument("--model", metavar="PROVIDER:MODEL", help="chat model, such as ollama:llama3")
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
