@@ -17,15 +17,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from rag.errors import StoreError, StoreUnreachable, store_error
-from rag.library.engine import build_engine
 from rag.library.schema import MIGRATIONS, VERSION, counter, schema, settings, versions
 
 FILE = "library.sqlite"
+BUSY_SECONDS = 30
+CONNECT_SECONDS = 5
 MIGRATION_LOCK = 7_140_226
 """PostgreSQL's advisory lock while tables are made: any number, the same in every replica."""
 
@@ -42,7 +44,7 @@ class Database:
         self.shared = not url.startswith("sqlite")
         """Whether other replicas of the app use it, too."""
         try:
-            self._engine = build_engine(url)
+            self._engine = _build_engine(url)
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
             raise StoreError(
                 f"RAG_DATABASE_URL cannot be used ({error}). It is postgresql://user:password@host/name, and needs"
@@ -182,6 +184,37 @@ class Database:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+
+def _build_engine(url: str) -> Engine:
+    """The engine for an address as SQLAlchemy takes it; nothing is connected yet.
+
+    Raises:
+        ValueError: no such kind of database can be used here.
+    """
+    options: dict[str, Any] = {"pool_size": 10, "max_overflow": 20}
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **options)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise ValueError(f"{parts.scheme or url} is no kind of database that it knows")
+    address = urlunsplit(parts._replace(scheme="postgresql+psycopg"))
+    return create_engine(address, connect_args={"connect_timeout": CONNECT_SECONDS}, pool_pre_ping=True, **options)
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins the transactions, not the driver
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A transaction that will write waits for its turn at once: one that has read first could not."""
+    write = connection.get_execution_options().get("rag_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 def open_database(data_dir: Path, url: str | None) -> Database:
