@@ -6,8 +6,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder for people and programs. `passed_over` has the reason for each file that is not read."""
+    """A folder for people and programs. `passed_over` has `file` and `reason` of each file that is not read."""
 
     folder: str
     files: int = 0
-    passed_over: dict[str, str] = field(default_factory=dict)
+    passed_over: list[dict[str, str]] = field(default_factory=list)
     problem: str = ""
 
 
@@ -97,15 +97,7 @@ class Folders:
         for path, device in self.paths.items():
             if path not in self._told:
                 self._contents(path, device)
-        return [
-            {
-                "folder": each.folder,
-                "files": each.files,
-                "passed_over": [{"file": file, "reason": reason} for file, reason in each.passed_over.items()],
-                "problem": each.problem,
-            }
-            for each in map(self._told.__getitem__, self.paths)
-        ]
+        return [asdict(self._told[path]) for path in self.paths]
 
     def _contents(self, path: str, device: int) -> Contents | None:
         """What is in a folder, and how it is told from now on; None where it cannot be looked into."""
@@ -118,10 +110,11 @@ class Folders:
             problem = f"it cannot be read ({error.strerror or error})"
             self._told[path] = Folder(path, told.files, told.passed_over, problem)
             return None
-        self._told[path] = Folder(path, len(found.files), found.passed_over)
+        passed_over = [{"file": file, "reason": reason} for file, reason in found.passed_over.items()]
+        self._told[path] = Folder(path, len(found.files), passed_over)
         return found
 
-    def compare(self, known: Mapping[str, Known | None], removed: set[str], busy: set[str] | None = None) -> Change:
+    def compare(self, known: Mapping[str, Known | None], removed: set[str], busy: Collection[str] = ()) -> Change:
         """What has changed on the disk since the library read it.
 
         `known`: the library's sources; None for one that could not be read. `removed`: sources that somebody removed
@@ -132,28 +125,16 @@ class Folders:
         with self._lock:
             self._left_out = False
             for path, device in self.paths.items():
-                self._compare(path, device, known, removed, busy or set(), change)
+                if (found := self._contents(path, device)) is None:
+                    continue
+                for file in found.files:
+                    if file in busy:
+                        self._left_out = True
+                    elif file not in removed and self._is_new(file, known):
+                        change.load.append(file)
+                there = {*found.files, *found.passed_over}
+                change.gone += [source for source in known if is_below(source, path) and source not in there]
         return Change(list(dict.fromkeys(change.load)), list(dict.fromkeys(change.gone)))
-
-    def _compare(
-        self,
-        path: str,
-        device: int,
-        known: Mapping[str, Known | None],
-        removed: set[str],
-        busy: set[str],
-        change: Change,
-    ) -> None:
-        found = self._contents(path, device)
-        if found is None:
-            return
-        for file in found.files:
-            if file in busy:
-                self._left_out = True
-            elif file not in removed and self._is_new(file, known):
-                change.load.append(file)
-        there = {*found.files, *found.passed_over}
-        change.gone += [source for source in known if is_below(source, path) and source not in there]
 
     def _is_new(self, file: str, known: Mapping[str, Known | None]) -> bool:
         """Whether a file is unknown, or has changed since the last look or, at the first one, since it was read."""

@@ -86,9 +86,7 @@ class Queue:
     @staticmethod
     def _put(connection: Connection, tasks: Sequence[Task]) -> None:
         names = [task.source for task in tasks]
-        fetched = [
-            task.source for task in tasks if not task.stored
-        ]  # what was loaded before is not what is asked for now
+        fetched = [task.source for task in tasks if not task.stored]  # what was loaded before is not asked for now
         for start in range(0, len(names), PAGE):
             connection.execute(work.delete().where(work.c.source.in_(names[start : start + PAGE])))
             old = and_(sources.c.source.in_(fetched[start : start + PAGE]), sources.c.state == "loaded")
