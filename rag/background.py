@@ -60,9 +60,7 @@ class Background:
         """What is under way, by part."""
         self._wake = {name: threading.Event() for name in ("chat", "coming", "index", "prepare")}
         self.models = ModelsInUse(settings, self.work, self.wake_all, chat_model=chat_model, embeddings=embeddings)
-        self.service = LibraryService(
-            settings, self.models.embeddings, self.models.known.address, self._wake["index"].set, self._tell
-        )
+        self.service = LibraryService(settings, self.models, self._wake["index"].set, self._tell)
         self.chains = Chains(settings)
         self._cache_dir = settings.cache_dir
         self._shared = bool(settings.database_url or settings.chroma_url)
@@ -136,7 +134,6 @@ class Background:
             self._let_page_first()
             self._recall()
             self.work["chat"] = Work(f"loading {self.models.names.chat}")
-            self.models.start_chat()
             chat = self.models.build_chat()
             log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, chat.window)
             self._wake["coming"].set()

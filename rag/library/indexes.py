@@ -12,8 +12,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.embeddings import Embeddings
-
 from rag.errors import EngineError, RagError, StoreError
 from rag.library.chroma import ChromaHome
 from rag.library.index import SearchIndex
@@ -22,6 +20,7 @@ from rag.library.queue import Queue
 from rag.library.rebuild import Offer, Rebuild
 from rag.library.records import Records
 from rag.library.revisions import Made
+from rag.models.in_use import ModelsInUse
 from rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,20 +37,13 @@ SMALL = 400
 class Indexes:
     """The indexes of one library."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        build: Callable[[str], tuple[Embeddings, str]],
-        address: Callable[[str], str],
-    ) -> None:
-        """`build` makes embeddings and tells their weights' digest; an `EngineError` if they cannot be had."""
+    def __init__(self, settings: Settings, models: ModelsInUse) -> None:
+        """`models` makes embeddings."""
         self.active: Ingest | None = None
         self.wanted: Made | None = None
         self.offer: Offer | None = None
         self.problem = ""
-        self._settings = settings
-        self._build = build
-        self._address = address
+        self._settings, self._models = settings, models
         self._asked: Made | None = None
         self._configured: Made | None = None
         self._to_offer: Made | None = None
@@ -124,8 +116,8 @@ class Indexes:
         """
         with self._opening:
             if made not in self._open:
-                embeddings, weights = self._build(made.embeddings)
-                address = self._address(made.embeddings)
+                embeddings, weights = self._models.embeddings(made.embeddings)
+                address = self._models.known.address(made.embeddings)
                 index = SearchIndex(self._records, self._home, made, weights, embeddings, address)
                 if self._home.is_open:
                     index.open_vectors()

@@ -58,14 +58,10 @@ class Library:
         """When web pages were last asked for, in seconds since 1970."""
         self._cancelled = 0
         """How often work was cancelled, for whoever waits for it."""
-        self._ask_for_missing()
-
-    def _ask_for_missing(self) -> None:
-        """Ask for the sources that the index lacks and nobody has asked for: after a switch of the index."""
-        known = {task.source for task in self.queue.tasks}
-        missing = [name for name in self._index.records.revisions.missing(self._index.id) if name not in known]
-        if missing:
-            self.queue.ask([Task(name, False, stored=True) for name in missing])
+        known = {task.source for task in queue.tasks}
+        missing = self._index.records.revisions.missing(self._index.id)  # after a switch of the index
+        if wanted := [Task(name, False, stored=True) for name in missing if name not in known]:
+            queue.ask(wanted)
 
     @property
     def _index(self) -> SearchIndex:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from langchain_core.embeddings import Embeddings
-
 from rag.errors import NothingIndexed, RagError, SourceError
 from rag.library.chroma import ChromaHome
 from rag.library.database import Database, open_database
@@ -27,6 +25,7 @@ from rag.library.takeover import is_old, take_over
 from rag.library.uploads import Uploads
 from rag.library.vectors import prefix_of
 from rag.library.work import Worker
+from rag.models.in_use import ModelsInUse
 from rag.settings import DEFAULT_SOURCE, Settings
 from rag.sources.loader import GUIDE
 
@@ -41,17 +40,16 @@ class LibraryService:
     def __init__(
         self,
         settings: Settings,
-        build: Callable[[str], tuple[Embeddings, str]],
-        address: Callable[[str], str],
+        models: ModelsInUse,
         wake: Callable[[], None],
         tell: Callable[[str, str, int, int], None],
     ) -> None:
-        """`build` and `address`: as `Indexes` has them. `wake` is called when there is work for `work`.
+        """`models` makes embeddings. `wake` is called when there is work for `work`.
 
         `tell` gets what is under way: "index" or "reindex", a label, and how much is done and to do.
         """
         self.folder = DataFolder(settings.data_dir)
-        self.indexes = Indexes(settings, build, address)
+        self.indexes = Indexes(settings, models)
         self.library: Library | None = None
         self.notes: list[str] = []
         """What a person should know of how it was opened."""
@@ -60,9 +58,8 @@ class LibraryService:
         self.database: Database
         self.records: Records
         self.uploads: Uploads
-        self._settings, self._build, self._wake, self._tell = settings, build, wake, tell
+        self._settings, self._wake, self._tell = settings, wake, tell
         self.home = ChromaHome(settings)
-        self._opened = False
         self.database_opened = threading.Event()
         self._closing = False
         self._cleaned = 0.0
@@ -99,7 +96,7 @@ class LibraryService:
         self.indexes.open_vectors()
 
     def _open_database(self) -> None:
-        if self._opened:
+        if self.database_opened.is_set():
             return
         path = self._settings.data_dir
         self.database = open_database(path, self._settings.database_url)
@@ -108,7 +105,6 @@ class LibraryService:
         if is_old(path):
             for note in take_over(path, self.records, self._indexing):
                 self._note(note)
-        self._opened = True
         self.database_opened.set()
 
     def stop(self) -> None:
@@ -120,7 +116,7 @@ class LibraryService:
 
     def close(self, *, idle: bool) -> None:
         """Let go of everything. `idle`: nothing was under way any more, so that the index is as the database says."""
-        if self._opened:
+        if self.database_opened.is_set():
             with suppress(RagError):
                 if idle and self.library:
                     self.indexes.write_waiting()

@@ -81,16 +81,6 @@ class ModelsInUse:
             return None
         return ChatEngine(model, self._settings.cache_dir)
 
-    def start_chat(self) -> None:
-        """Start what the app's own chat model needs: its child process, or a pull.
-
-        Raises:
-            EngineError: it cannot be had; says what to do.
-        """
-        self.pulls.need(self.names.chat, "chat")
-        if self.engine:
-            self.engine.start(self.fetching("chat", self.names.chat))
-
     # -- another own chat model --------------------------------------------------------------------------------------
 
     def _begin_with(self, name: str) -> None:
@@ -190,7 +180,14 @@ class ModelsInUse:
             engine.widen()
 
     def build_chat(self) -> Chat:
-        """The app's own chat model, ready from now on. Raises as `start_chat`."""
+        """The app's own chat model, ready from now on: its child process is started, or it is pulled.
+
+        Raises:
+            EngineError: it cannot be had; says what to do.
+        """
+        self.pulls.need(self.names.chat, "chat")
+        if self.engine:
+            self.engine.start(self.fetching("chat", self.names.chat))
         if self._given_chat is not None:
             self.chat = Chat(self._given_chat, MOST_CONTEXT)
         else:
@@ -200,7 +197,7 @@ class ModelsInUse:
     def check_chat(self) -> None:
         """See whether the app's own chat model can be asked now, and start an embedded one again, unless the app ends.
 
-        Raises as `start_chat`.
+        Raises as `build_chat`.
         """
         if self._closed:
             return
