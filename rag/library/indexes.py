@@ -10,21 +10,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag.errors import EngineError, RagError, StoreError
 from rag.library.chroma import ChromaHome
 from rag.library.index import SearchIndex
 from rag.library.ingest import Cancelled, Ingest
+from rag.library.library import Library
 from rag.library.queue import Queue
 from rag.library.rebuild import Offer, Rebuild
 from rag.library.records import Records
 from rag.library.revisions import Made
 from rag.models.in_use import ModelsInUse
 from rag.settings import Settings
-
-if TYPE_CHECKING:
-    from rag.library.library import Library
 
 log = logging.getLogger(__name__)
 

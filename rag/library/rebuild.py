@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag.errors import SourceError, TextTooLong
 from rag.library.ingest import Cancelled, Ingest
+from rag.library.library import Library
 from rag.library.queue import LEASE_SECONDS, Queue
 from rag.library.revisions import Made
-
-if TYPE_CHECKING:
-    from rag.library.library import Library
 
 SAMPLE = 8
 """Texts that are embedded to tell how long all of them will take."""
