@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +154,11 @@ def test_a_summary_has_as_many_sentences_as_are_asked_for(question: str, sentenc
     assert len(told["answer"].split("\n")) == sentences == len(told["grounding"])
     read, total = told["progress"]
     assert read == total and told["coverage"].startswith(f"read {total} of {total} passage")
+
+
+def test_the_sides_of_a_comparison_are_called_by_parts_of_names(ways: Ways) -> None:
+    told = ways.told("Compare the curso document with the lighthouse book")
+    assert {Path(passage.metadata["source"]).name for passage in told["passages"]} == {"curso.md", "lighthouse.txt"}
 
 
 def test_files_are_listed_also_beside_tables(ways: Ways) -> None:

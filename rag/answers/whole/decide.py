@@ -29,6 +29,7 @@ from rag.answers.whole.intent import Nearness, is_greeting, read_intent
 from rag.answers.whole.library_facts import tell_library, told_of
 from rag.answers.whole.listing import (
     PARTS,
+    THINGS,
     Headings,
     find_listing,
     is_said,
@@ -38,7 +39,7 @@ from rag.answers.whole.listing import (
     tell_listing,
     tell_parts,
 )
-from rag.answers.whole.naming import has_words
+from rag.answers.whole.naming import has_words, names_with
 from rag.answers.whole.receipt import Writer, at_once, read_of
 from rag.answers.whole.summary import Summary
 from rag.errors import engine_error
@@ -218,7 +219,8 @@ class Whole:
             return None
         found: list[list[Document]] = []
         for side in sides:
-            named = [item.source for item in looked if key_of(side) in {key_of(name) for name in names_of(item)}]
+            words = [word for word in key_of(side) if word not in THINGS] or list(key_of(side))
+            named = [item.source for item in looked if names_with(words, names_of(item))]
             passages = await retrieve(
                 {"asked": question if named else side, "scope": named or given.get("scope")}, self._retriever
             )
