@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from typing_extensions import override
 
+from bench.answers import load_items
 from bench.followup import after_all, after_the_last, bare, hits, rewritten_by_hand
 from bench.relevance import BUNDLED, DATA, library
 from rag.answers.followup import LONGEST, build_rewriter, cleaned, combine, depends, standalone
@@ -99,6 +100,19 @@ def test_questions_asked_after_anything_else_mostly_stay_as_they_are() -> None:
         ("What can this app read?", False),
         ("Those who share a page need what?", False),
         ("HNSW layers", False),
+        ("Und im Winter?", True),
+        ("Wie laut ist er?", True),
+        ("Wie hoch ist ihr Preis?", True),
+        ("Wie lange läuft der Staubsauger, und wie laut ist er?", False),
+        ("Wo kann ich Sie erreichen?", False),
+        ("Gibt es einen Parkplatz?", False),
+        ("Combien pèse-t-il ?", True),
+        ("Et pour les étudiants ?", True),
+        ("Y a-t-il un parking ?", False),
+        ("Est-il possible de payer par carte ?", False),
+        ("¿Cuánto cuesta?", True),
+        ("¿Cuál es su precio?", True),
+        ("¿Cuándo cierra la inscripción?", False),
     ],
 )
 def test_what_leans_on_the_conversation(question: str, leans: bool) -> None:
@@ -116,10 +130,36 @@ def test_a_follow_up_is_put_after_what_it_leans_on() -> None:
     assert combine("And its drawbacks?", REACT[:1]) == "What is ReAct? And its drawbacks?"
     said = [*REACT, HumanMessage("How does it work?"), AIMessage("It repeats thought and observation.")]
     combined = combine("What is the last of these?", said)
-    assert combined.startswith("What is ReAct?") and combined.endswith("What is the last of these?")
-    assert "How does it work?" in combined and "observation" in combined
+    assert combined.startswith("What is ReAct") and combined.endswith("? What is the last of these?")
+    assert "How does it work" in combined and "observation" in combined
     changed = [*said, HumanMessage("What is a vector store?"), AIMessage("A database.")]
     assert "ReAct" not in combine("What does it keep?", changed)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "question", "combined"),
+    [
+        (
+            "How many days of leave are there at Brightline?",
+            "And at Lumen?",
+            "How many days of leave are there at Lumen?",
+        ),
+        ("What does error 404 mean?", "And 503?", "What does error 503 mean?"),
+        ("How heavy is the Zephyr V8?", "What about the Aero X2?", "How heavy is the Aero X2?"),
+        ("What does it cost for adults?", "And for children?", "What does it cost for children?"),
+        ("Was kostet ein Zimmer im Sommer?", "Und im Winter?", "Was kostet ein Zimmer im Winter?"),
+        ("¿Cuánto cuesta en verano?", "¿Y en invierno?", "¿Cuánto cuesta en invierno?"),
+        ("When is the fair?", "And if it rains?", "When is the fair? And if it rains?"),
+        ("Tell me about the vacuum", "How heavy is it?", "Tell me about the vacuum? How heavy is it?"),
+    ],
+)
+def test_another_name_takes_the_place_of_the_one_before(earlier: str, question: str, combined: str) -> None:
+    assert combine(question, [HumanMessage(earlier), AIMessage("28, 2.")]) == combined
+
+
+def test_questions_in_other_languages_mostly_stay_as_they_are() -> None:
+    asked = [item.question for item in load_items() if item.kind == "other language"]
+    assert len(asked) > 15 and not [question for question in asked if depends(question, REACT)]
 
 
 def test_a_name_in_the_answer_is_searched_for() -> None:

@@ -20,8 +20,9 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
+from rag.answers.leaning import TOPIC_CHANGE, WORD, depends, names_something
 from rag.answers.thinking import without_thinking
-from rag.text.language import FUNCTION_WORDS, fold, rarity
+from rag.text.language import fold, rarity
 from rag.text.sentences import split_sentences
 
 log = logging.getLogger(__name__)
@@ -63,70 +64,20 @@ PROMPT = ChatPromptTemplate.from_messages(
     ]
 )
 
-_WORD = re.compile(r"[\w'’+#-]+")
-_TOPIC_CHANGE = re.compile(
-    r"^(?:(?:and|but|ok(?:ay)?|well|so|now)[\s,]+)*(?:"
-    r"(?:now\s+)?(?:to\s+)?(?:something|anything)\s+(?:completely\s+|entirely\s+)?(?:else|different)"
-    r"|(?:an?\s+)?(?:different|new|another|other|unrelated)\s+(?:question|topic|subject)"
-    r"|change\s+of\s+(?:topic|subject)|on\s+another\s+note|by\s+the\s+way|btw)\b[\s:,.–—-]*",
-    re.I,
+_ANOTHER = re.compile(
+    r"^¿?(?:(?:and|or|und|et|y)\s+|(?:and\s+)?(?:what|how)\s+about\s+)(?P<rest>\S.*?)\s*[?.!]*$", re.I
 )
-_OPENING = re.compile(
-    r"^(?:and|but|or|so|also|then|what about|how about|what if|why not|how so|how come|really|in what way)\b", re.I
+"""A question that names something else alone: "And at Lumen?"."""
+LONGEST_NAME = 4
+"""Words of what it names, at most."""
+_PLACING = r"at|in|on|for|from|with|during|by|bei|im|aus|mit|für|von|en|dans|chez|pour|avec|de|con|para|por"
+_PLACED = re.compile(
+    rf"\b(?P<word>{_PLACING})\s+(?:(?:the|a|an|der|die|das|dem|den|le|la|les|el|los|las)\s+)?"
+    r"(?:[A-ZÀ-Þ0-9][\w'’-]*(?:\s+[A-ZÀ-Þ0-9][\w'’-]*)*|[\w'’-]+(?=\s*[?.!]*$))"
 )
-_SELF = re.compile(
-    r"\b(?:this|these)\s+(?:app|application|program|project|library|tool|software|chat|page|site|guide)\b", re.I
-)
-_IMPERSONAL = re.compile(
-    r"\b(?:is|was|be|makes?|does)\s+it\s+(?:\w+\s+)?(?:possible|true|safe|bad|good|necessary|better|worth|hard|easy|important"
-    r"|allowed|legal|take|matter)\b(?:\s+(?:to|that|for|if|when)\b)?|\bhow\s+long\s+does\s+it\s+take\s+to\b",
-    re.I,
-)
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_PRONOUNS = _words(
-    """
-    it its itself they them their theirs he him his she her hers this that these those one ones former latter
-    both same there here such
-    """
-)
-_POSSESSIVES = _words("its their theirs his her hers")
-_PERSONS = _words("it itself they them he him she")
-_BEFORE_THAT = _words(
-    """
-    do does did is was are were can could will would should may about of for with to in from than by after
-    before on and but like why how at if when all
-    """
-)
-_BEFORE_ONE = _words("this that which the first second third last other exact good any each another an a")
-_RELATIVE = ("who", "which", "that")
-_BOUNDARIES = _words(
-    """
-    and or but if when while after before because since so as until that which who once where whether than how
-    why
-    """
-)
-_RELATIONS = _words(
-    """
-    advantage advantages alternative alternatives author authors benefit benefits cause causes component
-    components cost costs date default defaults definition detail details difference differences disadvantage
-    disadvantages downside downsides drawback drawbacks effect effects example examples exception exceptions
-    first second third fourth last next former latter idea kind kinds limit limits limitation limitations
-    meaning measures name names number option options origin other others part parts point price problem
-    problems pro pros con cons purpose reason reasons result results risk risks role size solution solutions
-    step steps strength strengths type types use uses value values version way ways weakness weaknesses year
-    better worse best worst faster slower larger smaller bigger cheaper newer older easier different similar
-    common exactly really actually mean means meant happen happens happened work works worked make makes made
-    use used uses help helps matter matters need needs needed go goes come comes exist exists many long far
-    often large small big again together used useful main important short
-    """
-)
-"""Words that say what is asked about a subject, and not which: a question with no others has left its subject out."""
-_CONTRAST = re.compile(r"\b(?:else|others?|another|more|instead|together|too|as well)\b", re.I)
+"""A name, or the last word of a question, with what places it."""
+_ARTICLE = re.compile(r"^(?:the|der|die|das|le|la|les|el|los|las)\s+(?=[A-ZÀ-Þ])", re.I)
+_NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ0-9][\w'’-]*)*")
 _LABEL = re.compile(
     r"^(?:(?:sure|certainly|of course)\b[^:]*:|(?:here\s+is|here's)\b[^:]*:"
     r"|(?:the\s+)?(?:standalone|stand-alone|rewritten|rephrased|last|final|new)?\s*"
@@ -140,85 +91,56 @@ _REFUSAL = re.compile(
 )
 
 
-def depends(question: str, history: Sequence[BaseMessage]) -> bool:
-    """Whether a question leans on what was said: on a pronoun with nothing before it, or with its subject left out."""
-    if not any(message.type == "human" for message in history) or _TOPIC_CHANGE.match(question.strip()):
-        return False
-    plain = _IMPERSONAL.sub(" ", _SELF.sub(" ", question))
-    words = [word.casefold().replace("’", "'") for word in _WORD.findall(plain)]
-    told = [word for word in words if _says(word)]
-    if not told or _leans(words) or words[-1] == "then":
-        return True
-    if len(told) <= 2 and (_OPENING.match(question.strip()) or _CONTRAST.search(question)):
-        return True
-    return all(word in _RELATIONS for word in told)
-
-
-def _says(word: str) -> bool:
-    """Whether a word can be what a question is about."""
-    return fold(word) not in FUNCTION_WORDS and word not in _PRONOUNS and any(map(str.isalnum, word))
-
-
-def _leans(words: Sequence[str]) -> bool:
-    """Whether a pronoun stands for something outside of the question."""
-    for place, word in enumerate(word.removesuffix("'s") for word in words):
-        before = words[place - 1] if place else ""
-        after = words[place + 1] if place + 1 < len(words) else ""
-        if word in _POSSESSIVES:
-            if not any(map(_names, words[:place])):
-                return True  # and not "which trees lose their leaves?"
-        elif word in _PERSONS:
-            if not _named_before(words[:place]):
-                return True
-        elif (
-            word in ("this", "these", "former", "latter")
-            or (word in ("there", "here") and not after)
-            or (word == "that" and (not before or before in _BEFORE_THAT) and after not in _RELATIVE)
-            or (word == "those" and after not in _RELATIVE)
-            or (word in ("one", "ones") and before in _BEFORE_ONE)
-            or (word == "both" and not _names(after) and not _named_before(words[:place]))
-        ):
-            return True  # and not "an agent that plans"
-    return False
-
-
-def _named_before(words: Sequence[str]) -> bool:
-    """Whether a clause before names something: "what is planning, and why does it matter?"."""
-    return any(word in _BOUNDARIES and any(map(_names, words[:place])) for place, word in enumerate(words))
-
-
-def _names(word: str) -> bool:
-    """Whether a word can be what a pronoun stands for."""
-    return _says(word) and word not in _RELATIONS
-
-
 def without_opening(question: str) -> str:
     """The question without what says that another subject begins."""
-    return _TOPIC_CHANGE.sub("", question.strip(), count=1) or question
+    return TOPIC_CHANGE.sub("", question.strip(), count=1) or question
 
 
 def combine(question: str, history: Sequence[BaseMessage]) -> str:
     """A text to search with: before the question, what it leans on; the question itself where it leans on nothing.
 
     That is the last question of the person's (with what that one leans on), and the rarest words of the answer's first
-    sentence that are not in either: "Which ANN library comes from Facebook? FAISS And what does it assume?". Costs no
-    call to a model. Measured in bench/followup.py against other ways.
+    sentence that are not in either: "Which ANN library comes from Facebook FAISS? And what does it assume?". Where a
+    question puts another place, name or number into the earlier one, it is that one with it: "How many days of leave
+    are there at Brightline?" and "And at Lumen?". Costs no call to a model. Measured in bench/followup.py.
     """
     if not depends(question, history):
         return without_opening(question)
     last = max(place for place, message in enumerate(history) if message.type == "human")
     earlier = combine(history[last].text, history[:last])
+    if other := _with_another(earlier, question):
+        return other
     answer = next((message.text for message in history[last + 1 :] if message.type == "ai"), "")
-    said = set(map(fold, _WORD.findall(f"{earlier} {question}")))
+    said = set(map(fold, WORD.findall(f"{earlier} {question}")))
     names = [word for word in _rarest(answer) if fold(word) not in said][:ANSWER_WORDS]
-    return " ".join([earlier, *names, question])
+    return f"{' '.join([earlier.rstrip(' ?.!'), *names])}? {question}"
+
+
+def _with_another(earlier: str, question: str) -> str:
+    """The earlier question with the place, name or number in this one in place of its own; "" where it has none."""
+    found = _ANOTHER.match(question.strip())
+    if not found or len(found["rest"].split()) > LONGEST_NAME:
+        return ""
+    rest = _ARTICLE.sub("", found["rest"])
+    first = rest.split()[0].casefold()
+    if re.fullmatch(_PLACING, first):
+        own = [each for each in _PLACED.finditer(earlier) if each["word"].casefold() == first]
+    elif rest.isdecimal():
+        own = list(re.finditer(r"\b\d+\b", earlier))
+    elif all(word[:1].isupper() or word[:1].isdecimal() for word in rest.split()):
+        own = list(_NAME.finditer(earlier))
+    else:
+        return ""
+    if len(own) != 1:
+        return ""
+    return f"{earlier[: own[0].start()]}{rest}{earlier[own[0].end() :]}"
 
 
 def _rarest(text: str) -> list[str]:
     """The words of the first sentence that say most, rarest first."""
     sentences = split_sentences(text)
-    found = dict.fromkeys(_WORD.findall(sentences[0])) if sentences else {}
-    worth = {word: rarity(fold(word)) for word in found if _names(word.casefold())}
+    found = dict.fromkeys(WORD.findall(sentences[0])) if sentences else {}
+    worth = {word: rarity(fold(word)) for word in found if names_something(word.casefold()) and not word.isdecimal()}
     return sorted((word for word in worth if worth[word] >= RARE), key=lambda word: -worth[word])
 
 
