@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,16 +140,26 @@ def test_who_translates(size: Any, embeddings: str, there: bool) -> None:
     assert translator_of(None, embeddings) is translator_of(Chat(None, 0), embeddings) is None
 
 
-@pytest.fixture
-def assistant(tmp_path: Path) -> Any:
-    (tmp_path / "camp.md").write_text(CAMPSITE["en"], encoding="utf-8")
+@contextmanager
+def assistant_of(folder: Path, **texts: str) -> Iterator[tuple[Assistant, Script]]:
+    """The app with these texts, and a model that says the warden's name in German."""
+    for name, text in texts.items():
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
     script = Script(tokens=["Die Platzwartin heißt Greta Moll."])
-    settings = make_settings(tmp_path, sources=(str(tmp_path / "camp.md"),), embeddings=MINILM, refuse=True)
-    made = Assistant(settings, chat_model=Translating(script=script))
+    sources = tuple(str(folder / f"{name}.md") for name in texts)
+    made = Assistant(
+        make_settings(folder, sources=sources, embeddings=MINILM, refuse=True), chat_model=Translating(script=script)
+    )
     made.start()
     wait_until(lambda: made.ready and made.service.ingested, 60, lambda: str(made.status()))
     yield made, script
     made.close()
+
+
+@pytest.fixture
+def assistant(tmp_path: Path) -> Iterator[tuple[Assistant, Script]]:
+    with assistant_of(tmp_path, camp=CAMPSITE["en"]) as made:
+        yield made
 
 
 def test_a_german_question_is_answered_from_english_texts(assistant: tuple[Assistant, Script]) -> None:
@@ -205,3 +217,15 @@ async def test_a_small_model_reads_the_translation() -> None:
     asked = len(script.asked)
     plain = await chain.ainvoke({"question": ENGLISH})
     assert plain["indirect"] and len(script.asked) == asked
+
+
+def test_what_is_refused_is_asked_in_the_language_of_other_sources(tmp_path: Path) -> None:
+    """The passages found are in the question's own language, and say nothing of it."""
+    church = (
+        "Die Kirche von Almstadt wurde 1702 gebaut. Ihre Glocke wiegt zwei Tonnen. Der Turm kann an"
+        " Sonntagen bestiegen werden."
+    )
+    with assistant_of(tmp_path, camp=CAMPSITE["en"], church=church) as (made, _):
+        update = asyncio.run(made.chain.ainvoke({"question": GERMAN}))
+    assert (update.asked, update.refused) == (ENGLISH, False)
+    assert any("Greta Moll" in quote.text(update.passages) for quote in update.quotes)

@@ -40,6 +40,7 @@ SHARED_FIELDS = {
 }
 """Fields that a piece of the chain's stream and an `Update` have in common."""
 TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
+NOT_COMPLETE = "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
 THOUGHT_TOO_LONG = (
     "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
     " answers without thinking."
@@ -67,8 +68,8 @@ class Course:
     """Answer from `passages`, or reply with the fixed text `told` without asking the model.
 
     `indirect`: the passages hardly have an answer, so that a model that reads little is not asked to make one of them.
-    `coverage` says what of the library was read, where that is not the passages found. `answer` is a way of its own to
-    answer, which yields all pieces itself.
+    `coverage` says what of the library was read, where that is not the passages found. `answer` is a way of its own,
+    which yields all pieces itself. `ask_in` is the language of other sources, which may answer if asked in it.
     """
 
     passages: list[Document]
@@ -77,6 +78,7 @@ class Course:
     indirect: bool = False
     coverage: str = ""
     answer: Answer | None = None
+    ask_in: str = ""
 
 
 Decide = Callable[[dict[str, Any]], Awaitable[Course]]
@@ -169,11 +171,14 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             given["asked"] = translation
             yield {"asked": translation}
             given["passages"] = await retrieve(given, self._retriever)
-        yield {"passages": given["passages"]}
+        shown = given["passages"]
+        yield {"passages": shown}
         await asyncio.sleep(0)  # they are shown now, and not with the first token
         indirect = False
         if self._decide is not None:
             course = await self._decide(given)
+            if course.ask_in and given["asked"] == given["complete"]:
+                given, course = await self._in_another_language(given, course)
             translated = given["asked"] != given["complete"]  # which makes the score of `indirect` lower
             indirect = course.indirect and not translated and (self._sentences or self._chat_model is None)
             if course.answer is not None:
@@ -181,9 +186,9 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                     async for piece in pieces:
                         yield piece
                 return
-            if course.passages != given["passages"]:
+            if course.passages != shown:
                 given["passages"] = course.passages
-                yield {"passages": course.passages}
+                yield {"asked": given["asked"], "passages": course.passages}
             if course.coverage:
                 yield {"coverage": course.coverage}
             if course.told:
@@ -215,6 +220,16 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             yield {"answer": rest}
         own = await asyncio.to_thread(self._ground, "".join(texts), len(opening), given["passages"], given["asked"])
         yield {"grounding": None if own is None else (*grounding, *own)}
+
+    async def _in_another_language(self, given: dict[str, Any], refused: Course) -> tuple[dict[str, Any], Course]:
+        """A refused question in the language of other sources, and how that is answered, unless it is refused, too."""
+        translation = self._translator and await self._translator(given["complete"], (), refused.ask_in)
+        if translation and self._decide:
+            again = {**given, "asked": translation}
+            again["passages"] = await retrieve(again, self._retriever)
+            if not (course := await self._decide(again)).refused:
+                return again, course
+        return given, refused
 
     def _better_quoted(self, given: dict[str, Any]) -> bool:
         """Whether a small model would say it worse than the quotes do.
@@ -333,8 +348,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             yield {"thinking": rest.thinking}
         yield {"answer": repeats.feed(rest.answer) + repeats.rest()}
         if written:
-            # The engine's count has the thinking in it, which is no part of the answer's speed.
-            own = round(written * said / (said + thought)) if thought else written
+            own = round(written * said / (said + thought)) if thought else written  # thinking is no part of its speed
             yield {"tokens": own, "usage": (read, written)}
 
     def _ground(self, text: str, start: int, passages: Sequence[Document], asked: str) -> tuple[Sentence, ...] | None:
@@ -349,8 +363,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
 def _known_to(chat_model: BaseChatModel, options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options of a question that its chat model can be told with the call."""
-    names = [name for name in CALL_OPTIONS if name in type(chat_model).model_fields]
-    return {name: options[name] for name in names if options.get(name) is not None}
+    known = type(chat_model).model_fields
+    return {name: options[name] for name in CALL_OPTIONS if name in known and options.get(name) is not None}
 
 
 def _in_one_language(question: str, context: str) -> bool:
@@ -383,6 +397,4 @@ async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[Base
     if reason in CUT_OFF:
         raise AnswerTooLong(TOO_LONG)
     if reason not in COMPLETE:
-        raise AnswerCutOff(
-            "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
-        )
+        raise AnswerCutOff(NOT_COMPLETE)

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
 
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
@@ -22,8 +23,16 @@ from rag.text.language import ENGLISH
 
 log = logging.getLogger(__name__)
 
-Translator = Callable[[str, Sequence[Document]], Awaitable[str]]
-"""From a question and the passages found for it to the question in their language; "" where there is no need."""
+
+class Translator(Protocol):
+    """From a question and the passages found for it to the question in their language; "" where there is no need.
+
+    `into` is a language that it is put into whatever was found.
+    """
+
+    def __call__(self, question: str, passages: Sequence[Document], into: str = "") -> Awaitable[str]:
+        """The translation."""
+
 
 ORDER = "Translate each question into {language}. Keep names as they are. Do not answer it."
 EXAMPLES = (
@@ -61,18 +70,18 @@ EXAMPLES = (
 _NUMBER = re.compile(r"\d+")
 
 
-def build_translator(chat_model: BaseChatModel, into: Sequence[str] = ()) -> Translator:
-    """What translates a question by `chat_model`, into the languages in `into` alone, where there are any in it.
+def build_translator(chat_model: BaseChatModel, languages: Sequence[str] = ()) -> Translator:
+    """What translates a question by `chat_model`, into these languages alone, where there are any.
 
     It never fails: where the model does, or replies with something else than a translation, that is logged and the
     question stays as it was asked.
     """
 
-    async def translate(question: str, passages: Sequence[Document]) -> str:
-        if into and sure_language(question) in into:
+    async def translate(question: str, passages: Sequence[Document], into: str = "") -> str:
+        if languages and sure_language(question) in languages:
             return ""
-        language = foreign(question, passages)
-        if not language or (into and language not in into):
+        language = into or foreign(question, passages)
+        if not language or (languages and language not in languages):
             return ""
         try:
             reply = await asyncio.wait_for(briefly(chat_model).ainvoke(_messages(question, language)), REWRITE_SECONDS)

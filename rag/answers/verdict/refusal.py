@@ -15,6 +15,7 @@ from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.text.detect import NAMES, sure_language
+from rag.text.language import ENGLISH
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ class Refusal:
         chunks = sum(item.chunks for item in looked)
         told = nothing_found_message(given["question"], looked, chunks, passages)
         difficulty = language_difficulty(given["complete"], looked, self.index.made.embeddings)
-        return Course(passages, " ".join(filter(None, (told, difficulty))), refused=True)
+        others = other_languages(given["complete"], looked)
+        ask_in = ENGLISH if ENGLISH in others else next(iter(others), "")
+        return Course(passages, " ".join(filter(None, (told, difficulty))), refused=True, ask_in=ask_in)
 
 
 def nothing_found_message(
@@ -85,11 +88,17 @@ def nothing_found_message(
     return f"I looked through {where}, and nothing there answers “{asked}”.{below}"
 
 
+def other_languages(question: str, looked: Sequence[IndexedSource]) -> list[str]:
+    """The languages of the sources that are in another one than the question; none where its own is not sure."""
+    asked = sure_language(question)
+    found = [language for item in looked if asked not in item.languages for language in item.languages]
+    return sorted(set(found)) if asked else []
+
+
 def language_difficulty(question: str, looked: Sequence[IndexedSource], embeddings: str) -> str:
     """A sentence where some sources are in another language than the question; else ""."""
-    asked = sure_language(question)
-    others = {language for item in looked if asked not in item.languages for language in item.languages}
-    if not asked or not others:
+    asked, others = sure_language(question), other_languages(question, looked)
+    if not others:
         return ""
     named = _listed(sorted(NAMES.get(language, language) for language in others))
     whole = all(asked not in item.languages for item in looked)

@@ -192,7 +192,7 @@ class Judge:
             sum(weights.get(word, 0.0) for word in _unknown(asked, words, language)) / total,
             max((weights[word] for word in weights.keys() - set().union(*found)), default=0.0),
             _covered(whole, passages, language),
-            max(0.0, math.log10(SMALL / max(1, len(words)))),
+            max(0.0, math.log10(SMALL / max(1, len(words)))) if language == ENGLISH else 0.0,
         )
 
 
