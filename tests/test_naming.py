@@ -87,6 +87,8 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     [
         ("Summarise the lighthouse history", "Josef Wren"),
         ("What is the lighthouse about?", "Agnes Tull"),
+        ("Tell me about the lighthouse of Port Elven", "Agnes Tull"),
+        ("Tell me about Elven's lighthouse", "Agnes Tull"),
         ("What do you know about the lighthouse?", "Agnes Tull"),
         ("Fasse die Bedienungsanleitung zusammen", "Zitronensäure"),
         ("Worum geht es in der Kaffeemaschine-Anleitung?", "zwei Jahre"),

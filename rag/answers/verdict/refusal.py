@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 
 from rag.answers.chain import Course
 from rag.answers.verdict.relevance import Judge
+from rag.answers.whole.intent import is_greeting
 from rag.library.index import SearchIndex
 from rag.library.library import counted
 from rag.library.revisions import IndexedSource
@@ -51,7 +52,8 @@ class Refusal:
         passages: list[Document] = given["passages"]
         scope = given.get("scope")
         looked: list[IndexedSource] = [item for item in self.index.sources if not scope or item.source in scope]
-        verdict = await self._judge.decide(given["asked"], passages, self.index.words)
+        asked = given["question"] if is_greeting(given["question"]) else given["asked"]  # it leans on nothing before
+        verdict = await self._judge.decide(asked, passages, self.index.words)
         log.debug("%s: %s", "answered" if verdict.answers else "not answered", verdict.reason)
         if verdict.kind == "greeting":
             return Course([], greeting_reply(looked))

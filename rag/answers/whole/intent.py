@@ -81,7 +81,7 @@ def read_intent(question: str, names: Sequence[str] = ()) -> Intent | None:
         kinds, named, left = _kinds(key, language, called)
         if "other" in kinds or kinds.isdisjoint(("summary", "about", "overview", "own", "source")):
             continue
-        if not named and (meant := names_with(left, names)):
+        if left and (meant := names_with([*left, *(word for name in named for word in key_of(name))], names)):
             named, left = tuple(meant), ()
         if left:
             if "summary" in kinds and (unclear is None or len(left) < len(unclear.left)):
@@ -191,7 +191,8 @@ def _kinds(key: Key, language: str, called: dict[Key, str]) -> tuple[set[str], t
                 found |= meant - {"count"} if "polite" in meant else meant
                 break
         else:
-            left.append(key[at])
+            if key[at] != "s":  # of "Maria's"
+                left.append(key[at])
         at += length
     return found, tuple(named), tuple(left)
 
