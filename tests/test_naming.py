@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rag.answers.whole.listing import tell_parts
 from rag.answers.whole.naming import has_words
+from rag.library.records import Record
 from tests.minilm import shared_minilm
 from tests.ways import Ways, library_of
 
@@ -180,6 +182,12 @@ def test_files_are_listed_also_beside_tables(ways: Ways) -> None:
 )
 async def test_other_questions_are_answered_from_passages(question: str, ways: Ways) -> None:
     assert (await ways.course(question)).answer is None
+
+
+def test_headings_that_begin_alike_are_no_parts_without_numbers() -> None:
+    text = "Limits of agents\nThey forget.\nLimits and evaluation\nThey are slow.\n"
+    sections = [[0, ["Limits of agents"], ""], [30, ["Limits and evaluation"], ""]]
+    assert tell_parts(Record("a", "Agents", [(text, {"sections": sections})]), "limits") is None
 
 
 def test_words_of_a_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,30 @@ def answered(written: str, *supported: bool) -> Update:
     grounding = (Sentence(0, len(OPENING), 1, (FIRST.start, FIRST.end)), *own)
     given: dict[str, Any] = {"passages": SOURCES, "quotes": (FIRST, OTHER), "grounding": grounding}
     return Update("done", text, opening=place, **given)
+
+
+def test_who_sees_no_marks_is_given_what_has_support() -> None:
+    assert answered("A card costs 18.50.", True).alone == f"{OPENING}\n\nA card costs 18.50."
+    assert answered("A card is free.", False).alone == f"{OPENING}\n\nChildren pay nothing."
+    update = answered("A card costs 18.50. It is blue.", True)
+    first, own = update.grounding  # type: ignore[misc]
+    half = own.start + len("\n\nA card costs 18.50.")
+    split = replace(own, end=half), replace(own, start=half + 1, passage=None, quote=None)
+    assert replace(update, grounding=(first, *split)).alone == f"{OPENING}\n\nA card costs 18.50."
+    assert replace(update, grounding=None).alone == update.text
+
+
+def test_doors_without_marks_leave_out_what_nothing_supports(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served.server, "reply", lambda messages: ["The moon ", "is made ", "of cheese."])
+    plain = httpx.get(f"{served.url}predict", params={"query": QUESTION}, timeout=60).json()
+    assert plain.startswith(BEST) and "moon" not in plain
+    whole = httpx.get(f"{served.url}predict", params={"query": QUESTION, "sources": True}, timeout=60).json()
+    assert whole["doubtful"] and "moon" in whole["answer"]
+    body = {"messages": [{"role": "user", "content": QUESTION}]}
+    completion = httpx.post(f"{served.url}v1/chat/completions", json=body, timeout=60).json()
+    assert completion["choices"][0]["message"]["content"] == plain
+    assert completion["local_rag"]["answer"] == whole["answer"]
+    assert served.with_client().predict(QUESTION, api_name="/chat") == plain
 
 
 def told(messages: list[Any]) -> list[tuple[str, str]]:

@@ -105,6 +105,22 @@ class Update:
         return sum(sentence.passage is not None for sentence in claims), len(claims)
 
     @property
+    def alone(self) -> str:
+        """The text for who sees neither marks nor quotes: of what a small model adds, what a passage supports.
+
+        Where that is less than half, the quotes.
+        """
+        added = [each for each in self.grounding or () if self.opening and each.start >= self.opening]
+        if self.doubtful and self.opening:
+            others = [each.text(self.passages) for each in self.quotes[self.opens_with :]]
+            return "\n\n".join([self.text[: self.opening], *others])
+        text = self.text
+        for each in reversed(added):
+            if each.claims and each.passage is None:
+                text = f"{text[: each.start].rstrip(' ')} {text[each.end :].lstrip(' ')}".rstrip()
+        return text
+
+    @property
     def doubtful(self) -> bool:
         """Whether less than half of the model's sentences have support, or it says that it does not know.
 

@@ -271,11 +271,11 @@ class _Answer:
         if update.phase != "done" and reason == "stop":
             return Response(status_code=499)  # the client is gone; nobody reads this
         usage, counted = usage_of(update, self._given.messages)
-        message = {"role": "assistant", "content": update.text, "refusal": None}
+        message = {"role": "assistant", "content": update.alone, "refusal": None}
         message |= {"reasoning_content": update.thinking} if update.thinking else {}
         choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
         told = {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage}
-        return JSONResponse({**told, "local_rag": self._extension(update, counted)})
+        return JSONResponse({**told, "local_rag": {"answer": update.text, **self._extension(update, counted)}})
 
     async def events(self, first: Update, updates: AsyncGenerator[Update, None]) -> AsyncIterator[str]:
         """The pieces as server-sent events; a comment where nothing came, so that the line stays open."""

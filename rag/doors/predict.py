@@ -36,7 +36,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         scope: Annotated[tuple[str, ...], Query(description="A source to answer from; may be repeated.")] = (),
         think: Annotated[Think | None, Query(description="Let the chat model think first, if it can.")] = None,
     ) -> Response:
-        """The whole answer, as a JSON string; with `sources=true` as an object.
+        """The whole answer, as a JSON string; with `sources=true` as an object, with what no source supports.
 
         `Accept: application/json; version=2` asks for the object, too.
         """
@@ -50,7 +50,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
             return Response(status_code=499)  # the client is gone; nobody reads this
         whole = sources or VERSIONED in request.headers.get("accept", "").replace(" ", "")
         if not whole:
-            return JSONResponse(update.text)
+            return JSONResponse(update.alone)
         return JSONResponse({"answer": update.text, "model": assistant.models.names.chat, **answer_fields(update)})
 
     @router.post("/stream", response_class=Response, responses={**EVENTS, **failures(422)})

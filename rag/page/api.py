@@ -60,6 +60,8 @@ def add_api(assistant: Assistant) -> None:
     ) -> AsyncGenerator[str, None]:
         """Ask a question about the sources; the answer streams, each output is the text so far.
 
+        The last one has nothing that a small model added and no source supports.
+
         Args:
             message: the question.
             history: earlier turns, as `{"role": "user" or "assistant", "content": text}`.
@@ -69,7 +71,9 @@ def add_api(assistant: Assistant) -> None:
             given = {"question": message, "history": as_messages(history or []), "scope": scope}
             async with aclosing(assistant.chain.astream({**given, "caller": caller_of(request)})) as updates:
                 async for update in updates:
-                    if update.new:
+                    if update.phase == "done":
+                        yield update.alone
+                    elif update.new:
                         yield update.text
         except RagError as error:
             raise gr.Error(str(error), title=error.code, print_exception=False) from error

@@ -15,7 +15,7 @@ from rag.answers.whole.receipt import Writer
 from rag.grounding.segments import is_question
 from rag.library.records import Record
 from rag.sources.outline import OF_DOCUMENTS, is_heading
-from rag.text.language import stem, surfaces
+from rag.text.language import fold, stem, surfaces
 from rag.text.markers import MARKER
 
 MOST_ITEMS = 100
@@ -23,6 +23,7 @@ LONGEST_ITEM = 300
 """Characters of a line that is an item of a list; a longer one is a paragraph."""
 _ITEM = re.compile(rf"[ \t]*{MARKER}[ \t]+(?=\S)")
 _CHAPTER = re.compile(r"(?:chapter|kapitel|chapitre|capítulo|capitulo|part|teil|partie|parte)\b|第.{1,4}[章部]", re.I)
+_NUMBERED = re.compile(r"([^\W\d_]+)\.? (?:\d+|[IVXLC]+|[A-Z])\b")
 PARTS = {
     "chapter": ("chapters", "chapter", "kapitel", "chapitres", "chapitre", "capitulos", "capitulo", "章", "章节"),
     "section": (
@@ -209,7 +210,7 @@ def part_of(words: Sequence[str], names: Sequence[str]) -> tuple[str, int]:
 
 
 def tell_parts(record: Record, part: str) -> Writer | None:
-    """How many chapters, sections, pages, or sections whose heading begins with a word ("article") a source has.
+    """How many chapters, sections, pages, or sections that are called so ("Article 3") a source has.
 
     With their headings; None where it has none.
     """
@@ -238,7 +239,7 @@ def tell_parts(record: Record, part: str) -> Writer | None:
     elif part == "question":
         found = [(number, each) for number, each in found if is_question(each.path[-1])]
     elif part != "section":
-        found = [(number, each) for number, each in found if is_same(part, (key_of(each.path[-1]) or ("",))[0])]
+        found = [(number, each) for number, each in found if _is_numbered(each.path[-1], part)]
     if not found or (part not in PARTS and len(found) == 1):
         return None
     names = {(number, each.start): each.path for number, each in every}
@@ -250,6 +251,12 @@ def tell_parts(record: Record, part: str) -> Writer | None:
         told = f"{section.path[-1]}: {below[-1]}" if is_bare else section.path[-1]
         writer.say(told, *_passage(writer, record, number, section), lead="- ")
     return writer
+
+
+def _is_numbered(heading: str, word: str) -> bool:
+    """Whether a heading begins with a word and a number: "Article 3 – Meetings", "Lesson IV"."""
+    found = _NUMBERED.match(heading)
+    return bool(found) and is_same(word, fold(found[1]))  # type: ignore[index]
 
 
 def _text_of(record: Record, number: int, section: _Section) -> str:
