@@ -111,6 +111,7 @@ def test_a_source_is_called_by_a_part_of_its_name(question: str, said: str, ways
         ("Summarise the section Entkalken", "Entkalken", "Zitronensäure", "Garantie"),
         ("Fasse das Kapitel Garantie zusammen", "Garantie", "zwei Jahre", "Zitronensäure"),
         ("Summarise the chapter about the keepers", "The keepers", "Josef Wren", "Agnes Tull"),
+        ("Give me a summary of section 2 of the statuts", "Article 2 – Membres", "25 euros", "parcelles"),
         ("Résume l'article 2 des statuts", "Article 2 – Membres", "25 euros", "parcelles"),
     ],
 )
@@ -150,6 +151,7 @@ def test_parts_are_counted_by_what_they_are_called(question: str, first: str, it
     [
         ("Give me the gist of the lighthouse book in three sentences", 3),
         ("Fasse alles in zwei Sätzen zusammen", 2),
+        ("Summarise everything in 4 bullet points", 4),
         ("请用一句话总结门锁常见问题", 1),
     ],
 )
@@ -165,6 +167,23 @@ def test_the_sides_of_a_comparison_are_called_by_parts_of_names(ways: Ways) -> N
     assert {Path(passage.metadata["source"]).name for passage in told["passages"]} == {"curso.md", "lighthouse.txt"}
 
 
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("Which files mention the Garantie?", "Sources with “Garantie”: 1 of 6."),
+        ("Welche Dokumente erwähnen Zitronensäure?", "Quellen mit “Zitronensäure”: 1 von 6."),
+        ("Which documents contain keepers?", "Sources with “keepers”: 1 of 6."),
+    ],
+)
+def test_the_sources_that_have_a_word_are_listed(question: str, told: str, ways: Ways) -> None:
+    first, _, line = ways.told(question)["answer"].split("\n")
+    assert first == told and ("kaffee.md" in line or "lighthouse.txt" in line) and "1)" in line
+
+
+def test_words_are_counted(ways: Ways) -> None:
+    assert ways.told("How many words does the curso have?")["answer"].endswith(f": {len(FILES['curso.md'].split())}")
+
+
 def test_files_are_listed_also_beside_tables(ways: Ways) -> None:
     assert ways.told("有哪些文件？")["coverage"] == "read the list of 6 sources"
 
@@ -178,6 +197,8 @@ def test_files_are_listed_also_beside_tables(ways: Ways) -> None:
         "Summarise the plot of Hamlet",
         "Fasse die Geschichte von Hamlet zusammen",
         "How many ships did the lighthouse save?",
+        "Which files mention whales?",
+        "What does the document say about the keepers?",
     ],
 )
 async def test_other_questions_are_answered_from_passages(question: str, ways: Ways) -> None:

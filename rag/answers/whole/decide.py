@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -22,14 +23,12 @@ from rag.answers.tables.answer import answer_query
 from rag.answers.tables.parsed import Table, find_tables
 from rag.answers.tables.query import Query
 from rag.answers.tables.question import may_ask_of_tables, read_question
-from rag.answers.tables.words import key_of
+from rag.answers.tables.words import key_of, tokenize_question
 from rag.answers.verdict.refusal import Refusal
 from rag.answers.whole.comparison import Comparison, has_both, of_side, read_sides
 from rag.answers.whole.intent import Nearness, is_greeting, read_intent
-from rag.answers.whole.library_facts import tell_library, told_of
+from rag.answers.whole.library_facts import tell_library, tell_mentions, told_of
 from rag.answers.whole.listing import (
-    PARTS,
-    THINGS,
     Headings,
     find_listing,
     is_said,
@@ -39,7 +38,7 @@ from rag.answers.whole.listing import (
     tell_listing,
     tell_parts,
 )
-from rag.answers.whole.naming import has_words, names_with
+from rag.answers.whole.naming import PARTS, has_words, names_with, without_things
 from rag.answers.whole.receipt import Writer, at_once, read_of
 from rag.answers.whole.summary import Summary
 from rag.errors import engine_error
@@ -48,6 +47,8 @@ from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 from rag.sources.tables import SEPARATOR
 
+MOST_MENTIONS = 10_000
+"""Passages with a word that are counted, at most."""
 LOOKED_AT = 24
 """Sources whose tables and lists are looked at for a question, and whose tables stay in memory, at most."""
 
@@ -95,7 +96,7 @@ class Whole:
     def _listed(self, question: str, looked: Sequence[IndexedSource]) -> Course | None:
         """The list of sources, which no table is asked for."""
         intent = read_intent(question)
-        if intent is None or intent.aim != "library" or intent.ask == "count":
+        if intent is None or intent.aim != "library" or intent.ask in ("count", "mention"):
             return None
         return _course(tell_library(looked, intent.ask, intent.language), told_of(looked))
 
@@ -105,6 +106,11 @@ class Whole:
         if intent is None or (is_follow_up and not intent.sure):
             return None
         named = [item for item in looked if set(names_of(item)) & set(intent.named)] or list(looked)
+        if intent.ask == "mention":
+            many = await asyncio.to_thread(self._mentions, intent.left, looked)
+            typed = [token.text for token in tokenize_question(question) if token.folded in intent.left]
+            told = tell_mentions(typed, many, len(looked), intent.language)
+            return _course(told, told_of(looked)) if many else None
         if intent.aim == "library":
             return _course(tell_library(named, intent.ask, intent.language), told_of(named))
         section: Headings = ()
@@ -114,6 +120,15 @@ class Whole:
                 return None
             named, section = [meant[0]], meant[1]
         return Course([], answer=Summary(self._index, named, question, section).pieces)
+
+    def _mentions(self, words: Sequence[str], looked: Sequence[IndexedSource]) -> list[tuple[IndexedSource, int]]:
+        """The sources that have each of these words, and in how many passages; those with most first."""
+        found = [
+            Counter(row.rpartition("-")[0] for row, _ in self._index.words.search(word, MOST_MENTIONS))
+            for word in words
+        ]
+        many = [(item, min(each[item.revision] for each in found)) for item in looked]
+        return sorted((each for each in many if each[1]), key=lambda each: -each[1])
 
     def _meant(
         self, words: Sequence[str], looked: Sequence[IndexedSource], *, is_named: bool
@@ -127,9 +142,9 @@ class Whole:
         for item in looked[:LOOKED_AT]:
             record = self._index.records.read(item.source)
             documents = record.documents if record else []
-            sections += [(item, path) for path in sections_named(words, documents)]
             names = " ".join(names_of(item))
             others = [word for word in words if not has_words([word], names)]
+            sections += [(item, path) for path in sections_named(others or words, documents)]
             if (is_named or len(others) < len(words)) and is_said(others, documents):
                 sources.append(item)
         if len(sections) == 1:
@@ -219,8 +234,7 @@ class Whole:
             return None
         found: list[list[Document]] = []
         for side in sides:
-            words = [word for word in key_of(side) if word not in THINGS] or list(key_of(side))
-            named = [item.source for item in looked if names_with(words, names_of(item))]
+            named = [item.source for item in looked if names_with(without_things(key_of(side)), names_of(item))]
             passages = await retrieve(
                 {"asked": question if named else side, "scope": named or given.get("scope")}, self._retriever
             )

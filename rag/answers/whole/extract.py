@@ -19,6 +19,7 @@ from rag.library.index import SearchIndex
 from rag.library.records import Record
 from rag.library.revisions import IndexedSource
 from rag.sources.outline import is_heading
+from rag.sources.tables import SEPARATOR
 from rag.text.vectors import at_length_one, have_vectors, sentence_vectors
 
 NEAREST_CHUNKS = 4
@@ -121,6 +122,7 @@ async def standing_for(index: SearchIndex, part: Part, most: int, wanted: str) -
     nearest = {chunk.id for chunk in await asyncio.to_thread(_nearest_chunks, index, part.chunks)}
     spans = [span for span in part.spans if span[0].id in nearest]
     found = [*_sentences(spans, SHORTEST), *_short_lists(spans)]
+    found = [each for each in found if SEPARATOR not in each[0]] or found  # a row stands for itself alone
     if not found and (part.heading or part.is_alone):
         found = list(_sentences(spans, 1))
     return await most_central(index.embeddings, found, most, wanted)

@@ -15,7 +15,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.answers.tables.words import LONGEST_PHRASE, key_of, phrases, read_yaml
 from rag.answers.verdict.prepared import Prepared
-from rag.answers.whole.naming import names_with
+from rag.answers.whole.naming import PART_WORDS, SENTENCE_WORDS, THINGS, names_with, without_things
 from rag.text.vectors import at_length_one, have_vectors, load_vectors, save_vectors, sentence_vectors
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ AHEAD = 0.15
 """How much nearer that sentence has to be than one of another kind."""
 NEAR_SECONDS = 15.0
 """Longest wait of a question for the vectors of those sentences, from when they began to be made."""
+MOST_MENTIONED = 3
+"""Words that sources are to have of which a question lists them, at most."""
 LONGEST_ASKED = 30
 """Tokens of a question about whole documents, at most: a longer one says what it wants to know."""
 
@@ -41,8 +43,10 @@ _GREETING = re.compile(
     re.I | re.X,
 )
 
+Key = tuple[str, ...]
+"""A text as tokens (`key_of`)."""
 Aim = Literal["summary", "library"]
-Ask = Literal["names", "count", "last", "when", "passages"]
+Ask = Literal["names", "count", "last", "when", "passages", "mention"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Intent:
     """What is asked for. `named` are the names, as given to `read_intent`, that are in the question.
 
     `ask` is what is asked about the library itself. Not `sure`: a follow-up such as "what is it about" means something
-    that was spoken of before. `left` are the words of a request for a summary that no name has: of a section, perhaps.
+    that was spoken of before. `left` are the words of a request for a summary that no name has, of a section, perhaps;
+    or those that the sources asked for are to have.
     """
 
     aim: Aim
@@ -81,11 +86,21 @@ def read_intent(question: str, names: Sequence[str] = ()) -> Intent | None:
         kinds, named, left = _kinds(key, language, called)
         if "other" in kinds or kinds.isdisjoint(("summary", "about", "overview", "own", "source")):
             continue
-        if left and (meant := names_with([*left, *(word for name in named for word in key_of(name))], names)):
+        of_names = [word for name in named for word in key_of(name)]
+        if named:
+            left = tuple(word for word in left if word not in THINGS)
+        asks_for_part = not PART_WORDS.isdisjoint(left)
+        if left and _asks_who_mentions(kinds) and len(left) <= MOST_MENTIONED:
+            return Intent("library", ask="mention", language=language, left=left)
+        if left and asks_for_part:
+            named, left = (), (*left, *of_names)
+        elif left and (meant := names_with([*without_things(left), *of_names], names)):
             named, left = tuple(meant), ()
         if left:
-            if "summary" in kinds and (unclear is None or len(left) < len(unclear.left)):
-                unclear = Intent("summary", named, language=language, left=left)
+            if ("summary" in kinds or ("about" in kinds and asks_for_part)) and (
+                unclear is None or len(left) < len(unclear.left)
+            ):
+                unclear = Intent("summary", named, language=language, left=without_things(left))
         elif "overview" in kinds and "thing" not in kinds:
             return Intent("summary" if named else "library", named, language=language)
         elif _is_about_library(kinds):
@@ -147,9 +162,6 @@ class Nearness:
         return None
 
 
-Key = tuple[str, ...]
-
-
 @cache
 def _file() -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = read_yaml(INTENTS_FILE)
@@ -191,7 +203,8 @@ def _kinds(key: Key, language: str, called: dict[Key, str]) -> tuple[set[str], t
                 found |= meant - {"count"} if "polite" in meant else meant
                 break
         else:
-            if key[at] != "s":  # of "Maria's"
+            counts = key[at].isdecimal() and not SENTENCE_WORDS.isdisjoint(key[at + 1 : at + 2])  # "in 5 sentences"
+            if key[at] != "s" and not counts:  # "Maria's"
                 left.append(key[at])
         at += length
     return found, tuple(named), tuple(left)
@@ -202,6 +215,10 @@ def _is_about_library(kinds: set[str]) -> bool:
         return False
     asked = kinds & {"own", "count", "list", "last", "when"}
     return bool("source" in kinds and asked) or bool("own" in kinds and kinds & {"last", "when", "passages"})
+
+
+def _asks_who_mentions(kinds: set[str]) -> bool:
+    return {"source", "mention"} <= kinds and bool(kinds & {"list", "own"})
 
 
 def _asked(kinds: set[str]) -> Ask:

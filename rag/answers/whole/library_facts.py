@@ -49,6 +49,22 @@ def tell_library(sources: Sequence[IndexedSource], ask: Ask, language: str) -> W
     return writer
 
 
+def tell_mentions(
+    words: Sequence[str], found: Sequence[tuple[IndexedSource, int]], looked: int, language: str
+) -> Writer:
+    """The sources that have these words, each with its number of passages that have them, of `looked` sources."""
+    say = SAYINGS[language]
+    writer = Writer()
+    told = (" " if words[0].isascii() else "").join(words)
+    writer.say(say["mention"].format(words=f"“{told}”", sources=f"{len(found):,}", all=f"{looked:,}"))
+    writer.gap()
+    for source, passages in found[:MOST_LISTED]:
+        writer.say(f"{named(source)} ({say['passages'].format(passages=f'{passages:,}')})", lead="- ")
+    if len(found) > MOST_LISTED:
+        writer.say(say["more"].format(more=f"{len(found) - MOST_LISTED:,}"), lead="- ")
+    return writer
+
+
 def named(source: IndexedSource) -> str:
     """What a source is called: its title, and its file's name where the title does not tell it."""
     name = os.path.basename(source.source.rstrip("/")) or source.source
@@ -64,30 +80,35 @@ SAYINGS = {
     "en": {
         "all": "Sources in the library: {sources}, passages in all: {passages} ({kinds}).",
         "last": "Added last:",
+        "mention": "Sources with {words}: {sources} of {all}.",
         "passages": "passages: {passages}",
         "more": "and {more} more",
     },
     "de": {
         "all": "Quellen in der Bibliothek: {sources}, Textstellen insgesamt: {passages} ({kinds}).",
         "last": "Zuletzt hinzugefügt:",
+        "mention": "Quellen mit {words}: {sources} von {all}.",
         "passages": "Textstellen: {passages}",
         "more": "und {more} weitere",
     },
     "fr": {
         "all": "Sources dans la bibliothèque : {sources}, passages en tout : {passages} ({kinds}).",
         "last": "Dernières ajoutées :",
+        "mention": "Sources avec {words} : {sources} sur {all}.",
         "passages": "passages : {passages}",
         "more": "et {more} de plus",
     },
     "es": {
         "all": "Fuentes en la biblioteca: {sources}, pasajes en total: {passages} ({kinds}).",
         "last": "Añadidas por último:",
+        "mention": "Fuentes con {words}: {sources} de {all}.",
         "passages": "pasajes: {passages}",
         "more": "y {more} más",
     },
     "zh": {
         "all": "资料库中的来源：{sources}，段落总数：{passages}（{kinds}）。",
         "last": "最近添加：",
+        "mention": "含有{words}的来源：{all} 个中有 {sources} 个。",
         "passages": "段落：{passages}",
         "more": "以及另外 {more} 个",
     },

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.tables.words import LONGEST_PHRASE, Phrases, key_of, phrases
-from rag.answers.whole.naming import has_words, is_same, names_with
+from rag.answers.whole.naming import PART_WORDS, PARTS, THINGS, has_words, is_same, names_with
 from rag.answers.whole.receipt import Writer
 from rag.grounding.segments import is_question
 from rag.library.records import Record
@@ -24,28 +24,6 @@ LONGEST_ITEM = 300
 _ITEM = re.compile(rf"[ \t]*{MARKER}[ \t]+(?=\S)")
 _CHAPTER = re.compile(r"(?:chapter|kapitel|chapitre|capítulo|capitulo|part|teil|partie|parte)\b|第.{1,4}[章部]", re.I)
 _NUMBERED = re.compile(r"([^\W\d_]+)\.? (?:\d+|[IVXLC]+|[A-Z])\b")
-PARTS = {
-    "chapter": ("chapters", "chapter", "kapitel", "chapitres", "chapitre", "capitulos", "capitulo", "章", "章节"),
-    "section": (
-        "sections",
-        "section",
-        "headings",
-        "heading",
-        "abschnitte",
-        "uberschriften",
-        "titres",
-        "secciones",
-        "节",
-    ),
-    "question": ("questions", "question", "fragen", "frage", "preguntas", "pregunta", "问题"),
-    "page": ("pages", "page", "slides", "slide", "seiten", "folien", "paginas", "diapositivas", "页"),
-}
-"""Parts of documents, as people call them, folded."""
-THINGS = (
-    "document", "file", "text", "book", "paper", "report", "manual", "guide", "dokument", "datei", "buch", "bericht",
-    "document", "fichier", "texte", "livre", "rapport", "documento", "archivo", "texto", "libro", "informe",
-)  # fmt: skip
-"""What people call a document beside its name, folded."""
 
 
 Headings = tuple[str, ...]
@@ -95,8 +73,7 @@ def find_listing(question: str, records: Sequence[Record]) -> Listing | None:
 
 def sections_named(words: Sequence[str], documents: Sequence[tuple[str, dict[str, Any]]]) -> list[Headings]:
     """The sections whose heading has these words, but for those that only say that a section is meant."""
-    kinds = {word for part in PARTS.values() for word in part}
-    bare = [word for word in words if word not in kinds] or list(words)
+    bare = [word for word in words if word not in PART_WORDS] or list(words)
     every = dict.fromkeys(tuple(each.path) for text, data in documents for each in sections_of(text, data) if each.path)
     return [path for path in every if has_words(bare, path[-1])]
 
@@ -215,6 +192,9 @@ def tell_parts(record: Record, part: str) -> Writer | None:
     With their headings; None where it has none.
     """
     writer = Writer()
+    if part == "word":
+        writer.say(f"{record.title}: {sum(len(text.split()) for text, _ in record.documents):,}")
+        return writer
     if part == "page":
         pages = [data["page"] for _, data in record.documents if data.get("page")]
         if not pages:

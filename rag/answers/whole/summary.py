@@ -13,6 +13,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from rag.answers.tables.words import number_words, tokenize_question
 from rag.answers.whole.extract import Part, Told, most_central, parts_of, standing_for, told_rows
 from rag.answers.whole.listing import Headings
+from rag.answers.whole.naming import SENTENCE_WORDS
 from rag.answers.whole.receipt import ChatReader, Pieces, Writer, read_of
 from rag.errors import AnswerTooLong
 from rag.grounding.ground import ground
@@ -27,12 +28,6 @@ SENTENCES = 15
 MOST_OF_PART = 3
 MOST_WANTED = 50
 ONE = {"one": 1, "single": 1, "einem": 1, "einen": 1, "ein": 1, "une": 1, "un": 1, "una": 1, "一": 1}
-SENTENCE_WORDS = {
-    "sentence", "sentences", "bullet", "bullets", "points", "lines", "satz", "satze", "satzen", "punkte", "punkten",
-    "stichpunkte", "stichpunkten", "zeilen", "phrase", "phrases", "lignes", "frase", "frases", "puntos",
-    "lineas", "句", "点",
-}  # fmt: skip
-"""What is counted of a summary, folded (`sentences_wanted`)."""
 FEWEST_TOKENS, PROMPT_TOKENS = 300, 200
 """Tokens of a group of passages that a chat model reads at a time, at least; and those of the prompt around it."""
 
