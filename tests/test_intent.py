@@ -196,5 +196,17 @@ def test_a_follow_up_that_points_is_no_question_about_all(ways: Ways) -> None:
     assert asyncio.run(answered("Summarise it", "Summarise it, the tram"))
 
 
+def test_a_follow_up_with_another_name_is_counted(ways: Ways) -> None:
+    async def told(question: str, complete: str) -> str:
+        course = await ways.whole({"question": question, "complete": complete, "asked": complete, "passages": []})
+        return (
+            "" if course.answer is None else "".join([piece.get("answer", "") async for piece in course.answer(None)])
+        )
+
+    assert "where city = Ulm" in asyncio.run(told("And from Ulm?", "How many orders are from Ulm?"))
+    combined = "How many orders are from Kiel? And from Ulm?"
+    assert not asyncio.run(told("And from Ulm?", combined))
+
+
 def test_the_files_of_this_test(tmp_path: Path) -> None:
     assert {path.name for path in SOURCES} == {"campsite.md", "heatpumps.md", "orders.csv", "tram.md", "visits.csv"}

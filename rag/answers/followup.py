@@ -70,7 +70,7 @@ _ANOTHER = re.compile(
 """A question that names something else alone: "And at Lumen?"."""
 LONGEST_NAME = 4
 """Words of what it names, at most."""
-_PLACING = r"at|in|on|for|from|with|during|by|bei|im|aus|mit|für|von|en|dans|chez|pour|avec|de|con|para|por"
+_PLACING = r"at|in|on|of|for|from|with|during|by|bei|im|aus|mit|für|von|en|dans|chez|pour|avec|de|con|para|por"
 _PLACED = re.compile(
     rf"\b(?P<word>{_PLACING})\s+(?:(?:the|a|an|der|die|das|dem|den|le|la|les|el|los|las)\s+)?"
     r"(?:[A-ZÀ-Þ0-9][\w'’-]*(?:\s+[A-ZÀ-Þ0-9][\w'’-]*)*|[\w'’-]+(?=\s*[?.!]*$))"

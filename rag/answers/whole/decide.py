@@ -64,14 +64,16 @@ class Whole:
 
     async def __call__(self, given: dict[str, Any]) -> Course:
         """The way to answer a question. Takes and raises what `Refusal` does."""
-        question = given["question"]
+        question, complete = given["question"], given["complete"]
         scope = given.get("scope")
         looked = [item for item in self._index.sources if not scope or item.source in scope]
+        is_other = complete != question and "? " not in complete  # and not the question before it with its own
         if looked and not is_greeting(question):
             course = (
                 self._listed(question, looked)
                 or await self._counted(question, given, looked)
-                or await self._by_intent(question, looked, is_follow_up=given["complete"] != question)
+                or (await self._counted(complete, given, looked) if is_other else None)
+                or await self._by_intent(question, looked, is_follow_up=complete != question)
                 or await self._compared(question, given, looked)
             )
             if course is not None:
