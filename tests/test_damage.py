@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,11 +25,13 @@ import rag.library.vectors
 from rag.assistant import Assistant
 from rag.errors import StoreError
 from rag.library.chroma import FOLDER
+from rag.library.ingest import Ingest
 from rag.settings import Settings
 from tests.commands import run
 from tests.conftest import ROOT, AppStarter, make_settings, wait_until
+from tests.minilm import shared_minilm
 from tests.postgres import running_postgres
-from tests.stores import Library
+from tests.stores import MOON, RIVER, Library, write
 from tests.warm import WarmProcess
 
 ROWS = 150
@@ -171,6 +174,22 @@ def test_a_disk_that_takes_no_more_is_told_and_what_was_there_stays(tmp_path: Pa
         ]
     finally:
         again.close()
+
+
+def test_room_is_looked_for_on_the_disk_of_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundled embedding model keeps what it computes beside its weights, which may be on another disk."""
+    full = [shared_minilm().folder]
+    there = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: there._replace(free=0) if path in full else there)
+    library = Library(make_settings(tmp_path))
+    ingest = Ingest(library.open_index(shared_minilm(), "embedded:all-MiniLM-L6-v2"))
+    try:
+        assert ingest.run(library.load(write(tmp_path / "moon.md", MOON)), lambda *_: None) == 1
+        full[:] = [library.settings.data_dir]
+        with pytest.raises(StoreError, match=f"Only 0 MiB are free on the disk of {library.settings.data_dir}"):
+            ingest.run(library.load(write(tmp_path / "river.md", RIVER)), lambda *_: None)
+    finally:
+        library.close()
 
 
 REFUSED = """

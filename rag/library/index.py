@@ -73,9 +73,12 @@ class SearchIndex:
         self.made, self.weights, self.embeddings = made, weights, embeddings
         self.engine = (made.embeddings, address)
         self.records = records
+        self.data_folder = home.path.parent
+        """Where the library's files are; what is written of a source needs room on this disk."""
         beside_weights = embeddings.folder if isinstance(embeddings, MiniLMEmbeddings) else None
-        self.folder = beside_weights or home.path.parent
-        """Where to keep what is computed from the embedding model alone."""
+        self.folder = beside_weights or self.data_folder
+        """Where to keep what is computed from the embedding model alone: in the cache, beside weights of the app's own,
+        so that no other library computes it again."""
         self.id, self.model = records.revisions.index_of(made, weights)
         self._own_chroma = records.database.shared and not home.url
         """Whether other processes write to the database, and not to this process's Chroma."""
@@ -90,7 +93,7 @@ class SearchIndex:
         self._exact = ExactVectors(records.revisions, self.id, self.model)
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._keeping = threading.Lock()
-        self._words = WordsBehind(WordIndex(home.path.parent / "words" / str(self.id), library), records.revisions)
+        self._words = WordsBehind(WordIndex(self.data_folder / "words" / str(self.id), library), records.revisions)
         self.seen = Seen(-1, {}, frozenset(), self._words.words)
         """What questions see now; small changes of its words wait for `settled`."""
         self.follow()

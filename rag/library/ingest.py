@@ -98,7 +98,7 @@ class Ingest:
                 self.index.retell(record)
             if self.index.source(record.source):
                 return 0
-        check_space(self.index.folder)
+        check_space(self.index.data_folder)
         if (
             not before
             and chunks
@@ -132,7 +132,7 @@ class Ingest:
         record = self.index.records.read(source)
         if record is None or self.index.source(source):
             return 0
-        check_space(self.index.folder)
+        check_space(self.index.data_folder)
         return self._index(record, None, progress, {}, new=False)
 
     def _index(
