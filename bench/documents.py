@@ -44,7 +44,7 @@ def read(path: Path, settings: Settings) -> Read:
     """Read a file in the bounded child process, as the app does."""
     began = time.monotonic()
     try:
-        loaded = load_source(str(path), settings, named_at_start=True)
+        loaded = load_source(str(path), settings, private=True)
     except SourceError as error:
         return Read(path.name, "", time.monotonic() - began, error.reason)
     text = "\n".join(item.page_content for item in loaded.documents) if loaded else ""

@@ -40,6 +40,6 @@ def open_library(folder: Path, embeddings: Embeddings) -> Iterator[Ingest]:
 
 def index_file(ingest: Ingest, path: Path) -> None:
     """Load a file and index it."""
-    loaded = load_source(str(path), load_settings(), named_at_start=True)
+    loaded = load_source(str(path), load_settings(), private=True)
     assert loaded, path
     ingest.run(as_record(str(path), loaded, private=True), lambda *_: None)

@@ -167,7 +167,7 @@ def quotes_of(documents: Sequence[Document], most: int, seed: int) -> list[tuple
 
 def measure(path: Path, places: Path, settings: Settings, most: int = QUOTES) -> Figures:
     """The figures of one file; `places` is the file whose characters have places."""
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     told = Figures(seconds=[], wrong=[])
     documents = loaded.documents if loaded else []
     for document, start, end in quotes_of(documents, most, 25):

@@ -31,7 +31,7 @@ from rag.sources.zipped import MOST_INFLATED
 
 def load(source: str | Path, settings: Settings) -> Document:
     """The one document of a source, checked for what the vector store would choke on."""
-    (document,) = load_source(str(source), settings, named_at_start=True).documents
+    (document,) = load_source(str(source), settings, private=True).documents
     assert document.metadata["source"] == str(source)
     for text in (document.page_content, document.metadata["title"]):
         assert text == text.strip() and text and "\0" not in text and "\x1e" not in text
@@ -39,10 +39,10 @@ def load(source: str | Path, settings: Settings) -> Document:
     return document
 
 
-def reason(source: str | Path, settings: Settings, *, named_at_start: bool = True) -> str:
+def reason(source: str | Path, settings: Settings, *, private: bool = True) -> str:
     """Why a source is refused: one short line for a person."""
     with pytest.raises(SourceError) as caught:
-        load_source(str(source), settings, named_at_start=named_at_start)
+        load_source(str(source), settings, private=private)
     assert caught.value.source == str(source)
     said = caught.value.reason
     assert 0 < len(said) < 250 and len(said.splitlines()) == 1

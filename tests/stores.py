@@ -74,7 +74,7 @@ class Library:
 
     def load(self, path: Path) -> Record:
         """A file as it is now."""
-        loaded = load_source(str(path), self.settings, named_at_start=True)
+        loaded = load_source(str(path), self.settings, private=True)
         assert loaded
         return as_record(str(path), loaded, private=True)
 

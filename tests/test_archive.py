@@ -21,7 +21,7 @@ from tests.files import check, pdf, reason, word, zipped
 
 def read(data: bytes, tmp_path: Path, settings: Settings, name: str = "docs.zip") -> list[Document]:
     (tmp_path / name).write_bytes(data)
-    loaded = load_source(str(tmp_path / name), settings, named_at_start=True)
+    loaded = load_source(str(tmp_path / name), settings, private=True)
     assert loaded is not None and loaded.kind == "archive" and loaded.title == name
     for document in loaded.documents:
         check(document)

@@ -20,7 +20,7 @@ def test_every_question_can_be_answered_from_its_document(tmp_path: Path) -> Non
     settings = load_settings(data_dir=tmp_path)
     texts: dict[str, str] = {}
     for path in sorted(DOCUMENTS.iterdir()):
-        loaded = load_source(str(path), settings, named_at_start=True)
+        loaded = load_source(str(path), settings, private=True)
         assert loaded
         texts[path.name] = folded(" ".join(document.page_content for document in loaded.documents))
     for item in items:

@@ -97,7 +97,7 @@ def test_without_a_quote_it_reads_the_beginning_of_the_passages() -> None:
 
 
 def test_every_short_line_of_a_file_can_be_quoted(settings: Settings) -> None:
-    loaded = load_source(str(ROOT / "tests/data/cases/shortlines/campsite.md"), settings, named_at_start=True)
+    loaded = load_source(str(ROOT / "tests/data/cases/shortlines/campsite.md"), settings, private=True)
     assert loaded is not None
     told = {each.embedded.rpartition(": Pitch: ")[2].strip() for each in quotable(loaded.documents)}
     for line in ("Cabin | Price per night: 72 euros", "Pool: 10 to 19", "warden: Greta Moll", "No open fires."):

@@ -42,7 +42,7 @@ def canary() -> Iterator[Pages]:
 
 def paths(pages: Pages, start: str = "/", **options: Any) -> list[str]:
     """What is found from `start` on, without the host."""
-    given = {"depth": 3, "limit": 50, "allow_private": True, "allow_hosts": (), **options}
+    given = {"depth": 3, "limit": 50, "private": True, "allow_hosts": (), **options}
     urls = [page.url for page in find_pages(pages.url + start, **given)]
     assert all(url.startswith(pages.url + "/") for url in urls)
     return [url.removeprefix(pages.url) for url in urls]
@@ -81,7 +81,7 @@ def test_depth(pages: Pages, depth: int, found: list[str]) -> None:
 
 def test_each_page_comes_fetched(pages: Pages) -> None:
     pages.pages = {"/": links("/a"), "/a": "<p>Grüße"}
-    site = find_pages(pages.url, depth=1, limit=9, allow_private=True, allow_hosts=())
+    site = find_pages(pages.url, depth=1, limit=9, private=True, allow_hosts=())
     assert [page.body.decode() for page in site] == [links("/a"), "<p>Grüße"]
 
 
@@ -154,14 +154,14 @@ def test_start_that_cannot_be_read(pages: Pages) -> None:
     assert "image/png" in refusal(pages, "/a")
     pages.pages["/b"] = (302, {"Location": "/b"}, "")
     assert "more than 5 redirects" in refusal(pages, "/b")
-    assert "private" in refusal(pages, allow_private=False)
+    assert "private" in refusal(pages, private=False)
 
 
 def test_start_that_moved_to_another_host(pages: Pages, canary: Pages) -> None:
     pages.pages = {"/": (301, {"Location": canary.url + "/new"}, "")}
     canary.pages = {"/new": links("/a", "/shut", pages.url + "/b"), "/a": ""}
     canary.pages["/robots.txt"] = (200, TEXT, "User-agent: *\nDisallow: /shut")
-    found = [page.url for page in find_pages(pages.url, depth=2, limit=9, allow_private=True, allow_hosts=())]
+    found = [page.url for page in find_pages(pages.url, depth=2, limit=9, private=True, allow_hosts=())]
     assert found == [canary.url + "/new", canary.url + "/a"]
     assert canary.hits == ["/robots.txt", "/new", "/a"]
     assert pages.hits == ["/robots.txt", "/"]
@@ -408,7 +408,7 @@ def test_cancelled_in_a_pause(pages: Pages) -> None:
 def test_cancelled_between_pages(pages: Pages) -> None:
     pages.pages = {"/": links("/a", "/b"), "/a": "", "/b": ""}
     cancelled = threading.Event()
-    site = find_pages(pages.url, depth=1, limit=9, allow_private=True, allow_hosts=(), cancelled=cancelled)
+    site = find_pages(pages.url, depth=1, limit=9, private=True, allow_hosts=(), cancelled=cancelled)
     assert next(site).url == pages.url + "/"
     cancelled.set()
     assert list(site) == []

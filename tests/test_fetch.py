@@ -191,7 +191,7 @@ def refusal(url: str, **options: Any) -> str:
 
 def test_page(site: Site) -> None:
     site.answers["/a?b=1"] = page(Content_Type='Text/HTML; Charset="UTF-8"', X_One="1")
-    found = fetch(site.url + "/a?b=1#part", allow_private=True)
+    found = fetch(site.url + "/a?b=1#part", private=True)
     assert found.url == site.url + "/a?b=1#part"
     assert found.body == HTML
     assert (found.content_type, found.charset) == ("text/html", "utf-8")
@@ -203,7 +203,7 @@ def test_request(site: Site, monkeypatch: pytest.MonkeyPatch, canary: Site) -> N
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, canary.url)
     site.answers["/a"] = page(b"", 302, Location="/b", Set_Cookie="tracked=yes")
-    fetch(site.url + "/a", allow_private=True)
+    fetch(site.url + "/a", private=True)
     for path, headers in site.hits:
         assert path in ("/a", "/b")
         assert headers["host"] == f"127.0.0.1:{site.port}"
@@ -226,13 +226,13 @@ def test_request(site: Site, monkeypatch: pytest.MonkeyPatch, canary: Site) -> N
 )
 def test_content_type(site: Site, header: str, content_type: str, charset: str | None) -> None:
     site.answers["/"] = page(Content_Type=header)
-    found = fetch(site.url, allow_private=True)
+    found = fetch(site.url, private=True)
     assert (found.content_type, found.charset) == (content_type, charset)
 
 
 def test_no_content_type_and_repeated_headers(site: Site) -> None:
     site.answers["/"] = raw(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\nhi")
-    found = fetch(site.url, allow_private=True)
+    found = fetch(site.url, private=True)
     assert (found.body, found.content_type, found.charset) == (b"hi", "", None)
     assert found.headers["x-a"] == "1, 2"
 
@@ -248,11 +248,11 @@ def test_no_content_type_and_repeated_headers(site: Site) -> None:
 )
 def test_framing(site: Site, answer: bytes) -> None:
     site.answers["/"] = raw(answer)
-    assert fetch(site.url, allow_private=True).body == b"hello"
+    assert fetch(site.url, private=True).body == b"hello"
 
 
 def test_other_scripts_in_path(site: Site) -> None:
-    fetch(site.url + "/Größe?q=日本&r=%41", allow_private=True)
+    fetch(site.url + "/Größe?q=日本&r=%41", private=True)
     assert site.hits[0][0] == "/Gr%C3%B6%C3%9Fe?q=%E6%97%A5%E6%9C%AC&r=%41"
 
 
@@ -282,12 +282,12 @@ def conditional(handler: http.server.BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize("header", ["etag", "last_modified"])
 def test_unchanged(site: Site, header: str) -> None:
     site.answers["/a"] = conditional
-    first = fetch_if_changed(site.url + "/a", allow_private=True)
+    first = fetch_if_changed(site.url + "/a", private=True)
     assert first and first.body == HTML
     known = {header: first.headers[header.replace("_", "-")]}
-    assert fetch_if_changed(site.url + "/a", allow_private=True, **known) is None
+    assert fetch_if_changed(site.url + "/a", private=True, **known) is None
     site.answers["/a"] = page(b"new")
-    second = fetch_if_changed(site.url + "/a", allow_private=True, **known)
+    second = fetch_if_changed(site.url + "/a", private=True, **known)
     assert second and second.body == b"new"
     assert [set(headers) & {"if-none-match", "if-modified-since"} for _, headers in site.hits] == [
         set(),
@@ -299,13 +299,13 @@ def test_unchanged_behind_a_redirect(site: Site) -> None:
     site.answers["/a"] = redirect("/b")
     site.answers["/b"] = conditional
     known = {"etag": ETAG, "found_at": site.url + "/b"}
-    assert fetch_if_changed(site.url + "/a", allow_private=True, **known) is None
+    assert fetch_if_changed(site.url + "/a", private=True, **known) is None
     assert [headers.get("if-none-match") for _, headers in site.hits] == [None, ETAG]
 
 
 def test_validators_go_to_no_other_address(site: Site, canary: Site) -> None:
     site.answers["/a"] = redirect(canary.url + "/a")
-    assert fetch_if_changed(site.url + "/a", allow_private=True, etag=ETAG, last_modified=MODIFIED)
+    assert fetch_if_changed(site.url + "/a", private=True, etag=ETAG, last_modified=MODIFIED)
     assert site.hits[0][1]["if-none-match"] == ETAG
     assert not {"if-none-match", "if-modified-since"} & set(canary.hits[0][1])
 
@@ -323,15 +323,15 @@ def test_validators_go_to_no_other_address(site: Site, canary: Site) -> None:
     ],
 )
 def test_bad_validators_are_not_sent(site: Site, etag: str, last_modified: str) -> None:
-    assert fetch_if_changed(site.url, allow_private=True, etag=etag, last_modified=last_modified)
+    assert fetch_if_changed(site.url, private=True, etag=etag, last_modified=last_modified)
     assert not {"if-none-match", "if-modified-since", "x-evil"} & set(site.hits[0][1])
 
 
 def test_unchanged_though_not_asked(site: Site) -> None:
     site.answers["/"] = raw(b"HTTP/1.1 304 Not Modified\r\n\r\n")
-    assert refusal(site.url, allow_private=True) == "the server answered 304 (Not Modified)"
+    assert refusal(site.url, private=True) == "the server answered 304 (Not Modified)"
     with pytest.raises(SourceError):
-        fetch_if_changed(site.url, allow_private=True, etag="bad")
+        fetch_if_changed(site.url, private=True, etag="bad")
 
 
 # One form for all spellings
@@ -375,7 +375,7 @@ def test_each_redirect_is_told_before_it_is_followed(site: Site, canary: Site) -
             raise LookupError(url)
 
     with pytest.raises(LookupError):
-        fetch(site.url + "/a", allow_private=True, on_redirect=look)
+        fetch(site.url + "/a", private=True, on_redirect=look)
     assert told == [site.url + "/b", canary.url + "/c"]
     assert canary.hits == []
 
@@ -384,7 +384,7 @@ def test_each_redirect_is_told_before_it_is_followed(site: Site, canary: Site) -
 @pytest.mark.parametrize("location", ["/b", "b?c", "//127.0.0.1:{port}/b", "http://127.0.0.1:{port}/b#d"])
 def test_redirect_followed(site: Site, status: int, location: str) -> None:
     site.answers["/a"] = redirect(location.format(port=site.port), status)
-    found = fetch(site.url + "/a", allow_private=True)
+    found = fetch(site.url + "/a", private=True)
     assert found.body == HTML
     assert found.url.startswith(site.url + "/b")
     assert len(site.hits) == 2
@@ -393,8 +393,8 @@ def test_redirect_followed(site: Site, status: int, location: str) -> None:
 def test_redirects_end(site: Site) -> None:
     for n in range(10):
         site.answers[f"/{n}"] = redirect(f"/{n + 1}")
-    assert fetch(site.url + "/5", allow_private=True).url == site.url + "/10"
-    assert "more than 5 redirects" in refusal(site.url + "/4", allow_private=True)
+    assert fetch(site.url + "/5", private=True).url == site.url + "/10"
+    assert "more than 5 redirects" in refusal(site.url + "/4", private=True)
     assert len(site.hits) == 6 + 6
 
 
@@ -430,18 +430,18 @@ def test_redirect_to_forbidden_host(site: Site, canary: Site, wire: Wire, locati
 
 def test_redirect_stays_private_when_operator_named_it(site: Site, canary: Site) -> None:
     site.answers["/"] = redirect(canary.url + "/")
-    assert fetch(f"http://localhost:{site.port}/", allow_private=True).url == canary.url + "/"
+    assert fetch(f"http://localhost:{site.port}/", private=True).url == canary.url + "/"
 
 
 def test_redirect_with_tab(site: Site) -> None:
     site.answers["/"] = redirect("/a\tb")
-    assert "contains a space" in refusal(site.url, allow_private=True)
+    assert "contains a space" in refusal(site.url, private=True)
     assert len(site.hits) == 1
 
 
 def test_redirect_without_location(site: Site) -> None:
     site.answers["/"] = page(status=302)
-    assert refusal(site.url, allow_private=True) == "the server answered 302 (Found)"
+    assert refusal(site.url, private=True) == "the server answered 302 (Found)"
 
 
 # Where it may connect
@@ -578,7 +578,7 @@ def test_hostile_url_refused(canary: Site, wire: Wire, url: str) -> None:
     ],
 )
 def test_bad_address_says_what_is_wrong(url: str, said: str) -> None:
-    reason = refusal(url, allow_private=True)
+    reason = refusal(url, private=True)
     assert said in reason and "secret" not in reason
 
 
@@ -704,7 +704,7 @@ def test_public(address: str) -> None:
 )
 def test_status(site: Site, status: int, said: str) -> None:
     site.answers["/"] = raw(f"HTTP/1.1 {status} <b>own words</b>\r\nContent-Length: 0\r\n\r\n".encode())
-    assert refusal(site.url, allow_private=True) == f"the server answered {said}"
+    assert refusal(site.url, private=True) == f"the server answered {said}"
 
 
 def closed_port() -> int:
@@ -715,7 +715,7 @@ def closed_port() -> int:
 
 
 def test_connection_refused() -> None:
-    assert "connection was refused" in refusal(f"http://127.0.0.1:{closed_port()}/", allow_private=True)
+    assert "connection was refused" in refusal(f"http://127.0.0.1:{closed_port()}/", private=True)
 
 
 def test_unknown_host() -> None:
@@ -756,7 +756,7 @@ def brief(seconds: float, redirects: int = 5) -> Limits:
 )
 def test_total_time(site: Site, start: bytes, piece: bytes) -> None:
     site.answers["/"] = drip(site, start, piece)
-    assert refusal(site.url, allow_private=True, limits=brief(0.6)) == "no complete answer within 0.6 s"
+    assert refusal(site.url, private=True, limits=brief(0.6)) == "no complete answer within 0.6 s"
 
 
 @pytest.mark.timeout(15)
@@ -766,13 +766,13 @@ def test_total_time_covers_redirects(site: Site) -> None:
         redirect("/")(handler)
 
     site.answers["/"] = slow
-    assert "no complete answer within 0.8 s" in refusal(site.url + "/", allow_private=True, limits=brief(0.8, 1000))
+    assert "no complete answer within 0.8 s" in refusal(site.url + "/", private=True, limits=brief(0.8, 1000))
 
 
 @pytest.mark.timeout(15)
 def test_read_time(site: Site) -> None:
     site.answers["/"] = drip(site, b"HTTP/1.1 200 OK\r\n", b"")
-    assert refusal(site.url, allow_private=True, limits=Limits(read=0.3)) == "no answer within 0.3 s"
+    assert refusal(site.url, private=True, limits=Limits(read=0.3)) == "no answer within 0.3 s"
 
 
 @pytest.mark.parametrize(
@@ -790,7 +790,7 @@ def test_read_time(site: Site) -> None:
 )
 def test_not_http(site: Site, answer: bytes) -> None:
     site.answers["/"] = raw(answer)
-    reason = refusal(site.url, allow_private=True)
+    reason = refusal(site.url, private=True)
     assert reason == "the server closed the connection without a valid HTTP answer; try again"
 
 
@@ -825,13 +825,13 @@ def raw_deflate(body: bytes) -> bytes:
 )
 def test_compression(site: Site, coding: str, body: bytes) -> None:
     site.answers["/"] = page(body, Content_Encoding=coding)
-    assert fetch(site.url, allow_private=True).body == HTML
+    assert fetch(site.url, private=True).body == HTML
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "utf-8"])
 def test_unknown_compression(site: Site, coding: str) -> None:
     site.answers["/"] = page(gzip.compress(gzip.compress(HTML)), Content_Encoding=coding)
-    assert "compression that was not asked for" in refusal(site.url, allow_private=True)
+    assert "compression that was not asked for" in refusal(site.url, private=True)
 
 
 @pytest.mark.parametrize(
@@ -850,7 +850,7 @@ def test_unknown_compression(site: Site, coding: str) -> None:
 )
 def test_cut_off(site: Site, answer: Answer) -> None:
     site.answers["/"] = answer
-    assert refusal(site.url, allow_private=True) == "the page was cut off before its end; try again"
+    assert refusal(site.url, private=True) == "the page was cut off before its end; try again"
 
 
 def flipped(body: bytes, position: int) -> bytes:
@@ -869,7 +869,7 @@ def flipped(body: bytes, position: int) -> bytes:
 )
 def test_damaged(site: Site, coding: str, body: bytes) -> None:
     site.answers["/"] = page(body, Content_Encoding=coding)
-    assert "damaged" in refusal(site.url, allow_private=True)
+    assert "damaged" in refusal(site.url, private=True)
 
 
 def test_exactly_at_the_limit(site: Site) -> None:
@@ -877,8 +877,8 @@ def test_exactly_at_the_limit(site: Site) -> None:
     site.answers["/plain"] = page(body)
     site.answers["/gzip"] = page(gzip.compress(body), Content_Encoding="gzip")
     for path in ("/plain", "/gzip"):
-        assert fetch(site.url + path, allow_private=True, limits=Limits(bytes=1000)).body == body
-        reason = refusal(site.url + path, allow_private=True, limits=Limits(bytes=999))
+        assert fetch(site.url + path, private=True, limits=Limits(bytes=1000)).body == body
+        reason = refusal(site.url + path, private=True, limits=Limits(bytes=999))
         assert reason == "larger than 999 bytes"
 
 
@@ -897,7 +897,7 @@ def test_exactly_at_the_limit(site: Site) -> None:
 )
 def test_too_large(site: Site, answer: Answer) -> None:
     site.answers["/"] = answer
-    assert refusal(site.url, allow_private=True) == "larger than 5 MiB"
+    assert refusal(site.url, private=True) == "larger than 5 MiB"
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -905,7 +905,7 @@ def test_gzip_bomb(site: Site, members: int) -> None:
     site.answers["/"] = page(gzip_bomb(150 * MIB // members) * members, Content_Encoding="gzip")
     tracemalloc.start()
     try:
-        reason = refusal(site.url, allow_private=True)
+        reason = refusal(site.url, private=True)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -968,7 +968,7 @@ def test_tls_unknown_authority(secure_site: Site) -> None:
 
 
 def test_https_to_an_http_port(site: Site) -> None:
-    reason = refusal(f"https://127.0.0.1:{site.port}/", allow_private=True)
+    reason = refusal(f"https://127.0.0.1:{site.port}/", private=True)
     assert reason == "no secure connection could be made; does the server speak https on this port?"
 
 
@@ -976,7 +976,7 @@ def test_https_to_an_http_port(site: Site) -> None:
 def test_tls_handshake_hangs() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
-        reason = refusal(url, allow_private=True, limits=brief(0.4))
+        reason = refusal(url, private=True, limits=brief(0.4))
     assert reason == "no complete answer within 0.4 s"
 
 

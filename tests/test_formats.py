@@ -73,7 +73,7 @@ def test_word(tmp_path: Path, settings: Settings) -> None:
 
 def test_slides(tmp_path: Path, settings: Settings) -> None:
     path = put(tmp_path, "My talk.pptx", slides())
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     assert (loaded.kind, loaded.size) == ("slides", path.stat().st_size)
     assert [(item.page_content, item.metadata["page"]) for item in loaded.documents] == [
         ("Opening words\n\n- A point\n- Another\n\nNotes: Say hello", 1),
@@ -161,7 +161,7 @@ def test_code(name: str, tmp_path: Path, settings: Settings) -> None:
     text = "# a comment\nif x:\n    y = '<b>'"
     document, sections = one(put(tmp_path, name, text.encode()), settings)
     assert (document.page_content, document.metadata["title"], sections) == (text, name, [])
-    assert load_source(str(tmp_path / name), settings, named_at_start=True).kind == "code"
+    assert load_source(str(tmp_path / name), settings, private=True).kind == "code"
 
 
 def test_every_type_of_file_has_a_reader() -> None:
@@ -190,7 +190,7 @@ def test_every_type_of_file_has_a_reader() -> None:
 def test_documents_by_url(content_type: str, data: bytes, kind: str, pages: Pages, settings: Settings) -> None:
     headers = {"Content-Type": content_type, "ETag": '"1"', "Last-Modified": "Mon, 23 Nov 2026 00:00:00 GMT"}
     pages.pages["/a"] = (200, headers, data)
-    loaded = load_source(f"{pages.url}/a", settings, named_at_start=True)
+    loaded = load_source(f"{pages.url}/a", settings, private=True)
     assert (loaded.kind, loaded.size, loaded.etag, loaded.last_modified) == (
         *(kind, len(data)),
         *('"1"', "Mon, 23 Nov 2026 00:00:00 GMT"),
@@ -201,7 +201,7 @@ def test_documents_by_url(content_type: str, data: bytes, kind: str, pages: Page
 def test_plain_text_is_read_by_the_end_of_its_name(pages: Pages, settings: Settings) -> None:
     for name, kind in {"a.md": "Markdown", "a.py": "code", "a.html": "text", "a.pdf": "text", "a": "text"}.items():
         pages.pages[f"/{name}"] = (200, {"Content-Type": "text/plain"}, "# x")
-        assert load_source(f"{pages.url}/{name}", settings, named_at_start=True).kind == kind
+        assert load_source(f"{pages.url}/{name}", settings, private=True).kind == kind
 
 
 def test_undeclared_western_page(tmp_path: Path, settings: Settings) -> None:

@@ -94,7 +94,7 @@ def outcome(source: str | Path, settings: Settings, *, private: bool = True) -> 
     """What becomes of a source, within the bound: why it is refused, in one line, or "" where it was read."""
     began, before = time.monotonic(), reader_time()
     try:
-        loaded = load_source(str(source), settings, named_at_start=private)
+        loaded = load_source(str(source), settings, private=private)
         assert loaded is not None
         for document in loaded.documents:
             assert document.page_content.strip() and "\0" not in document.page_content
@@ -393,7 +393,7 @@ def test_no_text_of_another_file_gets_in(tmp_path: Path, settings: Settings, can
         if ("entity" in name or "elsewhere" in name or "climb" in name or "absolute" in name) and not said:
             path = tmp_path / file
             path.write_bytes(made if isinstance(made, bytes) else made(f"{canary.url}/canary"))
-            for loaded in [load_source(str(path), settings, named_at_start=True)]:
+            for loaded in [load_source(str(path), settings, private=True)]:
                 assert loaded and not any(secret in document.page_content for document in loaded.documents), name
 
 

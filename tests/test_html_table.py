@@ -27,7 +27,7 @@ class Read:
     def __call__(self, content: str | bytes, name: str = "a.html") -> str:
         path = self.folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        (self.document,) = load_source(str(path), self.settings, named_at_start=True).documents
+        (self.document,) = load_source(str(path), self.settings, private=True).documents
         check(self.document)
         return self.document.page_content
 

@@ -224,14 +224,14 @@ def test_encoding_of_plain_text(read: Reader, encoding: str, charset: str) -> No
 def test_later_sources_may_not_be_on_this_machine(pages: Pages, settings: Settings, tmp_path: Path) -> None:
     pages.pages["/page"] = "<main>Secret</main>"
     for url in (f"{pages.url}/page", f"{pages.url}/page".replace("127.0.0.1", "localhost")):
-        assert "RAG_ALLOW_HOSTS" in reason(url, settings, named_at_start=False)
+        assert "RAG_ALLOW_HOSTS" in reason(url, settings, private=False)
     assert "RAG_ALLOW_HOSTS" in reason(
-        f"{pages.url}/page", make_settings(tmp_path, allow_hosts="10.0.0.0/8"), named_at_start=False
+        f"{pages.url}/page", make_settings(tmp_path, allow_hosts="10.0.0.0/8"), private=False
     )
     assert pages.hits == []
     for allowed in ("127.0.0.1", "127.0.0.0/8", "10.0.0.0/8, 127.0.0.1"):
         named = make_settings(tmp_path, allow_hosts=allowed)
-        (document,) = load_source(f"{pages.url}/page", named, named_at_start=False).documents
+        (document,) = load_source(f"{pages.url}/page", named, private=False).documents
         assert document.page_content == "Secret"
 
 
@@ -294,7 +294,7 @@ def test_bytes_in_no_encoding_are_refused_but_where_they_are_few(tmp_path: Path,
 def test_pdf_pages_count_from_one(tmp_path: Path, settings: Settings) -> None:
     path = tmp_path / "two.pdf"
     path.write_bytes(pdf("First page.", None, "Third page.", title="A title"))
-    documents = load_source(str(path), settings, named_at_start=True).documents
+    documents = load_source(str(path), settings, private=True).documents
     assert [(item.page_content, item.metadata) for item in documents] == [
         ("First page.", {"source": str(path), "title": "A title", "page": 1, "sections": []}),
         ("Third page.", {"source": str(path), "title": "A title", "page": 3, "sections": []}),

@@ -70,7 +70,7 @@ def outlook(texts: dict[str, str]) -> bytes:
 def read(data: bytes, tmp_path: Path, settings: Settings) -> dict[str, Document]:
     """The documents by their titles."""
     (tmp_path / "a.eml").write_bytes(data)
-    loaded = load_source(str(tmp_path / "a.eml"), settings, named_at_start=True)
+    loaded = load_source(str(tmp_path / "a.eml"), settings, private=True)
     assert loaded is not None and loaded.kind == "mail"
     assert len({item.metadata["title"] for item in loaded.documents}) == len(loaded.documents)
     return {item.metadata["title"]: item for item in loaded.documents}
@@ -191,7 +191,7 @@ def test_a_mailbox_is_its_mails_each_below_its_subject_sender_and_day(tmp_path: 
     ]
     path = tmp_path / "list.mbox"
     path.write_bytes(b"\n".join(b"From j@example.org Mon Nov 23 08:00:00 2026\n" + bytes(each) for each in mails))
-    first, vote = load_source(str(path), settings, named_at_start=True).documents
+    first, vote = load_source(str(path), settings, private=True).documents
     assert (first.metadata["title"], vote.metadata["title"]) == ("list.mbox", "list.mbox/vote.md")
     heads = [path[-1] for _, path, _ in first.metadata["sections"]]
     assert heads == ["Pump (Jörg, 2026-11-23)", "Minutes (Jörg, 2026-11-23)", "Mail (Jörg, 2026-11-23)"]

@@ -42,7 +42,7 @@ def scan(*pages: bytes | None) -> bytes:
 
 def read(name: str, data: bytes, folder: Path, settings: Settings, watch: Watch | None = None) -> list[Document]:
     (folder / name).write_bytes(data)
-    loaded = load_source(str(folder / name), settings, named_at_start=True, watch=watch or Watch())
+    loaded = load_source(str(folder / name), settings, private=True, watch=watch or Watch())
     assert loaded is not None
     return loaded.documents
 

@@ -328,7 +328,7 @@ def test_slides(tmp_path: Path, settings: Settings) -> None:
     body += (
         '<draw:page draw:style-name="dp2"><draw:custom-shape><text:p>Secret</text:p></draw:custom-shape></draw:page>'
     )
-    found = load_source(str(put(tmp_path, "a.odp", made(".odp", body, hidden))), settings, named_at_start=True)
+    found = load_source(str(put(tmp_path, "a.odp", made(".odp", body, hidden))), settings, private=True)
     assert found is not None and found.kind == "OpenDocument"
     documents: list[Document] = found.documents
     assert [(item.page_content, item.metadata["page"]) for item in documents] == [
@@ -389,7 +389,7 @@ def test_refused(ending: str, tmp_path: Path, settings: Settings) -> None:
 def test_repeats_are_bounded(tmp_path: Path, settings: Settings) -> None:
     rows = row(cell("down"), number_rows_repeated=1_000_000) + row(cell("across", number_columns_repeated=1_000_000))
     (tmp_path / "a.ods").write_bytes(made(".ods", f"<table:table>{rows}</table:table>"))
-    loaded = load_source(str(tmp_path / "a.ods"), settings, named_at_start=True)
+    loaded = load_source(str(tmp_path / "a.ods"), settings, private=True)
     assert loaded
     text = "".join(document.page_content for document in loaded.documents)
     assert (text.count("down"), text.count("across")) == (1000, 1000)

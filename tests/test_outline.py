@@ -23,7 +23,7 @@ class Sections:
 
     def __call__(self, text: str, name: str = "a.html") -> list[tuple[str, str]]:
         (self.folder / name).write_text(text, encoding="utf-8", newline="")
-        (self.document,) = load_source(str(self.folder / name), self.settings, named_at_start=True).documents
+        (self.document,) = load_source(str(self.folder / name), self.settings, private=True).documents
         check(self.document)
         sections = self.document.metadata["sections"]
         return [(" > ".join(path), anchor) for _, path, anchor in sections]

@@ -39,7 +39,7 @@ def read(data: bytes | str, folder: Path, settings: Settings) -> list[Document]:
     path = CASES / data if isinstance(data, str) else folder / "a.pdf"
     if isinstance(data, bytes):
         path.write_bytes(data)
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     assert loaded is not None
     for document in loaded.documents:
         text = document.page_content

@@ -87,7 +87,7 @@ def test_a_letter_of_a_font_of_signs_is_a_bullet(tmp_path: Path, settings: Setti
 
 def pages_of(pages: list[list[Text]], folder: Path, settings: Settings) -> list[Document]:
     (folder / "a.pdf").write_bytes(drawn(*pages))
-    loaded = load_source(str(folder / "a.pdf"), settings, named_at_start=True)
+    loaded = load_source(str(folder / "a.pdf"), settings, private=True)
     assert loaded is not None
     return loaded.documents
 

@@ -38,7 +38,7 @@ PROSE = (
 
 def blocks_of(path: Path, settings: Settings, words: str) -> list[Block]:
     """The blocks of a file with some words lit."""
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     assert loaded
     (document,) = loaded.documents
     start = document.page_content.index(words)
@@ -156,7 +156,7 @@ def test_the_words_of_a_quote_are_under_its_boxes(
 ) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(draw_pdf(lay_out(f"{PROSE} " * 6, columns=columns), rotate=rotate, ligatures=True))
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     assert loaded
     page = loaded.documents[0].page_content
     sentences = [found.span() for found in re.finditer(r"[A-Z][^.]+\.", page)]
@@ -171,7 +171,7 @@ def test_words_on_a_scanned_page_have_places(tmp_path: Path, settings: Settings)
 
     (tmp_path / "a.png").write_bytes(picture("Herons stand in cold water. Gulls do not.", "Terns dive for small fish."))
     Image.open(tmp_path / "a.png").convert("RGB").save(tmp_path / "a.pdf")
-    loaded = load_source(str(tmp_path / "a.pdf"), settings, named_at_start=True)
+    loaded = load_source(str(tmp_path / "a.pdf"), settings, private=True)
     assert loaded
     (document,) = loaded.documents
     page, kept = document.page_content, document.metadata[RECOGNIZED]
@@ -194,7 +194,7 @@ def test_words_in_a_picture_have_places(turned: int, tmp_path: Path, settings: S
     path = tmp_path / "a.png"
     lines = ("Herons stand in cold water. Gulls do not.", "Terns dive for small fish.", "A gull eats what it is given.")
     path.write_bytes(picture(*lines, turned=turned))
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     assert loaded
     (document,) = loaded.documents
     text = document.page_content

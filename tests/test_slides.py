@@ -27,7 +27,7 @@ RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships
 
 
 def loaded(path: Path, settings: Settings) -> list[Document]:
-    found = load_source(str(path), settings, named_at_start=True)
+    found = load_source(str(path), settings, private=True)
     assert found is not None
     for document in found.documents:
         check(document)

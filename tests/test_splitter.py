@@ -21,7 +21,7 @@ CASES = ROOT / "tests" / "data" / "cases"
 
 
 def record_of(path: Path, settings: Settings) -> Record:
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     assert loaded is not None
     return Record(str(path), loaded.title, [(item.page_content, item.metadata) for item in loaded.documents])
 

@@ -23,7 +23,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CASES.iterdir()), ids=lambda path: path.name)
 def test_the_cases(path: Path, settings: Settings) -> None:
-    loaded = load_source(str(path), settings, named_at_start=True)
+    loaded = load_source(str(path), settings, private=True)
     assert loaded is not None
     (document,) = loaded.documents
     check(document)

@@ -17,7 +17,7 @@ PROSE = "Rangers counted {} otters on the river this spring, and forty more of t
 
 
 def read(path: Path, settings: Settings) -> Document:
-    (document,) = load_source(str(path), settings, named_at_start=True).documents
+    (document,) = load_source(str(path), settings, private=True).documents
     check(document)
     return document
 
@@ -349,4 +349,4 @@ def test_a_line_break_in_the_file_is_none_on_the_page(page) -> None:
 )
 def test_kinds_by_url(path: str, content_type: str, body: bytes, kind: str, pages: Pages, settings: Settings) -> None:
     pages.pages[path] = (200, {"Content-Type": content_type}, body)
-    assert load_source(f"{pages.url}{path}", settings, named_at_start=True).kind == kind
+    assert load_source(f"{pages.url}{path}", settings, private=True).kind == kind

@@ -249,7 +249,7 @@ class Worker:
         if is_upload(source):
             with self._uploads.as_path(source) as path:
                 try:
-                    loaded = load_source(str(path), self._settings, named_at_start=True, watch=watch)
+                    loaded = load_source(str(path), self._settings, private=True, watch=watch)
                 except SourceError as error:
                     raise type(error)(source, error.reason) from error
                 assert loaded is not None
@@ -258,7 +258,7 @@ class Worker:
         loaded = load_source(
             source,
             self._settings,
-            named_at_start=task.private,
+            private=task.private,
             fetched=Fetched(head.etag, head.last_modified, head.found_at) if head else None,
             page=self._pages.pop(source, None),
             watch=watch,
@@ -272,7 +272,7 @@ class Worker:
             task.source,
             depth=task.depth,
             limit=task.limit,
-            allow_private=task.private,
+            private=task.private,
             allow_hosts=self._settings.allow_hosts,
             cancelled=self.ingest.cancelled,
             failed=failed,

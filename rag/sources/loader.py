@@ -162,7 +162,7 @@ def load_source(
     source: str,
     settings: Settings,
     *,
-    named_at_start: bool,
+    private: bool,
     fetched: Fetched | None = None,
     page: Page | None = None,
     watch: Watch = WATCH,
@@ -170,9 +170,10 @@ def load_source(
     """The documents of one source: one for a page or a file, one a page for a PDF, one a slide for a slide show.
 
     Each has `source`, `title`, `sections` (see `section_at`) and, for pages and slides, `page` (from 1) in its
-    metadata. A source named at start may be on this machine or network; others only on public addresses and those of
-    RAG_ALLOW_HOSTS. `fetched` is what is indexed of it: None comes back where the server says that it has not changed.
-    `page` is given where it has been fetched already. `watch` follows the reading of pages that take long.
+    metadata. `private`: the operator named it, so that it may be on this machine or network; any other only on public
+    addresses and those of RAG_ALLOW_HOSTS. `fetched`: the version that is indexed; returns None where the web server
+    says that it has not changed. `page`: the web page, if it was fetched before. `watch` follows the reading of pages
+    that take long.
 
     Raises:
         SourceError: it cannot be read or has no text; says why.
@@ -183,7 +184,7 @@ def load_source(
         page = fetch_if_changed(
             source,
             **(fetched or Fetched())._asdict(),
-            allow_private=named_at_start,
+            private=private,
             allow_hosts=settings.allow_hosts,
             limits=FETCH_LIMITS,
         )

@@ -79,7 +79,7 @@ def find_pages(
     *,
     depth: int,
     limit: int,
-    allow_private: bool,
+    private: bool,
     allow_hosts: Sequence[str],
     cancelled: threading.Event | None = None,
     failed: dict[str, str] | None = None,
@@ -98,7 +98,7 @@ def find_pages(
     cancelled = cancelled or threading.Event()
     if cancelled.is_set():
         return
-    site = _Site(partial(fetch, allow_private=allow_private, allow_hosts=allow_hosts, limits=LIMITS), cancelled)
+    site = _Site(partial(fetch, private=private, allow_hosts=allow_hosts, limits=LIMITS), cancelled)
     first = site.open(start)
     listed = _is_sitemap(first)
     if not listed and first.content_type not in (*HTML_TYPES, *DOCUMENT_TYPES):

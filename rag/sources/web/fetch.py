@@ -64,7 +64,7 @@ class Page:
 def fetch(
     url: str,
     *,
-    allow_private: bool = False,
+    private: bool = False,
     allow_hosts: Sequence[str] = (),
     limits: Limits = Limits(),
     on_redirect: Callable[[str], None] | None = None,
@@ -73,7 +73,7 @@ def fetch(
 
     Args:
         url: http or https.
-        allow_private: contact private addresses too, also after redirects; for sources that the operator names.
+        private: the operator named the source, so that private addresses may be contacted, also after redirects.
         allow_hosts: private hosts that may be contacted: names, addresses, or networks such as 10.0.0.0/8.
         limits: of time and size.
         on_redirect: is called with each redirect's target before it is contacted; an exception ends the fetch.
@@ -81,7 +81,7 @@ def fetch(
     Raises:
         SourceError: the page was refused, not found, too slow, too large or broken; `reason` says which.
     """
-    page = _follow(url, Permission(allow_private, allow_hosts), limits, on_redirect)
+    page = _follow(url, Permission(private, allow_hosts), limits, on_redirect)
     assert page is not None  # without validators, no server answers 304
     return page
 
@@ -92,7 +92,7 @@ def fetch_if_changed(
     etag: str = "",
     last_modified: str = "",
     found_at: str = "",
-    allow_private: bool = False,
+    private: bool = False,
     allow_hosts: Sequence[str] = (),
     limits: Limits = Limits(),
 ) -> Page | None:
@@ -110,7 +110,7 @@ def fetch_if_changed(
         validators["If-None-Match"] = etag
     if _HTTP_DATE.fullmatch(last_modified):
         validators["If-Modified-Since"] = last_modified
-    return _follow(url, Permission(allow_private, allow_hosts), limits, None, found_at or url, validators)
+    return _follow(url, Permission(private, allow_hosts), limits, None, found_at or url, validators)
 
 
 def _follow(

@@ -55,9 +55,12 @@ def _unmapped(ip: IPAddress) -> IPAddress:
 class Permission:
     """Tells which hosts may be contacted at which addresses."""
 
-    def __init__(self, allow_private: bool, allow_hosts: Sequence[str]) -> None:
-        """`allow_private` permits all; `allow_hosts` are names, addresses and networks. Invalid ones are ignored."""
-        self._all = allow_private
+    def __init__(self, private: bool, allow_hosts: Sequence[str]) -> None:
+        """`private`: the operator named the source, so that all are permitted.
+
+        `allow_hosts` are names, addresses and networks; invalid ones are ignored.
+        """
+        self._all = private
         self._names: set[str] = set()
         self._networks = []
         for entry in allow_hosts:
