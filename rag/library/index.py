@@ -125,7 +125,7 @@ class SearchIndex:
         return self.seen.chunks
 
     @property
-    def is_small(self) -> bool:
+    def holds_vectors(self) -> bool:
         """Whether the vectors are held in memory and all compared, so that questions do not wait for Chroma."""
         return self._fits(self.seen)
 
@@ -165,7 +165,9 @@ class SearchIndex:
         for start in range(0, len(chunks), PAGE):
             page = [(str(chunk.id), str(chunk.metadata["digest"])) for chunk in chunks[start : start + PAGE]]
             vectors = self.records.revisions.vectors(self.model, [digest for _, digest in page])
-            self.vectors.add([(row, item.source, digest, vectors[digest]) for row, digest in page], wait=self.is_small)
+            self.vectors.add(
+                [(row, item.source, digest, vectors[digest]) for row, digest in page], wait=self.holds_vectors
+            )
 
     def settled(self) -> Seen:
         """What questions see, with the words of it: small changes wait for the next question, or for more."""

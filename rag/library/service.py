@@ -77,7 +77,7 @@ class LibraryService:
         if note := self.indexes.start(embeddings, self.records, self.home, queue):
             self._note(note)
         assert self.indexes.active is not None
-        if not self.indexes.active.index.is_small:
+        if not self.indexes.active.index.holds_vectors:
             self._open_chroma()
         worker = Worker(self.indexes.active, queue, self.uploads, self._settings, self._indexing)
         self.library = Library(worker, queue, Folders(self.database), self._wake)

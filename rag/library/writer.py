@@ -96,7 +96,7 @@ class IndexWriter:
             (chunk_id(revision, piece.metadata["number"]), source, digest, by_digest[digest])
             for piece, digest in zip(pieces, digests, strict=True)
         ]
-        self._index.vectors.add(rows, wait=self._index.is_small)
+        self._index.vectors.add(rows, wait=self._index.holds_vectors)
 
     def publish(self, revision: str, record: Record, *, holder: str = "", new: bool = True) -> bool:
         """Let questions see a revision that is written whole, in place of the one before.
