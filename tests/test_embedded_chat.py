@@ -217,7 +217,7 @@ def test_the_words_of_the_quotes_are_preferred(given: dict[str, str], prefers: b
         build_prompt(SMALL_PROMPT_FILE),
         Preferring(script=script),
         embeddings=PaperEmbeddings(),
-        sentences=True,
+        reads_quotes=True,
         prefers=prefers,
         window=4096,
         max_tokens=100,

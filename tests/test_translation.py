@@ -204,7 +204,7 @@ async def test_a_small_model_reads_the_translation() -> None:
         build_prompt(SMALL_PROMPT_FILE),
         chat,
         embeddings=PaperEmbeddings(),
-        sentences=True,
+        reads_quotes=True,
         window=4096,
         max_tokens=100,
         translator=build_translator(chat, ("en",)),

@@ -66,7 +66,7 @@ class Chains:
             self._small_prompt if reads_quotes else self._prompt,
             chat.model,
             embeddings=index.embeddings,
-            sentences=reads_quotes,
+            reads_quotes=reads_quotes,
             prefers=chat.size in ("small", "medium") and apps_prompt,  # tiny ones begin to repeat themselves
             opens=chat.size in ("tiny", "small") and apps_prompt,
             window=chat.window,

@@ -101,7 +101,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         chat_model: BaseChatModel | None,
         *,
         embeddings: Embeddings,
-        sentences: bool,
+        reads_quotes: bool,
         prefers: bool = False,
         opens: bool = False,
         window: int,
@@ -118,7 +118,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             prompt: has the variables `question`, `context` and `history`.
             chat_model: writes the answer; None: the answer is the sentences of the passages that fit best.
             embeddings: rank sentences for the quotes and for the grounding.
-            sentences: the model reads the quotes alone, not whole passages.
+            reads_quotes: the model reads the quotes alone, not whole passages.
             prefers: the words of the quotes are preferred, where the model can be told so.
             opens: the answer opens with the best quote, or that for each of two questions; the model adds to it.
             window: tokens that prompt and answer may have together.
@@ -132,7 +132,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         self._prompt = prompt
         self._chat_model = chat_model
         self._embeddings = embeddings
-        self._sentences = sentences
+        self._reads_quotes = reads_quotes
         self._prefers = prefers
         self._opens = opens
         self._window = window
@@ -180,7 +180,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             if course.ask_in and given["asked"] == given["complete"]:
                 given, course = await self._in_another_language(given, course)
             translated = given["asked"] != given["complete"]  # which makes the score of `indirect` lower
-            indirect = course.indirect and not translated and (self._sentences or self._chat_model is None)
+            indirect = course.indirect and not translated and (self._reads_quotes or self._chat_model is None)
             if course.answer is not None:
                 async with aclosing(course.answer(self._reader(given))) as pieces:
                     async for piece in pieces:
@@ -284,12 +284,12 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
 
     async def _write(self, given: dict[str, Any], chat_model: BaseChatModel) -> AsyncGenerator[dict[str, Any], None]:
         """What the chat model writes, its thinking left out."""
-        if self._sentences and given["asked"] != given["complete"]:  # it reads one language better than two
+        if self._reads_quotes and given["asked"] != given["complete"]:  # it reads one language better than two
             given = {**given, "question": given["asked"]}
         instructions = str(given.get("instructions") or "")
         variables = pack(
             given,
-            sentences=self._sentences,
+            sentences=self._reads_quotes,
             window=self._window,
             reserved=self._reserved + count_tokens(instructions),
         )
@@ -303,8 +303,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                 yield piece
 
     def _reader(self, given: Mapping[str, Any]) -> ChatReader | None:
-        """The chat model for whole passages; None where there is none, or where it reads sentences alone."""
-        if self._chat_model is None or self._sentences:
+        """The chat model for whole passages; None where there is none, or where it reads quotes alone."""
+        if self._chat_model is None or self._reads_quotes:
             return None
         return ChatReader(partial(self._stream, self._chat_model, given), self._window - self._max_tokens)
 
