@@ -54,7 +54,7 @@ class Assistant:
         self.line = Line(settings.concurrency)
         self._background = Background(settings, chat_model, embeddings, lambda: self.line.inside > 0)
         self.models, self.chains = self._background.models, self._background.chains
-        self.problems, self.work = self._background.problems, self._background.work
+        self.problems, self.under_way = self._background.problems, self._background.under_way
         self.service = self._background.service
         self.folder, self.indexes = self.service.folder, self.service.indexes
         self.metrics = Metrics(self)
@@ -192,7 +192,7 @@ class Assistant:
 
     def _coming(self) -> dict[str, Any] | None:
         """How far the chat model is that is being fetched, in bytes, or why it did not come."""
-        coming, work = self.models.coming, self.work.get("coming")
+        coming, work = self.models.coming, self.under_way.get("coming")
         if coming is None:
             return None
         far = {"done": work.done, "total": work.total, "seconds_left": work.seconds_left} if work else {}
@@ -203,7 +203,7 @@ class Assistant:
         sources = self.sources
         return {
             "ready": self.ready,
-            "awaiting": [work.label + _share(work) for work in list(self.work.values())],
+            "awaiting": [work.label + _share(work) for work in list(self.under_way.values())],
             "problems": {name: str(error) for name, error in list(self.problems.items())},
             "models": {"chat": self.models.names.chat, "embeddings": self.embeddings},
             "chosen": list(self.models.names.why),

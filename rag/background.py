@@ -56,10 +56,10 @@ class Background:
         self._asked = asked
         self.problems: dict[str, RagError] = {}
         """What fails now, by part: "chat", "embeddings", "index", "store"."""
-        self.work: dict[str, Work] = {}
+        self.under_way: dict[str, Work] = {}
         """What is under way, by part."""
         self._wake = {name: threading.Event() for name in ("chat", "coming", "index", "prepare")}
-        self.models = ModelsInUse(settings, self.work, self.wake_all, chat_model=chat_model, embeddings=embeddings)
+        self.models = ModelsInUse(settings, self.under_way, self.wake_all, chat_model=chat_model, embeddings=embeddings)
         self.service = LibraryService(settings, self.models, self._wake["index"].set, self._tell)
         self.chains = Chains(settings)
         self._cache_dir = settings.cache_dir
@@ -121,8 +121,8 @@ class Background:
                 log.exception("bringing up %s", name)
                 self.problems[name] = RagError(f"Something unexpected failed ({type(error).__name__}); see the log.")
             finally:
-                self.work.pop(name, None)
-                self.work.pop("reindex" if name == "index" else name, None)
+                self.under_way.pop(name, None)
+                self.under_way.pop("reindex" if name == "index" else name, None)
             again = name in self.problems or name == "chat" or bool(self.service.indexes.problem)
             later = FETCH_AGAIN_SECONDS if name == "coming" and self.models.coming else None
             calm = name == "chat" and not self.problems and self.models.names.chat.startswith("ollama:")
@@ -133,7 +133,7 @@ class Background:
         if self.models.chat is None:
             self._let_page_first()
             self._recall()
-            self.work["chat"] = Work(f"loading {self.models.names.chat}")
+            self.under_way["chat"] = Work(f"loading {self.models.names.chat}")
             chat = self.models.build_chat()
             log.info("chat model %s is ready (%s tokens of context)", self.models.names.chat, chat.window)
             self._wake["coming"].set()
@@ -145,7 +145,7 @@ class Background:
             self._wake["coming"].set()
         if not self._asked():
             self.models.let_go()
-            if not self.work.keys() - {"chat", "coming"}:
+            if not self.under_way.keys() - {"chat", "coming"}:
                 self._measure()
         if self.service.index is not None:
             try:
@@ -176,7 +176,7 @@ class Background:
         """Fetch the chat model that is to come, and change over to it between two questions."""
         if self.models.chat is None or self.models.coming is None:
             return
-        self.work["coming"] = Work(f"loading {self.models.coming.name}")
+        self.under_way["coming"] = Work(f"loading {self.models.coming.name}")
         if self.models.fetch_coming():
             self._link()
             log.info("%s answers from now on", self.models.names.chat)
@@ -202,7 +202,7 @@ class Background:
 
     def _bring_up_index(self) -> None:
         if self.service.library is None:
-            self.work["index"] = Work("opening the library")
+            self.under_way["index"] = Work("opening the library")
             self._let_page_first()
             if not self._prepares:
                 read_languages_in_place(self._cache_dir)
@@ -210,7 +210,7 @@ class Background:
             self._link()
             self._let_answer_first()
         self.service.work(self._link, named=self._named)
-        self.work.pop("index", None)
+        self.under_way.pop("index", None)
         self._wake["prepare"].set()  # minutes on a slow engine: the next ingest does not wait for it
         sources = self.service.sources
         log.info("%s sources, %s chunks are indexed", len(sources), sum(item.chunks for item in sources))
@@ -236,7 +236,7 @@ class Background:
                 log.exception("following the other processes")
 
     def _tell(self, name: str, label: str, done: int, total: int) -> None:
-        self.work[name] = Work(label, done, total, "chunks")
+        self.under_way[name] = Work(label, done, total, "chunks")
 
     def _link(self) -> None:
         """Build the retriever once the library is there, and the chain once the chat model is, too."""

@@ -123,7 +123,7 @@ async def test_quotes_only_ends_the_download_and_is_remembered(
     assert assistant.status()["coming"] is None and assistant.status()["declined"] == MODEL
     assert hub.held
     hub.held.set()
-    wait_until(lambda: "coming" not in assistant.work, 60)
+    wait_until(lambda: "coming" not in assistant.under_way, 60)
     assert answering(assistant) == NO_MODEL and not list(settings.cache_dir.rglob("*.gguf"))
     assistant.close()
     asked = len(hub.asked)

@@ -61,7 +61,7 @@ class House:
         self.running.append(assistant)
         assistant.start()
         if ready:
-            wait_until(lambda: assistant.ready and not assistant.work, 60, lambda: str(assistant.status()))
+            wait_until(lambda: assistant.ready and not assistant.under_way, 60, lambda: str(assistant.status()))
         return assistant
 
     def close(self) -> None:

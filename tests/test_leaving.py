@@ -60,7 +60,7 @@ def serve(folder: Path, **more: Any) -> Served:
     assistant = Assistant(make_settings(folder, sources=(str(folder / "notes.md"),), **given, **more))
     assistant.start()
     blocks = page.serve(assistant)
-    wait_until(lambda: assistant.ready and not assistant.work, 60, lambda: str(assistant.status()))
+    wait_until(lambda: assistant.ready and not assistant.under_way, 60, lambda: str(assistant.status()))
     return Served(str(blocks.local_url), server, assistant, blocks)
 
 

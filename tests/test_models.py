@@ -272,9 +272,9 @@ def test_a_missing_model_is_offered_and_pulled_only_when_asked(server: OllamaSer
         assert not [item for item in server.requests if item.path == "/api/pull"]
         pulling = threading.Thread(target=assistant.models.pulls.pull, args=("llama3",))
         pulling.start()
-        wait_until(lambda: (work := assistant.work.get("pull llama3")) and work.total, 60)
+        wait_until(lambda: (work := assistant.under_way.get("pull llama3")) and work.total, 60)
         pulling.join(30)
-        assert "pull llama3" not in assistant.work
+        assert "pull llama3" not in assistant.under_way
         wait_until(lambda: assistant.ready, 60, lambda: str(assistant.status()))
         assert asyncio.run(ask(assistant)).text == "A plan."
     finally:

@@ -41,7 +41,7 @@ def start(folder: Path, server: OllamaServer, **given: Any) -> Assistant:
     given = {"refuse": False, "sources": (str(folder / "plan.md"),), "ollama_host": server.url, **given}
     assistant = Assistant(make_settings(folder, **given))
     assistant.start()
-    wait_until(lambda: assistant.ready and not assistant.work, 60, lambda: str(assistant.status()))
+    wait_until(lambda: assistant.ready and not assistant.under_way, 60, lambda: str(assistant.status()))
     return assistant
 
 

@@ -33,13 +33,13 @@ class ModelsInUse:
     def __init__(
         self,
         settings: Settings,
-        work: dict[str, Work],
+        under_way: dict[str, Work],
         pulled: Callable[[], None],
         *,
         chat_model: BaseChatModel | None = None,
         embeddings: Embeddings | None = None,
     ) -> None:
-        """What takes long is noted in `work`; `pulled` is called when a model has been pulled.
+        """What takes long is noted in `under_way`; `pulled` is called when a model has been pulled.
 
         A `chat_model` or `embeddings` given here is used as it is, under the name in the settings.
 
@@ -51,10 +51,10 @@ class ModelsInUse:
         """The chat model of the settings; `names` has the one that answers now."""
         self.coming: Coming | None = None
         self._settings = settings
-        self._work = work
+        self._under_way = under_way
         self._given_embeddings = embeddings
         self._ollama = Ollama(settings)
-        self.pulls = Pulls(self._ollama, settings, work, pulled)
+        self.pulls = Pulls(self._ollama, settings, under_way, pulled)
         self.known = KnownModels(settings, self._ollama, lambda: self.names)
         self.engine: ChatEngine | None = None
         self.chat: Chat | None = None
@@ -255,7 +255,7 @@ class ModelsInUse:
             seconds, came = began[-1][0] - began[0][0], done - began[0][1]
             left = seconds / came * (total - done) if came > 0 and seconds >= 1 else None
             loading = Work(f"loading {name}")
-            self._work[key] = loading if done == total else Work(f"downloading {name}", done, total, "bytes", left)
+            self._under_way[key] = loading if done == total else Work(f"downloading {name}", done, total, "bytes", left)
 
         return progress
 

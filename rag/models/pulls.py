@@ -17,11 +17,13 @@ PULL_AGAIN_SECONDS = 60.0
 class Pulls:
     """Looks for models in Ollama, and pulls them. For any thread."""
 
-    def __init__(self, ollama: Ollama, settings: Settings, work: dict[str, Work], pulled: Callable[[], None]) -> None:
-        """How far a pull is, is noted in `work`; `pulled` is called when it is done."""
+    def __init__(
+        self, ollama: Ollama, settings: Settings, under_way: dict[str, Work], pulled: Callable[[], None]
+    ) -> None:
+        """How far a pull is, is noted in `under_way`; `pulled` is called when it is done."""
         self.missing: list[str] = []
         """Models that are wanted, and that Ollama did not have at the last look."""
-        self._ollama, self._settings, self._work, self._pulled = ollama, settings, work, pulled
+        self._ollama, self._settings, self._under_way, self._pulled = ollama, settings, under_way, pulled
         self._checked: set[tuple[str, str]] = set()
         """Models that were seen to be able to do what they are used for."""
         self._not_pulled: dict[str, tuple[float, str]] = {}
@@ -59,7 +61,7 @@ class Pulls:
             raise EngineError(f"{model} could not be pulled: {error} It is tried again within a minute.") from error
 
     def pull(self, model: str) -> None:
-        """Pull a model into Ollama; `work` tells how far it is.
+        """Pull a model into Ollama; `under_way` tells how far it is.
 
         Raises:
             EngineError: it could not be pulled.
@@ -67,9 +69,9 @@ class Pulls:
         key = f"pull {model}"
         try:
             for status, done, total in self._ollama.pull(model):
-                self._work[key] = Work(f"pulling {model}: {status}", done, total, "bytes")
+                self._under_way[key] = Work(f"pulling {model}: {status}", done, total, "bytes")
         finally:
-            self._work.pop(key, None)
+            self._under_way.pop(key, None)
         if model in self.missing:
             self.missing.remove(model)
         self._pulled()

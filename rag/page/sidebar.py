@@ -259,7 +259,7 @@ class Sidebar:
             "more": more,
             "models": owner,
             "wrong": owner,
-            "index": show_pulls(list(self._assistant.work.items())) + show_index(status, owner),
+            "index": show_pulls(list(self._assistant.under_way.items())) + show_index(status, owner),
             "welcome": show_welcome(entries, owner) if library and self._assistant.service.ingested else "",
         }
         if now == seen:

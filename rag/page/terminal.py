@@ -29,7 +29,7 @@ def _draw(assistant: Assistant, stop: threading.Event) -> None:
     """Draw the bars until `stop` is set."""
     bars: dict[str, tqdm[Any]] = {}
     while not stop.wait(0.3):
-        work = {key: item for key, item in list(assistant.work.items()) if item.total}
+        work = {key: item for key, item in list(assistant.under_way.items()) if item.total}
         for key in bars.keys() - work.keys():
             bars.pop(key).close()
         for key, item in work.items():
