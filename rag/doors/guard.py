@@ -102,7 +102,7 @@ class Guard:
             return
         taken = 0
 
-        async def counted() -> Message:
+        async def within_limit() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
@@ -119,7 +119,7 @@ class Guard:
                     self._forgive(_address(scope))
             await send(message)
 
-        await (answer or self._app)(scope, counted, with_headers)
+        await (answer or self._app)(scope, within_limit, with_headers)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")

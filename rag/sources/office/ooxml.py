@@ -161,13 +161,13 @@ def is_on(item: Element | None) -> bool:
 
 def left_out(package: Package | None, counts: Mapping[str, int], *kinds: str) -> list[str]:
     """The note on what was not read: so many of these kinds, and damaged parts."""
-    left = [counted(counts[kind], kind) for kind in kinds if counts.get(kind)]
+    left = [number_of(counts[kind], kind) for kind in kinds if counts.get(kind)]
     if package is not None and package.broken:
-        left.append(counted(len(set(package.broken)), "damaged part"))
+        left.append(number_of(len(set(package.broken)), "damaged part"))
     return [f"left out: {', '.join(left)}"] if left else []
 
 
-def counted(number: int, one: str, more: str = "") -> str:
+def number_of(number: int, one: str, more: str = "") -> str:
     """A number with its noun: "1 table", "3 tables"."""
     return f"{number:,} {one if number == 1 else more or one + 's'}"
 

@@ -22,9 +22,9 @@ from rag.sources.office.ooxml import (
     between,
     child,
     children,
-    counted,
     left_out,
     local,
+    number_of,
     parse_xml,
     with_notes,
 )
@@ -107,7 +107,7 @@ class _Reader:
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
         kinds = ("slide", "sheet", "table", "chart", "equation", "comment", "footnote")
-        said = [counted(self.counts[name], name) for name in kinds if self.counts[name]]
+        said = [number_of(self.counts[name], name) for name in kinds if self.counts[name]]
         if any(True for _ in below(self._root, "tracked-changes")):
             said.append("tracked changes are read as accepted")
         if self.hidden:

@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 
 from rag.sources.flow import Flow
 from rag.sources.formats import Job
-from rag.sources.office.ooxml import counted, left_out, with_notes
+from rag.sources.office.ooxml import left_out, number_of, with_notes
 from rag.sources.office.rtf_words import CHARSETS, EDGES, KEPT, SIGNS, SKIPPED, code_page
 from rag.sources.office.word_styles import symbol
 from rag.sources.outline import plain
@@ -108,7 +108,7 @@ class _Rtf:
 
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
-        said = [counted(self.counts[name], name) for name in ("table", "comment", "footnote") if self.counts[name]]
+        said = [number_of(self.counts[name], name) for name in ("table", "comment", "footnote") if self.counts[name]]
         said += ["tracked changes are read as accepted"] if self.counts["change"] else []
         return said + left_out(None, self.counts, "picture")
 

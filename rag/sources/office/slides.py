@@ -17,9 +17,9 @@ from rag.sources.office.ooxml import (
     below,
     child,
     children,
-    counted,
     left_out,
     local,
+    number_of,
     with_notes,
 )
 from rag.sources.office.slide_lists import listed_text
@@ -73,8 +73,8 @@ class _Show:
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
         counts = self.counts
-        said = [counted(counts["slide"], "slide")]
-        said += [counted(counts[name], name) for name in ("table", "chart", "comment") if counts[name]]
+        said = [number_of(counts["slide"], "slide")]
+        said += [number_of(counts[name], name) for name in ("table", "chart", "comment") if counts[name]]
         if self.hidden:
             said.append(f"hidden {'slide' if len(self.hidden) == 1 else 'slides'}, read too: {', '.join(self.hidden)}")
         return said + left_out(self._package, self.counts, "picture", "embedded file")

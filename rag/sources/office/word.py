@@ -19,9 +19,9 @@ from rag.sources.office.ooxml import (
     below,
     child,
     children,
-    counted,
     left_out,
     local,
+    number_of,
     with_notes,
 )
 from rag.sources.office.page_edges import edge_text
@@ -89,7 +89,7 @@ class _Word:
         """What the file has, and what of it was not read."""
         counts = self.counts
         named = {"table": "", "chart": "", "equation": "", "comment": "", "footnote": ""}
-        said = [counted(counts[name], name) for name in named if counts[name]]
+        said = [number_of(counts[name], name) for name in named if counts[name]]
         said += ["tracked changes are read as accepted"] if counts["change"] else []
         said += [STRUCK] if counts["struck"] else []
         return said + left_out(self._package, self.counts, "picture", "embedded file")

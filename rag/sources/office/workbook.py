@@ -18,9 +18,9 @@ from rag.sources.office.ooxml import (
     below,
     child,
     children,
-    counted,
     left_out,
     local,
+    number_of,
     with_notes,
 )
 from rag.sources.office.sheet_cells import Cell, Formats, read_cells, read_strings
@@ -86,15 +86,15 @@ class _Book:
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
         counts = self.counts
-        said = [counted(counts["sheet"], "sheet")]
-        said += [counted(counts[name], name) for name in ("table", "chart", "comment") if counts[name]]
+        said = [number_of(counts["sheet"], "sheet")]
+        said += [number_of(counts[name], name) for name in ("table", "chart", "comment") if counts[name]]
         if self.hidden:
             said.append(
                 f"hidden {'sheet' if len(self.hidden) == 1 else 'sheets'}, read too: {', '.join(self.hidden[:20])}"
             )
         if count := counts["formula"]:
             said.append(
-                f"{counted(count, 'formula has', 'formulas have')} no stored value; save the file in a spreadsheet "
+                f"{number_of(count, 'formula has', 'formulas have')} no stored value; save the file in a spreadsheet "
                 "program to have them calculated"
             )
         return said + left_out(self._package, self.counts, "picture")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
-from rag.sources.office.ooxml import counted
+from rag.sources.office.ooxml import number_of
 from rag.sources.outline import RECOGNIZED, plain
 from rag.sources.pdf.letters import FEW_ODD, MANY_ODD, is_recognizable, odd_characters, share_found
 from rag.sources.pdf.text import (
@@ -310,11 +310,11 @@ def _notes(tally: Tally) -> list[str]:
     notes = []
     if tally.recognized:
         some = "" if len(tally.recognized) == tally.pages else f"{len(tally.recognized)} of them "
-        notes.append(f"{counted(tally.pages, 'page')}, {some}read by OCR")
+        notes.append(f"{number_of(tally.pages, 'page')}, {some}read by OCR")
     if tally.tables:
-        notes.append(counted(tally.tables, "table"))
+        notes.append(number_of(tally.tables, "table"))
     if tally.fields:
-        notes.append(f"{counted(tally.fields, 'form field')} with a value")
+        notes.append(f"{number_of(tally.fields, 'form field')} with a value")
     for pages, why in (
         (tally.broken, "damaged"),
         (tally.empty, "no text was found in the picture"),
