@@ -318,12 +318,13 @@ def show_passages(passages: Sequence[Document], grounding: Sequence[Sentence] = 
         blocks.append(
             f"<details><summary><b>{number}</b> {plain(str(passage.metadata.get('title') or origin))}{where}"
             f" <small>{plain(_beginning(passage))}</small></summary>"
-            f"<blockquote>{_highlighted(passage, quoted, name)}</blockquote><p>{_read(passage)}{told}</p></details>"
+            f"<blockquote>{_highlighted(passage, quoted, name)}</blockquote>"
+            f"<p>{_reader_link(passage)}{told}</p></details>"
         )
     return "".join(blocks)
 
 
-def _read(passage: Document) -> str:
+def _reader_link(passage: Document) -> str:
     """The link that opens a passage in its source."""
     place = place_of(passage, 0, len(passage.page_content))
     return f'<a href="{html.escape(READ + place)}">Read it in the source</a> · ' if place else ""
