@@ -84,7 +84,7 @@ class Backup:
 
         `folder` is the data folder, whose disk has to have room.
 
-        Whoever named a source has named it elsewhere: pages of a private network are not trusted again.
+        None of them counts as named by the operator (`private`), since the file may be anybody's.
 
         Raises:
             StoreError: the disk has no room, or the file was changed since it was looked at.

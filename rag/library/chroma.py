@@ -163,7 +163,7 @@ class ChromaHome:
             client.close()  # type: ignore[attr-defined,unused-ignore]
 
     def close(self, number: int, library: str) -> None:
-        """Let go of it, and leave word of how it was left: `number` is the last change that is in it."""
+        """Close it, and note its files as they are now; `number` is the last change in the database that is in it."""
         if self._client is None:
             return
         try:
@@ -177,7 +177,7 @@ class ChromaHome:
 
 
 def _vector_files(path: Path) -> list[list[Any]]:
-    """The same of the files that hold vectors; the others are SQLite's, which a kill does not harm."""
+    """As `_files`, of the files that hold vectors; the others are SQLite's, which a kill does not harm."""
     return [each for each in _files(path) if os.sep in each[0]]
 
 

@@ -14,7 +14,7 @@ from rag.library.revisions import IndexedSource, Revisions, split_id
 from rag.text.vectors import at_length_one
 
 SAME_TEXT = 5
-"""Rows of one text among those found, of any source; where there are more, others go before them."""
+"""Rows with the same text that are ranked by nearness, of any source; further ones come after all other rows."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from rag.text.vectors import at_length_one
 EXACT_MOST = 20_000
 """Chunks up to which the vectors are held in memory and all compared, where no Chroma server is asked for: 30 MB."""
 KEPT_CHUNKS = 4096
-"""Chunks that were found of late and stay in memory, some 2 kB each."""
+"""Chunks, those found last, that stay in memory, some 2 kB each."""
 TRIES = 5
 """Searches of one question, at most, while the library changes beneath them."""
 
@@ -72,6 +72,7 @@ class SearchIndex:
         """
         self.made, self.weights, self.embeddings = made, weights, embeddings
         self.engine = (made.embeddings, address)
+        """The embedding model and where it runs, for the texts of errors."""
         self.records = records
         self.data_folder = home.path.parent
         """Where the library's files are; what is written of a source needs room on this disk."""
@@ -95,7 +96,7 @@ class SearchIndex:
         self._keeping = threading.Lock()
         self._words = WordsBehind(WordIndex(self.data_folder / "words" / str(self.id), library), records.revisions)
         self.seen = Seen(-1, {}, frozenset(), self._words.words)
-        """What questions see now; small changes of its words wait for `settled`."""
+        """What questions see now. Its words may lack small changes until `settled` writes them."""
         self.follow()
 
     def open_vectors(self) -> None:
@@ -126,7 +127,7 @@ class SearchIndex:
 
     @property
     def holds_vectors(self) -> bool:
-        """Whether the vectors are held in memory and all compared, so that questions do not wait for Chroma."""
+        """Whether vectors are in memory and all compared, so that questions need no Chroma; never with a server."""
         return self._fits(self.seen)
 
     def _fits(self, seen: Seen) -> bool:
@@ -170,7 +171,7 @@ class SearchIndex:
             )
 
     def settled(self) -> Seen:
-        """What questions see, with the words of it: small changes wait for the next question, or for more."""
+        """What questions see now, once the small changes of its words that waited are written."""
         if self._words.waits:
             with self._changing:
                 self._words.write(self.seen.number)
@@ -230,7 +231,7 @@ class SearchIndex:
         return self.vectors.nearest(vector, most, number=seen.number, hidden=seen.hidden, scope=scope, there=there)
 
     def _chunks(self, ids: Sequence[str], number: int) -> dict[str, Document]:
-        """The chunks that questions see at a number, by id. Those of late come from memory: a chunk never changes."""
+        """The chunks that questions see at a number, by id; from memory if they are there, as a chunk never changes."""
         with self._keeping:
             found = {row: self._kept[row] for row in ids if row in self._kept}
         if missing := [row for row in ids if row not in found]:
@@ -261,7 +262,7 @@ class SearchIndex:
             self.follow(Changes(number, [], [item], seen.hidden - {item.revision}) if alone else None)
 
     def retell(self, record: Record) -> None:
-        """Take in what is told of a source whose chunks are the same."""
+        """Let questions see the new facts of a source (title, notes, time of loading) whose chunks stay the same."""
         with self._changing:
             if item := self.seen.sources.get(record.source):
                 told = indexed(record, item.revision, item.chunks)

@@ -26,14 +26,14 @@ Progress = Callable[[str, int, int], None]
 Vectors = dict[str, list[float]]
 """Vectors by the digest of their chunk."""
 VectorsAhead: TypeAlias = "Future[tuple[Ingest, Vectors]]"
-"""Vectors that are being made, and for whose index: another one has its own."""
+"""The vectors that `embed_ahead` is making, with the `Ingest` that makes them: another index has no use for them."""
 Embedded = tuple[Document, list[float], Document]
 """A piece, its vector, and the chunk that it is a piece of: most often itself."""
 
 BATCH = 32
 """Chunks embedded in one request, at most: progress is told between two."""
 SOON = 1.5
-"""Seconds within which the first chunks of a source are embedded, unless the engine is slow."""
+"""Seconds that the vectors of a new source are waited for before its text is stored; the vectors then follow."""
 SHORTEST_CHUNK = 8
 """Characters below which a chunk that the embedding model finds too long is not split again."""
 
@@ -43,7 +43,7 @@ class Cancelled(Exception):
 
 
 class Ingest:
-    """The way of a source that is loaded into one index."""
+    """Splits, embeds and writes into one index the sources that `Worker` has loaded."""
 
     def __init__(self, index: SearchIndex) -> None:
         self.index, self.writer = index, IndexWriter(index)
@@ -55,7 +55,7 @@ class Ingest:
         return loaded or (None if self.index.source(source) else self.index.records.read(source))
 
     def chunks_ahead(self, record: Record) -> list[Document]:
-        """The chunks of a source that is new; of any other they depend on what is indexed at its turn."""
+        """All chunks of a source that is new; [] for any other, whose chunks depend on what is indexed at its turn."""
         if self.cancelled.is_set() or self.index.source(record.source):
             return []
         return split_documents(record, self.index.made, None, [])
@@ -63,7 +63,7 @@ class Ingest:
     def embed_ahead(self, chunks: Sequence[Document]) -> Vectors:
         """The vectors of chunks, `BATCH` at most, of one source or several, computed while another one is written.
 
-        None where that fails: the source's own turn comes, and tells.
+        Returns {} where that fails: they are embedded again at the source's own turn, which reports the error.
         """
         try:
             return {piece.metadata["digest"]: vector for piece, vector, _ in self._embed(chunks)}
@@ -81,10 +81,12 @@ class Ingest:
     ) -> int:
         """Index a version. Returns the chunks embedded.
 
-        Nothing is embedded where the current version has the same documents and is indexed. `chunks` are those of
-        `chunks_ahead`, if they are all, and `ahead` gives their vectors. A new source that has a vector for each of
-        them soon is written at once; any other version is kept in the database before it is embedded, so that it is not
-        fetched again whatever happens. `holder`: as `IndexWriter.publish` has it.
+        Nothing is embedded where the current version has the same documents and is indexed.
+
+        There are two ways of writing. A new, small source comes with all of its `chunks` (see `chunks_ahead`); if
+        `ahead` has their vectors within `SOON`, it is written in one transaction (`IndexWriter.add`). Any other version
+        is first kept in the database as loaded, so that it is not fetched again whatever happens, and then written
+        batch by batch (`begin`, `write`, `publish`). `holder`: as `IndexWriter.publish` has it.
 
         Raises:
             EngineError: the embedding model failed; what was indexed before stays.

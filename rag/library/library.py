@@ -28,9 +28,10 @@ MOST_PAGES = 1000
 class Entry:
     """A source for people and programs. `done` of `total` chunks are indexed.
 
-    `indexed_at`, seconds since 1970, is the record's `loaded_at`: a look at the web that finds nothing new leaves it.
-    `embeddings` is the model, `provider:model`, that it is indexed with. `notes` say how it was read and what was left
-    out. `language` is that of its text, as ISO 639-1, or several with a blank between them; "": not sure.
+    `indexed_at` is when it was loaded, in seconds since 1970 (`Record.loaded_at`; a public name of JSON); None: it is
+    not indexed yet. A refresh that finds nothing new leaves it. `embeddings` is the model, `provider:model`, that it is
+    indexed with. `notes` say how it was read and what was left out. `language` is that of its text, as ISO 639-1, or
+    several with a blank between them; "": not sure.
     """
 
     source: str
@@ -57,7 +58,7 @@ class Library:
         self._web_asked: dict[str, float] = {}
         """When web pages were last asked for, in seconds since 1970."""
         self._cancelled = 0
-        """How often work was cancelled, for whoever waits for it."""
+        """How often work was cancelled: a command that waits for a source sees by it that it waits in vain."""
         known = {task.source for task in queue.tasks}
         missing = self._index.records.revisions.missing(self._index.id)  # after a switch of the index
         if wanted := [Task(name, False, stored=True) for name in missing if name not in known]:

@@ -25,12 +25,12 @@ FOR_GOOD = 1e12
 PAGE = 1000
 """Names in one statement."""
 INDEX = "index:"
-"""How the row begins that says who builds an index beside the one that answers."""
+"""Prefix of a row's `source` that is no source: the row says which process builds the index of that id."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A source to load and index; with a `depth`, the pages found from it, `limit` at most.
+    """A source to load and index. With a `depth` of 0 or more, also the pages found from it, `limit` at most.
 
     `stored`: its text is in the database already, and nothing is fetched. `reason`: why it failed. `taken_by`: the
     process that works on it, "" if none does.
@@ -55,6 +55,7 @@ class Queue:
         self._database, self.shared = database, database.shared
         self._lease = LEASE_SECONDS if database.shared else FOR_GOOD
         self._done: list[int] = []
+        """Ids of tasks that are done and whose rows are still in the database."""
         self._lock = threading.Lock()
         """For `tasks` and `_done`, which are read and written by several threads."""
         self.tasks: list[Task] = []
@@ -86,7 +87,9 @@ class Queue:
     @staticmethod
     def _put(connection: Connection, tasks: Sequence[Task]) -> None:
         names = [task.source for task in tasks]
-        fetched = [task.source for task in tasks if not task.stored]  # what was loaded before is not asked for now
+        fetched = [
+            task.source for task in tasks if not task.stored
+        ]  # what was loaded before is dropped, as it is fetched anew
         for start in range(0, len(names), PAGE):
             connection.execute(work.delete().where(work.c.source.in_(names[start : start + PAGE])))
             old = and_(sources.c.source.in_(fetched[start : start + PAGE]), sources.c.state == "loaded")
@@ -164,7 +167,10 @@ class Queue:
             return connection.execute(select(work.c.id).where(mine)).first() is not None
 
     def end(self, task: Task, reason: str = "") -> None:
-        """A task is done, or has failed for a reason. The row of one that is done goes with the next `take`."""
+        """A task is done, or has failed for a `reason`.
+
+        The row of one that is done is deleted in the next transaction of `take`, `ask` or `put_back`.
+        """
         if reason:
             told = {"reason": reason, "taken_by": "", "taken_until": 0.0}
             with self._database.write() as connection:
@@ -197,7 +203,7 @@ class Queue:
     # -- what was removed ----------------------------------------------------------------------------------------
 
     def removed(self) -> set[str]:
-        """Sources of the settings that were removed, and are not asked for at the next start."""
+        """Sources that a person removed and that do not come back by themselves: files of folders, the default page."""
         return set(self._database.setting("removed", []))
 
     def note_removed(self, names: Iterable[str]) -> None:

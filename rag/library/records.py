@@ -19,7 +19,7 @@ from rag.sources.loader import Loaded
 from rag.text.detect import document_languages
 
 LOOKED_AT = 20
-"""Pages of a document whose language is looked at."""
+"""Documents of a source, such as pages, from whose text its language is told; the first ones."""
 _VERSION_FIELDS = (
     "source",
     "title",
@@ -33,6 +33,7 @@ _VERSION_FIELDS = (
     "notes",
     "language",
 )
+"""Fields of `Record` that are columns of `sources`, by the same names."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Found:
-    """A document of a source: the version without its documents, its digest, how many they are, and this one."""
+    """One document of a source: its `number` among them, text and metadata.
+
+    `record` is the source's version without its documents, `digest` and `count` are those of all of them.
+    """
 
     record: Record
     digest: str
@@ -78,7 +82,7 @@ class Found:
 
 
 class Records:
-    """Reads and writes sources, chunks and vectors. Every method may be called from any thread."""
+    """Reads and writes sources with their documents; `revisions` has chunks and vectors. For any thread."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -151,8 +155,10 @@ class Records:
             connection.execute(sources.delete().where(version_is(source, "loaded")))
 
     def update(self, record: Record) -> bool:
-        """Keep what is new of a version whose documents are those of the current one: what the web server said, such as
-        its ETag. False: nothing but the time is new, and that is left as it was.
+        """Store the new facts, such as an ETag, of a version whose documents are those of the current one.
+
+        Every field of `_VERSION_FIELDS` is compared and written over. False: nothing but the time of loading is new,
+        and that is left as it was.
         """
         told = {name: getattr(record, name) for name in _VERSION_FIELDS if name != "source"}
         with self.database.read() as connection:

@@ -2,7 +2,7 @@
 
 Each index has the chunks of a source's version as a revision. A revision is written chunk by chunk, unseen, and takes
 over in one transaction: `added` is set on it and `removed` on the one before, both to the number of that change. A
-removed revision stays for a moment, since a question may be reading it, and is then deleted by `discard`.
+removed revision stays for a moment, since a question may be reading it, and is then deleted by `IndexWriter.clean`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class IndexedSource:
 
 @dataclass(frozen=True)
 class Changes:
-    """What has changed in an index since a number: revisions that are gone, and those that questions see now."""
+    """What has changed in an index up to change `number`: revisions removed, and sources of those that are seen now."""
 
     number: int
     removed: list[str]
@@ -83,7 +83,7 @@ def split_id(chunk: str) -> tuple[str, int]:
 
 
 class Revisions:
-    """Reads and writes indexes, revisions, chunks and vectors. Every method may be called from any thread."""
+    """Reads revisions, chunks and vectors, which `IndexWriter` writes. Every method may be called from any thread."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 VERSION = 6
-"""Of the schema that this code reads and writes."""
+"""Version of the schema that this code reads and writes."""
 
 schema = MetaData()
 
@@ -169,7 +169,9 @@ def _add_language(connection: Connection) -> None:
 
 
 def _add_reason(connection: Connection) -> None:
-    if "reason" not in {column["name"] for column in inspect(connection).get_columns("feedback")}:  # else made by 1
+    if "reason" not in {
+        column["name"] for column in inspect(connection).get_columns("feedback")
+    }:  # else migration 1 has made the whole table
         connection.exec_driver_sql("ALTER TABLE feedback ADD COLUMN reason TEXT NOT NULL DEFAULT ''")
 
 

@@ -181,7 +181,10 @@ def _has_text(text: str, span: Span, headings: list[Span]) -> bool:
 
 
 def _beside_text(text: str, headings: list[Span], kept: list[Span]) -> list[Span]:
-    """The kept spans but those that are headings alone, or next to a gap that would be."""
+    """The kept spans, without those of headings alone, and without the one behind a gap of headings alone.
+
+    Those headings are then split anew, together with the text below them.
+    """
     kept = [span for span in kept if _has_text(text, span, headings)]
     for gap in _gaps(kept, len(text)):
         if text[gap[0] : gap[1]].strip() and not _has_text(text, gap, headings):

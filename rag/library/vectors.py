@@ -95,7 +95,7 @@ class VectorIndex:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def add(self, rows: Sequence[VectorRow], *, wait: bool) -> None:
-        """Write rows. `wait`: few of them wait for more, since no question looks here now."""
+        """Write rows. `wait`: keep them back until there are `MOST_WAITING`, as no question looks here now."""
         with self._writing:
             self._waiting += rows
         if not wait or len(self._waiting) >= MOST_WAITING:
@@ -142,7 +142,7 @@ class VectorIndex:
             raise chroma_error(error) from error
 
     def fill(self, number: int, tell: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
-        """Make the rows those of the database as of a change: add what is missing, delete what it does not know.
+        """Make the rows those of the database at change `number`: add what is missing, delete what it does not know.
 
         The caller sets `filling` to False once nothing has changed meanwhile. `tell` gets the rows done and to do.
         Nothing is embedded.

@@ -34,10 +34,10 @@ Hit = tuple[str, float]
 """A chunk's id and its score."""
 
 Place = tuple[int, int]
-"""Segment and number of a document in one state of an index."""
+"""Where a chunk or window is in one state of a tantivy index: its segment, and its number there."""
 
 FORMAT = 3
-"""Of the folder; a folder of another one is written again."""
+"""Version of the folder's contents; a folder of another version is deleted and written again."""
 STATE = "state.json"
 WRITER_BYTES = 15_000_000
 """Of tantivy's buffer, the least it takes."""
@@ -86,18 +86,18 @@ class _Part:
         writer.add_document(document)
 
     def now(self) -> Searcher:
-        """What is committed, which stays as it is."""
+        """The state that is committed now; later commits do not change it."""
         self._index.reload()
         return self._index.searcher()
 
     def has(self, stem: str) -> Query:
-        """What has a word."""
+        """The query for all that has a word."""
         from tantivy import Query
 
         return Query.term_query(self._schema, "stems", stem, "freq")
 
     def has_any(self, stems: Collection[str]) -> Query:
-        """What has one of the words."""
+        """The query for all that has one of the words."""
         from tantivy import Occur, Query
 
         return Query.boolean_query([(Occur.Should, self.has(each)) for each in stems])
@@ -236,7 +236,7 @@ class WordIndex:
         """The change in the database that the index has been brought to; -1: it is empty."""
         self._folder, self._library = folder, library
         self._languages = {ENGLISH}
-        """Of the chunks that are there, or were."""
+        """The languages of the chunks, and perhaps of some that are gone."""
         self.parts: tuple[_Part, _Part]
         try:
             try:

@@ -39,7 +39,7 @@ class WordsBehind:
         return bool(self._added or self._removed)
 
     def catch_up(self, number: int, sources: Mapping[str, IndexedSource]) -> None:
-        """Bring an index that was opened to the `sources` there are: it may have missed any number of changes."""
+        """Bring an index that was just opened to change `number`, at which these are all `sources`."""
         if self._words.number == number:
             return
         there = self._words.revisions()
@@ -48,7 +48,7 @@ class WordsBehind:
         self.write(number)
 
     def note(self, number: int, removed: set[str], added: Sequence[IndexedSource]) -> None:
-        """Take in a change, and write if enough waits."""
+        """Note what change `number` removed and added; write it once there is enough."""
         self._removed |= removed
         self._added = [*(item for item in self._added if item.revision not in removed), *added]
         if sum(item.chunks for item in self._added) >= MOST_WAITING:

@@ -41,7 +41,7 @@ State = Literal["waiting", "loading", "indexing", "ready", "failed"]
 
 @dataclass(frozen=True)
 class LoadedRecord:
-    """A source as it is now, None where it has not changed; the first of its chunks, if it is new, of `total`."""
+    """A loaded source. `record` is None where it has not changed; `chunks` are the first of `total`, if it is new."""
 
     record: Record | None
     chunks: Sequence[Document] = ()
@@ -78,7 +78,7 @@ class Ahead:
         self._loader = ThreadPoolExecutor(LOADERS, "rag-loader")
         self._embedder = ThreadPoolExecutor(EMBEDDERS, "rag-embedder")
         self._begun: deque[Begun] = deque()
-        """In their order, those whose chunks nobody embeds."""
+        """In their order, the sources whose first chunks no thread has taken to embed yet."""
         self._taking = threading.Lock()
 
     def begin(self, task: Task) -> Begun:
@@ -89,7 +89,7 @@ class Ahead:
         return begun
 
     def _embed_next(self) -> None:
-        """Give vectors of their first chunks to those that are next, if others did not take them with theirs."""
+        """Embed the first chunks of the next sources, together; none are left where another call took them, too."""
         together, chunks = self._take_next()
         try:
             ingest = self._ingest()
@@ -124,7 +124,7 @@ class Worker:
     """Works through the queue, in whatever thread calls `work`."""
 
     def __init__(self, ingest: Ingest, queue: Queue, uploads: Uploads, settings: Settings, tell: Progress) -> None:
-        """`tell` is called as the work goes on."""
+        """`tell` gets the source at work, and its chunks done and to do."""
         self.ingest = ingest
         self.counts = {"indexed": 0, "unchanged": 0, "failed": 0}
         self.embedded = 0
@@ -135,8 +135,9 @@ class Worker:
         self._pages: dict[str, Page] = {}
         """Pages that were fetched while the pages of a site were looked for."""
         self._ended = 0
-        """Sources that this run has come to an end with."""
+        """Sources that are through, with success or not, since `work` was called."""
         self._chunks = 0
+        """Chunks indexed since then."""
         self._began = 0.0
 
     def work(self) -> None:
@@ -170,7 +171,7 @@ class Worker:
                 self._queue.put_back(each.task for each in begun)
 
     def _keep(self, ended: threading.Event) -> None:
-        """Renew what this process has taken, and stop the work on a source that it has no more."""
+        """Keep this process's claim on what it has taken; cancel the source at work where the claim is lost."""
         while not ended.wait(LEASE_SECONDS / 3):
             try:
                 held, step = self._queue.renew(), self.step
@@ -225,7 +226,7 @@ class Worker:
             self._ended += 1
 
     def give_up(self, source: str) -> None:
-        """Leave a source as it was indexed before, also after a restart."""
+        """Drop the new version of a source, for good; answers go on with the indexed one, if there is one."""
         records = self.ingest.index.records
         records.drop_loaded(source)
         if not self.ingest.index.source(source) and (record := records.read(source)):
@@ -290,11 +291,11 @@ class Worker:
         """Whether a task that is being loaded is wanted no more."""
         try:
             return self._closing or not self._queue.has(task)
-        except RagError:  # its turn comes, and tells
+        except RagError:  # the database fails, which the source reports at its turn
             return False
 
     def _note_page(self, source: str, page: int, pages: int) -> None:
-        """A page of what is loading takes long; sources that are loaded ahead tell nothing."""
+        """Show how many pages are read, if that is the source at work; sources loaded ahead show nothing."""
         step = self.step
         if step and step.source == source and step.state == "loading":
             self.step = Step(source, "loading", page, pages)

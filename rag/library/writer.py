@@ -33,7 +33,7 @@ class IndexWriter:
     def add(self, record: Record, pieces: Sequence[Document], by_digest: Mapping[str, Vector], holder: str) -> bool:
         """Let questions see a source that is new, whole: as `begin`, `write` and `publish`, in one transaction.
 
-        Each of the `pieces` has its `digest`, and gets its `number`.
+        Each of the `pieces` has its `digest`, and gets its `number`. False: as `publish`.
         """
         revision, number = secrets.token_hex(8), 0
         for place, piece in enumerate(pieces):
@@ -55,7 +55,7 @@ class IndexWriter:
     def _add(
         self, revision: str, record: Record, pieces: Sequence[Document], new: Mapping[str, Vector], holder: str
     ) -> int:
-        """The number of the change; 0: the source was removed meanwhile."""
+        """The number of the change; 0: `holder` has lost the work on the source, so that nothing was written."""
         with self._database.write() as connection:
             number, now = self._database.next_number(connection), self._database.now(connection)
             if not _end_work(connection, record.source, holder):
@@ -103,7 +103,8 @@ class IndexWriter:
 
         `new`: the record is the loaded version, which becomes the current one; every other index then lacks it.
         `holder`: the work on the source must still be taken by this one, and ends with it.
-        False: the source was removed meanwhile.
+        False: it is not wanted any more. Meanwhile the source was removed, its work cancelled or taken by another
+        process, or another version of it was loaded.
         """
         shown = self._publish(revision, record, holder, new=new)
         self._index.follow()
@@ -130,7 +131,7 @@ class IndexWriter:
         return True
 
     def end(self, revision: str) -> None:
-        """A revision is not being written any more: it is seen, or is garbage."""
+        """Note that a revision is written no more: from now on `clean` may delete it, unless questions see it."""
         self._index.writing.discard(revision)
 
     def clean(self) -> None:
@@ -155,14 +156,16 @@ class IndexWriter:
             asked = exists().where(work.c.source == revisions.c.source, work.c.reason == "")
             loaded = exists().where(sources.c.source == revisions.c.source, sources.c.state == "loaded")
             ended = revisions.c.id.not_in(list(self._index.writing))
-            left = and_(revisions.c.added.is_(None), ~asked, ~loaded, ended)  # else the next attempt has its vectors
+            left = and_(
+                revisions.c.added.is_(None), ~asked, ~loaded, ended
+            )  # kept for a source that is to be tried again, which then finds its vectors
             unseen = or_(revisions.c.removed.is_not(None), left)
             old = revisions.c.changed_at <= self._database.now(connection) - grace
             query = select(revisions.c.id).where(revisions.c.index_id == self._index.id, unseen, old)
             return list(connection.execute(query).scalars())
 
     def write_waiting(self) -> None:
-        """Write the rows and words that wait for more.
+        """Write the rows of Chroma and the words that were kept back so as to write many at once.
 
         Raises:
             StoreError: Chroma failed; says what to do.
@@ -176,7 +179,7 @@ def _vectors_of(pieces: Sequence[Document], by_digest: Mapping[str, Vector]) -> 
 
 
 def _end_work(connection: Connection, source: str, holder: str) -> bool:
-    """End the work on a source. False: it is not taken by `holder`, if one is given, any more."""
+    """Delete the row of work on a source. False: a `holder` is given, and has lost that work."""
     mine = and_(work.c.source == source, work.c.taken_by == holder)
     return not holder or bool(connection.execute(work.delete().where(mine)).rowcount)
 
