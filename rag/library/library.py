@@ -256,19 +256,16 @@ class Library:
         embeddings = self._index.made.embeddings
         found = {
             item.source: Entry(
-                item.source,
-                item.title,
-                item.kind,
-                "ready",
-                item.chunks,
-                item.size,
-                item.loaded_at,
-                0,
-                0,
-                "",
-                embeddings,
-                item.notes,
-                item.language,
+                source=item.source,
+                title=item.title,
+                kind=item.kind,
+                state="ready",
+                chunks=item.chunks,
+                size=item.size,
+                indexed_at=item.loaded_at,
+                embeddings=embeddings,
+                notes=item.notes,
+                language=item.language,
             )
             for item in self._index.sources
         }

@@ -204,8 +204,17 @@ def insert_version(connection: Connection, record: Record, state: str) -> None:
 
 def indexed(record: Record, revision: str, chunks: int) -> IndexedSource:
     """The source as questions see it once a revision of so many chunks is."""
-    told = (record.kind, record.size, record.loaded_at, tuple(record.notes), record.language)
-    return IndexedSource(record.source, record.title or record.source, chunks, revision, *told)
+    return IndexedSource(
+        source=record.source,
+        title=record.title or record.source,
+        chunks=chunks,
+        revision=revision,
+        kind=record.kind,
+        size=record.size,
+        loaded_at=record.loaded_at,
+        notes=tuple(record.notes),
+        language=record.language,
+    )
 
 
 def as_record(source: str, loaded: Loaded, *, private: bool) -> Record:

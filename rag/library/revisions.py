@@ -119,7 +119,7 @@ class Revisions:
         joined = revisions.outerjoin(
             sources, and_(sources.c.source == revisions.c.source, sources.c.state == "current")
         )
-        columns = [revisions.c.source, revisions.c.id, revisions.c.chunks]
+        columns = [revisions.c.source, revisions.c.id.label("revision"), revisions.c.chunks]
         added = (
             select(*columns, *about)
             .select_from(joined)
@@ -133,17 +133,17 @@ class Revisions:
             hidden = connection.execute(select(revisions.c.id, revisions.c.removed).where(mine, unseen)).all()
             found = [
                 IndexedSource(
-                    source,
-                    title or source,
-                    count,
-                    revision,
-                    kind or "",
-                    size or 0,
-                    loaded_at or 0.0,
-                    tuple(notes or ()),
-                    language or "",
+                    source=row.source,
+                    title=row.title or row.source,
+                    chunks=row.chunks,
+                    revision=row.revision,
+                    kind=row.kind or "",
+                    size=row.size or 0,
+                    loaded_at=row.loaded_at or 0.0,
+                    notes=tuple(row.notes or ()),
+                    language=row.language or "",
                 )
-                for source, revision, count, title, kind, size, loaded_at, notes, language in connection.execute(added)
+                for row in connection.execute(added)
             ]
         gone = [revision for revision, removed in hidden if removed is not None and removed > since]
         return Changes(number, gone, found, frozenset(revision for revision, _ in hidden))
