@@ -82,7 +82,8 @@ class Course:
 
 
 Decide = Callable[[dict[str, Any]], Awaitable[Course]]
-"""From `{"question", "asked", "passages", "scope"}` to how the question is answered."""
+"""From the chain's input to how the question is answered. The input has, besides: `complete`, the question in full
+words; `asked`, what was searched for, which is `complete` or a translation of it; `passages`, those found for it."""
 
 
 class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
@@ -125,7 +126,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
             max_tokens: tokens of the answer alone.
             rewriter: puts a follow-up into full words; without one, earlier words are added to it.
             translator: puts a question into the language of the passages; without one, it is searched for as it is.
-            decide: says whether the model is asked at all; without it, it always is.
+            decide: picks how the question is answered; without it, always from the passages found.
             languages: those of the library, as ISO 639-1.
         """
         self._retriever = retriever

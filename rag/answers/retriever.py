@@ -43,11 +43,12 @@ LOOKED_AT, ENGLISH_LATER = 500, 10
 """Characters of a chunk that tell its language, and how many times later an English one comes for a question in another
 language: not behind all, since the text that is meant may be English."""
 READ = 4
-"""Chunks that are read for each passage wanted; all, where so many make fewer passages."""
+"""Chunks that are read for each passage wanted. Some say the same or are joined: where too few passages are left, all
+candidates are read."""
 WORDS, SENTENCE = 4.0, 1.0
-"""Beside the nearness of a chunk: the weight of the question's words in it, and of its nearest sentence's nearness.
-Nearness counts in standard deviations among what is compared, as cosines differ with every embedding model. From 3 to 5
-and from .5 to 1.5 there was no difference to speak of."""
+"""What is added to a chunk's nearness to the question: for the share of the question's words in it, up to `WORDS`
+standard deviations of the nearness of all that are compared, as cosines differ with every embedding model; then, for a
+passage, `SENTENCE` times the nearness of its nearest sentence. From 3 to 5 and from .5 to 1.5 nothing much changed."""
 KEPT_PASSAGES = 512
 """Passages whose sentences are remembered, some 3 kB each."""
 JOINED_AMONG, JOINED_MOST = 8, 2
@@ -196,7 +197,7 @@ class Retriever(BaseRetriever):
         }
 
     def _by_sentences(self, found: list[_Passage], vector: Vectors) -> list[Document]:
-        """The passages, those first that have a near sentence, too."""
+        """The passages by their score and the nearness of their nearest sentence together, best first."""
         if len(found) > 1 and not self.dense:
             asked = at_length_one(vector)
             nearest = {

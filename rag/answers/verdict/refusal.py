@@ -25,7 +25,7 @@ SHOWN = 3
 
 
 class Refusal:
-    """Decides how each question of one index is answered. For any thread."""
+    """Decides whether the passages found in one index answer the question. For any thread."""
 
     def __init__(self, index: SearchIndex) -> None:
         self.index = index
@@ -43,8 +43,8 @@ class Refusal:
         """The way to answer a question: from passages, or with a fixed reply.
 
         Args:
-            given: `question` as typed, `asked` as a complete question, `passages` (those found), and `scope` (the
-                sources to search) if it is limited.
+            given: `question` as typed, `complete` in full words, `asked` as it was searched for (`complete` or its
+                translation), `passages` (those found), and `scope` (the sources to search) if it is limited.
 
         Raises:
             EngineError: the embedding model failed.

@@ -54,7 +54,10 @@ LOOKED_AT = 24
 
 
 class Whole:
-    """Decides how each question of one index is answered. For any thread."""
+    """Picks the way to answer each question of one index: table, list, summary, comparison, else the passages found.
+
+    For any thread.
+    """
 
     def __init__(self, index: SearchIndex, retriever: Retriever, refusal: Refusal | None) -> None:
         """`refusal` decides where passages are the way; without it, they always answer."""
