@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from rag.models.hub import Progress
 
 LARGER = "embedded:qwen2.5-coder-1.5b-instruct"
-"""What is offered where the machine can carry it."""
+"""The embedded chat model that is offered under Models where the machine can run it."""
 TINY, SMALL, MEDIUM = 300_000_000, 2_000_000_000, 4_000_000_000
 """Parameters below which a model is of the size `tiny`, `small` or `medium`."""
 
 Size = Literal["none", "tiny", "small", "medium", "large"]
-"""How much a chat model can read and make of it; `none` is no model, `large` all that is not known to be smaller."""
+"""A chat model's size by its parameters: only `large` ones, or of unknown size, read whole passages; `none`: none."""
 
 
 class Chat(NamedTuple):
@@ -100,7 +100,7 @@ def choose_models(settings: Settings) -> ModelNames:
 
 
 def _check_file(variable: str, name: str, cache_dir: Path) -> None:
-    """See that an embedded chat model is known, or a file that can chat, as far as it is here.
+    """Check that an embedded chat model is a known one, or a file that can chat; one yet to be fetched is not opened.
 
     Raises:
         SettingsError: it is not; says why.

@@ -30,11 +30,11 @@ from rag.models.weights import is_whole
 log = logging.getLogger(__name__)
 
 CONTEXT_WINDOW = 4096
-"""Tokens a prompt and its answer may have with those; all slots share twice as much."""
+"""Tokens that a prompt and its answer may have together, for `CHAT_WEIGHTS`; all slots share twice as many."""
 WIDENED = ("smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct")
-"""The models of which half or more is in a form that is slow to read prompts with."""
+"""Models whose files are rewritten (`widen`): half or more of each is in a form that reads prompts slowly."""
 CACHE_SHARE = 8
-"""A file's own window is made smaller where the engine's cache of two would take more than this part of the memory."""
+"""The engine's cache of two windows may take one in this many parts of the memory; a larger window is made smaller."""
 SLOTS = 4
 BATCH, WIDE_BATCH = 48, 64
 """Prompt tokens evaluated between two looks at the connection, also for widened weights: a client that is gone is
@@ -135,7 +135,7 @@ class ChatEngine:
             self.process.stdin.flush()
 
     def _is_damaged(self) -> bool:
-        """Wait until the child serves, which notes where; True if it ends since its weights are not whole.
+        """Wait until the child serves, and note its address. True: it has ended, as its weights are not whole.
 
         Raises:
             EngineError: it ended for another reason.

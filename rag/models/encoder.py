@@ -24,7 +24,7 @@ class Encoder(NamedTuple):
 
     Attributes:
         run: from token ids and their mask, both (texts, width), to the vectors of the tokens, (texts, width, size).
-        tokens: of one run, with which it is fastest; more need more memory.
+        tokens: how many in one run are fastest; more need more memory.
     """
 
     run: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]

@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]
 """Called with bytes fetched so far and bytes in all."""
 
 ANSWER_SECONDS = 8.0
-"""The hub is waited for so long before another place is tried."""
+"""Seconds that the hub may take to answer before another place is tried."""
 
 
 class Stopped(Exception):

@@ -102,7 +102,7 @@ class ModelsInUse:
             begun.close()
 
     def choose(self, name: str) -> Choice:
-        """Let another embedded model, or none, be the app's own; returns what to remember. `fetch_coming` does it.
+        """Choose another embedded model, or none; `fetch_coming` then changes over to it. Returns what to remember.
 
         Raises:
             NoSuchModel: it is neither.
@@ -114,7 +114,7 @@ class ModelsInUse:
         return {"configured": self.configured, "chosen": name}
 
     def fetch_coming(self) -> bool:
-        """Make the model that is to come ready, and let it be the app's own; whether it is.
+        """Fetch and start the model that is `coming`, and let it answer from now on. Returns whether it does.
 
         Where it cannot be had, `coming` says why, and what answered before goes on.
         """
@@ -144,7 +144,7 @@ class ModelsInUse:
         return True
 
     def look_again(self) -> bool:
-        """Choose anew where `auto` found no chat model on Ollama; whether there is one now, which is to come then."""
+        """Ask Ollama again where `auto` found no chat model on it. Returns whether there is one, now `coming`."""
         waiting = self.configured.startswith("embedded:") and self.names.chat in (self.configured, NO_MODEL)
         mine = self._settings.model == "auto" and self._given_chat is None and not self.declined
         if not (mine and waiting) or time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:

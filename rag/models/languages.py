@@ -19,9 +19,9 @@ ARRAYS = ("nb_ptc", "nb_pc", "nb_classes", "tk_nextmove", "tk_output", "tk_row")
 def read_languages_in_place(cache_dir: Path) -> None:
     """Let py3langid read its model in `cache_dir`; it is unpacked there first where it is not.
 
-    By itself it unpacks the model at each start, for .4 processor seconds, and holds 75 MB in memory. What is told of
-    the languages that are told apart is the same without the columns of the others, and of the rest a text needs few
-    pages. Where `cache_dir` cannot be written to, it is as before.
+    By itself it unpacks the model at each start, for .4 processor seconds, and holds 75 MB in memory. The copy has the
+    columns of the languages in `NAMES` alone, which tells these apart as before, and is mapped into memory: a text
+    needs few of its pages. Where `cache_dir` cannot be written to, py3langid goes on as by itself.
     """
     import numpy as np
     from py3langid import langid  # type: ignore[import-untyped]

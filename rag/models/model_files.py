@@ -45,7 +45,7 @@ def model_path(model: str, cache_dir: Path) -> Path:
 
 
 def is_here(model: str, cache_dir: Path) -> bool:
-    """Whether a model's file is there; of one that is fetched in one go, whether it is as long as it has to be."""
+    """Whether a model's file is there; for one of `CHAT_WEIGHTS`, also whether it has the right size."""
     path = model_path(model, cache_dir)
     if model in CHAT_WEIGHTS:
         return path.exists() and path.stat().st_size == CHAT_WEIGHTS[model].size

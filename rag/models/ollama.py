@@ -21,7 +21,7 @@ KEEP_ALIVE = "30m"
 """How long Ollama keeps a model loaded after a question, in its own words: reading it anew takes many seconds."""
 PROBE_SECONDS = 1.5
 SEEN_SECONDS = 2.0
-"""How long a list of its models counts as new."""
+"""Seconds for which the list of its models is not asked for again."""
 UNKNOWN_WINDOW = 4096
 """Assumed of an OpenAI-compatible server that does not tell its window: what the smallest common models have."""
 
@@ -47,6 +47,8 @@ _ENGLISH_ALONE = ("all-minilm", "mxbai-embed-large", "bge-small", "bge-base", "b
 @dataclass(frozen=True)
 class Model:
     """A model that can be chosen, `provider:model`; `size` is bytes, `window` tokens (0: not known).
+
+    `use` is "chat", "embeddings" or "other".
 
     `abilities` are what its engine says that it can do beside chatting, such as `thinking` and `vision`.
     """

@@ -28,11 +28,11 @@ HAS_LEVELS = ("gptoss", "gpt-oss")
 OLLAMAS_BATCH, SMALL_BATCH = 512, 64
 """Prompt tokens that Ollama evaluates at once unless it is told otherwise, and those that it does where it is slow."""
 SLOW_SECONDS = 4.0
-"""How long such a batch takes where that counts as slow: only between two is it noticed that nobody waits any more."""
+"""Seconds for a batch from which on Ollama is slow: it notices only between two batches that nobody waits any more."""
 TELLING_TOKENS = 200
-"""Prompt tokens from which on the time of a prompt tells how fast it is read."""
+"""Tokens of the shortest prompt whose time tells how fast Ollama reads."""
 MOST_DENSE = 3.0
-"""Tokens for each estimated one, at most."""
+"""Tokens of a model for one that was estimated, at most: see `_density`."""
 CUT_OFF = {"done": True, "done_reason": "length"}
 """What Ollama says at the end of an answer that is cut off at its longest."""
 
@@ -40,11 +40,12 @@ CUT_OFF = {"done": True, "done_reason": "length"}
 class OllamaChat(StreamedChat):
     """A chat model of Ollama that asks for the context window its prompt needs: Ollama cuts longer prompts in silence.
 
-    `num_ctx` is 4096 while that is enough, then `window`, and never shrinks, as each change reloads the model. So does
-    `num_batch`, which becomes small where prompts are read slowly; `num_ctx` becomes `window` with it. On two cores a
-    stopped prompt of the 0.5B then costs 1 s of processor time and not 8, and a whole one the same. A model
-    that `can_think` is asked to as `think` says, unless a call has a `think` of its own. Some think even if they are
-    told not to, so that each has room for it beside `answer_tokens`. Thinking is in a piece's
+    `num_ctx` is 4096 while that is enough, then `window`, and never shrinks, as each change reloads the model. A change
+    of `num_batch` reloads it, too: it becomes small where prompts are read slowly, and `num_ctx` becomes `window` at
+    once. On two cores a stopped prompt of the 0.5B then costs 1 s of processor time and not 8, a whole one the same.
+
+    A model that `can_think` is asked to as `think` says, unless a call has a `think` of its own. Some think even if
+    they are told not to, so that each has room for it beside `answer_tokens`. Thinking is in a piece's
     `additional_kwargs["reasoning_content"]`. Text only: no tools, no images.
     """
 
@@ -56,7 +57,7 @@ class OllamaChat(StreamedChat):
     """Tokens kept free for the answer when `num_ctx` is chosen."""
     can_think: bool = False
     has_levels: bool = False
-    """Whether it thinks always, more or less of it."""
+    """Whether it always thinks, and is told how much."""
     think: Think = "off"
     temperature: float | None = None
     num_predict: int | None = None

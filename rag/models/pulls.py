@@ -25,7 +25,7 @@ class Pulls:
         """Models that are wanted, and that Ollama did not have at the last look."""
         self._ollama, self._settings, self._under_way, self._pulled = ollama, settings, under_way, pulled
         self._checked: set[tuple[str, str]] = set()
-        """Models that were seen to be able to do what they are used for."""
+        """Each model with the use, "chat" or "embeddings", that it was found fit for."""
         self._not_pulled: dict[str, tuple[float, str]] = {}
         """When a pull failed, and why."""
 

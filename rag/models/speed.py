@@ -25,7 +25,7 @@ LEAST_WRITE = 8.0
 LEAST_READ = 50.0
 """With fewer, the first token of a usual answer takes more than four seconds."""
 MEMORY_FACTOR, MEMORY_BESIDE = 17, 300_000_000
-"""Memory of an engine: tenths of the file's bytes, and bytes beside; from what the known models were seen to take."""
+"""An engine takes so many tenths of its file's size, and so many bytes more, as the known models were seen to."""
 
 
 @dataclass(frozen=True)
