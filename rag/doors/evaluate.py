@@ -45,7 +45,7 @@ Progress = Callable[[], object]
 
 
 class EvalQuestion(BaseModel):
-    """A line of the file."""
+    """A line of the file: a question, and what is known of its passages and its answer."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

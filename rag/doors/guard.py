@@ -59,7 +59,7 @@ CALLER: ContextVar[str] = ContextVar("caller", default="")
 
 
 def caller_of(scope: Scope) -> str:
-    """Whose questions are counted together: those of an address; "" for the owner's own commands."""
+    """Under whom a question counts (`Rate`): the sender's address; "", for no limit, of the owner's own commands."""
     return "" if scope.get("visitor") == "owner" else _address(scope)
 
 
@@ -84,7 +84,7 @@ class Guard:
         self._launched = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on with the headers set and the body counted."""
+        """Refuse a request, or pass it on: its body ends at `LARGEST_BODY`, and the reply gets `HEADERS`."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return

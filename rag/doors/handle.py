@@ -27,7 +27,7 @@ class Here:
     """The library in this process, without a chat model; `look` gives what `GET /library` does."""
 
     def __init__(self, settings: Settings, *, whole: bool) -> None:
-        """`whole`: it is no use without an index that answers."""
+        """`whole`: raise where the index cannot be opened; else go on without it."""
         self._assistant = Assistant(settings)
         self._assistant.start(chat=False)
         pause = threading.Event()

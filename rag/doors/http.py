@@ -78,7 +78,7 @@ def failure_of(
 
 
 async def frames(updates: AsyncGenerator[Update, None]) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
-    """An answer as `/stream` and `/chat` send it: what a frame is, and the frame. Who reads only `message` may do so.
+    """An answer as `/stream` and `/chat` send it: the kind of each frame, and the frame. To read `message` is enough.
 
     `quotes` come before the first piece. `thinking` is a piece of what the model thinks; with `moved`, the pieces of
     the answer sent before it were thinking, too. `message` is a piece of the answer, `silent` has the phase while

@@ -101,7 +101,7 @@ def build_library_routes(assistant: Assistant) -> APIRouter:
 
     @router.get("/library")
     async def look() -> JSONResponse:
-        """Every source with its title, kind, chunks, size, state and when it was indexed; and what is under way."""
+        """Every source with its title, kind, chunks, size, state and when it was loaded; and what is under way."""
         return JSONResponse(told())
 
     @router.post("/library", status_code=202)

@@ -249,7 +249,7 @@ def build_openai_routes(assistant: Assistant) -> APIRouter:
 
 
 class _Answer:
-    """One answer in OpenAI's words."""
+    """One answer in the form of OpenAI's replies."""
 
     def __init__(self, given: Completion, assistant: Assistant) -> None:
         self._given = given

@@ -31,7 +31,7 @@ from rag.sources.outline import RECOGNIZED
 KEPT_SECONDS = 3600
 """How long a browser may keep the picture of a page; the address has the version of the source in it."""
 PLACES = {"slides": "Slide"}
-"""What a page of a source is called, where it is no page."""
+"""What a source's documents are called, by its kind, where not `Page`."""
 PICTURED = ("PDF", "picture")
 """Kinds of files whose pages are shown as pictures."""
 

@@ -40,7 +40,7 @@ _WRITTEN = {entity: character for character, entity in _LITERAL.items()}
 
 
 class Place(NamedTuple):
-    """A part of an answer that a mark in it would break; `block`: one right behind it would, too."""
+    """A part of an answer that a mark within would break; `block`: a mark right behind it would, too."""
 
     start: int
     end: int

@@ -49,6 +49,7 @@ class Choices:
             self.think = gr.Dropdown(THINKING, value="", label="Thinking", elem_id="think", **hidden)
             self.again = gr.Button("Answer again with it", size="sm", elem_id="again", **hidden)
         self.seen = gr.State({})
+        """What this visitor's page shows now; see `look`."""
 
     def connect(self) -> None:
         """Add the listeners, once the row is part of the page."""

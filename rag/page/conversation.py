@@ -42,10 +42,10 @@ PHASES = {
 }
 
 FROM_SOURCES, ALSO = "From your sources", "Also in your sources"
+"""Titles of the quotes, and of those that are left where an answer opens with the best ones."""
 READ_FIRST = "From your sources; they support little of what the model wrote, which is below"
 MODELS_OWN = "What the model made of it"
-"""Titles of quotes, of those behind the one that an answer opens with, of quotes above a model's answer, and of that
-answer."""
+"""Titles of the quotes above a doubtful answer, and of that answer."""
 LONGEST_TOLD = 400
 """Characters of a quote that a mark tells when it is pointed at."""
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"

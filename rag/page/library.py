@@ -175,7 +175,7 @@ def show_rows(entries: Sequence[Entry], owner: bool, wanted: str = "") -> tuple[
 
 
 def _places(entries: Sequence[Entry]) -> dict[str, str]:
-    """Where each source is from, as short as tells it apart from others of its name: the folder is named at need."""
+    """The shortest name that tells each source from the others: its file's, with the folder where that is needed."""
     named: dict[str, list[str]] = {}
     for entry in entries:
         named.setdefault(short(entry.source), []).append(entry.source)

@@ -96,7 +96,7 @@ MARK_STOPPED = _MARK_PENDING % "true"
 soon as Stop is pressed, Gradio copies and saves what is shown."""
 
 MARK_LATE = _MARK_PENDING % "false"
-"""The same once more, but for the answer to a question that was asked since."""
+"""The same once more, except for the answer to a question that was asked after Stop."""
 
 SETTLE = "() => new Promise((done) => setTimeout(done, 600))"
 """Waits for an update that was on its way when Stop was pressed: it writes over the mark, which is then set again."""

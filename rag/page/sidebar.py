@@ -95,6 +95,7 @@ class Sidebar:
             self.wrong = WrongAnswers(assistant, may_change)
         self.welcome = gr.HTML(elem_id="welcome", js_on_load=CLICKS, padding=False, render=False)
         self.seen = gr.State({})
+        """What this visitor's page shows now; see `look`."""
         self._connect()
 
     def show_conversations(self, chat: gr.ChatInterface) -> None:

@@ -18,7 +18,7 @@ from rag.page.style import TITLE
 from rag.settings import NO_MODEL
 
 BLANK = f"<h1>{TITLE}</h1>"
-"""What is there before the page's first look, which is of this moment; the page itself was made at the app's start."""
+"""The strip until the page first asks for it: the page is built once, at the app's start, when nothing is known."""
 
 
 class StatusStrip:
@@ -30,6 +30,7 @@ class StatusStrip:
         self._may_change = may_change
         self.strip = gr.HTML(BLANK, elem_id="status", padding=False, js_on_load=NOTICES)
         self.seen = gr.State({})
+        """What this visitor's page shows now; see `look`."""
         self.strip.click(
             self._act, None, None, api_visibility="private", show_progress="hidden", concurrency_limit=4
         )  # queued, since a pull takes minutes
