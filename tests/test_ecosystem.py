@@ -15,7 +15,8 @@ from langchain_core.documents import Document
 from websockets.sync.client import connect
 
 from rag.answers.quotes.find import Quote
-from rag.page.conversation import show_quotes
+from rag.grounding.ground import Sentence
+from rag.page.conversation import show_passages, show_quotes
 from rag.page.export import conversation_as_markdown
 from tests.doors import call_mcp
 from tests.serving import ANSWER, Served, frames, serve
@@ -261,15 +262,25 @@ def test_the_password_is_the_api_key(guarded: Served) -> None:
     assert raised.value.type == "authentication_error"
 
 
+PASSAGES = [
+    Document(
+        "One <b>\ntwo\n\nthree",
+        metadata={
+            "title": "Notes (old)",
+            "section": "A",
+            "source": "https://example.com/a",
+            "anchor": "b",
+            "start_index": 3,
+        },
+    ),
+    Document("Four", metadata={"title": "File", "source": "/tmp/f.md"}),
+]
 HISTORY: list[dict[str, Any]] = [
     {"role": "user", "content": [{"type": "text", "text": "What is a plan?\nIn short."}]},
     {"role": "assistant", "content": "A **list** of tasks."},
     {
         "role": "assistant",
-        "content": "<details><summary><b>1</b> Notes &#40;old&#41; › A <small>The first …</small></summary>"
-        "<blockquote>One &lt;b&gt;<br>two<br><br>three</blockquote>"
-        '<p><a href="https://example.com/a#b" target="_blank">https&#58;//example.com/a</a></p></details>'
-        "<details><summary><b>2</b> File</summary><blockquote>Four</blockquote><p>/tmp/f.md</p></details>",
+        "content": show_passages(PASSAGES, [Sentence(0, 9, passage=1, quote=(0, 7))], "ab12"),
         "metadata": {"title": "Sources · 2 passages", "status": "done"},
     },
     {
@@ -283,6 +294,9 @@ HISTORY: list[dict[str, Any]] = [
 
 
 def test_a_conversation_becomes_markdown_with_its_sources() -> None:
+    """What is folded is as `show_passages` makes it; its links within the page and to the words are left out."""
+    folded = str(HISTORY[2]["content"])
+    assert "Read it in the source" in folded and "↗" in folded and "<small>One &lt;b&gt; two" in folded
     text = conversation_as_markdown(HISTORY)
     assert re.match(r"# Conversation of \d{4}-\d\d-\d\d", text)
     assert text.partition("\n\n")[2] == (

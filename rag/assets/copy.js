@@ -5,7 +5,8 @@ const WRITTEN = {'&lt;': '<', '&#92;': '\\', '&#95;': '_', '&#42;': '*', '&#126;
 const THOUGHT = /^(?:Thinking, \d+ s\n {2}|\w+: )?\u2063[^\u2063]*\u2063\n*/gm;
 const plain = (markup) => new DOMParser().parseFromString(markup, 'text/html').body.textContent;
 
-// The passages under an answer, as lines: `[1] Title › Section: address`.
+// The passages under an answer, as lines: `[1] Title › Section: address`. The HTML is that of `show_passages`
+// (rag/page/conversation.py), which rag/page/export.py reads back, too.
 const sources = (note) => {
   const page = new DOMParser().parseFromString(note, 'text/html');
   return [...page.querySelectorAll('body > details')].map((passage) => {

@@ -302,7 +302,10 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
 
 
 def show_passages(passages: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:
-    """The passages as folded blocks: title, place, text with the words that support a sentence, link or path."""
+    """The passages as folded blocks: title, place, text with the words that support a sentence, link or path.
+
+    Two others read this HTML back, and change with it: `rag.page.export`, and `sources` in `rag/assets/copy.js`.
+    """
     blocks = []
     for number, passage in enumerate(passages, start=1):
         quoted = [(place, each) for place, each in enumerate(grounding) if each.passage == number and each.quote]
