@@ -128,8 +128,9 @@ def fit(found: Sequence[Case]) -> dict[str, float]:
         slope = inputs.T @ (counts * (told - wanted)) + ridge @ weights
         weights -= np.linalg.solve((inputs.T * (counts * told * (1 - told))) @ inputs + ridge, slope)
     scale = weights[:-1] / spread
-    small = np.array([case.signals.small for case in found])
-    bias = -float(np.quantile((signals @ scale + small)[wanted == 1], WRONGLY_REFUSED))
+    unknown = WEIGHED.index("unknown")
+    owed = np.minimum([case.signals.small for case in found], -scale[unknown] * signals[:, unknown])
+    bias = -float(np.quantile((signals @ scale + owed)[wanted == 1], WRONGLY_REFUSED))
     return {
         **{name: round(float(value), 3) for name, value in zip(WEIGHED, scale, strict=True)},
         "bias": round(bias, 3),

@@ -204,8 +204,12 @@ def load_weights() -> dict[str, float]:
 
 
 def score_of(signals: Signals, weights: Mapping[str, float]) -> float:
-    """The weighted sum of the signals, and what a small library is owed; 0 and more is an answer."""
-    return weights["bias"] + signals.small + sum(weights[name] * float(getattr(signals, name)) for name in WEIGHED)
+    """The weighted sum of the signals; 0 and more is an answer.
+
+    A small library is given back some of what the words that it lacks took.
+    """
+    owed = min(signals.small, -weights["unknown"] * signals.unknown)
+    return weights["bias"] + owed + sum(weights[name] * float(getattr(signals, name)) for name in WEIGHED)
 
 
 def _verdict(signals: Signals) -> Verdict:
