@@ -162,13 +162,18 @@ def tell_listing(listing: Listing) -> Writer:
 
 
 def parts_asked(question: str) -> list[list[str]]:
-    """For each language in which a question counts or lists something: its words that say of what."""
+    """For each language in which a question counts or lists something: its words that say of what.
+
+    "What are" lists no more than chapters, sections and the like.
+    """
     key = key_of(question)
-    return [
-        [word for word in _left(key, known, {"stop", "count", "list", "table"}) if word not in THINGS]
-        for known in phrases().values()
-        if _asks(key, known, {"count", "list", "which"})
-    ]
+    found: list[list[str]] = []
+    for known in phrases().values():
+        words = [word for word in _left(key, known, {"stop", "count", "list", "table"}) if word not in THINGS]
+        names_parts = not PART_WORDS.isdisjoint(words)
+        if _asks(key, known, {"count", "list"}) or (names_parts and _asks(key, known, {"which"})):
+            found.append(words)
+    return found
 
 
 def part_of(words: Sequence[str], names: Sequence[str]) -> tuple[str, int]:
