@@ -26,7 +26,7 @@ from rag.answers.tables.question import may_ask_of_tables, read_question
 from rag.answers.tables.words import key_of, tokenize_question
 from rag.answers.verdict.refusal import Refusal
 from rag.answers.whole.comparison import Comparison, has_both, of_side, read_sides
-from rag.answers.whole.intent import Nearness, is_greeting, read_intent
+from rag.answers.whole.intent import Intent, Nearness, is_greeting, read_intent
 from rag.answers.whole.library_facts import tell_library, tell_mentions, told_of
 from rag.answers.whole.listing import (
     Headings,
@@ -72,11 +72,12 @@ class Whole:
         looked = [item for item in self._index.sources if not scope or item.source in scope]
         is_other = complete != question and "? " not in complete  # and not the question before it with its own
         if looked and not is_greeting(question):
+            intent = read_intent(question, [name for item in looked for name in names_of(item)])
             course = (
-                self._listed(question, looked)
+                self._listed(intent, looked)
                 or await self._counted(question, given, looked)
                 or (await self._counted(complete, given, looked) if is_other else None)
-                or await self._by_intent(question, looked, is_follow_up=complete != question)
+                or await self._by_intent(question, intent, looked, is_follow_up=complete != question)
                 or await self._compared(question, given, looked)
             )
             if course is not None:
@@ -98,16 +99,17 @@ class Whole:
 
     # -- the library, and whole documents --------------------------------------------------------------------------
 
-    def _listed(self, question: str, looked: Sequence[IndexedSource]) -> Course | None:
+    def _listed(self, intent: Intent | None, looked: Sequence[IndexedSource]) -> Course | None:
         """The list of sources, which no table is asked for."""
-        intent = read_intent(question)
-        if intent is None or intent.aim != "library" or intent.ask in ("count", "mention"):
+        if intent is None or intent.aim != "library" or intent.named or intent.ask in ("count", "mention"):
             return None
         return _course(tell_library(looked, intent.ask, intent.language), told_of(looked))
 
-    async def _by_intent(self, question: str, looked: Sequence[IndexedSource], *, is_follow_up: bool) -> Course | None:
-        names = [name for item in looked for name in names_of(item)]
-        intent = read_intent(question, names) or await self._nearness.intent(question)
+    async def _by_intent(
+        self, question: str, intent: Intent | None, looked: Sequence[IndexedSource], *, is_follow_up: bool
+    ) -> Course | None:
+        """The summary or the list of sources that all words of a question ask for, or that it is near to."""
+        intent = intent or await self._nearness.intent(question)
         if intent is None or (is_follow_up and not intent.sure):
             return None
         named = [item for item in looked if set(names_of(item)) & set(intent.named)] or list(looked)
@@ -159,7 +161,7 @@ class Whole:
     # -- rows and lists --------------------------------------------------------------------------------------------
 
     async def _counted(self, question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Course | None:
-        if parts := await asyncio.to_thread(self._parts, question, looked):
+        if (asked := parts_asked(question)) and (parts := await asyncio.to_thread(self._parts, asked, looked)):
             return parts
         passages = given["passages"]
         is_counting = may_ask_of_tables(question)
@@ -202,11 +204,11 @@ class Whole:
             return _course(tell_listing(listing), read_of(item.chunks, item.chunks, 1))
         return None
 
-    def _parts(self, question: str, looked: Sequence[IndexedSource]) -> Course | None:
+    def _parts(self, by_language: Sequence[Sequence[str]], looked: Sequence[IndexedSource]) -> Course | None:
         """The chapters, sections, pages ... of the only source that can be meant."""
         asked = [
             (named, part, item)
-            for words in parts_asked(question)
+            for words in by_language
             for item in looked
             for part, named in [part_of(words, names_of(item))]
             if part

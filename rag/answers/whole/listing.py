@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from langchain_core.documents import Document
@@ -18,6 +19,8 @@ from rag.sources.outline import OF_DOCUMENTS, is_heading
 from rag.text.language import fold, stem, surfaces
 from rag.text.markers import MARKER
 
+COUNTS, WHICH = frozenset({"count", "list"}), frozenset({"which"})
+"""What words of a question may mean (`rag/questions.yaml`)."""
 MOST_ITEMS = 100
 LONGEST_ITEM = 300
 """Characters of a line that is an item of a list; a longer one is a paragraph."""
@@ -87,14 +90,15 @@ def is_said(words: Sequence[str], documents: Sequence[tuple[str, dict[str, Any]]
 def _asks_for(question: str, path: Sequence[str], title: str) -> bool:
     """Whether a question has the words of a heading and none that is not accounted for."""
     key = key_of(question)
+    spans = _spans(key)
     heading = {stem(word) for word in key_of(path[-1])}
     around = {stem(word) for name in (*path[:-1], title) for word in key_of(name)}
-    for known in phrases().values():
+    for language, known in phrases().items():
         left = _left(key, known, {"stop", "count", "list", "table"})
         little = {stem(word) for word in key_of(path[-1]) if "stop" in known.get((word,), ())}
         stems = [stem(word) for word in left]
         if (
-            _asks(key, known, {"count", "list"})
+            _asks(spans, language, COUNTS)
             and heading - little
             and heading - little <= set(stems)
             and set(stems) <= heading | around
@@ -103,10 +107,20 @@ def _asks_for(question: str, path: Sequence[str], title: str) -> bool:
     return False
 
 
-def _asks(key: tuple[str, ...], known: Phrases, kinds: set[str]) -> bool:
-    """Whether words have one of these meanings."""
-    parts = (key[start : start + length] for start in range(len(key)) for length in range(1, LONGEST_PHRASE))
-    return any(known.get(part, set()) & kinds for part in parts)
+def _spans(key: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """All that can be phrases of a question."""
+    return {key[start : start + length] for start in range(len(key)) for length in range(1, LONGEST_PHRASE)}
+
+
+def _asks(spans: set[tuple[str, ...]], language: str, kinds: frozenset[str]) -> bool:
+    """Whether words have one of these meanings in a language."""
+    return not spans.isdisjoint(_phrases_for(language, kinds))
+
+
+@cache
+def _phrases_for(language: str, kinds: frozenset[str]) -> frozenset[tuple[str, ...]]:
+    """The phrases of a language with one of these meanings."""
+    return frozenset(phrase for phrase, meant in phrases()[language].items() if meant & kinds)
 
 
 def _left(key: tuple[str, ...], known: Phrases, kinds: set[str]) -> list[str]:
@@ -168,11 +182,13 @@ def parts_asked(question: str) -> list[list[str]]:
     """
     key = key_of(question)
     found: list[list[str]] = []
-    for known in phrases().values():
-        words = [word for word in _left(key, known, {"stop", "count", "list", "table"}) if word not in THINGS]
-        names_parts = not PART_WORDS.isdisjoint(words)
-        if _asks(key, known, {"count", "list"}) or (names_parts and _asks(key, known, {"which"})):
-            found.append(words)
+    spans = _spans(key)
+    for language, known in phrases().items():
+        counts = _asks(spans, language, COUNTS)
+        if counts or _asks(spans, language, WHICH):
+            words = [word for word in _left(key, known, {"stop", "count", "list", "table"}) if word not in THINGS]
+            if counts or not PART_WORDS.isdisjoint(words):
+                found.append(words)
     return found
 
 
