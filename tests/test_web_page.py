@@ -144,6 +144,40 @@ def test_things_in_json_ld_are_read_where_a_script_draws_the_page(page, data: st
     assert document.page_content == expected
 
 
+RECIPE = (
+    '{"@graph": [{"@type": "WebSite", "name": "Bakes"}, {"@type": ["Recipe"], "name": "Rye bread", "prepTime": "PT0S", '
+    '"cookTime": "PT1H10M", "recipeIngredient": ["500 g rye flour", "400 ml water", "2 tsp fennel &amp; salt"], '
+    '"recipeInstructions": [{"@type": "HowToSection", "name": "Dough", "itemListElement": [{"@type": "HowToStep", '
+    '"text": "Knead it for long and let it rest."}, {"@type": "HowToStep", "text": "Cover it."}]}], '
+    '"author": {"name": "Ann"}, "nutrition": {"@type": "NutritionInformation", "fatContent": "4 g"}}]}'
+)
+
+
+def test_what_the_data_of_a_page_tells_and_its_text_lacks_is_read(page) -> None:
+    body = "<h1>Rye bread</h1><p>This bread keeps for a week. Bake it for 1 h 10 min in a hot oven.</p>"
+    data = f'<script type="application/ld+json">{RECIPE}</script>'
+    document = page(f"<title>Bakes</title>{data}{body}<p>Knead it for long and let it rest. Cover it.</p><p>Dough</p>")
+    assert document.page_content.split("\n")[4:] == [
+        "Rye bread",
+        "Recipe ingredient:",
+        "- 500 g rye flour",
+        "- 400 ml water",
+        "- 2 tsp fennel & salt",
+        "Nutrition: fat content 4 g",
+    ]
+    assert section_at(document.metadata, document.page_content.index("400 ml"))[0] == "Rye bread"
+
+
+def test_questions_in_the_data_of_a_page_are_headings(page) -> None:
+    data = (
+        '{"@type": "FAQPage", "mainEntity": [{"@type": "Question", "name": "Do you ship abroad?", '
+        '"acceptedAnswer": {"@type": "Answer", "text": "<p>Yes, to <b>12</b> countries.</p>"}}]}'
+    )
+    document = page(f'<p>Ask us anything.</p><script type="application/ld+json">{data}</script>')
+    assert document.page_content == "Ask us anything.\nDo you ship abroad?\nYes, to 12 countries."
+    assert section_at(document.metadata, document.page_content.index("12"))[0] == "Do you ship abroad?"
+
+
 @pytest.mark.parametrize(
     ("inner", "expected"),
     [

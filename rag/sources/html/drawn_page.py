@@ -89,24 +89,24 @@ def embedded_text(soup: BeautifulSoup) -> str:
             continue
         if "ld+json" in kind:
             bodies += [value for key, value in _strings(data) if key in _BODY_KEYS]
-            facts += json_lines(json.dumps(_facts(data)), ".json")
+            facts += json_lines(json.dumps(facts_in(data)), ".json")
         else:
             states.append(data)
     sentences = [value for data in states for _, value in _strings(data) if _is_sentence(value)]
     return "\n\n".join(dict.fromkeys(filter(None, map(_shown, bodies or ["\n".join(facts), *sentences]))))
 
 
-def _facts(data: Any, depth: int = 0) -> Any:
+def facts_in(data: Any, depth: int = 0) -> Any:
     """What JSON-LD tells of the things that the page is about, without addresses and types."""
     if isinstance(data, list) and depth < DEEPEST:
-        return list(filter(None, (_facts(item, depth + 1) for item in data)))
+        return list(filter(None, (facts_in(item, depth + 1) for item in data)))
     if isinstance(data, dict) and depth < DEEPEST:
-        if not _OF_THE_SITE.isdisjoint(map(str, _listed(data.get("@type")))) and depth < 4:
+        if not _OF_THE_SITE.isdisjoint(map(str, listed(data.get("@type")))) and depth < 4:
             return {}
         if "acceptedAnswer" in data and "name" in data:
-            answers = [item.get("text", "") for item in _listed(data["acceptedAnswer"]) if isinstance(item, dict)]
+            answers = [item.get("text", "") for item in listed(data["acceptedAnswer"]) if isinstance(item, dict)]
             return {"question": data["name"], "answer": " ".join(map(str, answers))}
-        kept = {name: _facts(item, depth + 1) for name, item in data.items() if name == "@graph" or name[:1] != "@"}
+        kept = {name: facts_in(item, depth + 1) for name, item in data.items() if name == "@graph" or name[:1] != "@"}
         kept = {name: item for name, item in kept.items() if item not in ("", [], {}, None)}
         return kept["@graph"] if list(kept) == ["@graph"] else kept
     if not isinstance(data, str):
@@ -119,7 +119,8 @@ def _facts(data: Any, depth: int = 0) -> Any:
     return found[1] if found else "" if _ADDRESS.fullmatch(data) else data
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """A value of JSON-LD, where one may stand for a list of one, as a list."""
     return value if isinstance(value, list) else [value]
 
 

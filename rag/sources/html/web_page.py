@@ -16,8 +16,9 @@ from rag.sources.formats import Job, Unreadable
 from rag.sources.html.drawn_page import embedded_text, is_drawn
 from rag.sources.html.formulas import may_have_formulas, write_formulas
 from rag.sources.html.main_text import mark_page
+from rag.sources.html.page_facts import mark_facts
 from rag.sources.html.tags import open_panels
-from rag.sources.outline import LONGEST_HEADING, one_line, without_permalink
+from rag.sources.outline import EDGE, LONGEST_HEADING, one_line, without_permalink
 from rag.sources.plain.encoding import decode_noted, text_of
 
 LEAST_DRAWN = 100
@@ -47,7 +48,8 @@ def read_page(job: Job) -> Iterator[Document]:
     elif drawn and len(text) < LEAST_DRAWN:
         raise Unreadable("there is no text in it: a script draws the page in the browser; save it there as a file")
     else:
-        yield job.document(text, marks, title)
+        more, more_marks = mark_facts(soup, text)
+        yield job.document(text + EDGE + more, marks + more_marks, title)
 
 
 def title_of_page(soup: BeautifulSoup) -> str:
