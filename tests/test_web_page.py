@@ -253,6 +253,13 @@ def test_what_is_in_the_text_survives_with_its_section(page, inner: str, expecte
     assert section_at(document.metadata, document.page_content.index(expected)) == ("Food", "f")
 
 
+def test_code_right_below_text_is_read(page) -> None:
+    code = "<div class=wrap><pre><code>let s = open({});\n\ns.read();</code></pre></div>"
+    inner = "".join(f"<p>{PROSE.format(number)}</p>{code.format(number)}" for number in range(3))
+    lines = page(long_page(inner)).page_content.split("\n")
+    assert [line for line in lines if "let s" in line] == [f"let s = open({number});" for number in range(3)]
+
+
 def test_what_is_struck_out_is_not_read(page) -> None:
     inner = (
         "<h2>Boat</h2><p>Price: <del>49 euros</del> <ins>29 euros</ins></p>"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from bs4 import BeautifulSoup, Tag
 
-from rag.sources.html.markup import LOWEST, PICTURE, Place, Walk, root_of
+from rag.sources.html.blocks import PROSE, Block, blocks_of, key_of, size_of
+from rag.sources.html.markup import LOWEST, PICTURE, Walk, root_of
 from rag.sources.html.tags import (
     BESIDE_TAGS,
     HEADINGS,
@@ -36,9 +36,6 @@ _LONG = 20
 """Letters and digits from which a text hardly occurs twice on a page by chance."""
 _SMALL = 300
 """Letters and digits of a page below which all of its text is read but what its tags put beside it."""
-_PROSE = 50
-"""Letters and digits from which a text is a sentence, and no label or name."""
-_LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "0123456789n")
 _SHINGLE = 16
 _COVERED = 0.5
 """Share of the main text that the page's blocks must have. Else it comes from elsewhere, as from a script's data."""
@@ -56,28 +53,6 @@ _LEAD = 20
 """Blocks between a page's title and its text."""
 
 
-@dataclass
-class _Block:
-    """A text between two edges: the numbers of its pieces, its letters and digits, and whether it is kept.
-
-    `linked` is the share of it that is in links.
-    """
-
-    first: int
-    end: int
-    place: Place
-    key: str
-    linked: float
-    beside: bool = False
-    keep: bool = False
-
-    @property
-    def is_prose(self) -> bool:
-        """Whether it is long enough to be more than a label, and is neither a link nor beside the text."""
-        is_text = self.place.kind not in ("table", "caption") and not self.beside
-        return is_text and len(self.key) >= _PROSE and self.linked < 0.3
-
-
 def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
     """A page's main text, with its blocks' edges and its headings marked.
 
@@ -88,28 +63,28 @@ def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
     panels = controlled_ids(soup)
     page = Walk(panels=panels)
     page.read(root)
-    blocks = _blocks(page)
-    small = _size(blocks) < _SMALL
+    blocks = blocks_of(page)
+    small = size_of(blocks) < _SMALL
     text = "" if small or len(html) > LARGEST_PAGE else _main_text(html, panels)
-    main = _key(text)
+    main = key_of(text)
     chosen = Walk(panels=panels)
     chosen.read(root, lambda tag: not BODY_CLASSES.isdisjoint(tag.get_attribute_list("class")))
     if _is_body(chosen, page):
-        page, blocks = chosen, _blocks(chosen)
+        page, blocks = chosen, blocks_of(chosen)
     elif len(main) < _ENOUGH and (own := _own_choice(root, page, panels)) and len(main) < _FOUND * own.prose:
-        page, blocks, main = own, _blocks(own), ""
+        page, blocks, main = own, blocks_of(own), ""
     elif not main:
         page = Walk(panels=panels)
         page.read(root, without=_FRAME_TAGS)
-        blocks = _blocks(page)
+        blocks = blocks_of(page)
     _keep_words(blocks, main)
     _find_beside(blocks)
     _keep_tables(blocks, page.cells, main)
     found = [block for block in blocks if block.keep]
-    if page is not chosen and _size(found) < _COVERED * len(main):
+    if page is not chosen and size_of(found) < _COVERED * len(main):
         return EDGE.join(plain(text).splitlines()), []  # from the data in the page's scripts
     apart = [block for block in blocks if not block.beside]
-    if not main or (page is chosen and _size(found) < _FOUND * _size(apart)):
+    if not main or (page is chosen and size_of(found) < _FOUND * size_of(apart)):
         return _kept(page, apart)
     for block in found:
         block.keep = not block.beside
@@ -121,7 +96,7 @@ def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
     _drop_links(page, blocks)
     _keep_headings(blocks)
     kept = [block for block in blocks if block.keep]
-    return _kept(page, kept if _size(kept) > _COVERED * _size(found) else found)
+    return _kept(page, kept if size_of(kept) > _COVERED * size_of(found) else found)
 
 
 def _is_body(walk: Walk, page: Walk) -> bool:
@@ -170,33 +145,7 @@ def _main_text(html: str, panels: frozenset[str]) -> str:
     return extract(tree, include_comments=False, include_tables=True, fast=False) or ""
 
 
-def _key(text: str) -> str:
-    """The letters and digits, raised ones as others."""
-    return re.sub(r"[\W_]+", "", text.casefold().translate(_LOWERED))
-
-
-def _size(blocks: Iterable[_Block]) -> int:
-    return sum(len(block.key) for block in blocks)
-
-
-def _blocks(walk: Walk, *, pictures: bool = False) -> list[_Block]:
-    """The blocks of a page, by default without what its pictures show, which no main text has."""
-    blocks: list[_Block] = []
-    start = None
-    for number, place in enumerate([*walk.places, None]):
-        if place is not None and place.kind != "edge":
-            start = number if start is None else start
-        elif start is not None:
-            key = _key("".join(walk.pieces[start:number]))
-            if key and (pictures or walk.places[start].kind != "picture"):
-                sizes = [(len(walk.pieces[n].strip()), walk.places[n].linked) for n in range(start, number)]
-                linked = sum(size for size, is_linked in sizes if is_linked) / max(sum(size for size, _ in sizes), 1)
-                blocks.append(_Block(start, number, walk.places[start], key, linked))
-            start = None
-    return blocks
-
-
-def _keep_words(blocks: Sequence[_Block], main: str) -> None:
+def _keep_words(blocks: Sequence[Block], main: str) -> None:
     """Keep the blocks whose words are in the main text: long ones wherever they are there, short ones in order."""
     shingles = {main[i : i + _SHINGLE] for i in range(len(main) - _SHINGLE + 1)} if len(main) < 500_000 else set()
     spans: dict[int, tuple[int, int]] = {}
@@ -229,50 +178,54 @@ def _keep_words(blocks: Sequence[_Block], main: str) -> None:
                     block.keep, low = True, at + len(block.key)
 
 
-def _find_beside(blocks: Sequence[_Block]) -> None:
+def _find_beside(blocks: Sequence[Block]) -> None:
     """See which blocks the page's own tags and classes put beside its text; a part with most of the text is not."""
     text = [block for block in blocks if block.keep] or blocks
     sizes: dict[int, int] = {}
     for block in text:
         for part in block.place.beside:
             sizes[part] = sizes.get(part, 0) + len(block.key)
-    total = _size(text)
+    total = size_of(text)
     for block in blocks:
         block.beside = any(sizes.get(part, 0) < 0.4 * total for part in block.place.beside)
 
 
-def _keep_tables(blocks: Sequence[_Block], cells: dict[int, list[str]], main: str) -> None:
+def _keep_tables(blocks: Sequence[Block], cells: dict[int, list[str]], main: str) -> None:
     """Keep the tables that stand among the text, and those of which half the text was found.
 
     What was found is told by the cells, since the lines of a table name its columns, too.
     """
     text = {block.place.parent for block in blocks if block.keep and block.place.kind in ("text", "heading")}
     for group, texts in cells.items():
-        keys = [key for key in map(_key, texts) if len(key) > 3] or [key for key in map(_key, texts) if key]
+        keys = [key for key in map(key_of, texts) if len(key) > 3] or [key for key in map(key_of, texts) if key]
         is_found = sum(len(key) for key in keys if key in main) >= 0.5 * sum(map(len, keys))
         for block in blocks:
             if block.place.group == group and block.place.kind == "table":
                 block.keep = (is_found or block.place.parent in text) and not block.beside
 
 
-def _keep_groups(blocks: Sequence[_Block]) -> None:
-    """Keep code and definition lists whole."""
+def _keep_groups(blocks: Sequence[Block]) -> None:
+    """Keep code and definition lists whole, and code right below text or code that is kept."""
+    for before, block in itertools.pairwise(blocks):
+        block.keep = block.keep or (before.keep and block.place.kind == "code" and not block.beside)
     found = {block.place.group for block in blocks if block.keep and block.place.kind in ("code", "list")}
     for block in blocks:
         block.keep = block.keep or (block.place.group in found and block.place.group != 0)
 
 
-def _keep_lists(walk: Walk, blocks: Sequence[_Block]) -> None:
+def _keep_lists(walk: Walk, blocks: Sequence[Block]) -> None:
     """Keep the lists that stand in the text: between two blocks that are kept, or behind one that announces them.
 
     Of others, those are kept whole of which two items and a third of the text are: main text leaves short items out.
     """
     for around, listed in itertools.groupby(enumerate(blocks), lambda item: item[1].place.listed):
         items = list(listed)
-        if not around or _size(block for _, block in items if block.linked > 0.5) > 0.5 * _size(b for _, b in items):
+        if not around or size_of(block for _, block in items if block.linked > 0.5) > 0.5 * size_of(
+            b for _, b in items
+        ):
             continue
         found = [block for _, block in items if block.keep]
-        if len(found) > 1 and _size(found) > _LEAST_LISTED * _size(block for _, block in items):
+        if len(found) > 1 and size_of(found) > _LEAST_LISTED * size_of(block for _, block in items):
             for _, block in items:
                 block.keep = block.keep or not block.beside
             continue
@@ -286,7 +239,7 @@ def _keep_lists(walk: Walk, blocks: Sequence[_Block]) -> None:
                     block.keep = block.keep or not block.beside
 
 
-def _keep_lead(blocks: Sequence[_Block]) -> None:
+def _keep_lead(blocks: Sequence[Block]) -> None:
     """Keep the prose between the page's title and its text: the lead, which stands in a part of its own."""
     first = next((n for n, block in enumerate(blocks) if block.keep and block.is_prose), None)
     if first is None:
@@ -298,28 +251,28 @@ def _keep_lead(blocks: Sequence[_Block]) -> None:
             return
 
 
-def _keep_siblings(blocks: Sequence[_Block]) -> None:
+def _keep_siblings(blocks: Sequence[Block]) -> None:
     """Keep the prose whose neighbours in the same part of the page are kept."""
-    parts: dict[int, list[_Block]] = {}
+    parts: dict[int, list[Block]] = {}
     for block in blocks:
         parts.setdefault(block.place.parent, []).append(block)
     for part in parts.values():
         kept = [n for n, block in enumerate(part) if block.keep]
-        if len(kept) > 1 and _size(part[n] for n in kept) > 0.5 * _size(part):
+        if len(kept) > 1 and size_of(part[n] for n in kept) > 0.5 * size_of(part):
             for block in part[kept[0] : kept[-1] + 1]:
                 block.keep = block.keep or block.is_prose
 
 
-def _keep_prices(walk: Walk, blocks: Sequence[_Block]) -> None:
+def _keep_prices(walk: Walk, blocks: Sequence[Block]) -> None:
     """Keep the prices among the text, or between it and the page's title: main text leaves such short lines out."""
     kept = [number for number, block in enumerate(blocks) if block.keep or block.place.level == 1]
     for block in blocks[kept[0] : kept[-1]] if kept else ():
-        is_short = block.place.kind == "text" and len(block.key) < _PROSE + _LONG and block.linked < _MOST_LINKED
+        is_short = block.place.kind == "text" and len(block.key) < PROSE + _LONG and block.linked < _MOST_LINKED
         if is_short and not block.beside and _MONEY.search(walk.text(block.first, block.end)):
             block.keep = True
 
 
-def _drop_links(walk: Walk, blocks: Sequence[_Block]) -> None:
+def _drop_links(walk: Walk, blocks: Sequence[Block]) -> None:
     """Leave out links to other texts: a label with a link ("Read also: ..."), and links below the text."""
     kept = [block for block in blocks if block.keep]
     for block in kept:
@@ -330,12 +283,12 @@ def _drop_links(walk: Walk, blocks: Sequence[_Block]) -> None:
     last = len(kept)
     while last and kept[last - 1].linked > 0.8 and kept[last - 1].place.kind in ("text", "heading"):
         last -= 1
-    if _size(kept[last:]) < 0.3 * _size(kept):
+    if size_of(kept[last:]) < 0.3 * size_of(kept):
         for block in kept[last:]:
             block.keep = False
 
 
-def _keep_headings(blocks: Sequence[_Block]) -> None:
+def _keep_headings(blocks: Sequence[Block]) -> None:
     """Keep a heading where the block below it is kept, or one in its part of the page before the next heading.
 
     A title that no tag tells is kept where it is one of several: a single one may be that of a box beside the text.
@@ -354,14 +307,14 @@ def _keep_headings(blocks: Sequence[_Block]) -> None:
         ended = ended or below
 
 
-def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
+def _kept(walk: Walk, kept: Sequence[Block]) -> tuple[str, Marks]:
     """The text of the blocks, and their marks. The end of a table's section moves to the next of them."""
     pieces: list[str] = []
     marks: Marks = []
     waiting = iter(walk.marks)
     ended = False
     chosen = {block.first for block in kept}
-    chosen |= _pictures_among(walk, blocks := _blocks(walk, pictures=True), chosen)
+    chosen |= _pictures_among(walk, blocks := blocks_of(walk, pictures=True), chosen)
     for block in blocks:
         text = walk.text(block.first, block.end)
         own = [next(waiting) for _ in range(text.count(MARK))]
@@ -378,18 +331,18 @@ def _kept(walk: Walk, kept: Sequence[_Block]) -> tuple[str, Marks]:
     return "".join(pieces), marks
 
 
-def _pictures_among(walk: Walk, blocks: Sequence[_Block], chosen: set[int]) -> set[int]:
+def _pictures_among(walk: Walk, blocks: Sequence[Block], chosen: set[int]) -> set[int]:
     """The first pieces of captions and of what pictures show, between chosen blocks: each once, and no mere names."""
     around = [block for block in blocks if block.place.kind not in ("picture", "caption")]
     said = "\n".join(block.key for block in blocks if block.first in chosen)
     found, place = set[int](), 0
-    waiting: list[tuple[str, _Block]] = []
+    waiting: list[tuple[str, Block]] = []
     for block in blocks:
         if block.place.kind not in ("picture", "caption"):
             place += 1
         elif all(each.first in chosen for each in around[max(place - 1, 0) : place + 1]):
             is_picture = block.place.kind == "picture"
-            waiting.append((block.key.removeprefix(_key(PICTURE)) if is_picture else block.key, block))
+            waiting.append((block.key.removeprefix(key_of(PICTURE)) if is_picture else block.key, block))
     for key, block in sorted(waiting, key=lambda item: item[1].place.kind):  # captions first
         text = walk.text(block.first, block.end).removeprefix(f"{PICTURE}: ")
         is_told = phrase(text) and not _CREDIT.search(text) and block.linked < _MOST_LINKED and not block.beside
