@@ -260,6 +260,15 @@ def test_code_right_below_text_is_read(page) -> None:
     assert [line for line in lines if "let s" in line] == [f"let s = open({number});" for number in range(3)]
 
 
+def test_comments_are_the_text_of_a_thread(page) -> None:
+    post = '<div class="comment js-comment" id=c{0}><h3>user{0} commented</h3><div><p>{1}</p></div></div>'
+    posts = [post.format(number, PROSE.format(number) * 2) for number in range(4)]
+    text = page(f"<title>Pump fails</title><div class=nav-links>Home</div>{''.join(posts)}").page_content
+    assert [PROSE.format(number) in text for number in range(4)] == [True] * 4 and "user3 commented" in text
+    about = f"<div><h1>Otters</h1><p>{PROSE.format(9) * 8}</p></div>"
+    assert "user1" not in page(f"<title>Otters</title>{about}{posts[0]}{posts[1]}").page_content
+
+
 def test_what_is_struck_out_is_not_read(page) -> None:
     inner = (
         "<h2>Boat</h2><p>Price: <del>49 euros</del> <ins>29 euros</ins></p>"

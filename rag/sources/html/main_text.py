@@ -16,6 +16,7 @@ from rag.sources.html.markup import LOWEST, PICTURE, Walk, root_of
 from rag.sources.html.tags import (
     BESIDE_TAGS,
     HEADINGS,
+    comments_in,
     controlled_ids,
     is_hidden,
     is_panel,
@@ -49,6 +50,8 @@ _MOST_LINKED = 0.5
 """Share of a caption that is in links, from which on it is no text."""
 _MONEY = re.compile(r"(?i)[$£€¥₹₩]\s?\d|\d\s?(?:[$£€¥₹₩円元원]|(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|kr|zł|Kč|Ft)\b)")
 _FEWEST_CARDS = 3
+_THREAD = 0.97
+"""Share of the prose of a page in comments from which on they are its text, and no answers to one."""
 _LEAD = 20
 """Blocks between a page's title and its text."""
 
@@ -65,7 +68,8 @@ def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
     page.read(root)
     blocks = blocks_of(page)
     small = size_of(blocks) < _SMALL
-    text = "" if small or len(html) > LARGEST_PAGE else _main_text(html, panels)
+    thread = _thread(soup, blocks)
+    text = "" if small or thread or len(html) > LARGEST_PAGE else _main_text(html, panels)
     main = key_of(text)
     chosen = Walk(panels=panels)
     chosen.read(root, lambda tag: not BODY_CLASSES.isdisjoint(tag.get_attribute_list("class")))
@@ -78,7 +82,7 @@ def mark_page(soup: BeautifulSoup, html: str) -> tuple[str, Marks]:
         page.read(root, without=_FRAME_TAGS)
         blocks = blocks_of(page)
     _keep_words(blocks, main)
-    _find_beside(blocks)
+    _find_beside(blocks, thread)
     _keep_tables(blocks, page.cells, main)
     found = [block for block in blocks if block.keep]
     if page is not chosen and size_of(found) < _COVERED * len(main):
@@ -178,7 +182,17 @@ def _keep_words(blocks: Sequence[Block], main: str) -> None:
                     block.keep, low = True, at + len(block.key)
 
 
-def _find_beside(blocks: Sequence[Block]) -> None:
+def _thread(soup: BeautifulSoup, blocks: Sequence[Block]) -> frozenset[int]:
+    """The identities of the page's comments where nearly all of its prose is in them, as in a thread; else none."""
+    prose = [block for block in blocks if block.is_prose]
+    if size_of(block for block in prose if block.place.beside) < _THREAD * size_of(prose) or not prose:
+        return frozenset()
+    comments = comments_in(soup)
+    said = size_of(block for block in prose if not comments.isdisjoint(block.place.beside))
+    return comments if said >= _THREAD * size_of(prose) else frozenset()
+
+
+def _find_beside(blocks: Sequence[Block], thread: frozenset[int]) -> None:
     """See which blocks the page's own tags and classes put beside its text; a part with most of the text is not."""
     text = [block for block in blocks if block.keep] or blocks
     sizes: dict[int, int] = {}
@@ -187,7 +201,7 @@ def _find_beside(blocks: Sequence[Block]) -> None:
             sizes[part] = sizes.get(part, 0) + len(block.key)
     total = size_of(text)
     for block in blocks:
-        block.beside = any(sizes.get(part, 0) < 0.4 * total for part in block.place.beside)
+        block.beside = any(sizes.get(part, 0) < 0.4 * total for part in block.place.beside if part not in thread)
 
 
 def _keep_tables(blocks: Sequence[Block], cells: dict[int, list[str]], main: str) -> None:

@@ -252,6 +252,7 @@ _BESIDE = frozenset(
     )
 )
 """Words in the classes and ids of parts that stand beside a page's text."""
+_COMMENTS = frozenset(["comment", "comments", "commentlist", "commentarea"])
 _TEASER = frozenset(["teaser", "teasers", "sponsored", "sponsor"])
 _PART_TAGS = frozenset(
     ["div", "section", "ul", "ol", "p", "span", "table", "form", "figure", "dl", "header", *HEADINGS]
@@ -266,6 +267,12 @@ def is_beside(tag: Tag) -> bool:
     if tag.name == "article":
         return _is_called(tag, _TEASER)
     return tag.name in BESIDE_TAGS or (bool(tag.attrs) and tag.name in _PART_TAGS and _is_called(tag, _BESIDE))
+
+
+def comments_in(soup: Tag) -> frozenset[int]:
+    """The identities of the tags that are by their class or id comments, or hold them."""
+    tags = (tag for tag in below(soup) if isinstance(tag, Tag) and tag.attrs and tag.name in _PART_TAGS)
+    return frozenset(id(tag) for tag in tags if _is_called(tag, _COMMENTS))
 
 
 _TITLES = frozenset(["title", "heading", "headline", "header", "question"])
