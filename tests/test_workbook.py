@@ -12,8 +12,11 @@ from typing import Any
 
 import openpyxl
 import pytest
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
+from openpyxl.styles import Font
 from openpyxl.worksheet.table import Table
 
 from rag.settings import Settings
@@ -299,6 +302,19 @@ def test_comments_charts_and_texts(tmp_path: Path, settings: Settings) -> None:
     assert lines_of(book, tmp_path, settings)[2:] == [
         *("Name: Heron | Price: 429 | Comment: Too high", "", "Comment: On an empty cell", "", "Chart: Prices of bikes")
     ]
+
+
+def test_what_is_struck_out_is_left_out(tmp_path: Path, settings: Settings) -> None:
+    book, sheet = book_of(["Item", "Price"], ["Kettle", 39], ["Toaster", 25], ["Pan", 12], ["Lamp", 80])
+    sheet["B2"].font = Font(strike=True)
+    sheet["A3"].font = sheet["B3"].font = Font(strike=True)
+    sheet["A4"] = CellRichText("Pan ", TextBlock(InlineFont(strike=True), "old "), TextBlock(InlineFont(b=True), "new"))
+    assert lines_of(book, tmp_path, settings)[2:] == [
+        "Item: Kettle",
+        "Item: Pan new | Price: 12",
+        "Item: Lamp | Price: 80",
+    ]
+    assert "struck-out text is left out" in load(tmp_path / "a.xlsx", settings).metadata["notes"]
 
 
 def test_errors_texts_and_times(tmp_path: Path, settings: Settings) -> None:

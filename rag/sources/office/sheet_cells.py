@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rag.sources.formats import MOST_TEXT, Unreadable
 from rag.sources.office.number_formats import shown
-from rag.sources.office.ooxml import Element, Package, attribute, children, local
+from rag.sources.office.ooxml import Element, Package, attribute, child, children, local
 
 _MOST_COLUMNS = 16_384
 """Columns of a sheet (ECMA-376, 18.3.1.4)."""
@@ -16,15 +16,23 @@ _MOST_COLUMNS = 16_384
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell that has a value. `is_open_formula`: it has a formula, but no program has calculated it."""
+    """A cell that has a value. `is_open_formula`: it has a formula, but no program has calculated it.
+
+    One that is struck out has no text.
+    """
 
     column: int
     text: str
     is_open_formula: bool = False
+    is_struck: bool = False
 
 
 class Formats:
-    """How numbers look, by the style of their cell."""
+    """How numbers look, and what is struck out, by the style of their cell.
+
+    Attributes:
+        has_struck: whether a text that is struck out was left out.
+    """
 
     def __init__(self, styles: Element | None, *, since_1904: bool) -> None:
         from openpyxl.styles.numbers import BUILTIN_FORMATS  # type: ignore[import-untyped]
@@ -35,6 +43,33 @@ class Formats:
         looks = next(iter(children(styles, "cellXfs")), None)
         self._codes = [codes.get(attribute(item, "numFmtId"), "") for item in children(looks, "xf")]
         self._since_1904 = since_1904
+        fonts = [is_struck(font) for font in children(next(iter(children(styles, "fonts")), None), "font")]
+        self._struck = {
+            str(number)
+            for number, item in enumerate(children(looks, "xf"))
+            if (font := attribute(item, "fontId")).isdecimal() and int(font) < len(fonts) and fonts[int(font)]
+        }
+        self.has_struck = False
+
+    def is_struck(self, style: str) -> bool:
+        """Whether a cell of this style is struck out, and is left out for that."""
+        self.has_struck = self.has_struck or style in self._struck
+        return style in self._struck
+
+    def text_of(self, item: Element) -> str:
+        """The text of a string, without what is struck out, and the readings of East Asian signs above it."""
+        pieces = []
+        for inner in item:
+            name = local(inner)
+            if name == "t":
+                pieces.append(inner.text or "")
+            elif name == "r":
+                if is_struck(child(inner, "rPr")):
+                    self.has_struck = True
+                else:
+                    pieces += [part.text or "" for part in inner if local(part) == "t"]
+        text = "".join(pieces)
+        return re.sub("_x([0-9A-Fa-f]{4})_", _escaped, text) if "_x" in text else text
 
     def shown(self, text: str, style: str) -> str:
         """A number as a cell of this style shows it."""
@@ -43,7 +78,7 @@ class Formats:
         return shown(text, code, since_1904=self._since_1904)
 
 
-def read_strings(package: Package, part: str) -> list[str]:
+def read_strings(package: Package, part: str, formats: Formats) -> list[str]:
     """The texts that cells refer to by number.
 
     Raises:
@@ -52,7 +87,7 @@ def read_strings(package: Package, part: str) -> list[str]:
     strings: list[str] = []
     size = 0
     for item in _parsed(package, part, "si"):
-        strings.append(_rich_text(item))
+        strings.append(formats.text_of(item))
         size += len(strings[-1])
         if size > 2 * MOST_TEXT:
             raise Unreadable(f"it has more than {MOST_TEXT // 10**6} million characters of text; split it")
@@ -80,6 +115,8 @@ def read_cells(package: Package, part: str, strings: list[str], formats: Formats
 
 
 def _cell(item: Element, column: int, strings: list[str], formats: Formats) -> Cell | None:
+    if len(item) and formats.is_struck(item.get("s", "")):
+        return Cell(column, "", is_struck=True)
     kind = item.get("t", "n")
     value: str | None = None
     formula: str | None = None
@@ -90,7 +127,7 @@ def _cell(item: Element, column: int, strings: list[str], formats: Formats) -> C
         elif name == "f":
             formula = inner.text or ""
         elif name == "is":
-            return Cell(column, _rich_text(inner))
+            return Cell(column, formats.text_of(inner))
     if formula is not None and not value and kind not in ("str", "s"):
         return Cell(column, f"formula without a stored value: ={formula}".rstrip("="), True)
     if not value:
@@ -105,17 +142,9 @@ def _cell(item: Element, column: int, strings: list[str], formats: Formats) -> C
     return Cell(column, formats.shown(value, item.get("s", "")) if kind == "n" else value)
 
 
-def _rich_text(item: Element) -> str:
-    """The text of a string, without the readings of East Asian signs above it."""
-    pieces = []
-    for inner in item:
-        name = local(inner)
-        if name == "t":
-            pieces.append(inner.text or "")
-        elif name == "r":
-            pieces += [part.text or "" for part in inner if local(part) == "t"]
-    text = "".join(pieces)
-    return re.sub("_x([0-9A-Fa-f]{4})_", _escaped, text) if "_x" in text else text
+def is_struck(font: Element | None) -> bool:
+    """Whether a font strikes its text out."""
+    return any(attribute(item, "val") not in ("0", "false") for item in children(font, "strike"))
 
 
 def _escaped(found: re.Match[str]) -> str:

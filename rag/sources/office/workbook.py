@@ -26,6 +26,7 @@ from rag.sources.office.ooxml import (
 from rag.sources.office.sheet_cells import Cell, Formats, read_cells, read_strings
 from rag.sources.office.sheet_rows import Row
 from rag.sources.office.sheet_tables import SheetTables
+from rag.sources.office.unseen import STRUCK
 from rag.sources.tables import cell_text
 from rag.sources.zipped import opened
 
@@ -69,7 +70,7 @@ class _Book:
         since_1904 = attribute(child(root, "workbookPr"), "date1904") in ("1", "true")
         self._formats = Formats(package.root(styles[0]) if styles else None, since_1904=since_1904)
         strings = package.related(main, "sharedStrings")
-        self._strings = read_strings(package, strings[0]) if strings else []
+        self._strings = read_strings(package, strings[0], self._formats) if strings else []
         self._people: dict[str, str] = {}
         for part in package.related(main, "person"):
             people = package.root(part)
@@ -92,6 +93,7 @@ class _Book:
             said.append(
                 f"hidden {'sheet' if len(self.hidden) == 1 else 'sheets'}, read too: {', '.join(self.hidden[:20])}"
             )
+        said += [STRUCK] if self._formats.has_struck else []
         if count := counts["formula"]:
             said.append(
                 f"{number_of(count, 'formula has', 'formulas have')} no stored value; save the file in a spreadsheet "
@@ -123,10 +125,13 @@ class _Book:
         named = self._header_rows(part)
         merged = _Merged(self._areas(part))
         tables = SheetTables(self.flow)
+        gone = 0  # rows that are struck out as a whole, which part no table
         for number, cells in read_cells(self._package, part, self._strings, self._formats):
             row, told = self._row(number, cells, merged)
             if row is None:
+                gone += bool(cells) and all(cell.is_struck for cell in cells)
                 continue
+            row.number -= gone
             row.named = number in named
             row.comments = [text for column in told for text in comments.pop((number, column), ())]
             tables.add(row)
