@@ -18,6 +18,10 @@ _ALT = re.compile(r"""(?i)\balt\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _CODE = r"(?<!`)(`{1,3})(?!`)[^`]{1,500}(?<!`)\1(?!`)"
 _STRUCK = re.compile(rf"(?is){_CODE}|<(del|s|strike)(?:\s[^<>`]{{0,500}})?>[^`]{{0,1000}}?</\2\s*>")
 """Code, or what was deleted or is no longer so, as an old price."""
+_TILDES = re.compile(rf"(?s){_CODE}|(?<![~\\])~~(?=[^\s~])(?:(?!~~|\n\s*\n).){{1,1000}}(?<=\S)~~(?!~)")
+"""Code, or what Markdown strikes out."""
+_ALL_STRUCK = re.compile(r"(?m)^[ \t>]*(?:(?:[-*+]|\d+[.)]|#+)[ \t]+(?:\[[ xX]\][ \t]+)?)?\0[\0 \t.,;]*(?:\n|\Z)")
+"""A line, also an item or a heading, of which nothing is left."""
 _TAG = re.compile(rf"{_CODE}|</?([a-zA-Z]{{1,10}})(?=[\s/>])[^<>`]{{0,1000}}>")
 _ANY_TAG = re.compile(r"</?([a-zA-Z]{1,10}[1-6]?)(?=[\s/>])[^<>]{0,1000}>")
 _HEADING = re.compile(
@@ -39,6 +43,9 @@ _ID = re.compile(r"""\bid\s*=\s*["']?([^\s"'<>{}]{1,100})""", re.I)
 
 def without_html(text: str) -> str:
     """Markdown's text outside fenced code, without tags. A name that is never closed is no tag, as in `List<b>`."""
+    if "~~" in text:
+        text = _TILDES.sub(lambda found: found[0] if found[1] else "\0", text)
+        text = _ALL_STRUCK.sub("", text).replace("\0", "")
     if "<" not in text:
         return text
     text = _SUPERSCRIPT.sub(lambda found: raised(found[1]), without_struck(text))
