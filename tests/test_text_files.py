@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,38 @@ MESSENGER = {"messages": [{"sender_name": "Ann", "timestamp_ms": 1612137600000, 
 )  # fmt: skip
 def test_the_messages_of_a_chat(value: Any, lines: list[str], tmp_path: Path, settings: Settings) -> None:
     assert load(put(tmp_path, "a.json", json.dumps(value)), settings).page_content.split("\n") == lines
+
+
+SLACK = [
+    {"type": "message", "user": "U02ABC", "text": "<@U03XYZ> see <https://a.example|the plan> in <#C9|ops>", "ts": "1"},
+    {"type": "message", "user": "U03XYZ", "text": "Fine, <@U02ABC> & <!here>", "ts": "2"},
+]
+SLACK_USERS = [
+    {"id": "U02ABC", "name": "ann", "profile": {"display_name": "", "real_name": 'Ann "A" Lee'}},
+    {"id": "U03XYZ", "name": "bo", "profile": {"display_name": "Bo"}},
+]
+SLACK_LINES = [
+    '[1970-01-01 00:00 UTC] Ann "A" Lee: @Bo see the plan in ops',
+    '[1970-01-01 00:00 UTC] Bo: Fine, @Ann "A" Lee & !here',
+]
+
+
+def test_slack_names_people_in_a_file_beside_its_chats(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "general").mkdir()
+    chat = put(tmp_path / "general", "2024-05-01.json", json.dumps(SLACK))
+    assert load(chat, settings).page_content.startswith("[1970-01-01 00:00 UTC] U02ABC: @U03XYZ see the plan")
+    put(tmp_path, "users.json", json.dumps(SLACK_USERS))
+    assert load(chat, settings).page_content.split("\n") == SLACK_LINES
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.write(chat, "general/2024-05-01.json")
+        archive.write(tmp_path / "users.json", "users.json")
+    loaded = load_source(str(tmp_path / "export.zip"), settings, private=True)
+    assert loaded is not None and loaded.documents[0].page_content.split("\n") == SLACK_LINES
+
+
+def test_slack_names_people_in_their_messages(tmp_path: Path, settings: Settings) -> None:
+    profiles = [{**said, "user_profile": user["profile"]} for said, user in zip(SLACK, SLACK_USERS, strict=True)]
+    assert load(put(tmp_path, "a.json", json.dumps(profiles)), settings).page_content.split("\n") == SLACK_LINES
 
 
 def test_bibtex(tmp_path: Path, settings: Settings) -> None:

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
@@ -21,6 +22,7 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import LARGEST_CONTAINER, MIB, Job, Unreadable, ending_by_content, ending_of
 from rag.sources.inside import Inside
+from rag.sources.plain.chats import PEOPLE, people_of
 from rag.sources.zipped import MOST_INFLATED, MOST_MEMBERS
 
 _UTF8_NAME = 0x800
@@ -54,10 +56,10 @@ def read_archive(job: Job) -> Iterator[Document]:
     Raises:
         Unreadable: damaged, or with too many members, or with none that can be read.
     """
-    inside = Inside(job)
     count = 0
     try:
         with _opened(job) as members:
+            inside = Inside(replace(job, people=_people(members, job)))
             for member in sorted(members, key=lambda item: item.name):
                 name = member.name
                 if _is_hidden(name):
@@ -81,6 +83,15 @@ def read_archive(job: Job) -> Iterator[Document]:
     if not count:
         said = "; ".join(job.notes)[:150] or "it is empty"
         raise Unreadable(f"the archive has no file that can be read ({said})")
+
+
+def _people(members: list[_Member], job: Job) -> dict[str, str]:
+    """The names of people by their ids, where the archive is a chat that Slack exported."""
+    lists = (member for member in members if PurePosixPath(member.name).name == PEOPLE)
+    try:
+        return people_of(_content(found, job.room["bytes"])) if (found := next(lists, None)) else {}
+    except Unreadable:
+        return {}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,7 @@ class Job:
         ocr: whether pages and pictures without text are read by text recognition.
         notes: what readers say of how they read it; they add to it, and the first document gets it as "notes".
         depth: in how many archives or mails it is.
+        people: the names of people by their ids, where the archive around a chat has them.
         room: files and bytes that may still be read from within it; shared by all that are in one file.
     """
 
@@ -147,6 +149,7 @@ class Job:
     ocr: bool = True
     notes: list[str] = field(default_factory=list)
     depth: int = 0
+    people: Mapping[str, str] = field(default_factory=dict)
     room: dict[str, int] = field(default_factory=lambda: {"files": MOST_INSIDE, "bytes": MOST_INSIDE_BYTES})
 
     @property

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from rag.sources.html.inline import text_of_html
-from rag.sources.plain.chats import are_messages, message_line
+from rag.sources.plain.chats import are_messages, message_line, people_in
 from rag.sources.tables import SEPARATOR, cell_text
 
 DEEPEST = 60
@@ -99,8 +99,9 @@ def _lines(value: Any, path: str, depth: int, name: str = "") -> Iterator[str]:
     elif isinstance(value, list) and depth < DEEPEST:
         names = _names_in(value)
         is_chat = are_messages(value, path)
+        people = people_in(value) if is_chat else {}
         for number, item in enumerate(value):
-            if is_chat and isinstance(item, dict) and (said := message_line(item)):
+            if is_chat and isinstance(item, dict) and (said := message_line(item, people)):
                 yield said
             elif isinstance(item, list) and not _is_nested(item):
                 yield _pair(path, _shown(item))

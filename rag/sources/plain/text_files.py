@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, plain
 from rag.sources.plain.bibtex import bib_lines
+from rag.sources.plain.chats import people_beside, with_names
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
 from rag.sources.plain.markdown import plain_tables
@@ -61,6 +63,8 @@ def read_text(job: Job) -> Iterator[Document]:
     """
     text = plain(text_of(job))
     is_json = job.ending in (".json", ".jsonl", ".ndjson", ".geojson")
+    if is_json:
+        text = with_names(text, job.people or (people_beside(Path(job.path)) if job.path == job.source else {}))
     if lines := json_lines(text, job.ending) if is_json else bib_lines(text) if job.ending == ".bib" else []:
         yield job.document("\n".join(lines), [], job.name)
     elif job.ending in (*_HEADINGS, ".rst"):
