@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.settings import Settings
+from rag.sources.loader import section_at
 from tests.files import check, load
 
 
@@ -90,3 +91,24 @@ def test_files(
     name: str, text: str, lines: list[str], sections: list[list[str]], tmp_path: Path, settings: Settings
 ) -> None:
     assert read(tmp_path, name, text, settings) == (lines, sections)
+
+
+def test_notes_of_evernote(tmp_path: Path, settings: Settings) -> None:
+    body = '<![CDATA[<?xml version="1.0"?><!DOCTYPE en-note SYSTEM "x.dtd"><en-note>{}</en-note>]]>'
+    trip = '<div>The ferry leaves at <b>seven</b>.</div><div><en-todo checked="true"/>Bags</div>'
+    milk = '<ul style="--en-todo:true;"><li style="--en-checked:false;"><div>Milk</div></li></ul>'
+    notes = [
+        "<note><title>Trip</title><created>20240305T101500Z</created><tag>sea</tag><tag>2024</tag>",
+        f"<content>{body.format(trip)}</content><resource><data encoding='base64'>AAAA</data></resource>",
+        "<task><title>Book</title><taskStatus>open</taskStatus></task></note>",
+        f"<note><title>List</title><content>{body.format(milk)}</content></note>",
+    ]
+    path = tmp_path / "notes.enex"
+    path.write_text(f'<?xml version="1.0"?><en-export>{"".join(notes)}</en-export>', encoding="utf-8")
+    document = load(path, settings)
+    assert document.page_content.split("\n") == [
+        *("Trip", "Created: 2024-03-05", "Tags: sea, 2024", "☐ Book", "The ferry leaves at seven.", "☑ Bags"),
+        *("List", "- ☐ Milk"),
+    ]
+    assert document.metadata["title"] == "notes.enex"
+    assert section_at(document.metadata, document.page_content.index("ferry")) == ("Trip", "")

@@ -41,7 +41,7 @@ _ENDINGS = {
     "mail": "eml msg mbox",
     "subtitles": "srt vtt",
     "calendar": "ics ical",
-    "XML": "xml rss atom opml fb2 kml gpx plist dbk tei",
+    "XML": "xml rss atom opml fb2 kml gpx plist dbk docbook tei enex",
     "contacts": "vcf vcard",
     "archive": "zip tar gz tgz bz2 tbz2 xz txz",
     "EPUB": "epub",

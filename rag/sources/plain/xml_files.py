@@ -92,7 +92,7 @@ def _root(job: Job) -> Any:
     except (etree.XMLSyntaxError, ValueError):
         pass
     try:
-        text = re.sub(r"^\s*<\?xml[^>]*\?>|<binary\b[^<>]*>[^<>]*</binary>", "", text_of(job))
+        text = re.sub(r"^\s*<\?xml[^>]*\?>|<(binary|data)\b[^<>]*>[^<>]*</\1>", "", text_of(job))
         text = _ENTITY.sub(lambda found: unescape(found[0]), text)  # those of HTML, which XML does not know
         return etree.fromstring(text.encode(), parser)
     except (etree.XMLSyntaxError, ValueError):
@@ -129,7 +129,9 @@ def _child(item: Any, *names: str) -> Any:
 
 
 def _title(root: Any) -> str:
-    """What a file calls itself."""
+    """What a file calls itself; of several notes none speaks for all."""
+    if _name(root) == "en-export" and len(_children(root)) > 1:
+        return ""
     found = next((item for item in root.iter() if _name(item) in ("book-title", "article-title", *_TITLES)), None)
     return _words(found) if found is not None else ""
 
@@ -176,6 +178,8 @@ def _html(root: Any) -> str:
     name = _name(root)
     if name in ("rss", "feed", "RDF"):
         return _feed(root)
+    if name == "en-export":
+        return "".join(map(_note, root.iter("note")))
     if name == "opml":
         head, body = _child(root, "head"), _child(root, "body")
         title = _child(head, "title") if head is not None else None
@@ -201,6 +205,26 @@ def _feed(root: Any) -> str:
             text = _text(body)
             parts.append(text if "<" in text else f"<p>{escape(text)}</p>")
     return "\n".join(parts)
+
+
+def _note(item: Any) -> str:
+    """A note of Evernote: its title, when it was made, its labels, and its text, which is HTML."""
+    told = {_name(inner): _text(inner) for inner in _children(item) if _name(inner) in ("title", "content", "created")}
+    made = re.match(r"(\d{4})(\d\d)(\d\d)T", told.get("created", ""))
+    tags = ", ".join(_words(inner) for inner in _children(item) if _name(inner) == "tag")
+    text = re.sub(r"(?s)^.*?(?=<en-note)", "", told.get("content", ""), count=1)
+    text = re.sub(r"<en-todo\b([^<>]*)>", lambda found: "☑ " if '"true"' in found[1] else "☐ ", text)
+    boxes = {"true": "☑ ", "false": "☐ "}
+    text = re.sub(
+        r"""(<li\b[^<>]*-en-checked:\s*(true|false)[^<>]*>(?:\s*<div\b[^<>]*>)?)""",
+        lambda found: found[1] + boxes[found[2]],
+        text,
+    )
+    lines = [f"Created: {'-'.join(made.groups())}" if made else "", f"Tags: {tags}" if tags else ""]
+    for task in item.iter("task"):
+        lines.append(("☑ " if "completed" in _words(task) else "☐ ") + _title(task))
+    shown = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+    return f"<h1>{escape(told.get('title') or 'Note')}</h1>{shown}{text}"
 
 
 def _outline(item: Any, depth: int) -> str:
