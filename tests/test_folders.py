@@ -103,10 +103,10 @@ def test_what_is_passed_over_is_named_with_the_reason(assistant: Assistant, fold
     reasons = {Path(item["file"]).name: item["reason"] for item in told["passed_over"]}
     assert reasons == {
         "song.mp3": "files of type .mp3 cannot be read",
-        "old.doc": "files of the old type .doc cannot be read; save it as .docx",
+        "old.doc": "files of type .doc cannot be read; save it as .docx",
     }
     shown = show_folders([told], True)
-    assert "2 files passed over" in shown and "old.doc: files of the old type" in shown
+    assert "2 files passed over" in shown and "old.doc: files of type" in shown
     assert show_folders([told], False) == ""
 
 

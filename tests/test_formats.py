@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 
 from rag.settings import Settings
 from rag.sources.documents import READERS
+from rag.sources.folder import look_into
 from rag.sources.loader import FILE_TYPES, LARGEST_CONTAINER, LARGEST_FILE, load_source, section_at
 from rag.sources.zipped import MOST_MEMBERS
 from tests.conftest import Pages
@@ -243,9 +244,12 @@ def test_text_of_hidden_parents(tmp_path: Path, settings: Settings) -> None:
         ("a.epub", zipped(BOOK)[:300], "is not an EPUB book, or it is damaged"),
         ("a.epub", zipped({**BOOK, "OPS/a.opf": "<package"}), "is not an EPUB book, or it is damaged"),
         ("a.epub", zipped({**BOOK, "META-INF/rights.xml": ""}), "DRM"),
-        ("a.doc", b"text", "files of the old type .doc cannot be read; save it as .docx"),
+        ("a.doc", b"text", "files of type .doc cannot be read; save it as .docx"),
         ("a.xls", b"\xd0\xcf\x11\xe0", "save it as .xlsx"),
         ("a.ppt", b"\xd0\xcf\x11\xe0", "save it as .pptx"),
+        ("a.pages", zipped({"Index/Document.iwa": "x"}), "files of type .pages cannot be read; save it as .docx"),
+        ("a.numbers", zipped({"Index/Document.iwa": "x"}), "save it as .xlsx"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c", "save it as .zip"),
         ("a.xyz", bytes(range(256)), "these can: web pages (.html)"),
         ("a.rtf", b"plain text", "is not an RTF document, or it is damaged"),
         ("a.odt", zipped({"x": "y"}), "named .odt but seems to be a ZIP archive"),
@@ -255,6 +259,18 @@ def test_text_of_hidden_parents(tmp_path: Path, settings: Settings) -> None:
 )
 def test_refused(name: str, data: bytes, said: str, tmp_path: Path, settings: Settings) -> None:
     assert said in reason(put(tmp_path, name, data), settings)
+
+
+def test_other_files_with_the_endings_of_old_types_of_office(tmp_path: Path, settings: Settings) -> None:
+    page = b'\xef\xbb\xbf<html><meta charset="utf-8"><table><tr><th>Day</th><th>Sum</th></tr>' + (
+        b"<tr><td>3 May</td><td>12</td></tr><tr><td>4 May</td><td>9</td></tr></table>"
+    )
+    assert load(put(tmp_path, "a.xls", page), settings).page_content == "Day: 3 May | Sum: 12\nDay: 4 May | Sum: 9"
+    assert load(put(tmp_path, "b.doc", rb"{\rtf1 The ferry leaves.}"), settings).page_content == "The ferry leaves."
+    put(tmp_path, "c.xls", workbook())
+    put(tmp_path, "d.xls", b"\xd0\xcf\x11\xe0")
+    assert [Path(path).name for path in look_into(tmp_path).files] == ["a.xls", "b.doc", "c.xls"]
+    assert load_source(str(tmp_path / "c.xls"), settings, private=True).kind == "sheet"
 
 
 def test_served_as_what_it_is_not(pages: Pages, settings: Settings) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.sources.formats import OLD_OFFICE, ending_of
+from rag.sources.formats import SAVED_AS, ending_in_disguise, ending_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ def _reason_against(path: Path, root: Path) -> str:
             return "it is a link that leads out of the folder"
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
-    if ending in OLD_OFFICE:
-        return f"files of the old type {ending} cannot be read; save it as {OLD_OFFICE[ending]}"
+    if ending_in_disguise(path):
+        return ""
+    if ending in SAVED_AS:
+        return f"files of type {ending} cannot be read; save it as {SAVED_AS[ending]}"
     return "" if ending_of(path.name) else f"files of type {ending or 'without a name'} cannot be read"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,14 +88,24 @@ _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 _OPEN_KINDS = {"text": ".odt", "spreadsheet": ".ods", "presentation": ".odp"}
 
 RTF = "an RTF document"
-OLD_OFFICE = {".doc": ".docx", ".xls": ".xlsx", ".ppt": ".pptx", ".dot": ".docx", ".xlt": ".xlsx", ".pps": ".pptx"}
-"""The old types of Office, and those in which its programs save their files today."""
+_SAVED_AS = {
+    ".docx": "doc dot wps pages one",
+    ".xlsx": "xls xlt xlsb numbers",
+    ".pptx": "ppt pps key",
+    ".pdf": "pub vsd vsdx djvu xps",
+    ".epub": "mobi azw3",
+    ".jpg": "heic",
+    ".png": "gif bmp",
+    ".csv": "mdb accdb parquet",
+    ".zip": "7z rar",
+}
+SAVED_AS = {f".{ending}": other for other, endings in _SAVED_AS.items() for ending in endings.split()}
+"""Types that cannot be read, and those in which the programs that made them save their files, too."""
 _OTHER_ENDINGS = (
-    ".wps .pages .numbers .key .one .mdb .accdb .vsd .vsdx .pub .mobi .azw3 .djvu .exe .dll .so"
-    " .bin .iso .dmg .msi .apk .jar .class .pyc .mp3 .mp4 .m4a .wav .ogg .flac .avi .mov .mkv .webm"
-    " .gif .bmp .heic .ico .psd .ttf .otf .woff .woff2 .7z .rar .db .sqlite .parquet"
+    ".exe .dll .so .bin .iso .dmg .msi .apk .jar .class .pyc .mp3 .mp4 .m4a .wav .ogg .flac .avi .mov .mkv .webm"
+    " .ico .psd .ttf .otf .woff .woff2 .db .sqlite"
 )
-OTHER_FORMATS = frozenset(_OTHER_ENDINGS.split()) | OLD_OFFICE.keys()
+OTHER_FORMATS = frozenset(_OTHER_ENDINGS.split()) | SAVED_AS.keys()
 """Endings of formats that cannot be read, even where the content passes for text."""
 _OLD_TYPE = (
     "protected by a password, or in the old format of Office (.doc, .xls, .ppt); save it as .docx, .xlsx or .pptx"
@@ -179,6 +190,21 @@ def ending_of(name: str) -> str:
     """The ending, a key of `FILE_TYPES`, by which a file of this name is read; "" if the name does not tell."""
     ending = Path(name).suffix.lower()
     return ending if ending in FILE_TYPES else NAMED_FILES.get(Path(name).name.lower(), "")
+
+
+def ending_in_disguise(path: Path) -> str:
+    """The ending of what a file named as one of the old types of Office is, as web applications write them; else ""."""
+    if path.suffix.lower() not in (".doc", ".dot", ".xls", ".xlt", ".ppt"):
+        return ""
+    try:
+        with path.open("rb") as file:
+            head = file.read(2000)
+        if head.startswith(b"PK\x03\x04"):
+            return ending_of_archive(path.read_bytes())
+    except OSError:
+        return ""
+    is_page = re.match(rb"(?i)[^<\w]*<(?:!doctype html|html|head|meta|style|table|body)\b", head)
+    return ".rtf" if head.startswith(b"{\\rtf") else ".html" if is_page else ""
 
 
 def ending_by_content(path: Path) -> str:

@@ -22,11 +22,12 @@ from rag.sources.formats import (
     FILE_TYPES,
     LARGEST_CONTAINER,
     LARGEST_FILE,
-    OLD_OFFICE,
     READABLE,
+    SAVED_AS,
     ZIPPED,
     Job,
     ending_by_content,
+    ending_in_disguise,
     ending_of,
     ending_of_archive,
 )
@@ -269,8 +270,9 @@ def _last_part(source: str) -> str:
 
 def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
     path = GUIDE_PATH if source == GUIDE else Path(source)
-    if (old := path.suffix.lower()) in OLD_OFFICE:
-        raise SourceError(source, f"files of the old type {old} cannot be read; save it as {OLD_OFFICE[old]}")
+    disguised = ending_in_disguise(path)
+    if (other := path.suffix.lower()) in SAVED_AS and not disguised:
+        raise SourceError(source, f"files of type {other} cannot be read; save it as {SAVED_AS[other]}")
     try:
         size = path.stat().st_size
         if not path.is_file():  # a pipe would never end
@@ -279,7 +281,7 @@ def _load_file(source: str, settings: Settings, watch: Watch) -> Loaded:
         raise SourceError(source, f"the file cannot be read ({error.strerror or error})") from error
     if size == 0:
         raise SourceError(source, "the file is empty")
-    ending = ending_of(path.name) or ending_by_content(path)
+    ending = disguised or ending_of(path.name) or ending_by_content(path)
     if not ending:
         kind = path.suffix.lower()
         raise SourceError(source, f"files of type {kind or 'without a name'} cannot be read; these can: {READABLE}")
