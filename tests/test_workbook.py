@@ -23,6 +23,7 @@ from rag.settings import Settings
 from rag.sources.office.number_formats import shown
 from tests.files import altered, check, load, saved
 
+PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
 CASES = Path(__file__).parent / "data" / "cases"
 
 
@@ -282,6 +283,27 @@ def test_a_table_that_the_file_knows_of(tmp_path: Path, settings: Settings) -> N
     book, sheet = book_of(["1", "2"], ["a", "b"], ["c", "d"])
     sheet.add_table(Table(displayName="Known", ref="A1:B3"))
     assert lines_of(book, tmp_path, settings)[2:] == ["1: a | 2: b", "1: c | 2: d"]
+
+
+def test_a_pivot_table_tells_which_row_names_its_columns(tmp_path: Path, settings: Settings) -> None:
+    rows = [["North", 6969, 4070], ["South", 6430, 5000], ["Grand Total", 13399, 9070]]
+    book, _ = book_of(["Sum of Sales", "Sport"], ["Region", "Golf", "Tennis"], *rows)
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/pivotTable"
+    parts = {
+        "xl/worksheets/_rels/sheet1.xml.rels": f'<Relationships xmlns="{PACKAGE}"><Relationship Id="p1" Type="{kind}" '
+        'Target="../pivotTables/pivotTable1.xml"/></Relationships>',
+        "xl/pivotTables/pivotTable1.xml": '<pivotTableDefinition xmlns="http://schemas.openxmlformats.org/spreadsheetml/'
+        '2006/main"><location ref="A1:C5" firstHeaderRow="1" firstDataRow="2" firstDataCol="1"/></pivotTableDefinition>',
+    }
+    held = io.BytesIO(saved(book))
+    with zipfile.ZipFile(held, "a") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    lines = lines_of(held.getvalue(), tmp_path, settings)
+    assert lines[2:] == [
+        *("Sum of Sales | Sport", "", "Region: North | Golf: 6969 | Tennis: 4070"),
+        *("Region: South | Golf: 6430 | Tennis: 5000", "Region: Grand Total | Golf: 13399 | Tennis: 9070"),
+    ]
 
 
 def test_columns_without_values_are_named(tmp_path: Path, settings: Settings) -> None:

@@ -177,7 +177,7 @@ class _Book:
         return areas
 
     def _header_rows(self, part: str) -> set[int]:
-        """The rows that name the columns of the tables that the file itself knows of."""
+        """The rows that name the columns of the tables and pivot tables that the file itself knows of."""
         rows = set()
         for table in self._package.related(part, "table"):
             root = self._package.root(table)
@@ -185,6 +185,15 @@ class _Book:
                 found := re.match(r"\$?[A-Z]+\$?([0-9]+):", attribute(root, "ref"))
             ):
                 rows.add(int(found[1]))
+        for table in self._package.related(part, "pivotTable"):
+            place = child(self._package.root(table), "location")
+            above = attribute(place, "firstDataRow")
+            if (
+                above.isdecimal()
+                and int(above)
+                and (found := re.match(r"\$?[A-Z]+\$?([0-9]+)", attribute(place, "ref")))
+            ):
+                rows.add(int(found[1]) + int(above) - 1)
         return rows
 
     def _comments(self, part: str) -> dict[tuple[int, int], list[str]]:
