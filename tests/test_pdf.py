@@ -673,6 +673,12 @@ def test_a_line_that_runs_to_the_left_is_one_place(tmp_path: Path, settings: Set
     assert round(second.left) == 10 and second.right < 40
 
 
+def test_emoji_and_letters_of_formulas(tmp_path: Path, settings: Settings) -> None:
+    told = b"2 beginbfchar <41> <D83CDF72> <42> <D835DC65> endbfchar 1 beginbfrange <43> <7A> <0043> endbfrange"
+    (page,) = read(pdf("A Soup for B persons, and one half: A", to_unicode=told), tmp_path, settings)
+    assert page.page_content.replace("\u2060", "") == "\U0001f372 Soup for x persons, and one half: \U0001f372"
+
+
 def test_places_in_tables_heads_and_tails(tmp_path: Path, settings: Settings) -> None:
     (page,) = read("table.pdf", tmp_path, settings)
     (cell,) = place(CASES / "table.pdf", page, "9.75")

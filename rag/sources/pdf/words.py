@@ -6,6 +6,7 @@ import bisect
 import ctypes
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,9 @@ from rag.sources.pdf.page import RIGHT_TO_LEFT, Frame, PageText, Rect, Word, fra
 
 BROKEN = "\ufffe"
 """What PDFium puts in place of a hyphen that breaks a word at the end of a line."""
+_PAIR, _HALF = re.compile("[\ud800-\udbff][\udc00-\udfff]"), re.compile("[\ud800-\udfff]")
+_JOINER = "\u2060"
+"""What nobody sees, in place of the second half of a sign, since each of PDFium's characters has its place."""
 _RUN = re.compile(rf"[^\s\0-\x1f{BROKEN}]+(?: [^\s\0-\x1f{BROKEN}]+)*{BROKEN}?")
 _APART = re.compile(r"[_.…·|]{3}|[$€£]?\d[\d.,]*(?:\s|$)")
 """What is a cell of its own even after a blank of the file: leaders, and amounts."""
@@ -244,9 +248,14 @@ def _characters(textpage: pdfium.PdfTextPage) -> str:
     if len(text) == count:
         return text
     codes = (pdfium_c.FPDFText_GetUnicode(textpage.raw, number) for number in range(count))
-    return "".join(
-        chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd" for code in codes
-    ).replace("\x02", BROKEN)
+    text = "".join(chr(code) if 0 < code < 0x110000 else "\ufffd" for code in codes).replace("\x02", BROKEN)
+    return _HALF.sub("\ufffd", _PAIR.sub(_with_second_half, text))
+
+
+def _with_second_half(found: re.Match[str]) -> str:
+    """A sign outside the first plane, as an emoji or the letter of a formula, which PDFium gives as two."""
+    sign = unicodedata.normalize("NFKC", found[0].encode("utf-16", "surrogatepass").decode("utf-16"))
+    return f"{sign}{_JOINER}" if len(sign) == 1 else "\ufffd\ufffd"
 
 
 def with_bullets(chars: str) -> str:
