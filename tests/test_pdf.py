@@ -673,6 +673,29 @@ def test_a_line_that_runs_to_the_left_is_one_place(tmp_path: Path, settings: Set
     assert round(second.left) == 10 and second.right < 40
 
 
+BILLED = ["Bill to", "Strategic Corp", "Mill Street 46", "3500 MJ Utrecht"]
+SHIPPED = ["Ship to", "Ann Lee", "4557 De Silva St", "Fremont CA 94538"]
+
+
+def test_addresses_beside_each_other_are_read_from_top_to_bottom(tmp_path: Path, settings: Settings) -> None:
+    texts = [*lines(60, 780, *BILLED), *lines(220, 780, *SHIPPED)]
+    facts = [*lines(400, 780, "Invoice", "Date", "Terms"), *lines(480, 780, "A-17", "3 May", "30 days")]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content == "\n".join(BILLED) + "\n\n" + "\n".join(SHIPPED)
+    (page,) = read(drawn([*texts, *facts]), tmp_path, settings)
+    assert page.page_content.split("\n\n")[:2] == ["\n".join(BILLED), "\n".join(SHIPPED)]
+    assert "Invoice | A-17" in page.page_content and "Terms | 30 days" in page.page_content
+
+
+def test_a_table_with_towns_stays_a_table(tmp_path: Path, settings: Settings) -> None:
+    form = [*lines(60, 780, "Name", "Street", "Town", "Phone"), *lines(220, 780, *SHIPPED[1:], "555 010")]
+    (page,) = read(drawn(form), tmp_path, settings)
+    assert "Street | 4557 De Silva St\nTown | Fremont CA 94538" in page.page_content
+    people = [*lines(60, 780, "Name", "Ann", "Bo"), *lines(220, 780, "Street", "Elm 3", "Oak 9")]
+    (page,) = read(drawn([*people, *lines(380, 780, "Town", "1216 Hill", "3500 Dale")]), tmp_path, settings)
+    assert "Name: Bo | Street: Oak 9 | Town: 3500 Dale" in page.page_content
+
+
 def test_emoji_and_letters_of_formulas(tmp_path: Path, settings: Settings) -> None:
     told = b"2 beginbfchar <41> <D83CDF72> <42> <D835DC65> endbfchar 1 beginbfrange <43> <7A> <0043> endbfrange"
     (page,) = read(pdf("A Soup for B persons, and one half: A", to_unicode=told), tmp_path, settings)

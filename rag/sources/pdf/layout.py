@@ -52,8 +52,8 @@ UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 class Line:
     """A line of the text that comes out: a paragraph, a heading, a row of a table.
 
-    `kind` is "text", "row", "caption", or "aside" of one that runs down the page; `full` says that the line fills its
-    column, so that it may go on elsewhere.
+    `kind` is "text", "row", "caption", "address", or "aside" of one that runs down the page; `full` says that the line
+    fills its column, so that it may go on elsewhere.
     `gap` is the white above it, in ems.
     """
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from rag.sources.pdf.addresses import lines_of_table
 from rag.sources.pdf.layout import Line, Table
 from rag.sources.pdf.page import PageText, Rect, Word
-from rag.sources.pdf.rows import Cell, is_one_cell, table_rows
+from rag.sources.pdf.rows import Cell, is_one_cell
 from rag.sources.pdf.segments import CELL_GAP, Row, Segment
 from rag.sources.tables import is_number
 
@@ -217,7 +218,7 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
                 may_go_on = len(row) == 1 and (len(kept) > 1 or (bool(kept) and has_numbers))
                 if not (may_go_on and _add_to_cell(kept[-1][0], cells, row)):
                     kept.append((cells, spans))
-            return end - start, table_rows([cells for cells, _ in kept], columns, spanning=[spans for _, spans in kept])
+            return end - start, lines_of_table([cells for cells, _ in kept], columns, [spans for _, spans in kept])
         end -= 1
         while end - start > 1 and len(rows[end - 1]) < 2:
             end -= 1
