@@ -191,6 +191,32 @@ def test_headings(name: str, text: str, title: str, sections: list[str], tmp_pat
     assert [" > ".join(path) for _, path, _ in document.metadata["sections"]] == sections
 
 
+def test_settings_and_addresses_of_asciidoc_are_no_text(tmp_path: Path, settings: Settings) -> None:
+    text = (
+        "= Pump\n:toc:\n:url-base: https://a.example\n:url-docs: {url-base}/docs\n:power: 5 kW\nifdef::x[]\n\n"
+        "// a note\n////\ngone\n////\n== Use [[use]]\n\n[source,sh]\n----\npump {power} // on\n----\n"
+        "It takes {power} and {other}, see {url-docs}[the docs], https://b.example and <<use,above>>.\n"
+        "[.lead]\nAsk link:a.adoc[*us*^] or xref:b.adoc[].\nimage::c.png[The valve, 300]\n"
+    )
+    document = load(put(tmp_path, "a.adoc", text), settings)
+    assert document.page_content.split("\n") == [
+        *("# Pump", "", "## Use [[use]]", "", "----", "pump {power} // on", "----"),
+        "It takes 5 kW and {other}, see the docs, https://b.example and above.",
+        *("Ask *us* or b.adoc.", "The valve"),
+    ]
+
+
+def test_settings_and_addresses_of_org_are_no_text(tmp_path: Path, settings: Settings) -> None:
+    text = (
+        "#+TITLE: Pump\n#+OPTIONS: toc:nil\n* Use [[https://a.example][the pump]]\n:PROPERTIES:\n:ID: 7\n:END:\n"
+        "See [[b.org]].\n#+begin_src sh\n[[a][b]]\n#+end_src\n"
+    )
+    document = load(put(tmp_path, "a.org", text), settings)
+    assert document.page_content.split("\n") == [
+        *("#+TITLE: Pump", "# Use the pump", "See b.org.", "#+begin_src sh", "[[a][b]]", "#+end_src"),
+    ]
+
+
 def test_tables_of_org_are_rows(tmp_path: Path, settings: Settings) -> None:
     text = "* Prices\n| Pitch | Price |\n|-------+-------|\n| Tent | 19 |\n"
     assert load(put(tmp_path, "a.org", text), settings).page_content.endswith("Pitch: Tent | Price: 19")

@@ -14,6 +14,7 @@ from rag.sources.plain.bibtex import bib_lines
 from rag.sources.plain.chats import people_beside, with_names
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
+from rag.sources.plain.lean_markup import lean_adoc, lean_org
 from rag.sources.plain.markdown import plain_tables
 from rag.sources.plain.markup_tables import adoc_tables, rst_tables
 from rag.sources.plain.plain_headings import mark_headings
@@ -53,6 +54,7 @@ _CODE_BLOCK = {
 }
 _CODE_BLOCK[".asciidoc"] = _CODE_BLOCK[".adoc"]
 _TABLES = {".org": plain_tables, ".rst": rst_tables, ".tex": tex_tables, ".adoc": adoc_tables, ".asciidoc": adoc_tables}
+_LEAN = {".org": lean_org, ".adoc": lean_adoc, ".asciidoc": lean_adoc}
 _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 
 
@@ -80,6 +82,8 @@ def read_text(job: Job) -> Iterator[Document]:
 def _light_markup(job: Job, text: str) -> Document:
     """A document whose headings are those of Markdown, and whose tables are lines that name their columns."""
     title = _TITLES[job.ending].search(text[:4000]) if job.ending in _TITLES else None
+    if job.ending in _LEAN:
+        text = _LEAN[job.ending](text, _CODE_BLOCK[job.ending])
     text = _TABLES[job.ending](text) if job.ending in _TABLES else text
     found = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
     named = plain_tex(title[1]) if title and job.ending == ".tex" else title[1] if title else ""

@@ -1,0 +1,59 @@
+"""AsciiDoc and Org without what is no text: settings, comments, conditions, drawers, and the addresses of links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_SETTING = re.compile(r"(?m)^:([\w-]+):[ \t]+(\S.*?)[ \t]*$")
+_ADOC_GONE = re.compile(
+    r":!?[\w-]+!?:(?:\s.*)?|//(?!/).*|(?:ifn?def|ifeval|endif|include|toc)::.*\[.*\]"
+    r"|\[(?:\[[^\[\]]*\]|(?:source|listing|discrete|quote|verse)?[#.,%][^\[\]=]*|source|listing|discrete)\]"
+)
+_ADOC_LINK = re.compile(r"(?:(?:link|xref|mailto):|\b(?=https?://))(\S{1,500}?)\[([^\[\]\n]{0,500})\]")
+_ADOC_SEE = re.compile(r"<<([^<>,\n]{1,200})(?:,\s*([^<>\n]{1,500}))?>>")
+_ADOC_PICTURE = re.compile(r"\bimage::?\S{1,500}?\[([^\[\],\n]{0,500})[^\[\]\n]{0,500}\]")
+_ADOC_ROLE = re.compile(r"\[[.#%][\w.#%-]{1,80}\](?=[_*`#])")
+_NESTED = 5
+"""How often a setting may be told by another."""
+_ORG_GONE = re.compile(
+    r"(?i)#\+(?:options|startup|setupfile|html\w*|latex\w*|property|language|macro|toc|bind|seq_todo|todo|tags"
+    r"|\w*_tags|attr_\w+|results|include|export_\w+)(?:\[.*\])?:.*"
+)
+_ORG_DRAWER = re.compile(
+    r"(?im)^[ \t]*:(?:properties|logbook):[ \t]*\n(?:(?![ \t]*:end:|\*+ ).*\n){0,500}[ \t]*:end:[ \t]*(?:\n|\Z)"
+)
+_ORG_LINK = re.compile(r"\[\[([^\[\]\n]{1,1000})\](?:\[([^\[\]\n]{1,1000})\])?\]")
+
+
+def lean_adoc(text: str, block: re.Pattern[str]) -> str:
+    """AsciiDoc with its settings in place of their names; `block` matches the lines around code."""
+    values = {name.lower(): value for name, value in _SETTING.findall(text)}
+
+    def told(line: str) -> str:
+        for _ in range(_NESTED if "{" in line else 0):
+            line = re.sub(r"\{([\w-]+)\}", lambda found: values.get(found[1].lower(), found[0]), line)
+        line = _ADOC_PICTURE.sub(lambda found: found[1].strip('"'), line)
+        line = _ADOC_LINK.sub(lambda found: found[2].rstrip("^").strip('"') or found[1], line)
+        return _ADOC_SEE.sub(lambda found: found[2] or found[1], line)
+
+    return _outside(re.sub(r"(?ms)^/{4,}$.*?^/{4,}$\n?", "", text), block, _ADOC_GONE, told)
+
+
+def lean_org(text: str, block: re.Pattern[str]) -> str:
+    """Org mode's text; `block` matches the lines around code."""
+    text = _ORG_DRAWER.sub("", text)
+    return _outside(text, block, _ORG_GONE, lambda line: _ORG_LINK.sub(lambda found: found[2] or found[1], line))
+
+
+def _outside(text: str, block: re.Pattern[str], gone: re.Pattern[str], told: Callable[[str], str]) -> str:
+    """The lines of a text, outside of code as they are told and without those that are gone."""
+    lines = []
+    in_code = False
+    for line in text.split("\n"):
+        if block.match(line):
+            in_code = not in_code
+        elif not in_code and gone.fullmatch(line):
+            continue
+        lines.append(line if in_code else told(line))
+    return "\n".join(lines)
