@@ -191,6 +191,15 @@ def test_headings(name: str, text: str, title: str, sections: list[str], tmp_pat
     assert [" > ".join(path) for _, path, _ in document.metadata["sections"]] == sections
 
 
+def test_markdown_in_a_file_of_text(tmp_path: Path, settings: Settings) -> None:
+    text = "---\ntitle: Pump\n---\n\n# Use\n\n{0}Fill it.\n\n{0}Turn it.\n\n| Part | Price |\n|---|---|\n| Seal | 4 |\n"
+    document = load(put(tmp_path, "a.txt", text.format("## Step\n\n")), settings)
+    assert document.metadata["title"] == "Pump" and document.page_content.endswith("Part: Seal | Price: 4")
+    assert document.metadata["sections"][-1][1] == ["Use", "Step"]
+    document = load(put(tmp_path, "b.txt", text.format("# note\n# more\n\n")), settings)
+    assert document.page_content.endswith("| Seal | 4 |")
+
+
 def test_settings_and_addresses_of_asciidoc_are_no_text(tmp_path: Path, settings: Settings) -> None:
     text = (
         "= Pump\n:toc:\n:url-base: https://a.example\n:url-docs: {url-base}/docs\n:power: 5 kW\nifdef::x[]\n\n"

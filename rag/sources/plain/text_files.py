@@ -15,7 +15,7 @@ from rag.sources.plain.chats import people_beside, with_names
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
 from rag.sources.plain.lean_markup import lean_adoc, lean_org
-from rag.sources.plain.markdown import plain_tables
+from rag.sources.plain.markdown import markdown_document, plain_tables
 from rag.sources.plain.markup_tables import adoc_tables, rst_tables
 from rag.sources.plain.plain_headings import mark_headings
 from rag.sources.plain.tex_tables import tex_tables
@@ -54,6 +54,8 @@ _CODE_BLOCK = {
 }
 _CODE_BLOCK[".asciidoc"] = _CODE_BLOCK[".adoc"]
 _TABLES = {".org": plain_tables, ".rst": rst_tables, ".tex": tex_tables, ".adoc": adoc_tables, ".asciidoc": adoc_tables}
+_MARKDOWN, _FEWEST = re.compile(r"(?m)(?:^|\n)\n#{2,6}[ \t]+[^\s#].*\n[ \t]*\n(?=[^\s#])"), 2
+"""A heading of Markdown between blank lines, above a text, and how many of them tell that a text is Markdown."""
 _LEAN = {".org": lean_org, ".adoc": lean_adoc, ".asciidoc": lean_adoc}
 _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 
@@ -71,6 +73,8 @@ def read_text(job: Job) -> Iterator[Document]:
         yield job.document("\n".join(lines), [], job.name)
     elif job.ending in (*_HEADINGS, ".rst"):
         yield _light_markup(job, text)
+    elif job.kind == "text" and len(_MARKDOWN.findall(text)) >= _FEWEST:
+        yield markdown_document(job, text)
     elif job.kind == "text":
         heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000])
         text, marks, title = mark_headings(text)
