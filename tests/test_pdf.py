@@ -673,6 +673,23 @@ def test_a_line_that_runs_to_the_left_is_one_place(tmp_path: Path, settings: Set
     assert round(second.left) == 10 and second.right < 40
 
 
+def test_a_label_that_stands_once_for_several_rows(tmp_path: Path, settings: Settings) -> None:
+    columns = [
+        (60, ["Parameter", "Brightness", "", "Angle", "", ""]),
+        (200, ["Symbol", "VF-R", "VF-G", "2T", "", "See below"]),
+        (300, ["Min", "100", "150", "95", "245", ""]),
+        (400, ["Max", "120", "180", "110", "290", ""]),
+    ]
+    texts = [text for x, names in columns for text in lines(x, 780, *names) if text[3]]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n")[:4] == [
+        "Parameter: Brightness | Symbol: VF-R | Min: 100 | Max: 120",
+        "Parameter: Brightness | Symbol: VF-G | Min: 150 | Max: 180",
+        "Parameter: Angle | Symbol: 2T | Min: 95 | Max: 110",
+        "Min: 245 | Max: 290",
+    ]
+
+
 BILLED = ["Bill to", "Strategic Corp", "Mill Street 46", "3500 MJ Utrecht"]
 SHIPPED = ["Ship to", "Ann Lee", "4557 De Silva St", "Fremont CA 94538"]
 

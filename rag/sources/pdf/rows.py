@@ -59,12 +59,25 @@ class Grid:
         lines = []
         if any(name and not any(row[number].text for row, _ in below) for number, name in enumerate(self.names)):
             lines = [_row_line(row, []) for row, _ in self.rows[: self.depth]]  # a name without a value, in no row
+        above: list[Line] = []
         for row, one in below:
-            told = [cell for cell in row if cell.text][:1] if one else row
+            told = [cell for cell in row if cell.text][:1] if one else self._labelled(row, above)
+            above = [] if one else told
             lines.append(_row_line(told, [] if one else self.names))
         for line in lines:
             line.table = self
         return lines
+
+    def _labelled(self, row: list[Line], above: list[Line]) -> list[Line]:
+        """A row with the label of the one above, where that stands once for several rows.
+
+        It does where the row has a text in the second column, and numbers below those of the row above.
+        """
+        if len(above) != len(row) or len(row) < 3 or not self.names or row[0].text or is_number(row[1].text):
+            return row
+        numbers, others = ([is_number(cell.text) for cell in cells[2:]] for cells in (row, above))
+        is_like = bool(row[1].text and above[0].text) and any(numbers) and numbers == others
+        return [replace(above[0], spans=[]), *row[1:]] if is_like else row
 
 
 def table_rows(rows: Sequence[Sequence[Cell]], columns: Columns, *, spanning: Sequence[bool] = ()) -> list[Line]:
