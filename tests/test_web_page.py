@@ -260,6 +260,13 @@ def test_code_right_below_text_is_read(page) -> None:
     assert [line for line in lines if "let s" in line] == [f"let s = open({number});" for number in range(3)]
 
 
+def test_a_script_whose_tag_closes_itself_is_no_text(page) -> None:
+    script = '<script type="text/javascript"/>var settings = {"adId": 7};</script>'
+    assert page(f'<script src="a.js"/><p>Before.</p>{script}<style/>p {{}}</style><p>After.</p>').page_content == (
+        "Before.\nAfter."
+    )
+
+
 def test_comments_are_the_text_of_a_thread(page) -> None:
     post = '<div class="comment js-comment" id=c{0}><h3>user{0} commented</h3><div><p>{1}</p></div></div>'
     posts = [post.format(number, PROSE.format(number) * 2) for number in range(4)]

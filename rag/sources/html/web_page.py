@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.policy
 import itertools
+import re
 import warnings
 from collections.abc import Iterator
 from email.parser import BytesParser
@@ -34,6 +35,7 @@ def read_page(job: Job) -> Iterator[Document]:
         Unreadable: a script draws the page in the browser, and no text is in its data.
     """
     html = _html_in_archive(job) if job.ending in (".mht", ".mhtml") else text_of(job, html=True)
+    html = _with_open_scripts(html)
     soup = parse_html(html)
     if open_panels(soup) or may_have_formulas(html):  # the main text is found with what was changed in the tree
         html = str(soup)
@@ -50,6 +52,19 @@ def read_page(job: Job) -> Iterator[Document]:
     else:
         more, more_marks = mark_facts(soup, text)
         yield job.document(text + EDGE + more, marks + more_marks, title)
+
+
+def _with_open_scripts(html: str) -> str:
+    """A page whose scripts and styles are open where their tag closes itself, but has text and an end: as in browsers.
+
+    The parsers would take that text for the page's own.
+    """
+    parts, at = [], 0
+    for one, two in itertools.pairwise(re.finditer(r"(?i)<(/?)(?:script|style)\b[^<>]*>", html)):
+        if not one[1] and two[1] and one[0].endswith("/>"):
+            parts += [html[at : one.end() - 2], ">"]
+            at = one.end()
+    return "".join([*parts, html[at:]])
 
 
 def title_of_page(soup: BeautifulSoup) -> str:
