@@ -267,6 +267,13 @@ def test_a_script_whose_tag_closes_itself_is_no_text(page) -> None:
     )
 
 
+def test_a_menu_above_the_title_stays_out(page) -> None:
+    menu = "".join(f"<div><a href=/{number}>Shelf {number}</a></div>" for number in range(30))
+    inner = f"<div><h1>Kettle</h1><p>{PROSE.format(7)}</p><p>In Stock</p></div>"
+    assert page(f"<title>K</title><div>{menu}</div>{inner}").page_content.split("\n")[0] == "Kettle"
+    assert "Shelf 3" in page(f"<title>K</title><h1>Shelves</h1><div>{menu}</div>").page_content
+
+
 def test_comments_are_the_text_of_a_thread(page) -> None:
     post = '<div class="comment js-comment" id=c{0}><h3>user{0} commented</h3><div><p>{1}</p></div></div>'
     posts = [post.format(number, PROSE.format(number) * 2) for number in range(4)]

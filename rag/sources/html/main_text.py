@@ -50,6 +50,8 @@ _MOST_LINKED = 0.5
 """Share of a caption that is in links, from which on it is no text."""
 _MONEY = re.compile(r"(?i)[$£€¥₹₩]\s?\d|\d\s?(?:[$£€¥₹₩円元원]|(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|kr|zł|Kč|Ft)\b)")
 _FEWEST_CARDS = 3
+_MENU = 20
+"""Blocks above a page's title, nearly all of them links, from which on they are its navigation."""
 _THREAD = 0.97
 """Share of the prose of a page in comments from which on they are its text, and no answers to one."""
 _LEAD = 20
@@ -321,13 +323,22 @@ def _keep_headings(blocks: Sequence[Block]) -> None:
         ended = ended or below
 
 
+def _without_menu(blocks: Sequence[Block]) -> Sequence[Block]:
+    """The blocks without those above the page's title, but its prose, where nearly all of them are links."""
+    above = list(itertools.takewhile(lambda block: block.place.level != 1, blocks))
+    linked = size_of(block for block in above if block.linked > 0.8)
+    if not _MENU <= len(above) < len(blocks) or linked < 0.8 * size_of(above):
+        return blocks
+    return [*(block for block in above if block.is_prose), *blocks[len(above) :]]
+
+
 def _kept(walk: Walk, kept: Sequence[Block]) -> tuple[str, Marks]:
     """The text of the blocks, and their marks. The end of a table's section moves to the next of them."""
     pieces: list[str] = []
     marks: Marks = []
     waiting = iter(walk.marks)
     ended = False
-    chosen = {block.first for block in kept}
+    chosen = {block.first for block in _without_menu(kept)}
     chosen |= _pictures_among(walk, blocks := blocks_of(walk, pictures=True), chosen)
     for block in blocks:
         text = walk.text(block.first, block.end)
