@@ -74,6 +74,11 @@ def test_front_matter(text: str, said: str, title: str, tmp_path: Path, settings
         ("- Milk\n- [x] ~~Bread\n  and **butter**~~.\n\n## ~~Old~~\n\n- ~~No~~ yes", ["- Milk", "-  yes"]),
         ("| A | B |\n|---|---|\n| ~~1~~ 2 | 3 |\n| ~~4~~ | 5 |", ["A: 2 | B: 3", "B: 5"]),
         ("<table><tr><th>A</th><th>B</th></tr><tr><td>1</td><td><s>2</s>3</td></tr></table>", ["A: 1 | B: 3"]),
+        (
+            "<table><tr><th rowspan=2>Model</th><th colspan=2>Price</th></tr><tr><th>EU</th><th>US</th></tr>"
+            "<tr><td rowspan=2>Heron</td><td>429</td><td>449</td></tr><tr><td>399</td><td>420</td></tr></table>",
+            ["Model: Heron | Price EU: 429 | Price US: 449", "Model: Heron | Price EU: 399 | Price US: 420"],
+        ),
         ("<ul><li>One</li><li>Two</li></ul>", ["- One", "- Two"]),
         ("`<b>` is bold, and so is ``<span>``.", ["`<b>` is bold, and so is ``<span>``."]),
         (

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bs4 import BeautifulSoup
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job
-from rag.sources.html.inline import without_html, without_struck
-from rag.sources.outline import MARK, mark_markdown, plain
+from rag.sources.html.inline import without_html
+from rag.sources.outline import EDGE, MARK, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
-from rag.sources.tables import has_groups, table_lines
+from rag.sources.tables import table_lines
 
 MOST_FRONT = 200
 """Lines of front matter that are looked for its end."""
@@ -225,19 +226,14 @@ def _table_of(found: re.Match[str]) -> str:
 
 
 def html_table_lines(html: str) -> str:
-    """The rows of the tables in some HTML; a cell over several columns is in each of them."""
-    from rag.sources.html.web_page import parse_html  # which reads text by way of this module
+    """The rows of the tables in some HTML, each with the names of its columns."""
+    from rag.sources.html.markup import mark_html  # whose package reads text by way of this module
+    from rag.sources.html.web_page import parse_html
 
-    parts = []
-    for table in parse_html(without_struck(html)).find_all("table"):
-        rows = []
-        head = table.find("tr")
-        named = head is not None and head.find("th") is not None and head.find("td") is None
-        for row in table.find_all("tr"):
-            cells = [(cell.get_text(" "), str(cell.get("colspan", "1"))) for cell in row.find_all(["th", "td"])]
-            rows.append([text for text, span in cells for _ in range(min(int(span), 50) if span.isdecimal() else 1)])
-        parts.append("\n".join(table_lines(rows, header=1 if named and not has_groups(rows) else None)))
-    return "\n\n".join(parts)
+    tables = (table for table in parse_html(html).find_all("table") if not table.find_parent("table"))
+    parts = [mark_html(BeautifulSoup(str(table), "html.parser"))[0] for table in tables]
+    lines = [[line.strip() for line in re.split(rf"[{MARK}{EDGE}\n]+", part) if line.strip()] for part in parts]
+    return "\n\n".join("\n".join(part) for part in lines)
 
 
 def _cells(line: str) -> list[str]:
