@@ -260,6 +260,15 @@ def test_code_right_below_text_is_read(page) -> None:
     assert [line for line in lines if "let s" in line] == [f"let s = open({number});" for number in range(3)]
 
 
+def test_bookmarks_of_a_browser_have_their_addresses(page) -> None:
+    document = page(
+        "<!DOCTYPE NETSCAPE-Bookmark-file-1>\n<TITLE>Bookmarks</TITLE>\n<DL><p>\n<DT><H3>Cooking</H3>\n<DL><p>\n"
+        '<DT><A HREF="https://rye.example/b" ADD_DATE="2">Rye bread</A>\n<DD>The best\n'
+        '<DT><A HREF="javascript:x()">Print</A>\n</DL><p>\n</DL><p>'
+    )
+    assert document.page_content == "Cooking\nRye bread (https://rye.example/b): The best\nPrint"
+
+
 def test_a_script_whose_tag_closes_itself_is_no_text(page) -> None:
     script = '<script type="text/javascript"/>var settings = {"adId": 7};</script>'
     assert page(f'<script src="a.js"/><p>Before.</p>{script}<style/>p {{}}</style><p>After.</p>').page_content == (

@@ -24,6 +24,7 @@ from rag.sources.plain.encoding import decode_noted, text_of
 
 LEAST_DRAWN = 100
 """Characters below which the text of a page that a script draws is only "Loading" or the like."""
+_BOOKMARKS = re.compile(r"(?i)\s*<!DOCTYPE NETSCAPE-Bookmark-file")
 MOST_UNCLOSED = 100
 """Comments or tags at a page's end that nothing closes and the parser still reads."""
 
@@ -37,7 +38,8 @@ def read_page(job: Job) -> Iterator[Document]:
     html = _html_in_archive(job) if job.ending in (".mht", ".mhtml") else text_of(job, html=True)
     html = _with_open_scripts(html)
     soup = parse_html(html)
-    if open_panels(soup) or may_have_formulas(html):  # the main text is found with what was changed in the tree
+    is_changed = _with_addresses(soup) if _BOOKMARKS.match(html) else open_panels(soup)
+    if is_changed or may_have_formulas(html):  # the main text is found with what was changed in the tree
         html = str(soup)
     title = title_of_page(soup)
     text, marks = mark_page(soup, html)
@@ -52,6 +54,14 @@ def read_page(job: Job) -> Iterator[Document]:
     else:
         more, more_marks = mark_facts(soup, text)
         yield job.document(text + EDGE + more, marks + more_marks, title)
+
+
+def _with_addresses(soup: BeautifulSoup) -> bool:
+    """Put the address behind each bookmark that a browser exported. Whether there is any."""
+    links = [link for link in soup.find_all("a") if str(link.get("href", "")).startswith("http")]
+    for link in links:
+        link.append(f" ({link['href']})")
+    return bool(links)
 
 
 def _with_open_scripts(html: str) -> str:
