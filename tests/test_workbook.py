@@ -285,6 +285,15 @@ def test_a_table_that_the_file_knows_of(tmp_path: Path, settings: Settings) -> N
     assert lines_of(book, tmp_path, settings)[2:] == ["1: a | 2: b", "1: c | 2: d"]
 
 
+def test_a_group_above_labels_without_a_name(tmp_path: Path, settings: Settings) -> None:
+    months = [["", "Jan", "Feb", "Sum"], ["Salary", 24, 25, 49], ["Rent", 8, 8, 16], ["Income", 32, 33, 65]]
+    book, _ = book_of(*months, [], ["Expenses"], ["Power", 6, 7, 13], ["Total", 6, 7, 13])
+    assert lines_of(book, tmp_path, settings)[-2:] == [
+        "Expenses Power | Jan: 6 | Feb: 7 | Sum: 13",
+        "Expenses Total | Jan: 6 | Feb: 7 | Sum: 13",
+    ]
+
+
 def test_a_pivot_table_tells_which_row_names_its_columns(tmp_path: Path, settings: Settings) -> None:
     rows = [["North", 6969, 4070], ["South", 6430, 5000], ["Grand Total", 13399, 9070]]
     book, _ = book_of(["Sum of Sales", "Sport"], ["Region", "Golf", "Tennis"], *rows)

@@ -199,7 +199,7 @@ class SheetTables:
                 self._lines, self._caption = [], self._title.line
         elif len(row.cells) > 1 or names.get(min(row.cells)) != row.line:
             is_in_group = self._group and len(row.cells) > 1
-            self._row(row.below(self._group, min(names)) if is_in_group else row, names)
+            self._row(row.below(self._group, min(*names, *row.cells)) if is_in_group else row, names)
             self._title = row if row.is_title and not any(self._lines_of_groups) else None
 
     def _row(self, row: Row, names: dict[int, str]) -> None:
