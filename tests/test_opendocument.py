@@ -286,6 +286,21 @@ def test_hidden_and_struck_out_text_is_not_read(tmp_path: Path, settings: Settin
     assert lines(".odt", data, tmp_path, settings) == ["Costs 29 euros."]  # T2 is a style of the page's edges alone
 
 
+def test_struck_out_cells_are_left_out(tmp_path: Path, settings: Settings) -> None:
+    look = '<style:text-properties style:text-line-through-style="solid"/>'
+    styles = f'<style:style style:name="gone" style:family="table-cell">{look}</style:style>'
+    value = 'office:value-type="float" office:value="{0}"><text:p>{0}</text:p></table:table-cell>'
+    gone = f'<table:table-cell table:style-name="gone" {value}'
+    rows = [row("Item", "Price"), row("Kettle", gone.format(39)), row(gone.format(7), gone.format(25))]
+    rows += [row("Pan", "12"), row("Lamp", "80")]
+    data = made(".ods", f'<table:table table:name="S">{"".join(rows)}</table:table>', styles)
+    assert lines(".ods", data, tmp_path, settings)[2:] == [
+        "Item: Kettle",
+        "Item: Pan | Price: 12",
+        "Item: Lamp | Price: 80",
+    ]
+
+
 def test_sheet(tmp_path: Path, settings: Settings) -> None:
     comment = "<office:annotation><text:p>Too high</text:p></office:annotation>"
     priced = f"<table:table-cell>{comment}<text:p>429,00 €</text:p></table:table-cell>"

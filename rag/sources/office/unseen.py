@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from rag.sources.office.ooxml import Element, attribute, below, child, children, is_on
+from rag.sources.office.ooxml import Element, attribute, below, child, children, is_on, local
 
 STRUCK = "struck-out text is left out"
 """The note on it."""
@@ -42,7 +42,7 @@ def take_out_of_open_document(trees: Iterable[Element]) -> bool:
     for root in roots:
         own = children(child(root, "automatic-styles"), "style")  # other parts have others of the same names
         styles = common | {attribute(style, "name"): style for style in own}
-        for item in [item for name in ("span", "p", "h", "section") for item in below(root, name)]:
+        for item in [item for name in ("table-cell", "span", "p", "h", "section") for item in below(root, name)]:
             look = _look(styles, attribute(item, "style-name"))
             is_struck = any(look.get(f"text-line-through-{name}", "none") != "none" for name in ("style", "type"))
             if is_struck or "none" in (look.get("display"), attribute(item, "display")):
@@ -62,7 +62,15 @@ def _look(styles: Mapping[str, Element], name: str) -> dict[str, str]:
 
 
 def _take_out(item: Element) -> None:
-    """Remove an element, but not the text behind it."""
+    """Remove an element, but not the text behind it; a cell stays without its value, unless its row has no other."""
+    if local(item) == "table-cell":
+        for name in [name for name in item.attrib if "value" in name.rpartition("}")[2]]:
+            del item.attrib[name]
+        del item[:]
+        row = item.getparent()
+        if row is None or any(len(cell) for cell in row) or row.getparent() is None:
+            return
+        item = row  # an empty row would part the table
     parent, before = item.getparent(), item.getprevious()
     if parent is None:
         return
