@@ -690,6 +690,17 @@ def test_a_label_that_stands_once_for_several_rows(tmp_path: Path, settings: Set
     ]
 
 
+def test_single_letters_below_each_other_are_cells(tmp_path: Path, settings: Settings) -> None:
+    courses = lines(60, 780, "Course", "Algebra", "History", "Biology")  # drawn column by column
+    texts = [*courses, *lines(250, 780, "Points", "10", "5", "7"), *lines(400, 780, "Grade", "A", "B", "A")]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n") == [
+        "Course: Algebra | Points: 10 | Grade: A",
+        "Course: History | Points: 5 | Grade: B",
+        "Course: Biology | Points: 7 | Grade: A",
+    ]
+
+
 BILLED = ["Bill to", "Strategic Corp", "Mill Street 46", "3500 MJ Utrecht"]
 SHIPPED = ["Ship to", "Ann Lee", "4557 De Silva St", "Fremont CA 94538"]
 

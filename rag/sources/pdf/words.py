@@ -53,9 +53,7 @@ _BOLD = re.compile(rb"bold|black|heavy|semibold|demi|-medi(?!um)", re.IGNORECASE
 def _upright(frame: Frame, textpage: pdfium.PdfTextPage, chars: str) -> Frame:
     """The frame, turned so that the text is upright where nearly all of it lies on one side, as a wide table may."""
     places = [number for number in range(0, len(chars), max(1, len(chars) // 200)) if chars[number].isalnum()]
-    quarters = Counter(
-        -round(pdfium_c.FPDFText_GetCharAngle(textpage.raw, place) * 2 / math.pi) % 4 for place in places
-    )
+    quarters = Counter(_quarter(textpage.raw, place) for place in places)
     quarter, count = quarters.most_common(1)[0] if quarters else (0, 0)
     return replace(frame, rotation=90 * quarter) if count > max(9, 0.9 * len(places)) else frame
 
@@ -88,13 +86,17 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
             bottom, top = min(bottom, box.bottom), max(top, box.top)
             bold = bold and font.at(end - 1)[1]
         spaced = chars[end : end + 1] == " "
+        shown = frame.shown(left, bottom, right, top)
+        if _is_stack(chars[start:end], shown) and 90 * _quarter(raw, start) == frame.rotation:
+            found.words += _rows_of_stack(Word(chars[start:end], start, *shown, size, bold), raw, frame)
+            continue
         if is_sign and (end == start + 1 or chars[start + 1] == " "):
             chars = found.chars = f"{chars[:start]}•{chars[start + 1 :]}"
         found.words.append(
             Word(
                 chars[start:end],
                 start,
-                *frame.shown(left, bottom, right, top),
+                *shown,
                 size,
                 bold,
                 broken,
@@ -103,6 +105,34 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
             )
         )
     return found
+
+
+def _is_stack(text: str, place: Rect) -> bool:
+    """Whether letters of a word that was drawn across the page stand below each other."""
+    x0, top, x1, bottom = place
+    is_high = bottom - top > 1.5 * (x1 - x0)
+    return is_high and len(text) > 1 and text.replace(" ", "").isalnum() and max(text) < "\u2e80"
+
+
+def _quarter(raw: object, at: int) -> int:
+    """By how many quarters a page is to be turned so that a letter stands upright."""
+    angle: float = pdfium_c.FPDFText_GetCharAngle(raw, at)
+    return -round(angle * 2 / math.pi) % 4
+
+
+def _rows_of_stack(stack: Word, raw: object, frame: Frame) -> Iterator[Word]:
+    """The words below each other that PDFium took for one, as the cells of a column of single letters."""
+    box = pdfium_c.FS_RECTF()
+    rows: list[Word] = []
+    for at, letter in enumerate(stack.text, stack.at):
+        if letter.isspace() or not pdfium_c.FPDFText_GetLooseCharBox(raw, at, box):
+            continue
+        x0, top, x1, bottom = frame.shown(box.left, box.bottom, box.right, box.top)
+        if rows and top < (rows[-1].top + rows[-1].bottom) / 2 and at == rows[-1].at + len(rows[-1].text):
+            rows[-1] = replace(rows[-1], text=rows[-1].text + letter, x1=max(x1, rows[-1].x1))
+        else:
+            rows.append(replace(stack, text=letter, at=at, x0=x0, top=top, x1=x1, bottom=bottom))
+    yield from rows
 
 
 def _with_ligatures(chars: str, raw: object) -> str:
