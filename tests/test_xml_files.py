@@ -112,3 +112,17 @@ def test_notes_of_evernote(tmp_path: Path, settings: Settings) -> None:
     ]
     assert document.metadata["title"] == "notes.enex"
     assert section_at(document.metadata, document.page_content.index("ferry")) == ("Trip", "")
+
+
+def test_sections_that_are_named_by_their_attributes(tmp_path: Path, settings: Settings) -> None:
+    text = (
+        '<document><properties><title>Pump</title></properties><body><section name="Use"><p>Fill it.</p>'
+        '<subsection name="Oil"><p>Weekly.</p></subsection></section><release version="2.1" date="2024-05-03">'
+        '<action type="fix">Seal the valve.</action><action>New hose.</action></release></body></document>'
+    )
+    lines, sections = read(tmp_path, "a.xml", text, settings)
+    assert lines == [
+        *("Pump", "Use", "Fill it.", "Oil", "Weekly.", "release 2.1 2024-05-03"),
+        *("action: Seal the valve.", "action: New hose."),
+    ]
+    assert sections[-3:] == [["Use"], ["Use", "Oil"], ["release 2.1 2024-05-03"]]

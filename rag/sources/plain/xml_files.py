@@ -254,12 +254,22 @@ def _block(item: Any, level: int, depth: int) -> str:
         if not text:
             return ""
         return f"<{_TAGS[name]}>{escape(text)}</{_TAGS[name]}>" if name in _TAGS else f"<p>{name}: {escape(text)}</p>"
-    if name not in _SECTIONS and name not in _TAGS and _is_name(item):
+    own = _own_title(item) if name not in _TAGS else ""
+    if name not in _SECTIONS and name not in _TAGS and not own and _is_name(item):
         return f"<p>{name}: {escape(_words(item))}</p>"
-    below = level + (name in _SECTIONS and _child(item, *_TITLES) is not None)
-    inner = "".join(_block(child, below, depth + 1) for child in children)
+    below = level + (bool(own) or (name in _SECTIONS and _child(item, *_TITLES) is not None))
+    inner = f"<h{min(below, 6)}>{escape(own)}</h{min(below, 6)}>" if own else ""
+    inner += "".join(_block(child, below, depth + 1) for child in children)
     tag = _TAGS.get(name, "div")
     return f"<{tag}>{inner}</{tag}>"
+
+
+def _own_title(item: Any) -> str:
+    """What an element is called by its attributes, as `<section name="Use">` or `<release version="2.1">`; else ""."""
+    if _child(item, *_TITLES) is not None:
+        return ""
+    told = [item.get("title") or item.get("name") or "", item.get("version") or "", item.get("date") or ""]
+    return " ".join(filter(None, [told[0] or _name(item), *told[1:]])) if any(told) else ""
 
 
 def _is_mixed(item: Any) -> bool:
