@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 from bs4 import BeautifulSoup
@@ -51,10 +51,7 @@ def _subjects(soup: BeautifulSoup) -> list[dict[str, Any]]:
     """The things in the page's data that people ask about, and the questions that it answers."""
     found: list[dict[str, Any]] = []
     for script in soup.find_all("script", type=re.compile("ld.json", re.I)):
-        try:
-            waiting = [json.loads(script.get_text(), strict=False)]
-        except (ValueError, RecursionError):
-            continue
+        waiting = [_parsed(script.get_text())]
         while waiting and len(found) < MOST_SUBJECTS:
             item = waiting.pop(0)
             if isinstance(item, list):
@@ -65,6 +62,16 @@ def _subjects(soup: BeautifulSoup) -> list[dict[str, Any]]:
                 found += [item] if is_subject else []
                 waiting += [] if is_subject else [item[key] for key in ("@graph", "mainEntity") if key in item]
     return found
+
+
+def _parsed(text: str) -> Any:
+    """The value of some JSON, which a page may have escaped as if it were text; None where it is damaged."""
+    for written in (text, unescape(text)):
+        try:
+            return json.loads(written, strict=False)
+        except (ValueError, RecursionError):
+            continue
+    return None
 
 
 def _facts(subject: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
