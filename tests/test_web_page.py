@@ -168,6 +168,20 @@ def test_what_the_data_of_a_page_tells_and_its_text_lacks_is_read(page) -> None:
     assert section_at(document.metadata, document.page_content.index("400 ml"))[0] == "Rye bread"
 
 
+def test_places_in_the_data_of_a_page_are_told_by_their_values(page) -> None:
+    place = '{"@type": "Place", "address": {"streetAddress": "Elm 3", "addressLocality": "Bath"}, "name": "The Owl"}'
+    data = (
+        f'{{"@type": "MusicEvent", "name": "蓝莓之夜", "location": {place}, "description": "今晚有蓝莓", '
+        '"offers": {"price": 9.5, "priceCurrency": "GBP"}}'
+    )
+    text = page(f'<h1>Gig</h1><p>今晚 有 蓝莓</p><script type="application/ld+json">{data}</script>').page_content
+    assert text.split("\n")[2:] == [
+        "蓝莓之夜",
+        "Location: The Owl, Elm 3, Bath",
+        "Offers: price 9.5, price currency GBP",
+    ]
+
+
 def test_questions_in_the_data_of_a_page_are_headings(page) -> None:
     data = (
         '{"@type": "FAQPage", "mainEntity": [{"@type": "Question", "name": "Do you ship abroad?", '

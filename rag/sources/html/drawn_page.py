@@ -113,7 +113,9 @@ def facts_in(data: Any, depth: int = 0) -> Any:
         return data if isinstance(data, int | float) else None
     if found := _PERIOD.fullmatch(data):
         return " ".join(
-            f"{part} {unit}" for part, unit in zip(found.groups(), ("d", "h", "min", "s"), strict=True) if part
+            f"{part} {unit}"
+            for part, unit in zip(found.groups(), ("d", "h", "min", "s"), strict=True)
+            if part and int(part)
         )
     found = _SCHEMA.fullmatch(data)
     return found[1] if found else "" if _ADDRESS.fullmatch(data) else data

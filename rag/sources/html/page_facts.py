@@ -24,10 +24,13 @@ _SUBJECTS = frozenset(["Recipe", "HowTo", "Product", "ProductGroup", "JobPosting
 _ASIDE = """
 author publisher image video review reviews comment commentCount keywords mainEntityOfPage isPartOf dateModified
 datePublished dateCreated inLanguage isAccessibleForFree interactionStatistic potentialAction headline articleBody
-thumbnailUrl identifier breadcrumb provider alternativeHeadline bestRating worstRating performer organizer hasPart
+thumbnailUrl identifier breadcrumb provider alternativeHeadline bestRating worstRating performer organizer hasPart geo
+itemReviewed appid pubDate upDate
 """
 _OF_THE_PAGE = frozenset(_ASIDE.split())
 """Keys of what is told of the page and of people, and not of the thing itself."""
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+"""A word, or a sign of a writing that parts no words."""
 _FEW_WORDS = 4
 _STATED = 0.8
 """Share of the words of a value that the text has where it states it."""
@@ -81,7 +84,7 @@ def _facts(subject: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
         if key == "mainEntity":
             asked = [item for item in listed(value) if isinstance(item, dict) and "answer" in item]
             yield from ((_line(item["question"]), [_line(item["answer"])]) for item in asked)
-        elif key not in (*_OF_THE_PAGE, "name", "title") and items not in ([], ["0 s"], ["0 min"]):
+        elif key not in (*_OF_THE_PAGE, "name", "title") and items not in ([], [""]):
             yield _in_words(key).capitalize(), items
 
 
@@ -95,13 +98,18 @@ def _steps(value: Any) -> Iterator[Any]:
             yield item
 
 
-def _line(value: Any) -> str:
-    """A value in one line: a step by its text, another thing by its keys and values."""
+def _line(value: Any, *, inner: bool = False) -> str:
+    """A value in one line: a step by its text, another thing by its keys and values, the `inner` ones by values."""
     if isinstance(value, dict):
         if "text" in value:
             return _line(value["text"])
-        told = ((key, _line(item)) for key, item in value.items() if key not in _OF_THE_PAGE)
-        return ", ".join(shown if key == "name" else f"{_in_words(key)} {shown}" for key, shown in told if shown)
+        names = sorted((key for key in value if key not in _OF_THE_PAGE), key=lambda key: key != "name")
+        told = [(key, _line(value[key], inner=True)) for key in names]
+        return ", ".join(
+            shown if inner or key == "name" or isinstance(value[key], dict) else f"{_in_words(key)} {shown}"
+            for key, shown in told
+            if shown
+        )
     if isinstance(value, list):
         return ", ".join(filter(None, map(_line, value)))
     return one_line(text_of_html(str(value)))
@@ -127,7 +135,7 @@ def _html(key: str, values: list[str]) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    return _WORD.findall(text.casefold())
 
 
 def _in_words(key: str) -> str:
