@@ -200,6 +200,7 @@ def test_questions_in_the_data_of_a_page_are_headings(page) -> None:
         ("<b>Date</b><span>3 May</span>", "Date 3 May"),
         ("<label>Town</label><span><i>Bath</i></span>", "Town Bath"),
         ("<span>30</span><span>Days</span>", "30 Days"),
+        ("<span>Burrata</span><span>€9.50</span>", "Burrata €9.50"),
         ("<span>Kilo</span><span>meter</span>", "Kilometer"),
         ("<span>12</span><span>99</span> and H<span>2</span>O", "1299 and H2O"),
         ("<b>T</b>he <span>CO</span><span>2</span>", "The CO2"),

@@ -316,6 +316,7 @@ def is_label_beside(tag: Tag) -> bool:
 
 def are_two_labels(before: str, after: str) -> bool:
     """Whether a word ends and another begins: a small letter or a sign is followed by a capital or a digit."""
+    after = after.lstrip("€$£¥")
     begins = after[:1].isupper() and after[1:2].islower()
     if before[-1:].isdigit():
         return begins
