@@ -276,6 +276,14 @@ def test_code_right_below_text_is_read(page) -> None:
     assert [line for line in lines if "let s" in line] == [f"let s = open({number});" for number in range(3)]
 
 
+def test_what_a_click_on_another_part_shows_is_read(page) -> None:
+    answer = "Send item {} back within a month, in its own box, to the address on the bill that came with it."
+    part = "<div><div onclick=t()><b>How do I return {}?</b></div><div style='display:none'><p>{}</p></div></div>"
+    parts = [part.format(number, answer.format(number)) for number in range(9)]
+    lines = page(f"<title>FAQ</title><h1>FAQ</h1><p>{PROSE.format(3)}</p>{''.join(parts)}").page_content.split("\n")
+    assert lines[-2:] == ["How do I return 8?", answer.format(8)]
+
+
 def test_bookmarks_of_a_browser_have_their_addresses(page) -> None:
     document = page(
         "<!DOCTYPE NETSCAPE-Bookmark-file-1>\n<TITLE>Bookmarks</TITLE>\n<DL><p>\n<DT><H3>Cooking</H3>\n<DL><p>\n"

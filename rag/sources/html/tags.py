@@ -177,6 +177,12 @@ def open_panels(soup: Tag) -> bool:
                 found = True
                 if is_hidden(panel.attrs):
                     panel["hidden"] = "until-found"
+    for opener in soup.find_all(["div", "span", "a"], onclick=True):
+        panel = opener.find_next_sibling()
+        if isinstance(panel, Tag) and is_hidden(panel.attrs) and _is_text_part(panel):
+            opener.name = "p"
+            panel["hidden"] = "until-found"
+            found = True
     return found
 
 
