@@ -284,6 +284,12 @@ def test_what_a_click_on_another_part_shows_is_read(page) -> None:
     assert lines[-2:] == ["How do I return 8?", answer.format(8)]
 
 
+def test_tasks_of_confluence_and_evernote_have_their_boxes(page) -> None:
+    wiki = "<ul class='inline-task-list'><li class=checked>Sign</li><li>Badge</li></ul>"
+    notes = '<ol style="--en-todo:true"><li style="--en-checked:true"><div>Milk</div></li></ol>'
+    assert page(f"<h1>New</h1>{wiki}{notes}").page_content.split("\n")[1:] == ["- ☑ Sign", "- ☐ Badge", "1. ☑ Milk"]
+
+
 def test_bookmarks_of_a_browser_have_their_addresses(page) -> None:
     document = page(
         "<!DOCTYPE NETSCAPE-Bookmark-file-1>\n<TITLE>Bookmarks</TITLE>\n<DL><p>\n<DT><H3>Cooking</H3>\n<DL><p>\n"

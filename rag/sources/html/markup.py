@@ -120,14 +120,14 @@ class _Items:
         """An item begins; what is not in an ordered list has a dash."""
         above = self._lists[id(item)] = self._list_of(item)
         if above is None or above.name != "ol":
-            self._sign = "- "
+            self._sign = f"- {box_of(item)}"
             return
         step = -1 if "reversed" in above.attrs else 1
         if id(above) not in self._last:
             first = len(above.find_all("li", recursive=False)) if step < 0 else 1
             self._last[id(above)] = _whole(above.get("start"), first) - step
         self._last[id(above)] = number = _whole(item.get("value"), self._last[id(above)] + step)
-        self._sign = f"{number}. "
+        self._sign = f"{number}. {box_of(item)}"
 
     def _list_of(self, item: Tag) -> Tag | None:
         """The list of an item; one that nothing closes has the next items in it."""
@@ -284,7 +284,7 @@ class Walk:
         if is_table(tag) and (table := read_table(tag, on_page=self._on_page)):
             self._table(tag, table, place)
             return True
-        if place.listed and (box := box_of(tag)):
+        if place.listed and tag.name != "li" and (box := box_of(tag)):
             self._items.tick(box)
         if tag.name == "img" and not self._pending and (text := description_of(tag)):
             self._edge()

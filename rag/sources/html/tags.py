@@ -50,17 +50,25 @@ def is_struck(name: str, attributes: Mapping[str, object]) -> bool:
 
 
 def box_of(tag: Tag) -> str:
-    """The sign of a box in a list of tasks, ticked or not: GitHub's tag, or Notion's class; "" for other tags."""
+    """The sign of a box in a list of tasks, ticked or not: GitHub's tag, Notion's, Confluence's or Evernote's item.
+
+    "" for other tags.
+    """
     classes = tag.get_attribute_list("class")
-    if (
-        tag.name == "input"
-        and tag.get("type") == "checkbox"
-        and any(p.name == "li" for p in itertools.islice(tag.parents, 3))
-    ):
-        return "☑ " if "checked" in tag.attrs else "☐ "
-    return "☑ " if "checkbox-on" in classes else "☐ " if "checkbox-off" in classes else ""
+    is_ticked = None
+    if tag.name == "input" and tag.get("type") == "checkbox":
+        in_item = any(parent.name == "li" for parent in itertools.islice(tag.parents, 3))
+        is_ticked = "checked" in tag.attrs if in_item else None
+    elif "checkbox-on" in classes or "checkbox-off" in classes:
+        is_ticked = "checkbox-on" in classes
+    elif tag.name == "li" and (set_to := _TASK.search(str(tag.get("style", ""))[:500])):
+        is_ticked = set_to[1] == "true"
+    elif tag.name == "li" and tag.parent and "inline-task-list" in tag.parent.get_attribute_list("class"):
+        is_ticked = "checked" in classes
+    return "" if is_ticked is None else "☑ " if is_ticked else "☐ "
 
 
+_TASK = re.compile(r"-en-checked:\s*(true|false)")
 _FEWEST_WORDS, _FEWEST_LETTERS = 5, 10
 """Words of a description that says more than the name of a picture, or letters where words are not parted."""
 _LONGEST_DESCRIPTION = 1000

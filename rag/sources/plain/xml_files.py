@@ -214,12 +214,6 @@ def _note(item: Any) -> str:
     tags = ", ".join(_words(inner) for inner in _children(item) if _name(inner) == "tag")
     text = re.sub(r"(?s)^.*?(?=<en-note)", "", told.get("content", ""), count=1)
     text = re.sub(r"<en-todo\b([^<>]*)>", lambda found: "☑ " if '"true"' in found[1] else "☐ ", text)
-    boxes = {"true": "☑ ", "false": "☐ "}
-    text = re.sub(
-        r"""(<li\b[^<>]*-en-checked:\s*(true|false)[^<>]*>(?:\s*<div\b[^<>]*>)?)""",
-        lambda found: found[1] + boxes[found[2]],
-        text,
-    )
     lines = [f"Created: {'-'.join(made.groups())}" if made else "", f"Tags: {tags}" if tags else ""]
     for task in item.iter("task"):
         lines.append(("☑ " if "completed" in _words(task) else "☐ ") + _title(task))
