@@ -182,6 +182,14 @@ def test_places_in_the_data_of_a_page_are_told_by_their_values(page) -> None:
     ]
 
 
+@pytest.mark.timeout(60)
+def test_much_data_of_a_page_is_read_in_time(page) -> None:
+    data = f'[{"{}," * 400_000}{"[" * 500}{"]" * 500}, {{"@type": "Recipe", "recipeIngredient": [{"1," * 300_000}2]}}]'
+    document = page(f'<p>Bread.</p><script type="application/ld+json">{data}</script>')
+    assert document.page_content.startswith("Bread.\nRecipe ingredient:\n- 1\n")
+    assert len(document.page_content) < 2000
+
+
 def test_questions_in_the_data_of_a_page_are_headings(page) -> None:
     data = (
         '{"@type": "FAQPage", "mainEntity": [{"@type": "Question", "name": "Do you ship abroad?", '

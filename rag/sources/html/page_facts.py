@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from html import escape, unescape
+from itertools import islice
 from typing import Any
 
 from bs4 import BeautifulSoup
 
-from rag.sources.html.drawn_page import facts_in, listed
+from rag.sources.html.drawn_page import MOST_DATA, facts_in, listed
 from rag.sources.html.inline import text_of_html
 from rag.sources.html.markup import mark_html
 from rag.sources.outline import Marks, one_line
 
-MOST_SUBJECTS = 20
-"""Things that a page is about."""
+MOST_SUBJECTS, MOST_VALUES = 20, 200
+"""Things that a page is about, and values of one key."""
 _SUBJECTS = frozenset(["Recipe", "HowTo", "Product", "ProductGroup", "JobPosting", "FAQPage", "Course"])
 _ASIDE = """
 author publisher image video review reviews comment commentCount keywords mainEntityOfPage isPartOf dateModified
@@ -54,11 +56,12 @@ def _subjects(soup: BeautifulSoup) -> list[dict[str, Any]]:
     """The things in the page's data that people ask about, and the questions that it answers."""
     found: list[dict[str, Any]] = []
     for script in soup.find_all("script", type=re.compile("ld.json", re.I)):
-        waiting = [_parsed(script.get_text())]
+        text = script.get_text()
+        waiting = deque([_parsed(text)] if len(text) <= MOST_DATA else [])
         while waiting and len(found) < MOST_SUBJECTS:
-            item = waiting.pop(0)
+            item = waiting.popleft()
             if isinstance(item, list):
-                waiting = item + waiting
+                waiting.extendleft(reversed(item))
             elif isinstance(item, dict):
                 types = {str(name) for name in listed(item.get("@type"))}
                 is_subject = not _SUBJECTS.isdisjoint(types) or any(name.endswith("Event") for name in types)
@@ -80,9 +83,9 @@ def _parsed(text: str) -> Any:
 def _facts(subject: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """What is told of a thing: a key in words, and its values; a question and its answer."""
     for key, value in facts_in({name: item for name, item in subject.items() if name[:1] != "@"}).items():
-        items = list(filter(None, map(_line, _steps(value))))
+        items = list(filter(None, map(_line, islice(_steps(value), MOST_VALUES))))
         if key == "mainEntity":
-            asked = [item for item in listed(value) if isinstance(item, dict) and "answer" in item]
+            asked = [item for item in listed(value)[:MOST_VALUES] if isinstance(item, dict) and "answer" in item]
             yield from ((_line(item["question"]), [_line(item["answer"])]) for item in asked)
         elif key not in (*_OF_THE_PAGE, "name", "title") and items not in ([], [""]):
             yield _in_words(key).capitalize(), items
