@@ -475,6 +475,28 @@ def test_cells_that_end_in_a_blank_of_the_file(rules: str, tmp_path: Path, setti
     assert page.page_content.split("\n") == NAMED
 
 
+def test_rows_without_upright_rules_below_years_over_units(tmp_path: Path, settings: Settings) -> None:
+    xs, ys = (60.0, 160.0, 260.0, 340.0, 420.0, 500.0), [714 - 16 * number for number in range(7)]
+    rows = [("Land", "2007", "", "2006", ""), ("", "N", "%", "N", "%"), ("Ulm", "109", "0.9", "93", "1.1")]
+    rows += [
+        ("Bath", "123", "0.8", "290", "0.7"),
+        ("Lund", "269", "1.2", "397", "0.3"),
+        ("All", "501", "0.9", "780", "0.7"),
+    ]
+    rules = "".join(f"{xs[0]} {y} m {xs[-1]} {y} l S " for y in (ys[0], *ys[2:]))
+    rules += "".join(f"{x} {ys[1]} m {x} {ys[2]} l S {x} {ys[5]} m {x} {ys[6]} l S " for x in xs)
+    rules += "".join(f"{x} {ys[0]} m {x} {ys[1]} l S " for x in (60.0, 160.0, 340.0, 500.0))
+    rules += (
+        f"{xs[0]} {ys[2]} m {xs[0]} {ys[5]} l S {xs[-1]} {ys[2]} m {xs[-1]} {ys[5]} l S 160 {ys[1]} m 500 {ys[1]} l S"
+    )
+    texts = [text for text in table(xs, 702, rows) if text[3].strip()]
+    (page,) = read(drawn(texts, lines=rules), tmp_path, settings)
+    assert page.page_content.split("\n")[:2] == [
+        "Land: Ulm | 2007 N: 109 | 2007 %: 0.9 | 2006 N: 93 | 2006 %: 1.1",
+        "Land: Bath | 2007 N: 123 | 2007 %: 0.8 | 2006 N: 290 | 2006 %: 0.7",
+    ]
+
+
 def test_cells_that_fill_their_column_up_to_the_rule(tmp_path: Path, settings: Settings) -> None:
     """A blank and four points of white are between them, as between words of justified text."""
     rows = [("Ort", "Zeichen"), ("dogged", "A-1"), ("banged", "B-22"), ("nod", "C-3")]

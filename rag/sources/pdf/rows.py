@@ -90,9 +90,13 @@ def table_rows(rows: Sequence[Sequence[Cell]], columns: Columns, *, spanning: Se
     depth = _header_depth([row for row, _ in kept])
     names: list[str] = []
     if depth < len(kept) and not any(spans for _, spans in kept[:depth]):
-        texts = [dict.fromkeys(filter(None, column)) for column in zip(*_texts(cells[:depth]), strict=False)]
+        texts = [list(dict.fromkeys(filter(None, column))) for column in zip(*_texts(cells[:depth]), strict=False)]
         names = [" ".join(column).rstrip(":") for column in texts]
-        if not _names_columns(names, kept[:depth], cells[depth:]):
+        in_words = [
+            f"in {name}" if len(column) > 1 and column[0].isdecimal() else name
+            for name, column in zip(names, texts, strict=True)
+        ]
+        if not _names_columns(in_words, kept[:depth], cells[depth:]):  # "2007" over "N" is no amount
             names = []
     bold = bool(names) and _is_bold([row for row, _ in kept[:depth]], cells[depth:])
     ones = [len(row) > 2 and is_one_cell(row) for row, _ in kept]

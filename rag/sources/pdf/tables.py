@@ -141,9 +141,21 @@ def _filled(page: PageText, cells: Sequence[Rect]) -> Table | None:
         return None
     if _has_columns_inside(rows):
         return None
+    rows = [_parted(row, columns) for row in rows]
     words = [word for row in rows for cell in row for word in cell]
     top, bottom = min(word.top for word in words), max(word.bottom for word in words)
     return (xs[0], top, xs[-1], bottom), rows, columns
+
+
+def _parted(row: list[Cell], columns: Sequence[tuple[float, float]]) -> list[Cell]:
+    """A row of one line without upright rules, cell by cell where its words stand in the columns of other rows."""
+    if not is_one_cell(row) or max(word.top for word in row[0]) > min(word.bottom for word in row[0]):
+        return row
+    cells = [[word for word in row[0] if x0 <= (word.x0 + word.x1) / 2 < x1] for x0, x1 in columns]
+    is_inside = all(
+        x0 - 1 < word.x0 and word.x1 < x1 + 1 for cell, (x0, x1) in zip(cells, columns, strict=True) for word in cell
+    )
+    return cells if is_inside and sum(map(bool, cells)) > max(2, len(columns) / 2) else row
 
 
 def _drop_empty_columns(rows: Sequence[list[Cell]], columns: list[tuple[float, float]]) -> None:
