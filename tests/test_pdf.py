@@ -723,6 +723,28 @@ def test_single_letters_below_each_other_are_cells(tmp_path: Path, settings: Set
     ]
 
 
+def test_a_minus_at_the_end_of_a_line_breaks_no_word(tmp_path: Path, settings: Settings) -> None:
+    (page,) = read(drawn(lines(60, 780, "Blood group: A-", "Weight: 70 kg")), tmp_path, settings)
+    assert page.page_content == "Blood group: A-\nWeight: 70 kg"
+    rows = [("Course", "Points", "Grade"), ("Algebra", "10", "B-"), ("Physics", "5", "A-"), ("Art", "7", "C+")]
+    texts = [
+        (x, 780.0 - 12 * n, 10.0, cell)
+        for n, row in enumerate(rows)
+        for x, cell in zip((60, 200, 300), row, strict=False)
+    ]
+    (page,) = read(drawn(texts), tmp_path, settings)
+    assert page.page_content.split("\n")[:2] == [
+        "Course: Algebra | Points: 10 | Grade: B-",
+        "Course: Physics | Points: 5 | Grade: A-",
+    ]
+    prose = [
+        "Wer etwas dazu wissen will, der schickt uns eine E-",
+        "Mail an die Stelle, die oben in diesem Brief steht.",
+    ]
+    (page,) = read(drawn(lines(60, 780, *prose)), tmp_path, settings)
+    assert page.page_content == "".join(prose)
+
+
 BILLED = ["Bill to", "Strategic Corp", "Mill Street 46", "3500 MJ Utrecht"]
 SHIPPED = ["Ship to", "Ann Lee", "4557 De Silva St", "Fremont CA 94538"]
 

@@ -24,6 +24,8 @@ Span = tuple[int, int, int]
 
 _WIDE = 18
 """Ems from which lines are those of a paragraph; shorter ones are where three of them end together."""
+_LONG_LINE = 40
+"""Characters of a line that is no item of a list."""
 _SHORTEST_LIST = 4
 """Rows of a list without signs; three may be those of a title."""
 _BESIDE = 2
@@ -328,6 +330,8 @@ def _cut(last: Line, before: Row, after: Word, hyphened: set[str]) -> int | None
     """How many characters go from the end of a line that breaks a word; None where it breaks none."""
     if before[-1].words[-1].broken:
         return 0
+    if len(last.text) > _LONG_LINE and re.search(r"\s[^\W\d_]-$", last.text) and after.text[:1].isupper():
+        return 0  # an E-Mail, and no grade
     if not re.search(r"[^\W\d_][-\u00ad\u2010]$", last.text) or not after.text[:1].islower():
         return None
     head = last.text.rpartition(" ")[2][:-1]

@@ -86,7 +86,7 @@ def table_rows(rows: Sequence[Sequence[Cell]], columns: Columns, *, spanning: Se
     `spanning` tells which rows are one text over several columns.
     """
     kept = [(row, bool(spanning) and spanning[number]) for number, row in enumerate(rows) if any(row)]
-    cells = [[line_of(_read(cell)) for cell in row] for row, _ in kept]
+    cells = [[line_of(_with_hyphen(_read(cell))) for cell in row] for row, _ in kept]
     depth = _header_depth([row for row, _ in kept])
     names: list[str] = []
     if depth < len(kept) and not any(spans for _, spans in kept[:depth]):
@@ -134,6 +134,11 @@ def _read(cell: Cell) -> Cell:
         else:
             lines.append([word])
     return [word for line in lines for word in sorted(line, key=lambda item: item.at)]
+
+
+def _with_hyphen(cell: Cell) -> Cell:
+    """The words of a cell; a hyphen at its end breaks no word."""
+    return [*cell[:-1], replace(cell[-1], text=f"{cell[-1].text}-", broken=False)] if cell and cell[-1].broken else cell
 
 
 def _names_columns(

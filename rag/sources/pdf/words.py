@@ -78,6 +78,7 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
         end -= broken
         if end <= start or not loose(raw, start, at_box):
             continue
+        hyphen = "-" if broken and not _goes_on(chars[start:end], chars[end + 1 : end + 2]) else ""
         left, bottom, right, top = box.left, box.bottom, box.right, box.top
         size, bold = font.at(start)
         is_sign = font.of_signs and chars[start] in _LETTERS_FOR_SIGNS
@@ -94,17 +95,22 @@ def read_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> PageText:
             chars = found.chars = f"{chars[:start]}•{chars[start + 1 :]}"
         found.words.append(
             Word(
-                chars[start:end],
+                chars[start:end] + hyphen,
                 start,
                 *shown,
                 size,
                 bold,
-                broken,
+                broken and not hyphen,
                 spaced,
                 parted=parted,
             )
         )
     return found
+
+
+def _goes_on(text: str, after: str) -> bool:
+    """Whether a word goes on behind a hyphen by which PDFium takes it for broken: no grade "A-" above "Physics"."""
+    return len(re.split(r"[\W\d_]", text)[-1]) > 1 or after.islower()
 
 
 def _is_stack(text: str, place: Rect) -> bool:
