@@ -82,8 +82,7 @@ class Course:
 
 
 Decide = Callable[[dict[str, Any]], Awaitable[Course]]
-"""From the chain's input to how the question is answered. The input has, besides: `complete`, the question in full
-words; `asked`, what was searched for, which is `complete` or a translation of it; `passages`, those found for it."""
+"""From the chain's input with `complete`, the question in full words, `asked`, that or its translation, `passages`."""
 
 
 class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
