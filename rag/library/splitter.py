@@ -46,9 +46,9 @@ def split_documents(record: Record, made: Made, old: Record | None, current: Seq
         spans = [
             (int(chunk.metadata["start_index"]), int(chunk.metadata["start_index"]) + len(chunk.page_content))
             for chunk in current
-            if _place(chunk.metadata) == _place(data)
+            if place_of(chunk.metadata) == place_of(data)
         ]
-        earlier[_place(data)] = (text, sorted(spans))
+        earlier[place_of(data)] = (text, sorted(spans))
     chunks: list[Document] = []
     for text, data in record.documents:
         headings = _headings(text, data)
@@ -60,15 +60,15 @@ def split_documents(record: Record, made: Made, old: Record | None, current: Seq
     return chunks
 
 
-def _place(data: Mapping[str, Any]) -> tuple[Any, Any]:
+def place_of(data: Mapping[str, Any]) -> tuple[Any, Any]:
     """What tells the documents of a source apart: pages by their number, files of an archive by their title."""
     return data.get("title"), data.get("page")
 
 
 def _version_before(earlier: Mapping[Any, tuple[str, list[Span]]], data: Mapping[str, Any]) -> tuple[str, list[Span]]:
     """The document that stood in this one's place; the title of a page may have changed."""
-    if _place(data) in earlier:
-        return earlier[_place(data)]
+    if place_of(data) in earlier:
+        return earlier[place_of(data)]
     of_this_page = [version for (_, page), version in earlier.items() if page == data.get("page")]
     return of_this_page[0] if len(of_this_page) == 1 else ("", [])
 

@@ -17,7 +17,7 @@ from rag.answers.tables.parsed import Table
 from rag.answers.tables.query import OPERATIONS, Query
 from rag.answers.tables.reading import Reading
 from rag.answers.tables.spans import Uncertain
-from rag.answers.tables.words import LONGEST_PHRASE, phrases, tokenize_question
+from rag.answers.tables.words import key_of, phrases, spans_of, tokenize_question
 
 
 def read_question(question: str, table: Table, names: Sequence[str], *, is_nearest: bool = False) -> Query | None:
@@ -43,10 +43,7 @@ def read_question(question: str, table: Table, names: Sequence[str], *, is_neare
 
 def may_ask_of_tables(question: str) -> bool:
     """Whether a question has words of counting in some language."""
-    words, counting = tuple(token.folded for token in tokenize_question(question)), _phrases_of_counting()
-    return any(
-        words[start : start + length] in counting for start in range(len(words)) for length in range(1, LONGEST_PHRASE)
-    )
+    return not _phrases_of_counting().isdisjoint(spans_of(key_of(question)))
 
 
 @cache

@@ -116,6 +116,11 @@ def key_of(text: str) -> tuple[str, ...]:
     return tuple(token.folded for token in tokenize_question(text))
 
 
+def spans_of(key: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """All parts of a question that can be a phrase."""
+    return {key[start : start + length] for start in range(len(key)) for length in range(1, LONGEST_PHRASE)}
+
+
 @cache
 def sayings() -> dict[str, dict[str, str]]:
     """For each language: the sentences of a counted answer, with fields to fill in."""

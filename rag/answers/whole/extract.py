@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from langchain_core.documents import Document
@@ -13,11 +14,12 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from rag.answers.tables.answer import told_table
 from rag.answers.tables.parsed import find_tables
-from rag.answers.whole.listing import Headings, items_of, sections_of
+from rag.answers.whole.listing import Headings, Section, items_of, sections_of
 from rag.grounding.segments import is_question, makes_no_claim, split_segments
 from rag.library.index import SearchIndex
 from rag.library.records import Record
 from rag.library.revisions import IndexedSource
+from rag.library.splitter import place_of
 from rag.sources.outline import is_heading
 from rag.sources.tables import SEPARATOR
 from rag.text.vectors import at_length_one, have_vectors, sentence_vectors
@@ -62,8 +64,14 @@ def parts_of(
 
     `record` has the sections, of which a chunk may have several. `within` leaves only what is below these headings.
     """
+    by_place: dict[Any, list[Section]] = {}
+    for text, data in record.documents if record else ():
+        by_place.setdefault(place_of(data), []).extend(sections_of(text, data))
     found = [
-        (path, span) for chunk in chunks for path, span in _sections_in(chunk, record) if path[: len(within)] == within
+        (path, span)
+        for chunk in chunks
+        for path, span in _sections_in(chunk, by_place.get(place_of(chunk.metadata), []))
+        if path[: len(within)] == within
     ]
     depth = 1
     for deeper in (2, 3):
@@ -85,19 +93,15 @@ def parts_of(
     ]
 
 
-def _sections_in(chunk: Document, record: Record | None) -> list[tuple[Headings, Span]]:
+def _sections_in(chunk: Document, sections: Sequence[Section]) -> list[tuple[Headings, Span]]:
     """The sections that a chunk has text of, beside their headings; else all of it, in the section it begins in."""
     begin, long = int(chunk.metadata.get("start_index", 0)), len(chunk.page_content)
-    place = chunk.metadata.get("title"), chunk.metadata.get("page")
     found: list[tuple[Headings, Span]] = []
-    for text, data in record.documents if record else ():
-        if (data.get("title"), data.get("page")) != place:
-            continue
-        for section in sections_of(text, data):
-            start, end = max(0, section.start - begin), min(long, section.end - begin)
-            own = chunk.page_content[start:end].strip() if start < end else ""
-            if own and not (section.path and "\n" not in own and is_heading(own, section.path[-1])):
-                found.append((tuple(section.path), (chunk, start, end)))
+    for section in sections:
+        start, end = max(0, section.start - begin), min(long, section.end - begin)
+        own = chunk.page_content[start:end].strip() if start < end else ""
+        if own and not (section.path and "\n" not in own and is_heading(own, section.path[-1])):
+            found.append((tuple(section.path), (chunk, start, end)))
     path = tuple(each for each in str(chunk.metadata.get("section") or "").split(" > ") if each)
     return found or [(path, (chunk, 0, long))]
 

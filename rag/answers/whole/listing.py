@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.answers.tables.words import LONGEST_PHRASE, Phrases, key_of, phrases
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, key_of, phrases, spans_of
 from rag.answers.whole.naming import PART_WORDS, PARTS, THINGS, has_words, is_same, names_with
 from rag.answers.whole.receipt import Writer
 from rag.grounding.segments import is_question
@@ -44,17 +44,19 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class _Section:
+class Section:
+    """A part of a document's text, below the headings of its path."""
+
     path: list[str]
     start: int
     end: int
 
 
-def sections_of(text: str, metadata: dict[str, Any]) -> list[_Section]:
+def sections_of(text: str, metadata: dict[str, Any]) -> list[Section]:
     """The sections of a document, each until the next heading."""
     found = metadata.get("sections") or []
     ends = [*(entry[0] for entry in found[1:]), len(text)][: len(found)]
-    return [_Section(list(path), start, end) for (start, path, _), end in zip(found, ends, strict=True)]
+    return [Section(list(path), start, end) for (start, path, _), end in zip(found, ends, strict=True)]
 
 
 def find_listing(question: str, records: Sequence[Record]) -> Listing | None:
@@ -63,11 +65,14 @@ def find_listing(question: str, records: Sequence[Record]) -> Listing | None:
     Every word has to be in the heading, in those above it, in the source's
     title, or be one that asks for a list.
     """
+    key = key_of(question)
+    spans = spans_of(key)
+    asking = [known for language, known in phrases().items() if _asks(spans, language, COUNTS)]
     fitting = []
-    for record in records:
+    for record in records if asking else ():
         for number, (text, metadata) in enumerate(record.documents):
             for section in sections_of(text, metadata):
-                if section.path and _asks_for(question, section.path, record.title):
+                if section.path and _names_heading(key, section.path, record.title, asking):
                     items = items_of(text, section.start, section.end, section.path[-1])
                     if len(items) > 1:
                         fitting.append(Listing(record, number, section.path[-1], tuple(items)))
@@ -87,29 +92,16 @@ def is_said(words: Sequence[str], documents: Sequence[tuple[str, dict[str, Any]]
     return all(stem(word) in said for word in words)
 
 
-def _asks_for(question: str, path: Sequence[str], title: str) -> bool:
-    """Whether a question has the words of a heading and none that is not accounted for."""
-    key = key_of(question)
-    spans = _spans(key)
+def _names_heading(key: tuple[str, ...], path: Sequence[str], title: str, asking: Sequence[Phrases]) -> bool:
+    """Whether a question has the words of a heading and none that is not accounted for, in a language that asks."""
     heading = {stem(word) for word in key_of(path[-1])}
     around = {stem(word) for name in (*path[:-1], title) for word in key_of(name)}
-    for language, known in phrases().items():
-        left = _left(key, known, {"stop", "count", "list", "table"})
+    for known in asking:
+        stems = {stem(word) for word in _left(key, known, {"stop", "count", "list", "table"})}
         little = {stem(word) for word in key_of(path[-1]) if "stop" in known.get((word,), ())}
-        stems = [stem(word) for word in left]
-        if (
-            _asks(spans, language, COUNTS)
-            and heading - little
-            and heading - little <= set(stems)
-            and set(stems) <= heading | around
-        ):
+        if heading - little and heading - little <= stems <= heading | around:
             return True
     return False
-
-
-def _spans(key: tuple[str, ...]) -> set[tuple[str, ...]]:
-    """All that can be phrases of a question."""
-    return {key[start : start + length] for start in range(len(key)) for length in range(1, LONGEST_PHRASE)}
 
 
 def _asks(spans: set[tuple[str, ...]], language: str, kinds: frozenset[str]) -> bool:
@@ -182,7 +174,7 @@ def parts_asked(question: str) -> list[list[str]]:
     """
     key = key_of(question)
     found: list[list[str]] = []
-    spans = _spans(key)
+    spans = spans_of(key)
     for language, known in phrases().items():
         counts = _asks(spans, language, COUNTS)
         if counts or _asks(spans, language, WHICH):
@@ -222,7 +214,7 @@ def tell_parts(record: Record, part: str) -> Writer | None:
             return None
         writer.say(f"{record.title}: {len(set(pages)):,}")
         return writer
-    every: list[tuple[int, _Section]] = [
+    every: list[tuple[int, Section]] = [
         (number, section)
         for number, (text, data) in enumerate(record.documents)
         for section in sections_of(text, data)
@@ -260,12 +252,12 @@ def _is_numbered(heading: str, word: str) -> bool:
     return bool(found) and is_same(word, fold(found[1]))  # type: ignore[index]
 
 
-def _text_of(record: Record, number: int, section: _Section) -> str:
+def _text_of(record: Record, number: int, section: Section) -> str:
     """What stands below a heading, until the next one."""
     return record.documents[number][0][section.start : section.end].partition("\n")[2].strip()
 
 
-def _passage(writer: Writer, record: Record, number: int, section: _Section) -> tuple[int, tuple[int, int]]:
+def _passage(writer: Writer, record: Record, number: int, section: Section) -> tuple[int, tuple[int, int]]:
     """The line of a heading as a passage, and its place there."""
     text, data = record.documents[number]
     stop = text.find("\n", section.start)
