@@ -27,6 +27,7 @@ SENTENCES = 15
 """Sentences of an extract of one source, about: each part has one at least, and three at most."""
 MOST_OF_PART = 3
 MOST_WANTED = 50
+"""Sentences that a summary can be asked for."""
 ONE = {"one": 1, "single": 1, "einem": 1, "einen": 1, "ein": 1, "une": 1, "un": 1, "una": 1, "一": 1}
 FEWEST_TOKENS, PROMPT_TOKENS = 300, 200
 """Tokens of a group of passages that a chat model reads at a time, at least; and those of the prompt around it."""
@@ -98,8 +99,8 @@ class Summary:
         """The sentences that stand for each part, under its heading, or under the title of its source."""
         seen: set[str | None] = set()
         several = len(self._sources) > 1
-        wanted = sentences_wanted(self._wanted)
-        each = max(1, min(MOST_OF_PART, round((wanted or SENTENCES) / max(1, len(parts)))))
+        number = sentences_wanted(self._wanted)
+        each = max(1, min(MOST_OF_PART, round((number or SENTENCES) / max(1, len(parts)))))
         standing: list[Told] = []
         before = ""
         for part in parts:
@@ -108,17 +109,17 @@ class Summary:
             )
             seen |= {chunk.id for chunk in part.chunks}
             heading = part.source.title if several else part.heading or part.source.title
-            if wanted:
+            if number:
                 standing += found
             elif found and heading != before:
                 before = heading
                 writer.gap()
                 writer.say(f"**{heading}**")
-            for words, chunk, place in () if wanted else found:
+            for words, chunk, place in () if number else found:
                 writer.say(words, writer.add(chunk), place, lead="- ")
             coverage = read_of(len(seen), total, len(self._sources))
             yield writer.piece(coverage=coverage, progress=(len(seen), total))
-        for words, chunk, place in await most_central(self._index.embeddings, standing, wanted or 0, self._wanted):
+        for words, chunk, place in await most_central(self._index.embeddings, standing, number or 0, self._wanted):
             writer.say(words, writer.add(chunk), place, lead="- ")
         if not writer.text:
             writer.say("There is no sentence in it that could stand for the whole.")
