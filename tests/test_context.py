@@ -47,6 +47,8 @@ def random_text(draw: random.Random, words: int) -> str:
         ("He lives in St. Ives and pays under Art. 5 and Abs. 3 of Vol. 2, see p. 7.", None),
         ("(a) One. Two.\niv. Three.\n4.2.4. Four", ["(a) One.", "Two.", "iv. Three.", "4.2.4. Four"]),
         ("J. R. Smith wrote it with I. Newton.", None),
+        ("The red cabin no. 6 is Capt. Brask's, incl. Heating, since Sept. 2019.", None),
+        ("We said no. Then we left. In May. 3 came.", ["We said no.", "Then we left.", "In May.", "3 came."]),
         ("It ran vs. No. 5 on pp. 3, i.e. Twice.", None),
         ("e.g. this.g. that. Then more.", ["e.g. this.g. that.", "Then more."]),
         ("He waits... then goes. Really?! Yes.", ["He waits... then goes.", "Really?!", "Yes."]),

@@ -28,7 +28,8 @@ _SENTENCE_END = re.compile(
 _ABBREVIATION = re.compile(
     r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Figs?|Eqs?|Dr|Mr|Mrs|Ms|Mme|Prof|St|No|Nos|pp?|Vol|Sec|Ch|Art|approx|Nr|Abs|Abb"
     r"|Tab|Kap|Ziff|Bd|Str|Tel|bzw|ca|inkl|exkl|zzgl|ggf|evtl|eventl|vgl|Erw|Mio|Mrd|geb|bspw|sog|e\.\s?V|z\.\s?B"
-    r"|d\.\s?h)\.(?=\s)"
+    r"|d\.\s?h|Capt|Col|Gen|Lt|Rev|Sgt|Sra?|incl|excl)\.(?=\s)"
+    r"|\b(?:no|nos|tel|ext|max|min|fig|vol|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.(?=\s\d)"
     r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
     rf"|^[ \t]*(?:{OUTLINE})(?= )",
     re.M,
