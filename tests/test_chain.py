@@ -236,7 +236,7 @@ def test_earlier_turns_reach_the_model(scene: Scene) -> None:
     updates = asyncio.run(scene.ask("And its memory?", (HumanMessage("What is an agent?"), AIMessage("A program."))))
     rewriting, answering = scene.script.asked
     assert "Last question: And its memory?" in rewriting[-1].text
-    assert updates[-1].asked == "What is an agent program? And its memory?"  # the script's reply is no question
+    assert updates[-1].asked == "What is an agent program?\nAnd its memory?"  # the script's reply is no question
     texts = [message.text for message in answering]
     assert texts[1:3] == ["What is an agent?", "A program."]
     assert "And its memory?" in texts[-1]

@@ -127,10 +127,10 @@ def test_a_question_that_stands_alone_stays_as_it_is() -> None:
 
 
 def test_a_follow_up_is_put_after_what_it_leans_on() -> None:
-    assert combine("And its drawbacks?", REACT[:1]) == "What is ReAct? And its drawbacks?"
+    assert combine("And its drawbacks?", REACT[:1]) == "What is ReAct?\nAnd its drawbacks?"
     said = [*REACT, HumanMessage("How does it work?"), AIMessage("It repeats thought and observation.")]
     combined = combine("What is the last of these?", said)
-    assert combined.startswith("What is ReAct") and combined.endswith("? What is the last of these?")
+    assert combined.startswith("What is ReAct") and combined.endswith("?\nWhat is the last of these?")
     assert "How does it work" in combined and "observation" in combined
     changed = [*said, HumanMessage("What is a vector store?"), AIMessage("A database.")]
     assert "ReAct" not in combine("What does it keep?", changed)
@@ -149,8 +149,8 @@ def test_a_follow_up_is_put_after_what_it_leans_on() -> None:
         ("What does it cost for adults?", "And for children?", "What does it cost for children?"),
         ("Was kostet ein Zimmer im Sommer?", "Und im Winter?", "Was kostet ein Zimmer im Winter?"),
         ("¿Cuánto cuesta en verano?", "¿Y en invierno?", "¿Cuánto cuesta en invierno?"),
-        ("When is the fair?", "And if it rains?", "When is the fair? And if it rains?"),
-        ("Tell me about the vacuum", "How heavy is it?", "Tell me about the vacuum? How heavy is it?"),
+        ("When is the fair?", "And if it rains?", "When is the fair?\nAnd if it rains?"),
+        ("Tell me about the vacuum", "How heavy is it?", "Tell me about the vacuum?\nHow heavy is it?"),
     ],
 )
 def test_another_name_takes_the_place_of_the_one_before(earlier: str, question: str, combined: str) -> None:

@@ -204,7 +204,7 @@ def test_a_follow_up_with_another_name_is_counted(ways: Ways) -> None:
         )
 
     assert "where city = Ulm" in asyncio.run(told("And from Ulm?", "How many orders are from Ulm?"))
-    combined = "How many orders are from Kiel? And from Ulm?"
+    combined = "How many orders are from Kiel?\nAnd from Ulm?"
     assert not asyncio.run(told("And from Ulm?", combined))
 
 

@@ -14,6 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
+from rag.answers.parts import parts_of
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE
 from rag.answers.update import Update
@@ -70,14 +71,60 @@ def test_items_beside_each_other_that_say_what_is_asked_are_one_quote(minilm: Em
     assert quotes_of("What is the price of a boat?", prices, embeddings=minilm)[0] in prices.splitlines()
 
 
+STORE = (
+    "## What you may not store\n\n* food that spoils, plants, anything alive\n* fuel, gas bottles, paint thinner\n"
+    "* weapons, stolen goods\n\nThe unit is checked twice a year."
+)
+
+
+def test_a_list_is_quoted_whole_unless_one_item_is_asked_for(minilm: Embeddings) -> None:
+    quotes = quotes_of("Which things will they not let me keep in there?", STORE, embeddings=minilm)
+    assert quotes[0] == "\n".join(STORE.splitlines()[2:5])
+    quotes = quotes_of("May I keep gas bottles for the stove?", STORE, embeddings=minilm)
+    assert quotes[0] == STORE.splitlines()[3].removeprefix("* ")
+
+
+def test_a_list_below_a_heading_of_plain_text_is_asked_for_by_it(minilm: Embeddings) -> None:
+    box = "WHAT IS IN THE BOX\n  1 machine, 2 baskets, 1 tamper\n  1 milk jug 350 ml, 1 blind disc\n"
+    source = Document(
+        f"{box}\nSERVICE\n  Send the machine in its box to the shop, with\n  your address and the receipt.",
+        metadata={"start_index": 0, "title": "Velano 3", "headings": ["WHAT IS IN THE BOX", "SERVICE"]},
+    )
+    quotes = quotes_of("what's in the box of the Velano?", source, embeddings=minilm)
+    assert quotes[0] == "\n".join(" ".join(line.split()) for line in box.splitlines()[1:])
+    quotes = quotes_of("What about service?", source, embeddings=minilm)
+    assert quotes[0].startswith("Send the machine in its box to the shop, with your"), "no list: a wrapped sentence"
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("How long does it take, and after how many cups is it due?", 2),
+        ("What is the fee and could I follow it from home?", 2),
+        ("What does it cost? And how long does it take?", 2),
+        ("Was kostet es, und bis wann muss man kündigen?", 2),
+        ("Combien coûte-t-il et jusqu'à quand est-il ouvert ?", 2),
+        ("¿Cuánto cuesta y hasta cuándo está abierto?", 2),
+        ("Who was born in Bonn and is a mayor?", 0),
+        ("What do plants and animals need?", 0),
+        ("What does it cost?\nAnd at night?", 0),
+        ("Hello. Is it open?", 0),
+        ("Why? How? When was it? Who did it? Where was it? What was it?", 0),
+    ],
+)
+def test_the_questions_in_one(question: str, parts: int) -> None:
+    assert len(parts_of(question)) == parts
+
+
 @pytest.mark.parametrize(
     ("question", "leading"),
     [
         ("When does the pool open, and what does a visit cost?", ["The pool opens at nine.", "A visit costs 6 euros."]),
         ("Who was born in Bonn and was mayor?", ["Ada was mayor."]),
-        ("When does the pool open? At nine. And what does a visit cost?", ["A visit costs 6 euros."]),
+        ("When does the pool open? At nine.\nAnd what does a visit cost?", ["A visit costs 6 euros."]),
+        ("From when is the pool open? What is a visit?", ["The pool opens at nine.", "A visit costs 6 euros."]),
     ],
-    ids=["two questions", "one", "a follow-up behind its question"],
+    ids=["two questions", "one", "a follow-up behind its question", "two sentences"],
 )
 def test_the_best_quote_leads_and_that_for_each_of_two_questions(
     minilm: Embeddings, question: str, leading: list[str]

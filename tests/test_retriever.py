@@ -162,6 +162,20 @@ def test_another_source_that_is_first_in_a_ranking_has_a_place(library: Library,
     assert {item.metadata["source"] for item in alone} == {str(tmp_path / "a.md")}
 
 
+def test_each_of_two_questions_in_one_has_its_best_passage(library: Library, tmp_path: Path) -> None:
+    parts = [f"The deposit of the lease in case {number} is paid before the lease begins." for number in range(6)]
+    library.add(write(tmp_path / "a.md", *parts))
+    library.add(write(tmp_path / "b.md", "The treasurer keeps the key of the archive in a drawer."))
+    library.add(write(tmp_path / "c.md", "The caretaker is in the yard on Mondays."))
+    found = find(library, "When is the deposit of the lease paid in this case, and who keeps the key of the archive?")
+    assert len(found) == 4
+    assert any("treasurer" in each for each in found) and any("deposit" in each for each in found)
+    found = find(
+        library, "When is the deposit of the lease paid in this case, or the key?", scope=[str(tmp_path / "a.md")]
+    )
+    assert all("deposit" in each for each in found)
+
+
 def test_the_last_place_goes_to_another_source_only_where_all_are_of_one() -> None:
     def of(source: str, text: str) -> list[Document]:
         return [Document(text, metadata={"source": source})]

@@ -21,6 +21,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from rag.answers.leaning import TOPIC_CHANGE, WORD, depends, names_something
+from rag.answers.parts import LEANING
 from rag.answers.thinking import without_thinking
 from rag.text.language import fold, rarity
 from rag.text.sentences import split_sentences
@@ -100,9 +101,10 @@ def combine(question: str, history: Sequence[BaseMessage]) -> str:
     """A text to search with: before the question, what it leans on; the question itself where it leans on nothing.
 
     That is the last question of the person's (with what that one leans on), and the rarest words of the answer's first
-    sentence that are not in either: "Which ANN library comes from Facebook FAISS? And what does it assume?". Where a
-    question puts another place, name or number into the earlier one, it is that one with it: "How many days of leave
-    are there at Brightline?" and "And at Lumen?". Costs no call to a model. Measured in bench/followup.py.
+    sentence that are not in either: "Which ANN library comes from Facebook FAISS?" and, on a line of its own, "And what
+    does it assume?". Where a question puts another place, name or number into the earlier one, it is that one with it:
+    "How many days of leave are there at Brightline?" and "And at Lumen?". Costs no call to a model. Measured in
+    bench/followup.py.
     """
     if not depends(question, history):
         return without_opening(question)
@@ -113,7 +115,7 @@ def combine(question: str, history: Sequence[BaseMessage]) -> str:
     answer = next((message.text for message in history[last + 1 :] if message.type == "ai"), "")
     said = set(map(fold, WORD.findall(f"{earlier} {question}")))
     names = [word for word in _rarest(answer) if fold(word) not in said][:ANSWER_WORDS]
-    return f"{' '.join([earlier.rstrip(' ?.!'), *names])}? {question}"
+    return f"{' '.join([earlier.rstrip(' ?.!'), *names])}?{LEANING}{question}"
 
 
 def _with_another(earlier: str, question: str) -> str:

@@ -8,7 +8,7 @@ by their sentences, too, whose vectors are needed for the quotes anyway. What ea
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +20,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict
 
+from rag.answers.parts import parts_of
 from rag.answers.quotes.quotable import quotable
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
@@ -65,6 +66,7 @@ class _Passage(NamedTuple):
     document: Document
     score: float = 0.0
     sentences: Sequence[str] = ()
+    chunks: Set[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Retriever(BaseRetriever):
         asked = self._corrected(query)
         with self._engine_errors():
             vector = question_vector(self.index.embeddings, asked)
-        found = self._find(asked, vector, scope, k or self.k)
+        found = self._find_all(asked, scope, k or self.k)
         with self._engine_errors():
             return self._by_sentences(found, vector)
 
@@ -118,7 +120,9 @@ class Retriever(BaseRetriever):
         asked = await run_in_executor(None, self._corrected, query)
         with self._engine_errors():
             vector = await have_vectors(self.index.embeddings, asked)
-        found = await run_in_executor(None, self._find, asked, vector, scope, k or self.k)
+            for part in parts_of(asked):
+                await have_vectors(self.index.embeddings, part)
+        found = await run_in_executor(None, self._find_all, asked, scope, k or self.k)
         with self._engine_errors():
             await have_vectors(self.index.embeddings, asked, [text for passage in found for text in passage.sentences])
             return await run_in_executor(None, self._by_sentences, found, vector)
@@ -132,6 +136,15 @@ class Retriever(BaseRetriever):
 
     def _corrected(self, query: str) -> str:
         return query if self.dense else self.index.words.corrected(query)
+
+    def _find_all(self, asked: str, scope: Collection[str], k: int) -> list[_Passage]:
+        """The `k` best passages, with the best one for each of the questions that are in one."""
+        found = self._find(asked, question_vector(self.index.embeddings, asked), scope, k)
+        for place, part in enumerate(() if self.dense else parts_of(asked), start=1):
+            others = self._find(part, question_vector(self.index.embeddings, part), scope, 1)
+            if len(found) == k > place and others and not any(_overlap(others[0], each) for each in found):
+                found[-place] = others[0]
+        return found
 
     def _find(self, asked: str, vector: Vectors, scope: Collection[str], k: int) -> list[_Passage]:
         """The `k` passages whose chunks are best, best first."""
@@ -148,6 +161,7 @@ class Retriever(BaseRetriever):
                 passage,
                 max(scores.get(str(chunk.id), worst) for chunk in group),
                 _sentences(_Joined(tuple(str(chunk.id) for chunk in group), passage)) if scores else (),
+                {str(chunk.id) for chunk in group},
             )
             for group, passage in zip(passages, map(_joined, passages), strict=True)
         ]
@@ -276,6 +290,11 @@ def _touch(chunk: Document, other: Document) -> bool:
         0 <= shared <= len(two.page_content)
         and one.page_content[len(one.page_content) - shared :] == (two.page_content[:shared])
     )
+
+
+def _overlap(passage: _Passage, other: _Passage) -> bool:
+    """Whether two passages have a chunk in common."""
+    return bool(passage.chunks & other.chunks)
 
 
 def _start(chunk: Document) -> int:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
+from rag.answers.parts import LEANING, parts_of
 from rag.answers.quotes.asked_for import asked_for, row_asked_for
-from rag.answers.quotes.lists import list_asked_for
+from rag.answers.quotes.lists import items_around, list_asked_for, rows_alike
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
@@ -50,6 +51,8 @@ class _Weights(NamedTuple):
 IN_ENGLISH = _Weights(1.0, words=0.2, line=0.5, heading=0.4, before=0.2)
 ELSEWHERE = _Weights(0.5, words=1.0, line=1.0, heading=0.4, before=0.2)
 """In other languages, of which many embedding models know little."""
+WHOLE = 0.3
+"""Share of a sentence's score for both questions that is added to that for one, which may say "it" of its subject."""
 LEAST_SHARE = 0.4
 """Of the best quote's score, what another one has at least."""
 LEADING_SHARE = 0.65
@@ -68,14 +71,6 @@ _ASKS_HOW = re.compile(
 
 
 _FENCE = re.compile(r"(?:`{3,}|~{3,})[\w+.-]*")
-_ALSO_ASKS = re.compile(
-    r"[,;]?\s+(?:and\s+(?=(?:what|how|who|whom|whose|which|where|when|why)\b)"
-    r"|und\s+(?=(?:was|wie|wer|wen|wem|welche\w*|wo|wohin|wann|warum)\b)"
-    r"|et\s+(?=(?:qui|quel\w*|comment|combien|où|quand|pourquoi)\b)"
-    r"|y\s+(?=(?:qué|cuál\w*|cuánt\w*|cómo|quién\w*|dónde|cuándo)\b))",
-    re.I,
-)
-"""Between two questions in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +131,7 @@ async def find_quotes(
     if not found:
         return ()
     await have_vectors(embeddings, question, [each.embedded for each in found])
-    parts = _parts_of(question)
+    parts = _asked_apart(question)
     for part in parts:
         await have_vectors(embeddings, part)
     language = question_language(question, languages)
@@ -159,7 +154,8 @@ def _best(
     firsts = []
     for part in parts:
         own = _scores(part, language, found, sources, embeddings, kinds_of=part)
-        firsts.append(max(order, key=lambda place: own[place] + scores[place]))
+        share = 1.0 if LEANING in question else WHOLE
+        firsts.append(max(order, key=lambda place: own[place] + share * scores[place]))
     order = list(dict.fromkeys([*firsts, *order]))
     firsts = firsts or order[:1]
     first = found[order[0]]
@@ -168,8 +164,10 @@ def _best(
     quotes: list[Quote] = [Quote(first.passage, *steps)] if steps else []
     if not asks_how and (whole := list_asked_for(question, language, sources)):
         quotes = [Quote(*whole)]
-    if not quotes and (alike := _alike(question, language, first, sources)):
+    if not quotes and (alike := rows_alike(question, language, first, sources)):
         quotes = [Quote(first.passage, *alike)]
+    if not quotes and (items := items_around(question, language, first, sources)):
+        quotes = [Quote(first.passage, *items)]
     for place in order[:MOST_SENTENCES]:
         if not quotes or place in firsts or scores[place] >= least:
             more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
@@ -183,50 +181,14 @@ def _best(
     return tuple(replace(each, leads=_has(each, leading)) for each in _grown(quotes, found, first, sources))
 
 
-def _alike(question: str, language: str, best: Quotable, sources: Sequence[Document]) -> tuple[int, int] | None:
-    """Where the rows or items begin and end that say the same words of the question as the best one, beside it.
-
-    None where the best sentence is no row or item, stands alone in this, or is too long with the others; and where all
-    of its passage say the same: then the words are those of the columns, and tell none of them apart.
-    """
-    text = sources[best.passage - 1].page_content
-    asked, named = word_weights(question, language).keys(), row_asked_for(question)
-    lines = [each for each in split_segments(text) if each.kind not in ("heading", "rule")]
-    texts = [text[each.start : each.end] for each in lines]
-    said = [(asked & stems(each, language), named(each)) for each in texts]
-    if not best.line or best.segment not in lines:
-        return None
-    first = last = own = lines.index(best.segment)
-    if not said[own][0] or all(words == said[own] for words in said):
-        return None
-
-    def follows(place: int) -> bool:
-        gap = text[lines[place - 1].end : lines[place].begin]
-        markers = [marker_of(each, text) for each in lines[place - 1 : place + 1]]
-        return "\n" in gap and not gap.strip() and markers[0] == markers[1] and said[place - 1] == said[place]
-
-    while first and follows(first):
-        first -= 1
-    while last + 1 < len(lines) and follows(last + 1):
-        last += 1
-    start, end = lines[first].begin, lines[last].end
-    return (start, end) if first < last and end - start <= LONGEST_QUOTE else None
-
-
 def _has(quote: Quote, sentences: Sequence[Quotable]) -> bool:
     """Whether one of the sentences is in the quote."""
     return any(quote.passage == each.passage and quote.start <= each.segment.start < quote.end for each in sentences)
 
 
-def _parts_of(question: str) -> list[str]:
-    """The questions in one sentence: "What does it cost, and who pays for it?"; none where it is one question.
-
-    Where a question has another one and its answer before it, as a follow-up has, it is the only part.
-    """
-    if "?" in question.rstrip("? "):
-        return [question.rstrip("? ").rpartition("?")[2]]
-    parts = _ALSO_ASKS.split(question)
-    return parts if len(parts) > 1 else []
+def _asked_apart(question: str) -> list[str]:
+    """The questions in one, or the one that leans on an earlier one; none where there is only one."""
+    return [question.rpartition(LEANING)[2]] if LEANING in question.strip() else parts_of(question)
 
 
 def _grown(quotes: list[Quote], found: Sequence[Quotable], best: Quotable, sources: Sequence[Document]) -> list[Quote]:

@@ -1,13 +1,15 @@
-"""The list that a question asks for by what announces it: "Ingredients:" and the lines below, "## Members"."""
+"""Lists and rows that a question asks for as wholes: by what announces them, as "Ingredients:", or all items alike."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from langchain_core.documents import Document
 
-from rag.answers.quotes.quotable import LONGEST_QUOTE
+from rag.answers.quotes.asked_for import row_asked_for
+from rag.answers.quotes.quotable import LONGEST_QUOTE, Quotable, marker_of
+from rag.grounding.segments import Segment, split_segments
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stems, word_weights
 from rag.text.markers import MARKER
@@ -18,6 +20,8 @@ LONGEST_LINE = 90
 """Characters of a line of a list that has no sign before its items."""
 UNEXPLAINED = 0.25
 """Share of the question's words, each by its rarity, that may be in neither the list's name nor the title."""
+SINGLED_OUT = 0.25
+"""Share of the question's words, each by its rarity, that an item of a list says where that item alone is asked for."""
 _ITEM = re.compile(rf"{MARKER}\s+\S")
 
 
@@ -29,8 +33,10 @@ def list_asked_for(question: str, language: str, sources: Sequence[Document]) ->
     weights = word_weights(question, language)
     for number, source in enumerate(sources, start=1):
         title = stems(str(source.metadata.get("title") or ""), language)
-        for name, start, end in _named_lists(source.page_content):
-            words = stems(name, language)
+        headings = set(source.metadata.get("headings", ()))
+        headings.add(str(source.metadata.get("section") or "").rpartition(" > ")[2])
+        for name, start, end in _named_lists(source.page_content, headings):
+            words = word_weights(name, language).keys()
             left = weights.keys() - words - title
             is_asked = words and words <= weights.keys() and not words <= title
             if is_asked and sum(weights[word] for word in left) <= UNEXPLAINED * sum(weights.values()):
@@ -38,13 +44,14 @@ def list_asked_for(question: str, language: str, sources: Sequence[Document]) ->
     return None
 
 
-def _named_lists(text: str) -> Iterator[tuple[str, int, int]]:
+def _named_lists(text: str, headings: Collection[str]) -> Iterator[tuple[str, int, int]]:
     """The lists of a text that a heading or a line with a colon names: the name, and where the items begin and end."""
     lines = [(found.start(), found.end()) for found in re.finditer(r"[^\n]+", text)]
     for place, (start, end) in enumerate(lines):
         line = text[start:end].strip()
         name = line.strip("#*_:： ")
-        if not (line.startswith("#") or line.endswith((":", "："))) or not 0 < len(name.split()) <= LONGEST_NAME:
+        is_name = line.startswith("#") or line.endswith((":", "：")) or line in headings
+        if not is_name or not 0 < len(name.split()) <= LONGEST_NAME:
             continue
         items = list(_items(text, lines[place + 1 :], end))
         if len(items) > 1 and items[-1][1] - items[0][0] <= LONGEST_QUOTE:
@@ -60,7 +67,7 @@ def _items(text: str, lines: Sequence[tuple[int, int]], after: int) -> Iterator[
     for start, end in lines:
         line = text[start:end].strip()
         is_item = bool(_ITEM.match(line))
-        is_short = len(line) <= LONGEST_LINE and not line.endswith((".", ":", "：", "?", "!"))
+        is_short = len(line) <= LONGEST_LINE and not line.endswith((".", ":", "：", "?", "!")) and not line[0].islower()
         is_apart = marked is False and text.count("\n", after, start) > 1
         if is_apart or is_item != (is_item if marked is None else marked) or not (is_item or is_short):
             return
@@ -68,3 +75,63 @@ def _items(text: str, lines: Sequence[tuple[int, int]], after: int) -> Iterator[
             return
         yield start, end
         marked, after = is_item, end
+
+
+def rows_alike(question: str, language: str, best: Quotable, sources: Sequence[Document]) -> tuple[int, int] | None:
+    """Where the rows or items begin and end that say the same words of the question as the best one, beside it.
+
+    None where the best sentence is no row or item, stands alone in this, or is too long with the others; and where all
+    of its passage say the same: then the words are those of the columns, and tell none of them apart.
+    """
+    text = sources[best.passage - 1].page_content
+    asked, named = word_weights(question, language).keys(), row_asked_for(question)
+    lines = [each for each in split_segments(text) if each.kind not in ("heading", "rule")]
+    texts = [text[each.start : each.end] for each in lines]
+    said = [(asked & stems(each, language), named(each)) for each in texts]
+    if not best.line or best.segment not in lines:
+        return None
+    first = last = own = lines.index(best.segment)
+    if not said[own][0] or all(words == said[own] for words in said):
+        return None
+
+    def follows(place: int) -> bool:
+        gap = text[lines[place - 1].end : lines[place].begin]
+        markers = [marker_of(each, text) for each in lines[place - 1 : place + 1]]
+        return "\n" in gap and not gap.strip() and markers[0] == markers[1] and said[place - 1] == said[place]
+
+    while first and follows(first):
+        first -= 1
+    while last + 1 < len(lines) and follows(last + 1):
+        last += 1
+    start, end = lines[first].begin, lines[last].end
+    return (start, end) if first < last and end - start <= LONGEST_QUOTE else None
+
+
+def items_around(question: str, language: str, best: Quotable, sources: Sequence[Document]) -> tuple[int, int] | None:
+    """Where the list begins and ends that the best sentence is an item of; None where the question tells that item.
+
+    It does if the item says `SINGLED_OUT` of its words: "Who runs the raffle?" asks for one item, "What is there to
+    see?" for all.
+    """
+    text = sources[best.passage - 1].page_content
+    marker = marker_of(best.segment, text)
+    if not marker:
+        return None
+    weights = word_weights(question, language)
+    said = sum(weights[word] for word in weights.keys() & stems(text[best.segment.start : best.segment.end], language))
+    if said > SINGLED_OUT * sum(weights.values()):
+        return None
+    lists: list[list[Segment]] = []
+    for each in split_segments(text):
+        if marker_of(each, text) == marker:
+            gap = text[lists[-1][-1].end : each.begin] if lists else "."
+            if gap.strip():
+                lists.append([each])
+            else:
+                lists[-1].append(each)
+        elif lists and "\n" not in text[lists[-1][-1].end : each.begin]:  # the next sentence of an item
+            lists[-1].append(each)
+    own = next((some for some in lists if best.segment in some), [])
+    if len(own) < 2 or own[-1].end - own[0].begin > LONGEST_QUOTE:
+        return None
+    return own[0].begin, own[-1].end

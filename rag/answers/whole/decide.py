@@ -18,6 +18,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course, retrieve
+from rag.answers.parts import LEANING
 from rag.answers.retriever import Retriever
 from rag.answers.tables.answer import answer_query
 from rag.answers.tables.parsed import Table, find_tables
@@ -70,7 +71,7 @@ class Whole:
         question, complete = given["question"], given["complete"]
         scope = given.get("scope")
         looked = [item for item in self._index.sources if not scope or item.source in scope]
-        is_other = complete != question and "? " not in complete  # and not the question before it with its own
+        is_other = complete != question and LEANING not in complete  # and not the question before it with its own
         if looked and not is_greeting(question):
             intent = read_intent(question, [name for item in looked for name in names_of(item)])
             course = (
