@@ -18,7 +18,9 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
 from rag.sources.outline import RECOGNIZED, one_line
+from rag.sources.pdf.layout import lay_out
 from rag.sources.pdf.page import Frame, PageText
+from rag.sources.pdf.text import text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -227,9 +229,6 @@ def read_picture(job: Job, report: Report) -> Iterator[Document]:
     Raises:
         Unreadable: damaged, too large, without text, or recognition is turned off.
     """
-    from rag.sources.pdf.layout import lay_out
-    from rag.sources.pdf.text import text_of
-
     if not job.ocr:
         raise Unreadable("it is a picture, and reading text in pictures is turned off (RAG_OCR)")
     read = 0

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rag.sources.pdf.layout import Line, line_of
-from rag.sources.pdf.rows import Cell, Columns, table_rows
+from rag.sources.pdf.lines import Cell, Columns, Line, line_of
+from rag.sources.pdf.rows import table_rows
 
 MOST_ROWS = 10
 """Rows of a head with addresses."""

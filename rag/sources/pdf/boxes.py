@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pypdfium2
+
+from rag.sources.ocr import lines_back
 from rag.sources.pdf.document import Tally, opened, words_of
+from rag.sources.pdf.layout import lay_out
+from rag.sources.pdf.lines import Line
+from rag.sources.pdf.page import PageText, Rect, frame_of
+from rag.sources.pdf.rows import may_go_on, with_names_above
+from rag.sources.pdf.tables import ruled_tables
 from rag.sources.pdf.text import MOST_RUNNING, join_headings, separator, text_of
-
-if TYPE_CHECKING:
-    import pypdfium2
-
-    from rag.sources.pdf.layout import Line
-    from rag.sources.pdf.page import PageText, Rect
+from rag.sources.pdf.words import char_rects
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,6 @@ def boxes_of_lines(page: int, found: PageText, text: str, start: int, end: int) 
     Raises:
         ValueError: the text is not that of the page.
     """
-    from rag.sources.pdf.layout import lay_out
-
     placed = _Placed(page, lay_out(found), found)
     own = placed.matching(text)
     if own is None:
@@ -106,8 +107,6 @@ class _Placed:
 
     def rects(self, start: int, end: int) -> list[Box]:
         """The rectangles of some characters of the page's text."""
-        from rag.sources.pdf.words import char_rects
-
         found: list[Rect] = []
         place = 0
         before: Line | None = None
@@ -144,8 +143,6 @@ def _add(found: list[Rect], rect: Rect) -> None:
 
 def _readings(document: pypdfium2.PdfDocument, page: int, kept: Kept) -> Iterator[_Placed]:
     """A page as it may have been read: by its text, with the names of the page before, by recognition."""
-    from rag.sources.pdf.rows import may_go_on, with_names_above
-
     found = _placed(document, page)
     yield found
     above = [found]  # upwards, to the page on which the table begins
@@ -162,10 +159,6 @@ def _readings(document: pypdfium2.PdfDocument, page: int, kept: Kept) -> Iterato
 
 def _recognized(document: pypdfium2.PdfDocument, number: int, kept: Kept) -> _Placed:
     """A page by its recognized lines."""
-    from rag.sources.ocr import lines_back
-    from rag.sources.pdf.layout import lay_out
-    from rag.sources.pdf.page import frame_of
-
     with closing(document[number - 1]) as page:
         found = lines_back(frame_of(page), kept[number])
     return _Placed(number, lay_out(found), found, document)
@@ -173,9 +166,6 @@ def _recognized(document: pypdfium2.PdfDocument, number: int, kept: Kept) -> _Pl
 
 def _placed(document: pypdfium2.PdfDocument, number: int) -> _Placed:
     """A page by its text."""
-    from rag.sources.pdf.layout import lay_out
-    from rag.sources.pdf.tables import ruled_tables
-
     with closing(document[number - 1]) as page:
         found, _, _ = words_of(document, page, Tally())
         lines = join_headings(lay_out(found, ruled_tables(found, found.rules)))

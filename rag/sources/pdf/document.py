@@ -11,14 +11,22 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pypdfium2
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
+from rag.sources.ocr import LONGEST_SIDE, Report, kept_lines, lines_back, recognize
+from rag.sources.ocr import MOST_PAGES as MOST_RECOGNIZED
 from rag.sources.office.ooxml import number_of
 from rag.sources.outline import RECOGNIZED, plain
+from rag.sources.pdf.drawn import count_objects, share_of_pictures
+from rag.sources.pdf.fields import read_fields
+from rag.sources.pdf.layout import lay_out
 from rag.sources.pdf.letters import FEW_ODD, MANY_ODD, is_recognizable, odd_characters, share_found
+from rag.sources.pdf.page import PageText, frame_of
+from rag.sources.pdf.rows import with_names_above
+from rag.sources.pdf.tables import ruled_tables
 from rag.sources.pdf.text import (
     Page,
     add_tails,
@@ -30,12 +38,7 @@ from rag.sources.pdf.text import (
     title_of,
     without_contents,
 )
-
-if TYPE_CHECKING:
-    import pypdfium2
-
-    from rag.sources.ocr import Report
-    from rag.sources.pdf.page import PageText
+from rag.sources.pdf.words import read_words, unmapped_characters
 
 MOST_PAGES = 10_000
 """Pages of a PDF."""
@@ -127,8 +130,6 @@ def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
     Raises:
         Unreadable: it is protected or damaged.
     """
-    import pypdfium2
-
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
@@ -155,15 +156,6 @@ def _is_without_pages(path: str) -> bool:
 
 def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Tally, report: Report) -> Page:
     """A page by its text, or by recognition where it has none or a wrong one."""
-    import pypdfium2
-
-    from rag.sources.ocr import MOST_PAGES as MOST_RECOGNIZED
-    from rag.sources.ocr import kept_lines, lines_back
-    from rag.sources.pdf.drawn import count_objects, share_of_pictures
-    from rag.sources.pdf.layout import lay_out
-    from rag.sources.pdf.page import frame_of
-    from rag.sources.pdf.tables import ruled_tables
-
     try:
         page = document[number - 1]
     except pypdfium2.PdfiumError:
@@ -227,8 +219,6 @@ def _told(page: Page, tally: Tally) -> Page:
 
 def _carry_names(page: Page, before: Page) -> None:
     """Name the columns of a table that goes on from the page before, and let go of that one's tables."""
-    from rag.sources.pdf.rows import with_names_above
-
     if not page.recognized and not before.recognized:
         page.lines = with_names_above(page.lines, before.lines)
     for line in before.lines:
@@ -239,9 +229,6 @@ def words_of(
     document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, tally: Tally
 ) -> tuple[PageText, list[str], list[str]]:
     """The words of a page; its odd characters and those without a map to Unicode, where there are many."""
-    from rag.sources.pdf.fields import read_fields
-    from rag.sources.pdf.words import read_words, unmapped_characters
-
     with closing(page.get_textpage()) as textpage:
         found = read_words(page, textpage)
         own = [word.text for word in found.words]
@@ -267,9 +254,6 @@ def _without_recognition(page: Page, job: Job, tally: Tally, *, missing: bool, s
 
 def recognized(page: pypdfium2.PdfPage) -> PageText:
     """The lines of a page by text recognition."""
-    from rag.sources.ocr import LONGEST_SIDE, recognize
-    from rag.sources.pdf.page import frame_of
-
     frame = frame_of(page)
     scale = LONGEST_SIDE / max(*page.get_size(), 1.0)
     with closing(page.render(scale=min(scale, 20.0), draw_annots=True)) as bitmap:

@@ -6,21 +6,16 @@ Lengths are points, from the top left corner of the page as it is shown; an em i
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from rag.sources.pdf.columns import reading_order
-from rag.sources.pdf.page import RIGHT_TO_LEFT, PageText, Rect, Word
+from rag.sources.pdf.lines import UNSPACED, Line, Table, ends_sentence, is_unfinished, join, line_of
+from rag.sources.pdf.page import RIGHT_TO_LEFT, PageText, Word
+from rag.sources.pdf.rows import table_rows
 from rag.sources.pdf.segments import Row, Segment, rows_of, segments_of, with_items, with_justified_lines
-
-if TYPE_CHECKING:
-    from rag.sources.pdf.rows import Grid
-
-Span = tuple[int, int, int]
-"""Place in the text, place in the page's characters, how many characters are the same."""
+from rag.sources.pdf.tables import aligned_rows
 
 _WIDE = 18
 """Ems from which lines are those of a paragraph; shorter ones are where three of them end together."""
@@ -35,7 +30,6 @@ _NEIGHBOURS = 8
 MOST_WORDS = 20_000
 """Words of a page that are laid out; a page with more keeps the order of the file."""
 
-_SENTENCE_END = re.compile(r"[.!?:;。！？：；…]['\")\]”’»]*$")
 _ITEM = re.compile(r"(?:[•·▪●○◦■□‣∙\-–—*]|\(?\d{1,3}[.)]|\(?[a-z][.)])(?:\s|$)")
 _NUMBER = re.compile(r"(?:§+ ?|[^\W\d_]{2,12}\.? )?(?:\d{1,3}|[IVXL]{1,6}|[A-Za-z])(?:\.\d{1,3}){0,5}[.):]?")
 """What stands before a heading, at some distance."""
@@ -47,46 +41,10 @@ _LEADERS = re.compile(r"(?:[.·] ?){5,}\s*[^\s.]{0,12}$|(?:… ?){2,}\s*[^\s.]{0
 _CODE = re.compile(r"[{}=;]|(?<!:)//|/\*|\*/")
 _AND = re.compile(r"(?:und|oder|sowie|bzw\.|and|or|og|och|eller),?")
 _ADDRESS = re.compile(r"[/@_]|www\.")
-UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
-
-
-@dataclass(slots=True)
-class Line:
-    """A line of the text that comes out: a paragraph, a heading, a row of a table.
-
-    `kind` is "text", "row", "caption", "address", or "aside" of one that runs down the page; `full` says that the line
-    fills its column, so that it may go on elsewhere.
-    `gap` is the white above it, in ems.
-    """
-
-    text: str
-    size: float
-    bold: bool
-    kind: str = "text"
-    full: bool = False
-    gap: float = 0.0
-    rows: int = 1
-    parted: bool = False
-    """Whether it has several texts with white between them, as a row of a table, and not only a number before one."""
-    top: float = 0.0
-    """How far down the page it begins: in points, and once the page is laid out as a share of its height."""
-    spans: list[Span] = field(default_factory=list)
-    table: Grid | None = None
-    """Of a row: the table that it belongs to."""
-
-
-Table = tuple[Rect, list[list[list[Word]]], list[tuple[float, float]]]
-"""Where a ruled table is, the words of the cells of its rows, and how far left and right its columns go.
-
-A merged cell is the same list in each place that it covers.
-"""
 
 
 def lay_out(page: PageText, tables: Sequence[Table] = ()) -> list[Line]:
     """The lines of a page in the order of reading. `tables` are its ruled ones; their words are in no other line."""
-    from rag.sources.pdf.rows import table_rows
-    from rag.sources.pdf.tables import aligned_rows
-
     width, height = page.frame.size
     words = [word for word in page.words if word.x1 > 0 and word.x0 < width and word.bottom > 0 and word.top < height]
     words, upright = _apart(words)
@@ -159,53 +117,6 @@ def _is_below(word: Word, other: Word) -> bool:
     gap = max(word.top - other.bottom, other.top - word.bottom)
     beside = abs(word.x0 - other.x0) < 1 and abs(word.x1 - other.x1) < 1
     return beside and abs(word.size - other.size) < 0.5 and 0 <= gap < word.x1 - word.x0
-
-
-def join(first: Line, second: Line, *, dropped: int = 0, tight: bool = False) -> Line:
-    """Two lines as one; `dropped` characters at the end of the first are left out, as its hyphen is."""
-    text = first.text[: len(first.text) - dropped]
-    glue = "" if dropped or tight or _is_tight(text, second.text) else " "
-    start = len(text) + len(glue)
-    spans = [*first.spans, *((at + start, source, count) for at, source, count in second.spans)]
-    if dropped and first.spans:
-        at, source, count = first.spans[-1]
-        spans[len(first.spans) - 1] = (at, source, max(0, min(count, len(text) - at)))
-    return replace(first, text=text + glue + second.text, spans=spans, full=second.full, rows=first.rows + second.rows)
-
-
-def line_of(words: Sequence[Word]) -> Line:
-    """The words as one line, with blanks between them but where East Asian letters meet at the end of a row."""
-    pieces: list[str] = []
-    spans: list[Span] = []
-    place = 0
-    before: Word | None = None
-    for word in words:
-        if before and not (word.top > before.bottom - word.size / 2 and _is_tight(before.text, word.text)):
-            pieces.append(" ")
-            place += 1
-        spans.append((place, word.at, len(word.text)))
-        pieces.append(word.text)
-        place += len(word.text)
-        before = word
-    counts = Counter(round(word.size * 2) / 2 for word in words)
-    size = max(counts, key=lambda each: counts[each]) if counts else 0.0
-    top = words[0].top if words else 0.0
-    return Line("".join(pieces), size, bool(words) and all(word.bold for word in words), top=top, spans=spans)
-
-
-def is_unfinished(line: Line) -> bool:
-    """Whether a line stops in the middle of a sentence."""
-    return line.kind == "text" and len(line.text) > 12 and not _SENTENCE_END.search(line.text)
-
-
-def ends_sentence(text: str) -> bool:
-    """Whether a text ends as a sentence does."""
-    return bool(_SENTENCE_END.search(text))
-
-
-def _is_tight(before: str, after: str) -> bool:
-    """Whether no blank belongs between two texts: East Asian letters stand without (those of Korea do not)."""
-    return bool(UNSPACED.match(before[-1:]) and UNSPACED.match(after[:1]))
 
 
 # -- paragraphs ------------------------------------------------------------------------------------------------------
@@ -321,9 +232,7 @@ def _joined_broken(first: Line, second: Line, hyphened: set[str]) -> Line:
     head, tail = first.text.rpartition(" ")[2], second.text.partition(" ")[0]
     if not tail[:1].islower() or _keeps_hyphen(head, tail, hyphened):
         first = replace(first, text=first.text + "-" + " " * bool(_AND.fullmatch(tail)))
-    start = len(first.text)
-    spans = [*first.spans, *((at + start, source, count) for at, source, count in second.spans)]
-    return replace(first, text=first.text + second.text, spans=spans, full=second.full, rows=first.rows + second.rows)
+    return join(first, second, tight=True)
 
 
 def _cut(last: Line, before: Row, after: Word, hyphened: set[str]) -> int | None:

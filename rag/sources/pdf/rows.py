@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rag.sources.pdf.layout import Line, line_of
-from rag.sources.pdf.page import Word
+from rag.sources.pdf.lines import Cell, Columns, Grid, Line, line_of
 from rag.sources.tables import SEPARATOR, has_header, is_date, is_number
 
 MOST_BETWEEN = 3
@@ -23,61 +22,6 @@ _NO_NAME = re.compile(r"[-–—•·▪●] |[_.…]{3}")
 _CONTINUED = re.compile(
     r"(?i)\b(?:continued|cont(?:['’]d|\.)|fortsetzung|fortgesetzt|forts\.|suite|continuación|cont\.)"
 )
-
-Cell = list[Word]
-Columns = Sequence[tuple[float, float]]
-"""How far left and right each column of a table goes."""
-
-
-@dataclass(slots=True)
-class Grid:
-    """A table of a page as it was read: its columns and rows, and how many of these are names of columns.
-
-    A row is its cells and whether it is one text over several columns.
-    """
-
-    columns: Columns
-    rows: list[tuple[list[Line], bool]]
-    names: list[str]
-    depth: int
-    bold: bool = False
-    """Whether the names are bold, and most of what is below them is not."""
-
-    @property
-    def head(self) -> list[list[str]]:
-        """The texts of the rows that name the columns."""
-        return _texts([row for row, _ in self.rows[: self.depth]])
-
-    def column(self, number: int) -> list[str]:
-        """The values of a column."""
-        texts = (row[number].text for row, one in self.rows[self.depth :] if not one and number < len(row))
-        return [text for text in texts if text]
-
-    def lines(self) -> list[Line]:
-        """A line for each row: `column: value` pairs where the columns have names, else the values."""
-        below = self.rows[self.depth :]
-        lines = []
-        if any(name and not any(row[number].text for row, _ in below) for number, name in enumerate(self.names)):
-            lines = [_row_line(row, []) for row, _ in self.rows[: self.depth]]  # a name without a value, in no row
-        above: list[Line] = []
-        for row, one in below:
-            told = [cell for cell in row if cell.text][:1] if one else self._labelled(row, above)
-            above = [] if one else told
-            lines.append(_row_line(told, [] if one else self.names))
-        for line in lines:
-            line.table = self
-        return lines
-
-    def _labelled(self, row: list[Line], above: list[Line]) -> list[Line]:
-        """A row with the label of the one above, where that stands once for several rows.
-
-        It does where the row has a text in the second column, and numbers below those of the row above.
-        """
-        if len(above) != len(row) or len(row) < 3 or not self.names or row[0].text or is_number(row[1].text):
-            return row
-        numbers, others = ([is_number(cell.text) for cell in cells[2:]] for cells in (row, above))
-        is_like = bool(row[1].text and above[0].text) and any(numbers) and numbers == others
-        return [replace(above[0], spans=[]), *row[1:]] if is_like else row
 
 
 def table_rows(rows: Sequence[Sequence[Cell]], columns: Columns, *, spanning: Sequence[bool] = ()) -> list[Line]:
@@ -101,7 +45,35 @@ def table_rows(rows: Sequence[Sequence[Cell]], columns: Columns, *, spanning: Se
     bold = bool(names) and _is_bold([row for row, _ in kept[:depth]], cells[depth:])
     ones = [len(row) > 2 and is_one_cell(row) for row, _ in kept]
     told = [(found, one or spans) for found, one, (_, spans) in zip(cells, ones, kept, strict=True)]
-    return Grid(columns, told, names, depth if names else 0, bold).lines()
+    return lines_of_grid(Grid(columns, told, names, depth if names else 0, bold))
+
+
+def lines_of_grid(grid: Grid) -> list[Line]:
+    """A line for each row: `column: value` pairs where the columns have names, else the values."""
+    below = grid.rows[grid.depth :]
+    lines = []
+    if any(name and not any(row[number].text for row, _ in below) for number, name in enumerate(grid.names)):
+        lines = [_row_line(row, []) for row, _ in grid.rows[: grid.depth]]  # a name without a value, in no row
+    above: list[Line] = []
+    for row, one in below:
+        told = [cell for cell in row if cell.text][:1] if one else _labelled(grid.names, row, above)
+        above = [] if one else told
+        lines.append(_row_line(told, [] if one else grid.names))
+    for line in lines:
+        line.table = grid
+    return lines
+
+
+def _labelled(names: Sequence[str], row: list[Line], above: list[Line]) -> list[Line]:
+    """A row with the label of the one above, where that stands once for several rows.
+
+    It does where the row has a text in the second column, and numbers below those of the row above.
+    """
+    if len(above) != len(row) or len(row) < 3 or not names or row[0].text or is_number(row[1].text):
+        return row
+    numbers, others = ([is_number(cell.text) for cell in cells[2:]] for cells in (row, above))
+    is_like = bool(row[1].text and above[0].text) and any(numbers) and numbers == others
+    return [replace(above[0], spans=[]), *row[1:]] if is_like else row
 
 
 def is_one_cell(row: Sequence[Cell]) -> bool:
@@ -223,7 +195,7 @@ def with_names_above(lines: list[Line], before: Sequence[Line]) -> list[Line]:
     names = [above.names[place] for place in places] if above.names else []
     count = sum(line.table is below for line in lines[start:])
     part = replace(below, names=names, depth=depth, bold=above.bold)
-    return [*lines[:start], *part.lines(), *lines[start + count :]]
+    return [*lines[:start], *lines_of_grid(part), *lines[start + count :]]
 
 
 def _first_row(lines: Sequence[Line]) -> int | None:

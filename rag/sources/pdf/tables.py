@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rag.sources.pdf.addresses import lines_of_table
-from rag.sources.pdf.layout import Line, Table
+from rag.sources.pdf.lines import Cell, Line, Table
 from rag.sources.pdf.page import PageText, Rect, Word
-from rag.sources.pdf.rows import Cell, is_one_cell
+from rag.sources.pdf.rows import is_one_cell
 from rag.sources.pdf.segments import CELL_GAP, Row, Segment
 from rag.sources.tables import is_number
 

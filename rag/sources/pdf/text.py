@@ -12,7 +12,8 @@ from pathlib import PurePath
 from typing import Any
 
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, is_clause
-from rag.sources.pdf.layout import Line, ends_sentence, is_unfinished, join, names_table
+from rag.sources.pdf.layout import names_table
+from rag.sources.pdf.lines import Line, ends_sentence, is_unfinished, join
 
 LONGEST_TAIL = 400
 """Characters of the next page that finish a page's last sentence."""
