@@ -15,8 +15,7 @@ from langchain_core.documents import Document
 from rag.library.records import Record
 from rag.library.revisions import Made
 from rag.sources.loader import section_at
-from rag.sources.outline import OF_DOCUMENTS, is_heading
-from rag.sources.plain.markdown import FENCE
+from rag.sources.outline import FENCE, OF_DOCUMENTS, is_heading
 from rag.sources.tables import SEPARATOR, row_opening
 
 MOST_COMPARED = 5_000_000

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rag.answers.tables.parsed import Row, Table, find_tables
-from rag.sources.plain.markdown import FENCE
+from rag.sources.outline import FENCE
 
 AROUND = 20_000
 """Characters shown before the quote and after it; a shorter document is shown whole."""

@@ -21,8 +21,9 @@ from typing import IO, Any, NamedTuple
 from langchain_core.documents import Document
 
 from rag.sources.formats import LARGEST_CONTAINER, MIB, Job, Unreadable, ending_by_content, ending_of
-from rag.sources.inside import Inside
+from rag.sources.inside import Inside, Read
 from rag.sources.plain.chats import PEOPLE, people_of
+from rag.sources.plain.legacy import guess_encoding
 from rag.sources.zipped import MOST_INFLATED, MOST_MEMBERS
 
 _UTF8_NAME = 0x800
@@ -50,7 +51,7 @@ class _Member(NamedTuple):
     refused: str = ""
 
 
-def read_archive(job: Job) -> Iterator[Document]:
+def read_archive(job: Job, read: Read) -> Iterator[Document]:
     """Each readable file of an archive as documents of its own; the others are named in the notes.
 
     Raises:
@@ -59,7 +60,7 @@ def read_archive(job: Job) -> Iterator[Document]:
     count = 0
     try:
         with _opened(job) as members:
-            inside = Inside(replace(job, people=_people(members, job)))
+            inside = Inside(replace(job, people=_people(members, job)), read)
             for member in sorted(members, key=lambda item: item.name):
                 name = member.name
                 if _is_hidden(name):
@@ -193,7 +194,5 @@ def _decoded(raw: bytes, otherwise: str) -> str:
     try:
         return raw.decode("utf-8") or otherwise
     except UnicodeDecodeError:
-        from rag.sources.plain.legacy import guess_encoding
-
         found = guess_encoding(raw)
         return raw.decode(found.encoding, "replace") if found and found.sure else otherwise

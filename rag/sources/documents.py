@@ -36,8 +36,8 @@ def read(job: Job, report: Report = lambda page, pages: None) -> list[Document]:
     check_type(job)
     try:
         reader = READERS[job.kind]
-        found = reader(job, report) if job.kind in _BY_PAGE else reader(job)
-        documents = [item for item in found if item.page_content]
+        more = [report] if job.kind in _BY_PAGE else [read] if job.kind in _HOLDING_FILES else []
+        documents = [item for item in reader(job, *more) if item.page_content]
     except (Unreadable, MemoryError):
         raise
     except Exception as error:  # the libraries raise anything; one bad source must not stop the others
@@ -81,3 +81,5 @@ READERS: dict[str, Callable[..., Iterator[Document]]] = {
 """The reader for each kind of file."""
 _BY_PAGE = ("PDF", "picture")
 """What may need text recognition: its readers tell of each page that it takes."""
+_HOLDING_FILES = ("mail", "archive")
+"""What holds files of any kind: its readers are given what reads them."""

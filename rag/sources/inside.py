@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -14,13 +14,16 @@ from rag.sources.outline import one_line
 
 MOST_NAMED = 40
 """Files that were left out and are named in the notes; the others are counted."""
+Read = Callable[[Job], list[Document]]
+"""Reads a file of any kind; raises `Unreadable`."""
 
 
 class Inside:
     """The files within one: their documents, and the notes on those that give none."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, read: Read) -> None:
         self._job = job
+        self._read = read
         self._titles: set[str] = set()
         self._left_out: list[str] = []
 
@@ -41,8 +44,6 @@ class Inside:
             data: its content.
             ending: by which it is read, where the name does not tell.
         """
-        from rag.sources.documents import read  # which has this module's callers among its readers
-
         job, ending = self._job, ending_of(PurePosixPath(name).name) or ending
         job.room["files"] -= 1
         job.room["bytes"] -= len(data)
@@ -63,7 +64,7 @@ class Inside:
             )
             inner = replace(inner, notes=[], depth=job.depth + 1, charset="")
             try:
-                documents = read(inner)
+                documents = self._read(inner)
             except Unreadable as error:
                 return self.leave_out(name, str(error))
         for document in documents:

@@ -27,6 +27,8 @@ CAPTION = 7
 """Level of a mark at the caption of a table: below all headings, so that its rows are in a section of its name."""
 AFTER_TABLE = 8
 """Level of a mark after such a table: what follows is in the section around the table again."""
+FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
+"""Begins or ends a block of code in Markdown."""
 Marks = list[tuple[int, str]]
 """Level (1 is outermost, 0 ends all sections, see also `CAPTION`) and anchor of each mark in a text."""
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from rag.sources.formats import Job, Unreadable
+from rag.sources.plain.legacy import guess_encoding
 
 _BYTE_ORDER_MARKS = [
     *((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
@@ -85,8 +86,6 @@ def _guessed(data: bytes, *, html: bool) -> tuple[str, str]:
         Unreadable: no encoding fits, or several do and the text differs. A text that is nearly all ASCII is read
             with a note, as few of its letters can be wrong.
     """
-    from rag.sources.plain.legacy import guess_encoding
-
     text = data.decode("utf-8", "replace")
     damaged = text.count("\ufffd")
     if damaged * 10 < sum(letter > "\x7f" for letter in text) or (damaged > 1 and _is_cut(data, damaged)):
@@ -180,7 +179,5 @@ def _are_many(control: int, size: int) -> bool:
 def _is_utf16(data: bytes) -> bool:
     if _utf16_without_mark(data):
         return True
-    from rag.sources.plain.legacy import guess_encoding
-
     found = guess_encoding(data)
     return bool(found and found.sure and found.encoding.startswith("utf_16"))

@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
+from charset_normalizer.constant import FREQUENCIES
+
 SAMPLE = 64 * 1024
 """Bytes that are looked at; those with the most characters outside of ASCII in a longer text."""
 ENOUGH = 0.45
@@ -227,8 +229,6 @@ def _has_script(language: str) -> bool:
 @cache
 def _weights(language: str) -> dict[str, float]:
     """What each letter outside of ASCII says for a language: the commoner, the more."""
-    from charset_normalizer.constant import FREQUENCIES
-
     _, letters, _ = _LANGUAGES[language]
     common = [letter for letter in FREQUENCIES.get(language, ()) if not letter.isascii()]
     if language == "English":
@@ -258,8 +258,6 @@ def _score_letters(text: str, language: str, words: list[str]) -> float:
 
 
 def _score_east_asian(text: str, language: str) -> float:
-    from charset_normalizer.constant import FREQUENCIES
-
     common = frozenset(FREQUENCIES["Chinese"])
     total, count = 0.0, 0
     for letter, times in Counter(filter(lambda one: not one.isascii(), text)).items():

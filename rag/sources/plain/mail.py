@@ -17,7 +17,7 @@ from langchain_core.documents import Document
 from rag.sources.formats import Job, Unreadable, ending_of
 from rag.sources.html.markup import mark_html
 from rag.sources.html.web_page import parse_html
-from rag.sources.inside import Inside
+from rag.sources.inside import Inside, Read
 from rag.sources.outline import EDGE, MARK, one_line
 from rag.sources.plain.encoding import decode_noted
 
@@ -26,19 +26,18 @@ MOST_PARTS = 1000
 """Parts of one mail that are looked at."""
 
 
-def read_mail(job: Job) -> Iterator[Document]:
+def read_mail(job: Job, read: Read) -> Iterator[Document]:
     """A mail, or all mails of a mailbox, as one document, and each attachment as documents of its own."""
     readers = {".msg": _read_outlook, ".mbox": _read_mailbox}
-    return readers.get(job.ending, _read_mime)(job)
+    return readers.get(job.ending, _read_mime)(job, Inside(job, read))
 
 
-def _read_mime(job: Job) -> Iterator[Document]:
+def _read_mime(job: Job, inside: Inside) -> Iterator[Document]:
     """A mail as it is sent (RFC 5322).
 
     Raises:
         Unreadable: it has no header of a mail.
     """
-    inside = Inside(job)
     told, body, documents = _parts_of(Path(job.path).read_bytes(), job, inside)
     if not any(told.values()):
         raise Unreadable("the file is not a mail: it has no sender, date or subject")
@@ -59,14 +58,13 @@ def _parts_of(data: bytes, job: Job, inside: Inside) -> tuple[dict[str, str], st
     return told, "\n\n".join(filter(None, (_text_of(part, job.notes) for part in bodies))), documents
 
 
-def _read_mailbox(job: Job) -> Iterator[Document]:
+def _read_mailbox(job: Job, inside: Inside) -> Iterator[Document]:
     """The mails of a mailbox (mbox, RFC 4155), each below a heading with its subject, its sender and its day.
 
     Raises:
         Unreadable: it has no mail.
     """
     mails, attached = [], []
-    inside = Inside(job)
     box = mailbox.mbox(job.path, create=False)
     for key in box.iterkeys():
         told, body, documents = _parts_of(box.get_bytes(key), job, inside)
@@ -186,7 +184,7 @@ _ENDINGS = {
 }
 
 
-def _read_outlook(job: Job) -> Iterator[Document]:
+def _read_outlook(job: Job, inside: Inside) -> Iterator[Document]:
     """A mail as Outlook keeps it (.msg)."""
     from oxmsg import Message as OutlookMessage
 
@@ -204,7 +202,6 @@ def _read_outlook(job: Job) -> Iterator[Document]:
     }
     told = {name: one_line(value)[:2000] for name, value in told.items()}
     body = str(message.body or "") or _html_text(str(message.html_body or ""))
-    inside = Inside(job)
     documents = []
     for attachment in message.attachments:
         data = attachment.file_bytes or b""

@@ -11,7 +11,9 @@ from langchain_core.documents import Document
 
 from rag.sources.formats import Job
 from rag.sources.html.inline import without_html
-from rag.sources.outline import EDGE, MARK, mark_markdown, plain
+from rag.sources.html.markup import mark_html
+from rag.sources.html.web_page import parse_html
+from rag.sources.outline import EDGE, FENCE, MARK, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
 from rag.sources.tables import table_lines
 
@@ -19,7 +21,6 @@ MOST_FRONT = 200
 """Lines of front matter that are looked for its end."""
 LONGEST_RULE = 2000
 """Characters of the line below the names of a table's columns."""
-FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
 _HEADING = re.compile(r"(?m)^#{1,6}[ \t]+\S")
 _KEY = re.compile(r"(?m)^\w[\w -]*:")
 _TABLE_RULE = re.compile(r"\s*(?:>\s?){0,9}\|?\s*:?-+:?\s*(?:[|+]\s*:?-+:?\s*)*\|?\s*")
@@ -227,9 +228,6 @@ def _table_of(found: re.Match[str]) -> str:
 
 def html_table_lines(html: str) -> str:
     """The rows of the tables in some HTML, each with the names of its columns."""
-    from rag.sources.html.markup import mark_html  # whose package reads text by way of this module
-    from rag.sources.html.web_page import parse_html
-
     tables = (table for table in parse_html(html).find_all("table") if not table.find_parent("table"))
     parts = [mark_html(BeautifulSoup(str(table), "html.parser"))[0] for table in tables]
     lines = [[line.strip() for line in re.split(rf"[{MARK}{EDGE}\n]+", part) if line.strip()] for part in parts]
