@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class _Group:
 
 
 @dataclass
-class _Cells:
+class _Row:
     """A row of a table while it is read."""
 
     texts: list[str] = field(default_factory=list)
@@ -72,10 +72,11 @@ class _Cells:
 class _Here:
     """The text, note or page header that is being read. `level` and `style`: of its paragraph."""
 
+    counts: Counter[str]
     flow: Flow = field(default_factory=Flow)
     text: list[str] = field(default_factory=list)
     in_table: bool = False
-    cells: _Cells = field(default_factory=_Cells)
+    row: _Row = field(default_factory=_Row)
     rows: list[list[str]] = field(default_factory=list)
     header: int = 0
     asides: list[str] = field(default_factory=list)  # notes, comments and text boxes of the paragraph
@@ -83,14 +84,90 @@ class _Here:
     level: int = 0
     style: int = -1
 
+    def word(self, word: str, number: int | None, styles: Mapping[int, int]) -> None:
+        """Take in a word that has to do with paragraphs or tables; `styles` are the levels of styles of headings."""
+        row = self.row
+        if word in ("par", "sect", "page"):
+            self.end_paragraph(styles)
+        elif word == "pard":
+            self.level, self.style, self.in_table = 0, -1, False
+        elif word == "s":
+            self.style = number or 0
+        elif word == "outlinelevel":
+            self.level = (number or 0) + 1
+        elif word == "intbl":
+            self.in_table = True
+        elif word == "trowd":
+            row.merges, row.merge, row.is_header = [], "", False
+        elif word == "trhdr":
+            row.is_header = True
+        elif word in ("clmrg", "clvmrg"):
+            row.merge = word
+        elif word == "cellx":
+            row.merges.append(row.merge)
+            row.merge = ""
+        elif word == "cell":
+            text = cell_text(self._taken())
+            row.texts.append(re.sub(r"( \| )?; |( \| )?$", lambda found: "; " if ";" in found[0] else "", text))
+        elif word == "row":
+            self._end_row()
+
+    def _taken(self) -> str:
+        """The text since the last paragraph; halves of characters beyond the first 65,536 become whole."""
+        text = "".join(self.text)
+        self.text = []
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def end_paragraph(self, styles: Mapping[int, int]) -> None:
+        """Put the paragraph into the flow, or a line break into the cell."""
+        if self.in_table:
+            self.text.append("\n")
+            return
+        text = self._taken()
+        if not text.strip() and not self.asides:
+            return
+        self.end_table()
+        level = self.level or styles.get(self.style, 0)
+        if 0 < level < 10 and len(text) < 300:
+            self.flow.heading(text, level)
+        else:
+            self.flow.paragraph(text.strip("\n"))
+        for aside in self.asides:
+            self.flow.paragraph(aside)
+        self.asides = []
+
+    def _end_row(self) -> None:
+        row, self.row = self.row, _Row(merges=self.row.merges, is_header=self.row.is_header)
+        texts = row.texts[:_MOST_CELLS]
+        for number, merge in enumerate(row.merges[: len(texts)]):
+            if merge == "clmrg" and number:
+                texts[number] = texts[number - 1]
+            elif merge == "clvmrg" and self.rows and number < len(self.rows[-1]):
+                texts[number] = self.rows[-1][number]
+        if row.is_header and self.header == len(self.rows):
+            self.header += 1
+        self.rows.append(texts)
+        self.beside += self.asides
+        self.asides = []
+
+    def end_table(self) -> None:
+        """Put the table into the flow, if there is one."""
+        if self.rows:
+            self.counts["table"] += 1
+            self.flow.table(table_lines(self.rows, header=self.header or None))
+            self.rows, self.header = [], 0
+            for text in self.beside:
+                self.flow.paragraph(text)
+            self.beside = []
+
 
 class _Rtf:
     """One way through a file."""
 
     def __init__(self) -> None:
-        self._here = _Here()
         self.edges: dict[str, list[str]] = {"header": [], "footer": []}
         self.counts: Counter[str] = Counter()
+        self._here = _Here(self.counts)
         self._group = _Group()
         self._stack: list[_Group] = []
         self._bytes = bytearray()
@@ -144,8 +221,8 @@ class _Rtf:
         self._flush()
         while self._stack:
             self._close()
-        self._paragraph()
-        self._end_table()
+        self._here.end_paragraph(self._styles)
+        self._here.end_table()
 
     # Text
 
@@ -174,12 +251,6 @@ class _Rtf:
         if self._group.target == "text" and not self._group.is_gone:
             self._here.text.append(raised(text) if self._group.is_raised else text)
 
-    def _taken(self) -> str:
-        """The text since the last paragraph; halves of characters beyond the first 65,536 become whole."""
-        text = "".join(self._here.text)
-        self._here.text = []
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
     # Groups
 
     def _open(self) -> None:
@@ -198,12 +269,12 @@ class _Rtf:
 
     def _aside(self, show: Callable[[str], None]) -> None:
         """The text of this group is shown by `show` when it ends, and the text around it goes on as before."""
-        outer, self._here = self._here, _Here()
+        outer, self._here = self._here, _Here(self.counts)
         self._group.target = "text"
 
         def end() -> None:
-            self._paragraph()
-            self._end_table()
+            self._here.end_paragraph(self._styles)
+            self._here.end_table()
             text = "\n".join(filter(None, (line.strip() for line in plain(self.flow.text).split("\n"))))
             self._here = outer
             if text:
@@ -293,7 +364,7 @@ class _Rtf:
         elif word == "revised":
             self.counts["change"] += 1
         else:
-            self._paragraph_word(word, number)
+            self._here.word(word, number, self._styles)
 
     def _font_word(self, word: str, number: int | None) -> None:
         if word == "f":
@@ -315,81 +386,3 @@ class _Rtf:
             self._styles[self._defined] = int(found[1])
         elif self._defined >= 0 and re.match(r"(?i)\s*title;", text):
             self._styles[self._defined] = 1
-
-    def _paragraph_word(self, word: str, number: int | None) -> None:
-        if word in ("par", "sect", "page"):
-            self._paragraph()
-        elif word == "pard":
-            self._here.level, self._here.style, self._here.in_table = 0, -1, False
-        elif word == "s":
-            self._here.style = number or 0
-        elif word == "outlinelevel":
-            self._here.level = (number or 0) + 1
-        elif word == "intbl":
-            self._here.in_table = True
-        elif word == "nestcell":
-            self._show(" | ")
-        elif word == "nestrow":
-            self._show("; ")
-        elif word == "trowd":
-            self._here.cells.merges, self._here.cells.merge, self._here.cells.is_header = [], "", False
-        elif word == "trhdr":
-            self._here.cells.is_header = True
-        elif word in ("clmrg", "clvmrg"):
-            self._here.cells.merge = word
-        elif word == "cellx":
-            self._here.cells.merges.append(self._here.cells.merge)
-            self._here.cells.merge = ""
-        elif word == "cell":
-            self._here.cells.texts.append(
-                re.sub(r"( \| )?; |( \| )?$", lambda found: "; " if ";" in found[0] else "", cell_text(self._taken()))
-            )
-        elif word == "row":
-            self._row()
-
-    def _paragraph(self) -> None:
-        """End a paragraph."""
-        if self._here.in_table:
-            self._show("\n")
-            return
-        text = self._taken()
-        if not text.strip() and not self._here.asides:
-            return
-        self._end_table()
-        level = self._here.level or self._styles.get(self._here.style, 0)
-        if 0 < level < 10 and len(text) < 300:
-            self.flow.heading(text, level)
-        else:
-            self.flow.paragraph(text.strip("\n"))
-        self._show_asides()
-
-    def _show_asides(self) -> None:
-        waiting, self._here.asides = self._here.asides, []
-        for text in waiting:
-            self.flow.paragraph(text)
-
-    def _row(self) -> None:
-        cells, self._here.cells = (
-            self._here.cells,
-            _Cells(merges=self._here.cells.merges, is_header=self._here.cells.is_header),
-        )
-        texts = cells.texts[:_MOST_CELLS]
-        for number, merge in enumerate(cells.merges[: len(texts)]):
-            if merge == "clmrg" and number:
-                texts[number] = texts[number - 1]
-            elif merge == "clvmrg" and self._here.rows and number < len(self._here.rows[-1]):
-                texts[number] = self._here.rows[-1][number]
-        if cells.is_header and self._here.header == len(self._here.rows):
-            self._here.header += 1
-        self._here.rows.append(texts)
-        self._here.beside += self._here.asides
-        self._here.asides = []
-
-    def _end_table(self) -> None:
-        if self._here.rows:
-            self.counts["table"] += 1
-            self.flow.table(table_lines(self._here.rows, header=self._here.header or None))
-            self._here.rows, self._here.header = [], 0
-            for text in self._here.beside:
-                self.flow.paragraph(text)
-            self._here.beside = []

@@ -16,8 +16,10 @@ SIGNS = {
     "rquote": "’",
     "ldblquote": "“",
     "rdblquote": "”",
+    "nestcell": " | ",
+    "nestrow": "; ",
 }
-"""Signs that have a word."""
+"""Signs that have a word, and what parts the cells and rows of a table within a cell."""
 
 EDGES = frozenset(["header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf"])
 """Headers and footers of pages: of all, left, right and first ones."""
