@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from rag.sources.office.look_headings import Line, headings_among, rank_of
 from rag.sources.office.odf_lists import Place
-from rag.sources.office.odf_styles import ParagraphStyles
-from rag.sources.office.ooxml import Element, attribute, below, child, local
+from rag.sources.office.odf_styles import Styles
+from rag.sources.office.ooxml import Element, attribute, child, local
 
 _AROUND = frozenset(["section", "list", "list-item", "list-header", "soft-page-break"])
 _GONE = frozenset(["note", "annotation", "frame", "custom-shape", "number", "ruby-text"])
 _SIGNS = {"tab": "\t", "line-break": "\n", "s": " "}
-_MOST_PARENTS = 20
 _USUAL_SIZE = 24
 """Half points where a file does not say."""
 
@@ -22,11 +21,9 @@ _Look = tuple[bool, int]
 """Whether letters are bold, and their size in half points."""
 
 
-def headings_by_look(
-    body: Element, trees: Iterable[Element], paragraphs: ParagraphStyles, places: Mapping[Element, Place]
-) -> dict[Element, int]:
+def headings_by_look(body: Element, styles: Styles, places: Mapping[Element, Place]) -> dict[Element, int]:
     """The headings in a text that no style tells, and their levels below those that one tells."""
-    looks = _Looks(trees)
+    looks = _Looks(styles)
     blocks = [(block, list(looks.runs(block)) if local(block) in ("p", "h") else None) for block in _blocks(body)]
     sizes: Counter[int] = Counter()
     for _, runs in blocks:
@@ -39,7 +36,7 @@ def headings_by_look(
             lines.append((block, None))
             continue
         place = places.get(block)
-        told = local(block) == "h" or paragraphs.level_of(attribute(block, "style-name")) is not None
+        told = local(block) == "h" or styles.level_of(attribute(block, "style-name")) is not None
         line = Line("".join(text for text, _ in runs).strip(), (), bool(place and place.level), told)
         depth = place.level - 1 if place and place.number not in ("", "-") else None
         if not told and (not line.is_item or depth is not None):
@@ -62,19 +59,13 @@ def _blocks(parent: Element) -> Iterator[Element]:
 class _Looks:
     """What the styles of a file say of letters."""
 
-    def __init__(self, trees: Iterable[Element]) -> None:
-        self._styles: dict[tuple[str, str], Element] = {}
-        self._usual: Element | None = None
-        for tree in trees:
-            for style in below(tree, "style"):
-                self._styles[attribute(style, "family"), attribute(style, "name")] = style
-            for style in below(tree, "default-style"):
-                self._usual = style if attribute(style, "family") == "paragraph" else self._usual
+    def __init__(self, styles: Styles) -> None:
+        self._styles = styles
         self._known: dict[tuple[str, str, _Look], _Look] = {}
 
     def runs(self, paragraph: Element) -> Iterator[tuple[str, _Look]]:
         """The visible texts of a paragraph and how they look."""
-        usual = self._changed(self._usual, (False, _USUAL_SIZE))
+        usual = self._changed(self._styles.usual, (False, _USUAL_SIZE))
         yield from self._inside(paragraph, self._look("paragraph", attribute(paragraph, "style-name"), usual))
 
     def _inside(self, item: Element, look: _Look) -> Iterator[tuple[str, _Look]]:
@@ -92,12 +83,8 @@ class _Looks:
         """The look of letters with a style, inside others that look so."""
         key = (family, name, around)
         if key not in self._known:
-            chain: list[Element] = []
-            while (style := self._styles.get((family, name))) is not None and len(chain) < _MOST_PARENTS:
-                chain.append(style)
-                name = attribute(style, "parent-style-name")
             look = around
-            for style in reversed(chain):
+            for _, style in reversed(list(self._styles.chain(family, name))):
                 look = self._changed(style, look)
             self._known[key] = look
         return self._known[key]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rag.sources.office.list_numbers import chinese, letters, letters_as_digits, roman
-from rag.sources.office.odf_styles import ParagraphStyles
+from rag.sources.office.odf_styles import Styles
 from rag.sources.office.ooxml import Element, attribute, below, child, local
 
 _SKIPPED = frozenset(["tracked-changes", "forms", "annotation"])
@@ -53,7 +53,7 @@ class Place:
 class Numbers:
     """The numbers in front of the paragraphs of a text, as a reader sees them: "2.", "iv.", "2.3.1"."""
 
-    def __init__(self, trees: Iterable[Element], paragraphs: ParagraphStyles) -> None:
+    def __init__(self, trees: Iterable[Element], paragraphs: Styles) -> None:
         self._paragraphs = paragraphs
         self._styles: dict[str, dict[int, Element]] = {}
         for tree in trees:

@@ -13,7 +13,7 @@ from rag.sources.formats import MOST_TEXT, Job, Unreadable
 from rag.sources.html.mathml import mathml_text
 from rag.sources.office.odf_headings import headings_by_look
 from rag.sources.office.odf_lists import Numbers, Place
-from rag.sources.office.odf_styles import ParagraphStyles, is_raised
+from rag.sources.office.odf_styles import Styles
 from rag.sources.office.odf_tables import Grid, sheet_rows
 from rag.sources.office.ooxml import (
     Element,
@@ -92,17 +92,16 @@ class _Reader:
         self._depth = 0
         self._in_edge = False
         self._caption = ""
-        self._styles = {attribute(style, "name"): style for style in below(self._root, "style")}
         sources = [tree for name in ("styles.xml", "content.xml") if (tree := trees.get(name)) is not None]
-        self._paragraphs = ParagraphStyles(sources)
+        self._styles = Styles(sources)
         self._level = 0  # of the last heading whose level is said
         self._is_show = self._body is not None and local(self._body) == "presentation"
         self._places: dict[Element, Place] = {}
         if self._body is not None and local(self._body) != "spreadsheet":
-            self._places = Numbers(sources, self._paragraphs).read(self._body)
+            self._places = Numbers(sources, self._styles).read(self._body)
         self._looks: dict[Element, int] = {}
         if self._body is not None and local(self._body) == "text":
-            self._looks = headings_by_look(self._body, sources, self._paragraphs, self._places)
+            self._looks = headings_by_look(self._body, self._styles, self._places)
 
     def notes(self) -> list[str]:
         """What the file has, and what of it was not read."""
@@ -181,7 +180,7 @@ class _Reader:
     def _level_of(self, paragraph: Element, text: str) -> int | None:
         """The level of a paragraph whose style is one of headings, 0 if that is not said; None for others."""
         is_short = len(text.strip()) <= _LONGEST_HEADING and not text.strip().endswith((",", ";"))
-        return self._paragraphs.level_of(attribute(paragraph, "style-name")) if is_short else None
+        return self._styles.level_of(attribute(paragraph, "style-name")) if is_short else None
 
     def _heading(self, text: str, level: int) -> None:
         """Add a heading; level 0: below the last one whose level is said."""
@@ -197,7 +196,7 @@ class _Reader:
     def _is_caption(self, paragraph: Element) -> bool:
         """Whether a paragraph has the number of a table, or the style of the names of tables."""
         style = attribute(paragraph, "style-name")
-        parent = attribute(self._styles.get(style), "parent-style-name")
+        parent = attribute(self._styles.own("paragraph", style), "parent-style-name")
         return bool({style, parent} & {"Table", "Caption"}) or any(
             attribute(sequence, "name") == "Table" for sequence in below(paragraph, "sequence")
         )
@@ -261,7 +260,7 @@ class _Reader:
                 pieces += [f" ({self._inline(part)})" for part in children(inner, "ruby-text")]
             elif name and name not in _GONE and not (self._in_edge and name in _PAGE_NUMBERS):
                 text = self._inline(inner)
-                pieces.append(raised(text) if is_raised(self._styles.get(attribute(inner, "style-name"))) else text)
+                pieces.append(raised(text) if self._styles.is_raised(attribute(inner, "style-name")) else text)
             pieces.append(inner.tail or "")
         return "".join(pieces) if local(item) != "p" else "".join(pieces).replace("\u00ad", "")
 
@@ -347,10 +346,8 @@ class _Reader:
         if sheet.pieces:
             self.counts["sheet"] += 1
             self.flow.heading(name, 1)
-            if (
-                attribute(child(self._styles.get(attribute(table, "style-name")), "table-properties"), "display")
-                == "false"
-            ):
+            settings = child(self._styles.own("table", attribute(table, "style-name")), "table-properties")
+            if attribute(settings, "display") == "false":
                 self.hidden.append(name)
                 self.flow.paragraph("(This sheet is hidden.)")
             self.flow.append(sheet)
@@ -369,7 +366,7 @@ class _Reader:
             title = next((frame for frame in frames if attribute(frame, "class") == "title"), None)
             if title is not None:
                 self.flow.heading(self._cell(title), 1)
-            settings = child(self._styles.get(attribute(page, "style-name")), "drawing-page-properties")
+            settings = child(self._styles.own("drawing-page", attribute(page, "style-name")), "drawing-page-properties")
             if attribute(settings, "visibility") == "hidden":
                 self.hidden.append(f"slide {number}")
                 self.flow.paragraph("(This slide is hidden in the show.)")

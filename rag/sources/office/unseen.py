@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-from rag.sources.office.ooxml import Element, attribute, below, child, children, is_on, local
+from rag.sources.office.odf_styles import Styles
+from rag.sources.office.ooxml import Element, attribute, below, child, is_on, local
 
 STRUCK = "struck-out text is left out"
 """The note on it."""
-_MOST_PARENTS = 20
+_FAMILIES = {"table-cell": "table-cell", "span": "text", "p": "paragraph", "h": "paragraph", "section": "section"}
+"""What may be taken out of OpenDocument, in this order, and the families of its styles."""
 
 
 def take_out_of_word(root: Element | None, styles_of: Callable[[Element, Element], Iterable[Element]]) -> bool:
@@ -37,28 +39,17 @@ def _says(looks: Iterable[Element | None], name: str) -> bool:
 def take_out_of_open_document(trees: Iterable[Element]) -> bool:
     """Take the hidden and the struck-out texts out of the parts of an OpenDocument file; returns as for Word."""
     roots = list(trees)
-    common = {attribute(style, "name"): style for root in roots for style in children(child(root, "styles"), "style")}
+    common = [styles for root in roots if (styles := child(root, "styles")) is not None]
     struck = False
     for root in roots:
-        own = children(child(root, "automatic-styles"), "style")  # other parts have others of the same names
-        styles = common | {attribute(style, "name"): style for style in own}
-        for item in [item for name in ("table-cell", "span", "p", "h", "section") for item in below(root, name)]:
-            look = _look(styles, attribute(item, "style-name"))
+        styles = Styles([*common, root])  # other parts have others of the same names
+        for item in [item for name in _FAMILIES for item in below(root, name)]:
+            look = styles.letters(_FAMILIES[local(item)], attribute(item, "style-name"))
             is_struck = any(look.get(f"text-line-through-{name}", "none") != "none" for name in ("style", "type"))
             if is_struck or "none" in (look.get("display"), attribute(item, "display")):
                 struck = struck or is_struck
                 _take_out(item)
     return struck
-
-
-def _look(styles: Mapping[str, Element], name: str) -> dict[str, str]:
-    """How the letters of a style look, by local names, with what it inherits."""
-    looks: list[dict[str, str]] = []
-    while name in styles and len(looks) < _MOST_PARENTS:
-        own = child(styles[name], "text-properties")
-        looks.append({key.rpartition("}")[2]: value for key, value in (own.attrib.items() if own is not None else ())})
-        name = attribute(styles[name], "parent-style-name")
-    return {key: value for look in reversed(looks) for key, value in look.items()}
 
 
 def _take_out(item: Element) -> None:
