@@ -160,14 +160,16 @@ def _points(item: Element | None) -> list[str]:
 
 
 def _cached(cache: Element) -> list[str]:
+    """The values that a chart has stored, as it shows them; of a chart of Office 2016, those of a level."""
     points = {}
     code = child(cache, "formatCode")
+    are_numbers = local(cache).startswith("num") or local(cache.getparent()) == "numDim"
+    usual = (code.text or "") if code is not None else attribute(cache, "formatCode")
     for point in children(cache, "pt"):
         value = child(point, "v")
         text = (value.text if value is not None else point.text) or ""
-        own = attribute(point, "formatCode") or (code.text if code is not None else "")
         points[number_of(attribute(point, "idx"), 0)] = (
-            shown(text, own or "") if local(cache).startswith("num") else text
+            shown(text, attribute(point, "formatCode") or usual) if are_numbers else text
         )
     most = min(max(points, default=-1) + 1, MOST_POINTS)
     return [cell_text(points.get(number, "")) for number in range(most)]
@@ -189,7 +191,7 @@ def _modern_chart(root: Element) -> tuple[str, list[str], list[str]]:
         source = data.get(attribute(child(item, "dataId"), "val"))
         names, values = [], []
         for dimension in source if source is not None else ():
-            levels = [_level(level) for level in children(dimension, "lvl")]
+            levels = [_cached(level) for level in children(dimension, "lvl")]
             if local(dimension) == "strDim" and levels:
                 columns = list(reversed(levels))
                 high = max(map(len, columns))
@@ -199,13 +201,6 @@ def _modern_chart(root: Element) -> tuple[str, list[str], list[str]]:
         lines += _series_lines(names, [(name, values)])
     axes = [cell_text(" ".join(map(paragraph_text, below(axis, "p")))) for axis in below(root, "axis")]
     return title, lines, axes
-
-
-def _level(level: Element) -> list[str]:
-    points = {number_of(attribute(p, "idx"), 0): p.text or "" for p in children(level, "pt")}
-    code = attribute(level, "formatCode")
-    most = min(max(points, default=-1) + 1, MOST_POINTS)
-    return [cell_text(shown(points.get(number, ""), code)) for number in range(most)]
 
 
 # Diagrams

@@ -106,7 +106,7 @@ def read_cells(package: Package, part: str, strings: list[str], formats: Formats
         for item in row:
             if not isinstance(item.tag, str):
                 continue
-            column = _column(item.get("r", "")) or column + 1
+            column = column_of(item.get("r", "")) or column + 1
             cell = _cell(item, column, strings, formats)
             if cell is not None and column <= _MOST_COLUMNS:
                 cells.append(cell)
@@ -153,7 +153,8 @@ def _escaped(found: re.Match[str]) -> str:
     return sign if sign.isprintable() or sign in "\t\n\r" else ""
 
 
-def _column(reference: str) -> int:
+def column_of(reference: str) -> int:
+    """The number of a column, from 1, by its letters or a cell's name: "A" is 1, "AB12" is in 28; 0 without letters."""
     number = 0
     for sign in reference[:4]:
         if not "A" <= sign <= "Z":

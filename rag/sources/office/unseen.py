@@ -13,27 +13,21 @@ _FAMILIES = {"table-cell": "table-cell", "span": "text", "p": "paragraph", "h": 
 """What may be taken out of OpenDocument, in this order, and the families of its styles."""
 
 
-def take_out_of_word(root: Element | None, styles_of: Callable[[Element, Element], Iterable[Element]]) -> bool:
+def take_out_of_word(root: Element | None, says: Callable[[Element, Element, str], Element | None]) -> bool:
     """Take the hidden and the struck-out runs out of a part of a Word file. Whether anything was struck out.
 
     Args:
         root: of the part.
-        styles_of: gives the styles that a run of a paragraph has, the nearest first.
+        says: gives what is said of the letters of a run of a paragraph, by its name.
     """
     struck = False
     for paragraph in list(below(root, "p")) if root is not None else ():
         for run in [run for run in below(paragraph, "r") if next(run.iterancestors("{*}p"), None) is paragraph]:
-            looks = [child(run, "rPr"), *(child(style, "rPr") for style in styles_of(paragraph, run))]
-            is_struck = _says(looks, "strike") or _says(looks, "dstrike")
-            if is_struck or _says(looks, "vanish"):
+            is_struck = any(is_on(says(paragraph, run, name)) for name in ("strike", "dstrike"))
+            if is_struck or is_on(says(paragraph, run, "vanish")):
                 struck = struck or is_struck
                 _take_out(run)
     return struck
-
-
-def _says(looks: Iterable[Element | None], name: str) -> bool:
-    """Whether a switch is on by the first of some settings that has it."""
-    return is_on(next((item for look in looks if (item := child(look, name)) is not None), None))
 
 
 def take_out_of_open_document(trees: Iterable[Element]) -> bool:

@@ -100,7 +100,7 @@ class _Word:
 
     def _seen(self, root: Element | None) -> Element | None:
         """A part's tree, from which what is hidden or struck out is taken."""
-        self.counts["struck"] += take_out_of_word(root, self._styles.styles_of)
+        self.counts["struck"] += take_out_of_word(root, self._styles.says)
         return root
 
     def _edges(self, kind: str) -> list[str]:

@@ -81,7 +81,7 @@ class Styles:
         self._usual = [item for item in usual if attribute(item, "default") in ("1", "true")][:1]
         self._chains: dict[str, list[Element]] = {}
         self._known: dict[str, Style] = {}
-        self._looks: dict[tuple[str, str], tuple[bool, int]] = {}
+        self._said: dict[tuple[str, str, str], Element | None] = {}
 
     def of(self, paragraph: Element) -> Style:
         """What a paragraph is by its style and by its own settings."""
@@ -96,19 +96,27 @@ class Styles:
             style = replace(style, numbered_as=self._style(tied).level)
         return replace(style, is_item=True) if identity and not style.is_item else style
 
-    def styles_of(self, paragraph: Element, run: Element) -> list[Element]:
-        """The styles of a run's letters, the nearest first."""
-        own = attribute(child(paragraph, "pPr", "pStyle"), "val")
-        return [*self._chain(attribute(child(run, "rPr", "rStyle"), "val")), *(self._chain(own) or self._usual)]
+    def says(self, paragraph: Element, run: Element, name: str) -> Element | None:
+        """What is said of the letters of a run, such as "b" for bold: by itself, else by the nearest of its styles."""
+        own = child(run, "rPr")
+        if (found := child(own, name)) is not None:
+            return found
+        letters, paragraphs = (
+            attribute(child(own, "rStyle"), "val"),
+            attribute(child(paragraph, "pPr", "pStyle"), "val"),
+        )
+        key = (letters, paragraphs, name)
+        if key not in self._said:
+            styles = [*self._chain(letters), *(self._chain(paragraphs) or self._usual), self._defaults]
+            said = (child(style, "rPr", name) for style in styles)
+            self._said[key] = next((item for item in said if item is not None), None)
+        return self._said[key]
 
     def look(self, paragraph: Element, run: Element) -> tuple[bool, int]:
         """Whether a run of a paragraph is bold, and the size of its letters in half points."""
-        own = child(run, "rPr")
-        bold, size = child(own, "b"), attribute(child(own, "sz"), "val")
-        usual = self._usual_look(
-            attribute(child(own, "rStyle"), "val"), attribute(child(paragraph, "pPr", "pStyle"), "val")
-        )
-        return (usual[0] if bold is None else is_on(bold)), (int(size) if _is_size(size) else usual[1])
+        size = attribute(self.says(paragraph, run, "sz"), "val")
+        is_size = size.isdecimal() and len(size) < 5
+        return is_on(self.says(paragraph, run, "b")), int(size) if is_size else _USUAL_SIZE
 
     def depth_of_number(self, paragraph: Element) -> int | None:
         """How deep a paragraph with a number is in its list; None if it has none."""
@@ -149,17 +157,6 @@ class Styles:
             )
         return self._known[name]
 
-    def _usual_look(self, letters: str, paragraphs: str) -> tuple[bool, int]:
-        """Whether letters are bold, and their size, by the styles of letters and paragraphs."""
-        key = (letters, paragraphs)
-        if key not in self._looks:
-            styles = [*self._chain(letters), *(self._chain(paragraphs) or self._usual)]
-            settings = [*(child(style, "rPr") for style in styles), child(self._defaults, "rPr")]
-            bold = next((item for each in settings if (item := child(each, "b")) is not None), None)
-            sizes = (attribute(child(each, "sz"), "val") for each in settings)
-            self._looks[key] = is_on(bold), int(next(filter(_is_size, sizes), _USUAL_SIZE))
-        return self._looks[key]
-
 
 def _level(chain: list[Element], names: list[str]) -> int | None:
     """The level of headings with a style, 0 for those of other text; None if that is not said."""
@@ -176,7 +173,3 @@ def _level(chain: list[Element], names: list[str]) -> int | None:
 
 def _level_of(outline: str) -> int:
     return int(outline) + 1 if len(outline) == 1 and int(outline) < 9 else 0
-
-
-def _is_size(text: str) -> bool:
-    return text.isdecimal() and len(text) < 5

@@ -23,7 +23,7 @@ from rag.sources.office.ooxml import (
     number_of,
     with_notes,
 )
-from rag.sources.office.sheet_cells import Cell, Formats, read_cells, read_strings
+from rag.sources.office.sheet_cells import Cell, Formats, column_of, read_cells, read_strings
 from rag.sources.office.sheet_rows import Row
 from rag.sources.office.sheet_tables import SheetTables
 from rag.sources.office.unseen import STRUCK
@@ -169,7 +169,7 @@ class _Book:
                 end = 0
                 for found in _AREA.finditer(text):
                     end = found.end()
-                    left, right = (column_number(found[group].decode()) for group in (1, 3))
+                    left, right = (column_of(found[group].decode()) for group in (1, 3))
                     areas.append((int(found[2]), left, int(found[4]), min(right, left + MOST_COLUMNS)))
                 tail = text[max(end, len(text) - 300) :]
                 if len(areas) > _MOST_AREAS:
@@ -253,17 +253,9 @@ class _Merged:
         return repeated, frozenset(across)
 
 
-def column_number(letters: str) -> int:
-    """The number of a column, from 1: "A" is 1, "AB" is 28."""
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - 64
-    return number
-
-
 def _place(reference: str) -> tuple[int, int] | None:
     found = re.fullmatch(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})", reference)
-    return (int(found[2]), column_number(found[1])) if found else None
+    return (int(found[2]), column_of(found[1])) if found else None
 
 
 def _all_text(item: Element | None) -> str:
