@@ -11,6 +11,7 @@ from bs4 import CData, Tag
 from bs4.element import NavigableString
 
 from rag.sources.html.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number, is_struck, is_wiki_sign
+from rag.sources.merged import spread
 from rag.sources.tables import cell_text, table_lines
 
 LONGEST_CELL = 2000
@@ -21,8 +22,6 @@ LONGEST_DOUBTFUL_CELL = 400
 """The same in a page's table of a single row, or with headings, tables or code in it, as layout tables have."""
 DEEPEST = 2
 """Tables within a table that are still read as the text of its cells."""
-MOST_REPEATED = 200_000
-"""Characters that a table's merged cells may add by being repeated."""
 _WIDEST = 200
 """Columns that one cell may cover."""
 _PARTS = ("caption", "thead", "tbody", "tfoot", "tr", "td", "th")
@@ -295,27 +294,10 @@ def _as_lines(caption: str, rows: list[_Row], width: int, named: int | None) -> 
 
 
 def _filled(rows: list[_Row]) -> list[list[str]]:
-    """The texts of the cells by row and column; a merged cell's in each place that it covers."""
-    grid: list[list[str]] = []
-    above: dict[int, tuple[int, str]] = {}  # column: how many rows a cell above still covers, and its text
-    left = MOST_REPEATED
-    part = ""
-    for row in rows:
-        if row.part != part or left < 0:
-            above, part = {}, row.part  # a cell ends with its part of the table
-        line = {column: text for column, (_, text) in above.items()}
-        above = {column: (count - 1, text) for column, (count, text) in above.items() if count > 1}
-        left -= sum(len(text) + 1 for text in line.values())
-        column = 0
-        for cell in row.cells:
-            while column in line:
-                column += 1
-            covered = cell.columns if left > 0 else 1
-            left -= (covered - 1) * (len(cell.text) + 1)
-            for place in range(column, column + covered):
-                line.setdefault(place, cell.text)
-                if cell.rows > 1:
-                    above[place] = (cell.rows - 1, cell.text)
-            column += covered
-        grid.append([line.get(place, "") for place in range(max(line, default=-1) + 1)])
-    return grid
+    """The texts of the cells by row and column; a merged cell's in each place that it covers within its part."""
+    parts = (list(group) for _, group in itertools.groupby(rows, key=lambda row: row.part))
+    return [
+        texts
+        for part in parts
+        for texts in spread([[(cell.text, cell.columns, cell.rows) for cell in row.cells] for row in part])
+    ]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from rag.sources.merged import spread
 from rag.sources.office.equations import equation_text
 from rag.sources.office.number_formats import shown
-from rag.sources.office.ooxml import Element, Package, attribute, below, child, children, local
+from rag.sources.office.ooxml import Element, Package, attribute, below, child, children, local, whole
 from rag.sources.outline import plain
 from rag.sources.raised import raised
 from rag.sources.tables import cell_text, has_groups, table_lines
 
 MOST_POINTS = 100_000
 """Values of a chart's series, or texts of a diagram."""
-MOST_COLUMNS = 1000
-"""Places that one merged cell may cover: its width comes from the file."""
 
 
 def paragraph_text(item: Element) -> str:
@@ -45,32 +44,22 @@ def body_text(item: Element | None) -> str:
 
 def grid_of(table: Element) -> tuple[list[list[str]], int | None]:
     """The rows of a table of DrawingML, merged cells in each place they cover, and how many rows are its header."""
-    rows: list[list[str]] = []
-    covered: dict[int, tuple[int, str]] = {}  # how many rows more a merged cell covers in a column, and its text
-    for row in children(table, "tr"):
-        cells: list[str] = []
-        for cell in children(row, "tc"):
-            column = len(cells)
-            if attribute(cell, "hMerge") in ("1", "true") and cells:
-                cells.append(cells[-1])
-            elif attribute(cell, "vMerge") in ("1", "true") and covered.get(column, (0, ""))[0]:
-                left, text = covered[column]
-                cells.append(text)
-                covered[column] = (left - 1, text)
-            else:
-                text = cell_text(body_text(child(cell, "txBody")))
-                cells.append(text)
-                high, wide = (number_of(attribute(cell, name), 1) for name in ("rowSpan", "gridSpan"))
-                for place in range(column, column + min(wide, MOST_COLUMNS)):
-                    covered[place] = (high - 1, text)
-        rows.append(cells)
+    rows = spread(
+        [
+            [
+                (
+                    cell_text(body_text(child(cell, "txBody"))),
+                    whole(attribute(cell, "gridSpan"), 1),
+                    whole(attribute(cell, "rowSpan"), 1),
+                )
+                for cell in children(row, "tc")
+                if not {attribute(cell, "hMerge"), attribute(cell, "vMerge")} & {"1", "true"}
+            ]
+            for row in children(table, "tr")
+        ]
+    )
     named = attribute(child(table, "tblPr"), "firstRow") in ("1", "true")
     return rows, 1 if named and len(rows) > 1 and len(set(filter(None, rows[0]))) > 1 and not has_groups(rows) else None
-
-
-def number_of(text: str, otherwise: int) -> int:
-    """A whole number, at least 0."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else otherwise
 
 
 # Charts
@@ -168,7 +157,7 @@ def _cached(cache: Element) -> list[str]:
     for point in children(cache, "pt"):
         value = child(point, "v")
         text = (value.text if value is not None else point.text) or ""
-        points[number_of(attribute(point, "idx"), 0)] = (
+        points[whole(attribute(point, "idx"), 0)] = (
             shown(text, attribute(point, "formatCode") or usual) if are_numbers else text
         )
     most = min(max(points, default=-1) + 1, MOST_POINTS)
@@ -221,7 +210,7 @@ def diagram_lines(package: Package, part: str) -> list[str]:
     inside: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for link in below(root, "cxn"):
         if (attribute(link, "type") or "parOf") == "parOf":
-            place = number_of(attribute(link, "srcOrd"), 0)
+            place = whole(attribute(link, "srcOrd"), 0)
             inside[attribute(link, "srcId")].append((place, attribute(link, "destId")))
     lines = list(_tree(first, inside, texts))
     return [*lines, *(text for text in texts.values() if text)]  # texts that belong to nothing

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rag.sources.office.list_numbers import chinese, letters, letters_as_digits, roman
 from rag.sources.office.odf_styles import Styles
-from rag.sources.office.ooxml import Element, attribute, below, child, local
+from rag.sources.office.ooxml import Element, attribute, below, child, local, whole
 
 _SKIPPED = frozenset(["tracked-changes", "forms", "annotation"])
 _MOST_LEVELS = 10
@@ -93,7 +93,7 @@ class Numbers:
             start, style = attribute(item, "start-value"), attribute(item, "style-override")
             self._items.append(_Item(style, start, waits=name == "list-item"))
         elif name == "numbered-paragraph":
-            level, style = _number(attribute(item, "level"), 1), attribute(item, "style-name")
+            level, style = whole(attribute(item, "level"), 1), attribute(item, "style-name")
             counts = self._by_id.setdefault(attribute(item, "list-id") or style, {})
             self._lists.append(_List(style, min(level, _MOST_LEVELS), True, counts))
             self._items.append(_Item("", attribute(item, "start-value"), waits=True))
@@ -132,7 +132,7 @@ class Numbers:
         self._found[paragraph] = Place(opened.level, number or ("-" if kind != "list-level-style-number" else ""))
 
     def _number_heading(self, heading: Element) -> None:
-        level = _number(attribute(heading, "outline-level"), 1)
+        level = whole(attribute(heading, "outline-level"), 1)
         numbered = self._paragraphs.are_numbered(attribute(heading, "style-name"))
         if numbered and attribute(heading, "is-list-header") != "true" and 0 < level <= _MOST_LEVELS:
             restarts = attribute(heading, "restart-numbering") == "true"
@@ -148,14 +148,14 @@ def _told(paragraph: Element) -> str:
 
 
 def _levels(style: Element) -> dict[int, Element]:
-    return {_number(attribute(item, "level"), 0): item for item in style if local(item)}
+    return {whole(attribute(item, "level"), 0): item for item in style if local(item)}
 
 
 def _counted(levels: dict[int, Element], counts: dict[int, int], level: int, start: str) -> str:
     """Count one item of a level, and give its number as it is shown; "" for a bullet or none."""
     own = levels.get(level)
     if start:
-        counts[level] = _number(start, 1)
+        counts[level] = whole(start, 1)
     else:
         counts[level] = counts[level] + 1 if level in counts else _start(own)
     for deeper in [place for place in counts if place > level]:
@@ -168,7 +168,7 @@ def _counted(levels: dict[int, Element], counts: dict[int, int], level: int, sta
 
     if pattern := attribute(own, "num-list-format"):
         return re.sub(r"%(\d\d?)%", lambda found: shown(int(found[1])), pattern).strip()
-    many = min(_number(attribute(own, "display-levels"), 1), level)
+    many = min(whole(attribute(own, "display-levels"), 1), level)
     numbers = filter(None, (shown(place) for place in range(level - many + 1, level + 1)))
     return f"{attribute(own, 'num-prefix')}{'.'.join(numbers)}{attribute(own, 'num-suffix')}".strip()
 
@@ -183,11 +183,7 @@ def _written(level: Element | None, number: int) -> str:
 
 
 def _start(level: Element | None) -> int:
-    return _number(attribute(level, "start-value"), 1)
-
-
-def _number(text: str, otherwise: int) -> int:
-    return int(text) if text.isdecimal() and len(text) < 7 else otherwise
+    return whole(attribute(level, "start-value"), 1)
 
 
 _WAYS: dict[str, Callable[[int], str]] = {

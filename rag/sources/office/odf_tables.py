@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rag.sources.office.drawings import MOST_COLUMNS, number_of
+from rag.sources.merged import MOST_COLUMNS
 from rag.sources.office.number_formats import shown
-from rag.sources.office.ooxml import Element, attribute, below, local
+from rag.sources.office.ooxml import Element, attribute, below, local, whole
 from rag.sources.office.sheet_rows import Row
 from rag.sources.tables import cell_text
 
@@ -29,7 +29,7 @@ class Grid:
         for row, _ in rows if not self.is_layout else ():
             texts, _ = merged.row(row, lambda cell: _value(cell, text_of))
             wide = max(texts, default=0)
-            times = min(number_of(attribute(row, "number-rows-repeated"), 1), _MOST_REPEATS) if texts else 1
+            times = min(whole(attribute(row, "number-rows-repeated"), 1), _MOST_REPEATS) if texts else 1
             self.rows += [[texts.get(column, "") for column in range(1, wide + 1)]] * times
         if self.header == len(self.rows):
             self.header = None
@@ -40,7 +40,7 @@ def sheet_rows(table: Element, text_of: TextOf, comments_of: Callable[[Element],
     number = 0
     merged = _Merged()
     for item, is_header in _rows(table):
-        repeated = number_of(attribute(item, "number-rows-repeated"), 1) or 1
+        repeated = whole(attribute(item, "number-rows-repeated"), 1) or 1
         texts, across = merged.row(item, lambda cell: _value(cell, text_of))
         own = merged.has_own
         comments = [text for cell in _cells(item) for text in comments_of(cell)]
@@ -63,7 +63,7 @@ class _Merged:
         column = 1
         self.has_own = False
         for cell in _cells(row):
-            times = number_of(attribute(cell, "number-columns-repeated"), 1) or 1
+            times = whole(attribute(cell, "number-columns-repeated"), 1) or 1
             if local(cell) == "covered-table-cell":
                 for place in range(column, column + min(times, MOST_COLUMNS)):
                     left, text = self._above.get(place, (0, ""))
@@ -72,8 +72,8 @@ class _Merged:
                         self._above[place] = (left - 1, text)
             elif text := value(cell):
                 self.has_own = True
-                wide = min(number_of(attribute(cell, "number-columns-spanned"), 1) or 1, MOST_COLUMNS)
-                high = number_of(attribute(cell, "number-rows-spanned"), 1) or 1
+                wide = min(whole(attribute(cell, "number-columns-spanned"), 1) or 1, MOST_COLUMNS)
+                high = whole(attribute(cell, "number-rows-spanned"), 1) or 1
                 for place in range(column, column + max(wide, min(times, MOST_COLUMNS))):
                     texts[place] = text
                     self._above[place] = (high - 1, text)

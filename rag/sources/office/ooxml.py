@@ -167,6 +167,11 @@ def left_out(package: Package | None, counts: Mapping[str, int], *kinds: str) ->
     return [f"left out: {', '.join(left)}"] if left else []
 
 
+def whole(text: str, otherwise: int) -> int:
+    """A whole number of a file, at least 0; `otherwise` where the text is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else otherwise
+
+
 def number_of(number: int, one: str, more: str = "") -> str:
     """A number with its noun: "1 table", "3 tables"."""
     return f"{number:,} {one if number == 1 else more or one + 's'}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rag.sources.office.drawings import number_of, paragraph_text
+from rag.sources.office.drawings import paragraph_text
 from rag.sources.office.list_numbers import letters, roman
-from rag.sources.office.ooxml import Element, attribute, child, children, local
+from rag.sources.office.ooxml import Element, attribute, child, children, local, whole
 from rag.sources.office.slide_order import placeholder, placeholders_like
 from rag.sources.outline import plain
 
@@ -37,7 +37,7 @@ def listed_text(shape: Element, layout: Element | None, master: Element | None) 
     for paragraph in children(body, "p"):
         text = plain(paragraph_text(paragraph)).replace("\v", "\n").strip()
         own = child(paragraph, "pPr")
-        level = min(number_of(attribute(own, "lvl"), 0), _DEEPEST)
+        level = min(whole(attribute(own, "lvl"), 0), _DEEPEST)
         if not text:
             continue
         bullet = _bullet([own, *(child(style, f"lvl{level + 1}pPr") for style in above)])
@@ -80,7 +80,7 @@ def _marker(bullet: Element | None, level: int, counts: dict[int, tuple[str, int
         counts.pop(level, None)
         return "" if bullet is None or local(bullet) == "buNone" else "-"
     before, number = counts.get(level, ("", 0))
-    number = number + 1 if before == kind else number_of(attribute(bullet, "startAt"), 1)
+    number = number + 1 if before == kind else whole(attribute(bullet, "startAt"), 1)
     counts[level] = (kind, number)
     shown = next((way for name, way in _WAYS.items() if kind.startswith(name)), str)(number)
     ending = next((ending for name, ending in _ENDINGS.items() if kind.endswith(name)), "{}.")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from rag.sources.office.drawings import number_of
-from rag.sources.office.ooxml import Element, attribute, child, local
+from rag.sources.office.ooxml import Element, attribute, child, local, whole
 
 _SHAPES = ("sp", "grpSp", "graphicFrame", "pic", "cxnSp", "contentPart")
 _OVERLAP = 91_440
@@ -111,8 +110,8 @@ def _place_of(shape: Element) -> tuple[int, int, int, int] | None:
     if start is None or size is None:
         return None
     left, top = (_signed(attribute(start, name)) for name in "xy")
-    return left, top, left + number_of(attribute(size, "cx"), 0), top + number_of(attribute(size, "cy"), 0)
+    return left, top, left + whole(attribute(size, "cx"), 0), top + whole(attribute(size, "cy"), 0)
 
 
 def _signed(text: str) -> int:
-    return -number_of(text[1:], 0) if text.startswith("-") else number_of(text, 0)
+    return -whole(text[1:], 0) if text.startswith("-") else whole(text, 0)

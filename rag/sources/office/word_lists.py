@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rag.sources.office.list_numbers import chinese, letters, roman
-from rag.sources.office.ooxml import Element, attribute, child, children, is_on
+from rag.sources.office.ooxml import Element, attribute, child, children, is_on, whole
 
 _DEEPEST_LIST = 9
 _MOST_LINKS = 20
@@ -32,7 +32,7 @@ class _List:
         """The first number of a level: 0 if the level does not say (ECMA-376, 17.9.25), 1 if there is no level."""
         if depth in self.starts:
             return self.starts[depth]
-        return _number(child(self.levels[depth], "start")) if depth in self.levels else 1
+        return whole(attribute(child(self.levels[depth], "start"), "val"), 0) if depth in self.levels else 1
 
 
 class Lists:
@@ -59,7 +59,7 @@ class Lists:
                 if (level := child(change, "lvl")) is not None:
                     found.levels[_level(change)] = level
                 if (start := child(change, "startOverride")) is not None:
-                    found.starts[_level(change)] = _number(start)
+                    found.starts[_level(change)] = whole(attribute(start, "val"), 0)
             self._lists[name] = found
         self._counts: dict[str, dict[int, int]] = {}
         self._said: dict[Element, list[Element]] = {}
@@ -132,12 +132,6 @@ class Lists:
 def _level(item: Element) -> int:
     text = attribute(item, "ilvl")
     return min(int(text), _DEEPEST_LIST) if text.isdecimal() else 0
-
-
-def _number(item: Element | None) -> int:
-    """The value of a start; 0 without one."""
-    text = attribute(item, "val")
-    return int(text) if text.isdecimal() and len(text) < 7 else 0
 
 
 def _format(level: Element | None) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rag.sources.office.drawings import MOST_COLUMNS, number_of
-from rag.sources.office.ooxml import Element, attribute, below, child, is_on, local
+from rag.sources.merged import MOST_COLUMNS
+from rag.sources.office.ooxml import Element, attribute, below, child, is_on, local, whole
 from rag.sources.tables import has_groups, has_header, is_number
 
 _LONG_CELL = 600
@@ -51,13 +51,13 @@ class Table:
     def _fill(self, rows: list[Element], text_of: Callable[[Element], str]) -> None:
         above: dict[int, str] = {}
         for row, cells in zip(rows, self._cells, strict=True):
-            texts = [""] * min(number_of(attribute(child(row, "trPr", "gridBefore"), "val"), 0), MOST_COLUMNS)
+            texts = [""] * min(whole(attribute(child(row, "trPr", "gridBefore"), "val"), 0), MOST_COLUMNS)
             for cell in cells:
                 settings = child(cell, "tcPr")
                 merged = child(settings, "vMerge")
                 goes_on = merged is not None and attribute(merged, "val") != "restart"
                 text = above.get(len(texts), "") if goes_on else text_of(cell)
-                wide = min(number_of(attribute(child(settings, "gridSpan"), "val"), 1) or 1, MOST_COLUMNS)
+                wide = min(whole(attribute(child(settings, "gridSpan"), "val"), 1) or 1, MOST_COLUMNS)
                 for _ in range(wide):
                     above[len(texts)] = text
                     texts.append(text)

@@ -10,7 +10,8 @@ from langchain_core.documents import Document
 
 from rag.sources.flow import Flow
 from rag.sources.formats import MOST_TEXT, Job
-from rag.sources.office.drawings import MOST_COLUMNS, body_text, chart_lines, diagram_lines
+from rag.sources.merged import MOST_COLUMNS
+from rag.sources.office.drawings import body_text, chart_lines, diagram_lines
 from rag.sources.office.ooxml import (
     Element,
     Package,

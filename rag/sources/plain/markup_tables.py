@@ -9,12 +9,10 @@ import csv
 import re
 from typing import Any, cast
 
+from rag.sources.merged import MOST_COLUMNS, MOST_ROWS, Cell, spread
 from rag.sources.outline import MARK, one_line
 from rag.sources.tables import table_lines
 from rag.text.wraps import indent_of
-
-MOST_COLUMNS = 1000
-MOST_ROWS = 100_000
 
 _GRID = re.compile(r"\s*\+(?:[-=]+\+)+\s*")
 _SIMPLE = re.compile(r"\s*=+(?: +=+)+\s*")
@@ -107,37 +105,6 @@ def _parents(node: Any) -> list[Any]:
     while (node := node.parent) is not None:
         parents.append(node)
     return parents
-
-
-Cell = tuple[str, int, int]
-"""Text, and how many columns and rows it covers."""
-
-
-def spread(rows: list[list[Cell]]) -> list[list[str]]:
-    """Rows of cells, each merged cell in all the places that it covers."""
-    hanging: dict[int, tuple[str, int]] = {}  # by column: the text from above, and for how many rows more
-    result = []
-    for row in rows[:MOST_ROWS]:
-        texts: list[str] = []
-        below: dict[int, tuple[str, int]] = {}
-        cells = iter(row)
-        while len(texts) < MOST_COLUMNS:
-            text, wide, high = "", 1, 1
-            if len(texts) in hanging:
-                text, high = hanging[len(texts)]
-            elif (cell := next(cells, None)) is not None:
-                text, wide, high = cell[0], min(max(1, cell[1]), MOST_COLUMNS), cell[2]
-            elif any(column > len(texts) for column in hanging):
-                pass
-            else:
-                break
-            for _ in range(wide):
-                if high > 1:
-                    below[len(texts)] = (text, high - 1)
-                texts.append(text)
-        hanging = below
-        result.append(texts)
-    return result
 
 
 # AsciiDoc

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from rag.sources.plain.markup_tables import MOST_COLUMNS, Cell, captioned, spread
+from rag.sources.merged import MOST_COLUMNS, Cell, spread
+from rag.sources.plain.markup_tables import captioned
 from rag.sources.plain.tex_text import plain_tex, without_preamble
 from rag.sources.tables import table_lines
 
