@@ -9,8 +9,8 @@ from bs4 import BeautifulSoup, Tag
 
 from rag.sources.html.mathml import mathml_text
 from rag.sources.html.tags import below
-from rag.sources.office.ooxml import parse_xml
 from rag.sources.raised import is_number, raised
+from rag.sources.xml_tree import parse_xml
 
 _MOST_INSIDE = 20
 """Tags and texts of a superscript that are looked at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rag.sources.office.equations import grouped
-from rag.sources.office.ooxml import Element, attribute, local
+from rag.sources.xml_tree import Element, attribute, local
 
 
 def mathml_text(item: Element) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from rag.sources.merged import spread
 from rag.sources.office.equations import equation_text
 from rag.sources.office.number_formats import shown
-from rag.sources.office.ooxml import Element, Package, attribute, below, child, children, local, whole
+from rag.sources.office.ooxml import Package
 from rag.sources.outline import plain
 from rag.sources.raised import raised
 from rag.sources.tables import cell_text, has_groups, table_lines
+from rag.sources.xml_tree import Element, attribute, below, child, children, local, whole
 
 MOST_POINTS = 100_000
 """Values of a chart's series, or texts of a diagram."""

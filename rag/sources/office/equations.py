@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from rag.sources.office.ooxml import Element, attribute, child, children, is_on, local
+from rag.sources.xml_tree import Element, attribute, child, children, is_on, local
 
 _ACCENTS = {
     "\u0302": "hat",

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.sources.office.ooxml import Element
 from rag.sources.outline import is_clause
+from rag.sources.xml_tree import Element
 
 LONGEST, MOST_WORDS = 100, 14
 """Characters and words of a heading, at most."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from rag.sources.office.look_headings import Line, headings_among, rank_of
 from rag.sources.office.odf_lists import Place
 from rag.sources.office.odf_styles import Styles
-from rag.sources.office.ooxml import Element, attribute, child, local
+from rag.sources.xml_tree import Element, attribute, child, local
 
 _AROUND = frozenset(["section", "list", "list-item", "list-header", "soft-page-break"])
 _GONE = frozenset(["note", "annotation", "frame", "custom-shape", "number", "ruby-text"])

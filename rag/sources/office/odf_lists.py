@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rag.sources.office.list_numbers import chinese, letters, letters_as_digits, roman
 from rag.sources.office.odf_styles import Styles
-from rag.sources.office.ooxml import Element, attribute, below, child, local, whole
+from rag.sources.xml_tree import Element, attribute, below, child, local, whole
 
 _SKIPPED = frozenset(["tracked-changes", "forms", "annotation"])
 _MOST_LEVELS = 10

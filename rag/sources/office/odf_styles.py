@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from rag.sources.office.ooxml import Element, attribute, below, child
+from rag.sources.xml_tree import Element, attribute, below, child
 
 _MOST_PARENTS = 20
 _HEADING = re.compile(r"(?:heading|überschrift|titre|título|titolo) ?(\d{1,2})?")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from rag.sources.merged import MOST_COLUMNS
 from rag.sources.office.number_formats import shown
-from rag.sources.office.ooxml import Element, attribute, below, local, whole
 from rag.sources.office.sheet_rows import Row
 from rag.sources.tables import cell_text
+from rag.sources.xml_tree import Element, attribute, below, local, whole
 
 _MOST_REPEATS = 1000
 """Times that a row with text may be repeated: the number comes from the file."""

@@ -1,26 +1,20 @@
-"""Office Open XML: the parts of a package, their relations, and their XML by local names.
-
-Names are looked at without their namespaces, since "strict" files have others than those that Word usually writes.
-"""
+"""Office Open XML: the parts of a package and their relations; and notes on what was read and what was not."""
 
 from __future__ import annotations
 
 import posixpath
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 from urllib.parse import unquote
 
 from langchain_core.documents import Document
 
 from rag.sources.formats import Unreadable
+from rag.sources.xml_tree import Element, parse_xml
 
 _USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
 """Main parts, for files whose list of relations is damaged."""
-
-Element = Any
-"""An element of lxml."""
 
 
 class Package:
@@ -88,88 +82,12 @@ class Package:
         return self.relations(part).get(identity, ("", ""))[1]
 
 
-def parse_xml(data: bytes) -> Element:
-    """The root of a tree; its entities stay as they are, and nothing is fetched."""
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
-    root = etree.fromstring(data, parser)
-    for item in list(root.iter("{*}AlternateContent")):
-        _choose(item)
-    return root
-
-
-def _choose(item: Element) -> None:
-    """Put what an element offers in several ways into its place once: the first way that has anything."""
-    parent = item.getparent()
-    ways = [child for child in item if local(child) in ("Choice", "Fallback")]
-    if parent is None or not ways:
-        return
-    chosen = next((way for way in ways if len(way)), ways[0])
-    place = parent.index(item)
-    for child in list(chosen):
-        parent.insert(place, child)
-        place += 1
-    parent.remove(item)
-
-
-def local(item: Element) -> str:
-    """The name of an element without its namespace."""
-    tag = item.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-def attribute(item: Element | None, name: str) -> str:
-    """The value of an attribute by its local name, or ""."""
-    if item is not None:
-        for key, value in item.attrib.items():
-            if key == name or key.endswith(f"}}{name}"):
-                return str(value)
-    return ""
-
-
-def child(item: Element | None, *path: str) -> Element | None:
-    """The first element at a path of local names below `item`."""
-    for name in path:
-        item = next((inner for inner in item if local(inner) == name), None) if item is not None else None
-    return item
-
-
-def children(item: Element | None, name: str) -> list[Element]:
-    """The elements of this local name right below `item`."""
-    return [inner for inner in item if local(inner) == name] if item is not None else []
-
-
-def below(item: Element, name: str) -> Iterator[Element]:
-    """All elements of this local name in a tree."""
-    found: Iterator[Element] = item.iter(f"{{*}}{name}")
-    return found
-
-
-def between(item: Element, top: Element) -> Iterator[Element]:
-    """The elements around `item`, up to `top`, and none of both."""
-    for parent in item.iterancestors():
-        if parent is top:
-            return
-        yield parent
-
-
-def is_on(item: Element | None) -> bool:
-    """Whether a switch such as `<w:b/>` is there and not off."""
-    return item is not None and attribute(item, "val") not in ("0", "false", "off", "none")
-
-
 def left_out(package: Package | None, counts: Mapping[str, int], *kinds: str) -> list[str]:
     """The note on what was not read: so many of these kinds, and damaged parts."""
     left = [number_of(counts[kind], kind) for kind in kinds if counts.get(kind)]
     if package is not None and package.broken:
         left.append(number_of(len(set(package.broken)), "damaged part"))
     return [f"left out: {', '.join(left)}"] if left else []
-
-
-def whole(text: str, otherwise: int) -> int:
-    """A whole number of a file, at least 0; `otherwise` where the text is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else otherwise
 
 
 def number_of(number: int, one: str, more: str = "") -> str:

@@ -15,24 +15,13 @@ from rag.sources.office.odf_headings import headings_by_look
 from rag.sources.office.odf_lists import Numbers, Place
 from rag.sources.office.odf_styles import Styles
 from rag.sources.office.odf_tables import Grid, sheet_rows
-from rag.sources.office.ooxml import (
-    Element,
-    attribute,
-    below,
-    between,
-    child,
-    children,
-    left_out,
-    local,
-    number_of,
-    parse_xml,
-    with_notes,
-)
+from rag.sources.office.ooxml import left_out, number_of, with_notes
 from rag.sources.office.page_edges import edge_text
 from rag.sources.office.sheet_tables import SheetTables
 from rag.sources.office.unseen import STRUCK, take_out_of_open_document
 from rag.sources.raised import raised
 from rag.sources.tables import cell_text, table_lines
+from rag.sources.xml_tree import Element, attribute, below, between, child, children, local, parse_xml
 from rag.sources.zipped import opened
 
 _GONE_WORDS = (

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from rag.sources.formats import MOST_TEXT, Unreadable
 from rag.sources.office.number_formats import shown
-from rag.sources.office.ooxml import Element, Package, attribute, child, children, local
+from rag.sources.office.ooxml import Package
+from rag.sources.xml_tree import Element, attribute, child, children, local
 
 _MOST_COLUMNS = 16_384
 """Columns of a sheet (ECMA-376, 18.3.1.4)."""

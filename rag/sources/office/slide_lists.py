@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from rag.sources.office.drawings import paragraph_text
 from rag.sources.office.list_numbers import letters, roman
-from rag.sources.office.ooxml import Element, attribute, child, children, local, whole
 from rag.sources.office.slide_order import placeholder, placeholders_like
 from rag.sources.outline import plain
+from rag.sources.xml_tree import Element, attribute, child, children, local, whole
 
 _DEEPEST = 8
 _MASTER = {"ctrTitle": "title", "subTitle": "body", "obj": "body"}

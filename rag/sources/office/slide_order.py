@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from rag.sources.office.ooxml import Element, attribute, child, local, whole
+from rag.sources.xml_tree import Element, attribute, child, local, whole
 
 _SHAPES = ("sp", "grpSp", "graphicFrame", "pic", "cxnSp", "contentPart")
 _OVERLAP = 91_440

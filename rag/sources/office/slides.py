@@ -10,22 +10,12 @@ from langchain_core.documents import Document
 from rag.sources.flow import Flow
 from rag.sources.formats import Job
 from rag.sources.office.drawings import body_text, graphic_blocks, grid_of
-from rag.sources.office.ooxml import (
-    Element,
-    Package,
-    attribute,
-    below,
-    child,
-    children,
-    left_out,
-    local,
-    number_of,
-    with_notes,
-)
+from rag.sources.office.ooxml import Package, left_out, number_of, with_notes
 from rag.sources.office.slide_lists import listed_text
 from rag.sources.office.slide_order import in_reading_order, placeholder
 from rag.sources.outline import plain
 from rag.sources.tables import cell_text, table_lines
+from rag.sources.xml_tree import Element, attribute, below, child, children, local
 from rag.sources.zipped import opened
 
 _TITLES = ("title", "ctrTitle")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rag.sources.office.odf_styles import Styles
-from rag.sources.office.ooxml import Element, attribute, below, child, is_on, local
+from rag.sources.xml_tree import Element, attribute, below, child, is_on, local
 
 STRUCK = "struck-out text is left out"
 """The note on it."""

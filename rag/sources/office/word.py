@@ -12,18 +12,7 @@ from rag.sources.formats import Job
 from rag.sources.office.drawings import body_text, graphic_blocks
 from rag.sources.office.equations import equation_text
 from rag.sources.office.look_headings import may_be_heading
-from rag.sources.office.ooxml import (
-    Element,
-    Package,
-    attribute,
-    below,
-    child,
-    children,
-    left_out,
-    local,
-    number_of,
-    with_notes,
-)
+from rag.sources.office.ooxml import Package, left_out, number_of, with_notes
 from rag.sources.office.page_edges import edge_text
 from rag.sources.office.unseen import STRUCK, take_out_of_word
 from rag.sources.office.word_fields import form_value, without_page_numbers
@@ -32,6 +21,7 @@ from rag.sources.office.word_styles import Style, Styles, symbol
 from rag.sources.office.word_tables import Table
 from rag.sources.raised import raised
 from rag.sources.tables import cell_text, table_lines
+from rag.sources.xml_tree import Element, attribute, below, child, children, local
 from rag.sources.zipped import opened
 
 _SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}

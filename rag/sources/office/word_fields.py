@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.sources.office.ooxml import Element, attribute, below, child, children, is_on, local
+from rag.sources.xml_tree import Element, attribute, below, child, children, is_on, local
 
 _PAGES = ("PAGE", "NUMPAGES", "SECTIONPAGES", "SECTION", "STYLEREF")
 """Fields whose value is another one on each page."""

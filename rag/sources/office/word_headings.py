@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rag.sources.office.look_headings import Line, headings_among, rank_of
-from rag.sources.office.ooxml import Element, attribute, local
 from rag.sources.office.word_styles import Styles
+from rag.sources.xml_tree import Element, attribute, local
 
 _GONE = frozenset(["del", "moveFrom", "pPr", "rPr", "drawing", "pict", "object", "instrText", "delText"])
 

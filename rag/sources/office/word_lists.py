@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rag.sources.office.list_numbers import chinese, letters, roman
-from rag.sources.office.ooxml import Element, attribute, child, children, is_on, whole
+from rag.sources.xml_tree import Element, attribute, child, children, is_on, whole
 
 _DEEPEST_LIST = 9
 _MOST_LINKS = 20

@@ -6,8 +6,8 @@ import itertools
 import re
 from dataclasses import dataclass, replace
 
-from rag.sources.office.ooxml import Element, attribute, child, children, is_on
 from rag.sources.office.word_lists import Lists
+from rag.sources.xml_tree import Element, attribute, child, children, is_on
 
 _MOST_PARENTS = 20
 

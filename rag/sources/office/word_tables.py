@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rag.sources.merged import MOST_COLUMNS
-from rag.sources.office.ooxml import Element, attribute, below, child, is_on, local, whole
 from rag.sources.tables import has_groups, has_header, is_number
+from rag.sources.xml_tree import Element, attribute, below, child, is_on, local, whole
 
 _LONG_CELL = 600
 """Characters of a cell that is a column of a page rather than a value."""

@@ -12,23 +12,13 @@ from rag.sources.flow import Flow
 from rag.sources.formats import MOST_TEXT, Job
 from rag.sources.merged import MOST_COLUMNS
 from rag.sources.office.drawings import body_text, chart_lines, diagram_lines
-from rag.sources.office.ooxml import (
-    Element,
-    Package,
-    attribute,
-    below,
-    child,
-    children,
-    left_out,
-    local,
-    number_of,
-    with_notes,
-)
+from rag.sources.office.ooxml import Package, left_out, number_of, with_notes
 from rag.sources.office.sheet_cells import Cell, Formats, column_of, read_cells, read_strings
 from rag.sources.office.sheet_rows import Row
 from rag.sources.office.sheet_tables import SheetTables
 from rag.sources.office.unseen import STRUCK
 from rag.sources.tables import cell_text
+from rag.sources.xml_tree import Element, attribute, below, child, children, local
 from rag.sources.zipped import opened
 
 _AREA = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]{0,200}?\bref="([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})"')

@@ -18,6 +18,7 @@ from rag.sources.outline import plain
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
 from rag.sources.plain.text_files import read_text
+from rag.sources.xml_tree import local
 
 DEEPEST = 200
 """Elements in one another; what is deeper is left out."""
@@ -66,14 +67,14 @@ def read_xml(job: Job) -> Iterator[Document]:
         yield job.document("\n".join(found), [], job.name)
         return
     root = _root(job)
-    if root is None or _name(root) in _CODE:
+    if root is None or local(root) in _CODE:
         yield from read_text(job)
     elif html := _html(root):
         text, marks = mark_html(parse_html(html))
         yield job.document(text, marks, _title(root) or job.name)
     else:
         value = _value(root, 0)
-        lines = json_lines(json.dumps(value if isinstance(value, dict) else {_name(root): value}), ".json")
+        lines = json_lines(json.dumps(value if isinstance(value, dict) else {local(root): value}), ".json")
         if lines:
             yield job.document("\n".join(lines), [], job.name)
         else:  # comments alone
@@ -110,13 +111,8 @@ def _property_list(job: Job) -> list[str] | None:
         return None
 
 
-def _name(item: Any) -> str:
-    """The name of an element without its namespace; "" for what is none."""
-    return str(item.tag).rpartition("}")[2] if isinstance(item.tag, str) else ""
-
-
 def _children(item: Any) -> list[Any]:
-    return [inner for inner in item if _name(inner)]
+    return [inner for inner in item if local(inner)]
 
 
 def _words(item: Any) -> str:
@@ -125,14 +121,14 @@ def _words(item: Any) -> str:
 
 
 def _child(item: Any, *names: str) -> Any:
-    return next((inner for inner in _children(item) if _name(inner) in names), None)
+    return next((inner for inner in _children(item) if local(inner) in names), None)
 
 
 def _title(root: Any) -> str:
     """What a file calls itself; of several notes none speaks for all."""
-    if _name(root) == "en-export" and len(_children(root)) > 1:
+    if local(root) == "en-export" and len(_children(root)) > 1:
         return ""
-    found = next((item for item in root.iter() if _name(item) in ("book-title", "article-title", *_TITLES)), None)
+    found = next((item for item in root.iter() if local(item) in ("book-title", "article-title", *_TITLES)), None)
     return _words(found) if found is not None else ""
 
 
@@ -151,10 +147,10 @@ def _value(item: Any, depth: int) -> Any:
     if not children and not found:
         return text
     if text:
-        found[_name(item)] = text
+        found[local(item)] = text
     lists: dict[str, list[Any]] = {}
     for inner in children:
-        lists.setdefault(_name(inner), []).append(inner)
+        lists.setdefault(local(inner), []).append(inner)
     for name, items in lists.items():
         values = [_value(inner, depth + 1) for inner in items]
         if len(values) == 1 and isinstance(values[0], dict) and name in values[0]:
@@ -175,7 +171,7 @@ def _text(item: Any) -> str:
 
 def _html(root: Any) -> str:
     """A text, a feed or an outline as HTML; "" for data."""
-    name = _name(root)
+    name = local(root)
     if name in ("rss", "feed", "RDF"):
         return _feed(root)
     if name == "en-export":
@@ -194,8 +190,8 @@ def _feed(root: Any) -> str:
     channel = _child(root, "channel")
     title = _child(channel if channel is not None else root, "title")
     parts = [f"<h1>{escape(_words(title))}</h1>" if title is not None else ""]
-    for item in (item for item in root.iter() if _name(item) in ("item", "entry")):
-        told = {_name(inner): inner for inner in reversed(_children(item))}
+    for item in (item for item in root.iter() if local(item) in ("item", "entry")):
+        told = {local(inner): inner for inner in reversed(_children(item))}
         parts.append(f"<h2>{escape(_words(told['title']) if 'title' in told else 'Entry')}</h2>")
         for name in ("pubDate", "published", "updated", "date", "creator", "author"):
             if name in told:
@@ -209,9 +205,9 @@ def _feed(root: Any) -> str:
 
 def _note(item: Any) -> str:
     """A note of Evernote: its title, when it was made, its labels, and its text, which is HTML."""
-    told = {_name(inner): _text(inner) for inner in _children(item) if _name(inner) in ("title", "content", "created")}
+    told = {local(inner): _text(inner) for inner in _children(item) if local(inner) in ("title", "content", "created")}
     made = re.match(r"(\d{4})(\d\d)(\d\d)T", told.get("created", ""))
-    tags = ", ".join(_words(inner) for inner in _children(item) if _name(inner) == "tag")
+    tags = ", ".join(_words(inner) for inner in _children(item) if local(inner) == "tag")
     text = re.sub(r"(?s)^.*?(?=<en-note)", "", told.get("content", ""), count=1)
     text = re.sub(r"<en-todo\b([^<>]*)>", lambda found: "☑ " if '"true"' in found[1] else "☐ ", text)
     lines = [f"Created: {'-'.join(made.groups())}" if made else "", f"Tags: {tags}" if tags else ""]
@@ -233,7 +229,7 @@ def _outline(item: Any, depth: int) -> str:
 
 def _block(item: Any, level: int, depth: int) -> str:
     """An element of a text as HTML; `level` is that of the headings in it."""
-    name, children = _name(item), _children(item) if depth < DEEPEST else []
+    name, children = local(item), _children(item) if depth < DEEPEST else []
     if name in _LEFT_OUT:
         return ""
     if name in _TITLES:
@@ -263,7 +259,7 @@ def _own_title(item: Any) -> str:
     if _child(item, *_TITLES) is not None:
         return ""
     told = [item.get("title") or item.get("name") or "", item.get("version") or "", item.get("date") or ""]
-    return " ".join(filter(None, [told[0] or _name(item), *told[1:]])) if any(told) else ""
+    return " ".join(filter(None, [told[0] or local(item), *told[1:]])) if any(told) else ""
 
 
 def _is_mixed(item: Any) -> bool:
@@ -275,7 +271,7 @@ def _is_mixed(item: Any) -> bool:
 def _is_name(item: Any) -> bool:
     """Whether an element has nothing but the parts of a name, a date or the like."""
     children = _children(item)
-    plain_ones = not any(len(inner) or _name(inner) in (*_PARAGRAPHS, *_TITLES, *_TAGS) for inner in children)
+    plain_ones = not any(len(inner) or local(inner) in (*_PARAGRAPHS, *_TITLES, *_TAGS) for inner in children)
     return plain_ones and len(_words(item)) <= _LONGEST_NAME
 
 
@@ -283,7 +279,7 @@ def _inline(item: Any, level: int, depth: int) -> str:
     """The text of a paragraph; lists and tables in it stand by themselves."""
     parts = [escape(item.text or "")]
     for inner in _children(item) if depth < DEEPEST else ():
-        name = _name(inner)
+        name = local(inner)
         is_block = name in _TAGS and _TAGS[name] not in ("td", "th", "tr")
         if is_block or name in _PARAGRAPHS:
             parts.append(_block(inner, level, depth + 1))
