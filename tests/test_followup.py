@@ -15,8 +15,9 @@ from typing_extensions import override
 from bench.answers import load_items
 from bench.followup import after_all, after_the_last, bare, hits, rewritten_by_hand
 from bench.relevance import BUNDLED, DATA, library
-from rag.answers.followup import LONGEST, build_rewriter, cleaned, combine, depends, standalone
+from rag.answers.followup import LONGEST, SHORT, build_rewriter, cleaned, combine, depends, standalone
 from rag.answers.retriever import Retriever
+from rag.answers.told import INDIRECT
 from rag.doors.bodies import messages_of
 from rag.doors.evaluate import load_questions
 from tests.conftest import Script, ScriptedChat
@@ -131,7 +132,13 @@ def test_a_follow_up_is_put_after_what_it_leans_on() -> None:
     said = [*REACT, HumanMessage("How does it work?"), AIMessage("It repeats thought and observation.")]
     combined = combine("What is the last of these?", said)
     assert combined.startswith("What is ReAct") and combined.endswith("?\nWhat is the last of these?")
-    assert "How does it work" in combined and "observation" in combined
+    assert "How does it work" in combined and "observation" in combined, "the answer is short"
+    long = [
+        REACT[0],
+        AIMessage("In it, the model repeats thought and observation, " + "as was said before, " * 5 + "in PDDL."),
+    ]
+    combined = combine("And its drawbacks?", long)
+    assert "observation" not in combined and "PDDL" in combined, "names alone"
     changed = [*said, HumanMessage("What is a vector store?"), AIMessage("A database.")]
     assert "ReAct" not in combine("What does it keep?", changed)
 
@@ -151,6 +158,24 @@ def test_a_follow_up_is_put_after_what_it_leans_on() -> None:
         ("¿Cuánto cuesta en verano?", "¿Y en invierno?", "¿Cuánto cuesta en invierno?"),
         ("When is the fair?", "And if it rains?", "When is the fair?\nAnd if it rains?"),
         ("Tell me about the vacuum", "How heavy is it?", "Tell me about the vacuum?\nHow heavy is it?"),
+        (
+            "Who rents out the car?",
+            "And for the couple to Norway?",
+            "Who rents out the car?\nAnd for the couple to Norway?",
+        ),
+        (
+            "What if I pay ten days late?",
+            "And after two months?",
+            "What if I pay ten days late?\nAnd after two months?",
+        ),
+        ("What has stopped working?", "Since when?", "What has stopped working?\nSince when?"),
+        ("Was kostet der Club?", "Wann wird das abgebucht?", "Was kostet der Club?\nWann wird das abgebucht?"),
+        ("Was kostet der Club?", "Wie lang ist das neue Boot?", "Wie lang ist das neue Boot?"),
+        (
+            "What does it cost?",
+            "And can I pay the fee by card on Mondays?",
+            "And can I pay the fee by card on Mondays?",
+        ),
     ],
 )
 def test_another_name_takes_the_place_of_the_one_before(earlier: str, question: str, combined: str) -> None:
@@ -165,6 +190,17 @@ def test_questions_in_other_languages_mostly_stay_as_they_are() -> None:
 def test_a_name_in_the_answer_is_searched_for() -> None:
     said = [HumanMessage("Which search library comes from Meta?"), AIMessage("FAISS.")]
     assert "FAISS" in combine("And what does it offer?", said)
+    said = [
+        HumanMessage("Which boat goes?"),
+        AIMessage("Pier: 2 | Boat: The Heron of Reine | Crew: three" + " " * SHORT),
+    ]
+    assert combine("When does it leave?", said) == "Which boat goes Heron Reine?\nWhen does it leave?"
+
+
+def test_what_the_app_itself_said_is_not_searched_for() -> None:
+    for told in (f"{INDIRECT}\n\nIt is {'so ' * SHORT}.", "I looked through 2 sources (Azores, Lofoten)."):
+        said = [HumanMessage("Which boat goes?"), AIMessage(told)]
+        assert combine("When does it leave?", said) == "Which boat goes?\nWhen does it leave?"
 
 
 @pytest.fixture(scope="module")

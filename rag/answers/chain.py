@@ -27,6 +27,7 @@ from rag.answers.quotes.beyond import Beyond
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer, says_something
 from rag.answers.repeats import RepeatWatch
 from rag.answers.thinking import ThinkingFilter
+from rag.answers.told import INDIRECT, NO_QUOTES
 from rag.answers.translation import Translator
 from rag.answers.whole.receipt import Answer, ChatReader
 from rag.errors import AnswerCutOff, AnswerTooLong
@@ -45,10 +46,6 @@ THOUGHT_TOO_LONG = (
     "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
     " answers without thinking."
 )
-INDIRECT = "The library may not say this directly. What comes nearest:"
-"""Before quotes that stand for an answer where the passages hardly have one."""
-NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
-"""The answer without a model where the passages have no sentence."""
 CALL_OPTIONS = ("think", "temperature", "preferred")
 """Parts of the input that go to the chat model with the call."""
 COMPLETE = ("stop", "end_turn", "STOP", "stop_sequence")

@@ -23,6 +23,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from rag.answers.leaning import TOPIC_CHANGE, WORD, depends, names_something
 from rag.answers.parts import LEANING
 from rag.answers.thinking import without_thinking
+from rag.answers.told import without_what_is_told
 from rag.text.language import fold, rarity
 from rag.text.sentences import split_sentences
 
@@ -37,9 +38,11 @@ TURNS = 4
 ANSWER_READ = 600
 """Characters of each that it reads."""
 ANSWER_WORDS = 2
-"""Words of the last answer that are searched for with a follow-up; more of a wrong answer would lead astray."""
-RARE = 0.45
-"""Rarity (0 to 1) of a word that can be a name."""
+"""Names in the last answer that are searched for with a follow-up; more of a wrong answer would lead astray."""
+SHORT = 120
+"""Characters of an answer that says little beside what was asked for."""
+RARE, A_NAME = 0.45, 0.9
+"""Rarity (0 to 1) of a word that can be a name, and of one that begins a sentence, where all have a capital letter."""
 REWRITE_SECONDS = 8.0
 """How long a rewriting may take unless the caller says otherwise."""
 
@@ -79,6 +82,10 @@ _PLACED = re.compile(
 """A name, or the last word of a question, with what places it."""
 _ARTICLE = re.compile(r"^(?:the|der|die|das|le|la|les|el|los|las)\s+(?=[A-ZÀ-Þ])", re.I)
 _NAME = re.compile(r"(?<=[\w,] )[A-ZÀ-Þ][\w'’-]*(?:\s+[A-ZÀ-Þ0-9][\w'’-]*)*")
+_COLUMN = re.compile(r"(?:(?<=\| )|^)[^|:]{1,30}:(?= )|\|")
+"""The name of a column before its value, in a row."""
+_OF_ITS_OWN = re.compile(r"(?<=\S )[(“\"]?([A-ZÀ-Þ][\w'’+#-]*|[A-Za-z]+\d[\w-]*)")
+"""A word amid a sentence with a capital letter or a number in it."""
 _LABEL = re.compile(
     r"^(?:(?:sure|certainly|of course)\b[^:]*:|(?:here\s+is|here's)\b[^:]*:"
     r"|(?:the\s+)?(?:standalone|stand-alone|rewritten|rephrased|last|final|new)?\s*"
@@ -100,7 +107,7 @@ def without_opening(question: str) -> str:
 def combine(question: str, history: Sequence[BaseMessage]) -> str:
     """A text to search with: before the question, what it leans on; the question itself where it leans on nothing.
 
-    That is the last question of the person's (with what that one leans on), and the rarest words of the answer's first
+    That is the last question of the person's (with what that one leans on), and the rarest names of the answer's first
     sentence that are not in either: "Which ANN library comes from Facebook FAISS?" and, on a line of its own, "And what
     does it assume?". Where a question puts another place, name or number into the earlier one, it is that one with it:
     "How many days of leave are there at Brightline?" and "And at Lumen?". Costs no call to a model. Measured in
@@ -112,9 +119,9 @@ def combine(question: str, history: Sequence[BaseMessage]) -> str:
     earlier = combine(history[last].text, history[:last])
     if other := _with_another(earlier, question):
         return other
-    answer = next((message.text for message in history[last + 1 :] if message.type == "ai"), "")
+    answer = without_what_is_told(next((message.text for message in history[last + 1 :] if message.type == "ai"), ""))
     said = set(map(fold, WORD.findall(f"{earlier} {question}")))
-    names = [word for word in _rarest(answer) if fold(word) not in said][:ANSWER_WORDS]
+    names = [word for word in _names_in(answer) if fold(word) not in said][:ANSWER_WORDS]
     return f"{' '.join([earlier.rstrip(' ?.!'), *names])}?{LEANING}{question}"
 
 
@@ -138,12 +145,22 @@ def _with_another(earlier: str, question: str) -> str:
     return f"{earlier[: own[0].start()]}{rest}{earlier[own[0].end() :]}"
 
 
-def _rarest(text: str) -> list[str]:
-    """The words of the first sentence that say most, rarest first."""
-    sentences = split_sentences(text)
-    found = dict.fromkeys(WORD.findall(sentences[0])) if sentences else {}
+def _names_in(answer: str) -> list[str]:
+    """The names in the first sentence, rarest first; in a short answer all rare words, as they are what was asked for.
+
+    A name has a capital letter amid the sentence, or is very rare at its beginning.
+    """
+    sentences = split_sentences(answer)
+    if not sentences:
+        return []
+    said = _COLUMN.sub(" ", sentences[0]).strip()
+    first = WORD.match(said)
+    found = {first[0]: A_NAME} if first else {}
+    found |= dict.fromkeys(_OF_ITS_OWN.findall(said), RARE)
+    if len(answer) <= SHORT:
+        found = dict.fromkeys(WORD.findall(said), RARE)
     worth = {word: rarity(fold(word)) for word in found if names_something(word.casefold()) and not word.isdecimal()}
-    return sorted((word for word in worth if worth[word] >= RARE), key=lambda word: -worth[word])
+    return sorted((word for word, much in worth.items() if much >= found[word]), key=lambda word: -worth[word])
 
 
 def build_rewriter(chat_model: BaseChatModel) -> Runnable[dict[str, Any], str]:

@@ -92,6 +92,18 @@ _ELSEWHERE = {
     "es": _words("él ella ello ellos ellas esto eso su sus allí"),
 }
 """What stands for something else there."""
+_PREPOSITIONS = _words("after against during except near per since unlike upon")
+"""Words before what is asked about; others are among the function words."""
+_MORE = re.compile(
+    r"^(?:and|or|but)\b(?!.*\b(?:who|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could|will|would|should"
+    r"|must|may|has|have|had)\b)",
+    re.I,
+)
+"""An "and" with no verb after it: what it asks was asked before."""
+_MOST_MORE = 7
+"""Words of such a question, at most."""
+_GERMAN_THIS = re.compile(r"\b(?:das|dies)\b(?!\s+(?:[\w-]+\s+)?[A-ZÄÖÜ])")
+"""A "das" that is no article."""
 _AND = re.compile(r"¿?(?:und|et|y)\s+(?!wenn\b|si\b|a\b|a-t-il\b)", re.I)
 _SHORT = 4
 """Words after an "and" in other languages with which nothing but the difference is said: "Und im Winter?"."""
@@ -114,6 +126,8 @@ def _leans_elsewhere(question: str) -> bool:
         return len(words) <= _SHORT + 1 or any(word in some for some in _QUESTION_WORDS.values() for word in words[1:3])
     if not language:
         return False
+    if language == "de" and (this := _GERMAN_THIS.search(question)):
+        return not any(word[:1].isupper() for word in WORD.findall(question[: this.start()])[1:])
     told = WORD.findall(_NOBODY.sub(" ", question))
     leaning = [place for place, word in enumerate(told) if _stands_for(word, language)]
     before = told[1 : leaning[0] if leaning else None]
@@ -143,12 +157,15 @@ def depends(question: str, history: Sequence[BaseMessage]) -> bool:
         return True
     if len(told) <= 2 and (_OPENING.match(question.strip()) or _CONTRAST.search(question)):
         return True
+    if len(words) <= _MOST_MORE and _MORE.match(question.strip()):
+        return True
     return all(word in _RELATIONS for word in told)
 
 
 def _says(word: str) -> bool:
     """Whether a word can be what a question is about."""
-    return fold(word) not in FUNCTION_WORDS and word not in _PRONOUNS and any(map(str.isalnum, word))
+    is_small = fold(word) in FUNCTION_WORDS or word in _PRONOUNS or word in _PREPOSITIONS
+    return not is_small and any(map(str.isalnum, word))
 
 
 def _leans(words: Sequence[str]) -> bool:

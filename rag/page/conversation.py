@@ -16,10 +16,10 @@ import gradio as gr
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from rag.answers.chain import INDIRECT
 from rag.answers.quotes.beyond import is_said
 from rag.answers.quotes.find import Quote
 from rag.answers.suggest import suggest
+from rag.answers.told import INDIRECT
 from rag.answers.update import Update
 from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError

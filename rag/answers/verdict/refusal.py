@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course
+from rag.answers.told import EMPTY, LOOKED
 from rag.answers.verdict.relevance import Judge
 from rag.answers.whole.intent import is_greeting
 from rag.library.index import SearchIndex
@@ -81,13 +82,13 @@ def nothing_found_message(
     asked = _whole_words(" ".join(question.split()), 120)
     asked += "" if asked == " ".join(question.split()) else " …"
     if not looked:
-        return f"There is nothing in the library yet, so nothing in it answers “{asked}”. Add a page or a file first."
+        return f"{EMPTY}, so nothing in it answers “{asked}”. Add a page or a file first."
     named = _named(looked)
     where = f"{counted(len(looked), 'source')} ({named}), {counted(chunks, 'passage')} in all"
     below = {0: "", 1: " The passage that comes nearest is below."}.get(
         len(nearest), " The passages that come nearest are below."
     )
-    return f"I looked through {where}, and nothing there answers “{asked}”.{below}"
+    return f"{LOOKED} {where}, and nothing there answers “{asked}”.{below}"
 
 
 def other_languages(question: str, looked: Sequence[IndexedSource]) -> list[str]:

@@ -1,0 +1,19 @@
+"""What the app itself says in an answer, in place of a source or a model."""
+
+from __future__ import annotations
+
+INDIRECT = "The library may not say this directly. What comes nearest:"
+"""Before quotes that stand for an answer where the passages hardly have one."""
+NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
+"""The answer without a model where the passages have no sentence."""
+LOOKED = "I looked through"
+"""How a refusal begins."""
+EMPTY = "There is nothing in the library yet"
+"""How it begins where there are no sources."""
+
+
+def without_what_is_told(answer: str) -> str:
+    """An answer without what the app says in it; empty where it is that alone."""
+    if answer.startswith((LOOKED, EMPTY, NO_QUOTES)):
+        return ""
+    return answer.removeprefix(INDIRECT).lstrip()
