@@ -197,6 +197,20 @@ def test_a_name_in_the_answer_is_searched_for() -> None:
     assert combine("When does it leave?", said) == "Which boat goes Heron Reine?\nWhen does it leave?"
 
 
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("What is on the third day?", "What is on the third day (day 3)?"),
+        ("Was steht im zweiten Kapitel?", "Was steht im zweiten Kapitel (Kapitel 2)?"),
+        ("Que fait-on la première semaine ?", "Que fait-on la première semaine (semaine 1) ?"),
+        ("¿Qué pasa el tercer día?", "¿Qué pasa el tercer día (día 3)?"),
+        ("Who came first, and second?", "Who came first, and second?"),
+    ],
+)
+async def test_a_part_that_is_counted_has_its_number(question: str, asked: str) -> None:
+    assert await standalone(question, [], None) == asked
+
+
 def test_what_the_app_itself_said_is_not_searched_for() -> None:
     for told in (f"{INDIRECT}\n\nIt is {'so ' * SHORT}.", "I looked through 2 sources (Azores, Lofoten)."):
         said = [HumanMessage("Which boat goes?"), AIMessage(told)]

@@ -14,6 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
+from rag.answers.followup import standalone
 from rag.answers.parts import parts_of
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE
@@ -94,6 +95,25 @@ def test_a_list_below_a_heading_of_plain_text_is_asked_for_by_it(minilm: Embeddi
     assert quotes[0] == "\n".join(" ".join(line.split()) for line in box.splitlines()[1:])
     quotes = quotes_of("What about service?", source, embeddings=minilm)
     assert quotes[0].startswith("Send the machine in its box to the shop, with your"), "no list: a wrapped sentence"
+
+
+@pytest.mark.parametrize(
+    "question", ["What happens on the third day of the Azores trip?", "Azores, day 3", "Was ist am dritten Tag?"]
+)
+def test_a_section_that_is_called_by_its_number_is_quoted(minilm: Embeddings, question: str) -> None:
+    german = "Tag" in question
+    days = [
+        ("Arrive and pick up the car.", "Ankunft und Abholung des Wagens."),
+        ("A trip to the viewpoint on the day of the fair.", "Ein Ausflug zum Aussichtspunkt am Tag der Messe."),
+        ("Furnas, and the stew from the ground.", "Furnas, und der Eintopf aus der Erde."),
+    ]
+    text = "\n\n".join(
+        f"### {'Tag' if german else 'Day'} {number} – May\n{said[german]}" for number, said in enumerate(days, start=1)
+    )
+    source = Document(text, metadata={"start_index": 0, "title": "São Miguel", "source": "/x/azores_trip.md"})
+    asked = asyncio.run(standalone(question, [], None))
+    quotes = quotes_of(asked, source, embeddings=minilm, languages=("de",) if german else ())
+    assert quotes[0] == days[2][german]
 
 
 @pytest.mark.parametrize(

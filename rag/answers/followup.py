@@ -21,6 +21,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from rag.answers.leaning import TOPIC_CHANGE, WORD, depends, names_something
+from rag.answers.ordinals import with_numbers
 from rag.answers.parts import LEANING
 from rag.answers.thinking import without_thinking
 from rag.answers.told import without_what_is_told
@@ -219,7 +220,7 @@ async def standalone(
     A question that stands by itself asks no model and stays as it is. Never fails: a rewriting that does is logged.
     """
     if rewriter is None or not depends(question, history):
-        return combine(question, history)
+        return with_numbers(combine(question, history))
     try:
         asked = {"question": question, "history": list(history)}
         written = await asyncio.wait_for(rewriter.ainvoke(asked), seconds)
@@ -227,5 +228,5 @@ async def standalone(
         log.warning("the follow-up was not rewritten (%s: %s)", type(error).__name__, error)
         written = ""
     if not written or depends(written, history):  # small models often repeat it as it was
-        return combine(question, history)
-    return written
+        return with_numbers(combine(question, history))
+    return with_numbers(written)

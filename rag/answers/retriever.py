@@ -24,7 +24,7 @@ from rag.answers.parts import parts_of
 from rag.answers.quotes.quotable import quotable
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
-from rag.library.splitter import embedded_text
+from rag.library.splitter import called, embedded_text
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import is_english, question_language
 from rag.text.language import ENGLISH, stems, word_weights
@@ -206,7 +206,12 @@ class Retriever(BaseRetriever):
         total = sum(weights.values()) or 1.0
         return {
             str(chunk.id): float(near)
-            + unit * sum(weights[word] for word in weights.keys() & stems(embedded_text(chunk), language)) / total
+            + unit
+            * sum(
+                weights[word]
+                for word in weights.keys() & (stems(embedded_text(chunk), language) | stems(called(chunk), language))
+            )
+            / total
             for chunk, near in zip(chunks, nearness, strict=True)
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -77,6 +78,12 @@ def embedded_text(chunk: Document) -> str:
     heading = " > ".join(filter(None, (chunk.metadata.get("title"), chunk.metadata.get("section"))))
     row = f"{chunk.metadata['row']}{SEPARATOR}" if chunk.metadata.get("row") else ""
     return f"{heading[:LONGEST_HEADING]}\n{row}{chunk.page_content}"
+
+
+def called(chunk: Document) -> str:
+    """What people may call a chunk's source: its title, and its file's name without the ending."""
+    name = str(chunk.metadata.get("source") or "").rstrip("/").rpartition("/")[2]
+    return f"{chunk.metadata.get('title') or ''} {os.path.splitext(name)[0]}"
 
 
 def _chunk(text: str, span: Span, data: dict[str, Any]) -> Document:

@@ -1,4 +1,4 @@
-"""Lists and rows that a question asks for as wholes: by what announces them, as "Ingredients:", or all items alike."""
+"""Lists, rows and sections that a question asks for as wholes: by what announces them, or all items alike."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from langchain_core.documents import Document
 
+from rag.answers.ordinals import ordinals_in
 from rag.answers.quotes.asked_for import row_asked_for
-from rag.answers.quotes.quotable import LONGEST_QUOTE, Quotable, marker_of
+from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of
 from rag.grounding.segments import Segment, split_segments
+from rag.library.splitter import called
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stems, word_weights
 from rag.text.markers import MARKER
@@ -42,6 +44,41 @@ def list_asked_for(question: str, language: str, sources: Sequence[Document]) ->
             if is_asked and sum(weights[word] for word in left) <= UNEXPLAINED * sum(weights.values()):
                 return number, start, end
     return None
+
+
+def section_asked_for(question: str, language: str, sources: Sequence[Document]) -> tuple[int, int, int] | None:
+    """The passage, from 1, and where the section begins and ends that a question names: "What happens on day 3?".
+
+    Its heading says the number, and together with the title nearly all words of the question.
+    """
+    counted = stems(ordinals_in(question), language)
+    weights = {word: much for word, much in word_weights(question, language).items() if word not in counted}
+    for number, source in enumerate(sources, start=1):
+        title = stems(called(source), language)
+        for heading, start, end in _sections(source):
+            said = weights.keys() & stems(heading, language) - title
+            left = weights.keys() - said - title
+            if any(map(str.isdecimal, said)) and sum(weights[word] for word in left) <= UNEXPLAINED * sum(
+                weights.values()
+            ):
+                return number, start, end
+    return None
+
+
+def _sections(source: Document) -> Iterator[tuple[str, int, int]]:
+    """The headings of a passage, and where what stands below each begins and ends, as far as a quote may go on."""
+    text, heading, start, end = source.page_content, "", 0, 0
+    headings = {str(source.metadata.get("section") or "").rpartition(" > ")[2], *source.metadata.get("headings", ())}
+    for each in split_segments(text):
+        words = text[each.begin : each.end].strip("#*_ ")
+        if each.kind == "heading" or words in headings:
+            if end:
+                yield heading, start, end
+            heading, start, end = words, -1, 0
+        elif heading and (start < 0 or each.end - start <= GROWN):
+            start, end = (each.begin if start < 0 else start), each.end
+    if end:
+        yield heading, start, end
 
 
 def _named_lists(text: str, headings: Collection[str]) -> Iterator[tuple[str, int, int]]:
