@@ -23,15 +23,8 @@ class Chosen(NamedTuple):
     note: str = ""
 
 
-class Choice(NamedTuple):
-    """What `auto` chose."""
-
-    chat: Chosen
-    embeddings: Chosen
-
-
-def choose_auto(settings: Settings) -> Choice:
-    """The models for `auto`.
+def choose_auto(settings: Settings) -> tuple[Chosen, Chosen]:
+    """The chat model and the embedding model for `auto`.
 
     Of Ollama's chat models that is llama3 where it is pulled, else the largest that fits half of the memory; of its
     embedding models mxbai-embed-large, else the first that is known. Where Ollama has none, or does not answer, it is
@@ -41,7 +34,7 @@ def choose_auto(settings: Settings) -> Choice:
     answered, installed = engine.answers(), []
     with suppress(EngineError):  # it went away meanwhile: as if it had not answered
         installed = engine.models() if answered else []
-    return Choice(*(_choose(installed, use, answered, settings) for use in ("chat", "embeddings")))
+    return _choose(installed, "chat", answered, settings), _choose(installed, "embeddings", answered, settings)
 
 
 def _choose(installed: Sequence[Model], use: str, answered: bool, settings: Settings) -> Chosen:

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag.errors import (
-    EngineError,
-    SettingsError,
-)
-from rag.models.auto import EMBEDDED_DEFAULTS, choose_auto
+from rag.errors import EngineError, SettingsError
+from rag.models.auto import EMBEDDED_DEFAULTS, Chosen, choose_auto
 from rag.models.embedded_chat import EmbeddedChat
 from rag.models.machine import MOST_CONTEXT
 from rag.models.ollama import KEEP_ALIVE, UNKNOWN_WINDOW, Model, Ollama
@@ -82,21 +79,17 @@ def choose_models(settings: Settings) -> ModelNames:
     Raises:
         SettingsError: an embedded model was named that there is not.
     """
-    choice = choose_auto(settings) if "auto" in (settings.model, settings.embeddings) else None
-    why: list[str] = []
-    notes: list[str] = []
-    chat, embeddings = settings.model, settings.embeddings
-    if choice and chat == "auto":
-        chat = choice.chat.name
-        why, notes = [*why, choice.chat.why], [*notes, choice.chat.note]
-    if choice and embeddings == "auto":
-        embeddings = choice.embeddings.name
-        why, notes = [*why, choice.embeddings.why], [*notes, choice.embeddings.note]
+    chosen = [Chosen(settings.model, ""), Chosen(settings.embeddings, "")]
+    if "auto" in (settings.model, settings.embeddings):
+        found = choose_auto(settings)
+        chosen = [other if given.name == "auto" else given for given, other in zip(chosen, found, strict=True)]
+    chat, embeddings = (each.name for each in chosen)
     if chat.startswith("embedded:"):
         _check_file("RAG_MODEL", chat, settings.cache_dir)
     if embeddings.startswith("embedded:") and embeddings != EMBEDDED_DEFAULTS[1]:
         raise SettingsError(f"RAG_EMBEDDINGS: there is no {embeddings}; there is {EMBEDDED_DEFAULTS[1]}.")
-    return ModelNames(chat, embeddings, tuple(filter(None, notes)), tuple(filter(None, why)))
+    notes, why = ([each.note for each in chosen if each.note], [each.why for each in chosen if each.why])
+    return ModelNames(chat, embeddings, tuple(notes), tuple(why))
 
 
 def _check_file(variable: str, name: str, cache_dir: Path) -> None:

@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag.sources.reader import MEGABYTES, Child, Report, serve_answers
+from rag.sources.formats import Report, Unreadable
+from rag.sources.reader import MEGABYTES, Child, serve_answers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -113,7 +114,6 @@ def draw(path: str, page: int, width: int) -> bytes:
     """
     import pypdfium2
 
-    from rag.sources.formats import Unreadable
     from rag.sources.pdf.document import opened
 
     with opened(path) as document:
@@ -135,7 +135,6 @@ def draw_picture(path: str, page: int, width: int) -> bytes:
     Raises:
         Unreadable: the file or the page cannot be opened.
     """
-    from rag.sources.formats import Unreadable
     from rag.sources.ocr import open_picture, picture_page
 
     with open_picture(path) as (picture, pages):

@@ -8,9 +8,9 @@ from langchain_core.documents import Document
 
 from rag.sources.archive import read_archive
 from rag.sources.book import read_book
-from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Unreadable, check_type
+from rag.sources.formats import MOST_TEXT, NAMES, ZIPPED, Job, Report, Unreadable, check_type
 from rag.sources.html.web_page import read_page
-from rag.sources.ocr import Report, read_picture
+from rag.sources.ocr import read_picture
 from rag.sources.office.opendocument import read_open_document
 from rag.sources.office.rtf import read_rtf
 from rag.sources.office.slides import read_slides

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,10 @@ _PACKED = {
 """Archives that their first bytes tell."""
 _WEBP = "a WebP image"
 _PICTURES = ("a PNG image", "a JPEG image", "a TIFF image", _WEBP)
+
+
+Report = Callable[[int, int], None]
+"""Called with the number of the page whose text is recognized next, and the number of pages."""
 
 
 class Unreadable(Exception):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from rag.sources.formats import Job, Unreadable
+from rag.sources.formats import Job, Report, Unreadable
 from rag.sources.outline import RECOGNIZED, one_line
 from rag.sources.pdf.layout import lay_out
 from rag.sources.pdf.page import Frame, PageText
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
     """Height, width, and blue, green, red."""
-
-Report = Callable[[int, int], None]
-"""Called with the number of the page that begins and the number of pages."""
 
 LONGEST_SIDE = 2000
 """Pixels of the longer side of a page as it is recognized: 170 dots an inch of an A4 page."""

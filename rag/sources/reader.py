@@ -18,16 +18,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import psutil
 from langchain_core.documents import Document
 
 from rag.child import child_command
 from rag.errors import SourceError
-
-if TYPE_CHECKING:
-    from rag.sources.formats import Job
+from rag.sources.formats import Job, Report, Unreadable
 
 SECONDS = 120.0
 """Time that one file may take, the start of the child included."""
@@ -285,16 +283,11 @@ def _too_much_memory(megabytes: int) -> str:
     return f"reading it needs more memory than {megabytes} MiB; split it"
 
 
-Report = Callable[[int, int], None]
-"""Tells the parent that a page begins that takes long: its number, and the number of pages."""
-
-
 def serve(megabytes: int) -> None:
     """The child: read a file for each line of JSON, until standard input ends."""
 
     def read_file(message: dict[str, Any], report: Report) -> dict[str, Any]:
-        from rag.sources.documents import read
-        from rag.sources.formats import Job
+        from rag.sources.documents import read  # which has all the libraries, for the child alone
 
         documents = read(Job(**message), report)
         return {"documents": [(item.page_content, item.metadata) for item in documents]}
@@ -311,8 +304,6 @@ def serve_answers(megabytes: int, answer: Callable[[dict[str, Any], Report], dic
     _bound_memory(megabytes)
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
-
-    from rag.sources.formats import Unreadable
 
     def report(page: int, pages: int) -> None:
         answers.write(json.dumps({"page": [page, pages]}).encode() + b"\n")

@@ -15,8 +15,8 @@ from pathlib import Path
 import pypdfium2
 from langchain_core.documents import Document
 
-from rag.sources.formats import Job, Unreadable
-from rag.sources.ocr import LONGEST_SIDE, Report, kept_lines, lines_back, recognize
+from rag.sources.formats import Job, Report, Unreadable
+from rag.sources.ocr import LONGEST_SIDE, kept_lines, lines_back, recognize
 from rag.sources.ocr import MOST_PAGES as MOST_RECOGNIZED
 from rag.sources.office.ooxml import number_of
 from rag.sources.outline import RECOGNIZED, plain
