@@ -27,6 +27,7 @@ def test_outputs(tmp_path: Path, settings: Settings) -> None:
         {"output_type": "stream", "name": "stdout", "text": ["loaded\n", "1%\r50%\r\x1b[32m100%\x1b[0m\n"]},
         {"output_type": "execute_result", "data": {"text/html": [frame], "text/plain": ["  city"]}},
         {"output_type": "execute_result", "data": {"text/plain": "42 towns"}},
+        {"output_type": "display_data", "data": {"text/html": "<p>in <b>bold</b></p><pre>a\n  b\n</pre>"}},
         {"output_type": "display_data", "data": {"image/png": "AAAA", "text/plain": "<Figure>"}},
         {"output_type": "error", "ename": "ValueError", "evalue": "no such town", "traceback": ["\x1b[0m"]},
     ]
@@ -34,7 +35,8 @@ def test_outputs(tmp_path: Path, settings: Settings) -> None:
     document = load(tmp_path / "a.ipynb", settings)
     check(document)
     lines = document.page_content.split("\n")
-    for line in ("loaded", "100%", "0 | city: Kiel | people: 247000", "42 towns", "ValueError: no such town"):
+    values = ("loaded", "100%", "0 | city: Kiel | people: 247000", "42 towns", "in bold", "  b")
+    for line in (*values, "ValueError: no such town"):
         assert line in lines
     assert "<Figure>" not in lines and "1%" not in document.page_content.split("100%")[0]
     assert document.metadata["title"] == "Towns"

@@ -9,7 +9,8 @@ from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 
-from rag.sources.html.markup import Walk, mark_html, root_of
+from rag.sources.html.inline import html_lines
+from rag.sources.html.markup import Walk, root_of
 from rag.sources.html.tags import below
 from rag.sources.plain.json_files import json_lines
 
@@ -147,5 +148,4 @@ def _shown(text: str) -> str:
     """The text of a value, which may be HTML."""
     if not re.search(r"</?[a-z][^<>]*>", text[:5000], re.I):
         return text.strip()
-    marked, _ = mark_html(BeautifulSoup(text, "html.parser"))
-    return re.sub(r"[\x1e\x02\s]*\x1e[\x1e\x02\s]*", "\n", marked).replace("\x02", "").strip()
+    return "\n".join(html_lines(BeautifulSoup(text, "html.parser")))

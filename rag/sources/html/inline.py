@@ -5,7 +5,11 @@ from __future__ import annotations
 import html
 import re
 
+from bs4 import Tag
+
+from rag.sources.html.markup import mark_html
 from rag.sources.html.tags import phrase
+from rag.sources.outline import EDGE, MARK
 from rag.sources.raised import raised
 
 _EMPTY = frozenset(["br", "hr", "img", "input", "source", "wbr"])
@@ -39,6 +43,13 @@ _NEED_NO_END = frozenset(["dd", "dt", "li", "p", "td", "th", "tr"])
 _ENTITY = re.compile(r"&(?:#\d{1,6}|#[xX][\da-fA-F]{1,5}|[a-zA-Z]{2,8}\d{0,2});")
 _IS_CODE = re.compile(r"\{\{|\{%|<%|<\?|<!|</?(?:script|style|html|head|body|svg|form|input|button|template)\b", re.I)
 _ID = re.compile(r"""\bid\s*=\s*["']?([^\s"'<>{}]{1,100})""", re.I)
+
+
+def html_lines(tag: Tag) -> list[str]:
+    """The lines of what is seen below a tag, without empty ones. Those of preformatted text stay indented."""
+    text, _ = mark_html(tag)
+    parts = re.split(f"[{MARK}{EDGE}]", text)
+    return [line.rstrip() for part in parts for line in part.strip().split("\n") if line.strip()]
 
 
 def without_html(text: str) -> str:

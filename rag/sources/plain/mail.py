@@ -15,10 +15,10 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable, ending_of
-from rag.sources.html.markup import mark_html
+from rag.sources.html.inline import html_lines
 from rag.sources.html.web_page import parse_html
 from rag.sources.inside import Inside, Read
-from rag.sources.outline import EDGE, MARK, one_line
+from rag.sources.outline import MARK, one_line
 from rag.sources.plain.encoding import decode_noted
 
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
@@ -147,8 +147,7 @@ def _text_of(part: Message, notes: list[str] | None = None) -> str:
 
 
 def _html_text(html: str) -> str:
-    text, _ = mark_html(parse_html(html))
-    return "\n".join(line.strip() for line in text.replace(MARK, "").replace(EDGE, "\n").split("\n") if line.strip())
+    return "\n".join(html_lines(parse_html(html)))
 
 
 def _attachment(part: Message, inside: Inside) -> Iterator[Document]:

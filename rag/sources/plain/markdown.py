@@ -10,10 +10,9 @@ from bs4 import BeautifulSoup
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job
-from rag.sources.html.inline import without_html
-from rag.sources.html.markup import mark_html
+from rag.sources.html.inline import html_lines, without_html
 from rag.sources.html.web_page import parse_html
-from rag.sources.outline import EDGE, FENCE, MARK, mark_markdown, plain
+from rag.sources.outline import FENCE, MARK, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
 from rag.sources.tables import table_lines
 
@@ -229,9 +228,7 @@ def _table_of(found: re.Match[str]) -> str:
 def html_table_lines(html: str) -> str:
     """The rows of the tables in some HTML, each with the names of its columns."""
     tables = (table for table in parse_html(html).find_all("table") if not table.find_parent("table"))
-    parts = [mark_html(BeautifulSoup(str(table), "html.parser"))[0] for table in tables]
-    lines = [[line.strip() for line in re.split(rf"[{MARK}{EDGE}\n]+", part) if line.strip()] for part in parts]
-    return "\n\n".join("\n".join(part) for part in lines)
+    return "\n\n".join("\n".join(html_lines(BeautifulSoup(str(table), "html.parser"))) for table in tables)
 
 
 def _cells(line: str) -> list[str]:

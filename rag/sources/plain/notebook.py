@@ -11,9 +11,9 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job, Unreadable
-from rag.sources.html.markup import mark_html
+from rag.sources.html.inline import html_lines
 from rag.sources.html.web_page import parse_html
-from rag.sources.outline import EDGE, MARK, plain
+from rag.sources.outline import plain
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.markdown import html_table_lines, markdown_document
 
@@ -77,13 +77,8 @@ def _shown(output: dict[str, Any]) -> tuple[str, str]:
     if any(key.startswith("image/") for key in data):
         return "", "picture"
     if "text/html" in data:
-        return _html_text(_joined(data["text/html"])[: 10 * LONGEST_OUTPUT]), "text"
+        return _tidy("\n".join(html_lines(parse_html(_joined(data["text/html"])[: 10 * LONGEST_OUTPUT])))), "text"
     return "", ""
-
-
-def _html_text(html: str) -> str:
-    text, _ = mark_html(parse_html(html))
-    return _tidy(re.sub(rf"[\s{EDGE}]*{EDGE}[\s{EDGE}]*", "\n", text.replace(MARK, "")))
 
 
 def _tidy(text: str) -> str:
