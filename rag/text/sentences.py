@@ -31,7 +31,7 @@ _ABBREVIATION = re.compile(
     r"|d\.\s?h|Capt|Col|Gen|Lt|Rev|Sgt|Sra?|incl|excl)\.(?=\s)"
     r"|\b(?:no|nos|tel|ext|max|min|fig|vol|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.(?=\s\d)"
     r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
-    rf"|^[ \t]*(?:{OUTLINE})(?= )",
+    rf"|^[ \t]*(?:#{{1,6}}[ \t]+)?[*_]*(?:{OUTLINE})(?= )",
     re.M,
 )
 
