@@ -47,6 +47,8 @@ def random_text(draw: random.Random, words: int) -> str:
         ("He lives in St. Ives and pays under Art. 5 and Abs. 3 of Vol. 2, see p. 7.", None),
         ("(a) One. Two.\niv. Three.\n4.2.4. Four", ["(a) One.", "Two.", "iv. Three.", "4.2.4. Four"]),
         ("## 4. Beef in beer\n**5. Plums**\n# 6.1. Rent", ["## 4. Beef in beer", "**5. Plums**", "# 6.1. Rent"]),
+        ("Customer agreement no. HL-20418 of Tel. 0800.", None),
+        ("Es ist im 2. Stock. Es sind 2. Mehr nicht.", ["Es ist im 2. Stock.", "Es sind 2.", "Mehr nicht."]),
         ("J. R. Smith wrote it with I. Newton.", None),
         ("The red cabin no. 6 is Capt. Brask's, incl. Heating, since Sept. 2019.", None),
         ("We said no. Then we left. In May. 3 came.", ["We said no.", "Then we left.", "In May.", "3 came."]),

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from rag.answers.followup import standalone
 from rag.answers.parts import parts_of
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
-from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE
+from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, quotable
 from rag.answers.update import Update
 from rag.doors.bodies import answer_fields
 from rag.errors import SettingsError
@@ -114,6 +114,24 @@ def test_a_section_that_is_called_by_its_number_is_quoted(minilm: Embeddings, qu
     asked = asyncio.run(standalone(question, [], None))
     quotes = quotes_of(asked, source, embeddings=minilm, languages=("de",) if german else ())
     assert quotes[0] == days[2][german]
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["Photos: 50,000 | First scan: 12 min", "Table: 4 | Seats: 6 | Window: yes", "Fig.: 3 | Year: 1990"],
+)
+def test_a_row_is_no_caption(row: str) -> None:
+    assert quotes_of("How is it?", row) == [row]
+
+
+def test_a_paragraph_that_begins_with_its_name_stands_under_it(minilm: Embeddings) -> None:
+    text = "**Expenses.** Hand in receipts within 30 days.\n\n**Travel.** Second class is the rule. Ask first."
+    found = {each.words: each.heading for each in quotable([Document(text, metadata={"start_index": 0})])}
+    assert found == {
+        "Hand in receipts within 30 days.": "Expenses",
+        "Second class is the rule.": "Travel",
+        "Ask first.": "Travel",
+    }
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ _CAPTION = re.compile(
     re.I,
 )
 _BOLD_KEY = re.compile(r"(?:[-*•] )?\*\*[^*]{2,60}(?::\*\*|\*\*:) ")
+_RUN_IN = re.compile(r"(?:[-*•] )?(\*\*|__)[^*_]{2,60}[.:]\1")
+"""The name of a paragraph at its beginning: "**Travel.** Second class is the rule."."""
 _SETTING = re.compile(r"(?:permalink|layout|slug|url|aliases|redirect_from|draft|weight): ")
 """Front matter that is for the program that makes pages of Markdown."""
 _ANNOUNCES = (":", "：", "—", "–")
@@ -136,6 +138,9 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
             if _asks(words) and "\n" in text[segment.end : segment.end + 2]:
                 heading, before, following = words, None, False
                 continue
+            if _RUN_IN.fullmatch(words) and text[segment.end : segment.end + 1] == " ":
+                heading, before, following = words.strip("-*•_ .:"), None, False
+                continue
             is_amid = not place and segment.start == 0 and bool(source.metadata.get("start_index")) and not amid
             cut = is_amid and words[:1].islower()
             line = text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
@@ -206,6 +211,8 @@ def _asks(words: str) -> bool:
 
 def _is_beside_the_text(line: str, heading: str) -> bool:
     """Whether a line is a caption or a reference."""
+    if SEPARATOR in line:  # a row: "Table: 4 | Seats: 6"
+        return bool(_REFERENCES.fullmatch(heading))
     if _EITHER.fullmatch(heading) and _PUBLISHED.search(line):
         return True
     if _REFERENCES.fullmatch(heading) or _CAPTION.match(line):
