@@ -93,6 +93,8 @@ def test_a_list_below_a_heading_of_plain_text_is_asked_for_by_it(minilm: Embeddi
     )
     quotes = quotes_of("what's in the box of the Velano?", source, embeddings=minilm)
     assert quotes[0] == "\n".join(" ".join(line.split()) for line in box.splitlines()[1:])
+    found = asyncio.run(find_quotes("what's in the box of the Velano?", [source], minilm))
+    assert [each.leads for each in found] == [True] + [False] * (len(found) - 1)
     quotes = quotes_of("What about service?", source, embeddings=minilm)
     assert quotes[0].startswith("Send the machine in its box to the shop, with your"), "no list: a wrapped sentence"
 

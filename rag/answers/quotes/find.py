@@ -171,6 +171,7 @@ def _best(
         quotes = [Quote(first.passage, *alike)]
     if not quotes and (items := items_around(question, language, first, sources)):
         quotes = [Quote(first.passage, *items)]
+    is_whole = bool(quotes) and not parts
     for place in order[:MOST_SENTENCES]:
         if not quotes or place in firsts or scores[place] >= least:
             more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
@@ -181,7 +182,10 @@ def _best(
         for place in firsts
         if found[place].passage == first.passage or scores[place] >= LEADING_SHARE * max(scores)
     ]
-    return tuple(replace(each, leads=_has(each, leading)) for each in _grown(quotes, found, first, sources))
+    quotes = _grown(quotes, found, sources)
+    if is_whole:  # a list, say, which leads also where another sentence is nearest
+        return tuple(replace(each, leads=each == quotes[0]) for each in quotes)
+    return tuple(replace(each, leads=_has(each, leading)) for each in quotes)
 
 
 def _has(quote: Quote, sentences: Sequence[Quotable]) -> bool:
@@ -194,13 +198,13 @@ def _asked_apart(question: str) -> list[str]:
     return [question.rpartition(LEANING)[2]] if LEANING in question.strip() else parts_of(question)
 
 
-def _grown(quotes: list[Quote], found: Sequence[Quotable], best: Quotable, sources: Sequence[Document]) -> list[Quote]:
-    """The quotes, the best one with the sentences after it in its paragraph, and then those before it.
+def _grown(quotes: list[Quote], found: Sequence[Quotable], sources: Sequence[Document]) -> list[Quote]:
+    """The quotes, the first one with the sentences after it in its paragraph, and then those before it.
 
     A sentence that speaks of what is asked often only names it, and its neighbour says the thing.
     """
-    text = sources[best.passage - 1].page_content
-    own = [each for each in found if each.passage == best.passage]
+    text = sources[quotes[0].passage - 1].page_content
+    own = [each for each in found if each.passage == quotes[0].passage]
     while True:
         quote = quotes[0]
         after = (
