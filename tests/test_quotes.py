@@ -14,7 +14,6 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
-from rag.answers.followup import standalone
 from rag.answers.parts import parts_of
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, quotable
@@ -81,8 +80,15 @@ STORE = (
 def test_a_list_is_quoted_whole_unless_one_item_is_asked_for(minilm: Embeddings) -> None:
     quotes = quotes_of("Which things will they not let me keep in there?", STORE, embeddings=minilm)
     assert quotes[0] == "\n".join(STORE.splitlines()[2:5])
-    quotes = quotes_of("May I keep gas bottles for the stove?", STORE, embeddings=minilm)
-    assert quotes[0] == STORE.splitlines()[3].removeprefix("* ")
+    for question in ("May I keep gas bottles for the stove?", "Who sells liquids that burn?"):
+        quotes = quotes_of(question, STORE, embeddings=minilm)
+        assert quotes[0] == STORE.splitlines()[3].removeprefix("* ")
+
+
+@pytest.mark.parametrize("blank", ["\x0c", "\u3000", "\u2028"])
+def test_a_list_goes_on_behind_a_line_of_other_white_space(minilm: Embeddings, blank: str) -> None:
+    quotes = quotes_of("What are the ingredients?", f"Ingredients:\n{blank}\n200 g flour\n4 eggs", embeddings=minilm)
+    assert quotes[0].endswith("200 g flour\n4 eggs")
 
 
 def test_a_list_below_a_heading_of_plain_text_is_asked_for_by_it(minilm: Embeddings) -> None:
@@ -97,25 +103,6 @@ def test_a_list_below_a_heading_of_plain_text_is_asked_for_by_it(minilm: Embeddi
     assert [each.leads for each in found] == [True] + [False] * (len(found) - 1)
     quotes = quotes_of("What about service?", source, embeddings=minilm)
     assert quotes[0].startswith("Send the machine in its box to the shop, with your"), "no list: a wrapped sentence"
-
-
-@pytest.mark.parametrize(
-    "question", ["What happens on the third day of the Azores trip?", "Azores, day 3", "Was ist am dritten Tag?"]
-)
-def test_a_section_that_is_called_by_its_number_is_quoted(minilm: Embeddings, question: str) -> None:
-    german = "Tag" in question
-    days = [
-        ("Arrive and pick up the car.", "Ankunft und Abholung des Wagens."),
-        ("A trip to the viewpoint on the day of the fair.", "Ein Ausflug zum Aussichtspunkt am Tag der Messe."),
-        ("Furnas, and the stew from the ground.", "Furnas, und der Eintopf aus der Erde."),
-    ]
-    text = "\n\n".join(
-        f"### {'Tag' if german else 'Day'} {number} – May\n{said[german]}" for number, said in enumerate(days, start=1)
-    )
-    source = Document(text, metadata={"start_index": 0, "title": "São Miguel", "source": "/x/azores_trip.md"})
-    asked = asyncio.run(standalone(question, [], None))
-    quotes = quotes_of(asked, source, embeddings=minilm, languages=("de",) if german else ())
-    assert quotes[0] == days[2][german]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +121,9 @@ def test_a_paragraph_that_begins_with_its_name_stands_under_it(minilm: Embedding
         "Second class is the rule.": "Travel",
         "Ask first.": "Travel",
     }
+    assert quotes_of("Are dogs allowed?", "**Dogs are not allowed.** Ask the office.", embeddings=minilm) == [
+        "**Dogs are not allowed.** Ask the office."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +139,12 @@ def test_a_paragraph_that_begins_with_its_name_stands_under_it(minilm: Embedding
         ("What do plants and animals need?", 0),
         ("What does it cost?\nAnd at night?", 0),
         ("Hello. Is it open?", 0),
-        ("Why? How? When was it? Who did it? Where was it? What was it?", 0),
+        ("Can I bring a dog? My dog is small.", 0),
+        ("What is included and what is not?", 0),
+        ("Tell me how and when I can cancel", 0),
+        ("What is the difference between what members pay and what guests pay?", 0),
+        ("Who said http://a.b/?q=1&r=2 to whom?", 0),
+        ("What is the fee and what is the deposit and what is the rent and what is the tax?", 3),
     ],
 )
 def test_the_questions_in_one(question: str, parts: int) -> None:

@@ -21,7 +21,6 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from rag.answers.leaning import TOPIC_CHANGE, WORD, depends, names_something
-from rag.answers.ordinals import with_numbers
 from rag.answers.parts import LEANING
 from rag.answers.thinking import without_thinking
 from rag.answers.told import without_what_is_told
@@ -114,6 +113,7 @@ def combine(question: str, history: Sequence[BaseMessage]) -> str:
     "How many days of leave are there at Brightline?" and "And at Lumen?". Costs no call to a model. Measured in
     bench/followup.py.
     """
+    question = " ".join(question.split())  # a line of its own means that it leans on something
     if not depends(question, history):
         return without_opening(question)
     last = max(place for place, message in enumerate(history) if message.type == "human")
@@ -220,7 +220,7 @@ async def standalone(
     A question that stands by itself asks no model and stays as it is. Never fails: a rewriting that does is logged.
     """
     if rewriter is None or not depends(question, history):
-        return with_numbers(combine(question, history))
+        return combine(question, history)
     try:
         asked = {"question": question, "history": list(history)}
         written = await asyncio.wait_for(rewriter.ainvoke(asked), seconds)
@@ -228,5 +228,5 @@ async def standalone(
         log.warning("the follow-up was not rewritten (%s: %s)", type(error).__name__, error)
         written = ""
     if not written or depends(written, history):  # small models often repeat it as it was
-        return with_numbers(combine(question, history))
-    return with_numbers(written)
+        return combine(question, history)
+    return written

@@ -96,14 +96,14 @@ _PREPOSITIONS = _words("after against during except near per since unlike upon")
 """Words before what is asked about; others are among the function words."""
 _MORE = re.compile(
     r"^(?:and|or|but)\b(?!.*\b(?:who|what|which|when|where|why|how|is|are|was|were|do|does|did|can|could|will|would|should"
-    r"|must|may|has|have|had)\b)",
+    r"|must|may|has|have|had|\w+n['’]t|summari[sz]e|compare|list|show|tell|explain|give|describe|find)\b)",
     re.I,
 )
 """An "and" with no verb after it: what it asks was asked before."""
 _MOST_MORE = 7
 """Words of such a question, at most."""
-_GERMAN_THIS = re.compile(r"\b(?:das|dies)\b(?!\s+(?:[\w-]+\s+)?[A-ZÄÖÜ])")
-"""A "das" that is no article."""
+_GERMAN_THIS = re.compile(r"\b(?:das|dies)(?=\s*[?.!]*$|\s+[a-zäöüß]+(?:t|en)\s*[?.!]*$)")
+"""A "das" that is no article: at the end, or before a verb there."""
 _AND = re.compile(r"¿?(?:und|et|y)\s+(?!wenn\b|si\b|a\b|a-t-il\b)", re.I)
 _SHORT = 4
 """Words after an "and" in other languages with which nothing but the difference is said: "Und im Winter?"."""
@@ -126,8 +126,9 @@ def _leans_elsewhere(question: str) -> bool:
         return len(words) <= _SHORT + 1 or any(word in some for some in _QUESTION_WORDS.values() for word in words[1:3])
     if not language:
         return False
-    if language == "de" and (this := _GERMAN_THIS.search(question)):
-        return not any(word[:1].isupper() for word in WORD.findall(question[: this.start()])[1:])
+    this = _GERMAN_THIS.search(question) if language == "de" and question[:1].isupper() else None
+    if this and not any(word[:1].isupper() for word in WORD.findall(question[: this.start()])[1:]):
+        return True
     told = WORD.findall(_NOBODY.sub(" ", question))
     leaning = [place for place, word in enumerate(told) if _stands_for(word, language)]
     before = told[1 : leaning[0] if leaning else None]

@@ -22,26 +22,39 @@ _ALSO_ASKS = re.compile(
     rf"|y\s+¿?(?=(?:(?:{_BEFORE['es']})\s+)?(?:qué|cuál\w*|cuánt\w*|cómo|quién\w*|dónde|cuándo)\b))",
     re.I,
 )
-"""Between two questions in one sentence."""
+"""What stands between two questions in one sentence."""
 LEANING = "\n"
-"""Before a question that leans on what stands before it."""
-_ENDS = re.compile(r"(?<=[?？])\s*(?:and\s+|und\s+|et\s+|y\s+)?", re.I)
+"""Between what a question leans on and the question, which are searched for together."""
+_ENDS = re.compile(r"(?<=[?？])\s+(?:and\s+|und\s+|et\s+|y\s+)?", re.I)
+_WORD = (
+    r"(?:what|how|who|whom|whose|which|where|when|why|was|wie|wer|wen|wem|welche\w*|wo|wohin|woher|wann|warum|wieso|qui|que|quoi"
+    r"|quel\w*|comment|combien|où|quand|pourquoi|qué|cuál\w*|cuánt\w*|cómo|quién\w*|dónde|cuándo)"
+)
+_ASKS = re.compile(
+    rf"\b{_WORD}\b|^(?:and\s+)?(?:can|could|do|does|did|is|are|was|were|will|would|should|must|may|has|have|kann|darf|muss"
+    r"|soll|ist|sind|gibt|hat|haben|est-ce|peut|puis|hay|puedo)\b",
+    re.I,
+)
+"""What is in a question."""
+_IS_NO_PART = re.compile(rf"\b{_WORD}$|^{_WORD}(?: \w+)? (?:not|nicht|pas|no)\W*$|\bdifferences? between\b", re.I)
+"""What stands for no question of its own: "Tell me how" and when, "what is not"."""
 MOST = 3
-"""Parts of a question, at most: more is a text."""
+"""Parts of a question, at most."""
 
 
 def parts_of(question: str) -> list[str]:
-    """The questions in one, in order; none where it is one question.
+    """The questions in one, in order, `MOST` at most; none where it is one question.
 
-    They are parted where a question word or a verb after "and" begins another one, and at question marks. One that
-    leans on an earlier question has no part, as it is understood with that alone.
+    They are parted where an "and" has a question word behind it, also after a preposition, or a verb with its subject,
+    and at question marks. One that leans on an earlier question has no parts, as it is understood with that alone.
     """
     if LEANING in question.strip():
         return []
     parts = [
-        part.strip()
-        for sentence in _ENDS.split(question.strip())
+        part
+        for sentence in _ENDS.split(" ".join(question.split()))
         for part in _ALSO_ASKS.split(sentence)
-        if len(part.split()) > 1
+        if _ASKS.search(part)
     ]
-    return parts if 1 < len(parts) <= MOST else []
+    is_one = len(parts) < 2 or any(_IS_NO_PART.search(part) or len(part.split()) < 2 for part in parts)
+    return [] if is_one else parts[:MOST]

@@ -1,7 +1,8 @@
 """Question -> passages: the chunks nearest by meaning, the best by words as wholes and in part, fused by rank.
 
 The first of these are ranked by how near they are and how much of the question they say, and the passages that are left
-by their sentences, too, whose vectors are needed for the quotes anyway. What each step brings was measured
+by their sentences, too, whose vectors are needed for the quotes anyway. Of two questions in one, each has its best
+passage among them. What each step brings was measured
 (bench/README.md, docs/how-it-works.md). What brought nothing is not here.
 """
 
@@ -24,7 +25,7 @@ from rag.answers.parts import parts_of
 from rag.answers.quotes.quotable import quotable
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
-from rag.library.splitter import called, embedded_text
+from rag.library.splitter import embedded_text, names_of_source
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import is_english, question_language
 from rag.text.language import ENGLISH, stems, word_weights
@@ -61,7 +62,7 @@ ALIKE = 0.9
 
 
 class _Passage(NamedTuple):
-    """A passage with the score of its best chunk, and its sentences as they are embedded."""
+    """A passage with the score of its best chunk, its sentences as they are embedded, and the ids of its chunks."""
 
     document: Document
     score: float = 0.0
@@ -105,6 +106,8 @@ class Retriever(BaseRetriever):
         asked = self._corrected(query)
         with self._engine_errors():
             vector = question_vector(self.index.embeddings, asked)
+            for part in self._parts_of(asked):
+                question_vector(self.index.embeddings, part)
         found = self._find_all(asked, scope, k or self.k)
         with self._engine_errors():
             return self._by_sentences(found, vector)
@@ -120,7 +123,7 @@ class Retriever(BaseRetriever):
         asked = await run_in_executor(None, self._corrected, query)
         with self._engine_errors():
             vector = await have_vectors(self.index.embeddings, asked)
-            for part in parts_of(asked):
+            for part in self._parts_of(asked):
                 await have_vectors(self.index.embeddings, part)
         found = await run_in_executor(None, self._find_all, asked, scope, k or self.k)
         with self._engine_errors():
@@ -140,11 +143,19 @@ class Retriever(BaseRetriever):
     def _find_all(self, asked: str, scope: Collection[str], k: int) -> list[_Passage]:
         """The `k` best passages, with the best one for each of the questions that are in one."""
         found = self._find(asked, question_vector(self.index.embeddings, asked), scope, k)
-        for place, part in enumerate(() if self.dense else parts_of(asked), start=1):
-            others = self._find(part, question_vector(self.index.embeddings, part), scope, 1)
-            if len(found) == k > place and others and not any(_overlap(others[0], each) for each in found):
-                found[-place] = others[0]
+        parts = self._parts_of(asked) if len(found) == k else []
+        firsts = [self._find(part, question_vector(self.index.embeddings, part), scope, 1)[0] for part in parts]
+        for first in firsts:
+            if any(_say_the_same(first, each) for each in found):
+                continue
+            places = [place for place in range(1, k) if not any(_say_the_same(found[place], other) for other in firsts)]
+            if places:  # scores are those of one question each
+                last = found[places[-1]]
+                found[places[-1]] = first._replace(score=min(first.score, last.score))
         return found
+
+    def _parts_of(self, asked: str) -> list[str]:
+        return [] if self.dense else parts_of(asked)
 
     def _find(self, asked: str, vector: Vectors, scope: Collection[str], k: int) -> list[_Passage]:
         """The `k` passages whose chunks are best, best first."""
@@ -204,15 +215,10 @@ class Retriever(BaseRetriever):
         unit = WORDS * float(nearness.std())
         weights = word_weights(asked, language)
         total = sum(weights.values()) or 1.0
+        said = [stems(f"{names_of_source(chunk)}\n{embedded_text(chunk)}", language) for chunk in chunks]
         return {
-            str(chunk.id): float(near)
-            + unit
-            * sum(
-                weights[word]
-                for word in weights.keys() & (stems(embedded_text(chunk), language) | stems(called(chunk), language))
-            )
-            / total
-            for chunk, near in zip(chunks, nearness, strict=True)
+            str(chunk.id): float(near) + unit * sum(weights[word] for word in weights.keys() & words) / total
+            for chunk, near, words in zip(chunks, nearness, said, strict=True)
         }
 
     def _by_sentences(self, found: list[_Passage], vector: Vectors) -> list[Document]:
@@ -297,9 +303,10 @@ def _touch(chunk: Document, other: Document) -> bool:
     )
 
 
-def _overlap(passage: _Passage, other: _Passage) -> bool:
-    """Whether two passages have a chunk in common."""
-    return bool(passage.chunks & other.chunks)
+def _say_the_same(passage: _Passage, other: _Passage) -> bool:
+    """Whether two passages have a chunk in common, or the same words."""
+    words = [set(each.document.page_content.split()) for each in (passage, other)]
+    return bool(passage.chunks & other.chunks) or _alike(*words)
 
 
 def _start(chunk: Document) -> int:

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from langchain_core.documents import Document
 
@@ -80,10 +81,11 @@ def embedded_text(chunk: Document) -> str:
     return f"{heading[:LONGEST_HEADING]}\n{row}{chunk.page_content}"
 
 
-def called(chunk: Document) -> str:
-    """What people may call a chunk's source: its title, and its file's name without the ending."""
-    name = str(chunk.metadata.get("source") or "").rstrip("/").rpartition("/")[2]
-    return f"{chunk.metadata.get('title') or ''} {os.path.splitext(name)[0]}"
+def names_of_source(chunk: Document) -> str:
+    """What people may call a chunk's source: its title, and its file's or page's name without the ending."""
+    source = str(chunk.metadata.get("source") or "")
+    path = unquote(urlsplit(source).path) if "://" in source else source.replace("\\", "/")
+    return f"{chunk.metadata.get('title') or ''} {os.path.splitext(path.rstrip('/').rpartition('/')[2])[0]}"
 
 
 def _chunk(text: str, span: Span, data: dict[str, Any]) -> Document:

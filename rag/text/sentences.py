@@ -28,9 +28,10 @@ _SENTENCE_END = re.compile(
 _ABBREVIATION = re.compile(
     r"\b(?:et al|e\.g|i\.e|etc|cf|vs|Figs?|Eqs?|Dr|Mr|Mrs|Ms|Mme|Prof|St|No|Nos|pp?|Vol|Sec|Ch|Art|approx|Nr|Abs|Abb"
     r"|Tab|Kap|Ziff|Bd|Str|Tel|bzw|ca|inkl|exkl|zzgl|ggf|evtl|eventl|vgl|Erw|Mio|Mrd|geb|bspw|sog|e\.\s?V|z\.\s?B"
-    r"|d\.\s?h|Capt|Col|Gen|Lt|Rev|Sgt|Sra?|incl|excl)\.(?=\s)"
-    r"|\b(?:no|nos|tel|ext|max|min|fig|vol|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.(?=\s[\w-]*\d)"
-    r"|\b(?:[IiAa]m|[Dd](?:er|ie|as|em|en|es)|[Zz]u[mr]|[Vv]om|[Bb]eim|[Aa]b|[Bb]is|[Ee]ine?[mnr]?)\s\d\d?\.(?=\s)"
+    r"|d\.\s?h|Capt|Col|Gen|Lt|Rev|Sgt)\.(?=\s)"
+    r"|\b(?:incl|excl)\.(?=\s[A-Z]{2})"
+    r"|\b(?:no|nos|tel|ext|fig|vol|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.(?=\s[\w-]*\d)"
+    r"|\b(?:[Ii]m|(?<!I )[Aa]m|[Dd](?:er|ie|as|em|en|es)|[Zz]u[mr]|[Vv]om|[Bb]eim)\s\d\d?\.(?=\s)"
     r"|\b\d\d?\.(?= (?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert))"
     rf"|^[ \t]*(?:#{{1,6}}[ \t]+)?[*_]*(?:{OUTLINE})(?= )",
     re.M,

@@ -16,11 +16,11 @@ from langchain_core.embeddings import Embeddings
 
 from rag.answers.parts import LEANING, parts_of
 from rag.answers.quotes.asked_for import asked_for, row_asked_for
-from rag.answers.quotes.lists import items_around, list_asked_for, rows_alike, section_asked_for
+from rag.answers.quotes.lists import items_around, list_asked_for, rows_alike
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import Segment, split_segments
-from rag.library.splitter import called
+from rag.library.splitter import names_of_source
 from rag.sources.tables import SEPARATOR, row_opening
 from rag.text.detect import is_english, question_language
 from rag.text.language import ENGLISH, stems, word_weights
@@ -165,8 +165,6 @@ def _best(
     quotes: list[Quote] = [Quote(first.passage, *steps)] if steps else []
     if not asks_how and (whole := list_asked_for(question, language, sources)):
         quotes = [Quote(*whole)]
-    if not quotes and not parts and (section := section_asked_for(question, language, sources)):
-        quotes = [Quote(*section)]
     if not quotes and (alike := rows_alike(question, language, first, sources)):
         quotes = [Quote(first.passage, *alike)]
     if not quotes and (items := items_around(question, language, first, sources)):
@@ -248,7 +246,7 @@ def _scores(
     weights = word_weights(question, language)
     total = sum(weights.values()) or 1.0
     added = asked_for(kinds_of, language)
-    titled = [weights.keys() & stems(called(source), language) for source in sources]
+    titled = [weights.keys() & stems(names_of_source(source), language) for source in sources]
     alone = []
     for each, near in zip(found, nearness, strict=True):
         title = titled[each.passage - 1]

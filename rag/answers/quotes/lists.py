@@ -1,4 +1,4 @@
-"""Lists, rows and sections that a question asks for as wholes: by what announces them, or all items alike."""
+"""Lists and rows that a question asks for as wholes: by what announces them, or all items alike."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 from langchain_core.documents import Document
 
-from rag.answers.ordinals import ordinals_in
 from rag.answers.quotes.asked_for import row_asked_for
-from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of
+from rag.answers.quotes.quotable import LONGEST_QUOTE, Quotable, marker_of
 from rag.grounding.segments import Segment, split_segments
-from rag.library.splitter import called
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stems, word_weights
 from rag.text.markers import MARKER
@@ -24,6 +22,13 @@ UNEXPLAINED = 0.25
 """Share of the question's words, each by its rarity, that may be in neither the list's name nor the title."""
 SINGLED_OUT = 0.25
 """Share of the question's words, each by its rarity, that an item of a list says where that item alone is asked for."""
+_ASKS_FOR_SEVERAL = re.compile(
+    r"(?:(?:in|from|to|for|with|on|at) )?(?:which|what) (?:\w+ ){0,2}?(?:\w{3,}(?<!s)s|people)\b"
+    r"|what(?:['’]s| is| comes) (?:there|in|included|on)\b|what (?:all|else|should|can|may|must|do \w+ need)\b"
+    r"|(?:list|name)\b|welche\b|was (?:alles|darf|dürfen|muss|müssen|soll|sollte|gehört|brauch\w+)\b|quel(?:le)?s\b"
+    r"|que (?:faut|dois|peut)\b|¿?(?:qué|cuáles)\b",
+    re.I,
+)
 _ITEM = re.compile(rf"{MARKER}\s+\S")
 
 
@@ -44,41 +49,6 @@ def list_asked_for(question: str, language: str, sources: Sequence[Document]) ->
             if is_asked and sum(weights[word] for word in left) <= UNEXPLAINED * sum(weights.values()):
                 return number, start, end
     return None
-
-
-def section_asked_for(question: str, language: str, sources: Sequence[Document]) -> tuple[int, int, int] | None:
-    """The passage, from 1, and where the section begins and ends that a question names: "What happens on day 3?".
-
-    Its heading says the number, and together with the title nearly all words of the question.
-    """
-    counted = stems(ordinals_in(question), language)
-    weights = {word: much for word, much in word_weights(question, language).items() if word not in counted}
-    for number, source in enumerate(sources, start=1):
-        title = stems(called(source), language)
-        for heading, start, end in _sections(source):
-            said = weights.keys() & stems(heading, language) - title
-            left = weights.keys() - said - title
-            if any(map(str.isdecimal, said)) and sum(weights[word] for word in left) <= UNEXPLAINED * sum(
-                weights.values()
-            ):
-                return number, start, end
-    return None
-
-
-def _sections(source: Document) -> Iterator[tuple[str, int, int]]:
-    """The headings of a passage, and where what stands below each begins and ends, as far as a quote may go on."""
-    text, heading, start, end = source.page_content, "", 0, 0
-    headings = {str(source.metadata.get("section") or "").rpartition(" > ")[2], *source.metadata.get("headings", ())}
-    for each in split_segments(text):
-        words = text[each.begin : each.end].strip("#*_ ")
-        if each.kind == "heading" or words in headings:
-            if end:
-                yield heading, start, end
-            heading, start, end = words, -1, 0
-        elif heading and (start < 0 or each.end - start <= GROWN):
-            start, end = (each.begin if start < 0 else start), each.end
-    if end:
-        yield heading, start, end
 
 
 def _named_lists(text: str, headings: Collection[str]) -> Iterator[tuple[str, int, int]]:
@@ -103,6 +73,8 @@ def _items(text: str, lines: Sequence[tuple[int, int]], after: int) -> Iterator[
     marked: bool | None = None
     for start, end in lines:
         line = text[start:end].strip()
+        if not line:  # a form feed, say
+            continue
         is_item = bool(_ITEM.match(line))
         is_short = len(line) <= LONGEST_LINE and not line.endswith((".", ":", "：", "?", "!")) and not line[0].islower()
         is_apart = marked is False and text.count("\n", after, start) > 1
@@ -145,14 +117,14 @@ def rows_alike(question: str, language: str, best: Quotable, sources: Sequence[D
 
 
 def items_around(question: str, language: str, best: Quotable, sources: Sequence[Document]) -> tuple[int, int] | None:
-    """Where the list begins and ends that the best sentence is an item of; None where the question tells that item.
+    """Where the list begins and ends that the best sentence is an item of; None where the question asks for one item.
 
-    It does if the item says `SINGLED_OUT` of its words: "Who runs the raffle?" asks for one item, "What is there to
-    see?" for all.
+    It asks for several if it begins so ("Which things may I not store?"), and the item says less than `SINGLED_OUT` of
+    its words.
     """
     text = sources[best.passage - 1].page_content
     marker = marker_of(best.segment, text)
-    if not marker:
+    if not marker or not _ASKS_FOR_SEVERAL.match(question.strip()):
         return None
     weights = word_weights(question, language)
     said = sum(weights[word] for word in weights.keys() & stems(text[best.segment.start : best.segment.end], language))

@@ -42,8 +42,8 @@ _CAPTION = re.compile(
     re.I,
 )
 _BOLD_KEY = re.compile(r"(?:[-*•] )?\*\*[^*]{2,60}(?::\*\*|\*\*:) ")
-_RUN_IN = re.compile(r"(?:[-*•] )?(\*\*|__)[^*_]{2,60}[.:]\1")
-"""The name of a paragraph at its beginning: "**Travel.** Second class is the rule."."""
+_RUN_IN = re.compile(r"(?:[-*•] )?(\*\*|__)[^\W\d]+(?: [^\W\d]+)?[.:]\1")
+"""The name of a paragraph at its beginning, one word or two: "**Travel.** Second class is the rule."."""
 _SETTING = re.compile(r"(?:permalink|layout|slug|url|aliases|redirect_from|draft|weight): ")
 """Front matter that is for the program that makes pages of Markdown."""
 _ANNOUNCES = (":", "：", "—", "–")
@@ -211,11 +211,11 @@ def _asks(words: str) -> bool:
 
 def _is_beside_the_text(line: str, heading: str) -> bool:
     """Whether a line is a caption or a reference."""
-    if SEPARATOR in line:  # a row: "Table: 4 | Seats: 6"
-        return bool(_REFERENCES.fullmatch(heading))
     if _EITHER.fullmatch(heading) and _PUBLISHED.search(line):
         return True
-    if _REFERENCES.fullmatch(heading) or _CAPTION.match(line):
+    cells = line.split(SEPARATOR)
+    is_row = len(cells) > 1 and all(": " in cell for cell in cells)  # "Table: 4 | Seats: 6"
+    if _REFERENCES.fullmatch(heading) or (_CAPTION.match(line) and not is_row):
         return True
     return len(line) <= LONGEST_REFERENCE and bool(_CITED.match(line))
 

@@ -68,7 +68,7 @@ class Whole:
 
     async def __call__(self, given: dict[str, Any]) -> Course:
         """The way to answer a question. Takes and raises what `Refusal` does."""
-        question, complete = given["question"], given["complete"]
+        question, complete = " ".join(given["question"].split()), given["complete"]
         scope = given.get("scope")
         looked = [item for item in self._index.sources if not scope or item.source in scope]
         is_other = complete != question and LEANING not in complete  # and not the question before it with its own
