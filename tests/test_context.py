@@ -89,16 +89,16 @@ def test_a_small_model_reads_the_quotes_and_the_best_one_last() -> None:
     (source,) = documents(text)
     places = [(text.index(words), text.index(words) + len(words)) for words in ("The lamp hangs in the hall.", ANSWER)]
     given = {"question": "lamp?", "passages": [source], "quotes": [Quote(1, *place) for place in places]}
-    packed = pack(given, sentences=True, window=4096, reserved=100)
+    packed = pack(given, reads_quotes=True, window=4096, reserved=100)
     assert packed["context"] == f"{ANSWER}\nThe lamp hangs in the hall."
     tight = count_tokens("The lamp hangs in the hall.") + 5
-    packed = pack(given, sentences=True, window=tight + count_tokens("lamp?"), reserved=0)
+    packed = pack(given, reads_quotes=True, window=tight + count_tokens("lamp?"), reserved=0)
     assert packed["context"] == "The lamp hangs in the hall.", "the best one is the last to go"
 
 
 def test_without_a_quote_it_reads_the_beginning_of_the_passages() -> None:
     given = {"question": "Why?", "passages": documents("agent memory " * 500), "quotes": ()}
-    packed = pack(given, sentences=True, window=4096, reserved=100)
+    packed = pack(given, reads_quotes=True, window=4096, reserved=100)
     assert packed["context"] == ("agent memory " * 500)[:BEGINNING]
 
 
@@ -193,7 +193,7 @@ def cases(number: int, seed: int) -> Iterator[tuple[dict[str, Any], int, int]]:
 @pytest.mark.parametrize("sentences", [False, True])
 def test_all_of_it_fits_the_window(sentences: bool) -> None:
     for given, window, reserved in cases(250, 5):
-        packed = pack(given, sentences=sentences, window=window, reserved=reserved)
+        packed = pack(given, reads_quotes=sentences, window=window, reserved=reserved)
         assert set(packed) == {"question", "history", "context", "unread"}
         assert packed["question"] == given["question"]  # never cut
         room = max(0, window - reserved - count_tokens(given["question"]))
@@ -209,13 +209,13 @@ def test_question_that_leaves_no_room(sentences: bool) -> None:
         "history": [HumanMessage("Hello."), AIMessage("Hi.")],
         "passages": documents(ANSWER),
     }
-    packed = pack(given, sentences=sentences, window=4096, reserved=600)
+    packed = pack(given, reads_quotes=sentences, window=4096, reserved=600)
     assert packed == {"question": given["question"], "history": [], "context": "", "unread": 0 if sentences else 1}
 
 
 def test_passages_that_do_not_fit_are_counted() -> None:
     given = {"question": "Why?", "passages": documents(*(f"Passage {number}. " * 100 for number in range(4)))}
-    packed = pack(given, sentences=False, window=1900, reserved=400)
+    packed = pack(given, reads_quotes=False, window=1900, reserved=400)
     assert packed["unread"] == 4 - len(re.findall(r"^\[\d\] Page", packed["context"], re.M)) == 1
 
 
@@ -226,7 +226,7 @@ def test_history_never_takes_the_room_of_the_passages() -> None:
         "history": [HumanMessage("a" * 400), AIMessage("b" * 400)] * 50,
         "passages": documents(passage),
     }
-    packed = pack(given, sentences=False, window=2048, reserved=600)
+    packed = pack(given, reads_quotes=False, window=2048, reserved=600)
     assert passage in packed["context"] and packed["history"]
     del given["history"]
-    assert pack(given, sentences=False, window=2048, reserved=600)["history"] == []
+    assert pack(given, reads_quotes=False, window=2048, reserved=600)["history"] == []

@@ -286,7 +286,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         instructions = str(given.get("instructions") or "")
         variables = pack(
             given,
-            sentences=self._reads_quotes,
+            reads_quotes=self._reads_quotes,
             window=self._window,
             reserved=self._reserved + count_tokens(instructions),
         )

@@ -104,18 +104,18 @@ def _disarmed_turn(message: BaseMessage) -> BaseMessage:
     return message if text == message.text else message.model_copy(update={"content": text})
 
 
-def pack(given: dict[str, Any], *, sentences: bool, window: int, reserved: int) -> dict[str, Any]:
+def pack(given: dict[str, Any], *, reads_quotes: bool, window: int, reserved: int) -> dict[str, Any]:
     """The prompt's variables from `question`, `history`, `passages` and `quotes`, within the window.
 
-    `window` is the model's in tokens, `reserved` what the answer and the prompt's own words take of it. `unread` is how
-    many passages did not fit.
+    `reads_quotes`: the model reads the quotes alone, and no whole passages. `window` is its own in tokens, `reserved`
+    what the answer and the prompt's own words take of it. `unread` is how many passages did not fit.
     """
     question = disarm(given["question"])
     passages = [_disarmed(passage) for passage in given["passages"]]
     room = max(0, window - reserved - count_tokens(question))
     history = trim_history([_disarmed_turn(turn) for turn in given.get("history", ())], int(room * HISTORY_SHARE))
     room -= sum(count_tokens(message.text) + 8 for message in history)
-    if sentences:
+    if reads_quotes:
         quotes = [disarm(quote.text(given["passages"])) for quote in given.get("quotes", ())]
         context, read = read_quotes(quotes, passages, room), len(passages)
     else:
