@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,8 +54,10 @@ class Queue:
         """Which process this is."""
         self._database, self.shared = database, database.shared
         self._lease = LEASE_SECONDS if database.shared else FOR_GOOD
+        self._done: list[int] = []
+        """Ids of tasks that are done and whose rows are still in the database."""
         self._lock = threading.Lock()
-        """For `tasks`, which several threads write."""
+        """For `tasks` and `_done`, which are read and written by several threads."""
         self.tasks: list[Task] = []
         """All rows as of the last look, in the order in which they were asked for."""
         if not database.shared:  # one process has the folder: what is taken was taken by one that is gone
@@ -67,11 +70,12 @@ class Queue:
         with self._lock, self._database.read() as connection:
             now = self._database.now(connection)
             rows = connection.execute(select(work).where(~work.c.source.startswith(INDEX)).order_by(work.c.id))
-            self.tasks = [_task(row, row.taken_by if row.taken_until > now else "") for row in rows]
+            found = [_task(row, row.taken_by if row.taken_until > now else "") for row in rows]
+            self.tasks = [task for task in found if task.id not in self._done]
 
     def ask(self, tasks: Sequence[Task]) -> None:
         """Ask for sources. One that somebody is working on is left alone; one that waits or failed is asked anew."""
-        with self._database.write() as connection:
+        with self._write() as connection:
             now = self._database.now(connection)
             names = [task.source for task in tasks]
             taken = set(connection.execute(select(work.c.source).where(work.c.taken_until > now)).scalars())
@@ -97,7 +101,7 @@ class Queue:
 
     def take(self) -> Task | None:
         """The next task that nobody has, which is this process's from now on."""
-        with self._database.write() as connection:
+        with self._write() as connection:
             now = self._database.now(connection)
             free = and_(work.c.reason == "", work.c.taken_until <= now, ~work.c.source.startswith(INDEX))
             query = select(work).where(free).order_by(work.c.id).limit(1).with_for_update(skip_locked=True)
@@ -143,6 +147,17 @@ class Queue:
             connection.execute(work.update().where(mine).values(taken_until=now + self._lease))
             return set(connection.execute(select(work.c.source).where(mine)).scalars())
 
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """A transaction that also deletes the rows of what is done."""
+        done = list(self._done)
+        with self._database.write() as connection:
+            if done:
+                connection.execute(work.delete().where(work.c.id.in_(done)))
+            yield connection
+        with self._lock:
+            self._done = [task for task in self._done if task not in done]
+
     def has(self, task: Task) -> bool:
         """Whether a task that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
         if not self.shared:
@@ -152,13 +167,18 @@ class Queue:
             return connection.execute(select(work.c.id).where(mine)).first() is not None
 
     def end(self, task: Task, reason: str = "") -> None:
-        """A task is done, or has failed for a `reason`."""
-        told = {"reason": reason, "taken_by": "", "taken_until": 0.0}
-        ended = work.update().values(told) if reason else work.delete()
-        with self._database.write() as connection:
-            connection.execute(ended.where(work.c.id == task.id))
+        """A task is done, or has failed for a `reason`.
+
+        The row of one that is done is deleted in the next transaction of `take`, `ask` or `put_back`.
+        """
+        if reason:
+            told = {"reason": reason, "taken_by": "", "taken_until": 0.0}
+            with self._database.write() as connection:
+                connection.execute(work.update().where(work.c.id == task.id).values(told))
         failed = [replace(task, reason=reason, taken_by="")] if reason else []
         with self._lock:
+            if not reason:
+                self._done.append(task.id)
             self.tasks = [*(each for each in self.tasks if each.id != task.id), *failed]
 
     def fail(self, source: str, reason: str, *, private: bool = False) -> None:
@@ -169,7 +189,7 @@ class Queue:
 
     def put_back(self, tasks: Iterable[Task]) -> None:
         """Leave tasks to be taken again."""
-        with self._database.write() as connection:
+        with self._write() as connection:
             mine = and_(work.c.id.in_([task.id for task in tasks]), work.c.taken_by == self.holder)
             connection.execute(work.update().where(mine).values(taken_by="", taken_until=0.0))
         self.look()
