@@ -18,7 +18,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import gguf
 import httpx
+import numpy as np
 import pytest
 
 from rag.errors import EngineError
@@ -219,6 +221,30 @@ def test_weights_that_cannot_be_widened_are_used_as_they_are(tmp_path: Path) -> 
     weights.write_bytes(b"GGUF and nothing more")
     assert widen(weights) == weights
     assert [path.name for path in tmp_path.glob("*.gguf")] == ["model.Q4_1.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("tied", "kept"), [(True, ["token_embd.weight"]), (False, ["output.weight", "token_embd.weight"])]
+)
+def test_a_matrix_that_both_reads_and_writes_tokens_is_kept_once(tmp_path: Path, tied: bool, kept: list[str]) -> None:
+    """As Qwen's files have it twice, rounded to five and to eight bits; of the two the better one is kept."""
+    forms = gguf.GGMLQuantizationType
+    one, other = (np.random.default_rng(seed).normal(size=(640, 64)).astype(np.float32) for seed in (1, 2))
+    weights, given = tmp_path / "model.gguf", {"token_embd.weight": (one, forms.Q5_0)}
+    given["output.weight"] = (one if tied else other, forms.Q8_0)
+    writer = gguf.GGUFWriter(weights, "llama")
+    for name, (numbers, form) in given.items():
+        writer.add_tensor(name, gguf.quants.quantize(numbers, form), raw_dtype=form)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = {tensor.name: tensor for tensor in gguf.GGUFReader(widen(weights)).tensors}
+    assert sorted(found) == kept
+    assert {tensor.tensor_type for tensor in found.values()} == {forms.Q8_0}
+    rounded = [gguf.quants.dequantize(gguf.quants.quantize(one, form), form) for form in (forms.Q8_0, forms.Q5_0)]
+    read = gguf.quants.dequantize(found["token_embd.weight"].data, forms.Q8_0)
+    assert np.allclose(read, rounded[0] if tied else rounded[1], atol=0.02)
 
 
 def test_a_damaged_wide_file_does_not_keep_the_engine_from_starting(tmp_path: Path) -> None:

@@ -171,6 +171,13 @@ def _tensor(file: BinaryIO) -> tuple[int, int]:
 
 NARROW = ("Q4_1", "Q5_0")
 """Forms of tensors in which llama.cpp multiplies many tokens one by one."""
+READS, WRITES = "token_embd.weight", "output.weight"
+"""The matrix from tokens to vectors, and the one from vectors to tokens. Many models are trained with one for both, and
+their files have it twice, rounded differently."""
+ROUNDING = 0.1
+"""Most that two roundings of one matrix differ, as a share of its length; of Qwen's they do by .044."""
+LOOKED_AT_ROWS = 64
+"""One row in so many tells whether two matrices are one."""
 
 
 def wide_file(weights: Path) -> Path:
@@ -182,8 +189,9 @@ def widen(weights: Path) -> Path:
     """Write the same weights with their `NARROW` tensors as Q8_0 beside the file, if they are not there yet.
 
     llama.cpp multiplies many tokens at once in Q8_0: SmolLM2's prompts (Q4_1) are read in .6 of the time, those of
-    Qwen2.5-Coder-0.5B (half of it Q5_0) in .75, and answers are written as fast as before, for a third to a half more
-    memory. Eight bits hold what four or five did: nothing is lost. It takes seconds. Returns `weights` where it fails.
+    Qwen2.5-Coder-0.5B (half of it Q5_0) in .75, and answers are written as fast as before. Eight bits hold what four or
+    five did: nothing is lost. Where the matrix that reads tokens is also the one that writes them, it is kept once: the
+    0.5B's file grows from 491 to 492 MB, SmolLM2's from 98 to 145. It takes seconds. Returns `weights` where it fails.
     """
     wide = wide_file(weights)
     unfinished = wide.with_suffix(".unfinished")
@@ -208,6 +216,17 @@ def widen_in_child() -> None:
     widen(Path(sys.argv[1]))
 
 
+def _are_equal(one: Any, other: Any) -> bool:
+    """Whether two tensors hold the same numbers but for rounding."""
+    import gguf
+    import numpy as np
+
+    if one.shape.tolist() != other.shape.tolist():
+        return False
+    first, second = (gguf.quants.dequantize(each.data[::LOOKED_AT_ROWS], each.tensor_type) for each in (one, other))
+    return bool(np.linalg.norm(first - second) <= ROUNDING * np.linalg.norm(first))
+
+
 def _widen(weights: Path, target: Path) -> None:
     import gguf
 
@@ -220,12 +239,16 @@ def _widen(weights: Path, target: Path) -> None:
         inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
         writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
     wide = gguf.GGMLQuantizationType.Q8_0
-    for tensor in reader.tensors:
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    reads, writes = tensors.get(READS), tensors.get(WRITES)
+    if reads and writes and reads.tensor_type.name in NARROW and _are_equal(reads, writes):
+        tensors[READS] = tensors.pop(WRITES)  # llama.cpp writes with the one that reads where there is no other
+    for name, tensor in tensors.items():
         if tensor.tensor_type.name in NARROW:
             numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-            writer.add_tensor(tensor.name, gguf.quants.quantize(numbers, wide), raw_dtype=wide)
+            writer.add_tensor(name, gguf.quants.quantize(numbers, wide), raw_dtype=wide)
         else:
-            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+            writer.add_tensor(name, tensor.data, raw_dtype=tensor.tensor_type)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
