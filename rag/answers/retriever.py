@@ -24,7 +24,7 @@ from pydantic import ConfigDict
 from rag.answers.parts import parts_of
 from rag.answers.quotes.quotable import quotable
 from rag.errors import engine_error
-from rag.library.index import SearchIndex
+from rag.library.index import KEPT_CHUNKS, SearchIndex
 from rag.library.splitter import embedded_text, names_of_source
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import is_english, question_language
@@ -68,6 +68,20 @@ class _Passage(NamedTuple):
     score: float = 0.0
     sentences: Sequence[str] = ()
     chunks: Set[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A chunk, told from others by its id; it never changes."""
+
+    id: str
+    chunk: Document = field(compare=False)
+
+
+@lru_cache(KEPT_CHUNKS)
+def _said(known: _Chunk, language: str) -> frozenset[str]:
+    """The stems of a chunk, its headings and its source's names; remembered, as a chunk is found again and again."""
+    return stems(f"{names_of_source(known.chunk)}\n{embedded_text(known.chunk)}", language)
 
 
 @dataclass(frozen=True)
@@ -215,7 +229,7 @@ class Retriever(BaseRetriever):
         unit = WORDS * float(nearness.std())
         weights = word_weights(asked, language)
         total = sum(weights.values()) or 1.0
-        said = [stems(f"{names_of_source(chunk)}\n{embedded_text(chunk)}", language) for chunk in chunks]
+        said = [_said(_Chunk(str(chunk.id), chunk), language) for chunk in chunks]
         return {
             str(chunk.id): float(near) + unit * sum(weights[word] for word in weights.keys() & words) / total
             for chunk, near, words in zip(chunks, nearness, said, strict=True)

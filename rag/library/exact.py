@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from rag.text.vectors import at_length_one
 
 SAME_TEXT = 5
 """Rows with the same text that are ranked by nearness, of any source; further ones come after all other rows."""
+
+SORTED_FIRST = 4
+"""Rows that are sorted for each one wanted; the others are where these say the same too often."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,8 @@ class Held:
         vectors = self.vectors if places is None else self.vectors[places]
         if not len(vectors):
             return []
-        nearness = vectors @ at_length_one(vector)
-        order = np.argsort(-nearness, kind="stable")
-        return self._varied((order if places is None else np.asarray(places)[order]).tolist(), most)
+        order = _nearest_first(vectors @ at_length_one(vector), SORTED_FIRST * most)
+        return self._varied(order if places is None else (places[place] for place in order), most)
 
     def _varied(self, order: Iterable[int], most: int) -> list[str]:
         """The rows in this order, at most `SAME_TEXT` of one text before all others have come."""
@@ -61,6 +63,15 @@ class Held:
         """The vectors of texts, (digests, size); None where one is not here."""
         places = [self.place.get(digest) for digest in digests]
         return None if None in places else self.vectors[places]
+
+
+def _nearest_first(nearness: Any, first: int) -> Iterator[int]:
+    """The places of the largest numbers, largest first; the `first` of them are sorted first, the rest at need."""
+    some = np.argpartition(-nearness, first)[:first] if first < len(nearness) else np.arange(len(nearness))
+    yield from some[np.argsort(-nearness[some], kind="stable")].tolist()
+    if first < len(nearness):
+        rest = np.setdiff1d(np.arange(len(nearness)), some)
+        yield from rest[np.argsort(-nearness[rest], kind="stable")].tolist()
 
 
 class ExactVectors:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from langchain_core.embeddings import Embeddings
 from rag.library.chroma import ChromaHome
 from rag.library.exact import ExactVectors
 from rag.library.records import Record, Records, indexed
-from rag.library.revisions import PAGE, Changes, IndexedSource, Made, split_id
+from rag.library.revisions import PAGE, Changes, IndexedSource, Made
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import WordIndex, Words
 from rag.library.words_behind import WordsBehind
@@ -30,6 +32,8 @@ EXACT_MOST = 20_000
 """Chunks up to which the vectors are held in memory and all compared, where no Chroma server is asked for: 30 MB."""
 KEPT_CHUNKS = 4096
 """Chunks, those found last, that stay in memory, some 2 kB each."""
+BESIDE = 4
+"""Searches of Chroma at once, at most."""
 TRIES = 5
 """Searches of one question, at most, while the library changes beneath them."""
 
@@ -43,10 +47,15 @@ class Seen:
     hidden: frozenset[str]
     words: Words
 
-    @property
+    @cached_property
     def chunks(self) -> int:
         """Chunks in all of them."""
         return sum(item.chunks for item in self.sources.values())
+
+    @cached_property
+    def revisions(self) -> frozenset[str]:
+        """Those whose chunks can be found."""
+        return frozenset(item.revision for item in self.sources.values())
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,8 @@ class SearchIndex:
         self._exact = ExactVectors(records.revisions, self.id, self.model)
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._keeping = threading.Lock()
+        self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="nearest")
+        """Searches Chroma while the words are searched: both let other threads run."""
         self._words = WordsBehind(WordIndex(self.data_folder / "words" / str(self.id), library), records.revisions)
         self.seen = Seen(-1, {}, frozenset(), self._words.words)
         """What questions see now. Its words may lack small changes until `settled` writes them."""
@@ -198,9 +209,9 @@ class SearchIndex:
         """
         for attempt in range(TRIES):
             seen = self.settled()
-            ranked = (self._nearest(seen, vector, most, scope), *seen.words.rankings(asked, most, scope))
-            visible = {item.revision for item in seen.sources.values()}
-            rankings = [[row for row in each if split_id(row)[0] in visible] for each in ranked]
+            ranked = self._ranked(seen, asked, vector, most, scope)
+            visible = seen.revisions
+            rankings = [[row for row in each if row.rpartition("-")[0] in visible] for each in ranked]
             wanted = list(dict.fromkeys(choose(rankings)))
             found = self._chunks(wanted, seen.number)
             if self.seen is seen or attempt == TRIES - 1:  # else a version took over, and rows may have been left out
@@ -208,6 +219,15 @@ class SearchIndex:
                 meaning, words, windows = ([row for row in each if row not in gone] for each in rankings)
                 return Candidates(meaning, words, windows, found)
         raise AssertionError("the last try returns")
+
+    def _ranked(
+        self, seen: Seen, asked: str, vector: Any, most: int, scope: Collection[str]
+    ) -> tuple[Sequence[str], ...]:
+        if self._fits(seen):  # that takes less than to wake another thread
+            return (self._nearest(seen, vector, most, scope), *seen.words.rankings(asked, most, scope))
+        nearest = self._beside.submit(self._nearest, seen, vector, most, scope)
+        words = seen.words.rankings(asked, most, scope)
+        return (nearest.result(), *words)
 
     def vectors_of(self, chunks: Sequence[Document]) -> Any:
         """The vectors of chunks that were found, a row each of length 1; of length 0 where one is gone meanwhile.

@@ -65,12 +65,17 @@ _ASKS_AMOUNT = re.compile(
 
 def surfaces(text: str) -> Iterator[str]:
     """The words of a text, folded but not stemmed: names of code also by their parts, unspaced scripts in pairs."""
+    for word in _written(text):
+        yield from _surfaces_of(word)
+
+
+def _written(text: str) -> list[str]:
+    """The words of a text as they are written, without articles that are joined to them."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     if "'" in text or "’" in text:
         text = _ELIDED.sub(" ", text)
-    for word in WORD.findall(text):
-        yield from _surfaces_of(word)
+    return WORD.findall(text)
 
 
 @lru_cache(maxsize=100_000)
@@ -124,7 +129,12 @@ def word_weights(question: str, language: str = ENGLISH) -> dict[str, float]:
 @lru_cache(maxsize=KEPT_TEXTS)
 def stems(text: str, language: str = ENGLISH) -> frozenset[str]:
     """The stems of a text; remembered, as a passage is found again and again."""
-    return frozenset(stem(word, language) for word in surfaces(text))
+    return frozenset(root for word in set(_written(text)) for root in _stems_of(word, language))
+
+
+@lru_cache(maxsize=50_000)
+def _stems_of(word: str, language: str) -> tuple[str, ...]:
+    return tuple(stem(each, language) for each in _surfaces_of(word))
 
 
 _reading_words = threading.Lock()
