@@ -1,4 +1,7 @@
-"""Part `start`: seconds from the command to the page's first byte, to the first token, and what Gradio alone takes."""
+"""Part `start`: seconds from the command to the page's first byte, to the first token, and what Gradio alone takes.
+
+After a warm start, the megabytes that the app and its children have while nobody asks, with each embedded chat model.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,13 @@ from typing import Any
 
 import httpx
 
-from bench.programs import ROOT, Program, environment
+from bench.programs import ROOT, Program, environment, resident_of_all
 
 QUESTION = "What is task decomposition?"
+MODELS = ("smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct")
+"""Whose memory is told."""
+SETTLED_SECONDS = 5.0
+"""After an answer, until what it left to be done is done."""
 
 
 def gradio_alone() -> float:
@@ -24,9 +31,10 @@ def gradio_alone() -> float:
     return time.monotonic() - began
 
 
-def started(folder: str) -> dict[str, float]:
-    """One start on a data folder, with the embedded models and the bundled guide."""
+def started(folder: str, model: str = MODELS[-1], *, idle: bool = False) -> dict[str, float]:
+    """One start on a data folder, with embedded models and the bundled guide; `idle`: with the memory after that."""
     arguments = ["app.py", "--port", "{port}", "--source", "bundled:guide.md", "--data-dir", folder]
+    arguments += ["--model", f"embedded:{model}"]
     with Program(arguments) as program:
         page = program.wait_for("/", 200)
         # nothing is waited for in between: a question that comes early is answered as soon as it can be
@@ -34,7 +42,11 @@ def started(folder: str) -> dict[str, float]:
             for line in reply.iter_lines():
                 if line.startswith("data: ") and json.loads(line[6:]).get("message"):
                     break
-        return {"page": page, "first_token": time.monotonic() - program.started}
+        found = {"page": page, "first_token": time.monotonic() - program.started}
+        if idle:
+            time.sleep(SETTLED_SECONDS)
+            found["memory"] = resident_of_all(program.pid)
+        return found
 
 
 def measure(runs: int) -> dict[str, Any]:
@@ -48,8 +60,12 @@ def measure(runs: int) -> dict[str, Any]:
             alone.append(gradio_alone())
             warm.append(started(folder))
     found: dict[str, Any] = {"import_gradio": median(alone[1:])}
+    for model in MODELS:
+        with tempfile.TemporaryDirectory(prefix="rag-bench-") as folder:
+            started(folder, model)
+            found[f"idle_mb_{model}"] = started(folder, model, idle=True)["memory"]
     for name, starts in (("cold", cold), ("warm", warm)):
         for what in ("page", "first_token"):
             found[f"{name}_{what}"] = median(start[what] for start in starts)
-    found["warm_page_limit"] = 1.3 * found["import_gradio"] + 1
+    found["warm_page_limit"] = found["import_gradio"] + 0.7
     return found
