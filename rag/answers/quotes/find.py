@@ -170,11 +170,14 @@ def _best(
     if not quotes and (items := items_around(question, language, first, sources)):
         quotes = [Quote(first.passage, *items)]
     is_whole = bool(quotes) and not parts
+    if parts:  # the sentences beside each one's best come before a third quote
+        for place in firsts:
+            quotes = _added(quotes, found[place], sources)
+        for at in range(MOST_QUOTES):
+            quotes = _grown(quotes, found, sources, at)
     for place in order[:MOST_SENTENCES]:
         if not quotes or place in firsts or scores[place] >= least:
-            more = _with(quotes, found[place], sources[found[place].passage - 1].page_content)
-            if not quotes or _fits(more, sources):
-                quotes = more
+            quotes = _added(quotes, found[place], sources)
     leading = [
         found[place]
         for place in firsts
@@ -196,15 +199,23 @@ def _asked_apart(question: str) -> list[str]:
     return [question.rpartition(LEANING)[2]] if LEANING in question.strip() else parts_of(question)
 
 
-def _grown(quotes: list[Quote], found: Sequence[Quotable], sources: Sequence[Document]) -> list[Quote]:
-    """The quotes, the first one with the sentences after it in its paragraph, and then those before it.
+def _added(quotes: list[Quote], each: Quotable, sources: Sequence[Document]) -> list[Quote]:
+    """The quotes with one more sentence, if there is room for it."""
+    more = _with(quotes, each, sources[each.passage - 1].page_content)
+    return more if not quotes or _fits(more, sources) else quotes
+
+
+def _grown(quotes: list[Quote], found: Sequence[Quotable], sources: Sequence[Document], at: int = 0) -> list[Quote]:
+    """The quotes, the one at a place with the sentences after it in its paragraph, and then those before it.
 
     A sentence that speaks of what is asked often only names it, and its neighbour says the thing.
     """
-    text = sources[quotes[0].passage - 1].page_content
-    own = [each for each in found if each.passage == quotes[0].passage]
+    if at >= len(quotes):  # what has grown may have become one
+        return quotes
+    text = sources[quotes[at].passage - 1].page_content
+    own = [each for each in found if each.passage == quotes[at].passage]
     while True:
-        quote = quotes[0]
+        quote = quotes[at]
         after = (
             each
             for each in own
@@ -216,7 +227,8 @@ def _grown(quotes: list[Quote], found: Sequence[Quotable], sources: Sequence[Doc
             if text[each.segment.end : quote.start] in ("", " ") and each.segment.end <= quote.start
         )
         grown = (_with(quotes, each, text) for each in (*after, *before))
-        longer = next((more for more in grown if _fits(more, sources) and more[0].end - more[0].start <= GROWN), None)
+        fitting = (more for more in grown if at < len(more) and _fits(more, sources))
+        longer = next((more for more in fitting if more[at].end - more[at].start <= GROWN), None)
         if longer is None or longer == quotes:
             return quotes
         quotes = longer
