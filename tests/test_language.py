@@ -204,14 +204,15 @@ def test_a_difference_of_languages_is_told_where_nothing_is_found(assistant: Ass
     assert "a part of the library is in Chinese, French and Spanish" in update.text
     update = ask(assistant, "What will the weather be like in Paris tomorrow?")
     assert update.refused and "the library is in Chinese, French, German and Spanish" in update.text
-    assert "ollama pull bge-m3" in update.text
+    assert "embedded:multilingual-e5-small" in update.text and "bge-m3" in update.text
 
 
 def test_the_page_and_the_library_say_which_languages_there_are(assistant: Assistant) -> None:
     assert {item.source[-5:-3]: item.language for item in assistant.sources} == {
         each: each for each in ("de", "es", "fr", "zh")
     }
-    assert any("texts in Chinese, French, German, Spanish are found by their words" in note for note in assistant.notes)
+    told = "texts in Chinese, French, German, Spanish are found by their words, not by their meaning. For both, choose "
+    assert any(told in note for note in assistant.notes)
     assert assistant.library and {entry.language for entry in assistant.library.entries()} == {"de", "es", "fr", "zh"}
 
 
@@ -234,6 +235,7 @@ def test_nothing_is_told_where_question_and_library_are_in_one_language() -> Non
     [
         ("embedded:all-minilm-l6-v2", True),
         ("ollama:mxbai-embed-large:latest", True),
+        ("embedded:multilingual-e5-small", False),
         ("ollama:snowflake-arctic-embed2", False),
         ("ollama:bge-m3", False),
         ("openai:text-embedding-3-small", False),

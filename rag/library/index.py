@@ -25,6 +25,7 @@ from rag.library.revisions import PAGE, Changes, IndexedSource, Made
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import WordIndex, Words
 from rag.library.words_behind import WordsBehind
+from rag.models.e5 import E5Embeddings
 from rag.models.minilm import MiniLMEmbeddings
 from rag.text.vectors import at_length_one
 
@@ -85,7 +86,7 @@ class SearchIndex:
         self.records = records
         self.data_folder = home.path.parent
         """Where the library's files are; what is written of a source needs room on this disk."""
-        beside_weights = embeddings.folder if isinstance(embeddings, MiniLMEmbeddings) else None
+        beside_weights = embeddings.folder if isinstance(embeddings, (MiniLMEmbeddings, E5Embeddings)) else None
         self.folder = beside_weights or self.data_folder
         """Where to keep what is computed from the embedding model alone: in the cache, beside weights of the app's own,
         so that no other library computes it again."""

