@@ -617,3 +617,24 @@ def test_only_the_chat_model_can_be_none() -> None:
     assert load_settings(model="none").model == "none"
     with pytest.raises(SettingsError, match="RAG_EMBEDDINGS"):
         load_settings(embeddings="none")
+
+
+def test_each_of_two_questions_has_the_sentence_beside_its_best_one(minilm: Embeddings) -> None:
+    """The name of the boat stands in the sentence after the one that speaks of it, and a third quote has to wait."""
+    history = (
+        "The oared boats, which had crossed the water in the town's name for more than two hundred years, gave way in"
+        " the year 1911 to a small steamer, which was fired with peat from the moor and made more noise than it moved."
+    )
+    plans = (
+        "The harbour office has said that a third electric boat will be ordered when the yearly number of passengers"
+        " stays above a million for two years running. It is to be called Kittiwake."
+    )
+    repairs = (
+        "The two electric boats will be taken out of the water in the third week of March, when the boats are painted"
+        " and the contacts of the charger are cleaned with a wire brush, which takes some two days for each boat."
+    )
+    sources = [Document(text, metadata={"title": "The ferry", "source": "ferry"}) for text in (plans, history, repairs)]
+    asked = "Which boats gave way to the steamer, and what will the third electric boat be called?"
+    quotes = asyncio.run(find_quotes(asked, sources, minilm))
+    said = [quote.text(sources) for quote in quotes]
+    assert any("oared boats" in text for text in said) and any("Kittiwake" in text for text in said)
