@@ -277,7 +277,6 @@ SURVEY = "Cry: Often | Adult men: 7% | Age 18 to 34: 13% | Age 35 to 64: 5%"
 TARGET = "Debian has targets. The default target to which systemd will bring the system is shown by a command."
 COFFEE = "{} can be used through the small lid beside the bean container."
 ROWS = "Room: Small hall | Seats in rows: 120 | At tables: 70\nRoom: Garden room | Seats in rows: 60 | At tables: 36"
-COURTS = "Time: Peak time | Court: 12.00 | Players: 4\nTime: Off-peak time | Court: 8.00 | Players: 6"
 HOLIDAYS = "Your days of vacation are paid on request. Unused holidays are not paid upon termination or resignation."
 
 
@@ -298,10 +297,6 @@ HOLIDAYS = "Your days of vacation are paid on request. Unused holidays are not p
         ),
         (ROWS, "How many people can sit in rows in the small hall?", "60 rows in the small hall.", False),
         (ROWS, "How many people can sit in rows in the garden room?", "60 rows in the garden room.", True),
-        (COURTS, "How many players may be on a court?", "A court at peak time has 12.00 players.", False),
-        (COURTS, "How many players may there be at peak time?", "At peak time players are 12.00.", False),
-        (COURTS, "How many players may be on a court?", "A court at peak time has 4 players.", True),
-        (COURTS, "What is a court at peak time?", "A court at peak time is 12.00 for 4 players.", True),
         (HOLIDAYS, "And my unused vacation?", "Unused vacation is not paid upon termination or resignation.", False),
         (SURVEY, "How many of the young men cry often?", "7% of the young men cry often.", False),
         (SURVEY, "How many of the adult men cry often?", "The adult men who cry often are 7%.", True),

@@ -184,7 +184,6 @@ def _other_subjects(claim: Statement, candidate: Candidate) -> Iterator[str]:
             if other is None and any(contains(opening, token) for opening in candidate.passage.row_openings):
                 yield f'"{token.text}"'
         yield from _other_columns(candidate)
-        yield from _other_cells(claim, candidate)
         return
     for place in range(1, min(LONGEST_SUBJECT, len(candidate.alignment) - 1) + 1):
         own, said = candidate.alignment[:place], candidate.alignment[place][1]
@@ -212,28 +211,6 @@ def _other_columns(candidate: Candidate) -> Iterator[str]:
     for token, other in candidate.alignment:
         rivals = [each for each in candidate.statement.tokens if each.unit == token.unit and each is not other]
         if lacking and other and token.unit and rivals:
-            yield f"the number {token.text}"
-
-
-def _other_cells(claim: Statement, candidate: Candidate) -> Iterator[str]:
-    """A number of the claim that it gives to another cell of the row than to its own, whose number it lacks.
-
-    "12.00 players" is not supported by the row "Time: peak | Price: 12.00 | Players: 4".
-    """
-    found = [other for _, other in candidate.alignment if other is not None]
-    rivals = [
-        name
-        for name, value in candidate.cells
-        if any(token.values for token in value) and not any(token in found for token in value if token.values)
-    ]
-    for token, other in candidate.alignment:
-        if other is None or not token.values:
-            continue
-        own = next((name for name, value in candidate.cells if other in value), ())
-        after = claim.tokens[claim.tokens.index(token) + 1 :][:1]
-        is_named = any(contains(claim.content, word) for word in own)
-        words = after if is_named else claim.content
-        if own and any(contains(words, word) and not contains(own, word) for name in rivals for word in name):
             yield f"the number {token.text}"
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
 
 from langchain_core.documents import Document
 
@@ -23,10 +21,6 @@ MOST_ELSEWHERE = 0.35
 """Share of the words that a claim has from the question which neither a candidate nor what stands before it has."""
 LEAST_COVERAGE = 0.2
 """Share of a claim's words that a candidate has at least."""
-
-
-_CELL = re.compile(r"(?:(?<=\| )|(?<![^\n]))([^|:\n]{1,80}): [^|\n]*")
-"""A cell of a row with its name: "Price: 12.00"."""
 
 
 @dataclass(frozen=True)
@@ -195,20 +189,6 @@ class Candidate:
     def is_row(self) -> bool:
         """Whether it is a row of a table."""
         return " | " in self.text
-
-    @cached_property
-    def cells(self) -> list[tuple[Sequence[Token], Sequence[Token]]]:
-        """The content words of the name and of the value of each cell of a row that has a name."""
-        found: list[tuple[Sequence[Token], Sequence[Token]]] = []
-        for segment in self.passage.segments[self.first : self.last + 1]:
-            for cell in _CELL.finditer(self.passage.text, segment.start, segment.end):
-                ends = (cell.start(1), cell.end(1), cell.end())
-                name, value = (
-                    [token for token in self.statement.content if begin <= token.start < end]
-                    for begin, end in pairwise(ends)
-                )
-                found.append((name, value))
-        return found
 
     @property
     def quote(self) -> tuple[int, int]:
