@@ -38,6 +38,18 @@ def test_one_text_again_and_again_goes_behind_others() -> None:
     assert many.nearest([1, 0], 7) == ["r0", "r1", "r2", "r3", "r4", "r8", "r5"]
 
 
+def test_among_many_the_nearest_come_first_and_equal_ones_in_their_order() -> None:
+    nearness = np.random.default_rng(0).integers(0, 40, 3000) / 40
+    vectors = np.stack([nearness, np.sqrt(1 - nearness**2)], axis=1)
+    many = held([str(place) for place in range(3000)], vectors.tolist())
+    order = [f"r{place}" for place in np.argsort(-nearness, kind="stable")]
+    for most in (1, 50, 2999, 3000):
+        found = many.nearest([1, 0], most)
+        assert len(found) == most
+        assert [nearness[int(row[1:])] for row in found] == [nearness[int(row[1:])] for row in order[:most]]
+    assert many.nearest([0, 0], 100) == [f"r{place}" for place in range(100)]
+
+
 def test_vectors_of_texts_and_none_where_one_is_not_there() -> None:
     two = held(["a", "b"], [[1, 0], [0, 1]])
     found = two.of(["b", "a"])

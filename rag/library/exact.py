@@ -66,12 +66,18 @@ class Held:
 
 
 def _nearest_first(nearness: Any, first: int) -> Iterator[int]:
-    """The places of the largest numbers, largest first; the `first` of them are sorted first, the rest at need."""
-    some = np.argpartition(-nearness, first)[:first] if first < len(nearness) else np.arange(len(nearness))
-    yield from some[np.argsort(-nearness[some], kind="stable")].tolist()
+    """The places of the largest numbers, largest first, equal ones in their order.
+
+    The `first` of them are sorted before the others, which are sorted at need.
+    """
+    some = np.arange(len(nearness))
     if first < len(nearness):
-        rest = np.setdiff1d(np.arange(len(nearness)), some)
-        yield from rest[np.argsort(-nearness[rest], kind="stable")].tolist()
+        least = np.partition(nearness, -first)[-first]
+        above = np.flatnonzero(nearness > least)
+        some = np.sort(np.concatenate([above, np.flatnonzero(nearness == least)[: first - len(above)]]))
+    yield from some[np.argsort(-nearness[some], kind="stable")].tolist()
+    rest = np.setdiff1d(np.arange(len(nearness)), some)
+    yield from rest[np.argsort(-nearness[rest], kind="stable")].tolist()
 
 
 class ExactVectors:

@@ -25,16 +25,15 @@ from rag.library.revisions import PAGE, Changes, IndexedSource, Made
 from rag.library.vectors import VectorIndex, collection_name
 from rag.library.words import WordIndex, Words
 from rag.library.words_behind import WordsBehind
-from rag.models.e5 import E5Embeddings
-from rag.models.minilm import MiniLMEmbeddings
+from rag.models.encoded import EncodedEmbeddings
 from rag.text.vectors import at_length_one
 
 EXACT_MOST = 20_000
 """Chunks up to which the vectors are held in memory and all compared, where no Chroma server is asked for: 30 MB."""
 KEPT_CHUNKS = 4096
 """Chunks, those found last, that stay in memory, some 2 kB each."""
-BESIDE = 4
-"""Searches of Chroma at once, at most."""
+BESIDE = 32
+"""Searches of Chroma at once, at most; each has a thread that is made when it is needed."""
 TRIES = 5
 """Searches of one question, at most, while the library changes beneath them."""
 
@@ -86,7 +85,7 @@ class SearchIndex:
         self.records = records
         self.data_folder = home.path.parent
         """Where the library's files are; what is written of a source needs room on this disk."""
-        beside_weights = embeddings.folder if isinstance(embeddings, (MiniLMEmbeddings, E5Embeddings)) else None
+        beside_weights = embeddings.folder if isinstance(embeddings, EncodedEmbeddings) else None
         self.folder = beside_weights or self.data_folder
         """Where to keep what is computed from the embedding model alone: in the cache, beside weights of the app's own,
         so that no other library computes it again."""
