@@ -228,7 +228,9 @@ def _grown(quotes: list[Quote], found: Sequence[Quotable], sources: Sequence[Doc
         )
         grown = (_with(quotes, each, text) for each in (*after, *before))
         fitting = (more for more in grown if at < len(more) and _fits(more, sources))
-        longer = next((more for more in fitting if more[at].end - more[at].start <= GROWN), None)
+        longer = next(
+            (more for more in fitting if all(each in quotes or each.end - each.start <= GROWN for each in more)), None
+        )
         if longer is None or longer == quotes:
             return quotes
         quotes = longer

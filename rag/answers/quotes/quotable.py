@@ -15,7 +15,7 @@ from rag.sources.tables import SEPARATOR
 LONGEST_QUOTE = 600
 """Characters of a quote, and of all together, with what they lean on. Of 300 to 800, more brought no answer."""
 GROWN = 300
-"""Characters up to which the best quote has the sentences beside it in its paragraph."""
+"""Characters up to which the best quote, or that for each of two questions, has the sentences beside it."""
 PART, SUBJECT = 300, 60
 """Characters of a part of a row or line that is longer than a quote may be, and of the row's beginning, which is
 embedded with each part: a row begins with what it tells about."""
