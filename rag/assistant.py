@@ -27,9 +27,10 @@ from rag.errors import QuestionError
 from rag.library.library import Library
 from rag.library.rebuild import Offer, told_seconds
 from rag.library.revisions import IndexedSource, Made
-from rag.models.e5 import E5_NAME, WHEEL_SIZE
+from rag.models.e5 import E5_NAME, runs_here
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.models.state import Work
+from rag.models.weights import E5
 from rag.observe import Metrics
 from rag.settings import Settings
 from rag.sources.loader import GUIDE
@@ -176,10 +177,10 @@ class Assistant:
         if not found or not reads_english_alone(self.embeddings):
             return []
         named = ", ".join(sorted(NAMES.get(language, language) for language in found))
+        own = f"{E5_NAME} ({E5.size / 1e6:.0f} MB, fetched once) or " if runs_here() else ""
         return [
             f"{self.embeddings} reads English alone: texts in {named} are found by their words, not by their meaning."
-            f" For both, choose {E5_NAME} ({WHEEL_SIZE / 1e6:.0f} MB, fetched once) as embedding model under Models, or"
-            f" {MULTILINGUAL} of Ollama."
+            f" For both, choose {own}{MULTILINGUAL} of Ollama as embedding model under Models."
         ]
 
     @property

@@ -18,6 +18,7 @@ from rag.answers.verdict.refusal import language_difficulty
 from rag.assistant import Assistant
 from rag.library.revisions import IndexedSource
 from rag.models.ollama import reads_english_alone
+from rag.page.status import show_status
 from rag.text.detect import PLAINLY_ENGLISH, document_languages, part_language, question_language, sure_language
 from rag.text.language import common_words, rarity, stem, surfaces, word_frequencies, word_weights
 from tests.conftest import PaperEmbeddings, make_settings, wait_until
@@ -213,6 +214,8 @@ def test_the_page_and_the_library_say_which_languages_there_are(assistant: Assis
     }
     told = "texts in Chinese, French, German, Spanish are found by their words, not by their meaning. For both, choose "
     assert any(told in note for note in assistant.notes)
+    assert ">Use embedded:multilingual-e5-small</button>" in show_status(assistant.status(), owner=True)
+    assert ">Use embedded:" not in show_status(assistant.status(), owner=False)
     assert assistant.library and {entry.language for entry in assistant.library.entries()} == {"de", "es", "fr", "zh"}
 
 

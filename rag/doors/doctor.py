@@ -11,11 +11,13 @@ from rag.library.chroma import ChromaHome, connect
 from rag.library.database import open_database
 from rag.library.folder import DataFolder
 from rag.library.uploads import LEAST_FREE_DISK
+from rag.models.auto import EMBEDDED_DEFAULTS
 from rag.models.choose import choose_models
+from rag.models.e5 import E5_NAME
 from rag.models.model_files import CHAT_WEIGHTS, is_here, model_path
 from rag.models.ollama import Ollama
 from rag.models.speed import known_speeds
-from rag.models.weights import MINILM, MINILM_TOKENIZER, Weights, is_whole
+from rag.models.weights import E5, MINILM, MINILM_TOKENIZER, Weights, is_whole
 from rag.settings import NO_MODEL, Settings
 
 
@@ -55,9 +57,8 @@ def doctor(settings: Settings) -> int:
         print(f"--  {note}")
     if names.chat.startswith("embedded:"):
         _tell_chat_model(names.chat, settings)
-    weights: list[Weights] = []
-    weights += [MINILM, MINILM_TOKENIZER] if names.embeddings.startswith("embedded:") else []
-    for item in weights:
+    weights: dict[str, list[Weights]] = {EMBEDDED_DEFAULTS[1]: [MINILM, MINILM_TOKENIZER], E5_NAME: [E5]}
+    for item in weights.get(names.embeddings, ()):
         here = is_whole(settings.cache_dir / item.file, item)
         print(f"{'ok' if here else '--'}  weights {item.file}{'' if here else ' are fetched at the first start'}")
     try:

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 
 from rag.errors import EngineError, SettingsError
 from rag.models.auto import EMBEDDED_DEFAULTS, Chosen, choose_auto
-from rag.models.e5 import E5_NAME, E5_WINDOW, WHEEL_SIZE, E5Embeddings
+from rag.models.e5 import E5_NAME, E5_WINDOW, E5Embeddings, runs_here
 from rag.models.embedded_chat import EmbeddedChat
 from rag.models.machine import MOST_CONTEXT
 from rag.models.ollama import KEEP_ALIVE, UNKNOWN_WINDOW, Model, Ollama
@@ -64,18 +64,16 @@ def embedded_models() -> list[Model]:
     from rag.models.embedded import CONTEXT_WINDOW
     from rag.models.minilm import EMBEDDING_WINDOW
     from rag.models.model_files import CHAT_WEIGHTS
-    from rag.models.weights import MINILM
+    from rag.models.weights import E5, MINILM
 
     told = {"qwen2.5-coder-0.5b-instruct": "494M, Q4_K_M", "qwen2.5-coder-1.5b-instruct": "1.5B, Q4_K_M"}
     chat = [
         Model(f"embedded:{name}", "chat", weights.size, CONTEXT_WINDOW, told.get(name, "135M, Q4_1"))
         for name, weights in CHAT_WEIGHTS.items()
     ]
-    return [
-        *chat,
-        Model(EMBEDDED_DEFAULTS[1], "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8, English"),
-        Model(E5_NAME, "embeddings", WHEEL_SIZE, E5_WINDOW, "118M, 4 bits, a hundred languages"),
-    ]
+    minilm = Model(EMBEDDED_DEFAULTS[1], "embeddings", MINILM.size, EMBEDDING_WINDOW, "22.7M, int8, English")
+    e5 = Model(E5_NAME, "embeddings", E5.size, E5_WINDOW, "118M, 4 bits, a hundred languages")
+    return [*chat, minilm, *([e5] if runs_here() else [])]
 
 
 def choose_models(settings: Settings) -> ModelNames:

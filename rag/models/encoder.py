@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ WIDTHS = 16
 KEPT_SHAPES = 16
 """Compiled kernels that OpenVINO keeps. By itself it keeps one for each length of text that came: after 400 texts the
 process had 670 MB in place of 370, for no processor time that could be measured."""
-_OPENING = threading.Lock()
+OPENING = threading.Lock()
 """Held until OpenVINO has run once. Two first runs at once can wait for each other for ever: one holds the interpreter
 and waits for what the other makes (2 of 25 processes with four threads; 0 of 100 where one run came first)."""
 
@@ -47,23 +47,17 @@ def open_encoder(model: Path, threads: int) -> Encoder:
     More threads within a run are slower: they wait for each other at every step of it, the more the busier the machine.
     """
     try:
-        with _OPENING:
+        with OPENING:
             return _in_openvino(model, threads)
     except ImportError:
         return _in_onnxruntime(model)
 
 
 def _in_openvino(model: Path, threads: int) -> Encoder:
-    # Its import would tell Google Analytics of it, and write into the home folder. Without that package it does not.
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import numpy as np
-    import openvino
 
-    compiled = openvino.Core().compile_model(
-        str(model),
-        "CPU",
-        {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_SHAPES)},
-    )
+    openvino = import_openvino()
+    compiled = openvino.Core().compile_model(str(model), "CPU", options_of(threads))
     names = {name for item in compiled.inputs for name in item.names}
 
     def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -74,8 +68,26 @@ def _in_openvino(model: Path, threads: int) -> Encoder:
         found: NDArray[np.float32] = request.infer({name: feed[name] for name in names})[0][:, :width].copy()
         return found
 
-    run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `_OPENING`
+    run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `OPENING`
     return Encoder(run, 512)
+
+
+def import_openvino() -> Any:
+    """OpenVINO.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    # Its import would tell Google Analytics of it, and write into the home folder. Without that package it does not.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    return openvino
+
+
+def options_of(threads: int) -> dict[str, Any]:
+    """How OpenVINO runs a model from so many threads at once, each run on one core."""
+    return {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_SHAPES)}
 
 
 def _in_onnxruntime(model: Path) -> Encoder:

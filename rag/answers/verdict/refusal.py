@@ -15,7 +15,7 @@ from rag.answers.whole.intent import is_greeting
 from rag.library.index import SearchIndex
 from rag.library.library import counted
 from rag.library.revisions import IndexedSource
-from rag.models.e5 import E5_NAME
+from rag.models.e5 import E5_NAME, runs_here
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
 from rag.text.detect import NAMES, sure_language
 from rag.text.language import ENGLISH
@@ -111,7 +111,8 @@ def language_difficulty(question: str, looked: Sequence[IndexedSource], embeddin
         f" {named}, which may be the reason: ask in {named if len(others) == 1 else 'these'}"
     )
     if reads_english_alone(embeddings):
-        return f"{told}, or choose a model that knows both under Models ({E5_NAME}, or Ollama's {MULTILINGUAL})."
+        own = f"{E5_NAME} or " if runs_here() else ""
+        return f"{told}, or choose an embedding model that knows both under Models ({own}{MULTILINGUAL} of Ollama)."
     return told + "."
 
 
