@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 
 from rag.answers.retriever import Retriever
 from rag.answers.verdict.relevance import Judge, Verdict
@@ -163,3 +164,15 @@ def test_vectors_are_those_of_the_packages_own_library() -> None:
     for vector, expected in zip(found, REFERENCE.values(), strict=True):
         assert vector[:6] @ expected / (np.linalg.norm(vector[:6]) * np.linalg.norm(expected)) > 0.995
         assert np.allclose(vector[:6], expected, atol=0.01)
+
+
+class TestStandard(EmbeddingsIntegrationTests):
+    """LangChain's own tests of embeddings."""
+
+    @property
+    def embeddings_class(self) -> type[E5Embeddings]:
+        return E5Embeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Path]:
+        return {"cache_dir": load_settings().cache_dir}
