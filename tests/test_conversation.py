@@ -271,3 +271,22 @@ def test_the_note_says_what_is_so(given: dict[str, object], words: str) -> None:
     assert words in note.metadata["title"]
     if update.timings.first_token:
         assert "First token after 0.5 s, 10 tokens a second" in note.content
+
+
+def test_quotes_from_several_sources_tell_which_and_those_of_one_do_not() -> None:
+    """A row of another document is else read as one about the thing that is asked for; history has the quotes alone."""
+    dryer = Document("No higher than *80* cm.", metadata={"title": "The dryer <H3>", "source": "dryer.md"})
+    quotes = (Quote(2, 0, 12, leads=True), Quote(3, 0, 23))
+    update = Update("done", "", passages=(*SOURCES, dryer), quotes=quotes, quoted=True, grounding=())
+    (shown, *_) = show_answer(update, "How?")
+    told = str(shown.content).split("\n\n")
+    assert [line.endswith(("<small>Two</small>", "<small>The dryer &lt;H3&gt;</small>")) for line in told[1:]] == [
+        True
+    ] * 2
+    history = [
+        {"role": "user", "content": "How?"},
+        {"role": "assistant", "content": shown.content, "metadata": shown.metadata},
+    ]
+    assert as_messages(history)[1] == AIMessage("“Agents plan.” [2]\n“No higher than *80* cm.” [3]")
+    alone = replace(update, quotes=quotes[:1])
+    assert "<small>Two</small>" not in str(show_answer(alone, "How?")[0].content)

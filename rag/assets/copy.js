@@ -33,6 +33,7 @@ const clean = (copied) => {
     return `\n${(used.length ? used : listed).map((source) => `- ${source.line}`).join('\n')}`;
   });
   told = told.replace(/^<small>([^\n]*)<\/small>$/gm, '\n$1').replace(MARK, ' [$1]');
+  told = told.replace(/\u00a0<small>([^<\n]*)<\/small>$/gm, ' $1');
   told = told.replace(/&lt;|&#(?:92|95|42|126);/g, (entity) => WRITTEN[entity]);
   return told.replace(/^> .*$/gm, (line) => `> ${plain(line.slice(2)).trim()}`).replace(/\n{3,}/g, '\n\n').trim() + '\n';
 };

@@ -57,6 +57,8 @@ UNCOPIED = "\u2063"
 BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place or
 at its beginning."""
+_SOURCE = re.compile(r"\xa0<small>[^<]*</small>$")
+"""What a quote is from, behind its mark."""
 _MARK = re.compile(r'[ \xa0]?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
 
 
@@ -179,8 +181,10 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
     elif update.opening:
         first, title = update.opens_with, ""
 
+    several = len({update.passages[each.passage - 1].metadata.get("source") for each in quotes}) > 1
+
     def quoted(some: Sequence[tuple[int, Quote]], title: str, id: str) -> list[gr.ChatMessage]:
-        content = show_quotes(some, update.passages, title, name)
+        content = show_quotes(some, update.passages, title, name, several=several)
         return [gr.ChatMessage(content=content, metadata={"id": id})] if some else []
 
     marked = list(enumerate(quotes, start=number))
@@ -208,27 +212,37 @@ def show_thinking(update: Update) -> list[gr.ChatMessage]:
     return [gr.ChatMessage(content=f"{UNCOPIED}{thought}{UNCOPIED}", metadata=shown)]
 
 
-def show_quotes(quotes: Sequence[tuple[int, Quote]], passages: Sequence[Document], title: str, name: str) -> str:
-    """Quotes below a title, each with a mark that opens it in its passage, and whose number stands before it here."""
+def show_quotes(
+    quotes: Sequence[tuple[int, Quote]], passages: Sequence[Document], title: str, name: str, *, several: bool = False
+) -> str:
+    """Quotes below a title, each with a mark that opens it in its passage, and whose number stands before it here.
+
+    `several`: they are from several sources, and each tells from which: what is true of one thing is not of another.
+    """
     shown = []
     for place, each in quotes:
         where = place_of(passages[each.passage - 1], each.start, each.end)
         mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(passages[each.passage - 1])}")'
         words = plain(_BOLD.sub(r"\1", each.text(passages)))
-        shown.append(f"> “{words}”\xa0{mark}")  # no mark stands alone in a line
+        source = f"\xa0<small>{plain(_title(passages[each.passage - 1]))}</small>" if several else ""
+        shown.append(f"> “{words}”\xa0{mark}{source}")  # no mark stands alone in a line
     return "\n\n".join([f"<small>{title}</small>", *shown] if title else shown)
+
+
+def _title(passage: Document) -> str:
+    return str(passage.metadata.get("title") or passage.metadata.get("source", ""))
 
 
 def _origin(passage: Document) -> str:
     """Where a quote is from, as the title of a mark's link: it stands behind the quote itself."""
-    title = str(passage.metadata.get("title") or passage.metadata.get("source", ""))
+    title = _title(passage)
     section, page = passage.metadata.get("section"), passage.metadata.get("page")
     return _in_title(title + (f" › {section}" if section else "") + (f" · page {page}" if page else ""))
 
 
 def read_quotes(content: str) -> list[str]:
     """The quotes of a message that `show_quotes` made, each with its marks' numbers: `“…” [1]`."""
-    lines = (line.removeprefix("> ") for line in content.splitlines() if line.startswith("> "))
+    lines = (_SOURCE.sub("", line.removeprefix("> ")) for line in content.splitlines() if line.startswith("> "))
     return [html.unescape(with_plain_marks(line).replace("<br>", "\n")) for line in lines]
 
 
