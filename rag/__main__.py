@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--embeddings",
             metavar="PROVIDER:MODEL",
-            help="such as ollama:mxbai-embed-large or embedded:all-minilm-l6-v2 (RAG_EMBEDDINGS)",
+            help="such as ollama:mxbai-embed-large or embedded:multilingual-e5-small (RAG_EMBEDDINGS)",
         )
         return made
 
