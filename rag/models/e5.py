@@ -56,6 +56,8 @@ class E5Embeddings(EncodedEmbeddings):
         """
         import numpy as np
 
+        if not runs_here():
+            raise EngineError(f"{E5_NAME} needs OpenVINO, for which there is no package on this system.")
         self._file = E5File(fetch_weights(E5, cache_dir, progress))
         super().__init__(_open(self._file, cores()), E5, cache_dir)
         means = json.loads(MEANS_FILE.read_text(encoding="utf-8"))
@@ -103,31 +105,22 @@ def _open(file: E5File, threads: int) -> Encoder:
     """What runs the model, from up to `threads` threads at once.
 
     The vectors of words are looked up here: as a part of the network, OpenVINO would unpack all 250,000 of them.
-
-    Raises:
-        EngineError: OpenVINO is not installed.
     """
     import numpy as np
 
     places = file.numbers("emb.pos").reshape(-1, file.size) + file.numbers("emb.type")[: file.size]
-    try:
-        openvino = import_openvino()
-    except ImportError as error:
-        raise EngineError(f"{E5_NAME} needs OpenVINO, for which there is no package on this system.") from error
-    compiled = None
-
-    def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
-        width = ids.shape[1]
-        ids, mask = (np.pad(each, ((0, 0), (0, -width % WIDTHS))) for each in (ids, mask))
-        words = file.words(ids.ravel().tolist()).reshape(*ids.shape, file.size)
-        words[:, :width] += places[:width]
-        assert compiled is not None
-        request = compiled.create_infer_request()  # one of its own for each run: threads share none
-        found: Vectors = request.infer([words, mask.astype(np.float32)])[0][:, :width].copy()
-        return found
-
     with OPENING:
-        compiled = openvino.Core().compile_model(_network(file), "CPU", options_of(threads))
+        compiled = import_openvino().Core().compile_model(_network(file), "CPU", options_of(threads))
+
+        def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
+            width = ids.shape[1]
+            ids, mask = (np.pad(each, ((0, 0), (0, -width % WIDTHS))) for each in (ids, mask))
+            words = file.words(ids.ravel().tolist()).reshape(*ids.shape, file.size)
+            words[:, :width] += places[:width]
+            request = compiled.create_infer_request()  # one of its own for each run: threads share none
+            found: Vectors = request.infer([words, mask.astype(np.float32)])[0][:, :width].copy()
+            return found
+
         run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `OPENING`
     return Encoder(run, TOKENS)
 
