@@ -16,6 +16,7 @@ from typing import Any
 
 import gradio_client
 import httpx
+from playwright.sync_api import TimeoutError as PageTimeout
 from websockets.sync.client import connect
 
 from rag.__main__ import main as command_line
@@ -105,9 +106,10 @@ def leave_page_by_stop(served: Served) -> Leave:
     browser.do(lambda: stop.wait_for(timeout=60_000))  # nobody can press it before it is there
 
     def press() -> float:
-        with browser.page.expect_request("**/cancel"):
+        # In the first moment Stop is not heard, as the README says: the try is lost then, which its caller sees.
+        with contextlib.suppress(PageTimeout), browser.page.expect_request("**/cancel", timeout=5_000):
             # At once: Playwright's own click waits until nothing moves, and what is written moves the page.
-            stop.dispatch_event("click")
+            stop.dispatch_event("click", timeout=5_000)
         return time.monotonic()
 
     return lambda: browser.do(press)
