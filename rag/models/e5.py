@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rag.errors import EngineError, TextTooLong
 from rag.models.e5_file import E5File
 from rag.models.encoded import EncodedEmbeddings
-from rag.models.encoder import OPENING, WIDTHS, Encoder, import_openvino, options_of
+from rag.models.encoder import Encoder, import_openvino, open_in_openvino
 from rag.models.hub import Progress
 from rag.models.machine import cores
 from rag.models.weights import E5, fetch_weights
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 E5_NAME = "embedded:multilingual-e5-small"
 E5_WINDOW = 512
-TOKENS = 512
-"""In one run; more are no faster and need more memory."""
 QUESTION, TEXT = "query: ", "passage: "
 """What the model's card asks for before a question and before a text."""
 MEANS_FILE = Path(__file__).parents[1] / "e5_means.json"
@@ -109,20 +107,12 @@ def _open(file: E5File, threads: int) -> Encoder:
     import numpy as np
 
     places = file.numbers("emb.pos").reshape(-1, file.size) + file.numbers("emb.type")[: file.size]
-    with OPENING:
-        compiled = import_openvino().Core().compile_model(_network(file), "CPU", options_of(threads))
 
-        def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
-            width = ids.shape[1]
-            ids, mask = (np.pad(each, ((0, 0), (0, -width % WIDTHS))) for each in (ids, mask))
-            words = file.words(ids.ravel().tolist()).reshape(*ids.shape, file.size)
-            words[:, :width] += places[:width]
-            request = compiled.create_infer_request()  # one of its own for each run: threads share none
-            found: Vectors = request.infer([words, mask.astype(np.float32)])[0][:, :width].copy()
-            return found
+    def inputs(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        words = file.words(ids.ravel().tolist()).reshape(*ids.shape, file.size)
+        return {"words": words + places[: ids.shape[1]], "mask": mask.astype(np.float32)}
 
-        run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `OPENING`
-    return Encoder(run, TOKENS)
+    return open_in_openvino(_network(file), threads, inputs)
 
 
 def _network(file: E5File) -> Any:
@@ -130,6 +120,8 @@ def _network(file: E5File) -> Any:
     to those of tokens in their text. Source: the model's config.json, a BERT of 12 layers.
     """
     import numpy as np
+
+    import_openvino()
     from openvino import Model
     from openvino import opset13 as ops
 
@@ -156,6 +148,8 @@ def _network(file: E5File) -> Any:
 
     words = ops.parameter([-1, -1, file.size], np.float32)
     mask = ops.parameter([-1, -1], np.float32)
+    for name, each in (("words", words), ("mask", mask)):
+        each.output(0).set_names({name})
     hidden = ops.multiply(ops.subtract(mask, np.float32(1)), np.float32(1e9))  # 0 for what is read
     hidden = ops.unsqueeze(hidden, np.array([1, 2]))
     found = normalized(words, "emb.ln")

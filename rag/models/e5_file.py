@@ -34,7 +34,6 @@ class E5File:
         layers: of the network.
         heads: of its attention.
         inner: numbers in the middle of its feed-forward parts.
-        window: tokens that it reads.
         epsilon: of its normalizations.
         tokenizer: from text, folded by `fold`, to ids without the two around them.
         begin: id of the token before a text.
@@ -54,14 +53,14 @@ class E5File:
             if bytes(self._data[:4]) != MAGIC:
                 raise ValueError(f"it begins with {bytes(self._data[:4])!r}")
             self._at = 8
-            self.size, self.layers, self.heads, self.inner, self._words, self.window, _ = self._read("<7i")
+            self.size, self.layers, self.heads, self.inner, words, *_ = self._read("<7i")
             self.epsilon, _ = self._read("<fi")
             self.tokenizer = self._tokenizer()
             self._folds = self._read_folds()
             self._places = self._read_places()
         except (ValueError, struct.error, UnicodeDecodeError) as error:
             raise EngineError(f"{path} is damaged, or no file of an E5 model: {error}") from error
-        self._word_rows = self._rows("emb.word", self._words)
+        self._word_rows = self._rows("emb.word", words)
 
     def fold(self, text: str) -> str:
         """The text as the tokenizer takes it: letters in one form each, white space as single blanks."""

@@ -47,29 +47,42 @@ def open_encoder(model: Path, threads: int) -> Encoder:
     More threads within a run are slower: they wait for each other at every step of it, the more the busier the machine.
     """
     try:
-        with OPENING:
-            return _in_openvino(model, threads)
+        return open_in_openvino(str(model), threads, _inputs)
     except ImportError:
         return _in_onnxruntime(model)
 
 
-def _in_openvino(model: Path, threads: int) -> Encoder:
+def open_in_openvino(
+    model: Any, threads: int, inputs: Callable[[NDArray[np.int64], NDArray[np.int64]], dict[str, NDArray[Any]]]
+) -> Encoder:
+    """What runs `model`, a file's name or a network of OpenVINO's, as `open_encoder` does.
+
+    `inputs` are what ids and mask become, by name; those that the model does not have are left out.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
     import numpy as np
 
-    openvino = import_openvino()
-    compiled = openvino.Core().compile_model(str(model), "CPU", options_of(threads))
-    names = {name for item in compiled.inputs for name in item.names}
+    options = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_SHAPES)}
+    with OPENING:
+        compiled = import_openvino().Core().compile_model(model, "CPU", options)
+        names = {name for item in compiled.inputs for name in item.names}
 
-    def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        width = ids.shape[1]
-        ids, mask = (np.pad(each, ((0, 0), (0, -width % WIDTHS))) for each in (ids, mask))
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
-        request = compiled.create_infer_request()  # one of its own for each run: threads share none
-        found: NDArray[np.float32] = request.infer({name: feed[name] for name in names})[0][:, :width].copy()
-        return found
+        def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+            width = ids.shape[1]
+            ids, mask = (np.pad(each, ((0, 0), (0, -width % WIDTHS))) for each in (ids, mask))
+            given = inputs(ids, mask)
+            request = compiled.create_infer_request()  # one of its own for each run: threads share none
+            found: NDArray[np.float32] = request.infer({name: given[name] for name in names})[0][:, :width].copy()
+            return found
 
-    run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `OPENING`
+        run(np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64))  # see `OPENING`
     return Encoder(run, 512)
+
+
+def _inputs(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
 
 
 def import_openvino() -> Any:
@@ -85,11 +98,6 @@ def import_openvino() -> Any:
     return openvino
 
 
-def options_of(threads: int) -> dict[str, Any]:
-    """How OpenVINO runs a model from so many threads at once, each run on one core."""
-    return {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_SHAPES)}
-
-
 def _in_onnxruntime(model: Path) -> Encoder:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; from 1.29 it reports home
     import onnxruntime
@@ -102,8 +110,8 @@ def _in_onnxruntime(model: Path) -> Encoder:
     names = {item.name for item in session.get_inputs()}
 
     def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
-        found: NDArray[np.float32] = session.run(None, {name: feed[name] for name in names})[0]
+        given = _inputs(ids, mask)
+        found: NDArray[np.float32] = session.run(None, {name: given[name] for name in names})[0]
         return found
 
     return Encoder(run, 256)  # what is computed for more no longer lies in the processor's own memory
