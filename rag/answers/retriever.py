@@ -71,25 +71,17 @@ class _Passage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Chunk:
-    """A chunk, told from others by its id; it never changes."""
-
-    id: str
-    chunk: Document = field(compare=False)
-
-
-@lru_cache(KEPT_CHUNKS)
-def _said(known: _Chunk, language: str) -> frozenset[str]:
-    """The stems of a chunk, its headings and its source's names; remembered, as a chunk is found again and again."""
-    return stems(f"{names_of_source(known.chunk)}\n{embedded_text(known.chunk)}", language)
-
-
-@dataclass(frozen=True)
 class _Joined:
-    """A passage, told from others by the chunks that it is made of; they never change."""
+    """A passage, or a chunk alone, told from others by the chunks that it is made of; they never change."""
 
     chunks: tuple[str, ...]
     passage: Document = field(compare=False)
+
+
+@lru_cache(KEPT_CHUNKS)
+def _said(chunk: _Joined, language: str) -> frozenset[str]:
+    """The stems of a chunk, its headings and its source's names; remembered, as a chunk is found again and again."""
+    return stems(f"{names_of_source(chunk.passage)}\n{embedded_text(chunk.passage)}", language)
 
 
 @lru_cache(KEPT_PASSAGES)
@@ -229,7 +221,7 @@ class Retriever(BaseRetriever):
         unit = WORDS * float(nearness.std())
         weights = word_weights(asked, language)
         total = sum(weights.values()) or 1.0
-        said = [_said(_Chunk(str(chunk.id), chunk), language) for chunk in chunks]
+        said = [_said(_Joined((str(chunk.id),), chunk), language) for chunk in chunks]
         return {
             str(chunk.id): float(near) + unit * sum(weights[word] for word in weights.keys() & words) / total
             for chunk, near, words in zip(chunks, nearness, said, strict=True)
