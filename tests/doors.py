@@ -106,7 +106,7 @@ def leave_page_by_stop(served: Served) -> Leave:
     browser.do(lambda: stop.wait_for(timeout=60_000))  # nobody can press it before it is there
 
     def press() -> float:
-        # In the first moment Stop is not heard, as the README says: the try is lost then, which its caller sees.
+        # Where the answer is over there is no Stop to press: the try is lost then, which its caller sees.
         with contextlib.suppress(PageTimeout), browser.page.expect_request("**/cancel", timeout=5_000):
             # At once: Playwright's own click waits until nothing moves, and what is written moves the page.
             stop.dispatch_event("click", timeout=5_000)

@@ -98,14 +98,17 @@ def ask_socket(served: Served, question: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The embedded chat model, told to do something long."""
+    """The embedded chat model, told to do something long.
+
+    It copies a list of numbers, which it does for hundreds of tokens however a question is put: told to count in words,
+    it said "A plan is to count to five hundred." on some processors, and was ready before anybody could leave.
+    """
     folder = tmp_path_factory.mktemp("counting")
-    numbers = "one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen, "
-    (folder / "numbers.txt").write_text(f"A plan is to count: {numbers * 8}", encoding="utf-8")
-    (folder / "prompt.txt").write_text(
-        f"You count in words and never stop.\n---\n{{context}}\n{{question}}\nCount to five hundred: {numbers}",
-        encoding="utf-8",
-    )
+    plan = "A plan is to count: {}"
+    numbers = [", ".join(map(str, range(1, last + 1))) for last in (70, 80)]
+    (folder / "numbers.txt").write_text(plan.format(numbers[1]), encoding="utf-8")
+    told = f"---\n{{context}}\n{{question}}\n{plan.format(numbers[0])}\nWrite all the numbers of the plan."
+    (folder / "prompt.txt").write_text(told, encoding="utf-8")
     given = {"sources": (str(folder / "numbers.txt"),), "prompt_file": folder / "prompt.txt", "mcp": True}
     made = started(Assistant(make_settings(folder, **given)), OllamaServer())
     yield made
