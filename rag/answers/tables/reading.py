@@ -12,6 +12,18 @@ from rag.answers.tables.words import Phrases, Token, number_words
 
 SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")
+GOES_WITH: set[tuple[Operation, Operation]] = {
+    ("count", "sum"),  # "how many visitors in total"
+    ("average", "count"),
+    ("average", "sum"),
+    ("maximum", "count"),  # "the highest number of visitors"
+    ("maximum", "sum"),
+    ("maximum", "average"),  # "the highest average salary"
+    ("minimum", "count"),
+    ("minimum", "sum"),
+    ("minimum", "average"),
+}
+"""Operations of which the second, named after the first, leaves the first what is asked for."""
 ADDED_UP = ("amount", "revenue")
 """Families of columns whose sum is meant where rows have the highest together."""
 MOST_ASKED_FOR = 100
@@ -43,6 +55,29 @@ class Reading:
         per = self._per()
         conditions = tuple(self._conditions(operation))
         rest = [span for span in self.spans if not span.used]
+        columns = self._columns(rest, superlative=superlative)
+        if superlative and (group := self._best_group(operation, inner, columns, conditions)):
+            return group
+        if len(columns) == 2 and superlative:  # "which flaw has the highest total", of rows with a flaw each
+            columns = [column for column in columns if not self._is_label(column)] or columns
+        self._check_places(rest, conditions)
+        if len(columns) > 1:
+            raise Uncertain("several columns")
+        about_rows = any("rows" in span.kinds for span in rest)
+        has_subject = about_rows or any("table" in span.kinds and "stop" not in span.kinds for span in rest)
+        column = columns[0] if columns else None
+        if column is None and operation in ("sum", "average") and (has_subject or conditions or per):
+            column = self._only_amount()
+        operation, column = self._with_column(operation, column, about_rows=about_rows, rest=rest)
+        if operation in ("list", "distinct") and column in {each.column for each in conditions}:
+            column = None  # "which countries joined in 1995"
+        self._check_meaning(column, conditions, superlative=superlative)
+        if not (has_subject or conditions or column or per):
+            raise Uncertain("nothing of the table is named")
+        return Query(operation, column, conditions, per, most=most, named=self._words_of_names())
+
+    def _columns(self, rest: Sequence[Span], *, superlative: bool) -> list[str]:
+        """The columns that the words without a place name or imply, each once."""
         named_too = {span.column for span in rest if {"column", "name"} <= span.kinds}
         columns = list(dict.fromkeys(span.column for span in rest if "column" in span.kinds))
         if len(columns) > 1:  # "which order has the highest amount", with a column and a file that are called so
@@ -50,44 +85,35 @@ class Reading:
             columns = others if not superlative or any(map(self._is_compared, others)) else columns
         implied = list(dict.fromkeys(span.implies for span in self.spans if span.implies))
         if implied and not any(map(self._is_compared, set(columns) - set(implied))):
-            columns = implied  # "the cheapest product", with a column of products
-        if superlative and (group := self._best_group(operation, inner, columns, conditions)):
-            return group
-        if len(columns) == 2 and superlative:  # "which flaw has the highest total", of rows with a flaw each
-            columns = [column for column in columns if not self._is_label(column)] or columns
-        is_named = any(span.used and "column" in span.kinds for span in self.spans)
+            return implied  # "the cheapest product", with a column of products
+        return columns
+
+    def _check_places(self, rest: Sequence[Span], conditions: tuple[Condition, ...]) -> None:
+        """Raises `Uncertain` where one of the words that are left over has no place in a query."""
+        may_be = {"column", "stop", "rows", "table", "list", "distinct"}
+        if conditions and any(span.used and "column" in span.kinds for span in self.spans):
+            may_be.add("thing")
         for span in rest:
-            may_be = {"column", "stop", "rows", "table", "list", "distinct"}
-            if not span.kinds & (may_be | {"thing"} if conditions and is_named else may_be):
+            if not span.kinds & may_be:
                 raise Uncertain(self.tokens[span.start].text)
-        about_rows = any("rows" in span.kinds for span in rest)
-        about_table = any("table" in span.kinds and "stop" not in span.kinds for span in rest)
-        has_subject = about_rows or about_table
-        if len(columns) > 1:
-            raise Uncertain("several columns")
-        column = columns[0] if columns else None
-        if column is None and operation in ("sum", "average") and (has_subject or conditions or per):
-            column = self._only_amount()
-        operation, column = self._with_column(operation, column, about_rows=about_rows, rest=rest)
-        if operation in ("list", "distinct") and column in {each.column for each in conditions}:
-            column = None  # "which countries joined in 1995"
+
+    def _check_meaning(self, column: str | None, conditions: tuple[Condition, ...], *, superlative: bool) -> None:
+        """Raises `Uncertain` where the question can mean two things, or leaves open what it asks of."""
         if any(span.way == "of_them" and span.implies for span in self.spans) and not conditions:
             raise Uncertain("how much of what?")
-        if (
-            superlative
-            and column in self.table.families.get("amount", ())
-            and any("who" in x.kinds for x in self.spans)
-        ):
+        if not superlative:
+            return
+        asks_who = any("who" in span.kinds for span in self.spans)
+        if asks_who and column in self.table.families.get("amount", ()):
             raise Uncertain("the most in one row, or in all rows of somebody?")
-        if superlative and column is None:
+        if column is None:
             raise Uncertain("no column for a superlative")
-        if not (has_subject or conditions or column or per):
-            raise Uncertain("nothing of the table is named")
+
+    def _words_of_names(self) -> int:
+        """Words of the question that name the table, by which it is chosen among others."""
         named = max((span.length for span in self.spans if "name" in span.kinds), default=0)
-        named -= any(
-            span.kinds == {"thing"} for span in self.spans
-        )  # another table may have a name for what is counted
-        return Query(operation, column, conditions, per, most=most, named=named)
+        counts_a_thing = any(span.kinds == {"thing"} for span in self.spans)  # another table may be called so
+        return named - counts_a_thing
 
     def _best_group(
         self, operation: Operation, inner: Operation | None, columns: Sequence[str], conditions: tuple[Condition, ...]
@@ -147,36 +173,9 @@ class Reading:
         """
         found: list[tuple[Span, Operation]] = []
         for span in self.spans:
-            for name in OPERATIONS:
-                if name in span.kinds:
-                    found.append((span, name))
-                    break
-        asked: Operation | None = None
-        inner: Operation | None = None
-        for span, name in found:
-            is_column = "column" in span.kinds or "value" in span.kinds
-            if name in ("sum", "average", "count") and not is_column and (asked or name) != name:
-                inner = name
-            if asked is None and not is_column:
-                asked, span.used = name, True
-            elif asked == "count" and name == "distinct":
-                asked, span.used = "distinct", True
-            elif asked == "count" and name == "sum" and not is_column:
-                span.used = True  # "how many visitors in total"
-            elif asked in ("list", "count", "distinct") and name in AMOUNTS and not is_column:
-                asked, span.used = name, True
-            elif not is_column and name in ("list", "distinct"):
-                span.used = name == "list"
-            elif not is_column and asked in ("maximum", "minimum", "average") and name in ("count", "sum"):
-                span.used = True  # "the highest number of visitors"
-            elif not is_column and asked in ("maximum", "minimum") and name == "average":
-                span.used = True  # "the highest average salary"
-            elif not is_column and asked in ("average", "sum") and name in ("maximum", "minimum"):
-                asked, inner, span.used = name, asked, True  # "the average that is highest"
-            elif not is_column and asked != name:
-                raise Uncertain("two operations")
-            elif not is_column:
-                span.used = True
+            if name := next((each for each in OPERATIONS if each in span.kinds), None):
+                found.append((span, name))
+        asked, inner = self._named_operation(found)
         if asked in (None, "list"):
             sums = [span for span, name in found if name == "sum" and span.exact]
             lists = [span for span, name in found if name == "list"]
@@ -190,6 +189,31 @@ class Reading:
         if inner == "average" and asked in ("maximum", "minimum") and not self._names_a_group():
             raise Uncertain("the highest average of what?")
         return asked, asked in ("maximum", "minimum"), inner
+
+    @staticmethod
+    def _named_operation(found: Sequence[tuple[Span, Operation]]) -> tuple[Operation | None, Operation | None]:
+        """The operation that the words name together, and what it is of; their spans are used up."""
+        asked: Operation | None = None
+        inner: Operation | None = None
+        for span, name in found:
+            if "column" in span.kinds or "value" in span.kinds:
+                if (asked, name) == ("count", "distinct"):
+                    asked, span.used = name, True
+                continue
+            if name in ("sum", "average", "count") and (asked or name) != name:
+                inner = name
+            span.used = True
+            if asked is None or (asked, name) == ("count", "distinct"):
+                asked = name
+            elif name in ("list", "distinct"):
+                span.used = name == "list"
+            elif asked in ("list", "count", "distinct") and name in AMOUNTS and (asked, name) not in GOES_WITH:
+                asked = name
+            elif asked in ("average", "sum") and name in ("maximum", "minimum"):
+                asked, inner = name, asked  # "the average that is highest"
+            elif asked != name and (asked, name) not in GOES_WITH:
+                raise Uncertain("two operations")
+        return asked, inner
 
     def _names_a_group(self) -> bool:
         """Whether the question names a column that rows can be grouped by."""
