@@ -111,63 +111,93 @@ def quotable(sources: Sequence[Document]) -> Iterator[Quotable]:
     """What may be quoted of the passages, each text once: no headings, captions, questions and references."""
     seen: set[str] = set()
     for number, source in enumerate(sources, start=1):
-        text = source.page_content
-        path = str(source.metadata.get("section") or "").split(" > ")
-        headings = {str(source.metadata.get("title")), *path, *source.metadata.get("headings", ())}
-        heading = str(source.metadata.get("section") or "").rpartition(" > ")[2]
-        amid = str(source.metadata.get("row") or "")
-        before: Segment | None = None
-        announces: Segment | None = None
-        following = False
-        parts = [part for each in split_segments(text) for part in _parts(text, each, amid)]
-        for place, (segment, subject) in enumerate(parts):
+        yield from _Walk(number, source).quotable(seen)
+
+
+class _Walk:
+    """A walk through the sentences of a passage, which knows what stands above and before each."""
+
+    def __init__(self, number: int, source: Document) -> None:
+        section = str(source.metadata.get("section") or "")
+        self.number, self.text = number, source.page_content
+        self.row = str(source.metadata.get("row") or "")
+        """How the row begins that the passage begins amid; "" if it does not."""
+        self.headings = {str(source.metadata.get("title")), *section.split(" > "), *source.metadata.get("headings", ())}
+        self.begins_amid = bool(source.metadata.get("start_index")) and not self.row
+        self.heading = section.rpartition(" > ")[2]
+        self.before: Segment | None = None
+        self.announces: Segment | None = None
+        """The sentence that announces this one: "The server is in one of these states:"."""
+        self.following = False
+
+    def quotable(self, seen: set[str]) -> Iterator[Quotable]:
+        """What may be quoted of it and was not `seen` before."""
+        text = self.text
+        parts = [part for each in split_segments(text) for part in _parts(text, each, self.row)]
+        end_before = 0
+        for segment, subject in parts:
             words = " ".join(text[segment.begin : segment.end].split())
-            if segment.kind == "heading" or words in headings:
-                heading, before, announces, following = words.strip("#*_ "), None, None, False
-                continue
-            is_item = bool(marker_of(segment, text))
-            row = text.rfind("\n", 0, segment.start) + 1
-            is_in_row = SEPARATOR in text[row : segment.end] or bool(amid and not row)
-            end = segment.end if is_in_row else _end_with_items(segment, text)
-            if words.endswith(_ANNOUNCES) and not is_item and not is_in_row:
-                announces = segment
-            elif announces and not is_item:
-                end_before = parts[place - 1][0].end
-                if announces.end != end_before and "\n" in text[end_before : segment.begin]:
-                    announces = None
-            if _asks(words) and "\n" in text[segment.end : segment.end + 2]:
-                heading, before, following = words, None, False
-                continue
-            if _RUN_IN.fullmatch(words) and text[segment.end : segment.end + 1] == " ":
-                heading, before, following = words.strip("-*•_ .:"), None, False
-                continue
-            is_amid = not place and segment.start == 0 and bool(source.metadata.get("start_index")) and not amid
-            cut = is_amid and words[:1].islower()
-            line = text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
-            says_nothing = announces == segment and end == segment.end
-            if (
-                cut
-                or says_nothing
-                or words in seen
-                or _SETTING.match(words)
-                or words.removeprefix("title: ") in headings
-                or _is_beside_the_text(line, heading)
-                or not _is_quotable(" ".join(text[segment.start : segment.end].split()), segment, heading)
-            ):
-                before, following = (None if segment.kind else segment), False
-                continue
-            seen.add(words)
-            is_line = _is_line(words) or len(words.split()) < 3
-            short = is_line and len(words) < 60
-            asked = not subject and is_question(heading)  # a FAQ's question is near to who asks it in other words
-            above = subject or (heading if asked or short else "")
-            embedded = f"{above}{'' if asked else ':'} {words}" if above else words
-            leans_on = before if _LEANS.match(text[segment.start : segment.end]) else None
-            if announces and segment != announces and segment.end - announces.start <= GROWN:
-                leans_on = announces
-            own = f"{subject} {words}".lstrip()
-            yield Quotable(number, segment, end, own, embedded, leans_on, following and not short, heading, is_line)
-            before, following = segment, True
+            if segment.kind == "heading" or words in self.headings:
+                self.announces = None
+                self._begin_section(words.strip("#*_ "))
+            else:
+                is_in_row = self._is_in_row(segment)
+                end = segment.end if is_in_row else _end_with_items(segment, text)
+                self._note_announcement(segment, words, end_before, is_in_row=is_in_row)
+                if _asks(words) and "\n" in text[segment.end : segment.end + 2]:
+                    self._begin_section(words)
+                elif _RUN_IN.fullmatch(words) and text[segment.end : segment.end + 1] == " ":
+                    self._begin_section(words.strip("-*•_ .:"))
+                elif words in seen or not self._says_something(segment, words, end):
+                    self.before, self.following = (None if segment.kind else segment), False
+                else:
+                    seen.add(words)
+                    yield self._quotable(segment, subject, words, end)
+                    self.before, self.following = segment, True
+            end_before = segment.end
+
+    def _begin_section(self, heading: str) -> None:
+        self.heading, self.before, self.following = heading, None, False
+
+    def _is_in_row(self, segment: Segment) -> bool:
+        row = self.text.rfind("\n", 0, segment.start) + 1
+        return SEPARATOR in self.text[row : segment.end] or bool(self.row and not row)
+
+    def _note_announcement(self, segment: Segment, words: str, end_before: int, *, is_in_row: bool) -> None:
+        """Note whether the segment announces what follows it, or ends what was announced; `end_before`: of the last."""
+        if marker_of(segment, self.text):
+            return
+        if words.endswith(_ANNOUNCES) and not is_in_row:
+            self.announces = segment
+        elif self.announces and self.announces.end != end_before and "\n" in self.text[end_before : segment.begin]:
+            self.announces = None
+
+    def _says_something(self, segment: Segment, words: str, end: int) -> bool:
+        """Whether a segment that ends at `end`, with its items, can be quoted alone."""
+        is_cut = self.begins_amid and segment.start == 0 and words[:1].islower()
+        announces_nothing = self.announces == segment and end == segment.end
+        line = self.text[self.text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
+        return not (
+            is_cut
+            or announces_nothing
+            or _SETTING.match(words)
+            or words.removeprefix("title: ") in self.headings
+            or _is_beside_the_text(line, self.heading)
+            or not _is_quotable(" ".join(self.text[segment.start : segment.end].split()), segment, self.heading)
+        )
+
+    def _quotable(self, segment: Segment, subject: str, words: str, end: int) -> Quotable:
+        is_line = _is_line(words) or len(words.split()) < 3
+        short = is_line and len(words) < 60
+        asked = not subject and is_question(self.heading)  # a FAQ's question is near to who asks it in other words
+        above = subject or (self.heading if asked or short else "")
+        embedded = f"{above}{'' if asked else ':'} {words}" if above else words
+        leans_on = self.before if _LEANS.match(self.text[segment.start : segment.end]) else None
+        if self.announces and segment != self.announces and segment.end - self.announces.start <= GROWN:
+            leans_on = self.announces
+        following = self.following and not short
+        own = f"{subject} {words}".lstrip()
+        return Quotable(self.number, segment, end, own, embedded, leans_on, following, self.heading, is_line)
 
 
 def _parts(text: str, segment: Segment, amid: str) -> Iterator[tuple[Segment, str]]:
