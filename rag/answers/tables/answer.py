@@ -53,31 +53,41 @@ def _answer(writer: Writer, table: Table, query: Query, name: str) -> None:
     _note(writer, table, rows)
     if query.per:
         _say_groups(writer, table, query, rows, say, told)
-    elif query.operation == "count" or (query.operation in ("list", "distinct") and query.column is None):
-        writer.say(say["count" if conditions else "whole"].format(**told), *_whole(writer))
-    elif query.operation in ("list", "distinct") and values is not None:
-        has = Counter(folded(values.texts[row]) for row in rows if values.texts[row])
-        first = {folded(values.texts[row]): values.texts[row] for row in reversed(rows)}
-        told["value"] = next(iter(first.values())) if len(has) == 1 else f"{len(has):,}"
-        writer.say(say["value" if len(has) == 1 else "distinct"].format(**told), *_whole(writer))
-        if len(has) > 1 and (query.operation == "list" or len(has) <= MOST_SHOWN):
-            _say_lines(writer, [f"{first[value]}: {count:,}" for value, count in has.most_common()], say)
-    elif query.operation in ("sum", "average"):
-        (_, value), kind = _total(table, query, rows), query.operation
-        told["value"] = value if len(rows) > 1 or not values else values.texts[rows[0]] if rows else "0"
-        writer.say(say[kind if len(rows) != 1 else "value"].format(**told), *_whole(writer))
     else:
-        if values is not None and query.operation == "value":
-            told["value"] = values.texts[rows[0]]
-        of_dates = values is not None and values.numbers is None
-        of_days = {"maximum": "latest", "minimum": "earliest"} if of_dates else {}
-        writer.say(say[of_days.get(query.operation, query.operation)].format(**told), *_whole(writer))
+        _say_result(writer, table, query, rows, say, told)
     if query.operation in ("maximum", "minimum") or (query.operation == "list" and query.column is None):
         _say_rows(writer, table, rows, say)
     if empty:
         writer.say(say["empty"].format(column=query.column, value=f"{empty:,}"))
     if table.totals:
         writer.say(say["totals"].format(value=f"{len(table.totals):,}"))
+
+
+def _say_result(
+    writer: Writer, table: Table, query: Query, rows: Sequence[int], say: dict[str, str], told: dict[str, str]
+) -> None:
+    """What the rows amount to: how many there are, what a column has in them, its sum, the highest of it."""
+    values = table.values[query.column] if query.column else None
+    kind: str = query.operation
+    if kind == "count" or (kind in ("list", "distinct") and values is None):
+        writer.say(say["count" if told["where"] else "whole"].format(**told), *_whole(writer))
+    elif kind in ("list", "distinct") and values is not None:
+        has = Counter(folded(values.texts[row]) for row in rows if values.texts[row])
+        first = {folded(values.texts[row]): values.texts[row] for row in reversed(rows)}
+        told["value"] = next(iter(first.values())) if len(has) == 1 else f"{len(has):,}"
+        writer.say(say["value" if len(has) == 1 else "distinct"].format(**told), *_whole(writer))
+        if len(has) > 1 and (kind == "list" or len(has) <= MOST_SHOWN):
+            _say_lines(writer, [f"{first[value]}: {count:,}" for value, count in has.most_common()], say)
+    elif kind in ("sum", "average"):
+        _, value = _total(table, query, rows)
+        told["value"] = value if len(rows) > 1 or not values else values.texts[rows[0]] if rows else "0"
+        writer.say(say[kind if len(rows) != 1 else "value"].format(**told), *_whole(writer))
+    else:
+        if values is not None and kind == "value":
+            told["value"] = values.texts[rows[0]]
+        if values is not None and values.numbers is None:
+            kind = {"maximum": "latest", "minimum": "earliest"}.get(kind, kind)
+        writer.say(say[kind].format(**told), *_whole(writer))
 
 
 def _best_rows(table: Table, query: Query, rows: Sequence[int]) -> list[int]:

@@ -26,7 +26,7 @@ from rag.sources.pdf.layout import lay_out
 from rag.sources.pdf.letters import FEW_ODD, MANY_ODD, is_recognizable, odd_characters, share_found
 from rag.sources.pdf.page import PageText, frame_of
 from rag.sources.pdf.rows import with_names_above
-from rag.sources.pdf.tables import ruled_tables
+from rag.sources.pdf.ruled_tables import ruled_tables
 from rag.sources.pdf.text import (
     Page,
     add_tails,

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from rag.sources.pdf.aligned_tables import aligned_rows
 from rag.sources.pdf.columns import reading_order
 from rag.sources.pdf.lines import UNSPACED, Line, Table, ends_sentence, is_unfinished, join, line_of
 from rag.sources.pdf.page import RIGHT_TO_LEFT, PageText, Word
 from rag.sources.pdf.rows import table_rows
 from rag.sources.pdf.segments import Row, Segment, rows_of, segments_of, with_items, with_justified_lines
-from rag.sources.pdf.tables import aligned_rows
 
 _WIDE = 18
 """Ems from which lines are those of a paragraph; shorter ones are where three of them end together."""
