@@ -220,19 +220,7 @@ def tell_parts(record: Record, part: str) -> Writer | None:
         for section in sections_of(text, data)
         if section.path
     ]
-    found = every
-    if part == "chapter":
-        own = [(number, each) for number, each in found if _CHAPTER.match(each.path[-1])]
-        if not own and found:
-            tops = min(len(each.path) for _, each in found)
-            if sum(len(each.path) == tops for _, each in found) == 1:
-                tops += 1  # the only one at the top is the document's title
-            own = [(number, each) for number, each in found if len(each.path) == tops]
-        found = own
-    elif part == "question":
-        found = [(number, each) for number, each in found if is_question(each.path[-1])]
-    elif part != "section":
-        found = [(number, each) for number, each in found if _is_numbered(each.path[-1], part)]
+    found = _called(every, part)
     if not found or (part not in PARTS and len(found) == 1):
         return None
     names = {(number, each.start): each.path for number, each in every}
@@ -244,6 +232,23 @@ def tell_parts(record: Record, part: str) -> Writer | None:
         told = f"{section.path[-1]}: {below[-1]}" if is_bare else section.path[-1]
         writer.say(told, *_passage(writer, record, number, section), lead="- ")
     return writer
+
+
+def _called(sections: list[tuple[int, Section]], part: str) -> list[tuple[int, Section]]:
+    """Those of the sections, each with its document's number, that are chapters, questions, or whatever `part` says."""
+    if part == "section":
+        return sections
+    if part == "question":
+        return [(number, each) for number, each in sections if is_question(each.path[-1])]
+    if part != "chapter":
+        return [(number, each) for number, each in sections if _is_numbered(each.path[-1], part)]
+    own = [(number, each) for number, each in sections if _CHAPTER.match(each.path[-1])]
+    if own or not sections:
+        return own
+    tops = min(len(each.path) for _, each in sections)
+    if sum(len(each.path) == tops for _, each in sections) == 1:
+        tops += 1  # the only one at the top is the document's title
+    return [(number, each) for number, each in sections if len(each.path) == tops]
 
 
 def _is_numbered(heading: str, word: str) -> bool:

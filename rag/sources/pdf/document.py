@@ -167,22 +167,15 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
         texts, others = count_objects(page)
         missing = texts >= 50 and letters < 0.5 * texts
         is_stamp = 0 < letters < _STAMP and share_of_pictures(page, found.frame) > 0.4
-        if letters and not missing and not is_stamp and not odd and not unmapped:
-            tables = ruled_tables(found, found.rules)
-            return _told(Page(number, lay_out(found, tables)), tally)
         if not letters and not texts and not others:
             return Page(number, [])  # a blank page
-        doubtful = odd + unmapped
-        text = "".join(word.text for word in found.words)
-        share = len(odd) / max(1, letters)
-        covered = is_recognizable(text) or missing
         by_text = Page(number, lay_out(found, ruled_tables(found, found.rules)) if letters else [])
-        if (
-            letters >= 40
-            and not missing
-            and not odd
-            and (not covered or (tally.checked >= _CHECKED and not tally.was_wrong))
-        ):
+        if letters and not missing and not is_stamp and not odd and not unmapped:
+            return _told(by_text, tally)
+        share = len(odd) / max(1, letters)
+        covered = is_recognizable("".join(word.text for word in found.words)) or missing
+        is_trusted = not covered or (tally.checked >= _CHECKED and not tally.was_wrong)
+        if letters >= 40 and not missing and not odd and is_trusted:
             return _told(by_text, tally)
         if not job.ocr or len(tally.recognized) + len(tally.empty) >= MOST_RECOGNIZED or not covered:
             return _without_recognition(by_text, job, tally, missing=missing, share=share)
@@ -190,10 +183,9 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
         kept = kept_lines(recognized(page))
         by_picture = Page(number, lay_out(lines_back(frame_of(page), kept)), recognized=True, kept=kept)
         seen = "".join(line.text for line in by_picture.lines)
-        if missing or doubtful:
+        if missing or odd or unmapped:
             tally.checked += 1
-            right = not missing and share < MANY_ODD and share_found(doubtful, seen) >= _SAME
-            if right:
+            if not missing and share < MANY_ODD and share_found(odd + unmapped, seen) >= _SAME:
                 return _told(by_text, tally)
             tally.was_wrong = True
             if len(seen) < 0.5 * (texts if missing else letters):
@@ -201,10 +193,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, job: Job, tally: Ta
                 return Page(number, [])
         elif letters and len(seen) <= 1.2 * letters:
             return _told(by_text, tally)
-        if not by_picture.lines:
-            tally.empty.append(number)
-        else:
-            tally.recognized.append(number)
+        (tally.recognized if by_picture.lines else tally.empty).append(number)
         return by_picture
 
 
