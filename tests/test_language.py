@@ -214,7 +214,7 @@ def test_the_page_and_the_library_say_which_languages_there_are(assistant: Assis
     }
     told = "texts in Chinese, French, German, Spanish are found by their words, not by their meaning. For both, choose "
     assert any(told in note for note in assistant.notes)
-    assert ">Use embedded:multilingual-e5-small</button>" in show_status(assistant.status(), owner=True)
+    assert ">Use multilingual-e5</button>" in show_status(assistant.status(), owner=True)
     assert ">Use embedded:" not in show_status(assistant.status(), owner=False)
     assert assistant.library and {entry.language for entry in assistant.library.entries()} == {"de", "es", "fr", "zh"}
 

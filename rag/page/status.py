@@ -120,7 +120,7 @@ def _notices(status: Mapping[str, Any], owner: bool) -> Iterator[str]:
         yield _notice("note", told, f"declined {status['declined']}", fetch * owner)
     for text in (*filter(_is_news, status["chosen"]), *status["notes"]):
         is_offered = owner and E5_NAME in text and not status["index"]["building"]
-        yield _notice("note", text, text, [("read languages", f"Use {E5_NAME}")] * is_offered)
+        yield _notice("note", text, text, [("read languages", "Use multilingual-e5")] * is_offered)
 
 
 def _is_news(why: str) -> bool:
