@@ -35,7 +35,7 @@ RST = [
     ('.. csv-table:: Birds\n   :header: Bird, Price\n\n   "Eel, red", 5\n', ["Birds", "Bird: Eel, red | Price: 5"]),
     (
         "So::\n\n   ==  ==\n   A   B\n   ==  ==\n   1   2\n   ==  ==\n",
-        ["So::", "==  ==", "A   B", "==  ==", "1   2", "==  =="],
+        ["So:", "```", "==  ==", "A   B", "==  ==", "1   2", "==  ==", "```"],
     ),
 ]
 ADOC = [

@@ -29,8 +29,16 @@ AFTER_TABLE = 8
 """Level of a mark after such a table: what follows is in the section around the table again."""
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
 """Begins or ends a block of code in Markdown."""
+_RELEASE = re.compile(
+    r"\W*(?:(?:version|release|v)\.?\s*)?(?:\d+(?:\.(?:\d+|x))+\w*|\d{4}-\d\d-\d\d|unreleased|upcoming|next)\b.*", re.I
+)
 Marks = list[tuple[int, str]]
 """Level (1 is outermost, 0 ends all sections, see also `CAPTION`) and anchor of each mark in a text."""
+
+
+def is_release(heading: str) -> bool:
+    """Whether a heading is that of a release in a list of changes, and no title: "2.7.0 (2026-05-01)", "Unreleased"."""
+    return bool(_RELEASE.fullmatch(heading))
 
 
 def build_document(text: str, marks: Marks, metadata: dict[str, Any], *, markdown: bool = False) -> Document:

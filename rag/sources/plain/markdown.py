@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from rag.sources.formats import Job
 from rag.sources.html.inline import html_lines, without_html
 from rag.sources.html.web_page import parse_html
-from rag.sources.outline import FENCE, MARK, mark_markdown, plain
+from rag.sources.outline import FENCE, MARK, is_release, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
 from rag.sources.tables import table_lines
 
@@ -51,6 +51,8 @@ def markdown_document(job: Job, text: str) -> Document:
     if first is not None and not title:
         line = marked.split(MARK, first + 1)[first + 1][:1000].partition("\n")[0]
         title = re.sub(r"^#\s+|\s+#*\s*$|\s+\{#[^{}]*\}\s*$", "", line)
+        if is_release(title) and sum(level == 1 for level, _ in marks) > 1:
+            title = ""
     return job.document(f"{front}\n\n{marked}" if front else marked, marks, title or job.name, markdown=True)
 
 

@@ -1,4 +1,4 @@
-"""Tables of reStructuredText and AsciiDoc become lines that name their columns, in the midst of their texts.
+"""Tables of AsciiDoc become lines that name their columns, in the midst of their texts.
 
 A caption stands on a line of its own after `MARK`, and a line of `MARK` alone ends its table.
 """
@@ -7,17 +7,10 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import Any, cast
 
 from rag.sources.merged import MOST_COLUMNS, MOST_ROWS, Cell, spread
 from rag.sources.outline import MARK, one_line
 from rag.sources.tables import table_lines
-from rag.text.wraps import indent_of
-
-_GRID = re.compile(r"\s*\+(?:[-=]+\+)+\s*")
-_SIMPLE = re.compile(r"\s*=+(?: +=+)+\s*")
-_DIRECTIVE = re.compile(r"\s*\.\. (?:table|list-table|csv-table|flat-table)::.*")
-_LITERAL = re.compile(r"\s*(?:(?!\.\. ).*::|\.\. (?:code|code-block|sourcecode|parsed-literal|highlight)::.*)\s*")
 
 
 def captioned(lines: list[str], caption: str) -> list[str]:
@@ -25,89 +18,6 @@ def captioned(lines: list[str], caption: str) -> list[str]:
     caption = one_line(caption)
     return [MARK + caption, *lines, MARK] if caption and lines else lines
 
-
-def rst_tables(text: str) -> str:
-    """reStructuredText with its tables as lines: grids, simple ones, lists and CSV; not those in literal blocks."""
-    lines = text.split("\n")
-    result: list[str] = []
-    number, literal = 0, -1
-    while number < len(lines):
-        line = lines[number]
-        indent = indent_of(line)
-        if line.strip() and indent <= literal:
-            literal = -1
-        end = _rst_end(lines, number) if literal < 0 else 0
-        found = _read_rst([item[indent:] for item in lines[number:end]]) if end else []
-        if found:
-            result += ["", *found, ""]
-            number = end
-            continue
-        if literal < 0 and line.strip() and _LITERAL.fullmatch(line):
-            literal = indent
-        result.append(line)
-        number += 1
-    return "\n".join(result)
-
-
-def _rst_end(lines: list[str], start: int) -> int:
-    """The line after the table that begins here; 0 if none does."""
-    line = lines[start]
-    indent = indent_of(line)
-    if _DIRECTIVE.fullmatch(line):
-        end = start + 1
-        while end < len(lines) and (not lines[end].strip() or lines[end][: indent + 1].isspace()):
-            end += 1
-        return end
-    if _GRID.fullmatch(line):
-        end = start + 1
-        while end < len(lines) and lines[end].lstrip().startswith(("+", "|")):
-            end += 1
-        return end if end > start + 2 else 0
-    if _SIMPLE.fullmatch(line):
-        borders = 0
-        for end in range(start + 1, len(lines)):
-            if _SIMPLE.fullmatch(lines[end]):
-                borders += 1
-                if borders == 2 or end + 1 == len(lines) or not lines[end + 1].strip():
-                    return end + 1
-    return 0
-
-
-def _read_rst(lines: list[str]) -> list[str]:
-    from docutils import nodes
-    from docutils.core import publish_doctree
-
-    settings = {
-        "file_insertion_enabled": False,
-        "raw_enabled": False,
-        "report_level": 5,
-        "halt_level": 6,
-        "_disable_config": True,
-    }
-    source = re.sub(r"^(\s*\.\. )flat-table::", r"\1list-table::", "\n".join(lines))
-    tree = cast(Any, publish_doctree(source, settings_overrides=settings))
-    found: list[str] = []
-    for table in tree.findall(nodes.table):
-        if any(isinstance(parent, nodes.entry) for parent in _parents(table)):
-            continue
-        title = next((one.astext() for one in table.children if isinstance(one, nodes.title)), "")
-        heads = [row for head in table.findall(nodes.thead) for row in head.children]
-        rows = [*heads, *(row for body in table.findall(nodes.tbody) for row in body.children)]
-        cells = [
-            [(one.astext(), one.get("morecols", 0) + 1, one.get("morerows", 0) + 1) for one in row] for row in rows
-        ]
-        found += captioned(table_lines(spread(cells), header=len(heads) or None), title)
-    return found
-
-
-def _parents(node: Any) -> list[Any]:
-    parents = []
-    while (node := node.parent) is not None:
-        parents.append(node)
-    return parents
-
-
-# AsciiDoc
 
 _ADOC_EDGE = re.compile(r"([|,:!])={3,}\s*")
 _ADOC_CELL = re.compile(r"(?<!\\)(?:(?<=\s)|^)((?:\d+(?:\.\d+)?|\.\d+)?[+*])?([<^>]?(?:\.[<^>])?[a-z]?)\|")

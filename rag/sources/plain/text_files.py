@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +10,20 @@ from pathlib import Path
 from langchain_core.documents import Document
 
 from rag.sources.formats import Job
-from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, plain
+from rag.sources.outline import MARK, is_release, plain
 from rag.sources.plain.bibtex import bib_lines
 from rag.sources.plain.chats import people_beside, with_names
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
 from rag.sources.plain.lean_markup import lean_adoc, lean_org
 from rag.sources.plain.markdown import markdown_document, plain_tables
-from rag.sources.plain.markup_tables import adoc_tables, rst_tables
+from rag.sources.plain.marked_lines import MarkedLines
+from rag.sources.plain.markup_tables import adoc_tables
 from rag.sources.plain.plain_headings import mark_headings
 from rag.sources.plain.tex_tables import tex_tables
 from rag.sources.plain.tex_text import plain_tex
+
+log = logging.getLogger(__name__)
 
 LONGEST_HEADING = 500
 LONGEST_CUE = 400
@@ -53,11 +57,10 @@ _CODE_BLOCK = {
     ".tex": re.compile(r"\s*\\(?:begin|end)\{(?:verbatim|lstlisting|minted)\}"),
 }
 _CODE_BLOCK[".asciidoc"] = _CODE_BLOCK[".adoc"]
-_TABLES = {".org": plain_tables, ".rst": rst_tables, ".tex": tex_tables, ".adoc": adoc_tables, ".asciidoc": adoc_tables}
+_TABLES = {".org": plain_tables, ".tex": tex_tables, ".adoc": adoc_tables, ".asciidoc": adoc_tables}
 _MARKDOWN, _FEWEST = re.compile(r"(?m)(?:^|\n)\n#{2,6}[ \t]+[^\s#].*\n[ \t]*\n(?=[^\s#])"), 2
 """A heading of Markdown between blank lines, above a text, and how many of them tell that a text is Markdown."""
 _LEAN = {".org": lean_org, ".adoc": lean_adoc, ".asciidoc": lean_adoc}
-_RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 
 
 def read_text(job: Job) -> Iterator[Document]:
@@ -89,45 +92,28 @@ def _light_markup(job: Job, text: str) -> Document:
     if job.ending in _LEAN:
         text = _LEAN[job.ending](text, _CODE_BLOCK[job.ending])
     text = _TABLES[job.ending](text) if job.ending in _TABLES else text
-    found = _rst_headings(text) if job.ending == ".rst" else _line_headings(text, job.ending)
+    try:
+        found = _rst_lines(text) if job.ending == ".rst" else _line_headings(text, job.ending)
+    except Exception as error:  # docutils fails in many ways at a text that only looks like its own
+        log.warning("%s is read as plain text: %s: %s", job.name, type(error).__name__, error)
+        return job.document(text, [], job.name)
     named = plain_tex(title[1]) if title and job.ending == ".tex" else title[1] if title else ""
-    if not named and found.marks and found.marks[0][0] == min(level for level, _ in found.marks):
-        named = next(line for line in found.lines if MARK in line).partition(MARK)[2].lstrip("# ")
+    levels = [level for level, _ in found.marks]
+    if not named and levels and levels[0] == min(levels):
+        first = next(line for line in found.lines if MARK in line).partition(MARK)[2].lstrip("# ")
+        named = "" if is_release(first) and levels.count(levels[0]) > 1 else first
     return job.document("\n".join(found.lines), found.marks, named or job.name, markdown=True)
 
 
-class _Lines:
-    """The lines of a text, its headings as those of Markdown, and the marks of these and of captions of tables."""
+def _rst_lines(text: str) -> MarkedLines:
+    from rag.sources.plain.rst_text import rst_lines  # which imports docutils
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.marks: Marks = []
-        self._after_table = False
-
-    def heading(self, level: int, name: str) -> None:
-        """Add a heading; 1 is the outermost level."""
-        self.lines.append(f"{MARK}{'#' * level} {name}")
-        self.marks.append((level, ""))
-        self._after_table = False
-
-    def add(self, line: str) -> None:
-        """Add a line of text, or one that has to do with a caption (see `markup_tables`)."""
-        if line == MARK:
-            self._after_table = True
-            return
-        if line.startswith(MARK):
-            self.marks.append((CAPTION, ""))
-            self._after_table = False
-        elif self._after_table and line.strip():
-            line = MARK + line.lstrip()
-            self.marks.append((AFTER_TABLE, ""))
-            self._after_table = False
-        self.lines.append(line)
+    return rst_lines(text)
 
 
-def _line_headings(text: str, ending: str) -> _Lines:
+def _line_headings(text: str, ending: str) -> MarkedLines:
     heading, block = _HEADINGS[ending], _CODE_BLOCK[ending]
-    found_lines = _Lines()
+    found_lines = MarkedLines()
     in_code = ""
     for line in text.split("\n"):
         if found := block.fullmatch(line) or (block.match(line) if ending in (".org", ".tex") else None):
@@ -150,34 +136,6 @@ def _level(sign: str) -> int:
     if sign in _TEX_LEVELS:
         return _TEX_LEVELS.index(sign) + 1
     return int(sign) if sign.isdigit() else len(sign)
-
-
-def _rst_headings(text: str) -> _Lines:
-    """Headings of reStructuredText: underlined, or between two lines; their levels by which line came first."""
-    given = text.split("\n")
-    found_lines = _Lines()
-    styles: list[tuple[str, bool]] = []
-    number = 0
-    while number < len(given):
-        line, under = given[number], given[number + 1] if number + 1 < len(given) else ""
-        over = (
-            bool(_RST_LINE.fullmatch(line)) and number + 2 < len(given) and given[number + 2].rstrip() == line.rstrip()
-        )
-        name = under.strip() if over else line.strip()
-        rule = line if over else under
-        alone = number == 0 or not given[number - 1].strip()
-        ruled = bool(_RST_LINE.fullmatch(rule)) and len(rule.rstrip()) >= len(name) - 1
-        if name and alone and ruled and not _RST_LINE.fullmatch(name) and (over or not line[:1].isspace()):
-            style = (rule[0], over)
-            if style not in styles:
-                styles.append(style)
-            level = min(styles.index(style) + 1, 6)
-            found_lines.heading(level, name)
-            number += 3 if over else 2
-            continue
-        found_lines.add(line)
-        number += 1
-    return found_lines
 
 
 def read_subtitles(job: Job) -> Iterator[Document]:
