@@ -356,3 +356,82 @@ def test_bibtex(tmp_path: Path, settings: Settings) -> None:
     ]
     assert load(put(tmp_path, "b.bib", "No entry {here}"), settings).page_content == "No entry {here}"
     assert "key: a" in load(put(tmp_path, "c.bib", "@a{a," + "b={" * 50_000), settings).page_content
+
+
+def test_asciidoc_with_underlined_headings_and_terms(tmp_path: Path, settings: Settings) -> None:
+    options = "OPTIONS\n-------\n\n-q::\n--quiet::\n\tWith `add`, be silent."
+    text = f"git-worktree(1)\n===============\n\n{options}\n\nREFS\n----\nAll are shared.\n\n----\ncode\n----\n"
+    (tmp_path / "a.adoc").write_text(text, encoding="utf-8")
+    document = load(tmp_path / "a.adoc", settings)
+    assert document.metadata["title"] == "git-worktree(1)"
+    assert [path for _, path, _ in document.metadata["sections"]] == [[], ["OPTIONS"], ["REFS"]]
+    assert "-q / --quiet: With `add`, be silent." in document.page_content
+    assert "----\ncode\n----" in document.page_content
+
+
+def test_a_manual_page_with_overstruck_letters_is_text(tmp_path: Path, settings: Settings) -> None:
+    page = "N\bNA\bAM\bME\bE\n   l\bls\bs \u2010\b\u2010 lists _\bf_\bi_\bl_\be_\bs.\n" * 20
+    (tmp_path / "a.txt").write_text(page, encoding="utf-8")
+    assert load(tmp_path / "a.txt", settings).page_content.startswith("NAME\n   ls \u2010 lists files.")
+
+
+MYST = """\
+# Options
+
+(label)=
+```{note}
+Short names are not supported. See {ref}`here <x>` and {class}`~click.Option`.
+```
+
+:::{versionchanged} 8.2
+It is faster.
+:::
+
+!!! warning "Beware"
+    Put it into
+    an `if` clause.
+
+```{code-block} python
+# a comment
+run()
+```
+
+```{toctree}
+other
+```
+
+```{eval-rst}
+.. list-table::
+   :header-rows: 1
+
+   * - Name
+     - Type
+   * - ``-f``
+     - :class:`str`
+```
+
+```
+!!! note
+(label)=
+```
+"""
+
+
+def test_directives_in_markdown_are_told_in_words(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "a.md").write_text(MYST, encoding="utf-8")
+    assert [line for line in load(tmp_path / "a.md", settings).page_content.split("\n") if line] == [
+        "# Options",
+        "Note: Short names are not supported. See here and `click.Option`.",
+        "Changed in version 8.2: It is faster.",
+        "Beware: Put it into",
+        "an `if` clause.",
+        "```python",
+        "# a comment",
+        "run()",
+        "```",
+        "Name: -f | Type: str",
+        "```",
+        "!!! note",
+        "(label)=",
+        "```",
+    ]

@@ -26,6 +26,9 @@ _HINT = "if letters are wrong, save the file as UTF-8"
 FEW_DAMAGED = 0.01
 """Share of the bytes that may fit no encoding where the rest is plain."""
 
+_OVERSTRUCK = re.compile(rb"([!-~]|[\xc0-\xf7][\x80-\xbf]{1,3})\x08(?=\1)|_\x08(?=[!-~\xc0-\xf7])")
+"""What a printer would print over: manual pages have bold letters twice, and a line below others."""
+
 
 def decode_noted(data: bytes, charset: str = "", *, html: bool = False) -> tuple[str, str]:
     """Text from bytes, and a note on its encoding; "" where that is declared, or UTF-8.
@@ -146,7 +149,7 @@ def text_of(job: Job, *, html: bool = False) -> str:
     Raises:
         Unreadable: it holds binary data, or no encoding fits.
     """
-    data = Path(job.path).read_bytes()
+    data = _OVERSTRUCK.sub(b"", Path(job.path).read_bytes())
     sample = data[:65_536]
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
     control = sum(sample.count(byte) for byte in (*range(9), *range(14, 27), 127))

@@ -14,6 +14,12 @@ _ADOC_LINK = re.compile(r"(?:(?:link|xref|mailto):|\b(?=https?://))(\S{1,500}?)\
 _ADOC_SEE = re.compile(r"<<([^<>,\n]{1,200})(?:,\s*([^<>\n]{1,500}))?>>")
 _ADOC_PICTURE = re.compile(r"\bimage::?\S{1,500}?\[([^\[\],\n]{0,500})[^\[\]\n]{0,500}\]")
 _ADOC_ROLE = re.compile(r"\[[.#%][\w.#%-]{1,80}\](?=[_*`#])")
+_ADOC_LEVELS = "=-~^+"
+_ADOC_UNDERLINED = re.compile(r"(?m)(?:(?<=\n\n)|\A)([^\W_].{0,200})\n((?:==|--|~~|\^\^|\+\+)[-=~^+]*)[ \t]*$")
+MOST_OFF = 2
+"""Characters by which the line below a heading is longer or shorter, at most."""
+_ADOC_TERMS = re.compile(r"(?m)(?:^[^\s:].{0,200}:{2,4}[ \t]*\n){1,20}[ \t]+(?=\S)")
+"""Names of options and the like, each on a line of its own, right above what they mean."""
 _NESTED = 5
 """How often a setting may be told by another."""
 _ORG_GONE = re.compile(
@@ -28,6 +34,8 @@ _ORG_LINK = re.compile(r"\[\[([^\[\]\n]{1,1000})\](?:\[([^\[\]\n]{1,1000})\])?\]
 
 def lean_adoc(text: str, block: re.Pattern[str]) -> str:
     """AsciiDoc with its settings in place of their names; `block` matches the lines around code."""
+    text = _ADOC_UNDERLINED.sub(_in_one_line, text)
+    text = _ADOC_TERMS.sub(lambda found: " / ".join(re.findall(r"(?m)^(.+?):{2,4}[ \t]*$", found[0])) + ": ", text)
     values = {name.lower(): value for name, value in _SETTING.findall(text)}
 
     def told(line: str) -> str:
@@ -38,6 +46,12 @@ def lean_adoc(text: str, block: re.Pattern[str]) -> str:
         return _ADOC_SEE.sub(lambda found: found[2] or found[1], line)
 
     return _outside(re.sub(r"(?ms)^/{4,}$.*?^/{4,}$\n?", "", text), block, _ADOC_GONE, told)
+
+
+def _in_one_line(found: re.Match[str]) -> str:
+    """A heading above a line of signs as one that begins with them; the signs of an edge stay where they are."""
+    is_heading = abs(len(found[1].rstrip()) - len(found[2])) <= MOST_OFF
+    return f"{'=' * (_ADOC_LEVELS.index(found[2][0]) + 1)} {found[1]}" if is_heading else found[0]
 
 
 def lean_org(text: str, block: re.Pattern[str]) -> str:

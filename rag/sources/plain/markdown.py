@@ -14,6 +14,7 @@ from rag.sources.html.inline import html_lines, without_html
 from rag.sources.html.web_page import parse_html
 from rag.sources.outline import FENCE, MARK, is_release, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
+from rag.sources.plain.myst import without_directives
 from rag.sources.tables import table_lines
 
 MOST_FRONT = 200
@@ -44,6 +45,7 @@ def read_markdown(job: Job) -> Iterator[Document]:
 def markdown_document(job: Job, text: str) -> Document:
     """Markdown text as a document; its title is the front matter's, or its first heading of level 1."""
     front, text, title = split_front_matter(plain(text))
+    text = without_directives(text)
     text = outside_code(_without_html_tables(without_comments(text)), without_html)
     text = with_terms(plain_tables(outside_code(text, _with_blanks_in_headings)))
     marked, marks = mark_markdown(text)

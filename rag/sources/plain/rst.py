@@ -25,7 +25,7 @@ _OWN_DIRECTIVES = re.compile(
 _OWN_ROLES = re.compile(r"emphasis|strong|literal|math|subscript|sub|superscript|sup|title-reference|title|t|raw")
 _CODE = re.compile(
     r"code|code-block|sourcecode|code-tab|testcode|doctest|parsed-literal|prompt|ipython|productionlist"
-    r"|console|code-cell"
+    r"|console|code-cell|\w+:(?:example|run)"
 )
 _GONE = re.compile(
     r"contents|sectnum|toctree|index|currentmodule|module|highlight|testsetup|testcleanup|testoutput|include|raw|meta"
