@@ -89,3 +89,46 @@ def test_a_line_below_the_text_of_an_item_is_of_it() -> None:
         "* Name\n  Hall Street 5\n  Bath",
     ):
         assert unwrap(other) == other
+
+
+MANUAL = """\
+       logrotate  is  designed to ease administration of systems that generate
+       large numbers of log files.  It allows automatic rotation, compression,
+       removal,   and   mailing   of   log  files,  each  of  which  may   have
+       `daily` or "weekly" rotation, or be rotated when it has
+       2 megabytes."""
+
+
+def test_justified_text_is_no_table() -> None:
+    assert [" ".join(each.split()) for each in split_sentences(MANUAL)] == [
+        "logrotate is designed to ease administration of systems that generate large numbers of log files.",
+        "It allows automatic rotation, compression, removal, and mailing of log files, each of which may have `daily`"
+        ' or "weekly" rotation, or be rotated when it has 2 megabytes.',
+    ]
+
+
+def test_rows_with_wide_gaps_stay_rows() -> None:
+    rows = [
+        "Route of the ferry      Fare of an adult",
+        "from Arden to Coll      22.00 in summer alone",
+        "and back to Arden       12.00",
+    ]
+    assert split_sentences("\n".join(rows)) == [" ".join(row.split()) for row in rows]
+
+
+@pytest.mark.parametrize("mark", ["#", "//", ";", "--", "%"])
+def test_comments_over_several_lines_are_sentences(mark: str) -> None:
+    comment = ["When a replica loses its connection with the master, it can act in", "two ways. By default it answers."]
+    text = "\n".join([*(f"{mark} {line}" for line in comment), "replica-serve-stale-data yes"])
+    found = list(quotable([Document(text)]))
+    assert [each.words for each in found][:2] == [
+        "When a replica loses its connection with the master, it can act in two ways.",
+        "By default it answers.",
+    ]
+    assert Quote(1, found[0].segment.start, found[1].end).text([Document(text)]) == " ".join(comment)
+
+
+def test_headings_and_code_are_no_comments() -> None:
+    code = "```\n# a long comment in a block of code, which\n# goes on\n```"
+    (found,) = quotable([Document(f"# Fares of the ferry\n# Times\n\n{code}")])
+    assert found.segment.kind == "code"

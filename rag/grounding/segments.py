@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from rag.text.markers import MARKER
 from rag.text.sentences import KEPT_TEXTS, sentence_spans
+from rag.text.wraps import without_comment_marks
 
 LONGEST_READ = 2_000
 """Characters of the longest sentence that is read; a longer one supports nothing and has no support."""
@@ -75,6 +76,7 @@ def split_segments(text: str) -> tuple[Segment, ...]:
 
     They are remembered: search, quotes and grounding take the same passages apart.
     """
+    text = without_comment_marks(text)
     found: list[Segment] = []
     place = 0
     for start, end in _fenced_blocks(text):

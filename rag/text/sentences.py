@@ -46,12 +46,17 @@ def count_tokens(text: str) -> int:
     return math.ceil(rest / BYTES_PER_TOKEN + script / BYTES_PER_DENSE_TOKEN + digits)
 
 
+def shielded(text: str) -> str:
+    """The text, of the same length, with another sign for each full stop that only ends an abbreviation."""
+    return _ABBREVIATION.sub(lambda found: found[0].replace(".", "\ue000"), text)
+
+
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Where the sentences of `text` begin and end. A line break ends one, unless it only wraps it."""
-    shielded = _ABBREVIATION.sub(lambda found: found[0].replace(".", "\ue000"), unwrap(text))
+    unwrapped = shielded(unwrap(text))
     spans = []
     start = 0
-    for found in [*_SENTENCE_END.finditer(shielded), None]:
+    for found in [*_SENTENCE_END.finditer(unwrapped), None]:
         stop = found.end(found.lastindex or 0) if found else len(text)
         sentence = text[start:stop]
         if inner := sentence.strip():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from rag.text.markers import MARKER, OUTLINE
 
@@ -26,7 +26,33 @@ _ENDED = re.compile(r"[.!?:;|{}()=<>\\。！？：；][\"'”’»)\]*_`]*$")
 
 _CELLS = re.compile(r"\S(?: \| | {3,}|\t)\S")
 """What parts the cells of a row."""
+_COMMENT = re.compile(r"[ \t]*(#{1,2}|//|;{1,2}|--|%)(?=[ \t]|$)")
+_IS_SAID = re.compile(r".{45}|\w[.?!:][ \t]*$")
+"""A line of a comment that is no heading."""
+_OPENS = re.compile(r"(?:\{[\w-]+\}|:[\w:-]+:)?[`*_(\[\"'“‘]+(?=\w)")
+"""Signs before a word in the midst of a sentence: of code, of a link, of what is bold."""
 _FENCE = re.compile(r" {0,3}(?:```|~~~)")
+
+
+@lru_cache(KEPT_TEXTS)
+def without_comment_marks(text: str) -> str:
+    """The text, of the same length, with blanks for the marks of comments that go over several lines.
+
+    So have files of settings, programs and queries; two headings of Markdown in a row are no sentences.
+    """
+    lines = text.split("\n")
+    marks: list[str] = []
+    in_code = False
+    for line in lines:
+        in_code ^= bool(_FENCE.match(line))
+        found = None if in_code else _COMMENT.match(line)
+        marks.append(found[1] if found else "")
+    end = 0
+    for mark, run in groupby(marks):
+        first, end = end, end + len(list(run))
+        if mark and end - first > 1 and any(_IS_SAID.search(line) for line in lines[first:end]):
+            lines[first:end] = [line.replace(mark, " " * len(mark), 1) for line in lines[first:end]]
+    return "\n".join(lines)
 
 
 @lru_cache(KEPT_TEXTS)
@@ -37,7 +63,7 @@ def unwrap(text: str) -> str:
     and no word of the paragraph would have fitted into the line before, lines that begin otherwise do so, too. The line
     below a long one of a list's item that begins below its text is of the same item.
     """
-    lines = text.split("\n")
+    lines = without_comment_marks(text).split("\n")
     if len(lines) == 1:
         return text
     ends = ["\n"] * len(lines)
@@ -56,7 +82,7 @@ def _wrapped(lines: list[str]) -> list[int]:
     """The lines of a paragraph that go on in the next one, by their number."""
     lines = _indented(lines)
     width = max((len(line.rstrip()) for line in lines), default=0)
-    if len(lines) < 2 or not SHORTEST <= width <= WIDEST or any(map(_CELLS.search, lines)):
+    if len(lines) < 2 or not SHORTEST <= width <= WIDEST or _has_cells(lines):
         return []
     small: list[int] = []
     others: list[int] = []
@@ -71,11 +97,24 @@ def _wrapped(lines: list[str]) -> list[int]:
         if ended or indent_of(following) not in indents:
             continue
         hangs = bool(marked) and indent_of(following) == (marked.end() if marked else 0)
-        if hangs or (begins[0].islower() and reach >= FULL * width):
+        opened = _OPENS.match(begins)
+        goes_on = begins[0].islower() or begins[0].isdigit() or (opened and not begins.startswith("**"))
+        if hangs or (goes_on and reach >= FULL * width):
             small.append(number)
         elif reach > width:
             others.append(number)
     return sorted(small + others) if small and not fits else small
+
+
+def _has_cells(lines: list[str]) -> bool:
+    """Whether lines are rows: with bars or tabs, with a gap in each, or with gaps that end in the same column.
+
+    Text that is justified has a wide gap here and there.
+    """
+    if any(" | " in line or "\t" in line.strip() for line in lines):
+        return True
+    ends = [{found.end() for found in _CELLS.finditer(line)} for line in lines]
+    return all(ends) or any(one & two for at, one in enumerate(ends) for two in ends[at + 1 :])
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 
 from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
 from rag.sources.tables import SEPARATOR
+from rag.text.wraps import without_comment_marks
 
 LONGEST_QUOTE = 600
 """Characters of a quote, and of all together, with what they lean on. Of 300 to 800, more brought no answer."""
@@ -119,7 +120,7 @@ class _Walk:
 
     def __init__(self, number: int, source: Document) -> None:
         section = str(source.metadata.get("section") or "")
-        self.number, self.text = number, source.page_content
+        self.number, self.text = number, without_comment_marks(source.page_content)
         self.row = str(source.metadata.get("row") or "")
         """How the row begins that the passage begins amid; "" if it does not."""
         self.headings = {str(source.metadata.get("title")), *section.split(" > "), *source.metadata.get("headings", ())}

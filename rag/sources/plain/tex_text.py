@@ -43,6 +43,18 @@ _LETTERS |= {
     "textdegree": "°",
     "degree": "°",
 }
+_QUANTITY = re.compile(
+    rf"\\(?:(?:SI|qty)range{_OPTION}{_ARGUMENT}{_ARGUMENT}|(?:SI|qty){_OPTION}{_ARGUMENT}|(?:si|unit){_OPTION}){_ARGUMENT}"
+)
+"""A number or a range with its unit, or a unit alone, of the package siunitx."""
+_UNITS = {
+    "micro": "µ", "us": "µs", "um": "µm", "nano": "n", "milli": "m", "centi": "c", "kilo": "k", "mega": "M",
+    "giga": "G", "tera": "T", "metre": "m", "meter": "m", "gram": "g", "second": "s", "minute": "min", "hour": "h",
+    "day": "d",
+    "byte": "B", "watt": "W", "hertz": "Hz", "volt": "V", "ampere": "A", "kelvin": "K", "newton": "N", "joule": "J",
+    "pascal": "Pa", "litre": "l", "liter": "l", "tonne": "t", "mole": "mol", "ohm": "Ω", "degreeCelsius": "°C",
+    "celsius": "°C", "degree": "°", "percent": "%", "per": "/", "squared": "²", "cubed": "³", "square": "²",
+}  # fmt: skip
 _LEFT_OUT = (
     "label|vspace|hspace|includegraphics|bibliographystyle|bibliography|pagestyle|thispagestyle|setlength|input|include"
     "|addcontentsline|index|graphicspath"
@@ -60,7 +72,6 @@ _RULES = [
     (re.compile(r"\\(?:cite[a-z]*|parencite|textcite|autocite)\*?(?:\[[^\[\]]*\]){0,2}\{([^{}]*)\}"), r"[\1]"),
     (re.compile(rf"\\(?:footnote|thanks){_OPTION}{_ARGUMENT}"), r" (\1)"),
     (re.compile(rf"\\href\{{[^{{}}]*\}}{_ARGUMENT}"), r"\1"),
-    (re.compile(rf"\\(?:SI|qty){_OPTION}{_ARGUMENT}{_ARGUMENT}"), r"\1 \2"),
     (re.compile(rf"\\bibitem{_OPTION}\{{([^{{}}]*)\}}"), r"[\1]"),
     (re.compile(rf"\\caption\*?{_OPTION}{_ARGUMENT}"), r"\n\1\n"),
     (re.compile(r"\\item\s*\[([^\[\]]*)\]:?"), r"\n- \1:"),
@@ -99,6 +110,7 @@ def without_preamble(text: str) -> str:
 
 def plain_tex(text: str) -> str:
     """A piece of LaTeX without commands, but those of headings; code and formulas stay as they are."""
+    text = _QUANTITY.sub(_quantity, text)
     parts: list[str] = []
     at = 0
     for found in _KEPT.finditer(text):
@@ -122,6 +134,13 @@ def _plain(text: str) -> str:
     text = re.sub(r"\\[,;:!/@]|\\ ", lambda found: " " if found[0] in ("\\ ", "\\;", "\\:") else "", text)
     text = text.replace("~", " ").replace("``", "“").replace("''", "”").replace("---", "—").replace("--", "–")
     return _without_braces(text)
+
+
+def _quantity(found: re.Match[str]) -> str:
+    """A quantity as it reads: "100 µs", "5 to 10 kg"."""
+    *numbers, unit = [each for each in found.groups() if each is not None]
+    unit = re.sub(r"\\([A-Za-z]+)\s*", lambda name: _UNITS.get(name[1], name[1]), unit)
+    return f"{' to '.join(numbers)} {unit}".strip()
 
 
 def _sign(found: re.Match[str]) -> str:
