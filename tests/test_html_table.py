@@ -85,6 +85,13 @@ def test_rows_are_lines(read: Read, rows: str, expected: list[str]) -> None:
     assert lines(read(table(rows))) == expected
 
 
+def test_an_empty_column_that_indents_the_others_is_none(read: Read) -> None:
+    options = [("-n, --dry-run", "change nothing"), ("--list", "say what is kept"), ("-c SECONDS", "write after")]
+    rows = "".join(f"<tr><td></td><td>{name}</td><td>{does}</td></tr>" for name, does in options)
+    text = read(f"<h1>prune</h1><p>It deletes.</p><table><tr><td colspan=3>options</td></tr>{rows}</table>")
+    assert text.split("\n")[-3:] == [f"{name} | {does}" for name, does in options]
+
+
 def test_a_table_of_other_tags_is_told_by_their_roles(read: Read) -> None:
     rows = [
         "<div role=row><span role=columnheader>Bike</span><span role=columnheader>Price</span></div>",

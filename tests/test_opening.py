@@ -55,6 +55,14 @@ def test_what_only_repeats_the_opening_is_left_out(written: str, shown: str) -> 
         assert ("".join(parts) + beyond.feed("", last=True)).removeprefix("\n\n") == shown
 
 
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_an_abbreviation_ends_no_sentence(size: int) -> None:
+    text = "The caretaker is Mr. Sommer. His number is no. 6 of the list."
+    beyond = Beyond("The rent is due on the third.")
+    shown = "".join(beyond.feed(text[at : at + size]) for at in range(0, len(text), size)) + beyond.feed("", last=True)
+    assert shown == f"\n\n{text}"
+
+
 def test_a_sentence_is_shown_from_its_first_new_word_on() -> None:
     beyond = Beyond(OPENING)
     assert [beyond.feed(part) for part in ("Adults ", "pay ", "noth", "ing ", "at all")] == [

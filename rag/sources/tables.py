@@ -57,7 +57,7 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
         that has nothing but its header gives the header as lines; one with columns of no value begins with it.
     """
     cells = [[without_leaders(cell_text(value)) for value in row] for row in rows]
-    cells = [row for row in cells if any(row)]
+    cells = _without_empty_columns([row for row in cells if any(row)])
     if header in (0, None) and _are_pairs(cells):
         return [": ".join([row[0].rstrip(": "), *filter(None, row[1:])]) for row in cells]
     if header is None:
@@ -70,6 +70,13 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     if any(name and number not in used for number, name in enumerate(names)):
         lines.insert(0, _bare(names))  # a name that no row would show
     return lines
+
+
+def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
+    """The rows without the columns that are empty in all of them, which only indent the others."""
+    width = max(map(len, rows), default=0)
+    told = [number for number in range(width) if any(row[number] for row in rows if number < len(row))]
+    return rows if len(told) == width else [[row[number] for number in told if number < len(row)] for row in rows]
 
 
 def _told_once(row: Sequence[str]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from rag.text.sentences import shielded
+
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+")
 _END = re.compile(r"[.!?]+[\"”»)\]]*(?=\s)|[。！？]|\n")
 _TAIL = re.compile(r"(?:[.!?]+[\"”»)\]]*|[\w.,]+)\Z")
@@ -31,7 +33,7 @@ class Beyond:
             if not self._passing:
                 stripped = self._held.lstrip()
                 self._gap, self._held = self._gap + self._held[: len(self._held) - len(stripped)], stripped
-            end = _END.search(self._held)
+            end = _END.search(shielded(f"- {self._held}")[2:])  # what is held may begin amid a line
             part = self._held[: end.end()] if end else self._held if last else _TAIL.sub("", self._held)
             if not self._passing and _WORD.search(part) and not is_said(part, self._opening):
                 shown += self._gap if self._shown else "\n\n"
