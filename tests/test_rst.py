@@ -61,6 +61,7 @@ term
     What it means.
 
 :author: Ann
+:param int size: How large.
 
 1. One.
 2. Two,
@@ -101,6 +102,7 @@ def test_what_sphinx_knows_is_read_as_people_see_it(tmp_path: Path, settings: Se
         "Signal: TERM | Does: stop QUIT",
         "term: What it means.",
         "author: Ann",
+        "`size` (int): How large.",
         "1. One.",
         "2. Two, with a second line.",
         "   - inner",

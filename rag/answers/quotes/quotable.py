@@ -47,6 +47,8 @@ _RUN_IN = re.compile(r"(?:[-*•] )?(\*\*|__)[^\W\d]+(?: [^\W\d]+)?[.:]\1")
 """The name of a paragraph at its beginning, one word or two: "**Travel.** Second class is the rule."."""
 _SETTING = re.compile(r"(?:permalink|layout|slug|url|aliases|redirect_from|draft|weight): ")
 """Front matter that is for the program that makes pages of Markdown."""
+_LINKS = re.compile(r"(?:\[[^\[\]]*\]\([^()\s]*\)[\s,;.|·]*)+")
+"""A line of links and nothing else."""
 _ANNOUNCES = (":", "：", "—", "–")
 """How a sentence ends that a list follows; at the end of a row it is a cell without a value."""
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
@@ -254,6 +256,8 @@ def _is_beside_the_text(line: str, heading: str) -> bool:
 def _is_quotable(words: str, segment: Segment, heading: str) -> bool:
     """Whether a sentence can stand alone: it is no question, and long enough to say something below its heading."""
     if segment.kind == "rule" or len(words) > LONGEST_QUOTE or _asks(words) or makes_no_claim(words):
+        return False
+    if _LINKS.fullmatch(words):
         return False
     if words.endswith((",", "，", "、")) and not _TELLING.search(
         words

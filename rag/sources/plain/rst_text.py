@@ -152,13 +152,21 @@ def _term(item: Any, level: int) -> Iterator[str]:
             names = [_inline(each) for each in item.children if isinstance(each, nodes.term)]
             bodies = [each for each in item.children if isinstance(each, nodes.definition)]
         case nodes.field():
-            names = [_inline(item.children[0])]
+            names = [_field_name(_inline(item.children[0]))]
             bodies = item.children[1:]
         case nodes.option_list_item():
             names = [f"`{item.children[0].astext()}`"]
             bodies = item.children[1:]
     lead = one_line(" / ".join(names))
     yield from _led(f"{lead}: " if lead else "", [part for body in bodies for part in body.children], level)
+
+
+def _field_name(name: str) -> str:
+    """The name of a field as Sphinx shows it: "size (int)" of `:param int size:`."""
+    what, *words = name.split()
+    if what not in ("param", "parameter", "arg", "argument", "key", "keyword", "kwarg") or not words:
+        return name
+    return f"`{words[-1]}` ({' '.join(words[:-1])})" if words[1:] else f"`{words[0]}`"
 
 
 def _fenced(node: Any) -> Iterator[str]:
