@@ -192,6 +192,33 @@ def test_questions_in_other_languages_mostly_stay_as_they_are() -> None:
     assert len(asked) > 15 and not [question for question in asked if depends(question, REACT)]
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "Are you sure?",
+        "In one sentence, please.",
+        "make it shorter",
+        "Can you explain that in simple words?",
+        "Tell me more",
+        "translate that to German",
+        "Bist du sicher?",
+        "En une phrase",
+        "¿Estás seguro?",
+    ],
+)
+def test_what_is_asked_of_the_answer_searches_for_the_last_question(request_: str) -> None:
+    history = [HumanMessage("How long does the battery last?"), AIMessage("Four hours.")]
+    history = [*history, HumanMessage("And the old one?"), AIMessage("Two hours.")]
+    assert combine(request_, history) == combine("And the old one?", history[:2])
+    assert combine(request_, []) == request_
+
+
+@pytest.mark.parametrize("question", ["Are you sure that the battery lasts four hours?", "Tell me more about the pump"])
+def test_a_request_with_a_subject_of_its_own_is_a_question(question: str) -> None:
+    history = [HumanMessage("How much is the rent?"), AIMessage("900.")]
+    assert combine(question, history).endswith(question)
+
+
 def test_a_name_in_the_answer_is_searched_for() -> None:
     said = [HumanMessage("Which search library comes from Meta?"), AIMessage("FAISS.")]
     assert "FAISS" in combine("And what does it offer?", said)

@@ -642,4 +642,4 @@ def test_each_of_two_questions_has_the_sentence_beside_its_best_one(minilm: Embe
 
 def test_a_line_of_links_is_no_quote() -> None:
     text = "- It is faster now. [#1](https://e.example/1)\n\n[#2](https://e.example/2), [#3](https://e.example/3)"
-    assert [each.words for each in quotable([Document(text)])] == ["- It is faster now."]
+    assert [each.words for each in quotable([Document(text)])] == ["- It is faster now. [#1](https://e.example/1)"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from langchain_core.documents import Document
 
+from rag.answers.quotes.find import Quote
 from rag.answers.tables.values import MONTHS
 from rag.answers.translation import foreign
 from rag.text.detect import sure_language
@@ -106,6 +107,13 @@ def suggest(question: str, sources: Sequence[Document], asked: Sequence[str] = (
         if len(proposed) == MOST:
             break
     return proposed
+
+
+def answering(passages: Sequence[Document], quotes: Sequence[Quote]) -> list[Document]:
+    """The passages of the sources that the leading quotes are from; all of them where there are no quotes."""
+    leading = [each for each in quotes if each.leads] or quotes[:1]
+    own = {passages[each.passage - 1].metadata.get("source") for each in leading}
+    return [each for each in passages if not own or each.metadata.get("source") in own]
 
 
 def _fits(subject: str) -> bool:

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.answers.quotes.beyond import is_said
 from rag.answers.quotes.find import Quote
-from rag.answers.suggest import suggest
+from rag.answers.suggest import answering, suggest
 from rag.answers.told import INDIRECT
 from rag.answers.update import Update
 from rag.doors.bodies import link_of, quote_of
@@ -136,7 +136,7 @@ def show_answer(
     if update.refused:
         words = ["Not in the library"]
     elif update.phase == "done" and not update.passages and not update.coverage:
-        words = ["Nothing was asked, so nothing was searched"]
+        words = ["No question, so nothing was searched"]
     elif update.phase == "starting" and awaiting:
         words = ["; ".join(awaiting)]
     if update.ahead is not None:
@@ -163,7 +163,7 @@ def show_answer(
     name = secrets.token_hex(4)
     grounding = [] if update.quoted else list(update.grounding or ())
     quoted = _as_sentences(update.quotes)
-    proposed = suggest(question, update.passages, asked) if update.phase == "done" else []
+    proposed = suggest(question, answering(update.passages, update.quotes), asked) if update.phase == "done" else []
     note = gr.ChatMessage(
         content=_asked(update, question) + _speed(update) + show_passages(update.passages, [*grounding, *quoted], name),
         metadata={"title": " · ".join(words), "status": "done" if update.phase == "done" else "pending"},

@@ -109,7 +109,9 @@ def _notices(status: Mapping[str, Any], owner: bool) -> Iterator[str]:
         told = "; ".join(f"{source}: {reason}" for source, reason in failed[:3]) + " …" * (len(failed) > 3)
         told = f"{counted(len(failed), 'source')} could not be loaded: {told}"
         if status["guide"]:
-            told = f"Answers come from the guide on LLM agents that comes with the app; {told}"
+            alone = status["sources"] == 1
+            guide = "Answers come from the guide" if alone else "Among the sources is the guide"
+            told = f"{guide} on LLM agents that comes with the app; {told}"
         can_retry = owner and (status["guide"] or not status["ready"])
         yield _notice("warn", told, f"failed {sorted(status['failed'])}", again * can_retry)
     if coming:

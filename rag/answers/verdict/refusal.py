@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 SHOWN = 3
 """Sources that a reply names."""
+_HELLO = re.compile(r"\W*(?:hi|hello|hey|hallo|howdy|greetings|good\s+(?:morning|afternoon|evening|day))\b", re.I)
+_THANKS = re.compile(r"\W*(?:(?:ok|okay|great|cool|nice|perfect|cheers)\W+)*(?:thanks|thank|thx|cheers)\b", re.I)
+_BYE = re.compile(r"\W*(?:bye|goodbye|see\s+you|good\s+night)\b", re.I)
 
 
 class Refusal:
@@ -58,7 +62,7 @@ class Refusal:
         verdict = await self._judge.decide(asked, passages, self.index.words)
         log.debug("%s: %s", "answered" if verdict.answers else "not answered", verdict.reason)
         if verdict.kind == "greeting":
-            return Course([], greeting_reply(looked))
+            return Course([], greeting_reply(given["question"], looked))
         if verdict.answers:
             return Course(passages, indirect=not verdict.direct)
         chunks = sum(item.chunks for item in looked)
@@ -116,9 +120,14 @@ def language_difficulty(question: str, looked: Sequence[IndexedSource], embeddin
     return told + "."
 
 
-def greeting_reply(looked: Sequence[IndexedSource]) -> str:
-    """The reply to a greeting."""
-    return f"I answer questions about what is in the library: {_named(looked)}. What would you like to know?"
+def greeting_reply(greeting: str, looked: Sequence[IndexedSource]) -> str:
+    """The reply to a greeting, to thanks, and to who asks what the app is."""
+    if _THANKS.match(greeting):
+        return "You are welcome. Ask whatever else you would like to know."
+    if _BYE.match(greeting):
+        return "Goodbye."
+    hello = "Hello. " * bool(_HELLO.match(greeting))
+    return f"{hello}I answer questions about what is in the library: {_named(looked)}. What would you like to know?"
 
 
 def _named(sources: Sequence[IndexedSource]) -> str:
