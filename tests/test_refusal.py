@@ -75,6 +75,23 @@ def test_fifty_questions_that_the_library_does_not_answer(served: Served, kind: 
         assert len(asked) == ASKED and len(refused) >= ENOUGH
 
 
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("Hello!", "Hello. I answer questions about what is in the library"),
+        ("Thanks, great", "You are welcome."),
+        ("ok thank you", "You are welcome."),
+        ("bye", "Goodbye."),
+        ("What can you do?", "I answer questions about what is in the library"),
+    ],
+)
+def test_a_greeting_is_returned_without_a_model(served: Served, said: str, reply: str) -> None:
+    before = chats(served)
+    (told,) = ask_all(served, [said])
+    assert told["answer"].startswith(reply)
+    assert not told["sources"] and chats(served) == before
+
+
 def test_an_empty_library_answers_nothing_fifty_times_and_asks_no_model(tmp_path: Path) -> None:
     made = serve(tmp_path, ())
     try:

@@ -15,7 +15,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from rag.library.library import Entry
-from rag.page.library import show_rows
+from rag.page.library import show_rows, show_welcome
+from rag.settings import DEFAULT_SOURCE
+from rag.sources.loader import GUIDE
 from tests.browser import browser, tab, visited
 from tests.commands import run
 from tests.conftest import AppStarter, Pages, RunningApp, wait_until
@@ -285,6 +287,14 @@ def test_on_a_phone_chat_and_library_are_two_tabs_over_the_question_box(tab: Pag
         expect(page.locator("#conversation")).to_contain_text("What is a plan?")
         expect(page.locator("#sidebar")).not_to_be_visible()
         expect(question).to_be_in_viewport(ratio=1)
+
+
+def test_the_examples_are_there_while_what_they_ask_about_is() -> None:
+    own = Entry("upload:a", "Lease", "Word", "ready")
+    article = Entry(DEFAULT_SOURCE, "LLM agents", "web page", "waiting")
+    assert "own" in show_welcome([own], True)
+    assert not show_welcome([own, article], True) and not show_welcome([replace(own, source=GUIDE)], True)
+    assert "card" in show_welcome([], True)
 
 
 def test_of_a_large_library_only_what_is_new_is_sent() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 
-from rag.answers.suggest import suggest
+from rag.answers.quotes.find import Quote
+from rag.answers.suggest import answering, suggest
 from rag.assistant import Assistant
 from rag.settings import NO_MODEL
 from tests.conftest import make_settings, wait_until
@@ -91,3 +92,10 @@ def test_questions_are_in_the_language_of_the_headings() -> None:
     """A German question over English texts is answered in translation; half German, half English is neither."""
     found = suggest("Wie tief muss ich den Boden im Garten umgraben?", [GARDEN, HERBS])
     assert found == ["What is Loam?", "What are Herbs?", "What does it say about soil?"]
+
+
+def test_only_passages_of_the_sources_that_answer_propose_questions() -> None:
+    passages = [Document("A.", metadata={"source": name}) for name in ("lease", "guide", "lease")]
+    assert answering(passages, [Quote(1, 0, 2, leads=True), Quote(2, 0, 2)]) == [passages[0], passages[2]]
+    assert answering(passages, [Quote(2, 0, 2)]) == [passages[1]]
+    assert answering(passages, []) == passages

@@ -75,7 +75,8 @@ def build_examples(settings: Settings) -> list[list[str]] | None:
 def describe_library(settings: Settings) -> str:
     """What to expect of answers, and what there is to ask about from the start."""
     told = "Answers come from the library, each with the words that support it."
-    return f"{told} To begin with, that is an article on LLM agents." if DEFAULT_SOURCE in settings.sources else told
+    begin = "<span class='begin'>To begin with, that is an article on LLM agents.</span>"
+    return f"{told} {begin}" if DEFAULT_SOURCE in settings.sources else told
 
 
 def connect_save(button: gr.Button, chat: gr.ChatInterface) -> None:

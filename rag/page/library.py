@@ -13,6 +13,7 @@ from urllib.parse import quote
 from rag.library.library import Entry, Library, counted, told_size
 from rag.library.rebuild import told_seconds
 from rag.library.uploads import PREFIX, is_upload, name_of
+from rag.settings import DEFAULT_SOURCE
 from rag.sources.loader import GUIDE, is_url
 from rag.text.detect import NAMES
 from rag.text.language import ENGLISH
@@ -82,9 +83,10 @@ def _waiting(entry: Entry, owner: bool, places: Mapping[str, str]) -> str:
 
 
 def show_welcome(entries: Sequence[Entry], owner: bool) -> str:
-    """What an empty library invites to; "" where there is something in it, or on its way."""
+    """What an empty library invites to; a mark where what is in it is not what the examples ask about."""
     if entries:
-        return ""
+        has_examples = any(entry.source in (GUIDE, DEFAULT_SOURCE) for entry in entries)
+        return "" if has_examples else "<span class='own'></span>"
     if not owner:
         return (
             "<div class='card'><h2>The library is empty</h2><p>Whoever runs this page has to add something.</p></div>"
