@@ -381,6 +381,7 @@ MYST = """\
 (label)=
 ```{note}
 Short names are not supported. See {ref}`here <x>` and {class}`~click.Option`.
+A text with `{context}` and `{question}` in it, or {x}.
 ```
 
 :::{versionchanged} 8.2
@@ -422,6 +423,7 @@ def test_directives_in_markdown_are_told_in_words(tmp_path: Path, settings: Sett
     assert [line for line in load(tmp_path / "a.md", settings).page_content.split("\n") if line] == [
         "# Options",
         "Note: Short names are not supported. See here and `click.Option`.",
+        "A text with `{context}` and `{question}` in it, or {x}.",
         "Changed in version 8.2: It is faster.",
         "Beware: Put it into",
         "an `if` clause.",

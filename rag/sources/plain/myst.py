@@ -11,7 +11,7 @@ _BLOCK = re.compile(r"(\s*)(`{3,}|:{3,})\s*\{([\w:.-]+)\}(?:\s+(.*?))?\s*")
 _ADMONITION = re.compile(r'(\s*)(?:!!!|\?\?\?\+?)\s+(\w+)(?:\s+[\w-]+)*(?:\s+"([^"]*)")?\s*')
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 _LABEL = re.compile(r"\([\w.:-]+\)=\s*")
-_ROLE = re.compile(r"\{[\w:.+-]+\}`([^`]+)`")
+_ROLE = re.compile(r"(?<![`\w{])\{[a-zA-Z][\w:.+-]*\}`([^`\s][^`]*)`(?!`)")
 _OPTION = re.compile(r":[\w-]+:(?:\s.*)?")
 _SINCE = {
     "versionadded": "New in version",
