@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ Told = tuple[str, Document, tuple[int, int]]
 
 Span = tuple[Document, int, int]
 """What a chunk has of a section: from where to where in the chunk."""
+_LABELLED = re.compile(r"[*_]*[^\W\d_][\w '-]{0,24}:[*_]* .*[^.!?]")
+"""A line of what a document says of itself, as minutes begin with: "Date: 7 October"."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ async def standing_for(index: SearchIndex, part: Part, most: int, wanted: str) -
     spans = [span for span in part.spans if span[0].id in nearest]
     found = [*_sentences(spans, SHORTEST), *_short_lists(spans)]
     found = [each for each in found if SEPARATOR not in each[0]] or found  # a row stands for itself alone
+    said = [each for each in found if not _LABELLED.fullmatch(each[0])]
+    found = said if said or not (part.heading or part.is_alone) else found  # nor does "Place: the old hall"
     if not found and (part.heading or part.is_alone):
         found = list(_sentences(spans, 1))
     return await most_central(index.embeddings, found, most, wanted)
