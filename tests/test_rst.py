@@ -63,11 +63,31 @@ term
 :author: Ann
 :param int size: How large.
 
-1. One.
-2. Two,
-   with a second line.
+(b) One.
+(c) Two,
+    with a second line.
 
-   - inner
+    - inner
+
+- .. versionadded:: 4
+     In an item.
+
+.. confval:: timeout
+   :default: 30
+
+   How long it waits, by :pep:`8`.
+
+.. list-table::
+   :header-rows: 1
+
+   * - Plan
+     - Includes
+   * - Basic
+     - * Mail
+       * Chat
+
+.. math:: E = mc^2
+   :label: eq
 
 .. image:: a.png
    :align: middle
@@ -103,9 +123,15 @@ def test_what_sphinx_knows_is_read_as_people_see_it(tmp_path: Path, settings: Se
         "term: What it means.",
         "author: Ann",
         "`size` (int): How large.",
-        "1. One.",
-        "2. Two, with a second line.",
-        "   - inner",
+        "(b) One.",
+        "(c) Two, with a second line.",
+        "    - inner",
+        "- New in version 4: In an item.",
+        "`timeout` (default: 30): How long it waits, by PEP 8.",
+        "Plan: Basic | Includes: Mail Chat",
+        "```",
+        "E = mc^2",
+        "```",
     ]
 
 

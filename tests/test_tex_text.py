@@ -49,6 +49,9 @@ not printed"""
 
 
 def test_quantities_have_their_units(tmp_path: Path, settings: Settings) -> None:
-    text = r"From \SI{100}{\us} to \SI[a=b]{10}{\ms}, \SIrange{2}{5}{\kilo\metre\per\hour}, 5~\si{\us}, \qty{3}{kg}."
+    ranged = r"\SIrange{2}{5}{\km\per\hour}, 5~\si{\us}, \qty{3}{\kilo\gram}, \SI{50}{\percent} of it."
+    text = rf"From \SI{{100}}{{\us}} to \SI[a=b]{{10}}{{\ms}}, {ranged}"
     (tmp_path / "a.tex").write_text(f"\\begin{{document}}\n{text}\n\\end{{document}}", encoding="utf-8")
-    assert load(tmp_path / "a.tex", settings).page_content == "From 100 µs to 10 ms, 2 to 5 km/h, 5 µs, 3 kg."
+    assert (
+        load(tmp_path / "a.tex", settings).page_content == "From 100 µs to 10 ms, 2 to 5 km/h, 5 µs, 3 kg, 50 % of it."
+    )

@@ -360,13 +360,14 @@ def test_bibtex(tmp_path: Path, settings: Settings) -> None:
 
 def test_asciidoc_with_underlined_headings_and_terms(tmp_path: Path, settings: Settings) -> None:
     options = "OPTIONS\n-------\n\n-q::\n--quiet::\n\tWith `add`, be silent."
-    text = f"git-worktree(1)\n===============\n\n{options}\n\nREFS\n----\nAll are shared.\n\n----\ncode\n----\n"
+    code = "----\nstd::\n  cout\n----\n\nOutput\n----\nx\n----"
+    text = f"git-worktree(1)\n===============\n\n{options}\n\nREFS\n----\nAll are shared.\n\n{code}\n"
     (tmp_path / "a.adoc").write_text(text, encoding="utf-8")
     document = load(tmp_path / "a.adoc", settings)
     assert document.metadata["title"] == "git-worktree(1)"
     assert [path for _, path, _ in document.metadata["sections"]] == [[], ["OPTIONS"], ["REFS"]]
     assert "-q / --quiet: With `add`, be silent." in document.page_content
-    assert "----\ncode\n----" in document.page_content
+    assert code in document.page_content
 
 
 def test_a_manual_page_with_overstruck_letters_is_text(tmp_path: Path, settings: Settings) -> None:
@@ -381,7 +382,7 @@ MYST = """\
 (label)=
 ```{note}
 Short names are not supported. See {ref}`here <x>` and {class}`~click.Option`.
-A text with `{context}` and `{question}` in it, or {x}.
+A text with `{context}` and `{question}` in it, or `*_l.{ext}`, `*_m.{ext}`, or {x}.
 ```
 
 :::{versionchanged} 8.2
@@ -415,6 +416,10 @@ other
 !!! note
 (label)=
 ```
+
+```{r}
+# load it
+```
 """
 
 
@@ -423,7 +428,7 @@ def test_directives_in_markdown_are_told_in_words(tmp_path: Path, settings: Sett
     assert [line for line in load(tmp_path / "a.md", settings).page_content.split("\n") if line] == [
         "# Options",
         "Note: Short names are not supported. See here and `click.Option`.",
-        "A text with `{context}` and `{question}` in it, or {x}.",
+        "A text with `{context}` and `{question}` in it, or `*_l.{ext}`, `*_m.{ext}`, or {x}.",
         "Changed in version 8.2: It is faster.",
         "Beware: Put it into",
         "an `if` clause.",
@@ -435,5 +440,8 @@ def test_directives_in_markdown_are_told_in_words(tmp_path: Path, settings: Sett
         "```",
         "!!! note",
         "(label)=",
+        "```",
+        "```{r}",
+        "# load it",
         "```",
     ]

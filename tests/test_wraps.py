@@ -95,15 +95,14 @@ MANUAL = """\
        logrotate  is  designed to ease administration of systems that generate
        large numbers of log files.  It allows automatic rotation, compression,
        removal,   and   mailing   of   log  files,  each  of  which  may   have
-       `daily` or "weekly" rotation, or be rotated when it has
-       2 megabytes."""
+       `daily`   rotation,   or  be  rotated  weekly,  or  when  it has grown."""
 
 
 def test_justified_text_is_no_table() -> None:
     assert [" ".join(each.split()) for each in split_sentences(MANUAL)] == [
         "logrotate is designed to ease administration of systems that generate large numbers of log files.",
         "It allows automatic rotation, compression, removal, and mailing of log files, each of which may have `daily`"
-        ' or "weekly" rotation, or be rotated when it has 2 megabytes.',
+        " rotation, or be rotated weekly, or when it has grown.",
     ]
 
 
@@ -132,3 +131,24 @@ def test_headings_and_code_are_no_comments() -> None:
     code = "```\n# a long comment in a block of code, which\n# goes on\n```"
     (found,) = quotable([Document(f"# Fares of the ferry\n# Times\n\n{code}")])
     assert found.segment.kind == "code"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [
+            "2026-05-01 12:00:01 INFO server started and listens on port 80",
+            "2026-05-01 12:00:02 INFO client connected from the address 10.0.0.1",
+        ],
+        ["200 g of flour, sieved through a fine sieve of metal", "100 g of butter, soft, and cut into small pieces"],
+        ["7:10 leaves the harbour of Arden for the isle of Coll", "9:45 leaves the isle of Coll for Arden, on Sundays"],
+        ["“I have seen the ferry come in at the break of day”", "“And I have seen it leave again before the night”"],
+    ],
+)
+def test_lines_that_begin_alike_are_lines(lines: list[str]) -> None:
+    assert split_sentences("\n".join(lines)) == lines
+
+
+def test_what_is_commented_out_is_not_quoted_as_a_setting() -> None:
+    text = "# The default is on, which makes the server listen on all of the addresses.\n# port = 5433\nport = 5432"
+    assert not any("5433" in each.words and "#" not in each.words for each in quotable([Document(text)]))

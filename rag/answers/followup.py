@@ -101,26 +101,26 @@ _REFUSAL = re.compile(
 
 _IT, _BIT = r"(?:it|that|this)", r"(?:a (?:bit|little) )?"
 _OF_THE_ANSWER = re.compile(
-    r"\W*(?:(?:please|bitte|but|and|und|ok|okay)\W+)*(?:"
+    r"\W*(?:(?:please|bitte|but|and|und|ok|okay|can you|could you|would you)\W+)*(?:"
     + "|".join(
         [
             rf"are you (?:(?:really|quite|very) )?(?:sure|certain)(?: (?:about|of) {_IT})?|really",
             rf"is {_IT} (?:really )?(?:right|true|correct|so)|what do you mean|i (?:do not|don['’]t) understand",
-            rf"(?:(?:can|could) you )?(?:(?:say|tell|explain|put|write|give) (?:me )?(?:{_IT}|the answer) )?(?:again )?"
+            rf"(?:(?:say|tell|explain|put|write|give) (?:me )?(?:{_IT}|the answer) )?(?:again )?"
             r"(?:in|with) (?:(?:just|only) )?(?:one|a single|two|three|a few|short|other|simpler?|plain|fewer)"
             r" (?:sentences?|words?|terms|lines?|english)",
             rf"(?:make|keep) {_IT} {_BIT}(?:short|brief|long|simple)(?:r|er)?|shorter|longer|simpler",
             rf"(?:say|repeat|explain|tell me) {_IT}(?: (?:again|differently|once more|better))?",
             rf"(?:tell me|say|explain|show me) {_BIT}more(?: (?:about|on) {_IT})?|more details?",
-            rf"(?:can|could) you (?:elaborate|explain(?: (?:{_IT}|more))?)|elaborate|go on|continue|explain further",
-            rf"(?:translate|say|write) {_IT}(?: answer)? (?:in|into|to) \w+|in (?:english|german|french|spanish)",
+            rf"explain(?: (?:{_IT}|more))?|elaborate|go on|continue|explain further",
+            rf"(?:translate|say|write) {_IT}(?: answer)? (?:in|into|to) \w+",
             rf"where does it say {_IT}|says who",
             r"(?:bist du|sind sie) (?:dir |sich )?(?:da )?(?:wirklich |ganz )?sicher|wirklich|stimmt das(?: wirklich)?",
             r"(?:in|mit) (?:einem|zwei|anderen|einfachen|wenigen) (?:satz|sätzen|worten)|kürzer|erzähle? (?:mir )?mehr",
-            r"erkläre? (?:mir )?das(?: genauer)?|mehr (?:dazu|details)|auf (?:deutsch|englisch)",
+            r"erkläre? (?:mir )?das(?: genauer)?|mehr (?:dazu|details)",
             r"(?:es-tu|tu es|êtes-vous|vous êtes) (?:vraiment )?sûre?s?|vraiment|c['’]est vrai|en une phrase",
-            r"plus court|en français|dis-m['’]en plus|(?:estás|está)(?: usted)? segur[oa]|de verdad|en una frase",
-            r"más corto|dime más|en español",
+            r"plus court|dis-m['’]en plus|(?:estás|está)(?: usted)? segur[oa]|de verdad|en una frase",
+            r"más corto|dime más",
         ]
     )
     + r")(?:\W+(?:please|bitte|now|then))?\W*",

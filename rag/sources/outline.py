@@ -30,7 +30,9 @@ AFTER_TABLE = 8
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
 """Begins or ends a block of code in Markdown."""
 _RELEASE = re.compile(
-    r"\W*(?:(?:version|release|v)\.?\s*)?(?:\d+(?:\.(?:\d+|x))+\w*|\d{4}-\d\d-\d\d|unreleased|upcoming|next)\b.*", re.I
+    r"\W*(?:(?:version|release|v)\.?\s*)?(?:\d+(?:\.(?:\d+|x))+\w*|\d{4}-\d\d-\d\d)(?:\s*[^\w\s].{0,40}|\s+\d.{0,40})?"
+    r"|\W*(?:unreleased|(?:upcoming|next)(?: (?:release|version))?)\b[^\w]*",
+    re.I,
 )
 Marks = list[tuple[int, str]]
 """Level (1 is outermost, 0 ends all sections, see also `CAPTION`) and anchor of each mark in a text."""

@@ -27,6 +27,8 @@ _ENDED = re.compile(r"[.!?:;|{}()=<>\\。！？：；][\"'”’»)\]*_`]*$")
 _CELLS = re.compile(r"\S(?: \| | {3,}|\t)\S")
 """What parts the cells of a row."""
 _COMMENT = re.compile(r"[ \t]*(#{1,2}|//|;{1,2}|--|%)(?=[ \t]|$)")
+_SETTING = re.compile(r"\s*[\w.\[\]-]+\s*=.*|\s*\w+[._-][\w.-]+(?:\s+\S+){1,3}(?<![.?!:])|.*[;{}\\]\s*")
+"""What is commented out: a setting or a line of a program."""
 _IS_SAID = re.compile(r".{45}|\w[.?!:][ \t]*$")
 """A line of a comment that is no heading."""
 _OPENS = re.compile(r"(?:\{[\w-]+\}|:[\w:-]+:)?[`*_(\[\"'“‘]+(?=\w)")
@@ -46,7 +48,7 @@ def without_comment_marks(text: str) -> str:
     for line in lines:
         in_code ^= bool(_FENCE.match(line))
         found = None if in_code else _COMMENT.match(line)
-        marks.append(found[1] if found else "")
+        marks.append(found[1] if found and not _SETTING.fullmatch(line, found.end()) else "")
     end = 0
     for mark, run in groupby(marks):
         first, end = end, end + len(list(run))
@@ -84,6 +86,8 @@ def _wrapped(lines: list[str]) -> list[int]:
     width = max((len(line.rstrip()) for line in lines), default=0)
     if len(lines) < 2 or not SHORTEST <= width <= WIDEST or _has_cells(lines):
         return []
+    amid = sum(map(_begins_amid, lines))
+    is_prose = not _begins_amid(lines[0]) and amid <= max(1, len(lines) // 4)  # more are rows of a log, or verses
     small: list[int] = []
     others: list[int] = []
     fits = False
@@ -97,13 +101,18 @@ def _wrapped(lines: list[str]) -> list[int]:
         if ended or indent_of(following) not in indents:
             continue
         hangs = bool(marked) and indent_of(following) == (marked.end() if marked else 0)
-        opened = _OPENS.match(begins)
-        goes_on = begins[0].islower() or begins[0].isdigit() or (opened and not begins.startswith("**"))
+        goes_on = begins[0].islower() or (is_prose and _begins_amid(following))
         if hangs or (goes_on and reach >= FULL * width):
             small.append(number)
         elif reach > width:
             others.append(number)
     return sorted(small + others) if small and not fits else small
+
+
+def _begins_amid(line: str) -> bool:
+    """Whether a line begins with a number, or with the signs of code, of a link or of a quotation."""
+    begins = line.lstrip()
+    return begins[:1].isdigit() or bool(_OPENS.match(begins) and not begins.startswith("**"))
 
 
 def _has_cells(lines: list[str]) -> bool:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 SHOWN = 3
 """Sources that a reply names."""
 _HELLO = re.compile(r"\W*(?:hi|hello|hey|hallo|howdy|greetings|good\s+(?:morning|afternoon|evening|day))\b", re.I)
-_THANKS = re.compile(r"\W*(?:(?:ok|okay|great|cool|nice|perfect|cheers)\W+)*(?:thanks|thank|thx|cheers)\b", re.I)
+_THANKS = re.compile(r"\W*(?:(?:ok|okay|great|cool|nice|perfect|no|many)\W+)*(?:thanks|thank|thx|cheers)\b", re.I)
 _BYE = re.compile(r"\W*(?:bye|goodbye|see\s+you|good\s+night)\b", re.I)
 
 

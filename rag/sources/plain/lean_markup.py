@@ -15,11 +15,10 @@ _ADOC_SEE = re.compile(r"<<([^<>,\n]{1,200})(?:,\s*([^<>\n]{1,500}))?>>")
 _ADOC_PICTURE = re.compile(r"\bimage::?\S{1,500}?\[([^\[\],\n]{0,500})[^\[\]\n]{0,500}\]")
 _ADOC_ROLE = re.compile(r"\[[.#%][\w.#%-]{1,80}\](?=[_*`#])")
 _ADOC_LEVELS = "=-~^+"
-_ADOC_UNDERLINED = re.compile(r"(?m)(?:(?<=\n\n)|\A)([^\W_].{0,200})\n((?:==|--|~~|\^\^|\+\+)[-=~^+]*)[ \t]*$")
-MOST_OFF = 2
+_ADOC_LINE, _ADOC_NAME = re.compile(r"==+|--+|~~+|\^\^+|\+\++"), re.compile(r"[^\W_].{0,200}$")
+MOST_OFF = 1
 """Characters by which the line below a heading is longer or shorter, at most."""
-_ADOC_TERMS = re.compile(r"(?m)(?:^[^\s:].{0,200}:{2,4}[ \t]*\n){1,20}[ \t]+(?=\S)")
-"""Names of options and the like, each on a line of its own, right above what they mean."""
+_ADOC_TERM, _ADOC_ITEM = re.compile(r"([^\s:].{0,200}?):{2,4}[ \t]*"), re.compile(r"\s*(?:[*.+-]+|\d+\.)\s")
 _NESTED = 5
 """How often a setting may be told by another."""
 _ORG_GONE = re.compile(
@@ -34,8 +33,7 @@ _ORG_LINK = re.compile(r"\[\[([^\[\]\n]{1,1000})\](?:\[([^\[\]\n]{1,1000})\])?\]
 
 def lean_adoc(text: str, block: re.Pattern[str]) -> str:
     """AsciiDoc with its settings in place of their names; `block` matches the lines around code."""
-    text = _ADOC_UNDERLINED.sub(_in_one_line, text)
-    text = _ADOC_TERMS.sub(lambda found: " / ".join(re.findall(r"(?m)^(.+?):{2,4}[ \t]*$", found[0])) + ": ", text)
+    text = _with_terms(_with_headings(text, block), block)
     values = {name.lower(): value for name, value in _SETTING.findall(text)}
 
     def told(line: str) -> str:
@@ -48,10 +46,42 @@ def lean_adoc(text: str, block: re.Pattern[str]) -> str:
     return _outside(re.sub(r"(?ms)^/{4,}$.*?^/{4,}$\n?", "", text), block, _ADOC_GONE, told)
 
 
-def _in_one_line(found: re.Match[str]) -> str:
-    """A heading above a line of signs as one that begins with them; the signs of an edge stay where they are."""
-    is_heading = abs(len(found[1].rstrip()) - len(found[2])) <= MOST_OFF
-    return f"{'=' * (_ADOC_LEVELS.index(found[2][0]) + 1)} {found[1]}" if is_heading else found[0]
+def _with_headings(text: str, block: re.Pattern[str]) -> str:
+    """AsciiDoc whose headings above a line of signs are in one line, but those in code."""
+    found: list[str] = []
+    edge = ""
+    for line in text.split("\n"):
+        signs = line.rstrip()
+        above = found[-1].rstrip() if found and (len(found) == 1 or not found[-2].strip()) else ""
+        if edge:
+            edge = "" if signs == edge else edge
+        elif _ADOC_LINE.fullmatch(signs) and _ADOC_NAME.match(above) and abs(len(above) - len(signs)) <= MOST_OFF:
+            found[-1] = f"{'=' * (_ADOC_LEVELS.index(signs[0]) + 1)} {above}"
+            continue
+        elif block.fullmatch(line):
+            edge = signs
+        found.append(line)
+    return "\n".join(found)
+
+
+def _with_terms(text: str, block: re.Pattern[str]) -> str:
+    """AsciiDoc with the names of options and the like in the line of what they mean, but those in code."""
+    lines: list[str] = []
+    terms: list[str] = []
+    in_code = False
+    for line in text.split("\n"):
+        in_code ^= bool(block.fullmatch(line))
+        if not in_code and (found := _ADOC_TERM.fullmatch(line)):
+            terms.append(found[1])
+            continue
+        is_meaning = line[:1].isspace() and bool(line.strip()) and not _ADOC_ITEM.match(line)
+        lines += (
+            [f"{' / '.join(terms)}: {line.strip()}"]
+            if terms and is_meaning
+            else [*(f"{each}::" for each in terms), line]
+        )
+        terms = []
+    return "\n".join([*lines, *(f"{each}::" for each in terms)])
 
 
 def lean_org(text: str, block: re.Pattern[str]) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from textwrap import dedent
 
+from rag.sources.outline import MARK
 from rag.text.wraps import indent_of
+
+log = logging.getLogger(__name__)
 
 _BLOCK = re.compile(r"(\s*)(`{3,}|:{3,})\s*\{([\w:.-]+)\}(?:\s+(.*?))?\s*")
 _ADMONITION = re.compile(r'(\s*)(?:!!!|\?\?\?\+?)\s+(\w+)(?:\s+[\w-]+)*(?:\s+"([^"]*)")?\s*')
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 _LABEL = re.compile(r"\([\w.:-]+\)=\s*")
-_ROLE = re.compile(r"(?<![`\w{])\{[a-zA-Z][\w:.+-]*\}`([^`\s][^`]*)`(?!`)")
+_ROLE = re.compile(r"\{[a-zA-Z][\w:.+-]*\}`([^`]+)`|(`+).+?(?<!`)\2(?!`)")
+"""A role; or code, which is passed over."""
 _OPTION = re.compile(r":[\w-]+:(?:\s.*)?")
 _SINCE = {
     "versionadded": "New in version",
@@ -20,6 +25,7 @@ _SINCE = {
     "seealso": "See also",
 }
 _NAMED = re.compile(r"note|warning|tip|important|caution|danger|hint|attention|error")
+_AROUND = re.compile(r"admonition|dropdown|card|sidebar|topic|margin|tabs?|tab-set|tab-item|grid|grid-item\S*|epigraph")
 _CODE = re.compile(r"code|code-block|code-cell|sourcecode|literalinclude|testcode|doctest|prompt|math|mermaid")
 _GONE = re.compile(r"toctree|contents|tableofcontents|index|currentmodule|module|auto\w+|include|image|bibliography")
 
@@ -29,7 +35,9 @@ def without_directives(text: str) -> str:
 
     Code stays code, and what stands in a block of reStructuredText is read as such.
     """
-    if not re.search(r"(?m)^\s*(?:`{3,}|:{3,})\s*\{|^\s*(?:!!!|\?\?\?)|^\([\w.:-]+\)=\s*$|\{[\w:.+-]+\}`", text):
+    if not re.search(
+        r"(?m)^[ \t]*(?:`{3,}|:{3,})[ \t]*\{|^[ \t]*(?:!!!|\?\?\?)|^\([\w.:-]+\)=\s*$|\{[\w:.+-]+\}`", text
+    ):
         return text
     return "\n".join(_told(text.split("\n")))
 
@@ -87,16 +95,26 @@ def _block(name: str, argument: str, lines: list[str]) -> list[str]:
     if _GONE.fullmatch(name):
         return []
     if name == "eval-rst":
-        from rag.sources.outline import MARK
-        from rag.sources.plain.rst_text import rst_lines
-
-        return [line.removeprefix(MARK) for line in rst_lines("\n".join(body)).lines]
+        return _rst(body)
     if _CODE.fullmatch(name):
         return [f"```{argument}", *body, "```"]
+    if lines[0].lstrip().startswith("`") and not (name in _SINCE or _NAMED.fullmatch(name) or _AROUND.fullmatch(name)):
+        return lines  # code of a notebook, say
     text = _told(body)
     if name in _SINCE or _NAMED.fullmatch(name):
         return _led(f"{_SINCE.get(name, name.capitalize())} {argument}".strip(), text)
     return _led(argument, text) if argument else text
+
+
+def _rst(lines: list[str]) -> list[str]:
+    """A block of reStructuredText, or the block as it stands where docutils fails at it."""
+    from rag.sources.plain.rst_text import rst_lines  # which imports docutils
+
+    try:
+        return [line.removeprefix(MARK) for line in rst_lines("\n".join(lines)).lines]
+    except Exception as error:
+        log.warning("a block of reStructuredText is read as it stands: %s: %s", type(error).__name__, error)
+        return lines
 
 
 def _led(lead: str, body: list[str]) -> list[str]:
@@ -113,5 +131,7 @@ def _led(lead: str, body: list[str]) -> list[str]:
 
 def _role(found: re.Match[str]) -> str:
     """What a role shows: the words before an address, or a name as code."""
+    if found[2]:
+        return found[0]
     named = re.fullmatch(r"(.+?)\s*<[^<>]+>", found[1])
     return named[1] if named else f"`{found[1].lstrip('!~')}`"

@@ -9,17 +9,17 @@ from typing import Any, ClassVar, cast
 from docutils import nodes
 from docutils.core import publish_doctree
 from docutils.parsers.rst import Directive, directives, roles
-from docutils.parsers.rst.directives import images, tables
+from docutils.parsers.rst.directives import body, images, tables
 
 TOLD, OBJECT = "told", "object"
 """Classes of the nodes of directives that only Sphinx knows: what is told before them, and what they describe."""
 ERROR = 3
 """Level of docutils' messages that have text which is not in its tree: a heading at a wrong place, an uneven table."""
-_DIRECTIVE = re.compile(r"(?m)^\s*(?:\.\. (?:\|[^|\n]+\| )?)([\w+.:-]+?)::(?=\s|$)")
+_DIRECTIVE = re.compile(r"\.\.[ \t]+(?:\|[^|\n]+\|[ \t]+)?([\w+.:-]{1,60}?)::(?=\s|$)")
 _ROLE = re.compile(r":([a-zA-Z][\w+.:-]*?):`|`:([a-zA-Z][\w+.:-]*?):")
 _OWN_DIRECTIVES = re.compile(
     r"attention|caution|danger|error|hint|important|note|tip|warning|admonition|sidebar|topic|line-block"
-    r"|epigraph|highlights|pull-quote|compound|container|replace|unicode|date|class|math|target-notes"
+    r"|epigraph|highlights|pull-quote|compound|container|replace|unicode|date|class|target-notes"
 )
 """Directives that docutils itself reads as they are meant."""
 _OWN_ROLES = re.compile(r"emphasis|strong|literal|math|subscript|sub|superscript|sup|title-reference|title|t|raw")
@@ -51,6 +51,10 @@ _NAMES_TEXT = re.compile(
     r"|user|gh|bug|eq|cite\w*|index|math\w*|emphasis|title|acronym|text)"
 )
 """Roles whose text is words and no name of code."""
+
+
+_FACTS = ("type", "default", "value", "required")
+"""Options of a directive that say something of what it describes."""
 
 
 class _Options(dict[str, Any]):
@@ -87,7 +91,8 @@ class _Sphinx(Directive):
             told = f"{_SINCE[name]} {version}"
         elif _OBJECT.fullmatch(name):
             found["classes"] = [OBJECT]
-            told, text = ", ".join(argument.split("\n")), ""
+            told, text = ", ".join(map(str.strip, argument.split("\n"))), ""
+            found["facts"] = [f"{each}: {self.options[each]}" for each in _FACTS if self.options.get(each)]
         elif not told and not _AROUND.fullmatch(name) and "`" not in argument:
             told, _, text = argument.partition("\n")
         found["told"] = told
@@ -122,6 +127,10 @@ class _Table(tables.RSTTable):
     option_spec = _Options(tables.RSTTable.option_spec)
 
 
+class _Math(body.MathBlock):
+    option_spec = _Options(label=directives.unchanged)
+
+
 class _Image(images.Image):
     option_spec = _Options(alt=directives.unchanged)
 
@@ -135,6 +144,7 @@ _LENIENT: dict[str, type[Directive]] = {
     "flat-table": _ListTable,
     "csv-table": _CSVTable,
     "table": _Table,
+    "math": _Math,
     "image": _Image,
     "figure": _Figure,
 }
@@ -150,8 +160,11 @@ def _role(
     shown = text.lstrip("!")
     if shown.startswith("~"):
         shown = shown.strip("~@").rpartition(".")[2]
+    if name.lower() in ("pep", "rfc"):
+        return [nodes.inline(rawtext, f"{name.upper()} {shown}")], []
     if _NAMES_TEXT.fullmatch(name.lower()):
-        return [nodes.inline(rawtext, f"#{shown}" if shown.isdigit() else shown)], []
+        is_number = shown.isdigit() and name.lower() in ("issue", "pr", "pull", "gh", "bug")
+        return [nodes.inline(rawtext, f"#{shown}" if is_number else shown)], []
     return [nodes.literal(rawtext, shown)], []
 
 
@@ -179,7 +192,7 @@ def parse_rst(text: str) -> nodes.document:
         "docinfo_xform": False,
         "sectsubtitle_xform": False,
         "syntax_highlight": "none",
-        "line_length_limit": 10**9,
+        "line_length_limit": 100_000,
         "report_level": ERROR,
         "halt_level": ERROR + 2,
         "warning_stream": io.StringIO(),

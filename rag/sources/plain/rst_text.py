@@ -126,14 +126,14 @@ def _described(node: Any, level: int) -> Iterator[str]:
     """What a directive of Sphinx tells: "`--port`: The port.", "New in version 2: It can do this."."""
     told = str(node["told"])
     if OBJECT in node["classes"] and told:
-        told = f"`{told}`"
+        told = f"`{told}`" + (f" ({', '.join(node['facts'])})" if node.get("facts") else "")
     yield from _led(f"{told}: " if told else "", node.children, level)
 
 
 def _items(node: Any, level: int) -> Iterator[str]:
     """The items of a list; what is below the first line of one is indented, but for code and tables."""
     for number, item in enumerate(node.children, int(node.get("start", 1))):
-        lead = f"{number}. " if isinstance(node, nodes.enumerated_list) else "- "
+        lead = _enumerator(node, number) if isinstance(node, nodes.enumerated_list) else "- "
         first, *rest = list(_blocks(item.children, level)) or [""]
         while rest and not rest[-1].strip():
             rest.pop()
@@ -141,6 +141,18 @@ def _items(node: Any, level: int) -> Iterator[str]:
         rest = rest if _is_text(first) else [first, *rest]
         indent = "" if any(line.startswith(("`" * 3, MARK)) for line in rest) else " " * len(lead)
         yield from (f"{indent}{line}" if line else "" for line in rest)
+
+
+def _enumerator(node: Any, number: int) -> str:
+    """What an item of an enumerated list begins with: "1. ", "(b) ", "iv. "."""
+    kind = str(node.get("enumtype", ""))
+    sign = str(number)
+    if kind.endswith("alpha") and number <= 26:
+        sign = chr(ord("a") + number - 1)
+    elif kind.endswith("roman") and number < 40:
+        ones = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")
+        sign = "x" * (number // 10) + ones[number % 10]
+    return f"{node.get('prefix', '')}{sign.upper() if kind.startswith('upper') else sign}{node.get('suffix', '.')} "
 
 
 def _term(item: Any, level: int) -> Iterator[str]:
@@ -214,5 +226,6 @@ def _inline(node: Any) -> str:
         case None | nodes.image() | nodes.system_message() | nodes.substitution_definition():
             return ""
         case _:
-            between = " " if any(isinstance(each, nodes.paragraph) for each in node.children) else ""
+            is_block = any(not isinstance(each, nodes.Text | nodes.Inline) for each in node.children)
+            between = " " if is_block else ""
             return between.join(map(_inline, node.children))

@@ -53,7 +53,7 @@ _UNITS = {
     "day": "d",
     "byte": "B", "watt": "W", "hertz": "Hz", "volt": "V", "ampere": "A", "kelvin": "K", "newton": "N", "joule": "J",
     "pascal": "Pa", "litre": "l", "liter": "l", "tonne": "t", "mole": "mol", "ohm": "Ω", "degreeCelsius": "°C",
-    "celsius": "°C", "degree": "°", "percent": "%", "per": "/", "squared": "²", "cubed": "³", "square": "²",
+    "celsius": "°C", "degree": "°", "percent": r"\%", "per": "/", "squared": "²", "cubed": "³", "square": "²",
 }  # fmt: skip
 _LEFT_OUT = (
     "label|vspace|hspace|includegraphics|bibliographystyle|bibliography|pagestyle|thispagestyle|setlength|input|include"
@@ -110,17 +110,19 @@ def without_preamble(text: str) -> str:
 
 def plain_tex(text: str) -> str:
     """A piece of LaTeX without commands, but those of headings; code and formulas stay as they are."""
-    text = _QUANTITY.sub(_quantity, text)
     parts: list[str] = []
     at = 0
     for found in _KEPT.finditer(text):
-        parts += [_plain(text[at : found.start()]), found[0]]
+        is_formula = found[0].startswith(("$", r"\[", r"\(")) or bool(found[2])
+        kept = _QUANTITY.sub(_quantity, found[0]) if is_formula else found[0]
+        parts += [_plain(text[at : found.start()]), kept]
         at = found.end()
     joined = "".join([*parts, _plain(text[at:])])
     return re.sub(r"\n[ \t]*(?:\n[ \t]*)+\n", "\n\n", joined)
 
 
 def _plain(text: str) -> str:
+    text = _QUANTITY.sub(_quantity, text)
     text = _SECTION.sub(lambda found: " ".join(found[0].split()), _COMMENT.sub("", text))
     text = _ACCENT.sub(_with_accent, text)
     for pattern, said in _RULES:
