@@ -153,6 +153,7 @@ def test_a_list_of_changes_has_no_release_as_its_title(tmp_path: Path, settings:
         (".. unknown::\n   Inside\n   ------\n\n   words within", "Inside words within"),
         ("A `broken reference_ and |nothing| and :role:`text", "broken reference |nothing|"),
         (".. list-table::\n\n   * - uneven\n   * - a\n     - row", "uneven row"),
+        (": :\n\n::\n\n.. note::\n\n.. |x| image:: a.png", ""),
         ("*unclosed emphasis and ``literal", "unclosed literal"),
         ("\x00\x1b[1mcolour", "colour"),
     ],

@@ -175,7 +175,7 @@ def _term(item: Any, level: int) -> Iterator[str]:
 
 def _field_name(name: str) -> str:
     """The name of a field as Sphinx shows it: "size (int)" of `:param int size:`."""
-    what, *words = name.split()
+    what, *words = name.split() or [""]
     if what not in ("param", "parameter", "arg", "argument", "key", "keyword", "kwarg") or not words:
         return name
     return f"`{words[-1]}` ({' '.join(words[:-1])})" if words[1:] else f"`{words[0]}`"
