@@ -38,9 +38,9 @@ Marks = list[tuple[int, str]]
 """Level (1 is outermost, 0 ends all sections, see also `CAPTION`) and anchor of each mark in a text."""
 
 
-def is_release(heading: str) -> bool:
-    """Whether a heading is that of a release in a list of changes, and no title: "2.7.0 (2026-05-01)", "Unreleased"."""
-    return bool(_RELEASE.fullmatch(heading))
+def is_release(heading: str, level: int, marks: Marks) -> bool:
+    """Whether a heading is one of several releases in a list of changes, and no title: "2.7.0 (2026-05-01)"."""
+    return bool(_RELEASE.fullmatch(heading)) and sum(each == level for each, _ in marks) > 1
 
 
 def build_document(text: str, marks: Marks, metadata: dict[str, Any], *, markdown: bool = False) -> Document:

@@ -123,7 +123,7 @@ def _has_cells(lines: list[str]) -> bool:
     if any(" | " in line or "\t" in line.strip() for line in lines):
         return True
     ends = [{found.end() for found in _CELLS.finditer(line)} for line in lines]
-    return all(ends) or any(one & two for at, one in enumerate(ends) for two in ends[at + 1 :])
+    return all(ends) or sum(map(len, ends)) > len(set().union(*ends))
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -53,7 +53,7 @@ def markdown_document(job: Job, text: str) -> Document:
     if first is not None and not title:
         line = marked.split(MARK, first + 1)[first + 1][:1000].partition("\n")[0]
         title = re.sub(r"^#\s+|\s+#*\s*$|\s+\{#[^{}]*\}\s*$", "", line)
-        if is_release(title) and sum(level == 1 for level, _ in marks) > 1:
+        if is_release(title, 1, marks):
             title = ""
     return job.document(f"{front}\n\n{marked}" if front else marked, marks, title or job.name, markdown=True)
 

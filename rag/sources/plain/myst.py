@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from textwrap import dedent
 
 from rag.sources.outline import MARK
 from rag.text.wraps import indent_of
-
-log = logging.getLogger(__name__)
 
 _BLOCK = re.compile(r"(\s*)(`{3,}|:{3,})\s*\{([\w:.-]+)\}(?:\s+(.*?))?\s*")
 _ADMONITION = re.compile(r'(\s*)(?:!!!|\?\?\?\+?)\s+(\w+)(?:\s+[\w-]+)*(?:\s+"([^"]*)")?\s*')
@@ -107,14 +104,9 @@ def _block(name: str, argument: str, lines: list[str]) -> list[str]:
 
 
 def _rst(lines: list[str]) -> list[str]:
-    """A block of reStructuredText, or the block as it stands where docutils fails at it."""
     from rag.sources.plain.rst_text import rst_lines  # which imports docutils
 
-    try:
-        return [line.removeprefix(MARK) for line in rst_lines("\n".join(lines)).lines]
-    except Exception as error:
-        log.warning("a block of reStructuredText is read as it stands: %s: %s", type(error).__name__, error)
-        return lines
+    return [line.removeprefix(MARK) for line in rst_lines("\n".join(lines)).lines]
 
 
 def _led(lead: str, body: list[str]) -> list[str]:

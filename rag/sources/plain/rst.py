@@ -11,8 +11,8 @@ from docutils.core import publish_doctree
 from docutils.parsers.rst import Directive, directives, roles
 from docutils.parsers.rst.directives import body, images, tables
 
-TOLD, OBJECT = "told", "object"
-"""Classes of the nodes of directives that only Sphinx knows: what is told before them, and what they describe."""
+TOLD = "told"
+"""Attribute of a directive's node: what is told before what stands in it, or ""."""
 ERROR = 3
 """Level of docutils' messages that have text which is not in its tree: a heading at a wrong place, an uneven table."""
 _DIRECTIVE = re.compile(r"\.\.[ \t]+(?:\|[^|\n]+\|[ \t]+)?([\w+.:-]{1,60}?)::(?=\s|$)")
@@ -38,7 +38,7 @@ _SINCE = {
     "versionremoved": "Removed in version",
     "deprecated": "Deprecated since version",
 }
-_SEE = {"seealso": "See also", "todo": "To do", "hint": "Hint"}
+_SEE = {"seealso": "See also", "todo": "To do"}
 _AROUND = re.compile(r"only|tabs|tab-set|container|grid|hlist|rubric|centered|glossary")
 """Directives whose argument, or that have none, is no name of what stands in them."""
 _OBJECT = re.compile(
@@ -47,7 +47,7 @@ _OBJECT = re.compile(
     r"|delete|patch|command|directive|role|variable|field)"
 )
 _NAMES_TEXT = re.compile(
-    r"(?:\w+:)?(?:ref|doc|term|numref|any|abbr|abbreviation|guilabel|menuselection|download|dfn|pep|rfc|issue|pr|pull"
+    r"(?:\w+:)?(?:ref|doc|term|numref|any|abbr|abbreviation|guilabel|menuselection|download|dfn|issue|pr|pull"
     r"|user|gh|bug|eq|cite\w*|index|math\w*|emphasis|title|acronym|text)"
 )
 """Roles whose text is words and no name of code."""
@@ -84,18 +84,19 @@ class _Sphinx(Directive):
             return []
         if _CODE.fullmatch(name):
             return self._code(name, argument)
-        found = nodes.container(classes=[TOLD])
         told, text = _SEE.get(name, ""), argument
         if name in _SINCE:
             version, text = [*argument.split(None, 1), "", ""][:2]
             told = f"{_SINCE[name]} {version}"
         elif _OBJECT.fullmatch(name):
-            found["classes"] = [OBJECT]
-            told, text = ", ".join(map(str.strip, argument.split("\n"))), ""
-            found["facts"] = [f"{each}: {self.options[each]}" for each in _FACTS if self.options.get(each)]
+            names = ", ".join(map(str.strip, argument.split("\n")))
+            told, text = f"`{names}`" if names else "", ""
+            facts = [f"{each}: {self.options[each]}" for each in _FACTS if self.options.get(each)]
+            told += f" ({', '.join(facts)})" if told and facts else ""
         elif not told and not _AROUND.fullmatch(name) and "`" not in argument:
             told, _, text = argument.partition("\n")
-        found["told"] = told
+        found = nodes.container()
+        found[TOLD] = told
         if text.strip() and name != "only":
             found += self._paragraph(text)
         self.state.nested_parse(self.content, self.content_offset, found)

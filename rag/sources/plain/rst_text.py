@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,8 +13,10 @@ from rag.sources.merged import spread
 from rag.sources.outline import MARK, one_line
 from rag.sources.plain.marked_lines import MarkedLines
 from rag.sources.plain.markup_tables import captioned
-from rag.sources.plain.rst import ERROR, OBJECT, TOLD, parse_rst
+from rag.sources.plain.rst import ERROR, TOLD, parse_rst
 from rag.sources.tables import table_lines
+
+log = logging.getLogger(__name__)
 
 WORDS_OF_ALT = 5
 """Words of a picture's description from which on it is read."""
@@ -31,18 +34,30 @@ _GONE = (
     nodes.decoration,
     nodes.transition,
 )
+_ADMONITIONS = (
+    nodes.attention,
+    nodes.caution,
+    nodes.danger,
+    nodes.error,
+    nodes.hint,
+    nodes.important,
+    nodes.note,
+    nodes.tip,
+    nodes.warning,
+)
 _COMMAND = re.compile(r"\s*(?:\.\. \S+?::|:[\w-]+:(?:\s|$))")
 _ADDRESSED = re.compile(r"`?(.+?)(?:\s*<[^<>]*>)?`?__?", re.S)
 
 
 def rst_lines(text: str) -> MarkedLines:
-    """The lines of reStructuredText, with its headings, captions and tables.
-
-    Raises:
-        Exception: as `parse_rst`.
-    """
+    """The lines of reStructuredText, with its headings, captions and tables; as they stand where docutils fails."""
+    try:
+        lines = list(_blocks(parse_rst(text).children, 0))
+    except Exception as error:  # it fails in many ways at a text that only looks like its own
+        log.warning("reStructuredText is read as it stands: %s: %s", type(error).__name__, error)
+        lines = text.split("\n")
     found = MarkedLines()
-    for line in _blocks(parse_rst(text).children, 0):
+    for line in lines:
         if line.startswith(_HEADING):
             found.heading(min(ord(line[1]), 6), line[2:])
         else:
@@ -91,11 +106,9 @@ def _block(node: Any, level: int) -> Iterator[str]:
             yield from _led(f"[{label.astext()}] " if label else "", node.children, level)
         case nodes.topic() if "contents" in node.get("classes", ()):
             return
-        case nodes.container() if TOLD in node["classes"] or OBJECT in node["classes"]:
-            yield from _described(node, level)
-        case nodes.attention() | nodes.caution() | nodes.danger() | nodes.error() | nodes.important() | nodes.note():
-            yield from _led(f"{node.tagname.capitalize()}: ", node.children, level)
-        case nodes.tip() | nodes.hint() | nodes.warning():
+        case nodes.container() if node.get(TOLD):
+            yield from _led(f"{node[TOLD]}: ", node.children, level)
+        case _ if isinstance(node, _ADMONITIONS):
             yield from _led(f"{node.tagname.capitalize()}: ", node.children, level)
         case nodes.Text():
             yield one_line(node.astext())
@@ -106,7 +119,7 @@ def _block(node: Any, level: int) -> Iterator[str]:
 
 def _led(lead: str, children: Sequence[Any], level: int) -> Iterator[str]:
     """Blocks of which the first begins with the lead, which stands alone before what is no paragraph."""
-    lines = _blocks([each for each in children if not isinstance(each, _GONE)], level)
+    lines = _blocks(children, level)
     first = next(lines, "")
     if not lead or _is_text(first):
         yield lead + first
@@ -120,14 +133,6 @@ def _led(lead: str, children: Sequence[Any], level: int) -> Iterator[str]:
 def _is_text(line: str) -> bool:
     """Whether a line is words, and begins no code, table, heading or list."""
     return bool(line.strip()) and not line.startswith(("`" * 3, MARK, _HEADING, "- "))
-
-
-def _described(node: Any, level: int) -> Iterator[str]:
-    """What a directive of Sphinx tells: "`--port`: The port.", "New in version 2: It can do this."."""
-    told = str(node["told"])
-    if OBJECT in node["classes"] and told:
-        told = f"`{told}`" + (f" ({', '.join(node['facts'])})" if node.get("facts") else "")
-    yield from _led(f"{told}: " if told else "", node.children, level)
 
 
 def _items(node: Any, level: int) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +21,6 @@ from rag.sources.plain.markup_tables import adoc_tables
 from rag.sources.plain.plain_headings import mark_headings
 from rag.sources.plain.tex_tables import tex_tables
 from rag.sources.plain.tex_text import plain_tex
-
-log = logging.getLogger(__name__)
 
 LONGEST_HEADING = 500
 LONGEST_CUE = 400
@@ -92,16 +89,12 @@ def _light_markup(job: Job, text: str) -> Document:
     if job.ending in _LEAN:
         text = _LEAN[job.ending](text, _CODE_BLOCK[job.ending])
     text = _TABLES[job.ending](text) if job.ending in _TABLES else text
-    try:
-        found = _rst_lines(text) if job.ending == ".rst" else _line_headings(text, job.ending)
-    except Exception as error:  # docutils fails in many ways at a text that only looks like its own
-        log.warning("%s is read as plain text: %s: %s", job.name, type(error).__name__, error)
-        return job.document(text, [], job.name)
+    found = _rst_lines(text) if job.ending == ".rst" else _line_headings(text, job.ending)
     named = plain_tex(title[1]) if title and job.ending == ".tex" else title[1] if title else ""
     levels = [level for level, _ in found.marks]
     if not named and levels and levels[0] == min(levels):
         first = next(line for line in found.lines if MARK in line).partition(MARK)[2].lstrip("# ")
-        named = "" if is_release(first) and levels.count(levels[0]) > 1 else first
+        named = "" if is_release(first, levels[0], found.marks) else first
     return job.document("\n".join(found.lines), found.marks, named or job.name, markdown=True)
 
 
