@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from langchain_core.documents import Document
 from rag.answers.chain import Course
 from rag.answers.told import EMPTY, LOOKED
 from rag.answers.verdict.relevance import Judge
-from rag.answers.whole.intent import is_greeting
+from rag.answers.whole.intent import greeting_in, is_greeting
 from rag.library.index import SearchIndex
 from rag.library.library import counted
 from rag.library.revisions import IndexedSource
@@ -25,9 +24,6 @@ log = logging.getLogger(__name__)
 
 SHOWN = 3
 """Sources that a reply names."""
-_HELLO = re.compile(r"\W*(?:hi|hello|hey|hallo|howdy|greetings|good\s+(?:morning|afternoon|evening|day))\b", re.I)
-_THANKS = re.compile(r"\W*(?:(?:ok|okay|great|cool|nice|perfect|no|many)\W+)*(?:thanks|thank|thx|cheers)\b", re.I)
-_BYE = re.compile(r"\W*(?:bye|goodbye|see\s+you|good\s+night)\b", re.I)
 
 
 class Refusal:
@@ -122,11 +118,12 @@ def language_difficulty(question: str, looked: Sequence[IndexedSource], embeddin
 
 def greeting_reply(greeting: str, looked: Sequence[IndexedSource]) -> str:
     """The reply to a greeting, to thanks, and to who asks what the app is."""
-    if _THANKS.match(greeting):
+    kind = greeting_in(greeting)
+    if kind == "thanks":
         return "You are welcome. Ask whatever else you would like to know."
-    if _BYE.match(greeting):
+    if kind == "bye":
         return "Goodbye."
-    hello = "Hello. " * bool(_HELLO.match(greeting))
+    hello = "Hello. " * (kind == "hello")
     return f"{hello}I answer questions about what is in the library: {_named(looked)}. What would you like to know?"
 
 

@@ -35,8 +35,9 @@ LONGEST_ASKED = 30
 
 _GREETING = re.compile(
     r"""
-    ^(?:(?:hi|hello|hey|hallo|howdy|greetings|good\s+(?:morning|afternoon|evening|day|night)|thanks|thank\s+you|thx
-        |cheers|ok|okay|great|cool|nice|perfect|bye|goodbye|see\s+you|how\s+are\s+you|who\s+are\s+you
+    ^(?:(?:(?P<hello>hi|hello|hey|hallo|howdy|greetings|good\s+(?:morning|afternoon|evening|day))
+        |(?P<thanks>thanks|thank\s+you|thx|cheers)|(?P<bye>bye|goodbye|see\s+you|good\s+night)
+        |ok|okay|great|cool|nice|perfect|how\s+are\s+you|who\s+are\s+you
         |what\s+are\s+you|what(?:'s|\s+is)\s+your\s+name|what\s+can\s+you\s+do|help)
      (?:\s+(?:there|you|very|so|a\s+lot|much|all|again|then|today|doing|me|to|for|the|help|your|that|it))*[\s,.?!]*)+$
     """,
@@ -66,9 +67,15 @@ class Intent:
     left: tuple[str, ...] = ()
 
 
+def greeting_in(question: str) -> str | None:
+    """What a question says that only greets or asks who answers: "thanks", "bye", "hello" or ""; else None."""
+    found = _GREETING.match(question.strip())
+    return next((kind for kind in ("thanks", "bye", "hello") if found[kind]), "") if found else None
+
+
 def is_greeting(question: str) -> bool:
     """Whether a question only greets, thanks, or asks who answers."""
-    return bool(_GREETING.match(question.strip()))
+    return greeting_in(question) is not None
 
 
 def read_intent(question: str, names: Sequence[str] = ()) -> Intent | None:
