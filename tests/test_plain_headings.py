@@ -62,6 +62,28 @@ def headings(text: str) -> list[tuple[int, str]]:
             f"{PROSE}\n\nINSTALLING\n  make install\n\nRUNNING\n  mend net\n\nARTICLE IV\n  of the licence",
             [(2, "INSTALLING"), (2, "RUNNING"), (2, "ARTICLE IV")],
         ),
+        (
+            f"{PROSE}\n\n   Rotation\n       rotate count\n           Log files are kept count times.\n\n"
+            "       olddir directory\n           Logs are moved into the directory.\n\n   Frequency\n"
+            "       hourly\n       daily\n           Log files are rotated so often.\n\n"
+            "           Further down it is told how.\n\n       The size is looked at first.\n\n"
+            "       minsize size\n           Smaller files are left alone.\n\n   Mail\n       mail address\n"
+            "           Logs are mailed to it.\n\n   Scripts\n       firstaction\n           Runs before all others.",
+            [
+                (6, "Rotation"),
+                (7, "rotate count"),
+                (7, "olddir directory"),
+                (6, "Frequency"),
+                (7, "hourly"),
+                (7, "daily"),
+                (8, "The size is looked at first."),
+                (7, "minsize size"),
+                (6, "Mail"),
+                (7, "mail address"),
+                (6, "Scripts"),
+                (7, "firstaction"),
+            ],
+        ),
     ],
 )
 def test_headings(text: str, found: list[tuple[int, str]]) -> None:

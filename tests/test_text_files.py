@@ -370,6 +370,14 @@ def test_asciidoc_with_underlined_headings_and_terms(tmp_path: Path, settings: S
     assert code in document.page_content
 
 
+def test_a_text_for_a_terminal_has_blanks_for_tabs_and_whole_words(tmp_path: Path, settings: Settings) -> None:
+    manual = "OPTIONS\n     -d, --debug\n\t     Turn on debug mode; no changes are made to the logs that ro\u2010\n"
+    manual += "\t     tate.  The state file is left.\n"
+    path = tmp_path / "weave.txt"
+    path.write_text(manual, encoding="utf-8")
+    assert "to the logs that rotate.\n             The state file is left." in load(path, settings).page_content
+
+
 def test_a_manual_page_with_overstruck_letters_is_text(tmp_path: Path, settings: Settings) -> None:
     page = "N\bNA\bAM\bME\bE\n   l\bls\bs \u2010\b\u2010 lists _\bf_\bi_\bl_\be_\bs.\n" * 20
     (tmp_path / "a.txt").write_text(page, encoding="utf-8")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rag.sources.outline import MARK, Marks, is_clause
+from rag.sources.plain.terms import terms_of
 from rag.text.markers import MARKER
 from rag.text.wraps import indent_of
 
@@ -26,7 +27,11 @@ by how much the lines below them are indented."""
 
 _UNDERLINE = re.compile(r"(={3,}|-{3,}|~{3,})[ \t]*")
 _NUMBER = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,4})\.?[ \t]+(?=\S)")
-_NO_HEADING = re.compile(r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t|@]|://|: | {3,}|_{2,}")
+_NO_HEADING = re.compile(
+    r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t|@]|://|: | {3,}|_{2,}|\.{4}| /\w"
+    r"|\b(?:the|an?|of|and|or|to|for|with|by|that|which|is|are|was|were|from|und|oder|der|die|das|mit|von|zu|et|ou|le|la"
+    r"|les|de|du|des|y|el|los|las)$"
+)
 _ITEM = re.compile(rf"(?:{MARKER}|[^\n:]{{1,40}}:)\s")
 _SENTENCE = re.compile(r"\S+\s+\S+\s+\S.*[.!?。！？][\"”»)_*]?$", re.DOTALL)
 
@@ -45,7 +50,7 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
 
     A heading is a short line that ends like no sentence: between blank lines, underlined, or right above a list or
     longer lines; or one of several in capitals above indented lines, which is no title. Where a third of a text would
-    be headings, it has none: a poem, a list with blank lines.
+    be headings, it has none: a poem, a list with blank lines. Terms have marks, too, as captions of tables have.
     """
     lines = text.split("\n")
     blocks = _blocks(lines)
@@ -76,16 +81,23 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
             for first, name in found.items()
             if indent_of(lines[first]) <= deepest or _is_centred(lines[first])
         }
-    if not found or 3 * sum(map(len, found.values())) > len(text):
+    if 3 * sum(map(len, found.values())) > len(text):
+        found, shouted = {}, {}
+    terms = dict(terms_of(lines, found))
+    if not found and not terms:
         return text, [], ""
     title = found.get(blocks[0].first, "") if blocks[0].first not in shouted else ""
     shouts = any(_is_shouted(name) for first, name in found.items() if first != blocks[0].first)
     marks: Marks = []
-    for first in sorted(found):
+    for first in sorted(found | terms):
         line = lines[first]
         lines[first] = line[: indent_of(line)] + MARK + line.lstrip()
-        level = _level(found[first], shouts) if first not in subtitles else marks[-1][0] + 1
-        marks.append((1 if title and first == blocks[0].first else level, ""))
+        level = terms[first] if first in terms else _level(found[first], shouts)
+        if title and first == blocks[0].first:
+            level = 1
+        elif first in subtitles and first in found:
+            level = marks[-1][0] + 1
+        marks.append((level, ""))
     return "\n".join(lines), marks, title
 
 
