@@ -13,7 +13,7 @@ import pytest
 
 from rag.errors import StoreError
 from rag.library.words import FORMAT, Row, WordIndex
-from rag.text.language import stem, surfaces, word_weights
+from rag.text.language import rarity, stem, surfaces, word_weights
 from tests.stores import Lexical
 
 K1, B = 1.2, 0.75  # BM25's usual constants
@@ -272,3 +272,10 @@ def test_what_a_question_began_with_stays_as_it_was() -> None:
     index.remove("a")
     assert [row for row, _ in words.search("moon", 9)] == ["a-0"]
     assert index.words.search("moon", 9) == []
+
+
+def test_the_parts_of_a_name_of_code_have_one_names_weight() -> None:
+    weights = word_weights("What is the default of MaxRetentionSec?")
+    assert weights[stem("maxretentionsec")] == 1.0
+    assert sum(weights[stem(part)] for part in ("max", "retention", "sec")) <= 1.0
+    assert word_weights("How long is the retention of MaxRetentionSec?")["retent"] == rarity("retention")

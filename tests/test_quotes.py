@@ -350,6 +350,31 @@ def test_a_sentence_in_the_questions_language_comes_before_an_english_one_with_t
     ]
 
 
+MANUAL = (
+    "OPTIONS\n\n       MaxFileSec=\n           The longest time for which one file is written to.\n\n"
+    "       MaxRetentionSec=\n           The longest time for which entries are kept. This is rarely needed, as size\n"
+    "           is limited, too. The default is 0, which switches it off.\n\n       SyncIntervalSec=\n"
+    "           The time after which data are written to the disk. The default is 5 minutes."
+)
+
+
+def test_the_sentences_below_an_options_name_are_found_by_it(minilm: Embeddings) -> None:
+    names = ["MaxFileSec=", "MaxRetentionSec=", "SyncIntervalSec="]
+    manual = Document(MANUAL, metadata={"title": "journald.conf", "start_index": 0, "headings": names})
+    found = quotes_of("What is the default of MaxRetentionSec?", manual, embeddings=minilm)
+    assert "The default is 0, which switches it off." in found[0]
+    found = quotes_of("What does MaxRetentionSec do?", manual, embeddings=minilm)
+    assert found[0].startswith("MaxRetentionSec=\nThe longest time for which entries are kept.")
+
+
+def test_what_something_is_stands_first_below_its_name(minilm: Embeddings) -> None:
+    text = (
+        "## Terrarium glass\n\nPanes of it are cut by the supplier to any size. No terrarium glass is taken back.\n\n"
+        "## What is not taken back?\n\nGlass that was cut."
+    )
+    assert quotes_of("What is terrarium glass?", text, embeddings=minilm)[0].startswith("Panes of it are cut")
+
+
 def test_rows_and_short_lines_are_quoted_each_on_its_line() -> None:
     rows = "Agent: Anna | Task: river\nAgent: Bert | Task: moon\nAgent: Carl | Task: cheese"
     quotes = quotes_of("Which agent has the moon task?", rows)

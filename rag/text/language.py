@@ -117,13 +117,24 @@ def stem(word: str, language: str = ENGLISH) -> str:
 
 
 def word_weights(question: str, language: str = ENGLISH) -> dict[str, float]:
-    """The rarity, 0 to 1, of each stem of a question that says something of its subject; of each, where none does."""
+    """The rarity, 0 to 1, of each stem of a question that says something of its subject; of each, where none does.
+
+    The parts of a name of code share one name's weight with it: "MaxRetentionSec" does not count four times.
+    """
     asked, common = list(surfaces(_ASKS_AMOUNT.sub(" ", question))) or list(surfaces(question)), common_words(language)
+    shares = _shares_of_parts(question)
     weights: dict[str, float] = {}
     for word in [word for word in asked if word not in common] or asked:
         root = stem(word, language)
-        weights[root] = max(weights.get(root, 0.0), rarity(word, language))
+        weights[root] = max(weights.get(root, 0.0), shares.get(word, 1.0) * rarity(word, language))
     return weights
+
+
+def _shares_of_parts(question: str) -> dict[str, float]:
+    """The parts of names of code in a question that are no words of it themselves, each with its share of a name."""
+    names = [_surfaces_of(word) for word in _written(question) if not _UNSPACED.search(word)]
+    wholes = {whole for whole, *_ in names}
+    return {part: 1 / len(parts) for _, *parts in names for part in parts if part not in wholes}
 
 
 @lru_cache(maxsize=KEPT_TEXTS)

@@ -14,6 +14,8 @@ FULL = 0.8
 """Share of the width that such a line and the next word take, at least: the word had no room."""
 WIDEST = 160
 """Characters of the longest line of wrapped text."""
+DEEPER = 3
+"""Columns by which lines begin farther to the right than the term above that they tell about, at least."""
 KEPT_TEXTS = 256
 """Passages that are kept unwrapped."""
 

@@ -19,7 +19,7 @@ from rag.answers.quotes.asked_for import asked_for, row_asked_for
 from rag.answers.quotes.lists import items_around, list_asked_for, rows_alike
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
-from rag.grounding.segments import Segment, split_segments
+from rag.grounding.segments import Segment, is_question, split_segments
 from rag.library.splitter import names_of_source
 from rag.sources.tables import SEPARATOR, row_opening
 from rag.text.detect import is_english, question_language
@@ -33,6 +33,10 @@ PLACE = 0.1
 """What each place of its passage takes off a sentence's score."""
 FOREIGN = 0.6
 """What it takes off that a sentence is in English and the question in another language, for names that both have."""
+
+
+OPENS = 0.5
+"""What is added to the first sentence below a heading that names what a question asks the meaning of."""
 
 
 class _Weights(NamedTuple):
@@ -71,6 +75,14 @@ _ASKS_HOW = re.compile(
 """A question for the steps of something."""
 
 
+_NAME = re.compile(r"-|\S*(?:[=_]|[a-z]\.[a-z]|[a-zà-ÿ][A-ZÀ-Þ]|\(\))|[a-z]+(?: [a-z]+)?$")
+"""A heading that is the name of an option, a setting or a command: "--since", "MaxRetentionSec=", "rotate count"."""
+_ASKS_WHAT = re.compile(
+    r"(?:what(?:['’]s| is| are| does| do)|explain|define|describe|was (?:ist|sind|macht|bedeute[nt]+)|wofür ist"
+    r"|(?:qu['’]est[- ]ce que|que fait|à quoi sert)|qu[ée] (?:es|son|hace|significa))\b",
+    re.I,
+)
+"""A question for what something is, does or means."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,})[\w+.-]*")
 
 
@@ -128,15 +140,23 @@ async def find_quotes(
     Raises:
         RagError: what the embeddings raise.
     """
-    found = await asyncio.to_thread(lambda: list(quotable(sources)))
+    language = question_language(question, languages)
+    found = await asyncio.to_thread(lambda: [_with_name(each, question, language) for each in quotable(sources)])
     if not found:
         return ()
     await have_vectors(embeddings, question, [each.embedded for each in found])
     parts = _asked_apart(question)
     for part in parts:
         await have_vectors(embeddings, part)
-    language = question_language(question, languages)
     return await asyncio.to_thread(_best, question, parts, language, found, sources, embeddings)
+
+
+def _with_name(each: Quotable, question: str, language: str) -> Quotable:
+    """The sentence, embedded with its heading, if that is the name of an option or the like and the question has it."""
+    is_named = bool(_NAME.match(each.heading)) and not each.embedded.startswith(each.heading)
+    if not is_named or not word_weights(question, language).keys() & stems(each.heading, language):
+        return each
+    return each._replace(embedded=f"{each.heading}: {each.embedded}")
 
 
 def _best(
@@ -261,6 +281,7 @@ def _scores(
     total = sum(weights.values()) or 1.0
     added = asked_for(kinds_of, language)
     titled = [weights.keys() & stems(names_of_source(source), language) for source in sources]
+    asks_what = bool(_ASKS_WHAT.match(question))
     alone = []
     for each, near in zip(found, nearness, strict=True):
         title = titled[each.passage - 1]
@@ -269,6 +290,13 @@ def _scores(
         words = (weigh.line if each.line else weigh.words) * sum(weights[word] for word in own)
         words += weigh.words * sum(weights[word] for word in title)
         words += weigh.heading * sum(weights[word] for word in above)
+        if (
+            asks_what
+            and each.opens
+            and not is_question(each.heading)
+            and weights.keys() <= stems(each.heading, language) | title
+        ):
+            words += OPENS * total
         alone.append(weigh.near * float(near) + words / total - PLACE * (each.passage - 1))
     if language != ENGLISH:
         english = [not each.line and is_english(each.embedded, language) for each in found]
@@ -283,6 +311,11 @@ def _scores(
         return scores
     named = row_asked_for(question)
     return [own + named(each.words) for each, own in zip(found, scores, strict=True)]
+
+
+def _tells_what(each: Quotable) -> bool:
+    """Whether a sentence is the first one below a heading, which is where a thing is told of that the heading names."""
+    return each.opens and not is_question(each.heading)
 
 
 def _with(quotes: Sequence[Quote], each: Quotable, text: str) -> list[Quote]:

@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 
 from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
 from rag.sources.tables import SEPARATOR
-from rag.text.wraps import without_comment_marks
+from rag.text.wraps import DEEPER, indent_of, without_comment_marks
 
 LONGEST_QUOTE = 600
 """Characters of a quote, and of all together, with what they lean on. Of 300 to 800, more brought no answer."""
@@ -79,6 +79,8 @@ class Quotable(NamedTuple):
     """It follows the one before it in the list, in the same passage."""
     heading: str
     """The heading that it stands under, or the question that it follows, as in a list of questions and answers."""
+    opens: bool
+    """It is the first below its heading."""
     line: bool
     """It is a row, a list item or a `key: value`."""
 
@@ -129,9 +131,11 @@ class _Walk:
         self.begins_amid = bool(source.metadata.get("start_index")) and not self.row
         self.heading = section.rpartition(" > ")[2]
         self.before: Segment | None = None
+        self.term: Segment | None = None
+        """The term right above this segment, which is shown with it."""
         self.announces: Segment | None = None
         """The sentence that announces this one: "The server is in one of these states:"."""
-        self.following = False
+        self.following = self.opens = False
 
     def quotable(self, seen: set[str]) -> Iterator[Quotable]:
         """What may be quoted of it and was not `seen` before."""
@@ -143,6 +147,7 @@ class _Walk:
             if segment.kind == "heading" or words in self.headings:
                 self.announces = None
                 self._begin_section(words.strip("#*_ "))
+                self.term = segment if _is_term(text, segment) else None
             else:
                 is_in_row = self._is_in_row(segment)
                 end = segment.end if is_in_row else _end_with_items(segment, text)
@@ -157,10 +162,11 @@ class _Walk:
                     seen.add(words)
                     yield self._quotable(segment, subject, words, end)
                     self.before, self.following = segment, True
+                    self.term, self.opens = None, False
             end_before = segment.end
 
     def _begin_section(self, heading: str) -> None:
-        self.heading, self.before, self.following = heading, None, False
+        self.heading, self.before, self.term, self.following, self.opens = heading, None, None, False, True
 
     def _is_in_row(self, segment: Segment) -> bool:
         row = self.text.rfind("\n", 0, segment.start) + 1
@@ -195,12 +201,22 @@ class _Walk:
         asked = not subject and is_question(self.heading)  # a FAQ's question is near to who asks it in other words
         above = subject or (self.heading if asked or short else "")
         embedded = f"{above}{'' if asked else ':'} {words}" if above else words
-        leans_on = self.before if _LEANS.match(self.text[segment.start : segment.end]) else None
+        leans_on = self.before if _LEANS.match(self.text[segment.start : segment.end]) else self.term
         if self.announces and segment != self.announces and segment.end - self.announces.start <= GROWN:
             leans_on = self.announces
-        following = self.following and not short
         own = f"{subject} {words}".lstrip()
-        return Quotable(self.number, segment, end, own, embedded, leans_on, following, self.heading, is_line)
+        return Quotable(
+            self.number,
+            segment,
+            end,
+            own,
+            embedded,
+            leans_on,
+            following=self.following and not short,
+            heading=self.heading,
+            opens=self.opens,
+            line=is_line,
+        )
 
 
 def _parts(text: str, segment: Segment, amid: str) -> Iterator[tuple[Segment, str]]:
@@ -235,6 +251,14 @@ def _parts(text: str, segment: Segment, amid: str) -> Iterator[tuple[Segment, st
 def _is_line(words: str) -> bool:
     """Whether it is a row, a list item or a `key: value` and no sentence. A row or value may end in a sentence."""
     return SEPARATOR in words or bool(_BOLD_KEY.match(words)) or not words.endswith((".", "!", "。", "！"))
+
+
+def _is_term(text: str, heading: Segment) -> bool:
+    """Whether a heading stands right above deeper lines that tell about it, and is no section's."""
+    line, below = (
+        text[text.rfind("\n", 0, heading.begin) + 1 :].split("\n", 2)[:2] if "\n" in text[heading.end :] else ("", "")
+    )
+    return indent_of(below) >= indent_of(line) + DEEPER and not line.isupper()
 
 
 def _asks(words: str) -> bool:
