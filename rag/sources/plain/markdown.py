@@ -15,6 +15,7 @@ from rag.sources.html.web_page import parse_html
 from rag.sources.outline import FENCE, MARK, is_release, mark_markdown, plain
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.myst import without_directives
+from rag.sources.plain.text_tables import drawn_tables
 from rag.sources.tables import table_lines
 
 MOST_FRONT = 200
@@ -150,10 +151,8 @@ def _without(text: str, opening: str, closing: str) -> str:
 
 
 def plain_tables(text: str) -> str:
-    """The text with its pipe tables as lines of `column: value` pairs, but those in code."""
-    if "|" not in text:
-        return text
-    return outside_code(text, _without_pipes)
+    """The text with its pipe tables, and those that are drawn, as lines of `column: value` pairs, but those in code."""
+    return outside_code(text, lambda part: drawn_tables(_without_pipes(part)))
 
 
 def _without_pipes(text: str) -> str:

@@ -22,6 +22,7 @@ from rag.sources.plain.plain_headings import mark_headings
 from rag.sources.plain.terminal import without_layout
 from rag.sources.plain.tex_tables import tex_tables
 from rag.sources.plain.tex_text import plain_tex
+from rag.sources.plain.text_tables import spaced_tables
 
 LONGEST_HEADING = 500
 LONGEST_CUE = 400
@@ -78,7 +79,7 @@ def read_text(job: Job) -> Iterator[Document]:
         yield markdown_document(job, text)
     elif job.kind == "text":
         heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000])
-        text, marks, title = mark_headings(without_layout(text))
+        text, marks, title = mark_headings(spaced_tables(plain_tables(without_layout(text))))
         yield job.document(text, marks, heading[1] if heading else title or job.name)
     else:
         yield job.document(text, [], job.name)
