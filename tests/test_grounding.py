@@ -427,6 +427,34 @@ def test_a_superlative_has_to_be_that_of_its_noun(minilm: Embeddings) -> None:
         assert (found.passage is not None) is supported
 
 
+LIGHTS = (
+    "Light: Orange, steady | Meaning: battery too hot | What to do: let it cool\n"
+    "Light: Orange, blinking | Meaning: dust container missing or wet | What to do: put it in, dry"
+)
+VOTE = "The heating contract goes to Nordheat for 18,400, four in favour, one against (George Walsh)."
+PAID = "I paid the dentist 80 euros on 3 May. The bill was paid by the tenant."
+CHAIR = "The treasurer (Ben Cole) read the accounts."
+
+
+@pytest.mark.parametrize(
+    ("claim", "said", "supported"),
+    [
+        ("An orange light means the battery is too hot, and it is missing or wet.", LIGHTS, False),
+        ("A steady orange light means that the battery is too hot.", LIGHTS, True),
+        ("Oak has 8 seats, and Elm has 12 seats.", "Room: Oak | Seats: 8\nRoom: Elm | Seats: 12", True),
+        ("George Walsh decided that the heating contract goes to Nordheat.", VOTE, False),
+        ("George Walsh was against.", VOTE, True),
+        ("Ben Cole read the accounts.", CHAIR, True),
+        ("The dentist paid 80 euros.", PAID, False),
+        ("The dentist was paid 80 euros.", PAID, True),
+        ("The tenant paid the bill.", PAID, True),
+    ],
+)
+def test_it_is_told_of_the_same_thing(claim: str, said: str, supported: bool, minilm: Embeddings) -> None:
+    (found,) = ground(claim, [Document(said)], minilm)
+    assert (found.passage is not None) is supported
+
+
 def test_offsets_are_exact() -> None:
     draw = random.Random(7)
     parts = [

@@ -22,6 +22,7 @@ from rag.grounding.vocabulary import (
 from rag.text.language import ENGLISH, stem, word_frequencies
 
 _SUPERLATIVES = frozenset(["most", "least", "best", "worst", "first", "last"])
+_DOERS = frozenset(["i", "we", "you", "he", "she", "they"])
 _CONDITIONS = frozenset(["if", "when", "wenn", "falls", "cuando", "si", "quand", "lorsque"])
 _NEGATIVE_PREFIX = re.compile(r"(?:un|in|im|ir|il|dis|non|mis)(?=\w{4})")
 
@@ -42,6 +43,8 @@ def differences(claim: Statement, evidence: Statement, given: Collection[Token] 
     yield from _superlatives(claim, evidence)
     yield from _conditions(claim, evidence)
     yield from _subjects(claim, evidence)
+    yield from _only_in_brackets(claim, evidence)
+    yield from _done_to(claim, evidence)
     yield from exchanged(claim, evidence, nearest)
 
 
@@ -235,3 +238,34 @@ def _subjects(claim: Statement, evidence: Statement) -> Iterator[str]:
             continue
         if evidence.parts or (contains(evidence.tokens, subject) and contains(claim.tokens, other)):
             yield f'"{subject.text}"'
+
+
+def _only_in_brackets(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """The name that the claim tells of, if the evidence has it in brackets beside something else.
+
+    "Ann chose the blue one" is not supported by "It is to be the blue one, one against (Ann)".
+    """
+    subject, *others = claim.content
+    bracketed = [
+        token for token in evidence.tokens if any(start <= token.start < end for start, end in evidence.bracketed)
+    ]
+    if subject.is_name and contains(bracketed, subject):
+        beside = next((clause for clause in evidence.clauses if contains(clause, subject)), ())
+        said = [token for token in others if not token.is_name and contains(evidence.tokens, token)]
+        if said and not any(contains(beside, token) for token in said):
+            yield f'the name "{subject.text}"'
+
+
+def _done_to(claim: Statement, evidence: Statement) -> Iterator[str]:
+    """Who does something in the claim, if it is done to them in the evidence.
+
+    "The dentist paid" is not supported by "I paid the dentist".
+    """
+    for who, verb in pairwise(claim.tokens):
+        if not (who.is_content and verb.is_content):
+            continue
+        for doer, same_verb in pairwise(evidence.tokens):
+            after = [token for token in evidence.tokens if token.start > same_verb.start]
+            before = [token for token in evidence.tokens if token.start < same_verb.start]
+            if doer.folded in _DOERS and same(verb, same_verb) and contains(after, who) and not contains(before, who):
+                yield f'"{who.text}"'

@@ -190,6 +190,13 @@ class Candidate:
         """Whether it is a row of a table."""
         return " | " in self.text
 
+    @cached_property
+    def opening(self) -> tuple[Token, ...]:
+        """The content words of its first cell, if it is a row."""
+        segment = self.passage.segments[self.first]
+        cell = self.passage.text.find(" | ", segment.start, segment.end)
+        return tuple(token for token in self.statement.content if token.start < cell)
+
     @property
     def quote(self) -> tuple[int, int]:
         """Its start and end in the passage."""
@@ -215,6 +222,17 @@ def _given(claim: Statement, beside: Sequence[Passage], asked: Sequence[Token]) 
     )
 
 
+def _may_be_joined(one: Candidate, other: Candidate, claim: Statement) -> bool:
+    """Whether two neighbours may support a claim together: no rows, unless it names what each of the two is about."""
+    if not (one.is_row and other.is_row):
+        return True
+    first, second = one.opening, other.opening
+    return all(
+        any(contains(claim.content, token) and not contains(beside, token) for token in own)
+        for own, beside in ((first, second), (second, first))
+    )
+
+
 def candidates(claim: Statement, passages: Sequence[Passage], asked: Sequence[Token] = ()) -> Iterator[Candidate]:
     """The sentences that have enough of a claim's words, and pairs of neighbours that have more than either alone.
 
@@ -230,7 +248,7 @@ def candidates(claim: Statement, passages: Sequence[Passage], asked: Sequence[To
         asks = {index for index in single if passage.asks(index)}
         yield from (each for each in single.values() if each.coverage >= LEAST_COVERAGE and each.first not in asks)
         for index, one in single.items():
-            if (other := single.get(index + 1)) and index + 1 not in asks:
+            if (other := single.get(index + 1)) and index + 1 not in asks and _may_be_joined(one, other, claim):
                 rows = zip(one.alignment, other.alignment, strict=True)
                 alignment = [(token, left or right) for (token, left), (_, right) in rows]
                 pair = Candidate(

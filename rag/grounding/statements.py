@@ -12,6 +12,7 @@ from rag.grounding.tokens import Token, keys, same, with_names
 FEWEST_IN_CLAUSE = 3
 """Content words of a clause. A shorter one, such as an item of a list, belongs to the clause before it."""
 _CLAUSE = re.compile(r"[;:,]\s|\s[—–]\s|\b(?:while|whereas|but|because|although|though|since|and|which|so that)\b")
+_BRACKETS = re.compile(r"\([^()]{1,200}\)")
 
 Alignment = list[tuple[Token, Token | None]]
 """Each content word of a claim with the same word of another sentence; None if that sentence lacks it."""
@@ -21,11 +22,16 @@ TokenIndex = dict[str, list[tuple[int, Token]]]
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence: its tokens, all and by clause. Two sentences that were joined are in `parts`."""
+    """A sentence: its tokens, all and by clause. Two sentences that were joined are in `parts`.
+
+    `bracketed` are the places in which it has something in brackets, (start, end) in its text; `is_row`: of a table.
+    """
 
     tokens: tuple[Token, ...]
     clauses: tuple[tuple[Token, ...], ...]
     parts: tuple[Statement, ...] = ()
+    is_row: bool = False
+    bracketed: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def content(self) -> tuple[Token, ...]:
@@ -61,12 +67,19 @@ def parse(text: str, names: Collection[str], tokens: Sequence[Token], offset: in
             clauses[-1] += clause
         else:
             clauses.append(clause)
-    return Statement(tuple(named), tuple(clauses))
+    bracketed = tuple((found.start() + offset, found.end() + offset) for found in _BRACKETS.finditer(text))
+    return Statement(tuple(named), tuple(clauses), is_row=is_row, bracketed=bracketed)
 
 
 def join(one: Statement, other: Statement) -> Statement:
     """Two neighbouring sentences as one."""
-    return Statement(one.tokens + other.tokens, one.clauses + other.clauses, (one, other))
+    return Statement(
+        one.tokens + other.tokens,
+        one.clauses + other.clauses,
+        (one, other),
+        one.is_row and other.is_row,
+        one.bracketed + other.bracketed,
+    )
 
 
 def index_tokens(sentences: Sequence[Statement]) -> TokenIndex:
