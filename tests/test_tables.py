@@ -354,6 +354,7 @@ def test_a_column_is_asked_for_without_its_name(
         ("expenses", "Who spent the most?"),  # in one row, or in all
         ("expenses", "Total by person"),
         ("expenses", "How much was it?"),
+        ("expenses", "How much is travel?"),  # one of two, or both
         ("shop", "What is the total weight?"),  # in grams and in kilograms
         ("shop", "How many products weigh more than 5 kg?"),
         ("account", "Was war die größte Ausgabe?"),  # the lowest number

@@ -17,8 +17,8 @@ DATES = "date"
 LEAST_ENDING = 5
 """Letters of a name that may be the end of a longer word: "Kaufpreis"."""
 
-Way = Literal["is", "most", "least", "spent", "of_them"]
-WAYS: tuple[Way, ...] = ("is", "most", "least", "spent", "of_them")
+Way = Literal["is", "most", "least", "spent", "of_them", "of_one"]
+WAYS: tuple[Way, ...] = ("is", "most", "least", "spent", "of_them", "of_one")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from rag.answers.tables.parsed import Table
-from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, Sign
+from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, Sign, matches
 from rag.answers.tables.spans import Span, TableWords, Uncertain, tells_apart, things
 from rag.answers.tables.words import Phrases, Token, number_words
 
@@ -99,8 +99,11 @@ class Reading:
 
     def _check_meaning(self, column: str | None, conditions: tuple[Condition, ...], *, superlative: bool) -> None:
         """Raises `Uncertain` where the question can mean two things, or leaves open what it asks of."""
-        if any(span.way == "of_them" and span.implies for span in self.spans) and not conditions:
+        ways = {span.way for span in self.spans if span.implies}
+        if ways & {"of_them", "of_one"} and not conditions:
             raise Uncertain("how much of what?")
+        if "of_one" in ways and len(matches(self.table, conditions)) > 1:
+            raise Uncertain("how much is each, or all of them?")
         if not superlative:
             return
         asks_who = any("who" in span.kinds for span in self.spans)
