@@ -44,6 +44,27 @@ def test_headings_of_a_page(sections: Sections) -> None:
     assert section_at({}, 0) == section_at({"sections": []}, 5) == ("", "")
 
 
+def test_terms_that_are_told_of_at_length_are_headings(sections: Sections) -> None:
+    told = "Waits for the server as long as the client's own timeout says, and then gives up. " * 3
+    page = (
+        f"<h1>Q</h1><p>{told}</p><dl class=py><dt id=c>class Client(host)<a class=headerlink href='#c'>¶</a></dt>"
+        f"<dd><p>{told}</p><dl><dt id=g>get(key)</dt><dd><p>{told}</p><p>{told}</p></dd></dl></dd></dl>"
+        f"<dl><dt id=o>open(path)</dt><dd>{told}</dd></dl><p>That is all. {told}</p>"
+        f"<h2>Hours</h2><dl><dt>Monday</dt><dd>9 to 17</dd></dl><p>{told}</p>"
+    )
+    assert sections(page) == [
+        ("", ""),
+        ("class Client(host)", "c"),
+        ("class Client(host) > get(key)", "g"),
+        ("open(path)", "o"),
+        ("", ""),
+        ("Hours", ""),
+    ]
+    assert "Monday: 9 to 17" in sections.document.page_content
+    document = sections.document
+    assert section_at(document.metadata, document.page_content.index("That is all")) == ("", "")
+
+
 def test_the_title_is_not_repeated(sections: Sections) -> None:
     assert sections("<title>T</title><h1>T</h1><h2>A</h2>") == [("", ""), ("A", "")]
     assert sections("<h1>T</h1>x<h2>A</h2>y<h1>U</h1><h2>B</h2>") == [("", ""), ("A", ""), ("U", ""), ("U > B", "")]

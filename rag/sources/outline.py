@@ -27,6 +27,9 @@ CAPTION = 7
 """Level of a mark at the caption of a table: below all headings, so that its rows are in a section of its name."""
 AFTER_TABLE = 8
 """Level of a mark after such a table: what follows is in the section around the table again."""
+OUTER_TERM, AFTER_TERMS = 5, 9
+"""Levels of a mark at a term that has terms below it, which are as captions are, and of one after their text."""
+_ENDS = (0, AFTER_TABLE, AFTER_TERMS)
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")
 """Begins or ends a block of code in Markdown."""
 _RELEASE = re.compile(
@@ -35,7 +38,7 @@ _RELEASE = re.compile(
     re.I,
 )
 Marks = list[tuple[int, str]]
-"""Level (1 is outermost, 0 ends all sections, see also `CAPTION`) and anchor of each mark in a text."""
+"""Level (1 is outermost, 0 ends all sections, see also `CAPTION`, `OUTER_TERM`) and anchor of each mark in a text."""
 
 
 def is_release(heading: str, level: int, marks: Marks) -> bool:
@@ -52,12 +55,13 @@ def build_document(text: str, marks: Marks, metadata: dict[str, Any], *, markdow
     above: list[tuple[int, str, str]] = []
     for start, (level, anchor) in zip(starts, marks, strict=True):
         heading = _heading_at(content, start, markdown)
-        if level not in (0, AFTER_TABLE) and not heading:
+        if level not in _ENDS and not heading:
             continue
-        above = [item for item in above if item[0] < min(level, CAPTION)]
-        if level == AFTER_TABLE or (level == CAPTION and not anchor):
+        highest = OUTER_TERM if level == AFTER_TERMS else min(level, CAPTION)
+        above = [item for item in above if item[0] < highest]
+        if level in (AFTER_TABLE, AFTER_TERMS) or (level == CAPTION and not anchor):
             anchor = above[-1][2] if above else ""
-        if level not in (0, AFTER_TABLE):
+        if level not in _ENDS:
             above.append((level, heading, anchor))
         path = [name for _, name, _ in above]
         if path and path[0] == metadata.get("title"):

@@ -24,7 +24,7 @@ from rag.sources.html.tags import (
     is_wiki_sign,
     phrase,
 )
-from rag.sources.outline import AFTER_TABLE, EDGE, MARK, Marks, plain
+from rag.sources.outline import AFTER_TABLE, AFTER_TERMS, EDGE, MARK, Marks, plain
 
 BODY_CLASSES = {"post-content", "post-title", "post-header"}
 """Classes by which blogs mark an article's text."""
@@ -337,20 +337,20 @@ def _kept(walk: Walk, kept: Sequence[Block]) -> tuple[str, Marks]:
     pieces: list[str] = []
     marks: Marks = []
     waiting = iter(walk.marks)
-    ended = False
+    ended = 0
     chosen = {block.first for block in _without_menu(kept)}
     chosen |= _pictures_among(walk, blocks := blocks_of(walk, pictures=True), chosen)
     for block in blocks:
         text = walk.text(block.first, block.end)
         own = [next(waiting) for _ in range(text.count(MARK))]
         if block.first not in chosen:
-            ended = ended or any(level == AFTER_TABLE for level, _ in own)
+            ended = max([ended, *(level for level, _ in own if level in (AFTER_TABLE, AFTER_TERMS))])
             continue
         if ended and not own:
             seen = text.lstrip()
             text = text[: len(text) - len(seen)] + MARK + seen
-            own = [(AFTER_TABLE, "")]
-        ended = False
+            own = [(ended, "")]
+        ended = 0
         marks += own
         pieces += [text, EDGE]
     return "".join(pieces), marks

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from bs4 import BeautifulSoup, CData, Tag
 from bs4.element import NavigableString
 
+from rag.sources.html.lists import LISTS, Items, Terms, level_of_terms, list_of_term
 from rag.sources.html.table import Table, is_table, read_table
 from rag.sources.html.tags import (
     BLOCK_TAGS,
@@ -38,14 +39,15 @@ from rag.sources.html.tags import (
 )
 from rag.sources.outline import (
     AFTER_TABLE,
+    AFTER_TERMS,
     CAPTION,
     EDGE,
     MARK,
+    OUTER_TERM,
     Marks,
     plain,
     without_permalink,
 )
-from rag.text.markers import MARKER
 
 PICTURE = "Picture"
 """The word before what a picture shows."""
@@ -53,15 +55,7 @@ _MOST_BESIDE = 20
 _SOFT_HYPHEN = "\u00ad"
 _KINDS = {"dl": "list", "details": "folded", "figure": "caption", "figcaption": "caption"}
 _WHITE = re.compile(r"[ \n\r\t\f]+")
-_SIGNED = re.compile(rf"(?:{MARKER})\s")
-_LISTS = ("ul", "ol", "menu")
 _CONTAINERS = ("section", "article", "div", "header", "hgroup")
-_LONGEST_TERM = 60
-"""Characters of a term in a definition list that stands in one line with what it is: "Monday: 9 to 17"."""
-_AROUND, _ENDS = f"{EDGE} \n\r\t\f", ":?!.：？！。"
-"""What stands around a term, and the ends of one that is a sentence or has its colon."""
-_LIST_NEAR = 50
-"""Levels above an item at which its list may stand."""
 LOWEST = max(HEADINGS.values())
 """The level of a title that a class tells, and no tag."""
 _NEAR = 4
@@ -108,85 +102,6 @@ class Place(NamedTuple):
 _NOWHERE = Place("edge")
 
 
-class _Items:
-    """The signs of a list's items: a dash, or the number that a browser shows."""
-
-    def __init__(self) -> None:
-        self._lists: dict[int, Tag | None] = {}
-        self._last: dict[int, int] = {}
-        self._sign = ""
-
-    def begin(self, item: Tag) -> None:
-        """An item begins; what is not in an ordered list has a dash."""
-        above = self._lists[id(item)] = self._list_of(item)
-        if above is None or above.name != "ol":
-            self._sign = f"- {box_of(item)}"
-            return
-        step = -1 if "reversed" in above.attrs else 1
-        if id(above) not in self._last:
-            first = len(above.find_all("li", recursive=False)) if step < 0 else 1
-            self._last[id(above)] = _whole(above.get("start"), first) - step
-        self._last[id(above)] = number = _whole(item.get("value"), self._last[id(above)] + step)
-        self._sign = f"{number}. {box_of(item)}"
-
-    def _list_of(self, item: Tag) -> Tag | None:
-        """The list of an item; one that nothing closes has the next items in it."""
-        for parent in itertools.islice(item.parents, _LIST_NEAR):
-            if parent.name in _LISTS or id(parent) in self._lists:
-                return self._lists.get(id(parent), parent)
-        return None
-
-    def tick(self, box: str) -> None:
-        """A box of a list of tasks stands before the item's text."""
-        self._sign += box
-
-    def end(self) -> None:
-        """An item ends, which may have had no text."""
-        self._sign = ""
-
-    def sign(self, text: str, kind: str) -> str:
-        """What stands before an item's first text; nothing before a heading or code, or where a sign is written."""
-        sign, self._sign = self._sign, ""
-        return sign if kind in ("text", "folded", "list") and not _SIGNED.match(text) else ""
-
-
-class _Terms:
-    """Terms of definition lists: a short one stands in one line with what follows it, "Monday: 9 to 17"."""
-
-    def __init__(self) -> None:
-        self._start = self._end = self._kept = 0
-
-    def begin(self, tag: Tag, pieces: Sequence[str]) -> None:
-        """A tag begins, where these pieces were read before it."""
-        if tag.name == "dt":
-            self._start = len(pieces)
-        if tag.name != "dd":
-            self._kept = self._kept if tag.name in ("p", "div", "span") or tag.name not in BLOCK_TAGS else 0
-            return
-        self._kept = 0
-        if self._end < self._start:  # nothing closes the term
-            self._end = len(pieces)
-        term = "".join(pieces[self._start : self._end]).strip(_AROUND)
-        if 0 < len(term) <= _LONGEST_TERM and term[-1] not in _ENDS and not "".join(pieces[self._end :]).strip(_AROUND):
-            texts = (place for place in range(self._end, self._start, -1) if pieces[place - 1].strip(_AROUND))
-            self._kept = next(texts)
-        self._start = self._end = len(pieces)  # a term goes with one text; a page may have any number without one
-
-    def end(self, pieces: Sequence[str]) -> None:
-        """A term ends."""
-        self._end = len(pieces)
-
-    def join(self, kind: str) -> int:
-        """How many pieces stay before a text that goes on the line of its term; 0 where it does not."""
-        kept, self._kept = self._kept, 0
-        return kept if kind in ("text", "list", "folded") else 0
-
-
-def _whole(value: object, otherwise: int) -> int:
-    """An attribute's whole number."""
-    return int(found[0]) if (found := re.match(r"\s*-?\d{1,6}\b", str(value))) else otherwise
-
-
 class Walk:
     """One way through a tree, in a loop: pages nest deeper than Python's stack, and changing the tree is quadratic.
 
@@ -207,10 +122,13 @@ class Walk:
         self._panels = panels
         self._groups = 0
         self._pending: tuple[int, str] | None = None
-        self._items = _Items()
+        self._ended = 0
+        """Level of a mark after terms that have ended, 0 if there is none; another may follow it in the same place."""
+        self._items = Items()
         self._signs: dict[int, str] = {}
         self._claimed: set[int] = set()
-        self._terms = _Terms()
+        self._terms = Terms()
+        self._terms_levels: dict[int, int] = {}
 
     def text(self, first: int = 0, end: int | None = None) -> str:
         """The pieces from `first` to `end` as one text, the items of lists with their signs ("- ", "1. ")."""
@@ -244,6 +162,8 @@ class Walk:
                     self._items.end()
                 elif tag.name == "dt":
                     self._terms.end(self.pieces)
+                elif level := self._terms_levels.get(id(tag)):
+                    self._ended = AFTER_TERMS if level == OUTER_TERM else AFTER_TABLE
                 inside -= opened
             elif not isinstance(child, Tag):
                 if inside and type(child) in (NavigableString, CData):
@@ -281,6 +201,8 @@ class Walk:
             return self._heading(tag, HEADINGS[tag.name], place)
         if self._on_page and place.kind == "text" and is_title(tag):
             return self._heading(tag, LOWEST, place)
+        if self._on_page and (terms := list_of_term(tag)) and (level := self._level_of(terms)):
+            return self._heading(tag, level, place)
         if is_table(tag) and (table := read_table(tag, on_page=self._on_page)):
             self._table(tag, table, place)
             return True
@@ -291,6 +213,12 @@ class Walk:
             self._add(f"{PICTURE}: {text}", place._replace(kind="picture", linked=False))
             self._edge()
         return False
+
+    def _level_of(self, terms: Tag) -> int:
+        """The level of the terms of a definition list as headings; 0 where they are none."""
+        if id(terms) not in self._terms_levels:
+            self._terms_levels[id(terms)] = level_of_terms(terms)
+        return self._terms_levels[id(terms)]
 
     def _is_note_number(self, tag: Tag, place: Place) -> bool:
         """Add the number of a footnote in brackets, else it would be part of the word. False for other tags."""
@@ -314,7 +242,7 @@ class Walk:
         linked = place.linked or is_link(tag)
         beside = (*place.beside, id(tag)) if len(place.beside) < _MOST_BESIDE and is_beside(tag) else place.beside
         parent = id(tag.parent) if tag.name in BLOCK_TAGS and tag.name != "br" else place.parent
-        listed = place.listed or (id(tag.parent) if tag.name in _LISTS else 0)
+        listed = place.listed or (id(tag.parent) if tag.name in LISTS else 0)
         return Place(kind, group, parent, place.level, linked, beside, listed)
 
     def _edge(self) -> None:
@@ -335,10 +263,11 @@ class Walk:
                 self._signs[len(self.pieces)] = sign
             self.has_text = True
             self.prose += len(seen.rstrip()) if not place.linked and place.kind not in ("heading", "picture") else 0
-            if self._pending:
-                self.marks.append(self._pending)
-                self._pending = None
-                text = text[: len(text) - len(seen)] + MARK + seen
+            waiting = [(self._ended, "")] if self._ended else []
+            waiting += [self._pending] if self._pending else []
+            self.marks += waiting
+            self._pending, self._ended = None, 0
+            text = text[: len(text) - len(seen)] + MARK * len(waiting) + seen
         self.pieces.append(text)
         self.places.append(place)
 

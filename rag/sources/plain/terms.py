@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
-from rag.sources.outline import AFTER_TABLE, CAPTION
+from rag.sources.outline import AFTER_TABLE, AFTER_TERMS, CAPTION, OUTER_TERM
 from rag.text.markers import MARKER
 from rag.text.wraps import DEEPER, indent_of
 
-LOWEST = 6
-"""Level of a heading, the lowest one of Markdown."""
 FEWEST = 4
 """Terms at one indent, at least; else a few lines of a text only look like terms."""
 FEWEST_WORDS = 3
@@ -27,22 +25,32 @@ _CODE = re.compile(r"[;{}\\]\s*$|^\s*(?:return|end|if|for|while|def|else|import)
 
 
 def terms_of(lines: Sequence[str], headings: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Numbers of the lines with a term, and of those where the text below the last one ends, in order; and the levels
-    of their marks: `CAPTION` and `AFTER_TABLE`, or `LOWEST` for a term that has terms below it.
+    """Numbers of the lines with a term, and of those where the text below the last one ends; and the levels of marks.
 
+    These are `CAPTION` and `AFTER_TABLE`, and `OUTER_TERM` and `AFTER_TERMS` for a term that has terms below it.
     `headings` are the numbers of lines that are none, and end such text.
     """
-    terms = sorted(itertools.chain(*_by_indent(lines, headings).values()))
-    ends = [_end(lines, number, headings) for number in terms]
+    by_indent = _by_indent(lines, headings)
+    terms = sorted(itertools.chain(*by_indent.values()))
+    below = {number: _end(lines, number, headings) for number in terms}
+    outer = {
+        number
+        for some in by_indent.values()
+        if any(bisect_left(terms, below[each]) > bisect_right(terms, each) for each in some)
+        for number in some
+    }
+    ends: dict[int, int] = {}
     stop = 0
-    for place, (number, end) in enumerate(zip(terms, ends, strict=True)):
-        if bisect_left(terms, end) > place + 1:
-            yield number, LOWEST
+    for number, end in below.items():
+        if number in outer:
+            yield number, OUTER_TERM
+            ends[end] = AFTER_TERMS
         elif number >= stop:  # else it is part of the text of another one
             stop = end
             yield number, CAPTION
-            if end < len(lines) and end not in headings and end not in terms[place + 1 : place + 2]:
-                yield end, AFTER_TABLE
+            ends.setdefault(end, AFTER_TABLE)
+    others = {*headings, *terms, len(lines)}
+    yield from ((end, level) for end, level in ends.items() if end not in others)
 
 
 def _end(lines: Sequence[str], term: int, headings: Collection[int]) -> int:
