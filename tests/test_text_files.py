@@ -371,6 +371,15 @@ def test_asciidoc_with_underlined_headings_and_terms(tmp_path: Path, settings: S
     assert code in document.page_content
 
 
+def test_terms_of_asciidoc_that_are_told_of_at_length_are_headings(tmp_path: Path, settings: Settings) -> None:
+    long = "The tree is left as it is while others work in it, and nothing of it is taken away by a later call.\n"
+    text = f"== OPTIONS\n\n-f::\n--force::\n\t{long}+\n{long}\n-q::\n\tBe silent.\n\nlock::\n\n{long}{long}{long}\n{long}"
+    document = load(put(tmp_path, "a.adoc", f"= tree\n\n{text}"), settings)
+    options = ["OPTIONS", "OPTIONS > -f / --force", "OPTIONS", "OPTIONS > lock", "OPTIONS"]
+    assert [" > ".join(path) for _, path, _ in document.metadata["sections"]] == ["", *options]
+    assert "-q: Be silent." in document.page_content and "+" not in document.page_content
+
+
 def test_a_text_for_a_terminal_has_blanks_for_tabs_and_whole_words(tmp_path: Path, settings: Settings) -> None:
     manual = "OPTIONS\n     -d, --debug\n\t     Turn on debug mode; no changes are made to the logs that ro\u2010\n"
     manual += "\t     tate.  The state file is left.\n"

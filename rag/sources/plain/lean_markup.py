@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from rag.sources.outline import MARK
 
 _SETTING = re.compile(r"(?m)^:([\w-]+):[ \t]+(\S.*?)[ \t]*$")
 _ADOC_GONE = re.compile(
@@ -19,6 +21,8 @@ _ADOC_LINE, _ADOC_NAME = re.compile(r"==+|--+|~~+|\^\^+|\+\++"), re.compile(r"[^
 MOST_OFF = 1
 """Characters by which the line below a heading is longer or shorter, at most."""
 _ADOC_TERM, _ADOC_ITEM = re.compile(r"([^\s:].{0,200}?):{2,4}[ \t]*"), re.compile(r"\s*(?:[*.+-]+|\d+\.)\s")
+LONG_MEANING = 200
+"""Characters of what a term means, from which on the term is a caption."""
 _NESTED = 5
 """How often a setting may be told by another."""
 _ORG_GONE = re.compile(
@@ -37,6 +41,8 @@ def lean_adoc(text: str, block: re.Pattern[str]) -> str:
     values = {name.lower(): value for name, value in _SETTING.findall(text)}
 
     def told(line: str) -> str:
+        if line.rstrip() == "+":  # joins two paragraphs
+            return ""
         for _ in range(_NESTED if "{" in line else 0):
             line = re.sub(r"\{([\w-]+)\}", lambda found: values.get(found[1].lower(), found[0]), line)
         line = _ADOC_PICTURE.sub(lambda found: found[1].strip('"'), line)
@@ -65,23 +71,46 @@ def _with_headings(text: str, block: re.Pattern[str]) -> str:
 
 
 def _with_terms(text: str, block: re.Pattern[str]) -> str:
-    """AsciiDoc with the names of options and the like in the line of what they mean, but those in code."""
-    lines: list[str] = []
+    """AsciiDoc with the names of options and the like before what they mean, but those in code.
+
+    They are in its line, or above it as a caption is where it is long.
+    """
+    lines = text.split("\n")
+    told: list[str] = []
     terms: list[str] = []
-    in_code = False
-    for line in text.split("\n"):
-        in_code ^= bool(block.fullmatch(line))
-        if not in_code and (found := _ADOC_TERM.fullmatch(line)):
+    at, in_code = 0, False
+    while at < len(lines):
+        in_code ^= bool(block.fullmatch(lines[at]))
+        if not in_code and (found := _ADOC_TERM.fullmatch(lines[at])):
             terms.append(found[1])
+            at += 1
             continue
-        is_meaning = line[:1].isspace() and bool(line.strip()) and not _ADOC_ITEM.match(line)
-        lines += (
-            [f"{' / '.join(terms)}: {line.strip()}"]
-            if terms and is_meaning
-            else [*(f"{each}::" for each in terms), line]
-        )
-        terms = []
-    return "\n".join([*lines, *(f"{each}::" for each in terms)])
+        end = _end_of_meaning(lines, at, block) if terms else at
+        meaning = lines[at:end]
+        if sum(map(len, meaning)) >= LONG_MEANING:
+            told += [MARK + " / ".join(terms), *meaning, MARK]
+        elif meaning and meaning[0][:1].isspace() and meaning[0].strip() and not _ADOC_ITEM.match(meaning[0]):
+            told += [f"{' / '.join(terms)}: {meaning[0].strip()}", *meaning[1:]]
+        else:
+            told += [*(f"{each}::" for each in terms), *(meaning or [lines[at]])]
+        terms, at, in_code = [], max(end, at + 1), in_code and not meaning
+    return "\n".join([*told, *(f"{each}::" for each in terms)])
+
+
+def _end_of_meaning(lines: Sequence[str], start: int, block: re.Pattern[str]) -> int:
+    """The number of the line after what a term means: a term, a heading, or a paragraph that no "+" joins to it."""
+    in_code, is_apart = False, False
+    last = ""
+    for number in range(start, len(lines)):
+        line = lines[number]
+        if block.fullmatch(line):
+            in_code = not in_code
+        elif not in_code and line.strip():
+            is_apart = bool(last) and not lines[number - 1].strip() and last != "+" and not line[0].isspace()
+            if _ADOC_TERM.fullmatch(line) or line.startswith("=") or is_apart:
+                return number
+        last = line.strip() or last
+    return len(lines)
 
 
 def lean_org(text: str, block: re.Pattern[str]) -> str:
