@@ -373,7 +373,8 @@ def test_asciidoc_with_underlined_headings_and_terms(tmp_path: Path, settings: S
 
 def test_terms_of_asciidoc_that_are_told_of_at_length_are_headings(tmp_path: Path, settings: Settings) -> None:
     long = "The tree is left as it is while others work in it, and nothing of it is taken away by a later call.\n"
-    text = f"== OPTIONS\n\n-f::\n--force::\n\t{long}+\n{long}\n-q::\n\tBe silent.\n\nlock::\n\n{long}{long}{long}\n{long}"
+    text = f"== OPTIONS\n\n-f::\n--force::\n\t{long}+\n{long}\n-q::\n\tBe silent.\n\n"
+    text += f"lock::\n\n{long}{long}{long}\n{long}"
     document = load(put(tmp_path, "a.adoc", f"= tree\n\n{text}"), settings)
     options = ["OPTIONS", "OPTIONS > -f / --force", "OPTIONS", "OPTIONS > lock", "OPTIONS"]
     assert [" > ".join(path) for _, path, _ in document.metadata["sections"]] == ["", *options]
