@@ -381,6 +381,22 @@ def test_terms_of_asciidoc_that_are_told_of_at_length_are_headings(tmp_path: Pat
     assert "-q: Be silent." in document.page_content and "+" not in document.page_content
 
 
+def test_heads_and_feet_of_pages_are_no_text(tmp_path: Path, settings: Settings) -> None:
+    pages = [
+        "The format is told\nin three parts, which\n",
+        "follow each other.\n\nThe first is short.\n",
+        "It ends here.\n",
+    ]
+    feet = [f"Deutsch          Informational          [Page {number}]" for number in (1, 2, 3)]
+    head = "RFC 1951       DEFLATE Specification      May 1996"
+    printed = "\n\f".join(f"{head}\n\n{page}\n{foot}" for page, foot in zip(pages, feet, strict=True))
+    text = load(put(tmp_path, "a.txt", printed), settings).page_content
+    assert (
+        text == "The format is told\nin three parts, which\nfollow each other.\n\nThe first is short.\n\nIt ends here."
+    )
+    assert "[Page 1]" in load(put(tmp_path, "b.txt", printed.partition("\f")[0]), settings).page_content
+
+
 def test_a_text_for_a_terminal_has_blanks_for_tabs_and_whole_words(tmp_path: Path, settings: Settings) -> None:
     manual = "OPTIONS\n     -d, --debug\n\t     Turn on debug mode; no changes are made to the logs that ro\u2010\n"
     manual += "\t     tate.  The state file is left.\n"

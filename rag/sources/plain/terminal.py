@@ -1,13 +1,18 @@
-"""Text that was laid out for a terminal, such as a manual page in a file."""
+"""Text that was laid out for a terminal or a printer, such as a manual page in a file or an RFC."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 WIDEST = 100
 """Columns of the lines of such a text, but for one in fifty."""
 INDENTED = 0.5
 """Share of the lines that are indented in it, at least."""
+FEWEST_PAGES = 3
+"""Pages from which on a line that stands at the edge of most of them is no text."""
+_NUMBER = re.compile(r"\d+|\b[ivxl]+\b")
+_GOES_ON = re.compile(r"[^\s.!?:;]\s*$")
 _HYPHENATED = re.compile(r"(\w)\u2010\n([ ]*)([^\W\d_]+[^\s\w]*)(?: +|(?=\n))")
 """A word that groff broke at the end of a line; its own hyphen is this one, too."""
 
@@ -25,3 +30,25 @@ def without_layout(text: str) -> str:
     if 50 * sum(len(line) > WIDEST for line in wide.split("\n")) > len(lines):
         return text
     return _HYPHENATED.sub(r"\1\3\n\2", wide)
+
+
+def without_page_edges(text: str) -> str:
+    """The text of pages, which form feeds part, without the heads and feet that most of them have."""
+    pages = [page.strip("\n").split("\n") for page in text.split("\f")]
+    if len(pages) < FEWEST_PAGES:
+        return text
+    heads, feet = (Counter(_without_number(page[edge]) for page in pages) for edge in (0, -1))
+    least = len(pages) // 2
+    whole = ""
+    for lines in pages:
+        kept = lines[1:] if heads[_without_number(lines[0])] > least and lines[0].strip() else lines
+        kept = kept[:-1] if kept and feet[_without_number(kept[-1])] > least and kept[-1].strip() else kept
+        page = "\n".join(kept).strip("\n")
+        begins = page.lstrip()
+        goes_on = bool(whole and begins) and bool(_GOES_ON.search(whole)) and begins[0].islower()
+        whole += ("\n" if goes_on else "\n\n" if whole else "") + page
+    return whole
+
+
+def _without_number(line: str) -> str:
+    return _NUMBER.sub("#", " ".join(line.split()))

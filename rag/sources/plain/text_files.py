@@ -19,7 +19,7 @@ from rag.sources.plain.markdown import markdown_document, plain_tables
 from rag.sources.plain.marked_lines import MarkedLines
 from rag.sources.plain.markup_tables import adoc_tables
 from rag.sources.plain.plain_headings import mark_headings
-from rag.sources.plain.terminal import without_layout
+from rag.sources.plain.terminal import without_layout, without_page_edges
 from rag.sources.plain.tex_tables import tex_tables
 from rag.sources.plain.tex_text import plain_tex
 from rag.sources.plain.text_tables import spaced_tables
@@ -79,7 +79,7 @@ def read_text(job: Job) -> Iterator[Document]:
         yield markdown_document(job, text)
     elif job.kind == "text":
         heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000])
-        text, marks, title = mark_headings(spaced_tables(plain_tables(without_layout(text))))
+        text, marks, title = mark_headings(spaced_tables(plain_tables(without_layout(without_page_edges(text)))))
         yield job.document(text, marks, heading[1] if heading else title or job.name)
     else:
         yield job.document(text, [], job.name)
