@@ -367,6 +367,23 @@ def test_the_sentences_below_an_options_name_are_found_by_it(minilm: Embeddings)
     assert found[0].startswith("MaxRetentionSec=\nThe longest time for which entries are kept.")
 
 
+def test_the_later_sentences_of_an_item_are_found_by_its_label(minilm: Embeddings) -> None:
+    text = (
+        "* `--host <str>` - Bind the socket to this host. Use it to be seen by others. **Default:** *'127.0.0.1'*.\n"
+        "* `--port <int>` - Bind to a socket with this port. If it is 0, a free one is picked. **Default:** *8000*.\n\n"
+        "**Default:** values are those of the file."
+    )
+    assert [each.name for each in quotable([Document(text)])] == [
+        "",
+        *["--host <str>"] * 2,
+        "",
+        *["--port <int>"] * 2,
+        "",
+    ]
+    quotes = quotes_of("What is the default port?", text, embeddings=minilm)
+    assert quotes[0].startswith("`--port <int>` - Bind to a socket") and "*8000*" in quotes[0]
+
+
 def test_what_something_is_stands_first_below_its_name(minilm: Embeddings) -> None:
     text = (
         "## Terrarium glass\n\nPanes of it are cut by the supplier to any size. No terrarium glass is taken back.\n\n"

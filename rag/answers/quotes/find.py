@@ -75,8 +75,6 @@ _ASKS_HOW = re.compile(
 """A question for the steps of something."""
 
 
-_NAME = re.compile(r"-|\S*(?:[=_]|[a-z]\.[a-z]|[a-zà-ÿ][A-ZÀ-Þ]|\(\))|[a-z]+(?: [a-z]+)?$")
-"""A heading that is the name of an option, a setting or a command: "--since", "MaxRetentionSec=", "rotate count"."""
 _ASKS_WHAT = re.compile(
     r"(?:what(?:['’]s| is| are| does| do)|explain|define|describe|was (?:ist|sind|macht|bedeute[nt]+)|wofür ist"
     r"|(?:qu['’]est[- ]ce que|que fait|à quoi sert)|qu[ée] (?:es|son|hace|significa))\b",
@@ -152,11 +150,10 @@ async def find_quotes(
 
 
 def _with_name(each: Quotable, question: str, language: str) -> Quotable:
-    """The sentence, embedded with its heading, if that is the name of an option or the like and the question has it."""
-    is_named = bool(_NAME.match(each.heading)) and not each.embedded.startswith(each.heading)
-    if not is_named or not word_weights(question, language).keys() & stems(each.heading, language):
+    """The sentence, embedded with the name of the option or the like that it tells of, if the question has the name."""
+    if not each.name or not word_weights(question, language).keys() & stems(each.name, language):
         return each
-    return each._replace(embedded=f"{each.heading}: {each.embedded}")
+    return each._replace(embedded=f"{each.name}: {each.embedded}")
 
 
 def _best(

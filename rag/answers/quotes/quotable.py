@@ -55,6 +55,10 @@ _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _CELLS = re.compile(r"\|\s+|\t")
 _BETWEEN = re.compile(r"[;,]\s+|[；，、]")
 """Where a long row or line can be cut: between cells, else between what stands in one."""
+_NAME = re.compile(r"-|\S*(?:[=_]|[a-z]\.[a-z]|[a-zà-ÿ][A-ZÀ-Þ]|\(\))|[a-z]+(?: [a-z]+)?$")
+"""A heading that is the name of an option, a setting or a command: "--since", "MaxRetentionSec=", "rotate count"."""
+_LABEL = re.compile(r"(`[^`\n]{1,80}`|\*\*[^*\n]{1,80}\*\*):?(?:,? \([^()\n]{1,80}\))?(?=[ \t]*[-–—:]\s)")
+"""The name that an item or a paragraph begins with: "`--port <int>` - Bind the socket to it."."""
 _LEANS = re.compile(
     r"(?:this|that|these|those|it|its|they|their|them|he|she|his|her|such|here|there|then|both|however|but|so"
     r"|therefore|thus|hence|also|instead|otherwise|in this (?:case|way)|as a result|for (?:example|instance)"
@@ -79,6 +83,8 @@ class Quotable(NamedTuple):
     """It follows the one before it in the list, in the same passage."""
     heading: str
     """The heading that it stands under, or the question that it follows, as in a list of questions and answers."""
+    name: str
+    """The name of an option or the like that it tells of and does not have itself; "" if there is none."""
     opens: bool
     """It is the first below its heading."""
     line: bool
@@ -131,6 +137,9 @@ class _Walk:
         self.begins_amid = bool(source.metadata.get("start_index")) and not self.row
         self.heading = section.rpartition(" > ")[2]
         self.before: Segment | None = None
+        self.label = ""
+        self.labelled: Segment | None = None
+        """The segment that begins with the label, while this one is of the same item or paragraph."""
         self.term: Segment | None = None
         """The term right above this segment, which is shown with it."""
         self.announces: Segment | None = None
@@ -149,6 +158,7 @@ class _Walk:
                 self._begin_section(words.strip("#*_ "))
                 self.term = segment if _is_term(text, segment) else None
             else:
+                self._note_label(segment, end_before)
                 is_in_row = self._is_in_row(segment)
                 end = segment.end if is_in_row else _end_with_items(segment, text)
                 self._note_announcement(segment, words, end_before, is_in_row=is_in_row)
@@ -165,8 +175,13 @@ class _Walk:
                     self.term, self.opens = None, False
             end_before = segment.end
 
+    def _name(self, embedded: str) -> str:
+        """The heading, if it is a name that the sentence is not embedded with."""
+        return self.heading if _NAME.match(self.heading) and not embedded.startswith(self.heading) else ""
+
     def _begin_section(self, heading: str) -> None:
         self.heading, self.before, self.term, self.following, self.opens = heading, None, None, False, True
+        self.label, self.labelled = "", None
 
     def _is_in_row(self, segment: Segment) -> bool:
         row = self.text.rfind("\n", 0, segment.start) + 1
@@ -180,6 +195,15 @@ class _Walk:
             self.announces = segment
         elif self.announces and self.announces.end != end_before and "\n" in self.text[end_before : segment.begin]:
             self.announces = None
+
+    def _note_label(self, segment: Segment, end_before: int) -> None:
+        """Note the label that the segment begins with, or that it is not of the item that began with one."""
+        found = _LABEL.match(self.text, segment.start)
+        begins = "\n" in self.text[end_before : segment.begin] or not end_before
+        if found and begins:
+            self.label, self.labelled = found[1].strip("`*: "), segment
+        elif marker_of(segment, self.text) or "\n\n" in self.text[end_before : segment.begin]:
+            self.label, self.labelled = "", None
 
     def _says_something(self, segment: Segment, words: str, end: int) -> bool:
         """Whether a segment that ends at `end`, with its items, can be quoted alone."""
@@ -202,6 +226,9 @@ class _Walk:
         above = subject or (self.heading if asked or short else "")
         embedded = f"{above}{'' if asked else ':'} {words}" if above else words
         leans_on = self.before if _LEANS.match(self.text[segment.start : segment.end]) else self.term
+        is_told_of = self.labelled is not None and self.labelled != segment
+        if is_told_of and self.labelled and end - self.labelled.start <= GROWN:
+            leans_on = self.labelled
         if self.announces and segment != self.announces and segment.end - self.announces.start <= GROWN:
             leans_on = self.announces
         own = f"{subject} {words}".lstrip()
@@ -214,6 +241,7 @@ class _Walk:
             leans_on,
             following=self.following and not short,
             heading=self.heading,
+            name=self.label if is_told_of else self._name(embedded),
             opens=self.opens,
             line=is_line,
         )
