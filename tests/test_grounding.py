@@ -448,6 +448,18 @@ CHAIR = "The treasurer (Ben Cole) read the accounts."
         ("The dentist paid 80 euros.", PAID, False),
         ("The dentist was paid 80 euros.", PAID, True),
         ("The tenant paid the bill.", PAID, True),
+        ("The shop opened in 1998.", "They opened the shop in 1998.", True),
+        ("The total amount paid was 80 euros.", "I paid a total amount of 80 euros.", True),
+        (
+            "OCR reads scanned pages.",
+            "Optical character recognition (OCR) is on by default, and reads scanned pages.",
+            True,
+        ),
+        (
+            "North had 5 boats in 2023, and 7 boats in 2024.",
+            "Region: North | Year: 2023 | Boats: 5\nRegion: North | Year: 2024 | Boats: 7",
+            True,
+        ),
     ],
 )
 def test_it_is_told_of_the_same_thing(claim: str, said: str, supported: bool, minilm: Embeddings) -> None:

@@ -327,6 +327,7 @@ def asked_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
         ("films", "Which films came out after 2004?", "2 of 4 rows of films.csv where Year > 2004.", "Paper Moons"),
         ("expenses", "How much did we spend on travel?", "The sum of Amount is 464.20: 2 of 4 rows", ""),
         ("expenses", "How much was spent in February?", "The sum of Amount is 473.75: 2 of 4 rows", ""),
+        ("expenses", "How much is travel in total?", "The sum of Amount is 464.20: 2 of 4 rows", ""),
         ("expenses", "How much did Ann pay?", "The sum of Amount is 464.20: 2 of 4 rows", ""),
         ("expenses", "Which category has the highest total?", "First by Category: Travel, with 464.20;", ""),
         ("expenses", "What was the biggest expense?", "The highest Amount is $410.00: 1 of 4 rows", "2024-02-02"),

@@ -12,6 +12,7 @@ from rag.grounding.tokens import Token, contains, same
 from rag.grounding.vocabulary import (
     ANTONYMS,
     CJK_NEGATIONS,
+    COPULAS,
     EVERY,
     IMPLIED_NEGATIONS,
     MEASURE_STEMS,
@@ -23,6 +24,12 @@ from rag.text.language import ENGLISH, stem, word_frequencies
 
 _SUPERLATIVES = frozenset(["most", "least", "best", "worst", "first", "last"])
 _DOERS = frozenset(["i", "we", "you", "he", "she", "they"])
+_BETWEEN = (
+    "paid pay owe owed gave give sent lent hired told asked helped taught invited thanked elected chose sued beat"
+    " employed appointed warned fined called"
+)
+_BETWEEN_PEOPLE = frozenset(map(stem, _BETWEEN.split()))
+"""Stems of what people do to each other."""
 _CONDITIONS = frozenset(["if", "when", "wenn", "falls", "cuando", "si", "quand", "lorsque"])
 _NEGATIVE_PREFIX = re.compile(r"(?:un|in|im|ir|il|dis|non|mis)(?=\w{4})")
 
@@ -243,29 +250,35 @@ def _subjects(claim: Statement, evidence: Statement) -> Iterator[str]:
 def _only_in_brackets(claim: Statement, evidence: Statement) -> Iterator[str]:
     """The name that the claim tells of, if the evidence has it in brackets beside something else.
 
-    "Ann chose the blue one" is not supported by "It is to be the blue one, one against (Ann)".
+    "Ann chose the blue one" is not supported by "It is to be the blue one, one against (Ann)". What is short for the
+    words before it ("... (OCR)") is told of in the whole sentence, and so is whom a later clause means by "she".
     """
     subject, *others = claim.content
-    bracketed = [
+    if not subject.is_name or subject.text.isupper():
+        return
+    inside = [
         token for token in evidence.tokens if any(start <= token.start < end for start, end in evidence.bracketed)
     ]
-    if subject.is_name and contains(bracketed, subject):
-        beside = next((clause for clause in evidence.clauses if contains(clause, subject)), ())
-        said = [token for token in others if not token.is_name and contains(evidence.tokens, token)]
-        if said and not any(contains(beside, token) for token in said):
-            yield f'the name "{subject.text}"'
+    if not contains(inside, subject):
+        return
+    beside = next((clause for clause in evidence.clauses if contains(clause, subject)), ())
+    said = [token for token in others if not token.is_name and contains(evidence.tokens, token)]
+    meant = any(clause and clause[0].folded in _DOERS for clause in evidence.clauses)
+    if said and not meant and not any(contains(beside, token) for token in said):
+        yield f'the name "{subject.text}"'
 
 
 def _done_to(claim: Statement, evidence: Statement) -> Iterator[str]:
     """Who does something in the claim, if it is done to them in the evidence.
 
-    "The dentist paid" is not supported by "I paid the dentist".
+    "The dentist paid" is not supported by "I paid the dentist". Only for what is done between people: "The shop opened"
+    says the same as "They opened the shop".
     """
-    for who, verb in pairwise(claim.tokens):
-        if not (who.is_content and verb.is_content):
+    for who, verb, after in zip(claim.tokens, claim.tokens[1:], [*claim.tokens[2:], None], strict=False):
+        if verb.stem not in _BETWEEN_PEOPLE or not who.is_content or (after and after.folded in COPULAS):
             continue
         for doer, same_verb in pairwise(evidence.tokens):
-            after = [token for token in evidence.tokens if token.start > same_verb.start]
+            later = [token for token in evidence.tokens if token.start > same_verb.start]
             before = [token for token in evidence.tokens if token.start < same_verb.start]
-            if doer.folded in _DOERS and same(verb, same_verb) and contains(after, who) and not contains(before, who):
+            if doer.folded in _DOERS and same(verb, same_verb) and contains(later, who) and not contains(before, who):
                 yield f'"{who.text}"'

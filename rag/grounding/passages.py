@@ -191,11 +191,15 @@ class Candidate:
         return " | " in self.text
 
     @cached_property
-    def opening(self) -> tuple[Token, ...]:
-        """The content words of its first cell, if it is a row."""
+    def cells(self) -> list[list[Token]]:
+        """The content words of each cell, if it is a row."""
         segment = self.passage.segments[self.first]
-        cell = self.passage.text.find(" | ", segment.start, segment.end)
-        return tuple(token for token in self.statement.content if token.start < cell)
+        found, start = [], segment.start
+        for cell in self.passage.text[segment.start : segment.end].split(" | "):
+            end = start + len(cell)
+            found.append([token for token in self.statement.content if start <= token.start < end])
+            start = end + len(" | ")
+        return found
 
     @property
     def quote(self) -> tuple[int, int]:
@@ -226,11 +230,14 @@ def _may_be_joined(one: Candidate, other: Candidate, claim: Statement) -> bool:
     """Whether two neighbours may support a claim together: no rows, unless it names what each of the two is about."""
     if not (one.is_row and other.is_row):
         return True
-    first, second = one.opening, other.opening
-    return all(
-        any(contains(claim.content, token) and not contains(beside, token) for token in own)
-        for own, beside in ((first, second), (second, first))
-    )
+    for first, second in zip(one.cells, other.cells, strict=False):
+        own, beside = (
+            [token for token in cell if not contains(others, token)]
+            for cell, others in ((first, second), (second, first))
+        )
+        if own or beside:  # the first cells that differ
+            return all(any(contains(claim.content, token) for token in each) for each in (own, beside))
+    return False
 
 
 def candidates(claim: Statement, passages: Sequence[Passage], asked: Sequence[Token] = ()) -> Iterator[Candidate]:

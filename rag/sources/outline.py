@@ -23,11 +23,11 @@ RECOGNIZED = "recognized"
 OF_DOCUMENTS = ("sections", "notes", RECOGNIZED)
 """Metadata of whole documents, which passages of them do not have."""
 
-CAPTION = 7
+CAPTION = 8
 """Level of a mark at the caption of a table: below all headings, so that its rows are in a section of its name."""
-AFTER_TABLE = 8
+AFTER_TABLE = 9
 """Level of a mark after such a table: what follows is in the section around the table again."""
-OUTER_TERM, AFTER_TERMS = 5, 9
+OUTER_TERM, AFTER_TERMS = 7, 10
 """Levels of a mark at a term that has terms below it, which are as captions are, and of one after their text."""
 _ENDS = (0, AFTER_TABLE, AFTER_TERMS)
 FENCE = re.compile(r"\s{0,3}(?:[-*+>] +)?(`{3,}|~{3,})")

@@ -287,12 +287,7 @@ def _scores(
         words = (weigh.line if each.line else weigh.words) * sum(weights[word] for word in own)
         words += weigh.words * sum(weights[word] for word in title)
         words += weigh.heading * sum(weights[word] for word in above)
-        if (
-            asks_what
-            and each.opens
-            and not is_question(each.heading)
-            and weights.keys() <= stems(each.heading, language) | title
-        ):
+        if asks_what and _tells_what(each) and weights.keys() <= stems(each.heading, language) | title:
             words += OPENS * total
         alone.append(weigh.near * float(near) + words / total - PLACE * (each.passage - 1))
     if language != ENGLISH:

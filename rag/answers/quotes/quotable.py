@@ -55,7 +55,7 @@ _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _CELLS = re.compile(r"\|\s+|\t")
 _BETWEEN = re.compile(r"[;,]\s+|[；，、]")
 """Where a long row or line can be cut: between cells, else between what stands in one."""
-_NAME = re.compile(r"-|\S*(?:[=_]|[a-z]\.[a-z]|[a-zà-ÿ][A-ZÀ-Þ]|\(\))|[a-z]+(?: [a-z]+)?$")
+_NAME = re.compile(r"-|\S*(?:[=_]|[a-z]\.[a-z]|[a-zà-ÿ][A-ZÀ-Þ])|\S+\([^()]*\)$|[a-z]+(?: [a-z]+)?$")
 """A heading that is the name of an option, a setting or a command: "--since", "MaxRetentionSec=", "rotate count"."""
 _LABEL = re.compile(r"(`[^`\n]{1,80}`|\*\*[^*\n]{1,80}\*\*):?(?:,? \([^()\n]{1,80}\))?(?=[ \t]*[-–—:]\s)")
 """The name that an item or a paragraph begins with: "`--port <int>` - Bind the socket to it."."""
@@ -156,7 +156,8 @@ class _Walk:
             if segment.kind == "heading" or words in self.headings:
                 self.announces = None
                 self._begin_section(words.strip("#*_ "))
-                self.term = segment if _is_term(text, segment) else None
+                is_term = _is_term(text, segment) or (segment.kind != "heading" and _NAME.match(words))
+                self.term = segment if is_term else None
             else:
                 self._note_label(segment, end_before)
                 is_in_row = self._is_in_row(segment)

@@ -102,7 +102,8 @@ class Reading:
         ways = {span.way for span in self.spans if span.implies}
         if ways & {"of_them", "of_one"} and not conditions:
             raise Uncertain("how much of what?")
-        if "of_one" in ways and len(matches(self.table, conditions)) > 1:
+        says_sum = any("sum" in span.kinds and span.way is None for span in self.spans)  # "in total"
+        if "of_one" in ways and not says_sum and len(matches(self.table, conditions)) > 1:
             raise Uncertain("how much is each, or all of them?")
         if not superlative:
             return

@@ -23,8 +23,8 @@ _LIST_NEAR = 50
 MOST_READ = 2000
 """Tags and texts of a list that are looked at for that."""
 _SIGNED = re.compile(rf"(?:{MARKER})\s")
-LEAST_TOLD = 200
-"""Characters of what terms mean, on average, from which on each term is a heading: options, functions, a glossary."""
+LONG_MEANING = 100
+"""Characters of what a term means, from which on it is long: such terms are headings, as of options or functions."""
 
 
 class Items:
@@ -118,13 +118,17 @@ def level_of_terms(terms: Tag) -> int:
 
 
 def _tells_much(terms: Tag) -> bool:
+    """Whether most of what the terms mean is long."""
     meanings = terms.find_all("dd", recursive=False)
-    wanted = LEAST_TOLD * len(meanings)
-    for meaning in meanings:
-        for text in itertools.islice(below(meaning), MOST_READ):
-            wanted -= len(text.strip()) if isinstance(text, NavigableString) else 0
-            if wanted <= 0:
-                return True
+    return 2 * sum(map(_is_long, meanings)) > len(meanings)
+
+
+def _is_long(meaning: Tag) -> bool:
+    length = 0
+    for text in itertools.islice(below(meaning), MOST_READ):
+        length += len(text.strip()) if isinstance(text, NavigableString) else 0
+        if length >= LONG_MEANING:
+            return True
     return False
 
 
@@ -133,5 +137,8 @@ def list_of_term(term: Tag) -> Tag | None:
     parent = term.parent
     if term.name != "dt" or parent is None or parent.name != "dl":
         return None
-    texts = (item for item in itertools.islice(below(term), MOST_READ) if isinstance(item, NavigableString))
-    return parent if sum(len(text.strip()) for text in texts) <= LONGEST_HEADING else None
+    inner = list(itertools.islice(below(term), MOST_READ))
+    if any(isinstance(item, Tag) and item.name in BLOCK_TAGS and item.name != "br" for item in inner):
+        return None
+    length = sum(len(item.strip()) for item in inner if isinstance(item, NavigableString))
+    return parent if length <= LONGEST_HEADING else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rag.sources.outline import MARK, Marks, is_clause
+from rag.sources.outline import CAPTION, MARK, OUTER_TERM, Marks, is_clause
 from rag.sources.plain.terms import terms_of
 from rag.text.markers import MARKER
-from rag.text.wraps import indent_of
+from rag.text.wraps import DEEPER, indent_of
 
 LONGEST, MOST_WORDS = 80, 12
 """Characters and words of a heading, at most."""
@@ -29,8 +30,7 @@ _UNDERLINE = re.compile(r"(={3,}|-{3,}|~{3,})[ \t]*")
 _NUMBER = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,4})\.?[ \t]+(?=\S)")
 _NO_HEADING = re.compile(
     r"[.,;:!?…。，；：！？]$|^[-*•–—+>\"“„«#]|[\t|@]|://|: | {3,}|_{2,}|\.{4}| /\w"
-    r"|\b(?:the|an?|of|and|or|to|for|with|by|that|which|is|are|was|were|from|und|oder|der|die|das|mit|von|zu|et|ou|le|la"
-    r"|les|de|du|des|y|el|los|las)$"
+    r"|\b(?:the|an?|and|or|und|oder|der|die|das|et|ou|le|la|les|y|el|los|las)$"
 )
 _ITEM = re.compile(rf"(?:{MARKER}|[^\n:]{{1,40}}:)\s")
 _SENTENCE = re.compile(r"\S+\s+\S+\s+\S.*[.!?。！？][\"”»)_*]?$", re.DOTALL)
@@ -83,6 +83,7 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
         }
     if 3 * sum(map(len, found.values())) > len(text):
         found, shouted = {}, {}
+    found |= _beside_headings(lines, found)
     terms = dict(terms_of(lines, found))
     if not found and not terms:
         return text, [], ""
@@ -99,6 +100,17 @@ def mark_headings(text: str) -> tuple[str, Marks, str]:
             level = marks[-1][0] + 1
         marks.append((level, ""))
     return "\n".join(lines), marks, title
+
+
+def _beside_headings(lines: list[str], found: Collection[int]) -> dict[int, str]:
+    """The terms that are as deep as a heading which stands right above deeper lines, as they do: headings, too."""
+    deep = {
+        indent_of(lines[first])
+        for first in found
+        if first + 1 < len(lines) and indent_of(lines[first + 1]) >= indent_of(lines[first]) + DEEPER
+    }
+    numbers = [number for number, level in terms_of(lines, found) if level in (CAPTION, OUTER_TERM)]
+    return {number: lines[number].strip() for number in numbers if indent_of(lines[number]) in deep}
 
 
 def _blocks(lines: list[str]) -> list[_Block]:

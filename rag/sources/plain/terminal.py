@@ -13,7 +13,7 @@ FEWEST_PAGES = 3
 """Pages from which on a line that stands at the edge of most of them is no text."""
 _NUMBER = re.compile(r"\d+|\b[ivxl]+\b")
 _GOES_ON = re.compile(r"[^\s.!?:;]\s*$")
-_HYPHENATED = re.compile(r"(\w)\u2010\n([ ]*)([^\W\d_]+[^\s\w]*)(?: +|(?=\n))")
+_HYPHENATED = re.compile(r"(\w+)\u2010\n([ ]*)([^\W\d_]+)([^\s\w]*)(?: +|(?=\n))")
 """A word that groff broke at the end of a line; its own hyphen is this one, too."""
 
 
@@ -29,7 +29,14 @@ def without_layout(text: str) -> str:
     wide = text.expandtabs(8)
     if 50 * sum(len(line) > WIDEST for line in wide.split("\n")) > len(lines):
         return text
-    return _HYPHENATED.sub(r"\1\3\n\2", wide)
+    compounds = set(re.findall(r"\w+-\w+", wide.replace("\u2010", "-")))
+
+    def whole(found: re.Match[str]) -> str:
+        one, indent, other, end = found.groups()
+        between = "-" if f"{one}-{other}" in compounds else ""
+        return f"{one}{between}{other}{end}\n{indent}"
+
+    return _HYPHENATED.sub(whole, wide)
 
 
 def without_page_edges(text: str) -> str:

@@ -16,10 +16,15 @@ FEWEST = 4
 """Terms at one indent, at least; else a few lines of a text only look like terms."""
 FEWEST_WORDS = 3
 """Words of a line of text below a term, at least, for most of them."""
+MOST_OF_TEXT = 0.7
+"""Characters of terms for each one of the lines right below them, at most, but of options: else they are verses."""
 LONGEST, MOST_WORDS = 80, 8
 """Characters and words of a term's line, at most: "-S treeish, --since=treeish"."""
 
-_NO_TERM = re.compile(rf"(?:{MARKER}|\[\d+\]|[#>|%])\s|.*(?:[.;:!?{{(\\|]$|://| \| | {{3,}}\S|\t\S)|[^a-zA-ZÀ-ÿ]*$")
+_NO_TERM = re.compile(
+    rf"(?:{MARKER}|\[\d+\]|[#>|%])\s|.*(?:[.;:!?{{(\\|]$|(?<!=),$|://|: | \| | {{3,}}\S|\t\S)|[^a-zA-ZÀ-ÿ]*$"
+    r"|(?:then|else|fi|do|done|begin|end|try|finally)$"
+)
 _CODE = re.compile(r"[;{}\\]\s*$|^\s*(?:return|end|if|for|while|def|else|import)\b|[=!]=|\)\s*$|^\s*[\w.]+ ?= ")
 """A line of a program."""
 
@@ -68,7 +73,7 @@ def _by_indent(lines: Sequence[str], headings: Collection[int]) -> dict[int, lis
     found: dict[int, list[int]] = defaultdict(list)
     may_be: set[int] = set()
     for number, line in enumerate(lines):
-        before = lines[number - 1] if number and number - 1 not in may_be else ""
+        before = lines[number - 1] if number and number - 1 not in may_be and number - 1 not in headings else ""
         if number not in headings and _may_be_term(line, before, lines[number + 1 : number + 4]):
             may_be.add(number)
             found[indent_of(line)].append(number)
@@ -83,9 +88,9 @@ def _may_be_term(line: str, before: str, below: Sequence[str]) -> bool:
     name, indent = line.strip(), indent_of(line)
     if not name or len(name) > LONGEST or len(name.split()) > MOST_WORDS or _NO_TERM.match(name):
         return False
-    if before.strip() and indent_of(before) < indent:
+    if before.strip() and indent_of(before) <= indent:
         return False
-    text = next((each for each in below if indent_of(each) != indent), "")
+    text = next((each for each in below if not each.strip() or indent_of(each) != indent), "")
     return bool(text.strip()) and indent_of(text) >= indent + DEEPER
 
 
@@ -95,4 +100,19 @@ def _are_terms(lines: Sequence[str], terms: Sequence[int], may_be: Collection[in
     below = [lines[number + 1] for number in terms if number + 1 not in may_be]
     is_code = sum(bool(_CODE.search(line)) for line in below) > len(below) // 5
     is_text = 2 * sum(len(line.split()) >= FEWEST_WORDS for line in below) >= len(below)
-    return len(terms) >= FEWEST and 2 * len(names) > len(terms) and is_text and not is_code
+    is_option = 2 * sum(name.startswith("-") for name in names) > len(names)
+    return (
+        len(terms) >= FEWEST
+        and 2 * len(names) > len(terms)
+        and is_text
+        and not is_code
+        and (is_option or not _are_verses(lines, terms, may_be))
+    )
+
+
+def _are_verses(lines: Sequence[str], terms: Sequence[int], may_be: Collection[int]) -> bool:
+    """Whether lines are as long as those below them, or go on in these with a small letter."""
+    pairs = [(lines[number].strip(), lines[number + 1].strip()) for number in terms if number + 1 not in may_be]
+    above, below = (sum(map(len, some)) for some in zip(*pairs, strict=True)) if pairs else (0, 1)
+    going_on = sum(name[0].isupper() and " " in name and text[0].islower() for name, text in pairs)
+    return above > MOST_OF_TEXT * below or 2 * going_on > len(pairs)

@@ -15,7 +15,7 @@ from rag.sources.plain.chats import people_beside, with_names
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
 from rag.sources.plain.lean_markup import lean_adoc, lean_org
-from rag.sources.plain.markdown import markdown_document, plain_tables
+from rag.sources.plain.markdown import markdown_document, outside_code, plain_tables
 from rag.sources.plain.marked_lines import MarkedLines
 from rag.sources.plain.markup_tables import adoc_tables
 from rag.sources.plain.plain_headings import mark_headings
@@ -79,7 +79,9 @@ def read_text(job: Job) -> Iterator[Document]:
         yield markdown_document(job, text)
     elif job.kind == "text":
         heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000])
-        text, marks, title = mark_headings(spaced_tables(plain_tables(without_layout(without_page_edges(text)))))
+        text, marks, title = mark_headings(
+            outside_code(plain_tables(without_layout(without_page_edges(text))), spaced_tables)
+        )
         yield job.document(text, marks, heading[1] if heading else title or job.name)
     else:
         yield job.document(text, [], job.name)
