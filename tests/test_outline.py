@@ -47,15 +47,17 @@ def test_headings_of_a_page(sections: Sections) -> None:
 def test_terms_that_are_told_of_at_length_are_headings(sections: Sections) -> None:
     told = "Waits for the server as long as the client's own timeout says, and then gives up. " * 3
     page = (
-        f"<h1>Q</h1><p>{told}</p><dl class=py><dt id=c>class Client(host)<a class=headerlink href='#c'>¶</a></dt>"
-        f"<dd><p>{told}</p><dl><dt id=g>get(key)</dt><dd><p>{told}</p><p>{told}</p></dd></dl></dd></dl>"
+        f"<h1>Q</h1><p>{told}</p><dl class=py><dt id=c>class <span>q.</span><span>Client</span>(host)<a>[source]</a>"
+        "<a class=headerlink href='#c'>¶</a></dt>"
+        f"<dd><p>{told}</p><dl><dt id=g>get(key)</dt><dd><p>{told}</p><dl class='field-list'>"
+        f"<dt>Parameters</dt><dd>{told}</dd></dl></dd></dl></dd></dl>"
         f"<dl><dt id=o>open(path)</dt><dd>{told}</dd></dl><p>That is all. {told}</p>"
         f"<h2>Hours</h2><dl><dt>Monday</dt><dd>9 to 17</dd></dl><p>{told}</p>"
     )
     assert sections(page) == [
         ("", ""),
-        ("class Client(host)", "c"),
-        ("class Client(host) > get(key)", "g"),
+        ("class q.Client(host)", "c"),
+        ("class q.Client(host) > get(key)", "g"),
         ("open(path)", "o"),
         ("", ""),
         ("Hours", ""),

@@ -384,6 +384,19 @@ def test_the_later_sentences_of_an_item_are_found_by_its_label(minilm: Embedding
     assert quotes[0].startswith("`--port <int>` - Bind to a socket") and "*8000*" in quotes[0]
 
 
+def test_a_setting_is_quoted_with_the_comment_above_it(minilm: Embeddings) -> None:
+    text = (
+        "[server]\nport = 8443\n# seconds until an idle connection is closed\nkeepalive = 75\n\n"
+        "; how often a failed capture is sent again before it goes to somebody who looks at it\nmax_attempts = 5\n"
+        'name = "lisbon"'
+    )
+    quotes = quotes_of("When are idle connections closed?", text, embeddings=minilm)
+    assert quotes[0] == "# seconds until an idle connection is closed\nkeepalive = 75"
+    quotes = quotes_of("How many times is a failed capture sent again?", text, embeddings=minilm)
+    assert quotes[0].endswith("who looks at it\nmax_attempts = 5")
+    assert 'name = "lisbon"' in [each.embedded for each in quotable([Document(text)])]
+
+
 def test_what_something_is_stands_first_below_its_name(minilm: Embeddings) -> None:
     text = (
         "## Terrarium glass\n\nPanes of it are cut by the supplier to any size. No terrarium glass is taken back.\n\n"

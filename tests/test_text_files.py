@@ -397,6 +397,36 @@ def test_heads_and_feet_of_pages_are_no_text(tmp_path: Path, settings: Settings)
     assert "[Page 1]" in load(put(tmp_path, "b.txt", printed.partition("\f")[0]), settings).page_content
 
 
+def test_sections_of_a_file_of_settings(tmp_path: Path, settings: Settings) -> None:
+    text = "; The gateway.\n[server]\nport = 8443\n\n[[remote]]\n# seconds until it is closed\nkeepalive = 75\n"
+    document = load(put(tmp_path, "gateway.ini", text), settings)
+    assert document.metadata["title"] == "gateway.ini"
+    assert [path for _, path, _ in document.metadata["sections"]] == [["[server]"], ["[[remote]]"]]
+    assert document.page_content == text.strip()
+
+
+def test_a_manual_page_with_options_beside_what_they_mean(tmp_path: Path, settings: Settings) -> None:
+    head = "SPLIT(1)                  User Commands                  SPLIT(1)"
+    options = "\n\n".join(
+        f"       {option:<7}{told}" if len(option) < 6 else f"       {option}\n              {told}"
+        for option, told in {
+            "-d": "use numeric suffixes starting at 0",
+            "--filter=COMMAND": "write to the shell command",
+            "-x": "use hexadecimal suffixes",
+            "--verbose": "tell of each file before it is opened",
+        }.items()
+    )
+    name = "NAME\n       split - split a file into pieces\n\nDESCRIPTION\n       Output pieces of FILE.\n\n"
+    foot = "GNU coreutils 9.1          September 2022          SPLIT(1)"
+    document = load(put(tmp_path, "split.txt", f"{head}\n\n{name}OPTIONS\n{options}\n\n{foot}\n"), settings)
+    assert [" > ".join(path) for _, path, _ in document.metadata["sections"]] == [
+        *("NAME", "DESCRIPTION", "OPTIONS"),
+        *(f"OPTIONS > {option}" for option in ("-d", "--filter=COMMAND", "-x", "--verbose")),
+    ]
+    assert "SPLIT(1)" not in document.page_content
+    assert "       -d\n              use numeric suffixes starting at 0" in document.page_content
+
+
 def test_a_text_for_a_terminal_has_blanks_for_tabs_and_whole_words(tmp_path: Path, settings: Settings) -> None:
     manual = "OPTIONS\n     -d, --debug\n\t     Turn on debug mode; no changes are made to the logs that ro\u2010\n"
     manual += "\t     tate.  The state file is left.\n"

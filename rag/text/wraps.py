@@ -70,6 +70,7 @@ def unwrap(text: str) -> str:
     lines = without_comment_marks(text).split("\n")
     if len(lines) == 1:
         return text
+    is_comment = [bool(_COMMENT.match(line)) for line in text.split("\n")]
     ends = ["\n"] * len(lines)
     first, in_code = 0, False
     for number, line in enumerate([*lines, ""]):
@@ -77,7 +78,8 @@ def unwrap(text: str) -> str:
         if line.strip() and not fence and not in_code:
             continue
         for wrapped in _wrapped(lines[first:number]) if not in_code else ():
-            ends[first + wrapped] = " "
+            if is_comment[first + wrapped] == is_comment[first + wrapped + 1]:  # else code follows, or goes before
+                ends[first + wrapped] = " "
         first, in_code = number + 1, in_code != fence
     return "".join(map(str.__add__, lines, ends))[:-1]
 

@@ -22,8 +22,8 @@ PART, SUBJECT = 300, 60
 embedded with each part: a row begins with what it tells about."""
 LONGEST_REFERENCE = 400
 """Characters of a line that is taken for a reference where it names an arXiv number or the like."""
-_TELLING = re.compile(r"\d|:\s|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}")
-"""What says something in few words: a number, a `key: value`, writing without blanks."""
+_TELLING = re.compile(r"\d|:\s|\w ?= ?\S|[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]{4}")
+"""What says something in few words: a number, a `key: value`, a setting, writing without blanks."""
 _REFERENCES = re.compile(
     r"bibliography|citations?|cited as|works cited|further reading|see also|literatur\w*|quellen\w*"
     r"|einzelnachweise|bibliographie|bibliografía|参考文献|参考资料",
@@ -47,6 +47,8 @@ _RUN_IN = re.compile(r"(?:[-*•] )?(\*\*|__)[^\W\d]+(?: [^\W\d]+)?[.:]\1")
 """The name of a paragraph at its beginning, one word or two: "**Travel.** Second class is the rule."."""
 _SETTING = re.compile(r"(?:permalink|layout|slug|url|aliases|redirect_from|draft|weight): ")
 """Front matter that is for the program that makes pages of Markdown."""
+_COMMENT, _SET = re.compile(r"[ \t]*(?:#{1,2}|;{1,2}|//)[ \t]*\S"), re.compile(r"[ \t]*[\w.\"-]+[ \t]*[=:][ \t]*\S")
+"""A comment of a file of settings, and a setting, which a comment right above tells of."""
 _LINKS = re.compile(r"(?:\[[^\[\]]*\]\([^()\s]*\)[\s,;.|·]*)+")
 """A line of links and nothing else."""
 _ANNOUNCES = (":", "：", "—", "–")
@@ -131,6 +133,7 @@ class _Walk:
     def __init__(self, number: int, source: Document) -> None:
         section = str(source.metadata.get("section") or "")
         self.number, self.text = number, without_comment_marks(source.page_content)
+        self.as_written = source.page_content
         self.row = str(source.metadata.get("row") or "")
         """How the row begins that the passage begins amid; "" if it does not."""
         self.headings = {str(source.metadata.get("title")), *section.split(" > "), *source.metadata.get("headings", ())}
@@ -140,6 +143,8 @@ class _Walk:
         self.label = ""
         self.labelled: Segment | None = None
         """The segment that begins with the label, while this one is of the same item or paragraph."""
+        self.comment: Segment | None = None
+        """The comment right above this setting, which is shown with it."""
         self.term: Segment | None = None
         """The term right above this segment, which is shown with it."""
         self.announces: Segment | None = None
@@ -153,6 +158,9 @@ class _Walk:
         end_before = 0
         for segment, subject in parts:
             words = " ".join(text[segment.begin : segment.end].split())
+            if self._tells_of_a_setting(segment):
+                self.comment, end_before = segment, segment.end
+                continue
             if segment.kind == "heading" or words in self.headings:
                 self.announces = None
                 self._begin_section(words.strip("#*_ "))
@@ -174,7 +182,7 @@ class _Walk:
                     yield self._quotable(segment, subject, words, end)
                     self.before, self.following = segment, True
                     self.term, self.opens = None, False
-            end_before = segment.end
+            end_before, self.comment = segment.end, None
 
     def _name(self, embedded: str) -> str:
         """The heading, if it is a name that the sentence is not embedded with."""
@@ -206,6 +214,12 @@ class _Walk:
         elif marker_of(segment, self.text) or "\n\n" in self.text[end_before : segment.begin]:
             self.label, self.labelled = "", None
 
+    def _tells_of_a_setting(self, segment: Segment) -> bool:
+        """Whether it is the last sentence of a comment right above a setting."""
+        line = self.as_written.rfind("\n", 0, segment.begin) + 1
+        is_comment = _COMMENT.match(self.as_written, line) and self.as_written[segment.end : segment.end + 1] == "\n"
+        return bool(is_comment and _SET.match(self.as_written, segment.end + 1))
+
     def _says_something(self, segment: Segment, words: str, end: int) -> bool:
         """Whether a segment that ends at `end`, with its items, can be quoted alone."""
         is_cut = self.begins_amid and segment.start == 0 and words[:1].islower()
@@ -232,6 +246,9 @@ class _Walk:
             leans_on = self.labelled
         if self.announces and segment != self.announces and segment.end - self.announces.start <= GROWN:
             leans_on = self.announces
+        if self.comment:
+            told = " ".join(self.text[self.comment.start : self.comment.end].split())
+            embedded, leans_on = f"{told.lstrip('#;/ ')}: {words}", self.comment
         own = f"{subject} {words}".lstrip()
         return Quotable(
             self.number,

@@ -118,7 +118,9 @@ def level_of_terms(terms: Tag) -> int:
 
 
 def _tells_much(terms: Tag) -> bool:
-    """Whether most of what the terms mean is long."""
+    """Whether most of what the terms mean is long; the parameters of a function are told of with it."""
+    if "field-list" in terms.get_attribute_list("class"):
+        return False
     meanings = terms.find_all("dd", recursive=False)
     return 2 * sum(map(_is_long, meanings)) > len(meanings)
 
@@ -133,12 +135,12 @@ def _is_long(meaning: Tag) -> bool:
 
 
 def list_of_term(term: Tag) -> Tag | None:
-    """The definition list of a term that is short enough for a heading; None for others."""
+    """The definition list of a term that may be a heading, being short and no label such as "Parameters:", or None."""
     parent = term.parent
     if term.name != "dt" or parent is None or parent.name != "dl":
         return None
     inner = list(itertools.islice(below(term), MOST_READ))
     if any(isinstance(item, Tag) and item.name in BLOCK_TAGS and item.name != "br" for item in inner):
         return None
-    length = sum(len(item.strip()) for item in inner if isinstance(item, NavigableString))
-    return parent if length <= LONGEST_HEADING else None
+    text = "".join(item for item in inner if isinstance(item, NavigableString)).strip()
+    return parent if 0 < len(text) <= LONGEST_HEADING and not text.endswith((":", "：")) else None

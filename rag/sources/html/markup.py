@@ -178,7 +178,7 @@ class Walk:
                     continue
                 if child.name == "li":
                     self._items.begin(child)
-                if inside and is_label_beside(child):
+                if inside and tag.name != "dt" and is_label_beside(child):
                     self._part_labels(child, place)
                 self._terms.begin(child, self.pieces)
                 stack.append((child, iter(child.contents), opens, self._place(child, place)))
@@ -190,7 +190,7 @@ class Walk:
             is_line_number(tag)
             or is_struck(tag.name, tag.attrs)
             or is_wiki_sign(tag.name, tag.get_attribute_list("class"))
-            or (not headings and is_permalink(tag))
+            or ((not headings or parent.name == "dt") and is_permalink(tag))
         ):
             return True
         return is_hidden(tag.attrs) and not is_panel(tag.name, tag.attrs, self._panels)
@@ -287,7 +287,7 @@ class Walk:
         line = Walk()
         line.read(tag, headings=False)
         self._pending = mark
-        text = " ".join(without_permalink("".join(line.pieces).replace(EDGE, " ")).split())
+        text = " ".join(without_permalink("".join(line.pieces).replace(EDGE, " ")).split()).removesuffix("[source]")
         within = self._place(tag, place)
         within = within._replace(kind="heading", level=level, linked=within.linked or is_all_linked(tag))
         self._add(text, within)

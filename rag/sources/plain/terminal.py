@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from rag.text.wraps import indent_of
+
 WIDEST = 100
 """Columns of the lines of such a text, but for one in fifty."""
 INDENTED = 0.5
@@ -13,6 +15,13 @@ FEWEST_PAGES = 3
 """Pages from which on a line that stands at the edge of most of them is no text."""
 _NUMBER = re.compile(r"\d+|\b[ivxl]+\b")
 _GOES_ON = re.compile(r"[^\s.!?:;]\s*$")
+_MANUAL = r"[\w.+:-]{1,40}\(\d\w{0,3}\)"
+_MANUAL_EDGE = re.compile(
+    rf"(?m)^(?:({_MANUAL})[ \t]{{2,}}\S.*[ \t]{{2,}}\1|\S.*[ \t]{{2,}}\S.*\d{{4}}.*[ \t]{{2,}}{_MANUAL})$"
+)
+"""The first and the last line of a manual page: "SPLIT(1)     User Commands     SPLIT(1)"."""
+_OPTION = re.compile(r"( {2,12}-{1,2}\w[^ \n]*(?: [^ \n]+){0,4} {2,})(\S.*)")
+"""An option of a manual page with the beginning of what it means: "-d     use numeric suffixes"."""
 _HYPHENATED = re.compile(r"(\w+)\u2010\n([ ]*)([^\W\d_]+)([^\s\w]*)(?: +|(?=\n))")
 """A word that groff broke at the end of a line; its own hyphen is this one, too."""
 
@@ -39,8 +48,21 @@ def without_layout(text: str) -> str:
     return _HYPHENATED.sub(whole, wide)
 
 
+def with_options_apart(text: str) -> str:
+    """The text with each option that has what it means in its line on a line of its own, as those beside it have."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        found = _OPTION.fullmatch(line)
+        if found and (not lines or not lines[-1].strip() or indent_of(lines[-1]) < indent_of(line)):
+            lines += [found[1].rstrip(), " " * len(found[1]) + found[2]]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def without_page_edges(text: str) -> str:
-    """The text of pages, which form feeds part, without the heads and feet that most of them have."""
+    """The text of pages, which form feeds part, without the heads and feet of most of them, and of a manual page."""
+    text = _MANUAL_EDGE.sub("", text)
     pages = [page.strip("\n").split("\n") for page in text.split("\f")]
     if len(pages) < FEWEST_PAGES:
         return text

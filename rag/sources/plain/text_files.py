@@ -19,7 +19,7 @@ from rag.sources.plain.markdown import markdown_document, outside_code, plain_ta
 from rag.sources.plain.marked_lines import MarkedLines
 from rag.sources.plain.markup_tables import adoc_tables
 from rag.sources.plain.plain_headings import mark_headings
-from rag.sources.plain.terminal import without_layout, without_page_edges
+from rag.sources.plain.terminal import with_options_apart, without_layout, without_page_edges
 from rag.sources.plain.tex_tables import tex_tables
 from rag.sources.plain.tex_text import plain_tex
 from rag.sources.plain.text_tables import spaced_tables
@@ -59,6 +59,9 @@ _CODE_BLOCK[".asciidoc"] = _CODE_BLOCK[".adoc"]
 _TABLES = {".org": plain_tables, ".tex": tex_tables, ".adoc": adoc_tables, ".asciidoc": adoc_tables}
 _MARKDOWN, _FEWEST = re.compile(r"(?m)(?:^|\n)\n#{2,6}[ \t]+[^\s#].*\n[ \t]*\n(?=[^\s#])"), 2
 """A heading of Markdown between blank lines, above a text, and how many of them tell that a text is Markdown."""
+_OF_SETTINGS = (".ini", ".toml", ".cfg", ".conf", ".cnf")
+_SECTION = re.compile(r"(?m)^\[{1,2}[\w.:\"' -]{1,80}\]{1,2}(?=[ \t]*(?:[#;].*)?$)")
+"""The name of a section in a file of settings."""
 _LEAN = {".org": lean_org, ".adoc": lean_adoc, ".asciidoc": lean_adoc}
 
 
@@ -75,13 +78,15 @@ def read_text(job: Job) -> Iterator[Document]:
         yield job.document("\n".join(lines), [], job.name)
     elif job.ending in (*_HEADINGS, ".rst"):
         yield _light_markup(job, text)
+    elif job.ending in _OF_SETTINGS and _SECTION.search(text):
+        sections = [(2, "") for _ in _SECTION.finditer(text)]
+        yield job.document(_SECTION.sub(rf"{MARK}\g<0>", text), sections, job.name)
     elif job.kind == "text" and len(_MARKDOWN.findall(text)) >= _FEWEST:
         yield markdown_document(job, text)
     elif job.kind == "text":
         heading = re.search(r"(?m)^#\s+(.+?)\s*#*$", text[:4000])
-        text, marks, title = mark_headings(
-            outside_code(plain_tables(without_layout(without_page_edges(text))), spaced_tables)
-        )
+        text = outside_code(plain_tables(without_layout(without_page_edges(text))), spaced_tables)
+        text, marks, title = mark_headings(with_options_apart(text))
         yield job.document(text, marks, heading[1] if heading else title or job.name)
     else:
         yield job.document(text, [], job.name)
