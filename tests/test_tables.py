@@ -365,6 +365,18 @@ def test_a_column_that_is_not_certain_is_not_asked_for(asked_of: dict[str, Table
     assert read_question(question, asked_of[name], [f"{name}.csv", name]) is None
 
 
+def test_rows_are_called_by_any_word_of_the_tables_name(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "fleet.csv"
+    path.write_text("Plate,Driver,Fuel,Monthly cost\nA 1,Ann,Diesel,400\nB 2,Ben,Electric,300\nC 3,Cy,Diesel,500\n")
+    (table,) = tables_of(path, settings)
+    names = ["fleet.csv", "Vehicle fleet, status October"]
+    assert told(table, "How many vehicles run on diesel?", names).startswith("2 of 3 rows of")
+    assert told(table, "What is the total monthly cost of the diesel vehicles?", names).startswith(
+        "The sum of Monthly cost is 900"
+    )
+    assert read_question("What is the total monthly cost of the diesel boats?", table, names) is None
+
+
 def test_who_asks_for_rows_of_the_nearest_table_alone(asked_of: dict[str, Table]) -> None:
     question = "Who is Iris Holm?"
     assert read_question(question, asked_of["staff"], ["staff.csv"]) is None

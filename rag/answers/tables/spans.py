@@ -19,6 +19,8 @@ TELLING_APART = NUMBERS | {
 }
 """What a column is called by that tells rows apart: "Employer Name", "Wahlkreis-Nr."."""
 PLURALS = frozenset(("", "s", "es", "e", "en", "n", "er", "x"))
+SHORTEST_HEAD = 3
+"""Letters of a word of a name that may say what its rows are, at least."""
 ENDINGS = ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf")
 
 
@@ -54,7 +56,7 @@ class TableWords:
         self.table = table
         self.ways = ways_to_ask(table, language)
         self.names = {form for name in names for form in _forms(key_of(name))}
-        self.heads = {form for name in names for form in _forms(_head(key_of(name)))}
+        self.heads = {form for name in names for word in _heads(key_of(name)) for form in _forms((word,))}
         self.columns: dict[tuple[str, ...], str] = {}
         for column in table.columns:
             self.columns.setdefault(key_of(column.replace("_", " ")), column)
@@ -229,10 +231,9 @@ def things(table: Table) -> dict[str, str]:
     return found
 
 
-def _head(key: tuple[str, ...]) -> tuple[str, ...]:
-    """The word of a name that says what its rows are: `orders` of `old orders 2024.csv`."""
-    words = [word for word in key if word not in ENDINGS and not word[0].isdigit()]
-    return tuple(words[-1:])
+def _heads(key: tuple[str, ...]) -> list[str]:
+    """The words of a name that may say what its rows are: `orders` of `old orders 2024.csv`, `vehicle` of a fleet."""
+    return [word for word in key if word not in ENDINGS and len(word) >= SHORTEST_HEAD and word.isalpha()]
 
 
 def _forms(key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
