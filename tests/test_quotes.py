@@ -395,6 +395,10 @@ def test_a_setting_is_quoted_with_the_comment_above_it(minilm: Embeddings) -> No
     quotes = quotes_of("How many times is a failed capture sent again?", text, embeddings=minilm)
     assert quotes[0].endswith("who looks at it\nmax_attempts = 5")
     assert 'name = "lisbon"' in [each.embedded for each in quotable([Document(text)])]
+    tariffs = (
+        "### Which tariffs are there?\nOccasional: no monthly fee, 3.90 an hour. Regular: 9 a month, 2.60 an hour."
+    )
+    assert not any("###" in quote for quote in quotes_of("Which tariffs are there?", tariffs, embeddings=minilm))
 
 
 def test_what_something_is_stands_first_below_its_name(minilm: Embeddings) -> None:

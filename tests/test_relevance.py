@@ -272,6 +272,21 @@ def test_what_a_person_is_told() -> None:
     assert len(nothing_found_message("why " * 500, indexed("A"), 1, [])) < 250
 
 
+def test_what_a_heading_names_is_told_directly(embeddings: Embeddings, tmp_path: Path) -> None:
+    manual = tmp_path / "journald.txt"
+    names = ("MaxFileSec", "MaxRetentionSec", "SyncIntervalSec", "ForwardToWall")
+    entries = "".join(
+        f"\n       {name}=\n           Takes a number or a word, as all others of this file do.\n" for name in names
+    )
+    manual.write_text(f"OPTIONS\n{entries}", encoding="utf-8")
+    judge = Judge(embeddings, ENGINE)
+    with library([manual], embeddings, tmp_path / "data") as index:
+        for question, direct in (("What does MaxRetentionSec do?", True), ("What does ReadKMsg do?", False)):
+            passages = Retriever(index=index, k=4).invoke(question)
+            verdict = decide(judge, question, passages, index.words)
+            assert (verdict.answers and verdict.direct) is direct
+
+
 def test_a_library_of_one_letter_is_not_asked_for_every_word(embeddings: Embeddings, tmp_path: Path) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text(

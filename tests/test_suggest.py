@@ -32,6 +32,11 @@ def test_what_is_defined_comes_first_then_what_headings_name() -> None:
     ]
 
 
+def test_a_clause_is_no_subject() -> None:
+    sources = [Document("Note that this is a limit. If a pool is the last one, it closes. A pool is a set of threads.")]
+    assert suggest("Which limits are there?", sources) == ["What is a pool?"]
+
+
 def test_what_was_asked_is_not_proposed_again() -> None:
     asked = ["What is Loam?", "What are Herbs?"]
     assert not set(suggest("How deep do I dig?", [GARDEN, HERBS], asked)) & set(asked)

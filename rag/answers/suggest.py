@@ -45,7 +45,7 @@ def _defining(no_subject: str, article: str, dropped: str, verb: str, kind: str)
 _PHRASES = {
     ENGLISH: _Phrases(
         _defining(
-            "It|This|That|There|They|These|Those|He|She|We|You|Here|What|One",
+            "It|This|That|There|They|These|Those|He|She|We|You|Here|What|One|Note|Notice|If|When|Whether|Since|While|Because",
             *("An?|The", "", "is|are|means", r"an?|the|one of|\w+ing|that"),
         ),
         *("What is {}?", "What does it say about {}?", ("are", "What are {}?")),

@@ -47,7 +47,8 @@ _RUN_IN = re.compile(r"(?:[-*•] )?(\*\*|__)[^\W\d]+(?: [^\W\d]+)?[.:]\1")
 """The name of a paragraph at its beginning, one word or two: "**Travel.** Second class is the rule."."""
 _SETTING = re.compile(r"(?:permalink|layout|slug|url|aliases|redirect_from|draft|weight): ")
 """Front matter that is for the program that makes pages of Markdown."""
-_COMMENT, _SET = re.compile(r"[ \t]*(?:#{1,2}|;{1,2}|//)[ \t]*\S"), re.compile(r"[ \t]*[\w.\"-]+[ \t]*[=:][ \t]*\S")
+_COMMENT = re.compile(r"[ \t]*(?:#(?!#)|;{1,2}|//)[ \t]*\S")
+_SET = re.compile(r"[ \t]*[\w.\"-]+[ \t]*=[ \t]*\S|[ \t]*[a-z][\w.-]*: +\S")
 """A comment of a file of settings, and a setting, which a comment right above tells of."""
 _LINKS = re.compile(r"(?:\[[^\[\]]*\]\([^()\s]*\)[\s,;.|·]*)+")
 """A line of links and nothing else."""

@@ -170,6 +170,8 @@ class Judge:
                 and _covered(word_weights(question, language), others, language) >= ENOUGH_WORDS
             ):
                 return replace(verdict, answers=True, direct=True)  # in a source whose language is not told, as of rows
+        if not verdict.direct and _is_headed(question, filled):
+            return replace(verdict, answers=True, direct=True)
         if not verdict.answers and _names_the_document(question, filled[0]):
             return replace(verdict, answers=True, direct=False)
         return verdict
@@ -241,6 +243,14 @@ def _pieces(text: str) -> list[str]:
         sentences += [" ".join(lines)] if short else lines
     sentences = [sentence for sentence in sentences if len(sentence) >= SHORTEST] or [" ".join(text.split()) or "-"]
     return [sentence[at : at + LONGEST] for sentence in sentences for at in range(0, len(sentence), LONGEST)]
+
+
+def _is_headed(question: str, passages: Sequence[Document]) -> bool:
+    """Whether a passage has a heading with all that a question asks about: "What does --since do?"."""
+    asked = word_weights(question).keys()
+    sections = (str(passage.metadata.get("section") or "").rpartition(" > ")[2] for passage in passages)
+    headings = [*sections, *(name for passage in passages for name in passage.metadata.get("headings", ()))]
+    return bool(asked) and any(asked <= stems(heading) for heading in headings)
 
 
 def _names_the_document(question: str, passage: Document) -> bool:
