@@ -97,6 +97,29 @@ def test_questions_are_answered_before_chroma_is_open(tmp_path: Path) -> None:
         again.close()
 
 
+def test_a_source_may_go_while_chroma_is_being_opened(tmp_path: Path) -> None:
+    """The folder is open, the collection is not yet; as many chunks come as go, so that numbers show nothing."""
+    settings = make_settings(tmp_path, chunk_size=100)
+    before = Library(settings)
+    before.add(write(tmp_path / "a.md", MOON))
+    before.close()
+    again = Library(settings, chroma=False)
+    try:
+        again.home.look(again.database.last_change(), again.name)
+        again.home.open()
+        again.remove(str(tmp_path / "a.md"))
+        again.add(write(tmp_path / "b.md", MOON))
+        again.ingest.writer.write_waiting()
+        again.index.open_vectors()
+        assert again.rows() == again.index.chunks and again.index.vectors.filling
+        again.fill()
+        assert again.index.vectors.name in {each.name for each in again.home.client.list_collections()}
+        got = again.home.client.get_collection(again.index.vectors.name).get(include=["metadatas"])
+        assert {row["source"] for row in got["metadatas"] or []} == {str(tmp_path / "b.md")}
+    finally:
+        again.close()
+
+
 def test_rows_wait_while_chroma_is_not_asked_and_no_longer(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,10 @@ class ChromaHome:
         """Whether there is a client."""
         return self._client is not None
 
+    def has_open(self, client: ClientAPI) -> bool:
+        """Whether this client, and no later one, is the one that is open."""
+        return self._client is client
+
     @property
     def client(self) -> ClientAPI:
         """The client, once it is open."""

@@ -92,8 +92,12 @@ class LibraryService:
         if wrong := self.home.look(self.database.last_change(), library):
             self._note(f"The index of vectors was damaged ({wrong}). It is filled again from the stored vectors.")
         self.home.open()
-        self.home.drop_others(prefix_of(library))
-        self.indexes.open_vectors()
+        try:
+            self.home.drop_others(prefix_of(library))
+            self.indexes.open_vectors()
+        except BaseException:
+            self.home.drop()  # or the next call would take it for open
+            raise
 
     def _open_database(self) -> None:
         if self.database_opened.is_set():

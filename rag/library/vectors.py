@@ -10,16 +10,19 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rag.errors import StoreError
 from rag.library.chroma import PAGE, ChromaHome, chroma_error
 from rag.library.exact import SAME_TEXT
 from rag.library.revisions import Revisions, Vector, split_id
 from rag.text.vectors import at_length_one
 
 if TYPE_CHECKING:
+    import chromadb
+    from chromadb.api import ClientAPI
     from langchain_chroma import Chroma
 
 SYNC_THRESHOLD = 10_000
@@ -50,6 +53,14 @@ VectorRow = tuple[str, str, str, Vector]
 """Chunk id, source, digest, vector."""
 
 
+class _Opened(NamedTuple):
+    client: ClientAPI
+    chroma: Chroma
+    """Searches the collection."""
+    collection: chromadb.Collection
+    """Is written to."""
+
+
 class VectorIndex:
     """The collection of one index. Every method may be called from any thread."""
 
@@ -61,6 +72,10 @@ class VectorIndex:
         self._index, self._model = index, model
         self._waiting: list[VectorRow] = []
         self._writing = threading.Lock()
+        self._opened: _Opened | None = None
+        self._opening = threading.Lock()
+        self._missed = False
+        """Whether a change came while the collection was not open, so that its rows are not those of the database."""
 
     def open(self) -> None:
         """Open the collection in Chroma, which is open, or make it.
@@ -68,29 +83,39 @@ class VectorIndex:
         Raises:
             StoreError: Chroma failed; says what to do.
         """
-        self._open()
-        there, wanted = self._count(), self._revisions.count(self._index)
+        opened = self._open()
+        with self._opening:  # from here on changes go into it
+            self._opened = opened
+            missed, self._missed = self._missed, False
+        there, wanted = _count(opened.collection), self._revisions.count(self._index)
         if self._home.url:  # another replica may be writing
-            self.filling = there < wanted
+            self.filling = missed or there < wanted
         else:
-            self.filling = there != wanted or (there > 0 and not self._home.trusted)
+            self.filling = missed or there != wanted or (there > 0 and not self._home.trusted)
 
-    def _open(self) -> None:
+    def _open(self) -> _Opened:
         from langchain_chroma import Chroma
 
         configuration: Any = {"hnsw": {"space": "cosine", "sync_threshold": SYNC_THRESHOLD, **GRAPH}}
         try:
             client = self._home.client
-            self._chroma: Chroma = Chroma(self.name, client=client, collection_configuration=configuration)
-            self._collection = client.get_collection(self.name)
+            chroma = Chroma(self.name, client=client, collection_configuration=configuration)
+            return _Opened(client, chroma, client.get_collection(self.name))
         except BaseException as error:
             raise chroma_error(error) from error
 
-    def _count(self) -> int:
-        try:
-            return int(self._collection.count())
-        except BaseException as error:
-            raise chroma_error(error) from error
+    def _now_open(self) -> _Opened | None:
+        """None while it is not open, or was opened with a client that is closed meanwhile."""
+        opened = self._opened
+        return opened if opened and self._home.has_open(opened.client) else None
+
+    def _to_change(self) -> chromadb.Collection | None:
+        """The collection; None where it is not open, and is filled from the database once it is."""
+        with self._opening:
+            if opened := self._now_open():
+                return opened.collection
+            self._missed = True
+            return None
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -108,12 +133,12 @@ class VectorIndex:
             self._waiting = []
 
     def _write(self, rows: Sequence[VectorRow]) -> None:
-        if not self._home.is_open:  # it is filled from the database when it is opened
+        if not rows or (collection := self._to_change()) is None:
             return
         try:
             for start in range(0, len(rows), PAGE):
                 page = rows[start : start + PAGE]
-                self._collection.upsert(
+                collection.upsert(
                     ids=[row[0] for row in page],
                     embeddings=np.stack([row[3] for row in page]),
                     documents=[""] * len(page),  # texts are in the database; LangChain passes rows without one over
@@ -133,10 +158,10 @@ class VectorIndex:
         """Delete the rows of a revision."""
         with self._writing:
             self._waiting = [row for row in self._waiting if split_id(row[0])[0] != revision]
-        if not self._home.is_open:
+        if (collection := self._to_change()) is None:
             return
         try:
-            self._collection.delete(where={"revision": revision})
+            collection.delete(where={"revision": revision})
         except BaseException as error:
             self._drop()
             raise chroma_error(error) from error
@@ -146,10 +171,15 @@ class VectorIndex:
 
         The caller sets `filling` to False once nothing has changed meanwhile. `tell` gets the rows done and to do.
         Nothing is embedded.
+
+        Raises:
+            StoreError: Chroma failed, or is not open.
         """
         total, done = self._revisions.count(self._index), 0
         self.write_waiting()
-        there = self._ids()
+        if (collection := self._to_change()) is None:
+            raise StoreError("The index of vectors is not open. It is opened and filled again in a moment.")
+        there = _ids(collection)
         for page in self._revisions.seen_vectors(self._index, self._model, number):
             if cancelled():
                 return
@@ -158,15 +188,6 @@ class VectorIndex:
             tell(done, total)
         for revision in {split_id(row)[0] for row in there} - self._revisions.revisions_of(self._index):
             self.delete(revision)
-
-    def _ids(self) -> set[str]:
-        found: set[str] = set()
-        try:
-            for offset in range(0, self._count(), PAGE):
-                found |= set(self._collection.get(include=[], limit=PAGE, offset=offset)["ids"])
-        except BaseException as error:
-            raise chroma_error(error) from error
-        return found
 
     # -- searching -----------------------------------------------------------------------------------------------
 
@@ -181,7 +202,7 @@ class VectorIndex:
         linked with each other alone: where one text is found often, others are asked for beside it. And where fewer
         rows come than there are, a small number of them is looked at one by one.
         """
-        if self.filling or not self._home.is_open:
+        if self.filling or self._now_open() is None:
             return self._one_by_one(vector, most, number, scope)
         if self._waiting:
             self.write_waiting()
@@ -202,8 +223,9 @@ class VectorIndex:
     ) -> list[tuple[float, str, str]]:
         """(distance, chunk id, digest) of the nearest rows, nearest first, without those of `hidden` revisions."""
         where: Any = {"$and": limits} if len(limits) > 1 else limits[0] if limits else None
+        assert self._opened is not None
         try:
-            got = self._chroma.similarity_search_by_vector_with_relevance_scores(
+            got = self._opened.chroma.similarity_search_by_vector_with_relevance_scores(
                 [float(value) for value in vector], count + (SPARE if hidden else 0), where
             )
         except BaseException as error:
@@ -240,3 +262,20 @@ class VectorIndex:
             best += [(1 - float(value), page[place][0]) for place, value in enumerate(nearness)]
             best = sorted(best)[:most]
         return [row for _, row in best]
+
+
+def _count(collection: chromadb.Collection) -> int:
+    try:
+        return int(collection.count())
+    except BaseException as error:
+        raise chroma_error(error) from error
+
+
+def _ids(collection: chromadb.Collection) -> set[str]:
+    found: set[str] = set()
+    try:
+        for offset in range(0, _count(collection), PAGE):
+            found |= set(collection.get(include=[], limit=PAGE, offset=offset)["ids"])
+    except BaseException as error:
+        raise chroma_error(error) from error
+    return found
