@@ -278,7 +278,9 @@ def _done_to(claim: Statement, evidence: Statement) -> Iterator[str]:
         if verb.stem not in _BETWEEN_PEOPLE or not who.is_content or (after and after.folded in COPULAS):
             continue
         for doer, same_verb in pairwise(evidence.tokens):
+            if doer.folded not in _DOERS or not same(verb, same_verb):
+                continue
             later = [token for token in evidence.tokens if token.start > same_verb.start]
             before = [token for token in evidence.tokens if token.start < same_verb.start]
-            if doer.folded in _DOERS and same(verb, same_verb) and contains(later, who) and not contains(before, who):
+            if contains(later, who) and not contains(before, who):
                 yield f'"{who.text}"'

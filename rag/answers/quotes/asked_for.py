@@ -26,7 +26,8 @@ SHORTEST_LABEL = 4
 _KEY = re.compile(r"(?:[-*•]\s+|\w{1,3}[.)]\s+)?(\S.{1,60}?)(?:\*\*)?[:：](?:\*\*)?\s")
 _ASKS_MONEY = re.compile(
     r"\b(?:pay|paid|salary|wages?|earns?|costs?|prices?|spen[dt]|fees?|fine|charge[ds]?|how (?:much|expensive)"
-    r"(?=.*\b(?:money|costs?|pay|charge|spend|rent|deposit|fare|bill|refund|bonus)\b)|(?:ver)?dien\w*|gehalt|kostet|kosten|preis\w*|teuer|gebühr\w*"
+    r"(?=.*\b(?:money|costs?|pay|charge|spend|rent|deposit|fare|bill|refund|bonus)\b)"
+    r"|(?:ver)?dien\w*|gehalt|kostet|kosten|preis\w*|teuer|gebühr\w*"
     r"|combien .*coûte\w*|prix|coûte\w*|salaire|tarif\w*|cuesta\w?|precio\w?|sueldo|salario|dinero)\b",
     re.I,
 )

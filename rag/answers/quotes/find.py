@@ -139,7 +139,7 @@ async def find_quotes(
         RagError: what the embeddings raise.
     """
     language = question_language(question, languages)
-    found = await asyncio.to_thread(lambda: [_with_name(each, question, language) for each in quotable(sources)])
+    found = await asyncio.to_thread(_with_names, question, language, sources)
     if not found:
         return ()
     await have_vectors(embeddings, question, [each.embedded for each in found])
@@ -149,11 +149,13 @@ async def find_quotes(
     return await asyncio.to_thread(_best, question, parts, language, found, sources, embeddings)
 
 
-def _with_name(each: Quotable, question: str, language: str) -> Quotable:
-    """The sentence, embedded with the name of the option or the like that it tells of, if the question has the name."""
-    if not each.name or not word_weights(question, language).keys() & stems(each.name, language):
-        return each
-    return each._replace(embedded=f"{each.name}: {each.embedded}")
+def _with_names(question: str, language: str, sources: Sequence[Document]) -> list[Quotable]:
+    """The sentences, each embedded with the name of the option or the like that it tells of, if the question has it."""
+    asked = word_weights(question, language).keys()
+    return [
+        each._replace(embedded=f"{each.name}: {each.embedded}") if asked & stems(each.name, language) else each
+        for each in quotable(sources)
+    ]
 
 
 def _best(

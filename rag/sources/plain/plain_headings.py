@@ -109,6 +109,8 @@ def _beside_headings(lines: list[str], found: Collection[int]) -> dict[int, str]
         for first in found
         if first + 1 < len(lines) and indent_of(lines[first + 1]) >= indent_of(lines[first]) + DEEPER
     }
+    if not deep:  # most texts
+        return {}
     numbers = [number for number, level in terms_of(lines, found) if level in (CAPTION, OUTER_TERM)]
     return {number: lines[number].strip() for number in numbers if indent_of(lines[number]) in deep}
 

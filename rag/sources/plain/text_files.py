@@ -79,8 +79,8 @@ def read_text(job: Job) -> Iterator[Document]:
     elif job.ending in (*_HEADINGS, ".rst"):
         yield _light_markup(job, text)
     elif job.ending in _OF_SETTINGS and _SECTION.search(text):
-        sections = [(2, "") for _ in _SECTION.finditer(text)]
-        yield job.document(_SECTION.sub(rf"{MARK}\g<0>", text), sections, job.name)
+        text, many = _SECTION.subn(rf"{MARK}\g<0>", text)
+        yield job.document(text, [(2, "")] * many, job.name)
     elif job.kind == "text" and len(_MARKDOWN.findall(text)) >= _FEWEST:
         yield markdown_document(job, text)
     elif job.kind == "text":
