@@ -15,6 +15,7 @@ from rag.answers.quotes.find import Quote
 from rag.answers.tables.values import MONTHS
 from rag.answers.translation import foreign
 from rag.text.detect import sure_language
+from rag.text.headings import nearest_heading
 from rag.text.language import ENGLISH, stems, surfaces
 from rag.text.sentences import split_sentences
 
@@ -136,7 +137,7 @@ def _headed(sources: Sequence[Document], phrases: _Phrases) -> Iterator[tuple[st
     """The headings of the passages with their text, and the question about each; one that asks is its own question."""
     for source in sources:
         parts = _HEADING.split(source.page_content)
-        section = str(source.metadata.get("section") or "").rpartition(" > ")[2]
+        section = nearest_heading(source)
         headings = [heading for heading, text in zip(parts[1::2], parts[2::2], strict=True) if text.strip()]
         for heading in dict.fromkeys([*headings, *([section] if section else [])]):
             heading = re.sub(r"^[\d.]+\s+", "", heading).strip(" :.")

@@ -28,6 +28,7 @@ from rag.library.rebuild import told_seconds
 from rag.page.answer_text import as_written, with_marks
 from rag.page.reader import READ, place_of
 from rag.sources.loader import GUIDE, is_url
+from rag.text.headings import headings_above
 
 PHASES = {
     "queued": "Waiting for a place in line",
@@ -381,7 +382,7 @@ def _merged(quoted: Sequence[tuple[int, Sentence]]) -> list[tuple[int, int, list
 
 def _beginning(passage: Document) -> str:
     """The first words of a passage, headings left out, to tell it from its neighbours."""
-    headings = {passage.metadata.get("title"), *str(passage.metadata.get("section") or "").split(" > ")}
+    headings = {passage.metadata.get("title"), *headings_above(passage)}
     lines = (line for line in passage.page_content.splitlines() if not line.startswith("#") and line not in headings)
     return " ".join(" ".join(lines).split())[:90] + " …"
 

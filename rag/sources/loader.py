@@ -34,6 +34,7 @@ from rag.sources.formats import (
 from rag.sources.reader import PARSER, WATCH, Watch
 from rag.sources.web.body import NO_ROOM
 from rag.sources.web.fetch import Limits, Page, fetch_if_changed
+from rag.text.headings import joined
 
 GUIDE = "bundled:guide.md"
 """The guide on LLM agents that comes with the project, as a source."""
@@ -190,7 +191,7 @@ def section_at(metadata: Mapping[str, Any], start: int) -> tuple[str, str]:
     number = bisect.bisect_right(sections, start, key=lambda item: item[0]) - 1
     if number < 0:
         return "", ""
-    return " > ".join(sections[number][1]), str(sections[number][2])
+    return joined(sections[number][1]), str(sections[number][2])
 
 
 def _read_page(url: str, page: Page, settings: Settings, watch: Watch) -> Loaded:

@@ -11,6 +11,7 @@ from rag.answers.quotes.asked_for import row_asked_for
 from rag.answers.quotes.quotable import LONGEST_QUOTE, Quotable, marker_of
 from rag.grounding.segments import Segment, split_segments
 from rag.sources.tables import SEPARATOR
+from rag.text.headings import nearest_heading
 from rag.text.language import stems, word_weights
 from rag.text.markers import MARKER
 
@@ -41,7 +42,7 @@ def list_asked_for(question: str, language: str, sources: Sequence[Document]) ->
     for number, source in enumerate(sources, start=1):
         title = stems(str(source.metadata.get("title") or ""), language)
         headings = set(source.metadata.get("headings", ()))
-        headings.add(str(source.metadata.get("section") or "").rpartition(" > ")[2])
+        headings.add(nearest_heading(source))
         for name, start, end in _named_lists(source.page_content, headings):
             words = word_weights(name, language).keys()
             left = weights.keys() - words - title

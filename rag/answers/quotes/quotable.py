@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 
 from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
 from rag.sources.tables import SEPARATOR
+from rag.text.headings import headings_above, nearest_heading
 from rag.text.wraps import DEEPER, indent_of, without_comment_marks
 
 LONGEST_QUOTE = 600
@@ -132,14 +133,17 @@ class _Walk:
     """A walk through the sentences of a passage, which knows what stands above and before each."""
 
     def __init__(self, number: int, source: Document) -> None:
-        section = str(source.metadata.get("section") or "")
         self.number, self.text = number, without_comment_marks(source.page_content)
         self.as_written = source.page_content
         self.row = str(source.metadata.get("row") or "")
         """How the row begins that the passage begins amid; "" if it does not."""
-        self.headings = {str(source.metadata.get("title")), *section.split(" > "), *source.metadata.get("headings", ())}
+        self.headings = {
+            str(source.metadata.get("title")),
+            *headings_above(source),
+            *source.metadata.get("headings", ()),
+        }
         self.begins_amid = bool(source.metadata.get("start_index")) and not self.row
-        self.heading = section.rpartition(" > ")[2]
+        self.heading = nearest_heading(source)
         self.before: Segment | None = None
         self.label = ""
         self.labelled: Segment | None = None

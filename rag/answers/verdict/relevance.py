@@ -29,6 +29,7 @@ from rag.errors import engine_error
 from rag.library.words import Words
 from rag.models.ollama import reads_english_alone
 from rag.text.detect import document_languages, question_language, sure_language
+from rag.text.headings import nearest_heading
 from rag.text.language import ENGLISH, stem, stems, surfaces, word_weights
 from rag.text.sentences import split_sentences
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
@@ -248,8 +249,10 @@ def _pieces(text: str) -> list[str]:
 def _is_headed(question: str, passages: Sequence[Document]) -> bool:
     """Whether a passage has a heading with all that a question asks about: "What does --since do?"."""
     asked = word_weights(question).keys()
-    sections = (str(passage.metadata.get("section") or "").rpartition(" > ")[2] for passage in passages)
-    headings = [*sections, *(name for passage in passages for name in passage.metadata.get("headings", ()))]
+    headings = [
+        *map(nearest_heading, passages),
+        *(name for passage in passages for name in passage.metadata.get("headings", ())),
+    ]
     return bool(asked) and any(asked <= stems(heading) for heading in headings)
 
 

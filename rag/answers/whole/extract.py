@@ -23,6 +23,7 @@ from rag.library.revisions import IndexedSource
 from rag.library.splitter import place_of
 from rag.sources.outline import is_heading
 from rag.sources.tables import SEPARATOR
+from rag.text.headings import headings_above
 from rag.text.vectors import at_length_one, have_vectors, sentence_vectors
 
 NEAREST_CHUNKS = 4
@@ -105,8 +106,7 @@ def _sections_in(chunk: Document, sections: Sequence[Section]) -> list[tuple[Hea
         own = chunk.page_content[start:end].strip() if start < end else ""
         if own and not (section.path and "\n" not in own and is_heading(own, section.path[-1])):
             found.append((tuple(section.path), (chunk, start, end)))
-    path = tuple(each for each in str(chunk.metadata.get("section") or "").split(" > ") if each)
-    return found or [(path, (chunk, 0, long))]
+    return found or [(headings_above(chunk), (chunk, 0, long))]
 
 
 def told_rows(index: SearchIndex, part: Part) -> list[Told]:

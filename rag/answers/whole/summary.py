@@ -19,6 +19,7 @@ from rag.errors import AnswerTooLong
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex
 from rag.library.revisions import IndexedSource
+from rag.text.headings import titled
 from rag.text.sentences import count_tokens
 
 MOST_PARTS = 12
@@ -200,7 +201,7 @@ def _groups(chunks: Sequence[Document], room: int) -> Iterator[list[Document]]:
 
 def _told(chunk: Document) -> str:
     """A passage as the chat model reads it."""
-    heading = " > ".join(filter(None, (chunk.metadata.get("title"), chunk.metadata.get("section"))))
+    heading = titled(chunk)
     return f"[{heading}]\n{chunk.page_content}" if heading else chunk.page_content
 
 
