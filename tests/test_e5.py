@@ -176,3 +176,8 @@ class TestStandard(EmbeddingsIntegrationTests):
     @property
     def embedding_model_params(self) -> dict[str, Path]:
         return {"cache_dir": load_settings().cache_dir}
+
+    @pytest.fixture
+    def model(self) -> E5Embeddings:
+        """One for all of them: it takes seconds to open."""
+        return e5()
