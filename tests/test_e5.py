@@ -149,11 +149,16 @@ def test_a_text_that_is_longer_than_the_window_is_refused(words: int) -> None:
         e5().embed_query("ferry " * words)
 
 
+@cache
+def e5_file() -> E5File:
+    return E5File(fetch_weights(E5, load_settings().cache_dir))
+
+
 @pytest.mark.parametrize(
     ("text", "plain"), [("Die Fähre\n fährt  ab", "Die Fähre fährt ab"), ("ﬁn ①", "fin 1"), ("Ａ\tＢ", "A B")]
 )
 def test_letters_and_blanks_are_folded_before_words_are_told(text: str, plain: str) -> None:
-    file = E5File(fetch_weights(E5, load_settings().cache_dir))
+    file = e5_file()
     assert file.fold(text) == file.fold(plain) == plain
     assert len(file.tokenizer.encode(plain).ids) > 1
 
