@@ -392,9 +392,14 @@ def test_a_setting_is_quoted_with_the_comment_above_it(minilm: Embeddings) -> No
     )
     quotes = quotes_of("When are idle connections closed?", text, embeddings=minilm)
     assert quotes[0] == "# seconds until an idle connection is closed\nkeepalive = 75"
+    told = "# Threads that read pages. More than cores bring nothing.\n# Needs a restart.\nworkers = 4"
+    quotes = quotes_of("How many threads read pages?", f"[pool]\n{told}\nkind = 2", embeddings=minilm)
+    assert quotes[0] == told.replace("# ", ""), "comments of several lines are sentences"
     quotes = quotes_of("How many times is a failed capture sent again?", text, embeddings=minilm)
     assert quotes[0].endswith("who looks at it\nmax_attempts = 5")
     assert 'name = "lisbon"' in [each.embedded for each in quotable([Document(text)])]
+    recipe = Document("# Pancakes\nServes: 4 people", metadata={"section": "Pancakes"})
+    assert [each.heading for each in quotable([recipe])] == ["Pancakes"]
     tariffs = (
         "### Which tariffs are there?\nOccasional: no monthly fee, 3.90 an hour. Regular: 9 a month, 2.60 an hour."
     )

@@ -163,8 +163,9 @@ class _Walk:
         end_before = 0
         for segment, subject in parts:
             words = " ".join(text[segment.begin : segment.end].split())
-            if self._tells_of_a_setting(segment):
-                self.comment, end_before = segment, segment.end
+            if words.lstrip("# ") not in self.headings and self._tells_of_a_setting(segment):
+                begin = self._comment_begins(segment)
+                self.comment, end_before = replace(segment, start=begin, begin=begin), segment.end
                 continue
             if segment.kind == "heading" or words in self.headings:
                 self.announces = None
@@ -224,6 +225,16 @@ class _Walk:
         line = self.as_written.rfind("\n", 0, segment.begin) + 1
         is_comment = _COMMENT.match(self.as_written, line) and self.as_written[segment.end : segment.end + 1] == "\n"
         return bool(is_comment and _SET.match(self.as_written, segment.end + 1))
+
+    def _comment_begins(self, last: Segment) -> int:
+        """Where the lines of a comment begin that ends in a sentence; where that begins if they are too long."""
+        begin = self.as_written.rfind("\n", 0, last.begin) + 1
+        while begin:
+            above = self.as_written.rfind("\n", 0, begin - 1) + 1
+            if not _COMMENT.match(self.as_written, above, begin - 1):
+                break
+            begin = above
+        return begin if last.end - begin <= GROWN else last.start
 
     def _says_something(self, segment: Segment, words: str, end: int) -> bool:
         """Whether a segment that ends at `end`, with its items, can be quoted alone."""
