@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
-WORKERS ?= 3
+WORKERS ?= 4
 INSTALL = $(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes
 
 TOOLS := .tools/bin

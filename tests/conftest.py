@@ -149,9 +149,16 @@ class Pages:
         return Response(body, status, {"Content-Type": "text/html; charset=utf-8", **headers})
 
 
+class _Server(HTTPServer):
+    def thread_target(self) -> None:
+        """Serve, and look often whether to stop: werkzeug's own half a second is waited for at the end of each test."""
+        assert self.server is not None
+        self.server.serve_forever(poll_interval=0.02)
+
+
 def start_server(answer: Callable[[Request], Response]) -> HTTPServer:
     """A server on loopback that answers every request so, each in a thread of its own; its `stop` ends it."""
-    server = HTTPServer("127.0.0.1", threaded=True)
+    server = _Server("127.0.0.1", threaded=True)
     server.expect_request(re.compile("")).respond_with_handler(answer)
     server.start()
     return server
