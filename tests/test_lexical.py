@@ -80,10 +80,29 @@ def test_what_asks_for_an_amount_says_nothing_of_the_subject(asked: str, languag
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("planning", "plans"), ("optimisation", "optimizations"), ("neighbour", "neighbors")]
+    ("one", "other"),
+    [
+        ("planning", "plans"),
+        ("optimisation", "optimizations"),
+        ("neighbour", "neighbors"),
+        ("brought", "bringing"),
+        ("paid", "pays"),
+        ("written", "wrote"),
+        ("children", "child"),
+        ("indices", "indexes"),
+    ],
 )
 def test_forms_of_a_word_are_one(one: str, other: str) -> None:
     assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize("words", [("founded", "find"), ("saw", "see"), ("left", "leave"), ("led", "lead")])
+def test_words_that_are_no_forms_of_others_stay_apart(words: tuple[str, str]) -> None:
+    assert stem(words[0]) != stem(words[1])
+
+
+def test_a_word_is_irregular_in_english_alone() -> None:
+    assert stem("made", "de") != stem("make", "de") and stem("come", "es") == stem("comen", "es")
 
 
 @pytest.mark.parametrize(

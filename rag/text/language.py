@@ -9,6 +9,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 from functools import cache, lru_cache
+from pathlib import Path
 
 import Stemmer
 from stopwordsiso import has_lang, stopwords
@@ -98,15 +99,24 @@ def fold(word: str) -> str:
     return word
 
 
+@cache
+def _irregular() -> Mapping[str, str]:
+    """English forms that no ending tells of, such as `brought` and `children`, and the words whose they are."""
+    lines = (Path(__file__).parent.parent / "irregular.txt").read_text(encoding="utf-8").splitlines()
+    words = [line.split() for line in lines if not line.startswith("#")]
+    return {form: word for word, *forms in filter(None, words) for form in forms}
+
+
 _stemmers = threading.local()
 
 
 @lru_cache(maxsize=200_000)
 def stem(word: str, language: str = ENGLISH) -> str:
-    """The word without its ending, English in American spelling: `planning` and `plans` are `plan`."""
+    """The word without its ending, English in American spelling: `planning` and `plans` are `plan`, `paid` is `pay`."""
     if language not in _STEMMERS:
         return word
     if language == ENGLISH:
+        word = _irregular().get(word, word)
         word = _BRITISH_IS.sub("iz", word)
         word = _BRITISH_OUR.sub("or", word)  # the same for any word, so that a wrong one does no harm
     stemmers: dict[str, Stemmer.Stemmer] = _stemmers.__dict__  # its objects are not for two threads at once
