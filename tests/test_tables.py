@@ -467,6 +467,37 @@ def test_the_total_of_a_group_of_a_sheet_is_no_row(tmp_path: Path, settings: Set
     assert [row.cells["Item"] for row in table.totals] == ["Fruits Total", "Roots Total"]
 
 
+PREMISES = (
+    "Cost centre,Item,Jan,Feb\nPremises,Rent,20,20\nPremises,Power,5,6\nTotal Premises,,25,26\n"
+    "Staff,Pay,70,70\nStaff,Courses,3,0\nStaff Total,,73,70\nGrand total,,98,96\n"
+)
+INVOICE = "Pos.,Article,Amount\n1,Pump,900\n2,Seal,60\n3,Fitting,40\n,Net,1000\n,VAT 20 %,200\n,Deposit,-300\n,Amount due,900\n"
+
+
+def test_the_totals_of_groups_and_of_runs_are_no_rows(tmp_path: Path, settings: Settings) -> None:
+    table = table_of(PREMISES, tmp_path, settings, "budget.csv")
+    assert [row.cells["Cost centre"] for row in table.totals] == ["Total Premises", "Staff Total", "Grand total"]
+    assert told(table, "What is the sum of Jan?", ["budget.csv"]).startswith("The sum of Jan is 98: 4 of 4 rows")
+    run = "Item;Kilo\nApfel;3\nBirne;4\nSumme Obst;7\nRübe;2\nLauch;5\nSumme Gemüse;7\nTotal Recall;1\n"
+    table = table_of(run, tmp_path, settings, "ernte.csv")
+    assert [row.cells["Item"] for row in table.totals] == ["Summe Obst", "Summe Gemüse"]
+
+
+def test_what_stands_below_the_items_of_an_invoice_is_none(tmp_path: Path, settings: Settings) -> None:
+    table = table_of(INVOICE, tmp_path, settings, "invoice.csv")
+    assert [row.cells["Article"] for row in table.rows] == ["Pump", "Seal", "Fitting"]
+    assert told(table, "What is the total amount?", ["invoice.csv"]).startswith("The sum of Amount is 1,000: 3 of 3")
+    unpaid = table_of("Pos.,Article,Amount\n1,Pump,900\n2,Seal,60\n,Hose,40\n", tmp_path, settings, "unpaid.csv")
+    assert len(unpaid.rows) == 3
+
+
+def test_a_column_with_one_value_is_a_column(tmp_path: Path, settings: Settings) -> None:
+    text = "Item,Price,Remark\nHose,7.00,old stock\nPump,90.00,\nSeal,3.00,\nFitting,5.00,\n"
+    table = table_of(text, tmp_path, settings, "parts.csv")
+    assert table.columns == ("Item", "Price", "Remark")
+    assert told(table, "What is the sum of the price?", ["parts.csv"]).startswith("The sum of Price is 105.00: 4 of 4")
+
+
 @pytest.mark.parametrize(
     ("text", "question", "answer"),
     [

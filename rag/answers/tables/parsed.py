@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any
 
 from rag.answers.tables.families import families
-from rag.answers.tables.values import Values, folded
+from rag.answers.tables.values import MONTHS, Values, folded
 from rag.answers.tables.words import LONGEST_PHRASE, key_of
 from rag.sources.loader import section_at
 from rag.sources.tables import SEPARATOR
@@ -45,6 +45,12 @@ _TOTAL = re.compile(
     r"|total general|subtotal|suma|合计|总计|小计|总和",
     re.I,
 )
+_BELOW_ITEMS = re.compile(
+    r"(?:net|gross|(?:amount |balance )?due|to pay|vat|(?:sales )?tax|mwst|ust|netto|brutto|zahlbetrag|tva|ht|ttc"
+    r"|iva)\b.*",
+    re.I,
+)
+"""What rows below the items of an invoice are called, beside the words for totals."""
 _OF_TOTALS = ("tot", "sum", "somme", "gesamt", "计", "总")
 """Parts of all words for totals."""
 _CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
@@ -186,7 +192,7 @@ def _without_group(rows: list[Row]) -> list[Row]:
 def _names(lines: Sequence[str]) -> list[str]:
     """The columns' names: what stands before a colon at the beginning of cells, in several rows.
 
-    A name that stands in one row alone is part of a cell that has a colon, unless the table is short.
+    A name that stands in the first cell of one row alone is part of a cell that has a colon, unless the table is short.
     """
     counted: Counter[str] = Counter()
     place: dict[str, int] = {}
@@ -198,6 +204,8 @@ def _names(lines: Sequence[str]) -> list[str]:
             counted[name] += 1
             place[name] = max(place.get(name, 0), number)
     names = {name for name, count in counted.items() if count >= (1 if rows <= 3 else 2)}
+    if names:
+        names |= {name for line in lines for name in _names_of_one_row(line, names)}
     for name in sorted(names, key=len):  # "note" with the value "fragile: glass", or a name with a colon in it
         shorter = [name[:at] for at in _colons(name) if name[:at] in names]
         names -= {each if counted[each] == counted[name] else name for each in shorter}
@@ -207,6 +215,14 @@ def _names(lines: Sequence[str]) -> list[str]:
         is_table = any(sum(name in names for name in _possible_names(line)) > 1 for line in lines)
         return in_order if is_table else []
     return in_order if len(names) == 1 and counted[in_order[0]] == len(lines) >= FEWEST_ALONE else []
+
+
+def _names_of_one_row(line: str, names: Collection[str]) -> Iterator[str]:
+    """The short names of cells behind others that begin with none of these names: of columns with a single value."""
+    for part in line.split(SEPARATOR)[1:]:
+        at = _colons(part)
+        if at and len(part[: at[-1]].split()) <= LONGEST_KNOWN and not any(part[:end] in names for end in at):
+            yield part[: at[-1]]
 
 
 def _possible_names(line: str) -> dict[str, int]:
@@ -255,9 +271,8 @@ def _totals(rows: Sequence[Row], names: Sequence[str]) -> set[int]:
         for number, row in enumerate(rows)
         if number not in found and any(_says_total(cell, [*names, *row.cells.values()]) for cell in row.cells.values())
     }
-    maybe |= {
-        number for number, first in enumerate(firsts) if any(_begins(first, other) for other in _near(firsts, number))
-    }
+    maybe |= {number for number, first in enumerate(firsts) if number and _group_of(first)} - found
+    found |= _below_items(rows, names)
     if not maybe or len(maybe) * len(rows) > MOST_SUMMED:
         return found
     numbers = [each for name in names if (each := Values([row.cells.get(name, "") for row in rows]).numbers)]
@@ -265,11 +280,30 @@ def _totals(rows: Sequence[Row], names: Sequence[str]) -> set[int]:
         for number in sorted(maybe - found):
             plain = [other for other in range(len(rows)) if other not in found | tried | {number}]
             own = [other for other in plain if _is_of(firsts[other], firsts[number])] or plain
-            for column in numbers:
-                value, summed = column[number], sum((column[other] or Decimal() for other in own), Decimal())
-                if value and abs(summed - value) <= LEAST_EXACT * abs(value):
+            above = [*range(max((other for other in found if other < number), default=-1) + 1, number)]
+            for summed in (own, above if _group_of(firsts[number]) else own):
+                if any(_is_sum(column, number, summed) for column in numbers):
                     found.add(number)
     return found
+
+
+def _is_sum(column: Sequence[Decimal | None], number: int, rows: Sequence[int]) -> bool:
+    """Whether a row's number is the sum of those of other rows."""
+    value, parts = column[number], [part for row in rows if (part := column[row]) is not None]
+    return bool(value and parts and abs(sum(parts, Decimal()) - value) <= LEAST_EXACT * abs(value))
+
+
+def _below_items(rows: Sequence[Row], names: Sequence[str]) -> set[int]:
+    """The rows at the end that have no number where the items above count up, and say that they are sums or taxes."""
+    keys = Values([row.cells.get(names[0], "") for row in rows])
+    last = max((number for number, text in enumerate(keys.texts) if text), default=-1)
+    items = Values(keys.texts[: last + 1])
+    if last < 1 or items.filled <= last or not items.are_keys:
+        return set()
+    below = range(last + 1, len(rows))
+    said = [next(iter(rows[number].cells.values()), "").strip(" :*_") for number in below]
+    is_sum = [_BELOW_ITEMS.fullmatch(text) or any(part in text.casefold() for part in _OF_TOTALS) for text in said]
+    return set(below) if any(is_sum) else set()
 
 
 def _says_total(text: str, names: Sequence[str]) -> bool:
@@ -287,20 +321,23 @@ def _says_total(text: str, names: Sequence[str]) -> bool:
     )
 
 
-def _near(firsts: Sequence[str], number: int) -> Sequence[str]:
-    """The first cells of the rows beside one."""
-    return [*firsts[max(0, number - 1) : number], *firsts[number + 1 : number + 2]]
-
-
 def _is_of(first: str, total: str) -> bool:
     """Whether a row is of the group that another one sums up, by their first cells."""
     return first == total or _begins(total, first)
 
 
 def _begins(total: str, other: str) -> bool:
-    """Whether a row is of the group that another one sums up: "Fruits Apple" and "Fruits Total"."""
-    group, _, word = total.rpartition(" ")
-    return bool(group and _TOTAL.fullmatch(word)) and other.startswith(f"{group} ")
+    """Whether a row is of the group that another one sums up: "Fruits Apple" or "Fruits", and "Fruits Total"."""
+    group = _group_of(total)
+    return bool(group) and (other == group or other.startswith(f"{group} "))
+
+
+def _group_of(total: str) -> str:
+    """The group that a row sums up by its first cell, as "Fruits Total" and "Total Fruits" do; "" if it says none."""
+    for said, group in (total.rpartition(" ")[::-2], total.partition(" ")[::2]):
+        if _TOTAL.fullmatch(said):
+            return group
+    return ""
 
 
 def in_singular(key: Key) -> Key:
@@ -355,6 +392,6 @@ def _index_values(columns: Mapping[str, Values]) -> dict[tuple[str, ...], dict[s
         if len(found_in) == 1 and all(len(each) == 1 for each in found_in.values()):
             index["stem", word] = {name: next(iter(each)) for name, each in found_in.items()}
     for word, cells in parts.items():
-        if len(cells) == 1 and len(word) > 2 and word.isalpha():
+        if len(cells) == 1 and len(word) > 2 and word.isalpha() and word not in MONTHS:  # "Salaries May"
             index["part", word] = dict(cells)
     return index
