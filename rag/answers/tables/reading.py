@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from rag.answers.tables.conditions import SIGNS, Conditions
 from rag.answers.tables.parsed import Table
-from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, Sign, matches
-from rag.answers.tables.spans import Span, TableWords, Uncertain, tells_apart, things
+from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, matches
+from rag.answers.tables.spans import Span, TableWords, Uncertain, next_span, tells_apart, things
 from rag.answers.tables.words import Phrases, Token, number_words
 
-SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")
 GOES_WITH: set[tuple[Operation, Operation]] = {
     ("count", "sum"),  # "how many visitors in total"
@@ -43,6 +42,7 @@ class Reading:
         words = TableWords(table, names, known | {(word,): {"number"} for word in self.numbers}, language)
         self.spans = list(words.spans(tokens))
         words.settle(self.spans)
+        self._where = Conditions(tokens, self.spans, table)
 
     def query(self, is_nearest: bool) -> Query:
         """The query. `is_nearest`: as `read_question` has it.
@@ -53,7 +53,7 @@ class Reading:
         operation, superlative, inner = self._operation(is_nearest)
         most = self._most_asked_for() if superlative else 1
         per = self._per()
-        conditions = tuple(self._conditions(operation))
+        conditions = tuple(self._where.read(operation))
         rest = [span for span in self.spans if not span.used]
         columns = self._columns(rest, superlative=superlative)
         if superlative and (group := self._best_group(operation, inner, columns, conditions)):
@@ -160,7 +160,7 @@ class Reading:
             if not span.kinds & {"maximum", "minimum"}:
                 continue
             before = [each for each in self.spans[:number] if each.kinds != {"stop"}]
-            for beside in (before[-1] if before else None, self._next(number)):
+            for beside in (before[-1] if before else None, next_span(self.spans, number)):
                 if beside is None or beside.used:
                     continue
                 token = self.tokens[beside.start]
@@ -234,7 +234,7 @@ class Reading:
         """The column that rows are grouped by."""
         for number, span in enumerate(self.spans[:-1]):
             if "per" in span.kinds and not span.used:
-                after = self._next(number)
+                after = next_span(self.spans, number)
                 if after is not None and "rows" in after.kinds:
                     raise Uncertain("no column to group by")
                 if after is not None and "column" in after.kinds:
@@ -247,110 +247,6 @@ class Reading:
                     span.used = after.used = True
                     return after.column
         return None
-
-    def _next(self, number: int) -> Span | None:
-        """The next span that is more than a little word."""
-        return next((span for span in self.spans[number + 1 :] if span.kinds != {"stop"}), None)
-
-    def _conditions(self, operation: Operation) -> Iterator[Condition]:
-        negated = [number for number, span in enumerate(self.spans) if "not" in span.kinds and not span.used]
-        if len(negated) > 1:
-            raise Uncertain("not ... not")
-        chosen: dict[str, list[str]] = defaultdict(list)
-        opposite: set[str] = set()
-        for number, span in enumerate(self.spans):
-            if span.used:
-                continue
-            if "amount" in span.kinds and not ("value" in span.kinds and not self._compared(number)):
-                yield from self._amount(number, operation)
-            elif "value" in span.kinds and not span.exact and "table" not in span.kinds:
-                column = self._column_of(number, span)
-                chosen[column].append(span.values[column])
-                span.used = True
-                if negated and self._next(negated[0]) in (span, self._column_before(number)):
-                    self.spans[negated[0]].used = True
-                    opposite.add(column)
-        for column, values in chosen.items():
-            yield Condition(column, "≠" if column in opposite else "=", tuple(dict.fromkeys(values)))
-        for number in negated:
-            if not self.spans[number].used:
-                raise Uncertain("not what?")
-
-    def _column_before(self, number: int) -> Span | None:
-        before = [span for span in self.spans[:number] if span.kinds != {"stop"}]
-        return before[-1] if before and "column" in before[-1].kinds else None
-
-    def _column_of(self, number: int, span: Span) -> str:
-        """The column of a value: the one beside it, or the only one that has the value."""
-        for beside in (self._column_before(number), self._next(number)):
-            if beside is not None and beside.column in span.values and not beside.used:
-                beside.used = True
-                return beside.column
-        if len(span.values) > 1:
-            raise Uncertain("the value is in several columns")
-        return next(iter(span.values))
-
-    def _compared(self, number: int) -> bool:
-        """Whether an amount is compared: words such as "over" stand before it."""
-        before = [span for span in self.spans[:number] if span.kinds != {"stop"}]
-        return bool(before and before[-1].kinds & {*SIGNS, "between"})
-
-    def _amount(self, number: int, operation: Operation) -> Iterator[Condition]:
-        """The condition that a number or a date makes, with the words before it and the column beside it."""
-        span = self.spans[number]
-        token = span.token
-        assert token is not None
-        span.used = True
-        if between := next((each for each in self.spans[:number] if "between" in each.kinds and not each.used), None):
-            second = next((each for each in self.spans[number + 1 :] if "amount" in each.kinds), None)
-            if second is None or second.token is None:
-                raise Uncertain("between what?")
-            between.used = second.used = True
-            column, is_date = self._target(number, token, operation)
-            yield _compare(column, "≥", token, is_date=is_date)
-            yield _compare(column, "≤", second.token, is_date=is_date)
-            return
-        before = [each for each in self.spans[:number] if each.kinds != {"stop"}]
-        sign: Sign = "="
-        if before and (kinds := before[-1].kinds & SIGNS.keys()) and not before[-1].used:
-            sign = SIGNS[next(name for name in SIGNS if name in kinds)]
-            before[-1].used = True
-        column, is_date = self._target(number, token, operation)
-        yield _compare(column, sign, token, is_date=is_date)
-
-    def _target(self, number: int, token: Token, operation: Operation) -> tuple[str, bool]:
-        """The column that an amount is compared with, and whether it is one of dates."""
-        values = self.table.values
-        dates = [name for name in self.table.columns if values[name].dates is not None]
-        years = [name for name in self.table.columns if values[name].years]
-        numbers = [name for name in self.table.columns if values[name].numbers is not None and name not in years]
-        numbers = [name for name in numbers if not values[name].has_scale]  # five of which unit?
-        amounts = [name for name in numbers if not values[name].are_keys]
-        fits = (dates + years if token.when else []) + (numbers if token.number is not None else [])
-        before = [
-            span for span in self.spans[:number] if span.kinds - {"stop"} and not span.kinds & {*SIGNS, "between"}
-        ]
-        beside = [before[-1] if before else None, self._next(number)]
-        for span in beside:
-            if span is not None and span.column in fits and not self._asked_for(span, operation, fits, token):
-                span.used = span.used or operation == "count" or span is beside[0]
-                return span.column, span.column in dates
-        if token.when is not None and len(dates + years) == 1:
-            return (dates + years)[0], bool(dates)
-        is_compared = any(span.used and span.kinds & {*SIGNS, "between"} for span in self.spans[:number])
-        if token.when is None and len(amounts) == 1 and is_compared:
-            return amounts[0], False
-        raise Uncertain("which column is compared?")
-
-    def _asked_for(self, span: Span, operation: Operation, fits: Sequence[str], token: Token) -> bool:
-        """Whether a column beside an amount is what is asked for: in "how many visitors in 2021", visitors."""
-        others = [name for name in fits if name != span.column]
-        return (
-            token.when is not None
-            and operation in ("count", "sum", "average")
-            and bool(others)
-            and (self.table.values[span.column].dates is None)
-        )
 
     def _with_column(
         self, operation: Operation, column: str | None, *, about_rows: bool, rest: Sequence[Span]
@@ -378,11 +274,3 @@ class Reading:
                 return "sum", column
             return "distinct", column
         return operation, column
-
-
-def _compare(column: str, sign: Sign, token: Token, *, is_date: bool) -> Condition:
-    if is_date:
-        return Condition(column, sign, when=token.when)
-    if token.number is None:
-        raise Uncertain("a date for a number")
-    return Condition(column, sign, number=token.number)

@@ -44,6 +44,11 @@ class Span:
     used: bool = False
 
 
+def next_span(spans: Sequence[Span], number: int) -> Span | None:
+    """The span after one that is more than a little word."""
+    return next((span for span in spans[number + 1 :] if span.kinds != {"stop"}), None)
+
+
 class Uncertain(Exception):
     """It is not certain what of the table is asked for."""
 
