@@ -483,12 +483,100 @@ def test_the_totals_of_groups_and_of_runs_are_no_rows(tmp_path: Path, settings: 
     assert [row.cells["Item"] for row in table.totals] == ["Summe Obst", "Summe Gemüse"]
 
 
+REGIONS = "Region;Orders;Revenue\nNorth;10;100\nSouth;20;250\nEast;6;40\n"
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "All regions;36;390", "Overall;36;390", ";36;390", "Gesamtergebnis;36;390", "合計;36;390", "Итого;36;390",
+        "Razem;36;390", "Totaal;36;390", "Company;36;390", "Average;12;130", "Total orders;36;",
+    ],
+)  # fmt: skip
+def test_a_last_row_that_sums_up_is_none_of_them(last: str, tmp_path: Path, settings: Settings) -> None:
+    table = table_of(f"{REGIONS}{last}\n", tmp_path, settings, "regions.csv")
+    assert (len(table.rows), len(table.totals)) == (3, 1)
+
+
+@pytest.mark.parametrize("last", ["West;7;90", "All-in;7;90", "Media;100;900", "Overall;7;90"])
+def test_a_last_row_of_its_own_is_one(last: str, tmp_path: Path, settings: Settings) -> None:
+    table = table_of(f"{REGIONS}{last}\n", tmp_path, settings, "regions.csv")
+    assert (len(table.rows), len(table.totals)) == (4, 0)
+
+
 def test_what_stands_below_the_items_of_an_invoice_is_none(tmp_path: Path, settings: Settings) -> None:
     table = table_of(INVOICE, tmp_path, settings, "invoice.csv")
     assert [row.cells["Article"] for row in table.rows] == ["Pump", "Seal", "Fitting"]
     assert told(table, "What is the total amount?", ["invoice.csv"]).startswith("The sum of Amount is 1,000: 3 of 3")
     unpaid = table_of("Pos.,Article,Amount\n1,Pump,900\n2,Seal,60\n,Hose,40\n", tmp_path, settings, "unpaid.csv")
     assert len(unpaid.rows) == 3
+
+
+SOLD = (
+    "Order no.,Order date,Customer,Dept,Unit price,Discount,Net value,Status,Ship date\n"
+    "1,2024-10-02,Kestrel Water,IT,10,5 %,95.00,Shipped,2024-11-03\n2,2024-10-20,Danforth,IN,20,0 %,400.00,Open,\n"
+    "3,2024-11-05,Kestrel Water,IT,10,0 %,50.00,Shipped,2025-01-09\n4,2025-01-15,Hart,IN,30,5 %,285.00,Shipped,2025-01-30\n"
+    "5,2025-01-16,Danforth,IT,30,0 %,30.00,Cancelled,\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is the total value of all orders?", "The sum of Net value is 860.00: 5 of 5 rows"),
+        ("What is the net value of all orders from Danforth?", "The sum of Net value is 430.00: 2 of 5 rows"),
+        ("How many orders are in the table?", "orders.csv has 5 rows"),
+        ("How many orders are in IT?", "3 of 5 rows of orders.csv where Dept = IT"),
+        ("How many orders were placed in October?", "2 of 5 rows of orders.csv where Order date = …-10"),
+        ("How many orders have not been shipped yet?", "2 of 5 rows of orders.csv where Status ≠ Shipped"),
+        ("Which month had the most orders?", "First by Order date: 2024-10, 2025-01, with 2; 5 of 5 rows"),
+        ("How many orders per year?", "By Order date: 5 of 5 rows of orders.csv.\n\n- 2024: 3\n- 2025: 2"),
+        (
+            "Wie viele orders pro Monat?",
+            "Nach Order date: 5 von 5 Zeilen von orders.csv.\n\n- 2024-10: 2\n- 2024-11: 1",
+        ),
+        ("Which customer placed the most orders?", "First by Customer: Kestrel Water, Danforth, with 2;"),
+    ],
+)
+def test_words_as_people_use_them_of_orders(question: str, answer: str, tmp_path: Path, settings: Settings) -> None:
+    table = table_of(SOLD, tmp_path, settings, "orders.csv")
+    assert told(table, question, ["orders.csv", "orders"]).startswith(answer)
+
+
+def test_the_first_groups_by_a_value(tmp_path: Path, settings: Settings) -> None:
+    table = table_of(SOLD, tmp_path, settings, "orders.csv")
+    text = told(table, "Who are the top 2 customers by order value?", ["orders.csv", "orders"])
+    assert text.startswith("First by Customer: Danforth, with 430.00;")
+    assert [line.partition(": ")[0] for line in text.splitlines() if line.startswith("- ")] == ["- Danforth", "- Hart"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many orders have a discount?",
+        "What is the total discount?",
+        "Which customer placed the largest order?",
+        "How many orders in the study had cavitation?",
+    ],
+)
+def test_no_sum_of_shares_and_no_count_for_a_size(question: str, tmp_path: Path, settings: Settings) -> None:
+    table = table_of(SOLD, tmp_path, settings, "orders.csv")
+    assert read_question(question, table, ["cavitation study.csv", "cavitation study"]) is None
+
+
+def test_dates_are_asked_for_by_what_happened(tmp_path: Path, settings: Settings) -> None:
+    text = "Name,Start date,Date of birth\nAnn,2021-02-01,1980-01-03\nBo,2019-05-01,1995-07-03\nCem,2021-09-01,1963-04-09\n"
+    table = table_of(text, tmp_path, settings, "staff.csv")
+    names = ["staff.csv", "staff"]
+    assert told(table, "How many people were hired in 2021?", names).startswith("2 of 3 rows")
+    assert told(table, "How many people were born before 1990?", names).startswith("2 of 3 rows")
+    assert "Name: Bo |" in told(table, "Who is the youngest?", names)
+    assert "Name: Cem |" in told(table, "Who started last?", names)
+
+
+def test_a_column_is_known_without_its_unit(tmp_path: Path, settings: Settings) -> None:
+    table = table_of("Region,2023 (k€),2024 (k€)\nNord,10,12\nSüd,20,21\n", tmp_path, settings, "sales.csv")
+    assert told(table, "What is the sum of 2024?", ["sales.csv"]).startswith("The sum of 2024 (k€) is 33: 2 of 2")
 
 
 def test_a_column_with_one_value_is_a_column(tmp_path: Path, settings: Settings) -> None:

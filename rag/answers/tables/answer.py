@@ -10,8 +10,8 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.tables.parsed import Table
-from rag.answers.tables.query import Condition, Query, matches
-from rag.answers.tables.values import folded, told_number
+from rag.answers.tables.query import Condition, PartOfDates, Query, matches
+from rag.answers.tables.values import Values, folded, told_number
 from rag.answers.tables.words import sayings
 from rag.answers.whole.receipt import Writer
 from rag.sources.outline import OF_DOCUMENTS
@@ -125,10 +125,11 @@ def _say_groups(
 ) -> None:
     """A line for each value of the column that rows are grouped by; where the best is asked for, it comes first."""
     per = table.values[query.per or ""]
+    texts = _parts_of_dates(per, query.each) if query.each else per.texts
     groups: dict[str, list[int]] = {}
     first: dict[str, str] = {}
     for row in rows:
-        if text := per.texts[row]:
+        if text := texts[row]:
             groups.setdefault(folded(text), []).append(row)
             first.setdefault(folded(text), text)
     sums = query.operation in ("sum", "average")
@@ -138,9 +139,10 @@ def _say_groups(
     keys = list(groups)
     if query.best:
         keys = sorted(
-            (key for key in keys if amounts[key][0] is not None), key=lambda key: amounts[key][0] or Decimal()
+            (key for key in keys if amounts[key][0] is not None),
+            key=lambda key: amounts[key][0] or Decimal(),
+            reverse=query.best == "maximum",
         )
-        keys = keys[::-1] if query.best == "maximum" else keys
         if not keys:
             writer.say(say["none"].format(**told), *_whole(writer))
             return
@@ -151,10 +153,20 @@ def _say_groups(
             "column": query.per or "",
         }
         writer.say(say["best"].format(**told), *_whole(writer))
+        keys = keys[: query.most] if query.most > 1 else keys
     else:
+        keys = sorted(keys) if query.each else keys
         writer.say(say["group"].format(**{**told, "column": query.per}), *_whole(writer))
     what = f" ({query.operation}, {query.column})" if sums else ""
     _say_lines(writer, [f"{first[key]}: {amounts[key][1]}{what}" for key in keys], say)
+
+
+def _parts_of_dates(values: Values, part: PartOfDates) -> list[str]:
+    """The year of each date, or its month as `2025-03`; "" where there is none."""
+    dates = values.dates or []
+    if part == "year":
+        return [f"{day[0]:04}" if day and day[0] else "" for day in dates]
+    return [f"{day[0]:04}-{day[1]:02}" if day and day[0] and day[1] else "" for day in dates]
 
 
 def _say_lines(writer: Writer, lines: Sequence[str], say: dict[str, str]) -> None:

@@ -11,12 +11,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
 from typing import Any
 
 from rag.answers.tables.families import families
+from rag.answers.tables.totals import find_totals
 from rag.answers.tables.values import MONTHS, Values, folded
 from rag.answers.tables.words import LONGEST_PHRASE, key_of
 from rag.sources.loader import section_at
@@ -30,29 +30,12 @@ Place = tuple[str, int]
 LONGEST_NAME, LONGEST_IN_ROW = 60, 200
 """Characters of a column's name, at most: of a single column, as `rag.sources.tables.has_header` has it, and of one
 among others, which may stand over numbers."""
-MOST_SUMMED = 2_000_000
-"""Rows times rows that may be sums of them, which are looked at."""
 LONGEST_KNOWN = 3
 """Words of a name that people know a thing by one word of: "Muster GmbH"."""
-LEAST_EXACT = Decimal("0.005")
-"""Share of a sum by which it may differ from the rows that it sums up, which are rounded."""
 FEWEST_ROWS, FEWEST_ALONE = 2, 3
 """Rows of a table; of one with a single column, which looks as a list does."""
 ODD_ROWS = 0.1
 """Share of a table's rows, at most, that may begin with something that is no column."""
-_TOTAL = re.compile(
-    r"(?:grand |sub)?totals?|sums?|(?:gesamt|zwischen)?summe|gesamt|insgesamt|totaux|total général|sous-total|somme"
-    r"|total general|subtotal|suma|合计|总计|小计|总和",
-    re.I,
-)
-_BELOW_ITEMS = re.compile(
-    r"(?:net|gross|(?:amount |balance )?due|to pay|vat|(?:sales )?tax|mwst|ust|netto|brutto|zahlbetrag|tva|ht|ttc"
-    r"|iva)\b.*",
-    re.I,
-)
-"""What rows below the items of an invoice are called, beside the words for totals."""
-_OF_TOTALS = ("tot", "sum", "somme", "gesamt", "计", "总")
-"""Parts of all words for totals."""
 _CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
 
 
@@ -172,7 +155,7 @@ def _table(source: str, title: str, text: str, metadata: dict[str, Any], block: 
         rows.append(Row(named, start, end))
     rows = _without_group(rows)
     order = [name for name in ([""] if corner else []) + names if any(name in row.cells for row in rows)]
-    totals = _totals(rows, order)
+    totals = find_totals([row.cells for row in rows], order)
     own = tuple(row for number, row in enumerate(rows) if number not in totals)
     section, _ = section_at(metadata, block[first][0])
     return Table(
@@ -257,87 +240,6 @@ def _cells(line: str, names: Sequence[str]) -> list[tuple[str, str]]:
 def _colons(part: str) -> list[int]:
     """Where a name may end, the last place first."""
     return [found.start() for found in re.finditer(r"(?<=\S): (?=\S)", part)][::-1]
-
-
-def _totals(rows: Sequence[Row], names: Sequence[str]) -> set[int]:
-    """The numbers of the rows that sum up others: the first cell says so, or another one does and a number is a sum.
-
-    Such a row sums up those that have the same first cell, or all.
-    """
-    firsts = [next(iter(row.cells.values()), "").strip(" :*_") for row in rows]
-    found = {number for number, first in enumerate(firsts) if _TOTAL.fullmatch(first)}
-    maybe = {
-        number
-        for number, row in enumerate(rows)
-        if number not in found and any(_says_total(cell, [*names, *row.cells.values()]) for cell in row.cells.values())
-    }
-    maybe |= {number for number, first in enumerate(firsts) if number and _group_of(first)} - found
-    found |= _below_items(rows, names)
-    if not maybe or len(maybe) * len(rows) > MOST_SUMMED:
-        return found
-    numbers = [each for name in names if (each := Values([row.cells.get(name, "") for row in rows]).numbers)]
-    for tried in (maybe, set()):  # the others that may be sums are rows if they turn out to be none
-        for number in sorted(maybe - found):
-            plain = [other for other in range(len(rows)) if other not in found | tried | {number}]
-            own = [other for other in plain if _is_of(firsts[other], firsts[number])] or plain
-            above = [*range(max((other for other in found if other < number), default=-1) + 1, number)]
-            for summed in (own, above if _group_of(firsts[number]) else own):
-                if any(_is_sum(column, number, summed) for column in numbers):
-                    found.add(number)
-    return found
-
-
-def _is_sum(column: Sequence[Decimal | None], number: int, rows: Sequence[int]) -> bool:
-    """Whether a row's number is the sum of those of other rows."""
-    value, parts = column[number], [part for row in rows if (part := column[row]) is not None]
-    return bool(value and parts and abs(sum(parts, Decimal()) - value) <= LEAST_EXACT * abs(value))
-
-
-def _below_items(rows: Sequence[Row], names: Sequence[str]) -> set[int]:
-    """The rows at the end that have no number where the items above count up, and say that they are sums or taxes."""
-    keys = Values([row.cells.get(names[0], "") for row in rows])
-    last = max((number for number, text in enumerate(keys.texts) if text), default=-1)
-    items = Values(keys.texts[: last + 1])
-    if last < 1 or items.filled <= last or not items.are_keys:
-        return set()
-    below = range(last + 1, len(rows))
-    said = [next(iter(rows[number].cells.values()), "").strip(" :*_") for number in below]
-    is_sum = [_BELOW_ITEMS.fullmatch(text) or any(part in text.casefold() for part in _OF_TOTALS) for text in said]
-    return set(below) if any(is_sum) else set()
-
-
-def _says_total(text: str, names: Sequence[str]) -> bool:
-    """Whether a cell says that its row is a sum, alone or beside a name: "Total", "Land insgesamt", "Sachsen total"."""
-    words = text.casefold()
-    if not any(part in words for part in _OF_TOTALS):
-        return False
-    words = words.strip(" :*_")
-    if _TOTAL.fullmatch(words):
-        return True
-    at = words.find(" ")
-    return at > 0 and bool(
-        (_TOTAL.fullmatch(words[at + 1 :]) and (words[:at] in map(str.casefold, names)))
-        or (_TOTAL.fullmatch(words[:at]) and (words[at + 1 :] in map(str.casefold, names)))
-    )
-
-
-def _is_of(first: str, total: str) -> bool:
-    """Whether a row is of the group that another one sums up, by their first cells."""
-    return first == total or _begins(total, first)
-
-
-def _begins(total: str, other: str) -> bool:
-    """Whether a row is of the group that another one sums up: "Fruits Apple" or "Fruits", and "Fruits Total"."""
-    group = _group_of(total)
-    return bool(group) and (other == group or other.startswith(f"{group} "))
-
-
-def _group_of(total: str) -> str:
-    """The group that a row sums up by its first cell, as "Fruits Total" and "Total Fruits" do; "" if it says none."""
-    for said, group in (total.rpartition(" ")[::-2], total.partition(" ")[::2]):
-        if _TOTAL.fullmatch(said):
-            return group
-    return ""
 
 
 def in_singular(key: Key) -> Key:

@@ -11,6 +11,7 @@ from rag.answers.tables.parsed import Table
 from rag.answers.tables.values import When, folded
 
 Sign = Literal["=", "≠", ">", "≥", "<", "≤"]
+PartOfDates = Literal["", "month", "year"]
 Operation = Literal["count", "sum", "average", "maximum", "minimum", "list", "distinct", "value"]
 OPERATIONS: tuple[Operation, ...] = ("count", "sum", "average", "maximum", "minimum", "list", "distinct")
 
@@ -31,14 +32,15 @@ class Query:
     """What is asked of a table. `column` is what is summed, compared or listed; None: whole rows.
 
     `value` asks for the cell of `column` in the only row that meets the conditions. `per` is the column that rows are
-    grouped by, and `best` asks for the group with the highest or lowest count, sum or average. `most` is how many rows
-    a superlative asks for: the three cheapest.
+    grouped by, and `each` what of its dates; `best` asks for the group with the highest or lowest count, sum or
+    average. `most` is how many rows or groups a superlative asks for: the three cheapest.
     """
 
     operation: Operation
     column: str | None = None
     conditions: tuple[Condition, ...] = ()
     per: str | None = None
+    each: PartOfDates = ""
     best: Literal["", "maximum", "minimum"] = ""
     most: int = 1
     named: int = 0

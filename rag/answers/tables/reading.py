@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 
 from rag.answers.tables.conditions import SIGNS, Conditions
-from rag.answers.tables.parsed import Table
-from rag.answers.tables.query import OPERATIONS, Condition, Operation, Query, matches
-from rag.answers.tables.spans import Span, TableWords, Uncertain, next_span, tells_apart, things
-from rag.answers.tables.words import Phrases, Token, number_words
+from rag.answers.tables.parsed import Table, in_singular
+from rag.answers.tables.query import OPERATIONS, Condition, Operation, PartOfDates, Query, matches
+from rag.answers.tables.spans import PARTS_OF_DATES, Span, TableWords, Uncertain, next_span, tells_apart, things
+from rag.answers.tables.words import Phrases, Token, key_of, number_words
 
 AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")
 GOES_WITH: set[tuple[Operation, Operation]] = {
@@ -25,6 +27,15 @@ GOES_WITH: set[tuple[Operation, Operation]] = {
 """Operations of which the second, named after the first, leaves the first what is asked for."""
 ADDED_UP = ("amount", "revenue")
 """Families of columns whose sum is meant where rows have the highest together."""
+_OF_ONE = frozenset(("unit", "each", "per", "rate", "einzelpreis", "stuckpreis", "unitaire", "unitario"))
+"""Words of the name of a column of prices that are not to be summed: each is that of one piece."""
+_VALUES = frozenset(("value", "wert", "valeur", "valor"))
+_HAVING = frozenset(("have", "has", "had", "having", "with", "hat", "haben", "hatte", "hatten", "mit", "avec", "con"))
+"""Words after which something is said of the rows, and not what they are called."""
+_OF_NUMBER = frozenset(("most", "fewest", "least", "top", "meisten", "wenigsten", "最多", "最少"))
+"""Superlatives that may be of the number of rows; others are of something that a row has: "the largest order"."""
+_ONE_FIGURE = frozenset(("what is", "was ist", "quel est", "quelle est", "cual es"))
+"""How a question begins that asks for one figure, whatever it is of."""
 MOST_ASKED_FOR = 100
 """Rows that a superlative may ask for: the hundred cheapest."""
 MOST_GROUPS = 50
@@ -51,12 +62,14 @@ class Reading:
             Uncertain: no operation is asked for, or a word has no place in the query.
         """
         operation, superlative, inner = self._operation(is_nearest)
+        if operation == "count":
+            self._check_having()
         most = self._most_asked_for() if superlative else 1
-        per = self._per()
+        per, each = self._per()
         conditions = tuple(self._where.read(operation))
         rest = [span for span in self.spans if not span.used]
         columns = self._columns(rest, superlative=superlative)
-        if superlative and (group := self._best_group(operation, inner, columns, conditions)):
+        if superlative and (group := self._best_group(operation, inner, columns, conditions, most)):
             return group
         if len(columns) == 2 and superlative:  # "which flaw has the highest total", of rows with a flaw each
             columns = [column for column in columns if not self._is_label(column)] or columns
@@ -68,13 +81,31 @@ class Reading:
         column = columns[0] if columns else None
         if column is None and operation in ("sum", "average") and (has_subject or conditions or per):
             column = self._only_amount()
+        if operation == "list" and column and self._asks_one_figure(column):
+            operation = "sum"  # "what is the net value of all orders from Kiel"
         operation, column = self._with_column(operation, column, about_rows=about_rows, rest=rest)
         if operation in ("list", "distinct") and column in {each.column for each in conditions}:
             column = None  # "which countries joined in 1995"
         self._check_meaning(column, conditions, superlative=superlative)
         if not (has_subject or conditions or column or per):
             raise Uncertain("nothing of the table is named")
-        return Query(operation, column, conditions, per, most=most, named=self._words_of_names())
+        return Query(operation, column, conditions, per, each, most=most, named=self._words_of_names())
+
+    def _check_having(self) -> None:
+        """Raises `Uncertain` where the rows have to have something that is only a word of the table's name."""
+        for one, two in pairwise(self.spans):
+            if self.tokens[one.start].folded in _HAVING and not two.used and two.kinds == {"table"}:
+                raise Uncertain("having what?")
+
+    def _asks_one_figure(self, column: str) -> bool:
+        """Whether the question asks what the numbers of a column are together, as it asks for one: "what is"."""
+        values = self.table.values[column]
+        is_added_up = values.numbers is not None and not (values.years or values.are_keys or values.are_shares)
+        return (
+            is_added_up
+            and not tells_apart(column)
+            and " ".join(token.folded for token in self.tokens[:2]) in _ONE_FIGURE
+        )
 
     def _columns(self, rest: Sequence[Span], *, superlative: bool) -> list[str]:
         """The columns that the words without a place name or imply, each once."""
@@ -120,33 +151,65 @@ class Reading:
         return named - counts_a_thing
 
     def _best_group(
-        self, operation: Operation, inner: Operation | None, columns: Sequence[str], conditions: tuple[Condition, ...]
+        self,
+        operation: Operation,
+        inner: Operation | None,
+        columns: Sequence[str],
+        conditions: tuple[Condition, ...],
+        most: int,
     ) -> Query | None:
-        """The query for the group with the most rows, or the highest sum or average: "who has the most guests"."""
+        """The query for the groups with the most rows, or the highest sum or average: "who has the most guests"."""
         groups = [name for name in columns if not (self._is_compared(name) or self._is_label(name))]
         others = [name for name in columns if name not in groups]
+        each, date = self._part_of_dates()
+        if each and not groups:  # "which month had the most orders"
+            groups, others = [date], [name for name in others if name != date]
+        elif groups and not others and (said := self._said_value()):  # "top 3 customers by order value"
+            others, inner = [said], inner or "sum"
         if len(groups) != 1 or len(others) > 1 or operation not in ("maximum", "minimum"):
             return None
-        if len(self.table.values[groups[0]].distinct) > MOST_GROUPS:
+        if not each and len(self.table.values[groups[0]].distinct) > MOST_GROUPS:
             return None
         rest = [span for span in self.spans if not span.used and "column" not in span.kinds]
-        if not all(span.kinds & {"stop", "rows", "table", "list", "distinct"} for span in rest):
+        if not all(span.kinds & {"stop", "rows", "table", "list", "distinct", *PARTS_OF_DATES} for span in rest):
             return None
+        group = partial(Query, conditions=conditions, per=groups[0], each=each, best=operation, most=most)
         if others and self.table.values[others[0]].has_scale:
             return None
         if others and inner is None and any(others[0] in self.table.families.get(each, ()) for each in ADDED_UP):
             inner = "sum"  # "which region has the highest sales"
         if others and inner in ("sum", "average") and self.table.values[others[0]].numbers is not None:
-            return Query(inner, others[0], conditions, groups[0], best=operation)
+            return group(inner, others[0])
         if not others and inner == "sum" and (amount := self._only_amount()):
-            return Query(inner, amount, conditions, groups[0], best=operation)
-        if not others and inner in (None, "count") and any(span.kinds & {"rows", "table"} for span in rest):
-            return Query("count", None, conditions, groups[0], best=operation)
+            return group(inner, amount)
+        is_number = inner == "count" or self._asks_for_a_number()
+        if (
+            not others
+            and inner in (None, "count")
+            and is_number
+            and any(span.kinds & {"rows", "table"} for span in rest)
+        ):
+            return group("count")
         return None
 
+    def _asks_for_a_number(self) -> bool:
+        """Whether the superlative is of a number of rows, as in "most orders", and not of one: "the largest order"."""
+        said = ("".join(token.folded for token in self.tokens[span.start :][: span.length]) for span in self.spans)
+        return any(word in _OF_NUMBER for word in said)
+
     def _only_amount(self) -> str | None:
-        """The column that is summed where none is named: that of amounts or prices."""
+        """The column that is summed where none is named: of values, if they are asked for, of amounts or of prices."""
+        if said := self._said_value():
+            return said
         found = self.table.families.get("amount") or self.table.families.get("price") or ()
+        found = tuple(name for name in found if _OF_ONE.isdisjoint(key_of(name.replace("_", " "))))
+        return found[0] if len(found) == 1 else None
+
+    def _said_value(self) -> str | None:
+        """The column of numbers whose name has "value", if that little word is in the question."""
+        said = _VALUES & {in_singular((token.folded,))[0] for token in self.tokens}
+        found = [name for name, values in self.table.values.items() if values.numbers is not None]
+        found = [name for name in found if said.intersection(in_singular(key_of(name.replace("_", " "))))]
         return found[0] if len(found) == 1 else None
 
     def _is_compared(self, column: str) -> bool:
@@ -230,23 +293,36 @@ class Reading:
         is_name = (values.numbers is None and values.dates is None) or tells_apart(column)
         return is_name and len(values.distinct) == values.filled == len(self.table.rows)
 
-    def _per(self) -> str | None:
-        """The column that rows are grouped by."""
+    def _part_of_dates(self) -> tuple[PartOfDates, str]:
+        """What of its dates rows can be grouped by, and the column of dates: "which month"; "" where none is named."""
+        for part in PARTS_OF_DATES:
+            if any(part in span.kinds for span in self.spans) and (date := self._where.date_column()):
+                return part, date
+        return "", ""
+
+    def _per(self) -> tuple[str | None, PartOfDates]:
+        """The column that rows are grouped by, and what of its dates."""
         for number, span in enumerate(self.spans[:-1]):
             if "per" in span.kinds and not span.used:
                 after = next_span(self.spans, number)
                 if after is not None and "rows" in after.kinds:
                     raise Uncertain("no column to group by")
+                if after is not None and after.kinds & {*PARTS_OF_DATES}:
+                    each, date = self._part_of_dates()
+                    if not each:
+                        raise Uncertain("no date to group by")
+                    span.used = after.used = True
+                    return date, each
                 if after is not None and "column" in after.kinds:
                     values = self.table.values[after.column]
                     if values.numbers is not None and not values.years:
                         span.used = True  # "the smallest by population"
-                        return None
+                        return None, ""
                     if len(self.table.values[after.column].distinct) > MOST_GROUPS:
                         raise Uncertain("too many groups")
                     span.used = after.used = True
-                    return after.column
-        return None
+                    return after.column, ""
+        return None, ""
 
     def _with_column(
         self, operation: Operation, column: str | None, *, about_rows: bool, rest: Sequence[Span]
@@ -260,6 +336,8 @@ class Reading:
         is_table = any(span.column == column and "table" in span.kinds for span in rest)
         if operation in ("sum", "average") and (values.numbers is None or values.has_scale):
             raise Uncertain("no column of numbers in one unit")
+        if operation == "sum" and values.are_shares:
+            raise Uncertain("shares are not summed")
         if operation in ("maximum", "minimum") and values.numbers is None and values.dates is None:
             raise Uncertain("nothing to compare")
         if operation == "count":
@@ -271,6 +349,8 @@ class Reading:
             if tells_apart(column) and not is_said and column not in things(self.table).values():
                 raise Uncertain("a number of something else")
             if values.numbers is not None and not (values.years or values.are_keys or tells_apart(column)):
+                if values.are_shares:
+                    raise Uncertain("shares are not summed")
                 return "sum", column
             return "distinct", column
         return operation, column

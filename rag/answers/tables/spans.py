@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import lru_cache
 
 from rag.answers.tables.families import Way, families
 from rag.answers.tables.parsed import Table, in_singular
+from rag.answers.tables.query import PartOfDates
 from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of, phrases
 from rag.text.language import stem
 
@@ -18,7 +20,12 @@ TELLING_APART = NUMBERS | {
     *("id", "ids", "code", "key", "kennung", "schlussel"),
 }
 """What a column is called by that tells rows apart: "Employer Name", "Wahlkreis-Nr."."""
+_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]{1,20}[)\]]$")
 PLURALS = frozenset(("", "s", "es", "e", "en", "n", "er", "x"))
+PARTS_OF_DATES: tuple[PartOfDates, ...] = ("month", "year")
+"""What of a date rows can be grouped by; a column that is called so is meant before it."""
+SHORTEST_STEM = 4
+"""Letters of a little word of the question that may be a value, too, at least."""
 SHORTEST_HEAD = 3
 """Letters of a word of a name that may say what its rows are, at least."""
 ENDINGS = ("csv", "tsv", "xlsx", "xls", "ods", "html", "htm", "md", "txt", "docx", "pdf")
@@ -65,6 +72,8 @@ class TableWords:
         self.columns: dict[tuple[str, ...], str] = {}
         for column in table.columns:
             self.columns.setdefault(key_of(column.replace("_", " ")), column)
+        for column in table.columns:  # "2024 (k€)"
+            self.columns.setdefault(key_of(_IN_BRACKETS.sub("", column.replace("_", " "))), column)
         self.by_stem = column_stems(table.columns, language)
         self.units = {
             key for values in table.values.values() if values.numbers for unit in values.units for key in key_of(unit)
@@ -131,20 +140,23 @@ class TableWords:
         """What so many tokens mean together."""
         key = tuple(token.folded for token in tokens)
         is_column = len(key) > 1 and key[:1] in self.columns  # "sum of total of ...", with a column that is called so
-        span = Span(at, len(key), set() if is_column else set(self.known.get(key, ())))
+        known = set() if is_column else set(self.known.get(key, ()))
+        span = Span(at, len(key), known - {*PARTS_OF_DATES})
         if key in self.names:
             span.kinds |= {"table", "name"}
         if key in self.columns:
             span.kinds.add("column")
             span.column, span.exact = self.columns[key], True
-        if key in self.values:
+        # "in" and "it" are no countries and departments where they are typed in small letters
+        is_little = len(key) == 1 and len(key[0]) < SHORTEST_STEM and "stop" in span.kinds and tokens[0].text.islower()
+        if key in self.values and not is_little:
             span.kinds.add("value")
             span.values = self.values[key]
         if key in self.ways and not span.kinds & {"column", "value"}:
             span.way, span.among = self.ways[key]
         if len(tokens) == 1:
             token = tokens[0]
-            if token.number is not None or token.when is not None:
+            if (token.number is not None or token.when is not None) and "column" not in span.kinds:
                 span.kinds.add("amount")
                 span.token = token
             word = stem(token.folded)
@@ -164,6 +176,8 @@ class TableWords:
                 span.kinds.add("table")
             if not span.kinds and token.folded in self.units:
                 span.kinds.add("stop")
+        if not (span.kinds or span.way):
+            span.kinds = known & {*PARTS_OF_DATES}
         return span if span.kinds or span.way else None
 
 
@@ -174,7 +188,7 @@ def column_stems(columns: tuple[str, ...], language: str) -> dict[str, str]:
     known = phrases()[language]
     for column in columns:
         for word in key_of(column.replace("_", " ")):
-            if known.get((word,), set()) <= {"stop"}:
+            if known.get((word,), set()) <= {"stop", *PARTS_OF_DATES}:
                 doing = [word[:-2]] if word.endswith(("er", "or")) and len(word) > 5 else []
                 for each in (word, *doing):
                     found[stem(each)].add(column)

@@ -94,6 +94,11 @@ class Values:
         return found if sum(each is not None for each in found) >= LEAST_SHARE * self.filled else None
 
     @property
+    def are_shares(self) -> bool:
+        """Whether the numbers are percentages, whose sum says nothing."""
+        return self.units == {"%"}
+
+    @property
     def has_scale(self) -> bool:
         """Whether the numbers are in several units, as `310 g` and `1.2 kg`: they are compared, and not told."""
         return self._scale is not None

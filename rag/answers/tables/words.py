@@ -33,7 +33,7 @@ _MONTH_YEAR = re.compile(r"([^\W\d_]+)\.?(?: de| of)? (\d{4})|(\d{4})年(\d{1,2}
 
 Kind = Literal[
     "count", "sum", "average", "maximum", "minimum", "list", "distinct", "rows", "table", "per",
-    "gt", "ge", "lt", "le", "between", "not", "stop", "who", "yes", "no",
+    "gt", "ge", "lt", "le", "between", "not", "stop", "who", "month", "year", "yes", "no",
 ]  # fmt: skip
 
 
