@@ -235,10 +235,11 @@ Text = tuple[float, float, float, str]
 """Left, baseline (from the bottom), size and words of a text on a page of 595 x 842 points."""
 
 
-def drawn(*pages: list[Text], title: str = "", lines: str = "", turned: bool = False) -> bytes:
+def drawn(*pages: list[Text], title: str = "", lines: str = "", turned: bool = False, box_of_all: str = "") -> bytes:
     """A PDF with texts in their places, in the order of the file; `lines` is drawn on each page as well.
 
-    With `turned`, a page is 842 x 595 points as it is shown, and lies on its left side in the file.
+    With `turned`, a page is 842 x 595 points as it is shown, and lies on its left side in the file. `box_of_all` is the
+    box of all pages, which then have none of their own.
     """
     parts = [b"<</Type/Catalog/Pages 2 0 R>>", b""]
     parts.append(b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>")
@@ -248,12 +249,12 @@ def drawn(*pages: list[Text], title: str = "", lines: str = "", turned: bool = F
         shown = (f"BT /F {size} Tf {x} {y} Td ({words}) Tj ET" for x, y, size, words in texts)
         content = "\n".join(["0 1 -1 0 595 0 cm" if turned else "", *shown, lines]).encode("cp1252")
         kids.append(len(parts) + 1)
-        page = (
-            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Rotate {}/Resources<</Font<</F 3 0 R>>>>/Contents {} 0 R>>"
-        )
-        parts.append(page.format(90 if turned else 0, len(parts) + 2).encode())
+        own = "" if box_of_all else "/MediaBox[0 0 595 842]"
+        page = "<</Type/Page/Parent 2 0 R{}/Rotate {}/Resources<</Font<</F 3 0 R>>>>/Contents {} 0 R>>"
+        parts.append(page.format(own, 90 if turned else 0, len(parts) + 2).encode())
         parts.append(b"<</Length %d>>stream\n%s\nendstream" % (len(content), content))
-    parts[1] = f"<</Type/Pages/Count {len(kids)}/Kids[{' '.join(f'{kid} 0 R' for kid in kids)}]>>".encode()
+    box = f"/MediaBox[{box_of_all}]" if box_of_all else ""
+    parts[1] = f"<</Type/Pages{box}/Count {len(kids)}/Kids[{' '.join(f'{kid} 0 R' for kid in kids)}]>>".encode()
     return pdf_of(parts, "/Root 1 0 R/Info 4 0 R")
 
 

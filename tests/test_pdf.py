@@ -132,6 +132,42 @@ def test_heads_and_feet_of_four_lines_come_once(at_top: bool, tmp_path: Path, se
     assert others == list(words[1:])
 
 
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("Invoice INV-22{}1", "Total due: {}80.00 EUR"),
+        ("Certificate no. 77{}", "Score: 8{} of 100 points"),
+        ("Payslip 2026-0{}", "Gross 301{} EUR"),
+        ("{}. Item of the agenda", "Vote: {} for, 0 against."),
+    ],
+)
+@pytest.mark.parametrize("height", [810.0, 600.0])
+def test_pages_that_are_made_alike_keep_their_numbers(
+    head: str, body: str, height: float, tmp_path: Path, settings: Settings
+) -> None:
+    """Each page is a paper of its own; the number of some goes on by one from page to page."""
+    pages = [
+        [*lines(60, height, head.format(number)), *lines(60, 500, f"For {name}."), *lines(60, 300, body.format(number))]
+        for number, name in enumerate(("Ida Berg", "Jon Falk", "Mia Lund", "Ole Holm"), 1)
+    ]
+    found = [page.page_content for page in read(drawn(*pages), tmp_path, settings)]
+    assert all(head.format(number) in text and body.format(number) in text for number, text in enumerate(found, 1))
+
+
+@pytest.mark.parametrize("foot", ["Smith et al. {}", "{} of 12", "- {} -", "Printed 12.03.2026, 14:05   {}/12", "A-{}"])
+def test_a_foot_with_the_number_of_the_page_comes_once(foot: str, tmp_path: Path, settings: Settings) -> None:
+    words = ("The aqueduct brings water.", "A second one is planned.", "The plant takes salt out.", "Rain is rare.")
+    pages = [[*lines(60, 600, text), *lines(60, 30, foot.format(number))] for number, text in enumerate(words, 841)]
+    assert [page.page_content for page in read(drawn(*pages), tmp_path, settings)][1:] == list(words[1:])
+
+
+def test_pages_without_a_box_of_their_own_have_that_of_all(tmp_path: Path, settings: Settings) -> None:
+    """As fpdf2 writes it; letter paper, which was taken for such a page, is lower than A4 and narrower on its side."""
+    texts = lines(60, 820, "At the top", "Below it", pitch=200) + lines(700, 300, "On the right")
+    (page,) = read(drawn(texts, box_of_all="0 0 842 842"), tmp_path, settings)
+    assert all(text in page.page_content for text in ("At the top", "Below it", "On the right"))
+
+
 def test_what_stands_at_one_place_of_several_pages_may_be_their_text(tmp_path: Path, settings: Settings) -> None:
     """The third line is one of a form, the name of a table, or is lower than the margin of the page."""
     answers = ("Ida Berg", "Jon Falk", "Mia Lund", "Ole Holm")

@@ -16,7 +16,8 @@ from rag.sources.pdf.lines import Line
 from rag.sources.pdf.page import PageText, Rect, frame_of
 from rag.sources.pdf.rows import may_go_on, with_names_above
 from rag.sources.pdf.ruled_tables import ruled_tables
-from rag.sources.pdf.text import MOST_RUNNING, join_headings, separator, text_of
+from rag.sources.pdf.running import MOST_RUNNING
+from rag.sources.pdf.text import join_headings, separator, text_of
 from rag.sources.pdf.words import char_rects
 
 

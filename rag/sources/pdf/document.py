@@ -27,10 +27,10 @@ from rag.sources.pdf.letters import FEW_ODD, MANY_ODD, is_recognizable, odd_char
 from rag.sources.pdf.page import PageText, frame_of
 from rag.sources.pdf.rows import with_names_above
 from rag.sources.pdf.ruled_tables import ruled_tables
+from rag.sources.pdf.running import drop_running
 from rag.sources.pdf.text import (
     Page,
     add_tails,
-    drop_running,
     join_headings,
     mark_headings,
     mark_outline,

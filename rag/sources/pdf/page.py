@@ -111,10 +111,6 @@ class PageText:
 
 
 def frame_of(page: pdfium.PdfPage) -> Frame:
-    """The visible part of a page: its crop box inside its media box."""
-    outer, inner = page.get_mediabox(), page.get_cropbox()
-    left, bottom = max(outer[0], inner[0]), max(outer[1], inner[1])
-    right, top = min(outer[2], inner[2]), min(outer[3], inner[3])
-    if right <= left or top <= bottom:
-        left, bottom, right, top = outer
+    """The visible part of a page: its crop box inside its media box, which may be those of all pages."""
+    left, bottom, right, top = page.get_bbox()
     return Frame(left, bottom, right, top, page.get_rotation() % 360)

@@ -12,23 +12,10 @@ from pathlib import PurePath
 from typing import Any
 
 from rag.sources.outline import AFTER_TABLE, CAPTION, MARK, Marks, is_clause
-from rag.sources.pdf.layout import names_table
 from rag.sources.pdf.lines import Line, ends_sentence, is_unfinished, join
 
 LONGEST_TAIL = 400
 """Characters of the next page that finish a page's last sentence."""
-LONGEST_RUNNING = 300
-"""Characters of a running head or foot, which may be the path of a file."""
-MOST_RUNNING = 4
-"""Lines of a running head, and of a foot."""
-_OWN_NUMBER = re.compile(r"(?i)(?:\d+(?:\.\d+)+\.? |(?:figure|fig\.|abbildung|abb\.) ?\d)")
-"""The number of a section or a figure, which is another one where another stands at the same place."""
-_FREE = 2
-"""Lines of these that may stand anywhere; the others stand in the margin, at one height on all pages."""
-_MARGIN = 0.12
-"""Share of a page's height that its upper and its lower margin have."""
-_SAME_HEIGHT = 0.004
-"""Share of a page's height by which a line in the margin may stand higher or lower than on the page before."""
 LONGEST_HEADING = 150
 _PAGE_NUMBER = re.compile(r"(?i)(?:page|seite|página|pagina|sida|side|blatt)\W*\d+(?:\W*(?:of|von|de|di|/)\W*\d+)?\W*")
 _LARGER = 1.12
@@ -217,61 +204,6 @@ def mark_outline(pages: Mapping[int, Page], outline: Sequence[tuple[int, int, st
 
 def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
-
-
-# -- what stands on every page ---------------------------------------------------------------------------------------
-
-
-def drop_running(pages: Sequence[Page]) -> None:
-    """Take heads and feet that stand on many pages from all but the first of them.
-
-    They are the first or last lines of a page and differ in numbers only.
-    """
-    for at_top in (True, False):
-        kept = dict.fromkeys((page.number for page in pages), 0)
-        for count in range(MOST_RUNNING):
-            _drop_end(pages, kept, at_top=at_top, in_margin=count >= _FREE)
-
-
-def _drop_end(pages: Sequence[Page], kept: dict[int, int], *, at_top: bool, in_margin: bool) -> None:
-    """Drop a line at the beginning or the end of pages. `kept` counts those of each page that stay as the first."""
-    places = {page.number: kept[page.number] if at_top else len(page.lines) - 1 - kept[page.number] for page in pages}
-    found = {page.number: page.lines[places[page.number]] for page in pages if len(page.lines) > kept[page.number] + 1}
-    keys = {number: _running(line, in_margin=in_margin) for number, line in found.items()}
-    counts = Counter(filter(None, keys.values()))
-
-    def is_on(line: Line, number: int) -> bool:
-        if keys.get(number) != keys[page.number]:
-            return False
-        return not in_margin or abs(line.top - found[number].top) < _SAME_HEIGHT
-
-    for page in pages:
-        number = page.number
-        if len(page.lines) == 1 and not kept[number] and counts[_running(page.lines[0], in_margin=in_margin)] > 2:
-            page.lines = []  # it has nothing else
-        if number not in found or counts[keys[number]] < 3:
-            continue
-        line, place = found[number], places[number]
-        if is_on(line, number - 1) or is_on(line, number - 2):
-            del page.lines[place]
-            page.marks = {at - (at > place): level for at, level in page.marks.items() if at != place}
-        elif is_on(line, number + 1) or is_on(line, number + 2):
-            kept[number] += 1
-
-
-def _running(line: Line, *, in_margin: bool) -> str:
-    """A line with its numbers taken out; "" where it cannot be a running head."""
-    if line.kind == "row" or line.rows > 1 or len(line.text) > LONGEST_RUNNING or not line.text.strip("{}()[]; "):
-        return ""
-    if in_margin and (_MARGIN < line.top < 1 - _MARGIN or _is_of_text(line.text)):
-        return ""
-    text = line.text.casefold()
-    return text if _OWN_NUMBER.match(text) else re.sub(r"\d+|\b[ivxlc]+\b", "#", text)
-
-
-def _is_of_text(text: str) -> bool:
-    """Whether a line that stands on several pages belongs to their text: what a table is called, a label, a brace."""
-    return names_table(text) or text.endswith(":") or not any(map(str.isalnum, text))
 
 
 # -- page ends -------------------------------------------------------------------------------------------------------
