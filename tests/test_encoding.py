@@ -103,6 +103,31 @@ def test_a_language_in_its_old_encodings(language: str, tmp_path: Path, settings
         assert "declared" in note
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Preis: 5 €\n", "cp1252"),
+        ("item;price\nbread;2,50 €\nmilk;1,20 €\n", "cp1252"),
+        ("Price: £45 per night, £12 for a dog.\n", "cp1252"),
+        ("It’s closed on Mondays. Guests leave their keys “under the pot”.\n", "cp1252"),
+        ("Room 1 – single – 40 EUR\nRoom 2 – double – 60 EUR\n", "cp1252"),
+        ("• Bring boots\n• Bring a lamp\n• No dogs\n", "cp1252"),
+        ("station,temp\nDavos,-8 °C\nChur,1 °C\n", "cp1252"),
+        ("© 2026 Clay Co. All rights reserved.\n", "cp1252"),
+        ("Öffnungszeiten: Mo–Fr 9–17 Uhr\nEintritt: 5 €, Kinder 2 €\n", "cp1252"),
+        ("Navn;Sted\nØyvind;Bodø\nBjørg;Tromsø\nKåre;Hønefoss\n", "cp1252"),
+        ("Código;Descripción\n1;Jamón\n2;Piña\n", "cp1252"),
+        ("Ville;Coût\nNîmes;5 €\nBesançon;7 €\n", "iso8859_15"),
+        ("产品,价格\n苹果,3\n香蕉,2\n", "gbk"),
+        ("Το πλοίο φεύγει στις επτά.\n", "cp737"),
+    ],
+)
+def test_a_short_file_with_signs_or_few_letters(text: str, encoding: str, tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    document = load(tmp_path / "a.txt", settings)
+    assert document.page_content == text.strip() and document.metadata["notes"]
+
+
 def test_short_texts_are_right_or_said_to_be_guessed(tmp_path: Path, settings: Settings) -> None:
     """Every window of 40 characters of these texts, in every encoding: none may be wrong without a word."""
     counts = {"right": 0, "guessed": 0, "refused": 0, "wrong": 0}

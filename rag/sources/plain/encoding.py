@@ -26,6 +26,9 @@ _HINT = "if letters are wrong, save the file as UTF-8"
 FEW_DAMAGED = 0.01
 """Share of the bytes that may fit no encoding where the rest is plain."""
 
+FEW_WESTERN = 0.15
+"""That share where Windows-1252 fits best."""
+
 _OVERSTRUCK = re.compile(rb"([!-~]|[\xc0-\xf7][\x80-\xbf]{1,3})\x08(?=\1)|_\x08(?=[!-~\xc0-\xf7])")
 """What a printer would print over: manual pages have bold letters twice, and a line below others."""
 
@@ -87,7 +90,8 @@ def _guessed(data: bytes, *, html: bool) -> tuple[str, str]:
 
     Raises:
         Unreadable: no encoding fits, or several do and the text differs. A text that is nearly all ASCII is read
-            with a note, as few of its letters can be wrong.
+            with a note, as few of its letters can be wrong, and so is one that is mostly ASCII and most likely in the
+            commonest encoding.
     """
     text = data.decode("utf-8", "replace")
     damaged = text.count("\ufffd")
@@ -95,7 +99,8 @@ def _guessed(data: bytes, *, html: bool) -> tuple[str, str]:
         return text, f"{damaged} characters are damaged (they are no UTF-8) and left out"
     prose = re.sub(rb"<[^<>]{0,2000}>", b" ", data) if html else data
     found = guess_encoding(prose)
-    if found and (found.sure or damaged <= FEW_DAMAGED * len(data)):
+    most = FEW_WESTERN if found and found.encoding == "cp1252" else FEW_DAMAGED
+    if found and (found.sure or damaged <= most * len(data)):
         text = data.decode(found.encoding, "replace")
         if found.sure:
             return text, f"read as {found.name}: no encoding is declared"

@@ -23,12 +23,17 @@ LEAD = 0.1
 FEW = 8
 EVIDENCE = 1.2
 """Lead times characters outside of ASCII that is enough in longer texts, where encodings differ in few letters."""
+COMMONEST = 0.04
+"""Added to the score of Windows-1252, which most of such files are in."""
 RARE = 0.06
 """Taken off the score of encodings that few files are in: those of DOS and old Macintosh."""
-_RARE_ENCODINGS = "mac_roman mac_cyrillic cp850 cp852 cp866 iso8859_5 iso8859_6 iso8859_8 iso8859_13"
+UNLIKELY = 0.1
+"""Taken off the score of a language that few texts are in, where none of its common words is there."""
+_UNLIKELY = ("Icelandic", "Estonian", "Catalan", "Slovene", "Croatian", "Lithuanian", "Latvian")
+_RARE_ENCODINGS = "mac_roman mac_cyrillic cp737 cp850 cp852 cp866 iso8859_5 iso8859_6 iso8859_8 iso8859_13 iso8859_15"
 _RARE = frozenset(_RARE_ENCODINGS.split())
 
-_WESTERN, _CENTRAL, _BALTIC = "cp1252 mac_roman cp850", "cp1250 iso8859_2 cp852", "cp1257 iso8859_13"
+_WESTERN, _CENTRAL, _BALTIC = "cp1252 iso8859_15 mac_roman cp850", "cp1250 iso8859_2 cp852", "cp1257 iso8859_13"
 _CYRILLIC = "cp1251 koi8_u koi8_r iso8859_5 cp866 mac_cyrillic"
 _LANGUAGES = {
     "English": (
@@ -75,7 +80,7 @@ _LANGUAGES = {
     "Bulgarian": (_CYRILLIC, "абвгдежзийклмнопрстуфхцчшщъьюяѝ", ""),
     "Ukrainian": (_CYRILLIC, "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя", ""),
     "Serbian": (_CYRILLIC, "абвгдђежзијклљмнњопрстћуфхцчџш", ""),
-    "Greek": ("cp1253 iso8859_7", "αάβγδεέζηήθιίϊΐκλμνξοόπρσςτυύϋΰφχψωώ", ""),
+    "Greek": ("cp1253 iso8859_7 cp737", "αάβγδεέζηήθιίϊΐκλμνξοόπρσςτυύϋΰφχψωώ", ""),
     "Hebrew": ("cp1255 iso8859_8", "אבגדהוזחטיךכלםמןנסעףפץצקרשת", ""),
     "Arabic": ("cp1256 iso8859_6", "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىيًٌٍَُِّْـ", ""),
     "Farsi": ("cp1256", "آابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهيیءأؤئةكى\u200c", ""),
@@ -110,9 +115,28 @@ _NAMES = {
     "koi8_u": "KOI8-U",
 }
 _LIKELY_MARKS = frozenset("’‘“”„«»–—…•·°§€£©®™±²³½¼¾×´¡¿ªº‚‹›\u00a0№،؛؟־¦¬†‡")
-_ODD_INSIDE = re.compile(r"(?<=[^\W\d_])[^\w\s!-~’·\u00ad\u200c\u0300-\u036f\u064b-\u0652\u0e30-\u0e4e](?=[^\W\d_])")
+_IN_PLACE = re.compile(
+    r"""(?<=[^\W\d_])’(?=[^\W\d_])|(?<=\w)’(?!\w)|(?<!\w)[‘“„«‹‚](?=[\w\s])|(?<=[\w.,!?%)\s])[”“»›](?!\w)
+    |(?<=[\w\s.,;:)])[–—](?=[\w\s(])|(?<![^\W\d_])€(?![^\W\d_])|(?<![^\W\d_])£(?=\s?\d|[\s;,)]|$)
+    |(?<=\d)°|(?<=\d\s)°|(?<![^\W\d_])°(?=[CF]\b)|^[ \t]*[•·](?=\s)|(?<=\s)[•·](?=\s)|(?<!\w)[§№]+(?=\s?\d|\s)
+    |[©®™](?=\W|\d|$)|(?<=[\d\s])[±×½¼¾](?=[\d\s])|(?<=[\dm])[²³]|(?<=\d)[ºª½¼¾]|(?<=\w)…|…(?=\w)|(?<!\w)[¿¡](?=\w)
+    |[،؛؟־\xa0]""",
+    re.M | re.X,
+)
+"""A sign where it stands in texts: a currency beside no letter, a dash between words, an apostrophe within one."""
+_SIGN, _SIGN_ASTRAY = 0.8, 0.2
+"""What a sign says that stands where it should, and one that does not."""
+_SHORTEST_RUN = 2
+"""Letters of the longest word outside of Latin letters, at least, where a text is in another script."""
+_LONE = 0.3
+"""What letters of another script say of what they said, where there is no such word."""
+_ODD_INSIDE = re.compile(
+    r"(?<=[^\W\d_])(?!–[A-Z])[^\w\s!-~’·\u00ad\u200c\u0300-\u036f\u064b-\u0652\u0e30-\u0e4e](?=[^\W\d_])"
+)
 """A sign between two letters, as wrong readings have."""
 _AFTER_SMALL = re.compile(r"(?<=[a-zß-öø-ÿα-ωа-я])[^\W\d_]")
+_BESIDE_DIGITS = re.compile(r"[^\W\d_\x00-\x7fªº](?=\d)|(?<=\d)[^\W\d_\x00-\x7fªº]|[^\W\d_\x00-\x7f](?=[A-Z][a-z])")
+"""A letter outside of ASCII right beside digits, or before a capital and small letters."""
 _TWO_SCRIPTS = re.compile(r"(?<=[A-Za-z])[\u0370-\uffff]|[\u0370-\uffff](?=[A-Za-z])")
 """Latin letters beside those of another script."""
 _FEW_LETTERS = 0.65
@@ -154,9 +178,13 @@ def guess_encoding(data: bytes) -> Guess | None:
         if (text := _read(data[:SAMPLE] if encoding.startswith("utf_16") else sample, encoding)) is None:
             continue
         score, language = _score(text, encoding)
-        score -= RARE if encoding in _RARE else 0
+        score += COMMONEST if encoding == "cp1252" else -RARE if encoding in _RARE else 0
         if text not in readings or score > readings[text][0]:
             readings[text] = (score, encoding, language)
+    signs = _read(sample, "cp1252")  # currencies and dashes are the same in most of Windows' encodings
+    are_signs = signs in readings and not any(map(str.isalpha, filter(lambda one: not one.isascii(), signs)))
+    if signs is not None and are_signs:
+        readings[signs] = (readings[signs][0], "cp1252", "English")
     ranked = sorted((reading for reading in readings.values() if reading[0] > ENOUGH - LEAD), reverse=True)
     while ranked and not _decodes(data, ranked[0][1]):
         del ranked[0]
@@ -165,7 +193,8 @@ def guess_encoding(data: bytes) -> Guess | None:
     score, encoding, language = ranked[0]
     lead = score - ranked[1][0] if len(ranked) > 1 else 1.0
     count = sum(byte > 127 for byte in sample)
-    sure = lead >= (2 * LEAD if count < FEW else LEAD) or lead * count >= EVIDENCE
+    few = count < FEW and not are_signs
+    sure = lead >= (2 * LEAD if few else LEAD) or lead * count >= EVIDENCE
     sure = sure and (count >= FEW or encoding not in _EAST_ASIAN)  # two bytes a letter: nearly any three would do
     return Guess(encoding, language, sure, _spoken(*ranked[1][1:]) if len(ranked) > 1 else "")
 
@@ -241,20 +270,33 @@ def _weights(language: str) -> dict[str, float]:
 def _score_letters(text: str, language: str, words: list[str]) -> float:
     weights = _weights(language)
     own_script = _has_script(language)
-    total, count = 0.0, 0
+    total, count, signs = 0.0, 0, 0
     for letter, times in Counter(filter(lambda one: not one.isascii(), text)).items():
         count += times
-        total += times * (0.5 if letter in _LIKELY_MARKS else weights.get(letter.lower(), -1.0))
+        if letter in _LIKELY_MARKS:
+            signs += times
+        else:
+            total += times * weights.get(letter.lower(), -1.0)
+    if own_script and _longest_run(text) < _SHORTEST_RUN:
+        total *= _LONE
+    in_place = len(_IN_PLACE.findall(text)) if signs else 0
+    total += in_place * _SIGN + (signs - in_place) * _SIGN_ASTRAY
     odd: int = len(_ODD_INSIDE.findall(text)) + sum(
         found.isupper() and not found.isascii() for found in _AFTER_SMALL.findall(text)
     )
-    odd += len(_TWO_SCRIPTS.findall(text)) if own_script else 0
+    odd += len(_TWO_SCRIPTS.findall(text)) if own_script else len(_BESIDE_DIGITS.findall(text))
     letters = (total - 1.5 * odd) / max(1.0, count)
     if own_script:
         return letters
     common = frozenset(_LANGUAGES[language][2].split())
+    unlikely = UNLIKELY if language in _UNLIKELY and not any(word in common for word in words) else 0.0
     told = min(1.0, 3 * sum(word in common for word in words) / max(1, len(words)))
-    return 0.7 * letters + 0.3 * told
+    return 0.7 * letters + 0.3 * told - unlikely
+
+
+def _longest_run(text: str) -> int:
+    """Letters of the longest word of none but letters outside of ASCII."""
+    return max(map(len, re.findall(r"[^\W\d_\x00-\x7f]+", text)), default=0)
 
 
 def _score_east_asian(text: str, language: str) -> float:
@@ -272,7 +314,9 @@ def _east_asian_weight(letter: str, language: str, common: frozenset[str]) -> fl
     if 0x3000 <= place <= 0x301F or 0xFF00 <= place <= 0xFF60 or letter in _LIKELY_MARKS:
         return 0.6
     if 0xAC00 <= place <= 0xD7A3:
-        return (0.9 if _is_usual_syllable(letter) else -0.5) if language == "Korean" else -1.0
+        if language != "Korean":
+            return -1.0
+        return 1.0 if letter in FREQUENCIES["Korean"] else 0.7 if _is_usual_syllable(letter) else -0.5
     if 0x3040 <= place <= 0x30FF:
         return 1.0 if language == "Japanese" else -0.5
     if 0x4E00 <= place <= 0x9FFF:
