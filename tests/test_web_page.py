@@ -277,6 +277,38 @@ def test_what_is_in_the_text_survives_with_its_section(page, inner: str, expecte
     assert section_at(document.metadata, document.page_content.index(expected)) == ("Food", "f")
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        '<div role="navigation"><ul><li>Home<li>Shop</ul></div>',
+        '<div role="banner"><p>Home of Clay Co</p></div>',
+        '<div id="onetrust-banner-sdk"><p>Home and partners store data on your device.</p></div>',
+        '<div id="CybotCookiebotDialog"><p>Home uses small files.</p></div>',
+        "<dialog open><p>Home letter: subscribe</p></dialog>",
+        '<ul class="menu"><li><a href="/">Home</a><li><a href="/s">Shop</a></ul>',
+        '<div class="site-nav">Home</div>',
+        '<div id="header"><p>Home of Clay Co</p></div>',
+        '<div class="most-read"><h3>Home stories</h3><p>Cat saved from tree</p></div>',
+        '<p class="sr-only">Home of pots</p>',
+        "<select><option>Home</option><option>Abroad</option></select>",
+        '<div style="visibility: hidden">Home</div>',
+    ],
+)
+def test_what_stands_beside_a_short_text_stays_out(page, beside: str) -> None:
+    text = "<h1>Firing a kiln</h1><p>Bisque firing reaches 1000 degrees and takes nine hours.</p>"
+    for inner in (beside + text, text + beside):
+        assert "Home" not in page(f"<title>Kilns</title><body>{inner}</body>").page_content
+
+
+def test_a_section_is_text_whatever_it_is_about(page) -> None:
+    """As Sphinx and pandoc write them: the id is the heading's."""
+    parts = (("pagination", "Lists have pages of 50 items."), ("comments", "Comments begin with a hash."))
+    inner = "".join(f'<section id="{name}"><h2>{name.title()}</h2><p>{text}</p></section>' for name, text in parts)
+    menu = '<div class="menu"><h2>Starters</h2><p>Soup of nettles 7</p></div>'
+    text = page(f"<title>Docs</title><body><h1>Widgets</h1>{inner}{menu}</body>").page_content
+    assert all(told in text for told in (*dict(parts).values(), "Soup of nettles"))
+
+
 def test_code_right_below_text_is_read(page) -> None:
     code = "<div class=wrap><pre><code>let s = open({});\n\ns.read();</code></pre></div>"
     inner = "".join(f"<p>{PROSE.format(number)}</p>{code.format(number)}" for number in range(3))

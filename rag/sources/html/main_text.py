@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 
 from bs4 import BeautifulSoup, Tag
 
+from rag.sources.html.beside import BESIDE_TAGS, comments_in
 from rag.sources.html.blocks import PROSE, Block, blocks_of, key_of, size_of
 from rag.sources.html.markup import LOWEST, PICTURE, Walk, root_of
 from rag.sources.html.tags import (
-    BESIDE_TAGS,
     HEADINGS,
-    comments_in,
     controlled_ids,
     is_hidden,
     is_panel,

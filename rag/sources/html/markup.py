@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bs4 import BeautifulSoup, CData, Tag
 from bs4.element import NavigableString
 
+from rag.sources.html.beside import is_beside, is_caption
 from rag.sources.html.lists import LISTS, Items, Terms, level_of_terms, list_of_term
 from rag.sources.html.table import Table, is_table, read_table
 from rag.sources.html.tags import (
@@ -23,8 +24,6 @@ from rag.sources.html.tags import (
     description_of,
     holds_heading,
     is_all_linked,
-    is_beside,
-    is_caption,
     is_code,
     is_hidden,
     is_label_beside,

@@ -13,7 +13,8 @@ _BLOCKS = "address article aside blockquote dd details div dl dt figcaption figu
 _BLOCKS += " hr li main nav ol option p pre section summary table td th tr ul br"
 BLOCK_TAGS = frozenset(_BLOCKS.split())
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-NOISE_TAGS = frozenset(["script", "style", "template", "noscript", "svg", "iframe", "button", "head", "title"])
+_NOISE = "script style template noscript svg iframe button select datalist head title"
+NOISE_TAGS = frozenset(_NOISE.split())
 
 
 def below(tag: Tag) -> Iterator[PageElement]:
@@ -38,6 +39,7 @@ def is_hidden(attributes: Mapping[str, object]) -> bool:
         "hidden" in attributes
         or str(attributes.get("aria-hidden", "")).strip().lower() == "true"
         or "display:none" in style
+        or "visibility:hidden" in style
     )
 
 
@@ -103,18 +105,18 @@ _NO_PANEL = re.compile(
 )
 
 
-_NOTES = frozenset(["note", "footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"])
-_NOTES |= frozenset(["doc-footnote", "doc-endnote", "doc-endnotes"])
+NOTES = frozenset(["note", "footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"])
+NOTES |= frozenset(["doc-footnote", "doc-endnote", "doc-endnotes"])
 
 
-def _roles(attributes: Mapping[str, object]) -> set[str]:
+def roles_of(attributes: Mapping[str, object]) -> set[str]:
     """What books and pages say that a tag is (EPUB 3 Structural Semantics, DPUB-ARIA)."""
     return set(f"{attributes.get('epub:type', '')} {attributes.get('role', '')}"[:200].lower().split())
 
 
 def is_note_reference(attributes: Mapping[str, object]) -> bool:
     """Whether a tag is the number of a footnote in the text."""
-    return bool(attributes) and not _roles(attributes).isdisjoint(("noteref", "doc-noteref"))
+    return bool(attributes) and not roles_of(attributes).isdisjoint(("noteref", "doc-noteref"))
 
 
 def controlled_ids(soup: Tag) -> frozenset[str]:
@@ -133,7 +135,7 @@ def is_panel(name: str, attributes: Mapping[str, object], controlled: frozenset[
     It is one if a button controls it or its role or class says so, or it is a footnote of a book; menus, dialogs and
     banners are none.
     """
-    if not _NOTES.isdisjoint(_roles(attributes)):
+    if not NOTES.isdisjoint(roles_of(attributes)):
         return True
     classes = attributes.get("class", "")
     role = str(attributes.get("role", "")).lower()
@@ -254,41 +256,6 @@ def _has_class(tag: Tag, names: frozenset[str]) -> bool:
     return not names.isdisjoint(tag.get_attribute_list("class"))
 
 
-BESIDE_TAGS = frozenset(["nav", "footer", "aside"])
-"""Tags for what stands beside a page's text."""
-_BESIDE = frozenset(
-    re.split(
-        " +",
-        "newsletter subscribe subscription signup related recommended recommendation recommendations promo promotion "
-        "share sharing sharedaddy social addtoany comments comment commentlist respond breadcrumb breadcrumbs sidebar "
-        "advert advertisement ads popup popmake modal cookie cookies consent gdpr paywall author byline navbar "
-        "navbox navigation pagination pager footer copyright widget widgets outbrain taboola toc",
-    )
-)
-"""Words in the classes and ids of parts that stand beside a page's text."""
-_COMMENTS = frozenset(["comment", "comments", "commentlist", "commentarea"])
-_TEASER = frozenset(["teaser", "teasers", "sponsored", "sponsor"])
-_PART_TAGS = frozenset(
-    ["div", "section", "ul", "ol", "p", "span", "table", "form", "figure", "dl", "header", *HEADINGS]
-)
-
-
-_CAPTION = frozenset(["caption", "captions", "credit", "credits", "copyright", "bildunterschrift", "photo"])
-
-
-def is_beside(tag: Tag) -> bool:
-    """Whether a tag is by its name, class or id a part beside the text: navigation, banners, what is related."""
-    if tag.name == "article":
-        return _is_called(tag, _TEASER)
-    return tag.name in BESIDE_TAGS or (bool(tag.attrs) and tag.name in _PART_TAGS and _is_called(tag, _BESIDE))
-
-
-def comments_in(soup: Tag) -> frozenset[int]:
-    """The identities of the tags that are by their class or id comments, or hold them."""
-    tags = (tag for tag in below(soup) if isinstance(tag, Tag) and tag.attrs and tag.name in _PART_TAGS)
-    return frozenset(id(tag) for tag in tags if _is_called(tag, _COMMENTS))
-
-
 _TITLES = frozenset(["title", "heading", "headline", "header", "question"])
 _PARTS_OF_TEXT = frozenset(["div", "section", "article", "li"])
 _LONGEST_TITLE = 100
@@ -336,23 +303,6 @@ def are_two_labels(before: str, after: str) -> bool:
         return begins
     ends = len(before) > 1 and ((before[-1].islower() and before[-2].isalnum()) or before[-1] in ".:%)")
     return ends and (begins or after[:1].isdigit())
-
-
-def is_caption(tag: Tag) -> bool:
-    """Whether a tag is by its class or id the caption of a picture."""
-    return tag.name in _PART_TAGS and _is_called(tag, _CAPTION)
-
-
-_WITHOUT = frozenset(["has", "no", "with", "without"])
-
-
-def _is_called(tag: Tag, names: frozenset[str]) -> bool:
-    """Whether one of the words of the tag's classes or id is one of `names`; "anchorWithStickyNavbar" is an anchor."""
-    for item in [*tag.get_attribute_list("class"), *tag.get_attribute_list("id")]:
-        words = re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1-\2", str(item or "")[:100]).lower())
-        if not names.isdisjoint(itertools.takewhile(lambda word: word not in _WITHOUT, words)):
-            return True
-    return False
 
 
 def is_link(tag: Tag) -> bool:
