@@ -76,6 +76,13 @@ def read(data: bytes, tmp_path: Path, settings: Settings) -> dict[str, Document]
     return {item.metadata["title"]: item for item in loaded.documents}
 
 
+def test_a_plain_form_that_sends_elsewhere_is_not_the_text(tmp_path: Path, settings: Settings) -> None:
+    page = "<p>From 1 June a main dish costs £6.20, a soup £2.80. Cards are topped up at the till by Mrs Lam.</p>"
+    message = mail("Prices", "This message contains HTML. Please use a program that shows it.\n", html=page)
+    (found,) = read(message.as_bytes(), tmp_path, settings).values()
+    assert "soup £2.80" in found.page_content and "Please use" not in found.page_content
+
+
 def test_head_and_text(tmp_path: Path, settings: Settings) -> None:
     message = mail("Bücher 本", "Die Größe ist 40.\n", html="<p>The page</p>")
     found = read(message.as_bytes(), tmp_path, settings)

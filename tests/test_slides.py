@@ -83,6 +83,15 @@ def test_headings_stay_over_their_columns(tmp_path: Path, settings: Settings) ->
     assert texts(show, tmp_path, settings) == ["Pros\n\ncheap\n\nCons\n\nslow"]
 
 
+def test_all_slides_are_called_by_the_title_of_the_first(tmp_path: Path, settings: Settings) -> None:
+    show = Presentation()
+    for title in ("Project Heron:\nthe CX-300", "Budget"):
+        show.slides.add_slide(show.slide_layouts[5]).shapes.title.text = title
+    (tmp_path / "kickoff.pptx").write_bytes(saved(show))
+    titles = [document.metadata["title"] for document in loaded(tmp_path / "kickoff.pptx", settings)]
+    assert titles == ["Project Heron: the CX-300"] * 2
+
+
 def test_lists_keep_their_levels(tmp_path: Path, settings: Settings) -> None:
     show = Presentation()
     slide = show.slides.add_slide(show.slide_layouts[1])  # its bullets are those of the master

@@ -13,7 +13,7 @@ from rag.sources.office.drawings import body_text, graphic_blocks, grid_of
 from rag.sources.office.ooxml import Package, left_out, number_of, with_notes
 from rag.sources.office.slide_lists import listed_text
 from rag.sources.office.slide_order import in_reading_order, placeholder
-from rag.sources.outline import plain
+from rag.sources.outline import LONGEST_HEADING, plain
 from rag.sources.tables import cell_text, table_lines
 from rag.sources.xml_tree import Element, attribute, below, child, children, local
 from rag.sources.zipped import opened
@@ -31,7 +31,7 @@ def read_slides(job: Job) -> Iterator[Document]:
         for number, part in enumerate(show.slides(), start=1):
             flow = Flow()
             show.read(part, number, flow)
-            documents.append(job.document(flow.text, flow.marks, job.stem, page=number))
+            documents.append(job.document(flow.text, flow.marks, show.title or job.stem, page=number))
     yield from with_notes(documents, show.notes())
 
 
@@ -42,6 +42,8 @@ class _Show:
         self._package = package
         self.counts: Counter[str] = Counter()
         self.hidden: list[str] = []
+        self.title = ""
+        """That of the first slide, which says what all of them are about."""
         self._layouts: dict[str, tuple[Element | None, Element | None]] = {}
         self._masters: dict[str, Element | None] = {}
         self._authors: dict[str, str] = {}
@@ -78,7 +80,9 @@ class _Show:
         tree = child(root, "cSld", "spTree")
         title = next((shape for shape in children(tree, "sp") if placeholder(shape) in _TITLES), None)
         if title is not None:
-            flow.heading(body_text(child(title, "txBody")), 1)
+            text = body_text(child(title, "txBody"))
+            self.title = " ".join(text.split())[:LONGEST_HEADING] if number == 1 else self.title
+            flow.heading(text, 1)
         if attribute(root, "show") in ("0", "false"):
             self.hidden.append(str(number))
         layout, master = self._behind(part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.policy
 import mailbox
 import mimetypes
+import re
 from collections.abc import Iterator
 from email.message import Message
 from email.parser import BytesParser
@@ -22,6 +23,7 @@ from rag.sources.outline import MARK, one_line
 from rag.sources.plain.encoding import decode_noted
 
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
+_WORD = re.compile(r"[^\W\d_]{2,}|\d+")
 MOST_PARTS = 1000
 """Parts of one mail that are looked at."""
 
@@ -101,7 +103,7 @@ def _header(message: Message, name: str) -> str:
 
 
 def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]) -> bool:
-    """Part a mail's text from what is attached to it; of the forms of one text, take the plain one if it has any.
+    """Part a mail's text from what is attached to it; of the forms of one text, take the plain one if it has the text.
 
     Returns:
         Whether all its parts were looked at.
@@ -116,6 +118,8 @@ def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]
         if kind == "multipart/alternative":
             flat = [item for item in inner if not item.is_multipart()]
             told = [item for item in flat if item.get_content_type() == "text/plain" and _text_of(item)]
+            if told and _is_stub("\n".join(map(_text_of, told)), part):
+                told = []
             others = [item for item in inner if item.is_multipart()]
             page = [item for item in flat if item.get_content_type() == "text/html"]
             waiting = (told or [*others, *page[-1:]]) + waiting
@@ -128,6 +132,17 @@ def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]
         elif not kind.startswith("message/"):
             attached.append(part)
     return not waiting
+
+
+def _is_stub(plain: str, forms: Message) -> bool:
+    """Whether the plain form of a text lacks most words of its page: "Please use a program that shows HTML"."""
+    page = next((part for part in forms.walk() if part.get_content_type() == "text/html"), None)
+    shown, told = _words_of(_text_of(page) if page is not None else ""), _words_of(plain)
+    return 2 * len(shown & told) < len(shown) > len(told)
+
+
+def _words_of(text: str) -> set[str]:
+    return {word.casefold() for word in _WORD.findall(text)}
 
 
 def _text_of(part: Message, notes: list[str] | None = None) -> str:
