@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import chain, zip_longest
+from itertools import chain, groupby, pairwise, zip_longest
 
+from rag.sources.forms import form_lines, is_form
 from rag.sources.outline import one_line
 
 SEPARATOR = " | "
@@ -39,6 +40,8 @@ MOST_REPEATED = 1_000_000
 _RANGE = re.compile(r"\d\s*[-–]\s*\d")
 LONGEST_REPEATED = 40
 """Characters of a cell that is told in each of the columns that it covers; two values may be the same, too."""
+LONGEST_GROUP = 60
+"""Characters of the name of a group of rows, in a row of its own."""
 LONGEST_UNIT = 15
 """Characters of a column's unit in a row of its own."""
 _LEADERS = re.compile(r"(?<=[^\s.…·_])(?:(?:\s?[.·]){4,}|(?:\s?…){2,}|(?:\s?_){4,})\s*$")
@@ -60,16 +63,49 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     cells = _without_empty_columns([row for row in cells if any(row)])
     if header in (0, None) and _are_pairs(cells):
         return [": ".join([row[0].rstrip(": "), *filter(None, row[1:])]) for row in cells]
+    if is_form(cells):
+        return list(form_lines(cells))
     if header is None:
         header = 2 if has_groups(cells) else int(has_header(cells) and not _may_be_pairs(cells))
     if not 0 < header < len(cells):
         return [_bare(_told_once(row)) for row in cells]
     names = _column_names(cells[:header])
-    lines = [named_row(names, _told_once(row)) for row in cells[header:]]
+    lines = [_line(names, row) for row in _below_groups(cells[header:])]
     used = {number for row in cells[header:] for number, value in enumerate(row) if value}
     if any(name and number not in used for number, name in enumerate(names)):
         lines.insert(0, _bare(names))  # a name that no row would show
     return lines
+
+
+def _line(names: Sequence[str], row: Sequence[str]) -> str:
+    """A row as one line; a note that goes over all columns has no name of one."""
+    return row[0] if _is_across(row) and len(row[0]) > LONGEST_GROUP else named_row(names, _told_once(row))
+
+
+def _below_groups(rows: list[list[str]]) -> list[list[str]]:
+    """The rows with the name of their group before their first cell, which had a row of its own.
+
+    That row is one cell merged across all columns, or has nothing but its first cell; of these there are several, the
+    first of them stands above all other rows, and none has another right below it.
+    """
+    alone = [bool(row) and bool(row[0]) and not any(row[1:]) for row in rows]
+    is_followed = all(not (one and two) for one, two in pairwise(alone)) and not (alone and alone[-1])
+    name_groups = sum(alone) > 1 and alone[0] and is_followed
+    group, found = "", []
+    values = {cell for row in rows if not _is_across(row) for cell in row}
+    for number, row in enumerate(rows):
+        is_across = _is_across(row) and len(row[0]) <= LONGEST_GROUP and row[0] not in values and not is_number(row[0])
+        has_rows = number + 1 < len(rows) and not _is_across(rows[number + 1])
+        if (is_across and has_rows) or (name_groups and alone[number]):
+            group = row[0].rstrip(" :")
+        else:
+            found.append([f"{group} {row[0]}".strip(), *row[1:]] if group and not _is_across(row) else row)
+    return found
+
+
+def _is_across(row: Sequence[str]) -> bool:
+    """Whether a row is one cell merged across three columns or more."""
+    return len(row) > 2 and bool(row[0]) and all(cell == row[0] for cell in row)
 
 
 def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
@@ -170,17 +206,35 @@ def is_number(text: str) -> bool:
 def _names_years(row: Sequence[str], below: Sequence[str]) -> bool:
     """Whether years are columns' names: they come in order, and what is below them is none."""
     years = [int(cell) for cell in row if _YEAR.fullmatch(cell)]
-    in_order = years in (sorted(years), sorted(years, reverse=True))
-    return len(years) > 1 and in_order and not any(map(_YEAR.fullmatch, below))
+    return len(years) > 1 and are_in_order(years) and not any(map(_YEAR.fullmatch, below))
+
+
+def are_in_order(years: Sequence[int]) -> bool:
+    """Whether years go up, or down, or do so again and again below groups of columns: 2024, 2025, 2024, 2025.
+
+    The same year in several columns that follow each other is a group of columns itself.
+    """
+    for step in (1, -1):
+        runs: list[list[int]] = []
+        for year, _ in groupby(years):
+            if runs and (year - runs[-1][-1]) * step > 0:
+                runs[-1].append(year)
+            else:
+                runs.append([year])
+        if all(len(run) > 1 and run == runs[0] for run in runs):
+            return True
+    return False
 
 
 def has_groups(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names groups of columns, in cells merged across them, and the second row the columns.
 
-    So it is where the cells below a merged one differ, no cell of the second row is a number, and all other columns
-    have their name in one of the rows alone, or in a cell merged over both.
+    So it is where the cells below a merged one differ, no cell of the second row is a number but for years in order,
+    and all other columns have their name in one of the rows alone, or in a cell merged over both.
     """
-    if len(rows) < 3 or len(rows[0]) != len(rows[1]) or any(map(is_number, rows[1])):
+    if len(rows) < 3 or len(rows[0]) != len(rows[1]):
+        return False
+    if any(map(is_number, rows[1])) and (any(map(is_amount, rows[1])) or not _names_years(rows[1], rows[2])):
         return False
     pairs = list(zip(rows[0], rows[1], strict=True))
     groups: dict[str, set[str]] = {}
@@ -257,25 +311,25 @@ def names_groups(rows: Sequence[Sequence[str]]) -> bool:
     for above, below in zip_longest(rows[0], rows[1], fillvalue=""):
         has_groups |= is_inside and bool(below) and not above
         is_inside = bool(below) and (is_inside or bool(above))
-    return has_groups and not any(map(_is_amount, rows[1])) and any(map(_is_amount, chain.from_iterable(rows[2:20])))
+    return has_groups and not any(map(is_amount, rows[1])) and any(map(is_amount, chain.from_iterable(rows[2:20])))
 
 
 def _units(rows: Sequence[Sequence[str]]) -> list[str] | None:
     """The units of the columns, where the first of these rows has them; [] where it has one word in all of them."""
     first, *below = rows[:50]
     filled = [(column, cell) for column, cell in enumerate(first) if cell]
-    if len(below) < 2 or not first or first[0] or len(filled) < 2 or any(_is_amount(cell) for _, cell in filled):
+    if len(below) < 2 or not first or first[0] or len(filled) < 2 or any(is_amount(cell) for _, cell in filled):
         return None
     if len(filled) > 2 and len({cell for _, cell in filled}) == 1:
         return []
     for column, cell in filled:
         values = [row[column] for row in below if column < len(row) and row[column]]
-        if len(cell) > LONGEST_UNIT or not values or sum(map(_is_amount, values)) < 0.8 * len(values):
+        if len(cell) > LONGEST_UNIT or not values or sum(map(is_amount, values)) < 0.8 * len(values):
             return None
     return list(first)
 
 
-def _is_amount(cell: str) -> bool:
+def is_amount(cell: str) -> bool:
     """Whether a cell is a number that names no column, as a year or a range of ages does."""
     return is_number(cell) and not _YEAR.fullmatch(cell) and not _RANGE.search(cell)
 

@@ -232,6 +232,8 @@ def _header_rows(rows: list[_Row]) -> int | None:
     """How many rows name the columns; None where the markup does not tell."""
     count = 0
     for row in rows:
+        if count and row.part != "thead" and len(row.cells) == 1 and row.cells[0].columns > 1:
+            break  # the name of the rows below it
         if row.part != "thead" and not all(cell.heading for cell in row.cells if cell.text):
             break
         count += 1

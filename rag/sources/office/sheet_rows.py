@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from rag.sources.tables import SEPARATOR, are_labels, is_number, named_row, names_groups
+from rag.sources.tables import SEPARATOR, are_in_order, are_labels, is_amount, is_number, named_row, names_groups
 
 LATEST_HEADER = 15
 """Rows that may stand above a header in its block."""
@@ -179,7 +179,7 @@ def is_textual(row: Row, below: Row) -> bool:
         return True
     beneath = [below.cells.get(column, "") for column, text in row.cells.items() if is_number(text)]
     same = all(text.isdecimal() and 1900 <= int(text) <= 2100 for text in beneath)
-    return len(years) == len(numbers) > 1 and not same and years in (sorted(years), sorted(years, reverse=True))
+    return len(years) == len(numbers) > 1 and not same and are_in_order(years)
 
 
 def _is_number_of(text: str) -> bool:
@@ -191,4 +191,4 @@ def _is_number_of(text: str) -> bool:
 def is_group(row: Row) -> bool:
     """Whether a row names groups of columns, in cells merged across them."""
     texts = list(row.cells.values())
-    return bool(row.across) and not row.is_title and not any(map(is_number, texts))
+    return bool(row.across) and not row.is_title and not any(map(is_amount, texts))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rag.sources.flow import Flow
+from rag.sources.forms import form_lines, is_form
 from rag.sources.office.sheet_rows import (
     LATEST_HEADER,
     LONGEST_NAME,
@@ -140,6 +141,8 @@ class SheetTables:
                 self._begin()
             return
         fill_groups(rows)
+        if not head and self._take_form(rows):
+            return
         if head and not self._is_head(rows, head):
             self._waiting, self._open = rows[:head], False
             self.end()
@@ -170,6 +173,19 @@ class SheetTables:
         self._begins_with_group = header is None or bool(head) or _begin_with_group(rows)
         for row in rows:
             self._line(row)
+
+    def _take_form(self, rows: Sequence[Row]) -> bool:
+        """Take rows as a form, below their title, if they are one."""
+        top = int(bool(rows) and rows[0].is_title)
+        columns = sorted({column for row in rows[top:] for column in row.cells})
+        grid = [[row.cells.get(column, "") for column in columns] for row in rows[top:]]
+        if not is_form(grid):
+            return False
+        self._caption = rows[0].line if top else ""
+        self._names, self._used = None, set(columns)
+        self._lines += form_lines(grid)
+        self._lines += [f"Comment: {comment}" for row in rows for comment in row.comments]
+        return True
 
     def _line(self, row: Row) -> None:
         names = self._names

@@ -36,7 +36,11 @@ class Table:
         self._fill(rows, text_of)
         named = child(table, "tblPr", "tblCaption")
         self.caption = attribute(named, "val")
-        if len(self.rows) > 2 and len(self._cells[0]) == 1 and len(self.rows[0]) > 1 and self.rows[0][0]:
+        across = [len(cells) == 1 < len(row) for row, cells in zip(self.rows, self._cells, strict=True)]
+        if sum(across) > 1 and across[0] and len(across) > 2 and not across[1]:  # the first of several groups of rows
+            for each in (self.rows, rows, self._cells):
+                each[0], each[1] = each[1], each[0]
+        elif len(self.rows) > 2 and across[0] and self.rows[0][0]:
             self.caption = self.caption or self.rows[0][0]  # its title, in one cell above all columns
             del self.rows[0], rows[0], self._cells[0]
         self.header = self._header(rows)
