@@ -406,6 +406,24 @@ def test_a_setting_is_quoted_with_the_comment_above_it(minilm: Embeddings) -> No
     assert not any("###" in quote for quote in quotes_of("Which tariffs are there?", tariffs, embeddings=minilm))
 
 
+@pytest.mark.parametrize(
+    ("question", "begins"),
+    [
+        ("What does clause 8.2 say?", "8.2 The supplier"),
+        ("By how much can they put up their prices?", "8.1 Prices may rise"),
+        ("Who is paid for the journey?", "8.4 Consultants get"),
+        ("How much is the fee for late payment?", "8.3 A late payment"),
+    ],
+)
+def test_clauses_shares_and_who_is_paid(question: str, begins: str, minilm: Embeddings) -> None:
+    text = (
+        "8.1 Prices may rise once a year by no more than 4 per cent.\n\n8.2 The supplier keeps spare parts for ten"
+        " years.\n\n8.3 A late payment costs a fee of £40.\n\n8.4 Consultants get the train tickets for their journey"
+        " paid. Others pay £120 for it."
+    )
+    assert quotes_of(question, text, embeddings=minilm)[0].startswith(begins)
+
+
 def test_what_something_is_stands_first_below_its_name(minilm: Embeddings) -> None:
     text = (
         "## Terrarium glass\n\nPanes of it are cut by the supplier to any size. No terrarium glass is taken back.\n\n"

@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.documents import Document
 
 import app as page
 from bench.relevance import BUNDLED
+from rag.answers.verdict.marks import lacks_what_is_named
 from rag.assistant import Assistant
 from tests.conftest import ROOT, make_settings, wait_until
 from tests.minilm import shared_minilm
@@ -101,3 +103,21 @@ def test_an_empty_library_answers_nothing_fifty_times_and_asks_no_model(tmp_path
         assert chats(made) == 0
     finally:
         made.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "lacks"),
+    [
+        ("How long is the warranty of the CX-400?", "The CX-300 has a warranty of two years.", True),
+        ("How long is the warranty of the CX-300?", "The CX 300 has a warranty of two years.", False),
+        ("What was the turnover of 2021?", "The turnover of 2024 was 5 million.", True),
+        ("What was the turnover of 2021?", "From 2019 to 2023 the turnover rose each year.", False),
+        ("What was the balance in June?", "Balance on 3 May 2025: 12.40.", True),
+        ("What was the balance in June?", "03.06.2025 balance 12.40", False),
+        ("Is it open in July?", "It is open from April to October.", False),
+        ("Who feeds the cats?", "Ada feeds the cats.", False),
+    ],
+)
+def test_what_is_named_exactly_may_be_missing(question: str, text: str, lacks: bool) -> None:
+    passage = Document(text, metadata={"title": "Notes", "source": "notes.txt"})
+    assert lacks_what_is_named(question, [passage]) is lacks

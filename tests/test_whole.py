@@ -13,6 +13,7 @@ from langchain_core.prompt_values import PromptValue
 
 from rag.answers.build import Chains
 from rag.answers.stream import Run
+from rag.answers.told import INDIRECT
 from rag.answers.update import Update
 from rag.answers.whole.receipt import ChatReader
 from rag.models.choose import Chat
@@ -243,7 +244,12 @@ def test_a_table_that_cannot_be_told_from_another_is_not_counted(tmp_path: Path,
     with library_of(tmp_path, ways.index.embeddings, *sorted(tmp_path.glob("*.csv"))) as two:
         assert two.told("How many orders are open in old orders.csv?")["answer"].startswith("2 of 5 rows of old orders")
         assert two.told("How many rows does orders.csv have?")["answer"] == "orders.csv has 3 rows."
-        assert asyncio.run(two.course("How many rows are open?")).answer is None
+        course = asyncio.run(two.course("How many rows are open?"))
+        assert course.answer is None and course.uncounted
+        chains = Chains(make_settings(tmp_path, refuse=False))
+        chains.link(two.index, Chat(None, 0))
+        told = asyncio.run(chains.own.ainvoke({"question": "How many rows are open?"}))  # type: ignore[union-attr]
+        assert told["answer"].startswith(INDIRECT), "no row is an answer"
         scope = [named(two, "old orders.csv")]
         assert two.told("How many rows are open?", scope)["answer"].startswith("2 of 5 rows")
 

@@ -32,6 +32,7 @@ from rag.answers.translation import Translator
 from rag.answers.whole.receipt import Answer, ChatReader
 from rag.errors import AnswerCutOff, AnswerTooLong
 from rag.grounding.ground import Sentence, ground
+from rag.sources.tables import SEPARATOR
 from rag.text.detect import sure_language
 from rag.text.sentences import count_tokens
 
@@ -65,14 +66,16 @@ class Course:
     """Answer from `passages`, or reply with the fixed text `told` without asking the model.
 
     `indirect`: the passages hardly have an answer, so that a model that reads little is not asked to make one of them.
-    `coverage` says what of the library was read, where that is not the passages found. `answer` is a way of its own,
-    which yields all pieces itself. `ask_in` is the language of other sources, which may answer if asked in it.
+    `uncounted`: rows would have to be counted, and were not, as it is not certain how. `coverage` says what of the
+    library was read, where that is not the passages found. `answer` is a way of its own, which yields all pieces
+    itself. `ask_in` is the language of other sources, which may answer if asked in it.
     """
 
     passages: list[Document]
     told: str = ""
     refused: bool = False
     indirect: bool = False
+    uncounted: bool = False
     coverage: str = ""
     answer: Answer | None = None
     ask_in: str = ""
@@ -85,10 +88,8 @@ Decide = Callable[[dict[str, Any]], Awaitable[Course]]
 class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
     """From `{"question", "history", "scope"}` to an answer in pieces.
 
-    A generator in place of a sequence of `assign`, prompt, model and parsers: each of these makes a task and adds up
-    what has come for every piece, which took most of the time that a token cost (bench/README.md). And a second
-    `assign` runs its part in a task that nothing ends when the reader goes away before the first token (langchain-core
-    1.7.2), so that the model would work on for nobody.
+    A generator in place of a sequence of `assign`, prompt, model and parsers: each of these makes a task for every
+    piece (bench/README.md), and a second `assign` runs its part in a task that nothing ends when the reader goes away.
     """
 
     def __init__(
@@ -171,13 +172,14 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
         shown = given["passages"]
         yield {"passages": shown}
         await asyncio.sleep(0)  # they are shown now, and not with the first token
-        indirect = False
+        indirect = uncounted = False
         if self._decide is not None:
             course = await self._decide(given)
             if course.ask_in and given["asked"] == given["complete"]:
                 given, course = await self._in_another_language(given, course)
             translated = given["asked"] != given["complete"]  # which makes the score of `indirect` lower
-            indirect = course.indirect and not translated and (self._reads_quotes or self._chat_model is None)
+            if self._reads_quotes or self._chat_model is None:
+                indirect, uncounted = course.indirect and not translated, course.uncounted
             if course.answer is not None:
                 async with aclosing(course.answer(self._reader(given))) as pieces:
                     async for piece in pieces:
@@ -192,7 +194,8 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                 yield {"refused": course.refused, "answer": course.told}
                 return
         quotes = given["quotes"] = await self._quotes(given)
-        indirect = indirect and bool(quotes)
+        uncounted = uncounted and bool(quotes) and SEPARATOR in quotes[0].text(given["passages"])
+        indirect = bool(quotes) and (indirect or uncounted)
         if indirect or self._chat_model is None or self._better_quoted(given):
             yield {"quotes": quotes, "quoted": True, "indirect": indirect}
             answer, grounding = quotes_as_answer(quotes, given["passages"], INDIRECT if indirect else "")

@@ -17,6 +17,8 @@ has an amount where the question asks for money, and another value of the kind a
 question's words near it is worth less: it is that of another thing."""
 FAR = 0.5
 """Share of it that is left then."""
+NUMBERED = 1.5
+"""Added to the score of a text that begins with the number of the clause or section that is asked for."""
 NEAR = 30
 """Characters between a word of the question and a value, at most."""
 LABELS = 3
@@ -29,6 +31,18 @@ _ASKS_MONEY = re.compile(
     r"(?=.*\b(?:money|costs?|pay|charge|spend|rent|deposit|fare|bill|refund|bonus)\b)"
     r"|(?:ver)?dien\w*|gehalt|kostet|kosten|preis\w*|teuer|gebühr\w*"
     r"|combien .*coûte\w*|prix|coûte\w*|salaire|tarif\w*|cuesta\w?|precio\w?|sueldo|salario|dinero)\b",
+    re.I,
+)
+_NO_AMOUNT = re.compile(
+    r"(?:(?:by|until|since|and|for) )*(?:who|whom|whose|when|where|why|wer|wann|wo|warum|qui|quand|où|pourquoi)\b", re.I
+)
+"""Questions that speak of paying and ask for no amount."""
+_ASKS_SHARE = re.compile(
+    r"\b(?:by how much|what (?:percentage|per ?cent|share)|how many per ?cent|wie ?viel prozent)\b", re.I
+)
+_NUMBER_OF_PART = re.compile(
+    r"\b(?:clause|section|article|paragraph|item|point|chapter|rule|ziffer|absatz|artikel|punkt|abschnitt|kapitel)"
+    r" (\d+(?:\.\d+)*)\b",
     re.I,
 )
 _SIGN = r"[$€£¥]|\b(?:USD|EUR|CHF|GBP|[Ee]uros?|[Dd]ollars?|[Ff]ranken|[Pp]ounds)\b"
@@ -63,6 +77,9 @@ _RARE = _CONTACTS | {
 }
 """Kinds of values of which a text has few, so that any may be the one that is asked for."""
 _KINDS = _RARE | {
+    r"\bby how much\b|\bpercentage\b|\bper ?cent\b|\bprozent\b|\bpourcentage\b|\bporcentaje\b": (
+        r"\d\s?%|\d\s(?:per ?cent|prozent|pour ?cent|por ciento)\b"
+    ),
     r"\bhow long\b|\bhow many (?:minute|hour|day|week|month|year)s\b|\bwie lange\b|\bcombien de temps\b"
     r"|\bcu[áa]nto tiempo\b": rf"\b[\w-]+[\s-]{_TIME}\b",
     r"^when\b|\bwhat (?:date|day|year|time)\b|^wann\b|^quand\b|^¿?cu[áa]ndo\b": (
@@ -78,12 +95,17 @@ _KINDS = _RARE | {
 def asked_for(question: str, language: str) -> Callable[[str], float]:
     """What it adds to the score of a sentence, given as its text, that it has the key or kind of value asked for."""
     weights = word_weights(question, language).keys()
-    kinds = [(AMOUNT, _AMOUNT)] if _ASKS_MONEY.search(question) else []
+    asks_amount = not (_NO_AMOUNT.match(question) or _ASKS_SHARE.search(question) or asks_yes_or_no(question))
+    kinds = [(AMOUNT, _AMOUNT)] if asks_amount and _ASKS_MONEY.search(question) else []
+    number = _NUMBER_OF_PART.search(question)
+    part = re.compile(rf"{re.escape(number[1])}[.):]?\s") if number else None
     asked = [value for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
     kinds += [(VALUE, re.compile(value, re.I)) for value in asked]
     rare = {*_RARE.values()} & {*asked}
 
     def added(text: str) -> float:
+        if part and part.match(text):
+            return NUMBERED
         key = None if SEPARATOR in text else _KEY.match(text)
         found = NAMED * bool(key and weights and weights <= stems(key[1], language))
         return found + max((worth * _share(value, text) for worth, value in kinds), default=0.0)

@@ -19,6 +19,8 @@ from rag.answers.tables.reading import Reading
 from rag.answers.tables.spans import Uncertain
 from rag.answers.tables.words import key_of, phrases, spans_of, tokenize_question
 
+_COMPUTED: frozenset[str] = frozenset(("count", "sum", "average", "maximum", "minimum"))
+
 
 def read_question(question: str, table: Table, names: Sequence[str], *, is_nearest: bool = False) -> Query | None:
     """What a question asks of a table; None where it asks nothing of it, or where that is not certain.
@@ -44,6 +46,23 @@ def read_question(question: str, table: Table, names: Sequence[str], *, is_neare
 def may_ask_of_tables(question: str) -> bool:
     """Whether a question has words of counting in some language."""
     return not _phrases_of_counting().isdisjoint(spans_of(key_of(question)))
+
+
+def asks_for_somebody(question: str) -> bool:
+    """Whether a question begins by asking who."""
+    first = key_of(question)[:1]
+    return any("who" in known.get(first, ()) for known in phrases().values())
+
+
+def asks_to_compute(question: str) -> bool:
+    """Whether a question has words that ask for a count, a sum, an average or the most, in some language."""
+    return not _phrases_of_computing().isdisjoint(spans_of(key_of(question)))
+
+
+@cache
+def _phrases_of_computing() -> frozenset[tuple[str, ...]]:
+    every = (item for known in phrases().values() for item in known.items())
+    return frozenset(phrase for phrase, kinds in every if not _COMPUTED.isdisjoint(kinds))
 
 
 @cache

@@ -249,7 +249,8 @@ class Reading:
             if len(sums) == 1 and (not lists or sums[0].start < lists[0].start):
                 asked = "sum"  # "what is the total of all orders", with a column that is called so
         is_compared = any(span.kinds & {*SIGNS, "between"} for span in self.spans)  # "what bikes are under 500"
-        if asked is None and is_nearest and (is_compared or any("who" in span.kinds for span in self.spans)):
+        asks_who = any("who" in span.kinds for span in self.spans)
+        if asked is None and ((is_nearest and (is_compared or asks_who)) or (is_compared and asks_who)):
             asked = "list"
         if asked is None:
             raise Uncertain("no operation")

@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 
 from rag.answers.chain import Course
 from rag.answers.told import EMPTY, LOOKED
+from rag.answers.verdict.marks import lacks_what_is_named
 from rag.answers.verdict.relevance import Judge
 from rag.answers.whole.intent import greeting_in, is_greeting
 from rag.library.index import SearchIndex
@@ -60,7 +61,7 @@ class Refusal:
         if verdict.kind == "greeting":
             return Course([], greeting_reply(given["question"], looked))
         if verdict.answers:
-            return Course(passages, indirect=not verdict.direct)
+            return Course(passages, indirect=not verdict.direct or lacks_what_is_named(asked, passages))
         chunks = sum(item.chunks for item in looked)
         told = nothing_found_message(given["question"], looked, chunks, passages)
         difficulty = language_difficulty(given["complete"], looked, self.index.made.embeddings)

@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +24,12 @@ from rag.answers.retriever import Retriever
 from rag.answers.tables.answer import answer_query
 from rag.answers.tables.parsed import Table, find_tables
 from rag.answers.tables.query import Query
-from rag.answers.tables.question import may_ask_of_tables, read_question
+from rag.answers.tables.question import (
+    asks_for_somebody,
+    asks_to_compute,
+    may_ask_of_tables,
+    read_question,
+)
 from rag.answers.tables.words import key_of, tokenize_question
 from rag.answers.verdict.refusal import Refusal
 from rag.answers.whole.comparison import Comparison, has_both, of_side, read_sides
@@ -83,7 +89,8 @@ class Whole:
             )
             if course is not None:
                 return course
-        return await self._refusal(given) if self._refusal else Course(given["passages"])
+        course = await self._refusal(given) if self._refusal else Course(given["passages"])
+        return replace(course, uncounted=bool(looked) and asks_to_compute(question))
 
     def prepare(self) -> None:
         """Embed now what every question is compared with.
@@ -168,7 +175,8 @@ class Whole:
         is_counting = may_ask_of_tables(question)
         if not is_counting:  # one cell may be asked for, of a row that was found, or the rows of somebody
             found = {each.metadata.get("source") for each in passages if SEPARATOR in each.page_content}
-            looked = [item for item in looked if item.source in found]
+            asks_who = asks_for_somebody(question)  # "who started after 2021", where a contract is nearer
+            looked = [item for item in looked if item.source in found or (asks_who and item.kind == "sheet")]
         if not looked:
             return None
         return await asyncio.to_thread(self._count, question, passages, looked, is_counting=is_counting)

@@ -1,0 +1,52 @@
+"""What a question names exactly (a code, a year, a month), which its passages have or lack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from langchain_core.documents import Document
+
+from rag.answers.tables.values import MONTHS, MONTHS_ALONE
+from rag.library.splitter import names_of_source
+from rag.text.headings import titled
+from rag.text.language import fold
+
+_CODE = re.compile(r"\b(?=\w*-?\w*\d)(?=\w*-?\w*[A-Z])[A-Z]{1,6}-?\d[\w-]*")
+"""A name of letters and digits: CX-400, A17, ISO9001."""
+_YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b(?![.,]\d|\s?(?:%|€|\$|£|kg|km|m\b|g\b|ml\b|mm\b|cm\b))")
+_WORD = re.compile(r"[^\W\d_]+")
+_YEARS = re.compile(r"\b((?:1[89]|20)\d\d)\s?(?:-|–|to|until|till|bis|à|a)\s?((?:1[89]|20)\d\d)\b")
+_FROM_TO = re.compile(
+    r"([^\W\d_]+)\.?(?: \d{1,2})?\s?(?:-|–|to|until|till|through|bis|à|au|a)\s?(?:\d{1,2}\.? )?([^\W\d_]+)"
+)
+_NUMERIC_DATE = re.compile(r"\b(?:\d{4}-(\d\d)\b|\d{1,2}[./](\d{1,2})[./]\d{2,4}|(\d{1,2})[./]\d{2,4}\b)")
+
+
+def lacks_what_is_named(question: str, passages: Sequence[Document]) -> bool:
+    """Whether a question names a code, a year or a month that none of the passages has, nor a heading or title.
+
+    They are about another one: the CX-220 in place of the CX-400, the turnover of 2024 in place of that of 2021.
+    """
+    text = "\n".join(f"{names_of_source(each)}\n{titled(each)}\n{each.page_content}" for each in passages)
+    squeezed = text.casefold().replace("-", "").replace(" ", "")
+    if any(code.casefold().replace("-", "") not in squeezed for code in _CODE.findall(question)):
+        return True
+    spans = [(int(one), int(two)) for one, two in _YEARS.findall(text)]
+    for year in _YEAR.findall(question):
+        is_told = year in text or f"’{year[2:]}" in text or f"/{year[2:]}" in text
+        if not is_told and not any(one <= int(year) <= two for one, two in spans):
+            return True
+    asked = {MONTHS[word] for word in map(fold, _WORD.findall(question)) if word in MONTHS_ALONE}
+    return bool(asked) and asked.isdisjoint(_months(text)) and not _spans_months(text)
+
+
+def _months(text: str) -> set[int]:
+    """The months that a text has by their names, or in dates of digits, whichever of two numbers the month is."""
+    named = {MONTHS[word] for word in map(fold, _WORD.findall(text)) if word in MONTHS}
+    return named | {int(part) for found in _NUMERIC_DATE.findall(text) for part in found if part}
+
+
+def _spans_months(text: str) -> bool:
+    """Whether a text tells of all months between two: "open from April to October"."""
+    return any(fold(one) in MONTHS and fold(two) in MONTHS for one, two in _FROM_TO.findall(text))
