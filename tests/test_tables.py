@@ -334,7 +334,7 @@ def asked_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
         ("expenses", "Average expense per category", "By Category: 4 of 4 rows", ""),
         ("sales", "Which region has the highest sales?", "First by Region: North, with 795;", ""),
         ("sales", "Which city has the highest sales?", "The highest Sales is 500: 1 of 3 rows", "South"),
-        ("account", "Wie viel habe ich bei Kaufhof ausgegeben?", "Die Summe von Betrag ist -183.57: 2 von 4", ""),
+        ("account", "Wie viel habe ich bei Kaufhof ausgegeben?", "Die Summe von Betrag ist -183,57: 2 von 4", ""),
     ],
 )  # fmt: skip
 def test_a_column_is_asked_for_without_its_name(
@@ -562,6 +562,35 @@ def test_the_first_groups_by_a_value(tmp_path: Path, settings: Settings) -> None
 def test_no_sum_of_shares_and_no_count_for_a_size(question: str, tmp_path: Path, settings: Settings) -> None:
     table = table_of(SOLD, tmp_path, settings, "orders.csv")
     assert read_question(question, table, ["cavitation study.csv", "cavitation study"]) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Which ward had the most visitors?", "First by ward: north, with 1,366;"),
+        ("Which day had the most visitors?", "First by date: 2025-01-23, 2025-02-26, with 50;"),
+        ("Which month had the most visitors?", "First by date: 2025-02, with 975;"),
+        ("¿Qué día hubo más visitors?", "Primero por date: 2025-01-23, 2025-02-26, con 50;"),
+    ],
+)
+def test_the_most_of_several_rows(question: str, answer: str, settings: Settings) -> None:
+    (table,) = tables_of(FILES / "visits.csv", settings)
+    assert told(table, question, ["visits.csv", "visits"]).startswith(answer)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Wie hoch ist der gesamte Betrag?", "Die Summe von Betrag ist 1.032,50:"),
+        ("Wie hoch ist der höchste Betrag?", "Das höchste Betrag ist 1.012,50:"),
+        ("Welche Bestellung hat den höchsten Betrag?", "Das höchste Betrag ist 1.012,50:"),
+    ],
+)
+def test_figures_are_told_as_the_table_writes_them(
+    question: str, answer: str, tmp_path: Path, settings: Settings
+) -> None:
+    table = table_of("Bestellung;Kunde;Betrag\nA1;Ann;1.012,50\nA2;Bo;20,00\n", tmp_path, settings, "bestellungen.csv")
+    assert told(table, question, ["bestellungen.csv", "bestellungen"]).startswith(answer)
 
 
 def test_dates_are_asked_for_by_what_happened(tmp_path: Path, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import zipfile
 from pathlib import Path
@@ -510,3 +511,18 @@ def test_directives_in_markdown_are_told_in_words(tmp_path: Path, settings: Sett
         "# load it",
         "```",
     ]
+
+
+def test_data_in_base64_is_left_out(tmp_path: Path, settings: Settings) -> None:
+    picture = base64.b64encode(bytes(range(256)) * 40).decode()
+    address = f"data:image/png;base64,{picture}"
+    (tmp_path / "a.md").write_text(
+        f"# Report\n\nThe dock opens 4 May.\n\n![][image1]\n\n[image1]: <{address}>\n", "utf-8"
+    )
+    (tmp_path / "a.json").write_text(json.dumps({"name": "dock", "logo": picture, "opens": "4 May"}), "utf-8")
+    for name, told in (("a.md", "The dock opens 4 May."), ("a.json", "opens: 4 May")):
+        document = load(tmp_path / name, settings)
+        assert told in document.page_content and len(document.page_content) < 100
+        assert document.metadata["notes"] == ["left out: data in base64"]
+    (tmp_path / "b.txt").write_text("A word: " + "lang" * 200, "utf-8")
+    assert load(tmp_path / "b.txt", settings).page_content.endswith("lang" * 200)

@@ -108,16 +108,17 @@ def _amount(table: Table, column: str, row: int) -> object:
 
 def _total(table: Table, query: Query, rows: Sequence[int]) -> tuple[Decimal | None, str]:
     """The sum or the average of a column over rows, and as people write it; of no number there is no average."""
-    numbers = table.values[query.column or ""].numbers or []
+    values = table.values[query.column or ""]
+    numbers = values.numbers or []
     found = [number for row in rows if (number := numbers[row]) is not None]
     total = sum(found, Decimal())
     places = max((-int(number.as_tuple().exponent) for number in found), default=0)
     if query.operation != "average":
-        return total, f"{total:,f}" if places == 2 else told_number(total)  # money keeps its cents
+        return total, told_number(total, values.mark, cents=places == 2)
     if not found:
         return None, "–"
     average = round(total / len(found), max(0, places) + 2)
-    return average, told_number(average)
+    return average, told_number(average, values.mark)
 
 
 def _say_groups(

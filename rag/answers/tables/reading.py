@@ -32,7 +32,9 @@ _OF_ONE = frozenset(("unit", "each", "per", "rate", "einzelpreis", "stuckpreis",
 _VALUES = frozenset(("value", "wert", "valeur", "valor"))
 _HAVING = frozenset(("have", "has", "had", "having", "with", "hat", "haben", "hatte", "hatten", "mit", "avec", "con"))
 """Words after which something is said of the rows, and not what they are called."""
-_OF_NUMBER = frozenset(("most", "fewest", "least", "top", "meisten", "wenigsten", "最多", "最少"))
+_OF_NUMBER = frozenset(
+    ("most", "fewest", "least", "top", "meisten", "wenigsten", "leplusde", "lemoinsde", "mas", "menos", "最多", "最少")
+)
 """Superlatives that may be of the number of rows; others are of something that a row has: "the largest order"."""
 _ONE_FIGURE = frozenset(("what is", "was ist", "quel est", "quelle est", "cual es"))
 """How a question begins that asks for one figure, whatever it is of."""
@@ -99,13 +101,13 @@ class Reading:
 
     def _asks_one_figure(self, column: str) -> bool:
         """Whether the question asks what the numbers of a column are together, as it asks for one: "what is"."""
+        return self._is_added_up(column) and " ".join(token.folded for token in self.tokens[:2]) in _ONE_FIGURE
+
+    def _is_added_up(self, column: str) -> bool:
+        """Whether the numbers of a column can be summed."""
         values = self.table.values[column]
-        is_added_up = values.numbers is not None and not (values.years or values.are_keys or values.are_shares)
-        return (
-            is_added_up
-            and not tells_apart(column)
-            and " ".join(token.folded for token in self.tokens[:2]) in _ONE_FIGURE
-        )
+        is_number = values.numbers is not None and not (values.years or values.are_keys or values.are_shares)
+        return is_number and not tells_apart(column)
 
     def _columns(self, rest: Sequence[Span], *, superlative: bool) -> list[str]:
         """The columns that the words without a place name or imply, each once."""
@@ -166,9 +168,12 @@ class Reading:
             groups, others = [date], [name for name in others if name != date]
         elif groups and not others and (said := self._said_value()):  # "top 3 customers by order value"
             others, inner = [said], inner or "sum"
+        dates = [name for name in columns if self.table.values[name].dates is not None]
+        if not groups and len(dates) == 1 and len(columns) == 2:  # "which day had the most visitors"
+            groups, others = dates, [name for name in columns if name not in dates]
         if len(groups) != 1 or len(others) > 1 or operation not in ("maximum", "minimum"):
             return None
-        if not each and len(self.table.values[groups[0]].distinct) > MOST_GROUPS:
+        if not each and groups != dates and len(self.table.values[groups[0]].distinct) > MOST_GROUPS:
             return None
         rest = [span for span in self.spans if not span.used and "column" not in span.kinds]
         if not all(span.kinds & {"stop", "rows", "table", "list", "distinct", *PARTS_OF_DATES} for span in rest):
@@ -178,6 +183,8 @@ class Reading:
             return None
         if others and inner is None and any(others[0] in self.table.families.get(each, ()) for each in ADDED_UP):
             inner = "sum"  # "which region has the highest sales"
+        elif others and inner is None and self._asks_for_a_number() and self._is_added_up(others[0]):
+            inner = "sum"  # "which ward had the most visitors"
         if others and inner in ("sum", "average") and self.table.values[others[0]].numbers is not None:
             return group(inner, others[0])
         if not others and inner == "sum" and (amount := self._only_amount()):

@@ -58,6 +58,8 @@ _SCALES = (
 )
 """Units that can be told in each other, by how many of the one they are."""
 
+_SWAPPED = str.maketrans(",.", ".,")
+
 When = tuple[int, int | None, int | None]
 """A year, a month and a day; what is not known is None. The year 0: that month of any year."""
 
@@ -67,6 +69,11 @@ class Values:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
+
+    @cached_property
+    def mark(self) -> str | None:
+        """What parts the fractions of its numbers: "." or ","; None where that cannot be told."""
+        return _decimal_mark(self.texts)
 
     @cached_property
     def filled(self) -> int:
@@ -83,10 +90,9 @@ class Values:
         """Each value as a number; None in place of the list where the column is none of numbers."""
         if not self.filled or self.dates is not None:
             return None
-        comma = _decimal_mark(self.texts)
-        if comma is None:
+        if self.mark is None:
             return None
-        found = [read_number(text, comma) if text else None for text in self.texts]
+        found = [read_number(text, self.mark) if text else None for text in self.texts]
         if scale := self._scale:
             found = [
                 each and each * Decimal(scale[_unit_of(text)]) for each, text in zip(found, self.texts, strict=True)
@@ -219,8 +225,11 @@ def _checked(year: int, month: int, day: int | None) -> When | None:
     return year, month, day
 
 
-def told_number(number: Decimal) -> str:
-    """A number for people: `1,250.5`."""
-    if number == number.to_integral_value():
-        return f"{int(number):,}"
-    return f"{number.normalize():,f}"
+def told_number(number: Decimal, mark: str | None = ".", *, cents: bool = False) -> str:
+    """A number for people, as its table writes them: `1,250.5`, or `1.250,5` where `mark` is a comma.
+
+    `cents`: with all its places, as money is told.
+    """
+    is_whole = number == number.to_integral_value() and not cents
+    told = f"{int(number):,}" if is_whole else f"{number:,f}" if cents else f"{number.normalize():,f}"
+    return told.translate(_SWAPPED) if mark == "," else told

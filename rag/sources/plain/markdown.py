@@ -13,6 +13,7 @@ from rag.sources.formats import Job
 from rag.sources.html.inline import html_lines, without_html
 from rag.sources.html.web_page import parse_html
 from rag.sources.outline import FENCE, MARK, is_release, mark_markdown, plain
+from rag.sources.plain.encoded_data import without_data
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.myst import without_directives
 from rag.sources.plain.text_tables import drawn_tables
@@ -39,7 +40,7 @@ _TOLD_ATTRIBUTE = re.compile(r"""\b(?:title|label|alt|heading|description|summar
 
 def read_markdown(job: Job) -> Iterator[Document]:
     """Markdown as one document."""
-    text = text_of(job)
+    text = without_data(text_of(job), job)
     yield markdown_document(job, without_components(text) if job.ending == ".mdx" else text)
 
 

@@ -12,6 +12,7 @@ from rag.sources.formats import Job
 from rag.sources.outline import MARK, is_release, plain
 from rag.sources.plain.bibtex import bib_lines
 from rag.sources.plain.chats import people_beside, with_names
+from rag.sources.plain.encoded_data import without_data
 from rag.sources.plain.encoding import text_of
 from rag.sources.plain.json_files import json_lines
 from rag.sources.plain.lean_markup import lean_adoc, lean_org
@@ -70,7 +71,7 @@ def read_text(job: Job) -> Iterator[Document]:
 
     JSON and BibTeX become lines of `key: value`, and headings of the lighter markups become those of Markdown.
     """
-    text = plain(text_of(job))
+    text = without_data(plain(text_of(job)), job)
     is_json = job.ending in (".json", ".jsonl", ".ndjson", ".geojson")
     if is_json:
         text = with_names(text, job.people or (people_beside(Path(job.path)) if job.path == job.source else {}))
