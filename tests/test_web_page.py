@@ -304,9 +304,10 @@ def test_a_section_is_text_whatever_it_is_about(page) -> None:
     """As Sphinx and pandoc write them: the id is the heading's."""
     parts = (("pagination", "Lists have pages of 50 items."), ("comments", "Comments begin with a hash."))
     inner = "".join(f'<section id="{name}"><h2>{name.title()}</h2><p>{text}</p></section>' for name, text in parts)
+    inner = f'<div id="header"><h1>git-stash(1)</h1><h2>Name</h2><p>Put changes away</p></div>{inner}'
     menu = '<div class="menu"><h2>Starters</h2><p>Soup of nettles 7</p></div>'
     text = page(f"<title>Docs</title><body><h1>Widgets</h1>{inner}{menu}</body>").page_content
-    assert all(told in text for told in (*dict(parts).values(), "Soup of nettles"))
+    assert all(told in text for told in (*dict(parts).values(), "Soup of nettles", "Put changes"))
 
 
 def test_code_right_below_text_is_read(page) -> None:

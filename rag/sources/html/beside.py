@@ -31,7 +31,7 @@ _BESIDE_TOGETHER = re.compile(
 _BESIDE_ROLES = frozenset(["navigation", "banner", "contentinfo", "complementary", "search", "dialog", "alertdialog"])
 _BESIDE_IDS = frozenset(["header", "bottom", "menu"])
 _BARS = frozenset(["div", "header", "ul"])
-"""Tags with such an id; that of a heading or a section is what it is about."""
+"""Tags with such an id; that of a heading or a section is what it is about. Asciidoctor's header has the title."""
 _MENU = frozenset(["menu"])
 _LEAST_LINKED = 0.6
 """Share of a menu's letters that are in links; that of a restaurant has none."""
@@ -58,7 +58,7 @@ def is_beside(tag: Tag) -> bool:
     if (
         _is_called(tag, _BESIDE)
         or not _BESIDE_ROLES.isdisjoint(roles_of(tag.attrs))
-        or (tag.name in _BARS and tag.get("id") in _BESIDE_IDS)
+        or (tag.name in _BARS and tag.get("id") in _BESIDE_IDS and not _has_heading(tag))
     ):
         return True
     classes = " ".join(str(name) for name in tag.get_attribute_list("class") if name)[:500].lower()
@@ -79,6 +79,10 @@ def _is_section_of_docs(tag: Tag) -> bool:
         return False
     words = re.findall(r"[a-z0-9]+", heading.get_text()[:200].lower())
     return bool(words) and re.findall(r"[a-z0-9]+", str(tag.get("id") or "").lower())[: len(words)] == words
+
+
+def _has_heading(tag: Tag) -> bool:
+    return any(isinstance(item, Tag) and item.name in HEADINGS for item in itertools.islice(below(tag), 20))
 
 
 def _is_of_links(tag: Tag) -> bool:
