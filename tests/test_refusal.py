@@ -116,6 +116,9 @@ def test_an_empty_library_answers_nothing_fifty_times_and_asks_no_model(tmp_path
         ("What was the balance in June?", "03.06.2025 balance 12.40", False),
         ("Is it open in July?", "It is open from April to October.", False),
         ("Who feeds the cats?", "Ada feeds the cats.", False),
+        ("What does Tobias Reed earn?", "Name: Owen Price | Salary: 94,000", True),
+        ("What does Owen Price earn?", "Name: Owen Price | Salary: 94,000", False),
+        ("What does the Data Protection Officer do?", "The data protection officer answers complaints.", False),
     ],
 )
 def test_what_is_named_exactly_may_be_missing(question: str, text: str, lacks: bool) -> None:

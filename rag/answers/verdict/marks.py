@@ -1,4 +1,4 @@
-"""What a question names exactly (a code, a year, a month), which its passages have or lack."""
+"""What a question names exactly (a code, a name, a year, a month), which its passages have or lack."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rag.library.splitter import names_of_source
 from rag.text.headings import titled
 from rag.text.language import fold
 
-_CODE = re.compile(r"\b(?=\w*-?\w*\d)(?=\w*-?\w*[A-Z])[A-Z]{1,6}-?\d[\w-]*")
+_CODE = re.compile(r"\b(?=\w*-?\w*\d)(?=\w*-?\w*[A-Z])[A-Z]{1,6}-?\d\w*")
 """A name of letters and digits: CX-400, A17, ISO9001."""
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b(?![.,]\d|\s?(?:%|€|\$|£|kg|km|m\b|g\b|ml\b|mm\b|cm\b))")
+_NAME = re.compile(r"(?<=[^\W\d_] )(?:[A-Z][a-zà-ÿ]+ )+(?:[A-Z]\. )?([A-Z][a-zà-ÿ]{2,})(?![\w-])")
+"""The last word of a name of several, not at the beginning: "Tobias Reed"."""
 _WORD = re.compile(r"[^\W\d_]+")
 _YEARS = re.compile(r"\b((?:1[89]|20)\d\d)\s?(?:-|–|to|until|till|bis|à|a)\s?((?:1[89]|20)\d\d)\b")
 _FROM_TO = re.compile(
@@ -24,12 +26,15 @@ _NUMERIC_DATE = re.compile(r"\b(?:\d{4}-(\d\d)\b|\d{1,2}[./](\d{1,2})[./]\d{2,4}
 
 
 def lacks_what_is_named(question: str, passages: Sequence[Document]) -> bool:
-    """Whether a question names a code, a year or a month that none of the passages has, nor a heading or title.
+    """Whether a question names a code, somebody, a year or a month that no passage has, nor a heading or title.
 
     They are about another one: the CX-220 in place of the CX-400, the turnover of 2024 in place of that of 2021.
     """
     text = "\n".join(f"{names_of_source(each)}\n{titled(each)}\n{each.page_content}" for each in passages)
     squeezed = text.casefold().replace("-", "").replace(" ", "")
+    told = text.casefold()
+    if any(name.casefold() not in told for name in _NAME.findall(question)):
+        return True
     if any(code.casefold().replace("-", "") not in squeezed for code in _CODE.findall(question)):
         return True
     spans = [(int(one), int(two)) for one, two in _YEARS.findall(text)]
