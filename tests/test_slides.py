@@ -92,6 +92,16 @@ def test_all_slides_are_called_by_the_title_of_the_first(tmp_path: Path, setting
     assert titles == ["Project Heron: the CX-300"] * 2
 
 
+def test_a_wide_box_above_columns_leaves_them_columns(tmp_path: Path, settings: Settings) -> None:
+    show, slide = blank()
+    box(slide, "Two options", 1, 0.5, wide=8)
+    for left, told in ((1, ("Option A", "Costs 25k")), (5, ("Option B", "Costs 40k"))):
+        for number, line in enumerate(told):
+            box(slide, line, left, 2 + 1.5 * number)
+    (text,) = texts(show, tmp_path, settings)
+    assert text.split("\n\n") == ["Two options", "Option A", "Costs 25k", "Option B", "Costs 40k"]
+
+
 def test_lists_keep_their_levels(tmp_path: Path, settings: Settings) -> None:
     show = Presentation()
     slide = show.slides.add_slide(show.slide_layouts[1])  # its bullets are those of the master

@@ -110,6 +110,17 @@ def test_a_form_in_a_sheet(tmp_path: Path, settings: Settings) -> None:
     assert load(tmp_path / "leave.xlsx", settings).page_content.split("\n")[-len(TOLD) :] == TOLD
 
 
+def test_labels_beside_values_are_no_header_though_the_first_row_is_bold(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    table = document.add_table(0, 2)
+    for number, cells in enumerate((("Date", "11 March 2025"), ("Chair", "Helen Marsh"), ("Place", "Room 2"))):
+        for cell, text in zip(table.add_row().cells, cells, strict=True):
+            cell.paragraphs[0].add_run(text).bold = not number
+    document.save(str(tmp_path / "a.docx"))
+    text = load(tmp_path / "a.docx", settings).page_content
+    assert text.split("\n") == ["Date: 11 March 2025", "Chair: Helen Marsh", "Place: Room 2"]
+
+
 def test_the_first_group_of_rows_stands_above_the_names_of_columns(tmp_path: Path, settings: Settings) -> None:
     document = docx.Document()
     table = document.add_table(0, 3)

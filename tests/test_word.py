@@ -144,12 +144,12 @@ def test_bold_names_in_front_of_values_are_no_header(tmp_path: Path, settings: S
     document = docx.Document()
     for bold in (True, False):
         table = document.add_table(3, 2)
-        for row, texts in zip(table.rows, [["Name", "Ida"], ["City", "Kiel"], ["Ship", "Möwe"]], strict=True):
+        for row, texts in zip(table.rows, [["Keel", "Ida"], ["Sail", "Kiel"], ["Ship", "Möwe"]], strict=True):
             row.cells[0].paragraphs[0].add_run(texts[0]).bold = bold
             row.cells[1].text = texts[1]
         document.add_paragraph("and")
     text = text_of(saved(document), tmp_path, settings)
-    assert text == "Name: Ida\nCity: Kiel\nShip: Möwe\n\nand\n\nName | Ida\nCity | Kiel\nShip | Möwe\n\nand"
+    assert text == "Keel: Ida\nSail: Kiel\nShip: Möwe\n\nand\n\nKeel | Ida\nSail | Kiel\nShip | Möwe\n\nand"
 
 
 def test_tables_in_cells_and_tables_for_layout(tmp_path: Path, settings: Settings) -> None:

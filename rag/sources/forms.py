@@ -40,7 +40,7 @@ def is_form(rows: Sequence[Sequence[str]]) -> bool:
     if all(label.endswith((":", "：")) for row in labels for label in row if label):
         return True
     columns = [[row[at] for row in labels if at < len(row) and row[at]] for at in range(width // 2)]
-    return all(2 * sum(map(_is_usual, column)) > len(column) > 0 for column in columns)
+    return all(2 * sum(map(is_usual, column)) > len(column) > 0 for column in columns)
 
 
 def form_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -59,8 +59,21 @@ def _is_wide(row: Sequence[str], at: int) -> bool:
 
 def _may_be_label(text: str) -> bool:
     is_short = len(text) <= LONGEST_LABEL and not any(map(str.isdigit, text))
-    return is_short and (not text.endswith((".", "!", "?")) or _is_usual(text))
+    return is_short and (not text.endswith((".", "!", "?")) or is_usual(text))
 
 
-def _is_usual(label: str) -> bool:
+def is_usual(label: str) -> bool:
+    """Whether a label is one that forms usually have."""
     return any(word in _KNOWN for word in _WORD.findall(label.casefold()))
+
+
+def are_labelled(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether rows of two cells are labels beside their values, and the first one names no columns."""
+    if len(rows) < 3 or any(len(row) != 2 or not row[0] for row in rows) or is_usual(rows[0][1]):
+        return False
+    labels = [row[0] for row in rows]
+    return (
+        len(set(labels)) == len(labels)
+        and all(map(_may_be_label, labels))
+        and 2 * sum(map(is_usual, labels)) > len(rows)
+    )

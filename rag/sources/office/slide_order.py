@@ -41,13 +41,21 @@ def _ordered(placed: _Placed) -> list[Element]:
     waiting = [placed]
     while waiting:
         piece = waiting.pop()
-        ways = [way for way in (_cut(piece, 1, 3), _cut(piece, 0, 2)) if len(way) > 1]
+        bands, columns = _cut(piece, 1, 3), _cut(piece, 0, 2)
+        ways = [way for way in (_below_the_first(bands), bands, columns) if len(way) > 1]
         if ways:
             nearest = min(ways, key=lambda way: _steps_back(way, numbers))
             waiting += nearest[::-1]
         else:
             order += [shape for _, shape in piece]
     return order
+
+
+def _below_the_first(bands: list[_Placed]) -> list[_Placed]:
+    """A shape above columns and these as one piece, whose columns it keeps from being seen; [] where there are none."""
+    rest = [item for band in bands[1:] for item in band]
+    is_above = len(bands) > 2 and len(bands[0]) == 1 and len(_cut(rest, 0, 2)) > 1
+    return [bands[0], rest] if is_above else []
 
 
 def _cut(placed: _Placed, low: int, high: int) -> list[_Placed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from rag.sources.forms import are_labelled
 from rag.sources.merged import MOST_COLUMNS
 from rag.sources.tables import has_groups, has_header, is_number
 from rag.sources.xml_tree import Element, attribute, below, child, is_on, local, whole
@@ -81,6 +82,10 @@ class Table:
             return None
         if has_groups(self.rows):
             return 2
+        if are_labelled(self.rows):
+            for row in self.rows:
+                row[0] = f"{row[0].rstrip(': ')}:"
+            return 0
         if _is_first_row(rows[0]) or (all(map(_is_bold, first)) and not all(map(_is_bold, self._cells[1]))):
             return 1
         beside = [cells[0] for cells in self._cells if cells and _has_text(cells[0])]
