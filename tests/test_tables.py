@@ -483,6 +483,31 @@ def test_the_totals_of_groups_and_of_runs_are_no_rows(tmp_path: Path, settings: 
     assert [row.cells["Item"] for row in table.totals] == ["Summe Obst", "Summe Gemüse"]
 
 
+def test_a_table_that_goes_on_over_pages_is_one(settings: Settings) -> None:
+    rows = [
+        [f"Date: 2025-05-{day:02} | Details: Rent {day} | Paid out: {day}.00" for day in days]
+        for days in ((1, 2), (3, 4))
+    ]
+    heads = ("Bank of Harlow\n\n{}\n\nSheet 1", "Bank of Harlow\n\n{}\n\nSheet 2")
+    pages = [
+        (head.format("\n".join(each)), {"page": number})
+        for number, (head, each) in enumerate(zip(heads, rows, strict=True), 1)
+    ]
+    (table,) = find_tables("a.pdf", "a.pdf", pages)
+    text = told(table, "What is the total paid out?", ["a.pdf"])
+    assert text == "The sum of Paid out is 10.00: 4 of 4 rows of a.pdf."
+    assert [table.line(row) for row in table.rows] == [*rows[0], *rows[1]]
+    query = read_question("List all rows of a.pdf", table, ["a.pdf"])
+    assert query is not None
+    (passage,) = answer_query([(table, query, "a.pdf")]).passages
+    assert not {"page", "last_page", "start_index"} & passage.metadata.keys()
+    apart = [
+        ("\n".join([*each, f"Date: Total | Paid out: {total}"]), {"page": number})
+        for number, (each, total) in enumerate(zip(rows, ("3.00", "7.00"), strict=True), 1)
+    ]
+    assert len(find_tables("b.pdf", "b.pdf", apart)) == 2, "each has its sum"
+
+
 REGIONS = "Region;Orders;Revenue\nNorth;10;100\nSouth;20;250\nEast;6;40\n"
 
 

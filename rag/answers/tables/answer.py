@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.answers.tables.parsed import Table
+from rag.answers.tables.parsed import LAST_PAGE, Table
 from rag.answers.tables.query import Condition, PartOfDates, Query, matches
 from rag.answers.tables.values import Values, folded, told_number
 from rag.answers.tables.words import sayings
@@ -193,10 +193,10 @@ def _say_rows(writer: Writer, table: Table, rows: Sequence[int], say: dict[str, 
 def _note(writer: Writer, table: Table, rows: Sequence[int]) -> None:
     """Add the rows as the passage under the answer; it has a place in the text where they follow each other."""
     shown = [table.rows[row] for row in rows[:MOST_QUOTED]]
-    metadata = {key: value for key, value in table.metadata.items() if key not in OF_DOCUMENTS}
+    metadata = {key: value for key, value in table.metadata.items() if key not in (*OF_DOCUMENTS, LAST_PAGE)}
     metadata |= {"source": table.source, "title": table.title} | ({"section": table.section} if table.section else {})
     text = "\n".join(map(table.line, shown))
-    if shown and table.text[shown[0].start : shown[-1].end] == text:
+    if shown and LAST_PAGE not in table.metadata and table.text[shown[0].start : shown[-1].end] == text:
         metadata["start_index"] = shown[0].start
     writer.passages.append(Document(text, metadata=metadata))
 

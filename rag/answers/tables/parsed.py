@@ -36,6 +36,8 @@ FEWEST_ROWS, FEWEST_ALONE = 2, 3
 """Rows of a table; of one with a single column, which looks as a list does."""
 ODD_ROWS = 0.1
 """Share of a table's rows, at most, that may begin with something that is no column."""
+LAST_PAGE = "last_page"
+"""In the metadata of a table that goes on over pages: the last of them."""
 _CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
 
 
@@ -94,14 +96,46 @@ class Table:
 
 
 def find_tables(source: str, title: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> list[Table]:
-    """The tables of a source with two rows or more whose columns have names, in reading order."""
-    found = []
+    """The tables of a source with two rows or more whose columns have names, in reading order.
+
+    One that goes on over the pages of a document is one table, whose text and places are those of all of its pages.
+    """
+    found: list[Table] = []
     for text, metadata in documents:
+        before = found[-1] if found else None
         for lines in _blocks(text):
             whole = _table(source, title, text, metadata, lines)
             tables = [whole] if whole else [_table(source, title, text, metadata, run) for run in _runs(text, lines)]
-            found += [table for table in tables if table is not None]
+            for table in filter(None, tables):
+                if before is not None and _goes_on(before, table):
+                    found[-1] = _joined(before, table)
+                else:
+                    found.append(table)
+                before = None
     return found
+
+
+def _goes_on(table: Table, after: Table) -> bool:
+    """Whether the first table of a page goes on with the last one of the page before, which no sum ends."""
+    page, next_page = (each.metadata.get(LAST_PAGE, each.metadata.get("page")) for each in (table, after))
+    is_next = (
+        page is not None and next_page == page + 1 and {*table.columns} == {*after.columns} and len(after.columns) > 2
+    )
+    keys = after.values[after.columns[0]]
+    counts_anew = keys.are_keys and keys.texts[0] == table.values[table.columns[0]].texts[0]
+    return is_next and table.section == after.section and not table.totals and not counts_anew
+
+
+def _joined(table: Table, after: Table) -> Table:
+    """Two tables as one, which has no place in a page."""
+    shift = len(table.text) + 1
+    rows, totals = (
+        tuple(replace(row, start=row.start + shift, end=row.end + shift) for row in each)
+        for each in (after.rows, after.totals)
+    )
+    metadata = {key: value for key, value in table.metadata.items() if key != "page"}
+    metadata[LAST_PAGE] = after.metadata["page"]
+    return replace(table, rows=table.rows + rows, totals=totals, text=f"{table.text}\n{after.text}", metadata=metadata)
 
 
 Line = tuple[int, int]
