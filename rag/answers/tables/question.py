@@ -22,6 +22,10 @@ from rag.answers.tables.words import key_of, phrases, spans_of, tokenize_questio
 _COMPUTED: frozenset[str] = frozenset(("count", "sum", "average", "maximum", "minimum"))
 
 
+_OF_ONE_ROW = ("how often", "wie oft", "maximum", "minimum", "max", "min", "maximal", "minimal", "maximo", "minimo")
+"""Phrases of these that a row may answer as it stands: "the maximum flow", "how often are bearings greased"."""
+
+
 def read_question(question: str, table: Table, names: Sequence[str], *, is_nearest: bool = False) -> Query | None:
     """What a question asks of a table; None where it asks nothing of it, or where that is not certain.
 
@@ -62,7 +66,8 @@ def asks_to_compute(question: str) -> bool:
 @cache
 def _phrases_of_computing() -> frozenset[tuple[str, ...]]:
     every = (item for known in phrases().values() for item in known.items())
-    return frozenset(phrase for phrase, kinds in every if not _COMPUTED.isdisjoint(kinds))
+    found = frozenset(phrase for phrase, kinds in every if not _COMPUTED.isdisjoint(kinds))
+    return found - {key_of(phrase) for phrase in _OF_ONE_ROW}
 
 
 @cache

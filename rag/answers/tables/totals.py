@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from rag.answers.tables.values import Values
+from rag.sources.tables import SEPARATOR
 
 MOST_SUMMED = 2_000_000
 """Rows times rows that may be sums of them, which are looked at."""
@@ -31,6 +32,13 @@ _MAY_BE = re.compile(r"(?:all|alle|overall|everything|together|tous|toutes|todos
 _MEAN = re.compile(
     r"averages?|mean|avg\.?|durchschnitt|mittel(?:wert)?|moyenne|promedio|media|gemiddelde|średnia", re.I
 )
+
+
+def is_plain_row(text: str) -> bool:
+    """Whether a text begins with a row of a table that sums up no others."""
+    first, is_row, _ = text.partition("\n")[0].partition(SEPARATOR)
+    label = first.rpartition(": ")[2].strip(" :*_")
+    return bool(is_row) and not (_TOTAL.fullmatch(label) or _group_of(label))
 
 
 def find_totals(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> set[int]:

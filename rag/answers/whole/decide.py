@@ -56,6 +56,11 @@ from rag.sources.tables import SEPARATOR
 
 MOST_MENTIONS = 10_000
 """Passages with a word that are counted, at most."""
+_OF_IT = frozenset(
+    {"it", "its", "they", "them", "their", "this", "these", "those", "es", "sie", "ihr", "ihre", "deren", "il", "elle"}
+    | {"ils", "elles", "leur", "ellos", "su"}
+)
+"""Words of a follow-up that stand for what was spoken of."""
 LOOKED_AT = 24
 """Sources whose tables and lists are looked at for a question, and whose tables stay in memory, at most."""
 
@@ -82,7 +87,7 @@ class Whole:
             intent = read_intent(question, [name for item in looked for name in names_of(item)])
             course = (
                 self._listed(intent, looked)
-                or await self._counted(question, given, looked)
+                or await self._counted(question, given, _of_it(question, given, looked))
                 or (await self._counted(complete, given, looked) if is_other else None)
                 or await self._by_intent(question, intent, looked, is_follow_up=complete != question)
                 or await self._compared(question, given, looked)
@@ -260,6 +265,13 @@ class Whole:
                 return None
             found.append(passages)
         return Course([], answer=Comparison(question, sides, found, self._index).pieces)
+
+
+def _of_it(question: str, given: dict[str, Any], looked: Sequence[IndexedSource]) -> Sequence[IndexedSource]:
+    """The source that a follow-up with "it" or "they" is about, which is that of the passage found first; else all."""
+    leans = given["complete"] != question and not _OF_IT.isdisjoint(key_of(question))
+    nearest = given["passages"][0].metadata.get("source") if leans and given["passages"] else None
+    return [item for item in looked if item.source == nearest] if nearest else looked
 
 
 def names_of(item: IndexedSource) -> list[str]:
