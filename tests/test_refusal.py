@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 
 import app as page
 from bench.relevance import BUNDLED
-from rag.answers.verdict.marks import lacks_what_is_named
+from rag.answers.verdict.named import lacks_what_is_named
 from rag.assistant import Assistant
 from tests.conftest import ROOT, make_settings, wait_until
 from tests.minilm import shared_minilm

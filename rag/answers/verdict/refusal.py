@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 
 from rag.answers.chain import Course
 from rag.answers.told import EMPTY, LOOKED
-from rag.answers.verdict.marks import lacks_what_is_named
+from rag.answers.verdict.named import lacks_what_is_named
 from rag.answers.verdict.relevance import Judge
 from rag.answers.whole.intent import greeting_in, is_greeting
 from rag.library.index import SearchIndex
