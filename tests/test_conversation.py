@@ -178,6 +178,7 @@ def test_a_mark_stands_behind_what_it_would_break_in_a_line(text: str, shown: st
         ("| `a<b>` | <i> |\n|---|---|\n| <b> | 2 |", "| `a<b>` | &lt;i> |\n|---|---|\n| &lt;b> | 2 |"),
         ("Open C:\\a_b\\*.txt.", "Open C:&#92;a&#95;b&#92;&#42;.txt."),
         ("See ~/__init__.py, `~/__x__`, **/a_b_**", "See &#126;/&#95;&#95;init&#95;&#95;.py, `~/__x__`, **/a&#95;b_**"),
+        ("2*3*4 in __init__, *so* __bold__", "2&#42;3&#42;4 in &#95;&#95;init&#95;&#95;, *so* __bold__"),
         ("It is \\*so\\* and snake\\_case, __bold__ and/or _this_.",) * 2,
         ("https://a.b/c_d_e and $x_1$, $18 or $240.", "https://a.b/c_d_e and \\(x_1\\), $18 or $240."),
         ("From $5-$6, US$5 and A$6 to 5$; `$a$` and $$b$$.",) * 2,

@@ -35,6 +35,11 @@ _TAG = re.compile(r"<(?=[A-Za-z/!?])(?!/?(?:br|sub|sup)\s*/?>|(?:https?://|mailt
 _PATH = re.compile(
     r"(?<![^\s\"'(\[*_])(?:[A-Za-z]:\\|\\\\\w|~/|\.{0,2}/(?=[\w.~])|[\w.-]+\\(?=[A-Za-z0-9.]))[^\s\"'`<>|()\[\]]*(?<![*_])"
 )
+_NO_EMPHASIS = re.compile(
+    r"(?<![\w*_])__(?:init|main|name|file|doc|dict|class|call|str|repr|len|iter|next|enter|exit|new|del|eq|hash|all|version"
+    r"|getitem|setitem|contains|slots|future|import|bool|getattr|post_init|pycache)__(?![\w*])|(?<=\d)\*(?=\d)"
+)
+"""A name of Python's own, such as `__init__`, and a product: 2*3*4."""
 _LITERAL = {"<": "&lt;", "\\": "&#92;", "_": "&#95;", "*": "&#42;", "~": "&#126;"}
 _WRITTEN = {entity: character for character, entity in _LITERAL.items()}
 
@@ -145,14 +150,13 @@ def _edits(text: str, found: _Found) -> list[Edit]:
 
 
 def _literal(text: str, start: int, end: int) -> Iterator[Edit]:
-    """Tags and paths in a stretch of prose, shown as they are."""
+    """Tags, paths, products and names with underscores in a stretch of prose, shown as they are."""
     part = text[start:end]
     for tag in _TAG.finditer(part):
         yield Edit(start + tag.start(), start + tag.start() + 1, _LITERAL["<"])
-    for path in _PATH.finditer(part):
-        for place in range(*path.span()):
-            if part[place] in _LITERAL:
-                yield Edit(start + place, start + place + 1, _LITERAL[part[place]])
+    spans = (found.span() for pattern in (_PATH, _NO_EMPHASIS) for found in pattern.finditer(part))
+    for place in sorted({place for span in spans for place in range(*span) if part[place] in _LITERAL}):
+        yield Edit(start + place, start + place + 1, _LITERAL[part[place]])
 
 
 def _place_of_mark(text: str, place: int, places: Sequence[Place]) -> int | None:
