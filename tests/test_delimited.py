@@ -158,3 +158,8 @@ def test_a_hundred_thousand_rows_in_seconds(tmp_path: Path, settings: Settings) 
 )
 def test_names_in_several_rows(data: str, lines: list[str], tmp_path: Path, settings: Settings) -> None:
     assert [line for line in lines_of(data, tmp_path, settings) if line] == lines
+
+
+def test_cells_that_keep_their_zeros_in_excel(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "a.csv").write_text('code,name\n="0012",Ada\n="0013",Ben\n', "utf-8")
+    assert load(tmp_path / "a.csv", settings).page_content == "code: 0012 | name: Ada\ncode: 0013 | name: Ben"

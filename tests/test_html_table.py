@@ -214,3 +214,21 @@ def test_a_long_text_over_several_columns_is_told_once(read: Read) -> None:
     long = "The pay is computed as the hours times the wage."
     rows = f"<tr><th>Step<th>One<th>Two</tr><tr><td>A<td>5<td>5</tr><tr><td>B<td colspan=2>{long}</tr>"
     assert lines(read(table(rows))) == ["Step: A | One: 5 | Two: 5", f"Step: B | One: {long}"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ('<i class="fa fa-check" aria-hidden="true"></i>', "✓"),
+        ('<i class="fa fa-times"></i>', "✗"),
+        ('<svg role="img" aria-label="Included"></svg>', "Included"),
+        ("<svg role=img><title>Not included</title><path d=M0></svg>", "Not included"),
+        ('<span class="tick" title="Yes"></span>', "Yes"),
+        ("<input type=checkbox checked disabled>", "☑"),
+        ("<input type=checkbox disabled>", "☐"),
+        ('<i class="fa fa-check"></i> for all', "for all"),
+    ],
+)
+def test_icons_and_boxes_alone_in_a_cell_are_told(read: Read, cell: str, told: str) -> None:
+    text = read(table(f"<tr><th>Feature<th>Pro<tr><td>Export<td>{cell}<tr><td>API<td>yes"))
+    assert f"Feature: Export | Pro: {told}" in text

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from bs4 import CData, Tag
 from bs4.element import NavigableString
 
+from rag.sources.html.signs import told_by_sign
 from rag.sources.html.tags import BLOCK_TAGS, HEADINGS, NOISE_TAGS, is_hidden, is_line_number, is_struck, is_wiki_sign
 from rag.sources.merged import spread
 from rag.sources.tables import cell_text, table_lines
@@ -174,8 +175,8 @@ class _Scan:
         if self._target is not None and (tag.name in BLOCK_TAGS or is_table(tag)):
             self._target.append(" ")
         self.doubtful |= tag.name in HEADINGS or tag.name == "pre"
-        if tag.name == "img" and opens and self.rows and self.rows[-1].cells:
-            self.rows[-1].cells[-1].alternative += f" {tag.get('alt') or ''}"
+        if opens and self.rows and self.rows[-1].cells and (told := told_by_sign(tag)):
+            self.rows[-1].cells[-1].alternative += f" {told}"
 
     def _structure(self, tag: Tag, part: str, opens: bool) -> None:
         """A part of the table, a row or a cell."""
@@ -214,6 +215,8 @@ def _steps(root: Tag) -> Iterator[tuple[Tag | str, bool]]:
             if child.name not in NOISE_TAGS and not is_sign and is_shown:
                 yield child, True
                 stack.append((child, iter(child.contents)))
+            elif told_by_sign(child):
+                yield child, True  # an icon, which is hidden from who hears the page
         elif type(child) in (NavigableString, CData):
             yield str(child), True
 

@@ -42,6 +42,8 @@ LONGEST_NAME = 120
 LONGEST_ROW = 100
 """Lines of one row. A quotation mark that opens more than these was no opening one, but a sign for inches."""
 
+_KEPT = re.compile(r'="([^"]*)"')
+
 Row = list[str]
 
 
@@ -111,12 +113,19 @@ def parse_rows(lines: list[str], delimiter: str) -> Iterator[Row]:
             span, used = reader.line_num - used, reader.line_num
             if span > LONGEST_ROW:  # read its first line without quoting, and go on behind it
                 first = start + used - span
-                yield [cell.strip() for cell in next(csv.reader([lines[first]], delimiter=delimiter, quoting=3))]
+                yield [_cell(cell) for cell in next(csv.reader([lines[first]], delimiter=delimiter, quoting=3))]
                 number = first + 1
                 break
-            yield [cell.strip() for cell in row]
+            yield [_cell(cell) for cell in row]
         else:
             return
+
+
+def _cell(text: str) -> str:
+    """A cell without blanks around it, and one that is written as a formula so that Excel keeps its zeros: ="0012"."""
+    text = text.strip()
+    found = _KEPT.fullmatch(text)
+    return found[1] if found else text
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
