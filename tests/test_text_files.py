@@ -526,3 +526,8 @@ def test_data_in_base64_is_left_out(tmp_path: Path, settings: Settings) -> None:
         assert document.metadata["notes"] == ["left out: data in base64"]
     (tmp_path / "b.txt").write_text("A word: " + "lang" * 200, "utf-8")
     assert load(tmp_path / "b.txt", settings).page_content.endswith("lang" * 200)
+
+
+def test_letters_of_properties_are_letters(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "a.properties").write_text("greeting=Gr\\u00fc\\u00DFe aus M\\u00fcnchen\n", "utf-8")
+    assert load(tmp_path / "a.properties", settings).page_content == "greeting=Grüße aus München"

@@ -29,6 +29,7 @@ def told_of(reply: str, size: int, *, within: bool = False) -> tuple[str, str, b
             "Blue <think> or </think> green.",
         ),
         ("<thinking>a</thinking> Blue.", "a", "Blue."),
+        ("[THINK]Let me see.[/THINK]Blue.", "Let me see.", "Blue."),
         ("<think></think><think>a</think>Blue.", "a", "Blue."),
         ("<think>without an end", "without an end", ""),
         ("Use <think>tags</think> in it.", "", "Use <think>tags</think> in it."),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-OPENINGS = ("<think>", "<thinking>")
-"""How engines without a field of its own for thinking begin it, at the very start of a reply."""
-CLOSINGS = tuple(opening.replace("<", "</") for opening in OPENINGS)
+OPENINGS = ("<think>", "<thinking>", "[THINK]")
+"""How engines without a field of its own for thinking begin it, at the very start of a reply; Magistral in brackets."""
+CLOSINGS = tuple(f"{opening[0]}/{opening[1:]}" for opening in OPENINGS)
 
 FENCE = "```"
 KEPT = 20
@@ -60,7 +60,7 @@ class ThinkingFilter:
                     text, self._held, self._decided = begun if self._thought else self._held, "", True
                     told = self._watch(text)
                     return told._replace(thinking=thinking + told.thinking)
-                self._closing = opening.replace("<", "</") or CLOSINGS[0]
+                self._closing = CLOSINGS[OPENINGS.index(opening) if opening else 0]
                 self._assumed = None if opening else ""
                 self._held = begun.removeprefix(opening)
             before, closing, after = self._held.partition(self._closing)

@@ -63,6 +63,8 @@ _MARKDOWN, _FEWEST = re.compile(r"(?m)(?:^|\n)\n#{2,6}[ \t]+[^\s#].*\n[ \t]*\n(?
 _OF_SETTINGS = (".ini", ".toml", ".cfg", ".conf", ".cnf")
 _SECTION = re.compile(r"(?m)^\[{1,2}[\w.:\"' -]{1,80}\]{1,2}(?=[ \t]*(?:[#;].*)?$)")
 """The name of a section in a file of settings."""
+_ESCAPED = re.compile(r"\\u((?!d[89a-f])[0-9a-f]{4})", re.I)
+"""A letter as files of properties write those outside of Latin-1."""
 _LEAN = {".org": lean_org, ".adoc": lean_adoc, ".asciidoc": lean_adoc}
 
 
@@ -73,6 +75,8 @@ def read_text(job: Job) -> Iterator[Document]:
     """
     text = without_data(plain(text_of(job)), job)
     is_json = job.ending in (".json", ".jsonl", ".ndjson", ".geojson")
+    if job.ending == ".properties":
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
     if is_json:
         text = with_names(text, job.people or (people_beside(Path(job.path)) if job.path == job.source else {}))
     if lines := json_lines(text, job.ending) if is_json else bib_lines(text) if job.ending == ".bib" else []:
