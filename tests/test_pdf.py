@@ -161,6 +161,21 @@ def test_a_foot_with_the_number_of_the_page_comes_once(foot: str, tmp_path: Path
     assert [page.page_content for page in read(drawn(*pages), tmp_path, settings)][1:] == list(words[1:])
 
 
+def test_a_stamp_across_the_pages_comes_once_and_is_no_heading(tmp_path: Path, settings: Settings) -> None:
+    words = ("The aqueduct brings water.", "A second one is planned.", "The plant takes salt out.")
+    pages = [
+        [
+            *lines(60, 600, text, f"It is told of on page {text[:3]}."),
+            *lines(200, 420, "DRAFT", size=60),
+            *lines(60, 300, "So be it."),
+        ]
+        for text in words
+    ]
+    found = read(drawn(*pages), tmp_path, settings)
+    assert ["DRAFT" in page.page_content for page in found] == [True, False, False]
+    assert not any(page.metadata.get("sections") for page in found)
+
+
 def test_pages_without_a_box_of_their_own_have_that_of_all(tmp_path: Path, settings: Settings) -> None:
     """As fpdf2 writes it; letter paper, which was taken for such a page, is lower than A4 and narrower on its side."""
     texts = lines(60, 820, "At the top", "Below it", pitch=200) + lines(700, 300, "On the right")

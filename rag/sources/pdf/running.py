@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from itertools import pairwise
+from statistics import median
 
 from rag.sources.pdf.layout import names_table
 from rag.sources.pdf.lines import Line
@@ -28,6 +29,8 @@ _IS_ITEM = re.compile(r"[.)]\s+[^\W\d]")
 """What follows the number of an item of a list or an agenda: "2. Item"."""
 _ENDS = (".", "!", "?", ":")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+_STAMP_SIZE, _STAMP_WORDS, _ON_MOST = 1.8, 3, 0.6
+"""Times the usual size of letters that a stamp's have at least, words of it at most, share of pages that have it."""
 _FREE = 2
 """Lines of these that may stand anywhere; the others stand in the margin, at one height on all pages."""
 _MARGIN = 0.12
@@ -42,10 +45,43 @@ def drop_running(pages: Sequence[Page]) -> None:
     They are the first or last lines of a page and differ in the page's number only: other numbers are an invoice's or
     a score, on pages that are made alike.
     """
+    _drop_stamps(pages)
     for at_top in (True, False):
         kept = dict.fromkeys((page.number for page in pages), 0)
         for count in range(MOST_RUNNING):
             _drop_end(pages, kept, at_top=at_top, in_margin=count >= _FREE)
+
+
+def _drop_stamps(pages: Sequence[Page]) -> None:
+    """Take words in large letters that stand on most pages at one height, as DRAFT does, from all but the first page.
+
+    There they are no heading.
+    """
+    lines = [line for page in pages for line in page.lines]
+    usual = median(line.size for line in lines) if lines else 0.0
+    found: dict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        if line.kind == "text" and line.size > _STAMP_SIZE * usual and len(line.text.split()) <= _STAMP_WORDS:
+            found[line.text].append(line.top)
+    stamps = {
+        text
+        for text, tops in found.items()
+        if len(tops) > 1 and len(tops) >= _ON_MOST * len(pages) and max(tops) - min(tops) < _SAME_HEIGHT
+    }
+    seen: set[str] = set()
+    for page in pages if stamps else ():
+        for place in reversed(range(len(page.lines))):
+            line = page.lines[place]
+            if line.text in stamps and line.text in seen:
+                _delete(page, place)
+            elif line.text in stamps:
+                seen.add(line.text)
+                line.size, line.bold = usual, False
+
+
+def _delete(page: Page, place: int) -> None:
+    del page.lines[place]
+    page.marks = {at - (at > place): level for at, level in page.marks.items() if at != place}
 
 
 def _drop_end(pages: Sequence[Page], kept: dict[int, int], *, at_top: bool, in_margin: bool) -> None:
@@ -69,8 +105,7 @@ def _drop_end(pages: Sequence[Page], kept: dict[int, int], *, at_top: bool, in_m
             continue
         line, place, here = found[number], places[number], keys[number]
         if is_on(line, here, number - 1) or is_on(line, here, number - 2):
-            del page.lines[place]
-            page.marks = {at - (at > place): level for at, level in page.marks.items() if at != place}
+            _delete(page, place)
         elif is_on(line, here, number + 1) or is_on(line, here, number + 2):
             kept[number] += 1
 
