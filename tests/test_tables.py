@@ -515,7 +515,7 @@ REGIONS = "Region;Orders;Revenue\nNorth;10;100\nSouth;20;250\nEast;6;40\n"
     "last",
     [
         "All regions;36;390", "Overall;36;390", ";36;390", "Gesamtergebnis;36;390", "合計;36;390", "Итого;36;390",
-        "Razem;36;390", "Totaal;36;390", "Company;36;390", "Average;12;130", "Total orders;36;",
+        "Razem;36;390", "Totaal;36;390", "Average;12;130", "Total orders;36;",
     ],
 )  # fmt: skip
 def test_a_last_row_that_sums_up_is_none_of_them(last: str, tmp_path: Path, settings: Settings) -> None:
@@ -523,10 +523,23 @@ def test_a_last_row_that_sums_up_is_none_of_them(last: str, tmp_path: Path, sett
     assert (len(table.rows), len(table.totals)) == (3, 1)
 
 
-@pytest.mark.parametrize("last", ["West;7;90", "All-in;7;90", "Media;100;900", "Overall;7;90"])
+@pytest.mark.parametrize("last", ["West;7;90", "All-in;7;90", "Media;100;900", "Overall;7;90", "Company;36;390"])
 def test_a_last_row_of_its_own_is_one(last: str, tmp_path: Path, settings: Settings) -> None:
     table = table_of(f"{REGIONS}{last}\n", tmp_path, settings, "regions.csv")
     assert (len(table.rows), len(table.totals)) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Id,Name,Level\n1,Ann,1\n2,Bo,2\n3,Cem,3\n",
+        "Name,Mon,Tue\nAnn,1,0\nBo,0,1\nCem,1,1\n",
+        "Order,Customer,Status,Total\n1,Ann,total,5\n2,Bo,partial,6\n3,Cem,total,6\n",
+        "No,Item,Amount\n1,Pump,300\n2,Seal,50\n,Delivery,15\n,Consumables,9\n",
+    ],
+)
+def test_rows_that_only_add_up_are_rows(text: str, tmp_path: Path, settings: Settings) -> None:
+    assert not table_of(text, tmp_path, settings, "a.csv").totals
 
 
 def test_what_stands_below_the_items_of_an_invoice_is_none(tmp_path: Path, settings: Settings) -> None:

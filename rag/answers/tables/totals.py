@@ -9,7 +9,7 @@ from decimal import Decimal
 from rag.answers.tables.values import Values
 from rag.sources.tables import SEPARATOR
 
-MOST_SUMMED = 2_000_000
+MOST_SUMMED = 200_000
 """Rows times rows that may be sums of them, which are looked at."""
 LEAST_EXACT = Decimal("0.005")
 """Share of a sum by which it may differ from the rows that it sums up, which are rounded."""
@@ -21,12 +21,14 @@ _TOTAL = re.compile(
 )
 _BELOW_ITEMS = re.compile(
     r"(?:net|gross|(?:amount |balance )?due|to pay|vat|(?:sales )?tax|mwst|ust|netto|brutto|zahlbetrag|tva|ht|ttc"
-    r"|iva)\b.*",
+    r"|iva)(?:[\s:]*\(?\d[\d.,]*\s?%?\)?)?",
     re.I,
 )
 """What rows below the items of an invoice are called, beside the words for totals."""
 _OF_TOTALS = ("tot", "sum", "somme", "gesamt", "计", "总", "計", "razem", "итого", "всего")
 """Parts of all words for totals."""
+_MOST_COLUMNS = 0.5
+"""Share of the numbers of a row with a word for a total that are sums, at least; a price beside them is none."""
 _MAY_BE = re.compile(r"(?:all|alle|overall|everything|together|tous|toutes|todos|todas|tutti)\b.*", re.I)
 """What the last row may be called besides, where its numbers are sums."""
 _MEAN = re.compile(
@@ -38,7 +40,7 @@ def is_plain_row(text: str) -> bool:
     """Whether a text begins with a row of a table that sums up no others."""
     first, is_row, _ = text.partition("\n")[0].partition(SEPARATOR)
     label = first.rpartition(": ")[2].strip(" :*_")
-    return bool(is_row) and not (_TOTAL.fullmatch(label) or _group_of(label))
+    return bool(is_row) and not _is_total(label)
 
 
 def find_totals(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> set[int]:
@@ -56,31 +58,46 @@ def find_totals(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> set[
     }
     maybe |= {number for number, first in enumerate(firsts) if number and _group_of(first)} - found
     found |= _below_items(rows, names)
-    numbers = [each for name in names if (each := Values([row.get(name, "") for row in rows]).numbers)]
+    columns = (Values([row.get(name, "") for row in rows]) for name in names)
+    numbers = [each.numbers for each in columns if each.numbers and not (each.are_keys or each.years)]
     last = len(rows) - 1
     if last not in found and last > 1:
-        has_label = bool(rows[last].get(names[0])) and not _MAY_BE.fullmatch(firsts[last])
         plain = sorted({*range(last)} - found)
-        is_mean = _MEAN.fullmatch(firsts[last]) is not None
-        if is_mean or _are_sums(numbers, last, plain, fewest=2 if has_label else 1):
-            found |= {last} if not is_mean or _are_means(numbers, last, plain) else set()
+        may_be = not rows[last].get(names[0]) or _MAY_BE.fullmatch(firsts[last])
+        is_mean = _MEAN.fullmatch(firsts[last]) and _are_means(numbers, last, plain)
+        if is_mean or (may_be and _are_sums(numbers, last, plain, share=1.0)):
+            found.add(last)
     if not maybe or len(maybe) * len(rows) > MOST_SUMMED:
         return found
     for tried in (maybe, set()):  # the others that may be sums are rows if they turn out to be none
         for number in sorted(maybe - found):
-            plain = [other for other in range(len(rows)) if other not in found | tried | {number}]
-            own = [other for other in plain if _is_of(firsts[other], firsts[number])] or plain
+            others = found | tried | {number}
+            plain = [other for other in range(len(rows)) if other not in others]
+            group = [other for other in plain if _is_of(firsts[other], firsts[number])]
             above = [*range(max((other for other in found if other < number), default=-1) + 1, number)]
-            for summed in (own, above if _group_of(firsts[number]) else own):
-                if any(_is_sum(column, number, summed) for column in numbers):
-                    found.add(number)
+            runs = [group or plain] + ([above] if _group_of(firsts[number]) else [])
+            if any(_are_sums(numbers, number, run, share=_MOST_COLUMNS, alone=run is group) for run in runs):
+                found.add(number)
     return found
 
 
-def _are_sums(columns: Sequence[Sequence[Decimal | None]], number: int, rows: Sequence[int], *, fewest: int) -> bool:
-    """Whether all numbers of a row, so many at least, are sums of those of other rows."""
-    own = [column for column in columns if column[number]]
-    return len(own) >= fewest and all(_is_sum(column, number, rows) for column in own)
+def _are_sums(
+    columns: Sequence[Sequence[Decimal | None]],
+    number: int,
+    rows: Sequence[int],
+    *,
+    share: float,
+    alone: bool = False,
+) -> bool:
+    """Whether such a share of a row's numbers are sums of those of other rows, one of them of more than zeros.
+
+    `alone`: of one other row, too, as that is of a group which the row names.
+    """
+    if len(rows) < 2 and not alone:
+        return False
+    own = [column for column in columns if column[number] is not None]
+    sums = [column for column in own if _is_sum(column, number, rows)]
+    return len(sums) >= share * len(own) and any(column[number] for column in sums)
 
 
 def _are_means(columns: Sequence[Sequence[Decimal | None]], number: int, rows: Sequence[int]) -> bool:
@@ -97,11 +114,11 @@ def _are_means(columns: Sequence[Sequence[Decimal | None]], number: int, rows: S
 def _is_sum(column: Sequence[Decimal | None], number: int, rows: Sequence[int]) -> bool:
     """Whether a row's number is the sum of those of other rows."""
     value, parts = column[number], [part for row in rows if (part := column[row]) is not None]
-    return bool(value and parts and abs(sum(parts, Decimal()) - value) <= LEAST_EXACT * abs(value))
+    return bool(value is not None and parts and abs(sum(parts, Decimal()) - value) <= LEAST_EXACT * abs(value))
 
 
 def _below_items(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> set[int]:
-    """The rows at the end that have no number where the items above count up, and say that they are sums or taxes."""
+    """The rows at the end that have no number where the items above count up, from the first sum or tax on."""
     keys = Values([row.get(names[0], "") for row in rows])
     last = max((number for number, text in enumerate(keys.texts) if text), default=-1)
     items = Values(keys.texts[: last + 1])
@@ -109,8 +126,14 @@ def _below_items(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> set
         return set()
     below = range(last + 1, len(rows))
     said = [next(iter(rows[number].values()), "").strip(" :*_") for number in below]
-    is_sum = [_BELOW_ITEMS.fullmatch(text) or any(part in text.casefold() for part in _OF_TOTALS) for text in said]
-    return set(below) if any(is_sum) else set()
+    first = next(
+        (at for at, text in zip(below, said, strict=True) if _BELOW_ITEMS.fullmatch(text) or _is_total(text)), None
+    )
+    return set(range(first, len(rows))) if first is not None else set()
+
+
+def _is_total(label: str) -> bool:
+    return bool(_TOTAL.fullmatch(label) or _group_of(label))
 
 
 def _says_total(text: str, names: Sequence[str]) -> bool:
