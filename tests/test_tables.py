@@ -568,6 +568,15 @@ SOLD = (
         ("How many orders were placed in October?", "2 of 5 rows of orders.csv where Order date = …-10"),
         ("How many orders have not been shipped yet?", "2 of 5 rows of orders.csv where Status ≠ Shipped"),
         ("Which month had the most orders?", "First by Order date: 2024-10, 2025-01, with 2; 5 of 5 rows"),
+        ("How many shipped orders were placed in 2025?", "1 of 5 rows of orders.csv where Order date = 2025 & Status"),
+        ("How many orders placed in 2024 have not been shipped?", "1 of 5 rows of orders.csv where Order date = 2024"),
+        (
+            "How many orders were shipped in 2025?",
+            "2 of 5 rows of orders.csv where Ship date = 2025 & Status = Shipped",
+        ),
+        ("How many orders from 2024 are shipped?", "2 of 5 rows of orders.csv where Order date = 2024 & Status"),
+        ("How many orders are from 2025 on?", "2 of 5 rows of orders.csv where Order date ≥ 2025"),
+        ("Which month had the most shipped orders?", "First by Order date: "),
         ("How many orders per year?", "By Order date: 5 of 5 rows of orders.csv.\n\n- 2024: 3\n- 2025: 2"),
         (
             "Wie viele orders pro Monat?",

@@ -154,7 +154,9 @@ def _say_groups(
             "column": query.per or "",
         }
         writer.say(say["best"].format(**told), *_whole(writer))
-        keys = keys[: query.most] if query.most > 1 else keys
+        if query.most > 1:
+            last = amounts[keys[: query.most][-1]][0]
+            keys = keys[: query.most] + [key for key in keys[query.most :] if amounts[key][0] == last]
     else:
         keys = sorted(keys) if query.each else keys
         writer.say(say["group"].format(**{**told, "column": query.per}), *_whole(writer))
@@ -209,8 +211,8 @@ def _whole(writer: Writer) -> tuple[int, tuple[int, int]]:
 def _told_condition(table: Table, condition: Condition) -> str:
     """A condition for people: `total > 100`, `ordered = 2021-03`."""
     if condition.number is not None:
-        is_year = table.values[condition.column].years
-        value = str(condition.number) if is_year else told_number(condition.number)
+        values = table.values[condition.column]
+        value = str(condition.number) if values.years else told_number(condition.number, values.mark)
     elif condition.when is not None:
         year, *parts = condition.when
         told = [f"{year:04}" if year else "…", *(f"{part:02}" for part in parts if part is not None)]

@@ -13,6 +13,8 @@ from rag.text.language import stem
 
 _DATE = frozenset(map(stem, ("date", "day", "time", "on", "of", "datum", "tag", "jour", "fecha")))
 """Words of a date's column that do not tell it from others."""
+_ONWARDS = frozenset(("on", "onward", "onwards", "to", "until", "till", "through"))
+"""Words behind a date that "from" stands before: "from 2024 on"."""
 SIGNS: dict[str, Sign] = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 
@@ -90,8 +92,16 @@ class Conditions:
         if before and (kinds := before[-1].kinds & SIGNS.keys()) and not before[-1].used:
             sign = SIGNS[next(name for name in SIGNS if name in kinds)]
             before[-1].used = True
+            if token.when is not None and self._is_of(before[-1], number):
+                sign = "="  # "orders from 2024"
         column, is_date = self._target(number, token, operation)
         yield _compare(column, sign, token, is_date=is_date)
+
+    def _is_of(self, span: Span, number: int) -> bool:
+        """Whether a "from" before a date says only of when something is: nothing behind the date says until when."""
+        after = self.spans[number].start + self.spans[number].length
+        goes_on = after < len(self.tokens) and self.tokens[after].folded in _ONWARDS
+        return self.tokens[span.start].folded == "from" and not goes_on
 
     def _target(self, number: int, token: Token, operation: Operation) -> tuple[str, bool]:
         """The column that an amount is compared with, and whether it is one of dates."""
@@ -112,7 +122,7 @@ class Conditions:
                 return span.column, span.column in dates
         if token.when is not None and len(dates + years) == 1:
             return (dates + years)[0], bool(dates)
-        if token.when is not None and not years and (date := self.date_column()):
+        if token.when is not None and not years and (date := self.date_column(number)):
             return date, True
         is_compared = any(span.used and span.kinds & {*SIGNS, "between"} for span in self.spans[:number])
         if token.when is None and len(amounts) == 1 and is_compared:
@@ -129,20 +139,24 @@ class Conditions:
             and (self.table.values[span.column].dates is None)
         )
 
-    def date_column(self) -> str | None:
-        """The column of dates that is meant: the only one, or the one that the question has a word of.
+    def date_column(self, before: int | None = None) -> str | None:
+        """The column of dates that is meant: the only one, or the one that a word speaks of.
 
-        A word of what the rows are called counts where no other does: "orders shipped in May" is of the shipping date,
-        "orders in May" of the order date.
+        `before`: the number of the span of a date, whose column the nearest word before it tells: "orders shipped in
+        May" are of the shipping date, "shipped orders of May" of the order date. Without it, what the rows are called
+        tells it before other words.
         """
         dates = [name for name in self.table.columns if self.table.values[name].dates is not None]
         if len(dates) == 1:
             return dates[0]
-        said = {stem(token.folded) for token in self.tokens}
-        rows = {stem(self.tokens[span.start].folded) for span in self.spans if span.kinds & {"table", "rows"}}
         of_date = {name: {stem(word) for word in key_of(name.replace("_", " "))} - _DATE for name in dates}
-        for words in (said - rows, said):
-            named = [name for name in dates if of_date[name] & words]
+        if before is not None:
+            spans = self.spans[:before][::-1]
+        else:
+            spans = sorted(self.spans, key=lambda span: not span.kinds & {"table", "rows"})
+        for span in spans:
+            said = {stem(token.folded) for token in self.tokens[span.start : span.start + span.length]}
+            named = [name for name in dates if of_date[name] & said]
             if len(named) == 1:
                 return named[0]
         return None

@@ -308,6 +308,11 @@ class Reading:
                 return part, date
         return "", ""
 
+    def _averages_a_count(self) -> bool:
+        """Whether the average of a number is asked for: "average number of visitors per month"."""
+        kinds: set[str] = set().union(*(span.kinds for span in self.spans))
+        return {"average", "count"} <= kinds
+
     def _per(self) -> tuple[str | None, PartOfDates]:
         """The column that rows are grouped by, and what of its dates."""
         for number, span in enumerate(self.spans[:-1]):
@@ -317,8 +322,8 @@ class Reading:
                     raise Uncertain("no column to group by")
                 if after is not None and after.kinds & {*PARTS_OF_DATES}:
                     each, date = self._part_of_dates()
-                    if not each:
-                        raise Uncertain("no date to group by")
+                    if not each or self._averages_a_count():
+                        raise Uncertain("no date to group by, or the average of what is in a month")
                     span.used = after.used = True
                     return date, each
                 if after is not None and "column" in after.kinds:
