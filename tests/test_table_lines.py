@@ -30,9 +30,23 @@ def test_a_row_merged_across_names_those_below_it() -> None:
 
 
 def test_rows_with_nothing_but_a_name_name_those_below_them_where_there_are_several() -> None:
-    rows = [["Item", "Qty"], ["Fruit", ""], ["Apple", "3"], ["Roots", ""], ["Beet", "2"]]
-    assert table_lines(rows, header=1) == ["Item: Fruit Apple | Qty: 3", "Item: Roots Beet | Qty: 2"]
-    assert table_lines([*rows[:1], *rows[2:]], header=1)[1:] == ["Item: Roots", "Item: Beet | Qty: 2"]
+    rows = [["Item", "Qty"], ["Fruit", ""], ["Apple", "3"], ["Pear", "1"], ["Roots", ""], ["Beet", "2"], ["Leek", "4"]]
+    told = [
+        "Item: Fruit Apple | Qty: 3",
+        "Item: Fruit Pear | Qty: 1",
+        "Item: Roots Beet | Qty: 2",
+        "Item: Roots Leek | Qty: 4",
+    ]
+    assert table_lines(rows, header=1, merged=False) == told
+    assert table_lines([*rows, ["Total", "10"]], header=1)[-1] == "Item: Total | Qty: 10"
+    assert table_lines([*rows[:1], *rows[2:]], header=1)[2] == "Item: Roots"
+    people = [["Name", "Mail"], ["Ann", ""], ["Bo", "b@x.org"], ["Cem", ""], ["Dia", "d@x.org"]]
+    assert table_lines(people, header=1)[0] == "Name: Ann"
+
+
+def test_equal_values_of_a_file_without_merged_cells_are_values() -> None:
+    rows = [["Mon", "Tue", "Wed"], ["closed", "closed", "closed"], ["9", "9", "10"]]
+    assert table_lines(rows, header=1, merged=False)[0] == "Mon: closed | Tue: closed | Wed: closed"
 
 
 def test_a_row_of_equal_values_is_one() -> None:
@@ -52,6 +66,8 @@ TOLD = [f"{row[at]}: {row[at + 1]}" for row in FORM for at in (0, 2) if row[at]]
 def test_a_form_of_four_columns() -> None:
     assert table_lines(FORM) == TOLD
     assert table_lines([*FORM[:3], ["Reason", *["Annual leave"] * 3]], header=1) == TOLD
+    rest = [*FORM, ["Position", "Clerk", "", "since spring"], ["Parking given", "", "", ""]]
+    assert table_lines(rest)[-3:] == ["Position: Clerk", "since spring", "Parking given"]
     colons = [["Ward:", "West", "Bed:", "12"], ["Diet:", "soft", "Walks:", "alone"]]
     assert table_lines(colons) == ["Ward: West", "Bed: 12", "Diet: soft", "Walks: alone"]
 
@@ -64,6 +80,8 @@ def test_a_form_of_four_columns() -> None:
             ["Ada Berg", "Sales", "Manager", "Rome"],
             ["Bo Holm", "IT", "Owner", "Pisa"],
         ],
+        [["Name", "Sector", "City", "CEO"], ["Ada Motor Company", "Cars", "Kansas City", "Farley"]],
+        [["Name", "Head", "Email", "Floor"], ["Ada IT department", "Bo", "it@x.org", "2"]],
         [["Name", "Age", "City", "Phone"], ["Ada", "31", "Rome", "555"], ["Ben", "n/a", "Pisa", "n/a"]],
     ],
 )
@@ -108,6 +126,26 @@ def test_a_form_in_a_sheet(tmp_path: Path, settings: Settings) -> None:
         book.active.append(row)
     book.save(tmp_path / "leave.xlsx")
     assert load(tmp_path / "leave.xlsx", settings).page_content.split("\n")[-len(TOLD) :] == TOLD
+
+
+def test_a_title_and_a_note_across_a_table_are_none_of_its_groups(tmp_path: Path, settings: Settings) -> None:
+    document = docx.Document()
+    table = document.add_table(0, 3)
+    rows = (["Sales 2024"], ["Region", "Q1", "Q2"], ["Kiel", "9", "8"], ["Ulm", "6", "7"], ["Numbers are rounded"])
+    for cells in rows:
+        row = table.add_row().cells
+        if len(cells) == 1:
+            row[0].merge(row[2])
+        for cell, text in zip(row, cells, strict=False):
+            cell.text = text
+    document.save(str(tmp_path / "a.docx"))
+    text = load(tmp_path / "a.docx", settings).page_content
+    assert text.split("\n") == [
+        "Sales 2024",
+        "Region: Kiel | Q1: 9 | Q2: 8",
+        "Region: Ulm | Q1: 6 | Q2: 7",
+        "Numbers are rounded",
+    ]
 
 
 def test_labels_beside_values_are_no_header_though_the_first_row_is_bold(tmp_path: Path, settings: Settings) -> None:

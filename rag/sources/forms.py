@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 LONGEST_LABEL = 40
+_USUAL = 0.65
+"""Share of the labels below the first row that forms usually have."""
 _LABELS = """
 name surname first last given family date time day from to until start end begin due phone telephone tel mobile fax
 mail email address street town city place postcode zip country department dept position manager owner budget status
@@ -15,7 +17,7 @@ nationality age vorname nachname familienname datum uhrzeit von bis beginn ende 
 strasse straße ort plz land abteilung stelle unterschrift grund nummer kunde kundennummer bestellung rechnung projekt
 titel betreff dauer raum firma konto betrag geburtsdatum geboren personalnummer nom prénom prenom téléphone courriel
 ville pays fonction motif du au début fin société montant nombre apellido apellidos fecha dirección teléfono correo
-ciudad país departamento motivo desde hasta empresa cliente
+ciudad país departamento motivo desde hasta empresa cliente of the ward e de
 """
 _KNOWN = frozenset(_LABELS.split())
 _WORD = re.compile(r"[^\W\d_]+")
@@ -24,8 +26,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 def is_form(rows: Sequence[Sequence[str]]) -> bool:
     """Whether each row is two or three labels with their values.
 
-    Every other cell is a label, all of these differ, and most of each column are what forms usually ask for, or all
-    end in a colon.
+    Every other cell is a label, and all of these differ. All end in a colon; or those of the first row, and most of
+    the others, are what forms usually ask for, and no value of the first row is.
     """
     width = max(map(len, rows), default=0)
     if width not in (4, 6) or not 2 <= len(rows) <= 40:
@@ -39,17 +41,21 @@ def is_form(rows: Sequence[Sequence[str]]) -> bool:
         return False
     if all(label.endswith((":", "：")) for row in labels for label in row if label):
         return True
-    columns = [[row[at] for row in labels if at < len(row) and row[at]] for at in range(width // 2)]
-    return all(2 * sum(map(is_usual, column)) > len(column) > 0 for column in columns)
+    first = [label for label in labels[0] if label]
+    below = [label for row in labels[1:] for label in row if label]
+    is_usual_first = len(first) > 1 and all(map(is_usual, first)) and not any(map(is_usual, rows[0][1::2]))
+    return is_usual_first and sum(map(is_usual, below)) >= _USUAL * len(below)
 
 
 def form_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A line for each label of a form with its value; a label without one is left out."""
+    """A line for each label of a form with its value; what has no label, or no value, stands alone."""
     for row in rows:
-        for at in range(0, len(row) - 1, 2):
-            label, value = row[at].rstrip(": "), row[at + 1]
-            if label and value and not _is_wide(row, at):
-                yield f"{label}: {value}"
+        for at in range(0, len(row), 2):
+            label, value = ("" if _is_wide(row, at) else row[at].rstrip(": ")), "".join(row[at + 1 : at + 2])
+            if at and value and value == row[at] == row[at - 1]:
+                continue  # of the value before, merged across
+            if label or value:
+                yield ": ".join(filter(None, (label, value)))
 
 
 def _is_wide(row: Sequence[str], at: int) -> bool:
@@ -63,8 +69,9 @@ def _may_be_label(text: str) -> bool:
 
 
 def is_usual(label: str) -> bool:
-    """Whether a label is one that forms usually have."""
-    return any(word in _KNOWN for word in _WORD.findall(label.casefold()))
+    """Whether a label is one that forms usually have: each of its words is in such labels."""
+    words = _WORD.findall(label.casefold())
+    return bool(words) and all(word in _KNOWN for word in words)
 
 
 def are_labelled(rows: Sequence[Sequence[str]]) -> bool:

@@ -9,6 +9,7 @@ the same column, so a reader puts one first that every row has.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby, pairwise, zip_longest
 
@@ -42,18 +43,20 @@ LONGEST_REPEATED = 40
 """Characters of a cell that is told in each of the columns that it covers; two values may be the same, too."""
 LONGEST_GROUP = 60
 """Characters of the name of a group of rows, in a row of its own."""
+_TOTAL = re.compile(r"(?:grand |sub)?total\b|sum(?:me|ma)?\b|gesamt|insgesamt|合計|合计", re.I)
 LONGEST_UNIT = 15
 """Characters of a column's unit in a row of its own."""
 _LEADERS = re.compile(r"(?<=[^\s.…·_])(?:(?:\s?[.·]){4,}|(?:\s?…){2,}|(?:\s?_){4,})\s*$")
 """Signs that lead the eye from a row's name to its first value: "March . . . . ."."""
 
 
-def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) -> list[str]:
+def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None, merged: bool = True) -> list[str]:
     """One line for each row of a table: `column: value` pairs, or bare values where no column has a name.
 
     Args:
         rows: the cells of each row, None or "" where one is empty. A merged cell is repeated in each place it covers.
         header: how many rows at the top name the columns; None to see by the cells (`has_header`).
+        merged: whether there may be merged cells; without, a row of equal cells is a row of values.
 
     Returns:
         A line for each row below the header that has a value. Empty cells are left out of rows with names. A table
@@ -70,37 +73,46 @@ def table_lines(rows: Iterable[Sequence[object]], *, header: int | None = None) 
     if not 0 < header < len(cells):
         return [_bare(_told_once(row)) for row in cells]
     names = _column_names(cells[:header])
-    lines = [_line(names, row) for row in _below_groups(cells[header:])]
+    lines = _body_lines(names, cells[header:], merged=merged)
     used = {number for row in cells[header:] for number, value in enumerate(row) if value}
     if any(name and number not in used for number, name in enumerate(names)):
         lines.insert(0, _bare(names))  # a name that no row would show
     return lines
 
 
-def _line(names: Sequence[str], row: Sequence[str]) -> str:
-    """A row as one line; a note that goes over all columns has no name of one."""
-    return row[0] if _is_across(row) and len(row[0]) > LONGEST_GROUP else named_row(names, _told_once(row))
+def _body_lines(names: Sequence[str], rows: list[list[str]], *, merged: bool) -> list[str]:
+    """The rows as lines, with the name of their group before their first cell, which had a row of its own.
 
-
-def _below_groups(rows: list[list[str]]) -> list[list[str]]:
-    """The rows with the name of their group before their first cell, which had a row of its own.
-
-    That row is one cell merged across all columns, or has nothing but its first cell; of these there are several, the
-    first of them stands above all other rows, and none has another right below it.
+    That row is one cell merged across all columns (`merged`: the reader repeats such a cell in each place), or has
+    nothing but its first cell: there are several of these, the first of them stands above all other rows, and each has
+    two rows below it. A cell merged across that is long, or has no rows below it, is a note.
     """
-    alone = [bool(row) and bool(row[0]) and not any(row[1:]) for row in rows]
-    is_followed = all(not (one and two) for one, two in pairwise(alone)) and not (alone and alone[-1])
-    name_groups = sum(alone) > 1 and alone[0] and is_followed
-    group, found = "", []
-    values = {cell for row in rows if not _is_across(row) for cell in row}
+    across = [merged and _is_across(row) for row in rows]
+    values = Counter(
+        cell for row, is_across in zip(rows, across, strict=True) for cell in ([row[0]] if is_across else row)
+    )
+    names_all = _names_those_below(rows)
+    group, lines = "", []
     for number, row in enumerate(rows):
-        is_across = _is_across(row) and len(row[0]) <= LONGEST_GROUP and row[0] not in values and not is_number(row[0])
-        has_rows = number + 1 < len(rows) and not _is_across(rows[number + 1])
-        if (is_across and has_rows) or (name_groups and alone[number]):
+        is_name = len(row[0]) <= LONGEST_GROUP and values[row[0]] == 1 and not is_number(row[0])
+        has_rows = number + 1 < len(rows) and not across[number + 1]
+        if (across[number] and is_name and has_rows) or (names_all and not any(row[1:])):
             group = row[0].rstrip(" :")
+        elif across[number] and values[row[0]] == 1:
+            lines.append(row[0])
         else:
-            found.append([f"{group} {row[0]}".strip(), *row[1:]] if group and not _is_across(row) else row)
-    return found
+            is_total = bool(_TOTAL.match(row[0])) and (number + 1 == len(rows) or row[0].casefold().startswith("grand"))
+            first = row[0] if is_total or not group else f"{group} {row[0]}".strip()
+            lines.append(named_row(names, _told_once([first, *row[1:]])))
+    return lines
+
+
+def _names_those_below(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether rows with nothing but a name name those below them."""
+    alone = [bool(row[0]) and not any(row[1:]) for row in rows]
+    places = [number for number, is_alone in enumerate(alone) if is_alone]
+    gaps = [two - one for one, two in pairwise([*places, len(rows)])]
+    return len(places) > 1 and alone[0] and min(gaps) > 2
 
 
 def _is_across(row: Sequence[str]) -> bool:

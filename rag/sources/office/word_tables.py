@@ -38,7 +38,7 @@ class Table:
         named = child(table, "tblPr", "tblCaption")
         self.caption = attribute(named, "val")
         across = [len(cells) == 1 < len(row) for row, cells in zip(self.rows, self._cells, strict=True)]
-        if sum(across) > 1 and across[0] and len(across) > 2 and not across[1]:  # the first of several groups of rows
+        if across[:1] == [True] and not any(across[1:2]) and any(across[2:-1]):  # the first of several groups of rows
             for each in (self.rows, rows, self._cells):
                 each[0], each[1] = each[1], each[0]
         elif len(self.rows) > 2 and across[0] and self.rows[0][0]:

@@ -177,7 +177,7 @@ def _tables_of(rows: list[Row]) -> Iterator[tuple[str, list[str]]]:
         above += [name for name, short in zip(names, table[0], strict=True) if name != short]
     groups = column_groups({number: [cell_text(name)] for number, name in enumerate(table[0])}) if header else []
     if not groups:
-        yield "", [*above, *table_lines(table, header=header), *below]
+        yield "", [*above, *table_lines(table, header=header, merged=False), *below]
         return
     yield "", above
     yield from _tables_of_groups([list(map(cell_text, row)) for row in table], groups)

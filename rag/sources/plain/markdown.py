@@ -178,7 +178,7 @@ def _without_pipes(text: str) -> str:
                 rows.append(_cells(lines[number]))
             number += 1
         named = any(rows[0])
-        result += table_lines(rows if named else rows[1:], header=int(named))
+        result += table_lines(rows if named else rows[1:], header=int(named), merged=False)
     return "\n".join(result)
 
 

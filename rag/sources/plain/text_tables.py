@@ -94,7 +94,7 @@ def _drawn(block: Sequence[str]) -> list[str]:
         header = 0  # a cell covers several columns
     elif header != 1:
         header = None
-    return [*block[: inside[0]], *table_lines(rows, header=header), *block[inside[-1] + 1 :]]
+    return [*block[: inside[0]], *table_lines(rows, header=header, merged=False), *block[inside[-1] + 1 :]]
 
 
 def _goes_on(above: Sequence[str], cells: Sequence[str]) -> bool:
@@ -125,7 +125,7 @@ def _spaced(block: list[str]) -> list[str]:
     )
     if not rows:
         return []
-    lines = table_lines(with_labels_repeated(rows) if is_named else rows, header=int(is_named))
+    lines = table_lines(with_labels_repeated(rows) if is_named else rows, header=int(is_named), merged=False)
     if above and block[above - 1].isupper() and block[above][:1].isspace():  # a heading of a manual page stays one
         lines[0] = f"  {lines[0]}"
     return [*block[:above], *lines, *block[len(block) - below :]]
