@@ -139,6 +139,8 @@ def test_heads_and_feet_of_four_lines_come_once(at_top: bool, tmp_path: Path, se
         ("Certificate no. 77{}", "Score: 8{} of 100 points"),
         ("Payslip 2026-0{}", "Gross 301{} EUR"),
         ("{}. Item of the agenda", "Vote: {} for, 0 against."),
+        ("Step {}", "Week 3{}"),
+        ("Annual accounts 202{}", "Surplus of $ {}"),
     ],
 )
 @pytest.mark.parametrize("height", [810.0, 600.0])
@@ -154,7 +156,9 @@ def test_pages_that_are_made_alike_keep_their_numbers(
     assert all(head.format(number) in text and body.format(number) in text for number, text in enumerate(found, 1))
 
 
-@pytest.mark.parametrize("foot", ["Smith et al. {}", "{} of 12", "- {} -", "Printed 12.03.2026, 14:05   {}/12", "A-{}"])
+@pytest.mark.parametrize(
+    "foot", ["Smith et al. {}", "{} of 12", "- {} -", "Printed 12.03.2026, 14:05   {}/12", "A-{}", "Page No. {}"]
+)
 def test_a_foot_with_the_number_of_the_page_comes_once(foot: str, tmp_path: Path, settings: Settings) -> None:
     words = ("The aqueduct brings water.", "A second one is planned.", "The plant takes salt out.", "Rain is rare.")
     pages = [[*lines(60, 600, text), *lines(60, 30, foot.format(number))] for number, text in enumerate(words, 841)]

@@ -424,6 +424,11 @@ def test_clauses_shares_and_who_is_paid(question: str, begins: str, minilm: Embe
     assert quotes_of(question, text, embeddings=minilm)[0].startswith(begins)
 
 
+def test_a_sentence_that_begins_with_a_number_is_no_rule_of_it(minilm: Embeddings) -> None:
+    text = "4 dogs live here, and each has a name.\n\nRule 4: no pets in the kitchen.\n\nRule 5: doors stay shut."
+    assert quotes_of("What does rule 4 say?", text, embeddings=minilm)[0].startswith("Rule 4")
+
+
 def test_what_something_is_stands_first_below_its_name(minilm: Embeddings) -> None:
     text = (
         "## Terrarium glass\n\nPanes of it are cut by the supplier to any size. No terrarium glass is taken back.\n\n"

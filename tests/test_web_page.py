@@ -300,6 +300,12 @@ def test_what_stands_beside_a_short_text_stays_out(page, beside: str) -> None:
         assert "Home" not in page(f"<title>Kilns</title><body>{inner}</body>").page_content
 
 
+def test_a_heading_that_is_not_shown_names_its_section(page) -> None:
+    inner = '<h1>Museum</h1><h2 class="sr-only">Opening hours</h2><p>From nine to five, but not on Mondays.</p>'
+    document = page(f"<title>Museum</title><body>{inner}</body>")
+    assert section_at(document.metadata, document.page_content.index("nine"))[0].endswith("Opening hours")
+
+
 def test_a_section_is_text_whatever_it_is_about(page) -> None:
     """As Sphinx and pandoc write them: the id is the heading's."""
     parts = (("pagination", "Lists have pages of 50 items."), ("comments", "Comments begin with a hash."))

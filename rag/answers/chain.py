@@ -26,7 +26,7 @@ from rag.answers.quotes.asked_for import asks_yes_or_no
 from rag.answers.quotes.beyond import Beyond
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer, says_something
 from rag.answers.repeats import RepeatWatch
-from rag.answers.tables.totals import is_plain_row
+from rag.answers.tables.question import asks_of_rows
 from rag.answers.thinking import ThinkingFilter
 from rag.answers.told import INDIRECT, NO_QUOTES
 from rag.answers.translation import Translator
@@ -194,7 +194,7 @@ class RagChain(Runnable[dict[str, Any], dict[str, Any]]):
                 yield {"refused": course.refused, "answer": course.told}
                 return
         quotes = given["quotes"] = await self._quotes(given)
-        uncounted = uncounted and bool(quotes) and is_plain_row(quotes[0].text(given["passages"]))
+        uncounted = uncounted and bool(quotes) and asks_of_rows(given["asked"], quotes[0], given["passages"])
         indirect = bool(quotes) and (indirect or uncounted)
         if indirect or self._chat_model is None or self._better_quoted(given):
             yield {"quotes": quotes, "quoted": True, "indirect": indirect}

@@ -40,11 +40,8 @@ _NO_AMOUNT = re.compile(
 _ASKS_SHARE = re.compile(
     r"\b(?:by how much|what (?:percentage|per ?cent|share)|how many per ?cent|wie ?viel prozent)\b", re.I
 )
-_NUMBER_OF_PART = re.compile(
-    r"\b(?:clause|section|article|paragraph|item|point|chapter|rule|ziffer|absatz|artikel|punkt|abschnitt|kapitel)"
-    r" (\d+(?:\.\d+)*)\b",
-    re.I,
-)
+_PARTS = r"(?:clause|section|article|paragraph|item|point|chapter|rule|ziffer|absatz|artikel|punkt|abschnitt|kapitel)"
+_NUMBER_OF_PART = re.compile(rf"\b{_PARTS} (\d+(?:\.\d+)*)\b", re.I)
 _SIGN = r"[$€£¥]|\b(?:USD|EUR|CHF|GBP|[Ee]uros?|[Dd]ollars?|[Ff]ranken|[Pp]ounds)\b"
 _AMOUNT = re.compile(rf"(?:{_SIGN})\s?\d|\d[\d.,' ]*\s?(?:{_SIGN})|(?:{_SIGN})[^|]{{0,20}}:\s*\d")
 """An amount with its currency, which may also stand in the name of its column."""
@@ -98,7 +95,7 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     asks_amount = not (_NO_AMOUNT.match(question) or _ASKS_SHARE.search(question) or asks_yes_or_no(question))
     kinds = [(AMOUNT, _AMOUNT)] if asks_amount and _ASKS_MONEY.search(question) else []
     number = _NUMBER_OF_PART.search(question)
-    part = re.compile(rf"{re.escape(number[1])}[.):]?\s") if number else None
+    part = _begins_with_number(number[1]) if number else None
     asked = [value for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
     kinds += [(VALUE, re.compile(value, re.I)) for value in asked]
     rare = {*_RARE.values()} & {*asked}
@@ -120,6 +117,12 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
         return (1.0 if value.pattern in rare else FAR) if places else 0.0
 
     return added
+
+
+def _begins_with_number(number: str) -> re.Pattern[str]:
+    """What the text of a numbered part begins with: "8.2 The ...", "4. Pets", "Rule 4: no pets"; not "4 dogs"."""
+    alone = rf"{re.escape(number)}{'[.):]?' if '.' in number else '[.):]'}\s"
+    return re.compile(rf"(?:{_PARTS}|art\.?|§)\s*{re.escape(number)}\b|{alone}", re.I)
 
 
 _YES_OR_NO = re.compile(

@@ -11,15 +11,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
+from langchain_core.documents import Document
+
+from rag.answers.quotes.find import Quote
 from rag.answers.tables.families import asking_phrases
 from rag.answers.tables.lookup import MOST_ROWS, Lookup
 from rag.answers.tables.parsed import Table
 from rag.answers.tables.query import OPERATIONS, Query
 from rag.answers.tables.reading import Reading
 from rag.answers.tables.spans import Uncertain
+from rag.answers.tables.totals import is_plain_row
 from rag.answers.tables.words import key_of, phrases, spans_of, tokenize_question
+from rag.library.splitter import names_of_source
+from rag.text.language import stems, word_weights
 
-_COMPUTED: frozenset[str] = frozenset(("count", "sum", "average", "maximum", "minimum"))
+_COMPUTED = ("count", "sum", "average", "maximum", "minimum")
 
 
 _OF_ONE_ROW = ("how often", "wie oft", "maximum", "minimum", "max", "min", "maximal", "minimal", "maximo", "minimo")
@@ -52,6 +58,14 @@ def may_ask_of_tables(question: str) -> bool:
     return not _phrases_of_counting().isdisjoint(spans_of(key_of(question)))
 
 
+def asks_of_rows(question: str, quote: Quote, passages: Sequence[Document]) -> bool:
+    """Whether a quote is a row that sums up no others, and the question names its table, or rows: "How many orders"."""
+    passage = passages[quote.passage - 1]
+    named = stems(f"{names_of_source(passage)} {passage.metadata.get('section') or ''}")
+    names_rows = not _phrases_of("rows").isdisjoint(spans_of(key_of(question)))
+    return is_plain_row(quote.text(passages)) and (names_rows or not named.isdisjoint(word_weights(question)))
+
+
 def asks_for_somebody(question: str) -> bool:
     """Whether a question begins by asking who."""
     first = key_of(question)[:1]
@@ -60,17 +74,17 @@ def asks_for_somebody(question: str) -> bool:
 
 def asks_to_compute(question: str) -> bool:
     """Whether a question has words that ask for a count, a sum, an average or the most, in some language."""
-    return not _phrases_of_computing().isdisjoint(spans_of(key_of(question)))
+    asked = _phrases_of(*_COMPUTED) - {key_of(phrase) for phrase in _OF_ONE_ROW}
+    return not asked.isdisjoint(spans_of(key_of(question)))
 
 
 @cache
-def _phrases_of_computing() -> frozenset[tuple[str, ...]]:
+def _phrases_of(*asked: str) -> frozenset[tuple[str, ...]]:
+    """The phrases of all languages that mean one of these."""
     every = (item for known in phrases().values() for item in known.items())
-    found = frozenset(phrase for phrase, kinds in every if not _COMPUTED.isdisjoint(kinds))
-    return found - {key_of(phrase) for phrase in _OF_ONE_ROW}
+    return frozenset(phrase for phrase, kinds in every if not kinds.isdisjoint(asked))
 
 
 @cache
 def _phrases_of_counting() -> frozenset[tuple[str, ...]]:
-    every = (item for known in phrases().values() for item in known.items())
-    return frozenset(phrase for phrase, kinds in every if not kinds.isdisjoint(OPERATIONS)) | asking_phrases()
+    return _phrases_of(*OPERATIONS) | asking_phrases()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from langchain_core.documents import Document
@@ -18,11 +19,20 @@ _YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b(?![.,]\d|\s?(?:%|€|\$|£|kg|km|m\b|g
 _NAME = re.compile(r"(?<=[^\W\d_] )(?:[A-Z][a-zà-ÿ]+ )+(?:[A-Z]\. )?([A-Z][a-zà-ÿ]{2,})(?![\w-])")
 """The last word of a name of several, not at the beginning: "Tobias Reed"."""
 _WORD = re.compile(r"[^\W\d_]+")
-_YEARS = re.compile(r"\b((?:1[89]|20)\d\d)\s?(?:-|–|to|until|till|bis|à|a)\s?((?:1[89]|20)\d\d)\b")
+_BETWEEN = r"\s?(?:-|–|to|until|till|through|and|bis|und|à|au|et|a|y)\s?"
+_YEARS = re.compile(rf"\b((?:1[89]|20)\d\d){_BETWEEN}((?:1[89]|20)\d\d)\b")
+_MONTH_WORD = r"([^\W\d_]{3,12})"
 _FROM_TO = re.compile(
-    r"([^\W\d_]+)\.?(?: \d{1,2})?\s?(?:-|–|to|until|till|through|bis|à|au|a)\s?(?:\d{1,2}\.? )?([^\W\d_]+)"
+    rf"{_MONTH_WORD}\.?(?: \d{{1,2}})?{_BETWEEN}(?:the (?:end|beginning|middle) of )?(?:\d{{1,2}}\.? )?{_MONTH_WORD}"
 )
-_NUMERIC_DATE = re.compile(r"\b(?:\d{4}-(\d\d)\b|\d{1,2}[./](\d{1,2})[./]\d{2,4}|(\d{1,2})[./]\d{2,4}\b)")
+_WHOLE_YEAR = re.compile(
+    r"\b(?:all year|year[- ]round|every month|monthly|ganzj[äa]hrig|toute l[’']année|todo el año)\b", re.I
+)
+_NUMERIC_DATE = re.compile(
+    r"\b(?:\d{4}-(\d\d)\b|\d{1,2}[./](\d{1,2})[./]\d{2,4}|(\d{1,2})[./]\d{2,4}\b|\d{1,2}\.(\d{1,2})\.)"
+)
+_OF_TIME = re.compile(r"\b(?:in|of|from|for|since|during|year|by|im|jahr|von|aus|en|de|año)\s(?:\w+\s)?$", re.I)
+"""What stands before a year; another number of four digits may count anything."""
 
 
 def lacks_what_is_named(question: str, passages: Sequence[Document]) -> bool:
@@ -30,16 +40,19 @@ def lacks_what_is_named(question: str, passages: Sequence[Document]) -> bool:
 
     They are about another one: the CX-220 in place of the CX-400, the turnover of 2024 in place of that of 2021.
     """
-    text = "\n".join(f"{names_of_source(each)}\n{titled(each)}\n{each.page_content}" for each in passages)
-    squeezed = text.casefold().replace("-", "").replace(" ", "")
+    written = "\n".join(f"{names_of_source(each)}\n{titled(each)}\n{each.page_content}" for each in passages)
+    text = unicodedata.normalize("NFKC", written)
     told = text.casefold()
     if any(name.casefold() not in told for name in _NAME.findall(question)):
         return True
-    if any(code.casefold().replace("-", "") not in squeezed for code in _CODE.findall(question)):
+    squeezed = told.replace("-", "").replace(" ", "")
+    codes = [code.casefold().replace("-", "") for code in _CODE.findall(question)]
+    if codes and not any(code in squeezed for code in codes):
         return True
     spans = [(int(one), int(two)) for one, two in _YEARS.findall(text)]
-    for year in _YEAR.findall(question):
-        is_told = year in text or f"’{year[2:]}" in text or f"/{year[2:]}" in text
+    years = (found for found in _YEAR.finditer(question) if _OF_TIME.search(question[: found.start()]))
+    for year in (found[0] for found in years):
+        is_told = year in text or re.search(rf"(?:[’'/.]|\bFY ?){year[2:]}\b", text)
         if not is_told and not any(one <= int(year) <= two for one, two in spans):
             return True
     asked = {MONTHS[word] for word in map(fold, _WORD.findall(question)) if word in MONTHS_ALONE}
@@ -53,5 +66,8 @@ def _months(text: str) -> set[int]:
 
 
 def _spans_months(text: str) -> bool:
-    """Whether a text tells of all months between two: "open from April to October"."""
-    return any(fold(one) in MONTHS and fold(two) in MONTHS for one, two in _FROM_TO.findall(text))
+    """Whether a text tells of all months, or of those between two: "open from April to October"."""
+    pairs = _FROM_TO.findall(text)
+    return _WHOLE_YEAR.search(text) is not None or any(
+        fold(one) in MONTHS and fold(two) in MONTHS for one, two in pairs
+    )

@@ -7,7 +7,7 @@ import re
 
 from bs4 import Tag
 
-from rag.sources.html.tags import HEADINGS, MOST_UNFOLDED, NOTES, below, is_link, roles_of
+from rag.sources.html.tags import HEADINGS, NOTES, below, is_link, roles_of
 
 BESIDE_TAGS = frozenset(["nav", "footer", "aside", "dialog"])
 """Tags for what stands beside a page's text."""
@@ -25,13 +25,15 @@ _BESIDE = frozenset(
 """Words in the classes and ids of parts that stand beside a page's text."""
 _BESIDE_TOGETHER = re.compile(
     r"\b(?:most-read|also-like|screen-reader|sr-only|visually-hidden|lang-switcher|language-switcher|ad-container"
-    r"|skip-link|login-form|cc-window|qc-cmp2?|toolbar|trending)\b"
+    r"|skip-link|login-form|cc-window|qc-cmp2?)\b"
 )
 """Words that say so together in a class."""
 _BESIDE_ROLES = frozenset(["navigation", "banner", "contentinfo", "complementary", "search", "dialog", "alertdialog"])
 _BESIDE_IDS = frozenset(["header", "bottom", "menu"])
 _BARS = frozenset(["div", "header", "ul"])
 """Tags with such an id; that of a heading or a section is what it is about. Asciidoctor's header has the title."""
+_LOOKED_AT = 60
+"""Tags and texts of a menu that are looked at."""
 _MENU = frozenset(["menu"])
 _LEAST_LINKED = 0.6
 """Share of a menu's letters that are in links; that of a restaurant has none."""
@@ -62,7 +64,8 @@ def is_beside(tag: Tag) -> bool:
     ):
         return True
     classes = " ".join(str(name) for name in tag.get_attribute_list("class") if name)[:500].lower()
-    return bool(_BESIDE_TOGETHER.search(classes)) or (_is_called(tag, _MENU) and _is_of_links(tag))
+    is_said = tag.name not in HEADINGS and _BESIDE_TOGETHER.search(classes) is not None
+    return is_said or (_is_called(tag, _MENU) and _is_of_links(tag))
 
 
 _OF_SECTIONS = frozenset(["section", "level1", "level2", "level3", "level4", "level5", "level6"])
@@ -88,7 +91,7 @@ def _has_heading(tag: Tag) -> bool:
 def _is_of_links(tag: Tag) -> bool:
     """Whether most of a tag's text is in links."""
     total = linked = 0
-    for item in itertools.islice(below(tag), MOST_UNFOLDED):
+    for item in itertools.islice(below(tag), _LOOKED_AT):
         if not isinstance(item, Tag):
             size = len(str(item).strip())
             total += size

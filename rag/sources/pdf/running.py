@@ -18,11 +18,12 @@ MOST_RUNNING = 4
 """Lines of a running head, and of a foot."""
 _OWN_NUMBER = re.compile(r"(?i)(?:\d+(?:\.\d+)+\.? |(?:figure|fig\.|abbildung|abb\.) ?\d)")
 """The number of a section or a figure, which is another one where another stands at the same place."""
-_OF_PAGE = re.compile(r"(?<![\w.,-])(?:[a-z]-|\d{1,2}-)?(\d{1,4}|[ivxlc]+)(?![\w%€$£-]|[.,]\d)")
+_OF_PAGE = re.compile(r"(?<![\w.,$€£-])(?:[a-z]-|\d{1,2}-)?(\d{1,4}|\d,\d{3}|[ivxlc]+)(?![\w%€$£-]|[.,]\d)")
 """What may be the number of a page, in small letters."""
 _OF_PAPER = re.compile(
-    r"(?:\b(?:no|nr|number|nummer|invoice|rechnung|facture|factura|receipt|beleg|order|bestellung|id|ref|case|customer)"
-    r"|#|№|n°)\W*$|(?<!page)(?<!seite)(?<!pagina)(?<!página):\s*$"
+    r"(?<!page )(?<!seite )(?<!blatt )(?<!p\. )"
+    r"(?:\b(?:step|chapter|week|day|lesson|room|act|answer|question|part|unit|kapitel|woche|tag|zimmer|teil|no|nr|number|nummer|invoice|rechnung|facture|factura|receipt|beleg|order|bestellung|id|ref|case|customer)"
+    r"|#|№|n°)\W*$|(?<!page)(?<!seite)(?<!blatt)(?<!pagina)(?<!página):\s*$"
 )
 """What stands before the number of an invoice or a figure, which may go on from page to page as that of a page does."""
 _IS_ITEM = re.compile(r"[.)]\s+[^\W\d]")
@@ -128,14 +129,23 @@ def _running(line: Line, page: int, *, in_margin: bool) -> set[str]:
     return {text} | {
         f"{text[: match.start(1)]}#{_value(match[1]) - page}{text[match.end(1) :]}"
         for match in numbers
-        if not (_OF_PAPER.search(text[: match.start()]) or (_IS_ITEM.match(text, match.end()) and not match.start()))
+        if not (
+            _is_year(match[1], page)
+            or _OF_PAPER.search(text[: match.start()])
+            or (_IS_ITEM.match(text, match.end()) and not match.start())
+        )
     }
+
+
+def _is_year(number: str, page: int) -> bool:
+    """Whether a number is rather a year than that of a page: "Annual accounts 2022"."""
+    return number.isdecimal() and 1900 <= int(number) <= 2100 and page < 1000
 
 
 def _value(number: str) -> int:
     """A page's number, which may be a Roman one."""
-    if number.isdecimal():
-        return int(number)
+    if number[0].isdecimal():
+        return int(number.replace(",", ""))
     values = [_ROMAN[letter] for letter in number]
     return sum(-one if one < two else one for one, two in pairwise([*values, 0]))
 

@@ -8,7 +8,7 @@ from rag.sources.formats import Job
 
 _DEFINED = re.compile(r"(?m)^\[[^\]\n]{1,100}\]:\s*<?data:[^,\n]{1,200};base64,[^\s>]*>?[ \t]*\n?")
 """As Google Docs exports a picture to Markdown, below the text."""
-_ADDRESS = re.compile(r"data:[\w.+-]+/[\w.+;=-]{1,200};base64,[A-Za-z0-9+/=]*")
+_ADDRESS = re.compile(r"data:[\w.+-]+/[\w.+;=-]{1,200};base64,[A-Za-z0-9+/=]{40,}")
 _BARE = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/]{300,}={0,2}(?![\w+/=])")
 _LOOKED_AT = 200
 """Letters of a long word that tell by their mixture that it is none."""
@@ -25,7 +25,8 @@ def without_data(text: str, job: Job) -> str:
     def shorten(found: re.Match[str]) -> str:
         nonlocal bare
         start = found[0][:_LOOKED_AT]
-        if not (any(map(str.isdigit, start)) and any(map(str.islower, start)) and any(map(str.isupper, start))):
+        is_mixed = any(map(str.isdigit, start)) and any(map(str.islower, start)) and any(map(str.isupper, start))
+        if not is_mixed or start.count("/") > _LOOKED_AT // 20:  # a path
             return found[0]
         bare += 1
         return "…"

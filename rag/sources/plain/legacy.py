@@ -21,6 +21,8 @@ reading had less in one of 500."""
 LEAD = 0.1
 """Score by which the best reading must be ahead of a different one to be taken as it is; twice that for few letters."""
 FEW = 8
+FEWEST = 3
+"""Characters outside of ASCII that tell any encoding but the commonest, at least."""
 EVIDENCE = 1.2
 """Lead times characters outside of ASCII that is enough in longer texts, where encodings differ in few letters."""
 COMMONEST = 0.04
@@ -119,7 +121,7 @@ _IN_PLACE = re.compile(
     r"""(?<=[^\W\d_])’(?=[^\W\d_])|(?<=\w)’(?!\w)|(?<!\w)[‘“„«‹‚](?=[\w\s])|(?<=[\w.,!?%)\s])[”“»›](?!\w)
     |(?<=[\w\s.,;:)])[–—](?=[\w\s(])|(?<![^\W\d_])€(?![^\W\d_])|(?<![^\W\d_])£(?=\s?\d|[\s;,)]|$)
     |(?<=\d)°|(?<=\d\s)°|(?<![^\W\d_])°(?=[CF]\b)|^[ \t]*[•·](?=\s)|(?<=\s)[•·](?=\s)|(?<!\w)[§№]+(?=\s?\d|\s)
-    |[©®™](?=\W|\d|$)|(?<=[\d\s])[±×½¼¾](?=[\d\s])|(?<=[\dm])[²³]|(?<=\d)[ºª½¼¾]|(?<=\w)…|…(?=\w)|(?<!\w)[¿¡](?=\w)
+    |[©®™](?=\W|\d|$)|(?<![^\d\s])[±×½¼¾](?=[\d\s])|(?<=\s)’(?=\w’\s)|(?<=\w)[²³]|(?<=\d)[ºª½¼¾]|(?<=\w)…|…(?=\w)|(?<!\w)[¿¡](?=\w)
     |[،؛؟־\xa0]""",
     re.M | re.X,
 )
@@ -195,6 +197,7 @@ def guess_encoding(data: bytes) -> Guess | None:
     count = sum(byte > 127 for byte in sample)
     few = count < FEW and not are_signs
     sure = lead >= (2 * LEAD if few else LEAD) or lead * count >= EVIDENCE
+    sure = sure and (count >= FEWEST or encoding == "cp1252")
     sure = sure and (count >= FEW or encoding not in _EAST_ASIAN)  # two bytes a letter: nearly any three would do
     return Guess(encoding, language, sure, _spoken(*ranked[1][1:]) if len(ranked) > 1 else "")
 
@@ -316,7 +319,7 @@ def _east_asian_weight(letter: str, language: str, common: frozenset[str]) -> fl
     if 0xAC00 <= place <= 0xD7A3:
         if language != "Korean":
             return -1.0
-        return 1.0 if letter in FREQUENCIES["Korean"] else 0.7 if _is_usual_syllable(letter) else -0.5
+        return 1.0 if letter in FREQUENCIES["Korean"] else 0.8 if _is_usual_syllable(letter) else -0.5
     if 0x3040 <= place <= 0x30FF:
         return 1.0 if language == "Japanese" else -0.5
     if 0x4E00 <= place <= 0x9FFF:

@@ -24,6 +24,8 @@ from rag.sources.plain.encoding import decode_noted
 
 HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _WORD = re.compile(r"[^\W\d_]{2,}|\d+")
+_LONGEST_STUB = 600
+"""Characters of a plain text that only points to the page beside it, at most."""
 MOST_PARTS = 1000
 """Parts of one mail that are looked at."""
 
@@ -135,10 +137,12 @@ def _sort_parts(message: Message, bodies: list[Message], attached: list[Message]
 
 
 def _is_stub(plain: str, forms: Message) -> bool:
-    """Whether the plain form of a text lacks most words of its page: "Please use a program that shows HTML"."""
+    """Whether the plain form of a text only points to its page, whose words it has not: "This mail is in HTML"."""
     page = next((part for part in forms.walk() if part.get_content_type() == "text/html"), None)
-    shown, told = _words_of(_text_of(page) if page is not None else ""), _words_of(plain)
-    return 2 * len(shown & told) < len(shown) > len(told)
+    if page is None or len(plain) > _LONGEST_STUB:
+        return False
+    shown, told = _words_of(_text_of(page)), _words_of(plain)
+    return 2 * len(shown & told) < min(len(shown), len(told)) and len(shown) > len(told)
 
 
 def _words_of(text: str) -> set[str]:
