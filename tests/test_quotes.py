@@ -15,6 +15,7 @@ from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
 from rag.answers.parts import parts_of
+from rag.answers.quotes.asked_for import numbered_part
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, quotable
 from rag.answers.update import Update
@@ -422,6 +423,13 @@ def test_clauses_shares_and_who_is_paid(question: str, begins: str, minilm: Embe
         " paid. Others pay £120 for it."
     )
     assert quotes_of(question, text, embeddings=minilm)[0].startswith(begins)
+
+
+def test_the_line_of_a_numbered_part() -> None:
+    part = numbered_part("What does clause 8.2 say?")
+    assert part is not None and part.search("8.1 Prices may rise.\n8.2 The supplier keeps parts.")
+    assert not part.search("8.20 Others. 18.2 Others.")
+    assert numbered_part("What do the clauses say?") is None
 
 
 def test_a_sentence_that_begins_with_a_number_is_no_rule_of_it(minilm: Embeddings) -> None:

@@ -94,8 +94,7 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     weights = word_weights(question, language).keys()
     asks_amount = not (_NO_AMOUNT.match(question) or _ASKS_SHARE.search(question) or asks_yes_or_no(question))
     kinds = [(AMOUNT, _AMOUNT)] if asks_amount and _ASKS_MONEY.search(question) else []
-    number = _NUMBER_OF_PART.search(question)
-    part = _begins_with_number(number[1]) if number else None
+    part = numbered_part(question)
     asked = [value for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
     kinds += [(VALUE, re.compile(value, re.I)) for value in asked]
     rare = {*_RARE.values()} & {*asked}
@@ -119,10 +118,17 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     return added
 
 
-def _begins_with_number(number: str) -> re.Pattern[str]:
-    """What the text of a numbered part begins with: "8.2 The ...", "4. Pets", "Rule 4: no pets"; not "4 dogs"."""
-    alone = rf"{re.escape(number)}{'[.):]?' if '.' in number else '[.):]'}\s"
-    return re.compile(rf"(?:{_PARTS}|art\.?|§)\s*{re.escape(number)}\b|{alone}", re.I)
+def numbered_part(question: str) -> re.Pattern[str] | None:
+    """What a line begins with that is the clause or section whose number is asked for; None where none is.
+
+    "8.2 The ...", "4. Pets", "Rule 4: no pets"; not "4 dogs".
+    """
+    asked = _NUMBER_OF_PART.search(question)
+    if asked is None:
+        return None
+    number = re.escape(asked[1])
+    alone = rf"{number}{'[.):]?' if '.' in asked[1] else '[.):]'}\s"
+    return re.compile(rf"^(?:(?:{_PARTS}|art\.?|§)\s*{number}\b|{alone})", re.I | re.M)
 
 
 _YES_OR_NO = re.compile(

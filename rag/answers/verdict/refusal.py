@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rag.answers.chain import Course
+from rag.answers.quotes.asked_for import numbered_part
 from rag.answers.told import EMPTY, LOOKED
 from rag.answers.verdict.named import lacks_what_is_named
 from rag.answers.verdict.relevance import Judge
@@ -61,7 +62,10 @@ class Refusal:
         if verdict.kind == "greeting":
             return Course([], greeting_reply(given["question"], looked))
         if verdict.answers:
-            return Course(passages, indirect=not verdict.direct or lacks_what_is_named(asked, passages))
+            part = numbered_part(asked)
+            is_told = part is not None and any(part.search(passage.page_content) for passage in passages)
+            indirect = not (verdict.direct or is_told) or lacks_what_is_named(asked, passages)
+            return Course(passages, indirect=indirect)
         chunks = sum(item.chunks for item in looked)
         told = nothing_found_message(given["question"], looked, chunks, passages)
         difficulty = language_difficulty(given["complete"], looked, self.index.made.embeddings)
