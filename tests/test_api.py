@@ -15,6 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,9 @@ def test_questions_wait_their_turn_and_too_many_are_refused(served: Served) -> N
         for number in range(8):
             ws.send(f"What is plan {number}?")
         gate.wait()
-        refused = [json.loads(ws.recv(timeout=30)) for _ in range(3)]
-        assert {frame["code"] for frame in refused} == {"busy"}
+        received = (json.loads(ws.recv(timeout=30)) for _ in range(8))
+        answered = (frame for frame in received if "quotes" not in frame)  # those of the first ones may come between
+        assert [frame["code"] for frame in islice(answered, 3)] == ["busy"] * 3
         gate.release()
         for _ in range(5):
             assert frames(ws)[-1]["done"]
