@@ -82,12 +82,17 @@ def test_it_follows_what_is_added_changed_and_removed(
     assert {text[:9].strip() for text in found()[0]} == {"The chees"}
 
 
-def test_questions_are_answered_before_chroma_is_open(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, chunk_size=100)
+def left_before(folder: Path) -> Library:
+    """A library with `a.md` that was closed well and is opened again, without Chroma."""
+    settings = make_settings(folder, chunk_size=100)
     before = Library(settings)
-    before.add(write(tmp_path / "a.md", MOON))
+    before.add(write(folder / "a.md", MOON))
     before.close()
-    again = Library(settings, chroma=False)
+    return Library(settings, chroma=False)
+
+
+def test_questions_are_answered_before_chroma_is_open(tmp_path: Path) -> None:
+    again = left_before(tmp_path)
     try:
         assert not again.home.is_open
         assert again.find("moon", 1)[0].startswith("The moon")
@@ -99,11 +104,7 @@ def test_questions_are_answered_before_chroma_is_open(tmp_path: Path) -> None:
 
 def test_a_source_may_go_while_chroma_is_being_opened(tmp_path: Path) -> None:
     """The folder is open, the collection is not yet; as many chunks come as go, so that numbers show nothing."""
-    settings = make_settings(tmp_path, chunk_size=100)
-    before = Library(settings)
-    before.add(write(tmp_path / "a.md", MOON))
-    before.close()
-    again = Library(settings, chroma=False)
+    again = left_before(tmp_path)
     try:
         again.home.look(again.database.last_change(), again.name)
         again.home.open()

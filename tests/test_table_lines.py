@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import docx
@@ -128,18 +129,23 @@ def test_a_form_in_a_sheet(tmp_path: Path, settings: Settings) -> None:
     assert load(tmp_path / "leave.xlsx", settings).page_content.split("\n")[-len(TOLD) :] == TOLD
 
 
-def test_a_title_and_a_note_across_a_table_are_none_of_its_groups(tmp_path: Path, settings: Settings) -> None:
+def table_in_word(folder: Path, rows: Iterable[list[str]]) -> Path:
+    """A document with a table of three columns; a row of one text runs across them."""
     document = docx.Document()
     table = document.add_table(0, 3)
-    rows = (["Sales 2024"], ["Region", "Q1", "Q2"], ["Kiel", "9", "8"], ["Ulm", "6", "7"], ["Numbers are rounded"])
     for cells in rows:
         row = table.add_row().cells
         if len(cells) == 1:
             row[0].merge(row[2])
         for cell, text in zip(row, cells, strict=False):
             cell.text = text
-    document.save(str(tmp_path / "a.docx"))
-    text = load(tmp_path / "a.docx", settings).page_content
+    document.save(str(folder / "a.docx"))
+    return folder / "a.docx"
+
+
+def test_a_title_and_a_note_across_a_table_are_none_of_its_groups(tmp_path: Path, settings: Settings) -> None:
+    rows = (["Sales 2024"], ["Region", "Q1", "Q2"], ["Kiel", "9", "8"], ["Ulm", "6", "7"], ["Numbers are rounded"])
+    text = load(table_in_word(tmp_path, rows), settings).page_content
     assert text.split("\n") == [
         "Sales 2024",
         "Region: Kiel | Q1: 9 | Q2: 8",
@@ -160,14 +166,6 @@ def test_labels_beside_values_are_no_header_though_the_first_row_is_bold(tmp_pat
 
 
 def test_the_first_group_of_rows_stands_above_the_names_of_columns(tmp_path: Path, settings: Settings) -> None:
-    document = docx.Document()
-    table = document.add_table(0, 3)
-    for cells in (["Store A"], ["Item", "Qty", "Bin"], ["Bolt", "9", "A-3"], ["Store B"], ["Washer", "6", "B-1"]):
-        row = table.add_row().cells
-        if len(cells) == 1:
-            row[0].merge(row[2])
-        for cell, text in zip(row, cells, strict=False):
-            cell.text = text
-    document.save(str(tmp_path / "a.docx"))
-    text = load(tmp_path / "a.docx", settings).page_content
+    rows = (["Store A"], ["Item", "Qty", "Bin"], ["Bolt", "9", "A-3"], ["Store B"], ["Washer", "6", "B-1"])
+    text = load(table_in_word(tmp_path, rows), settings).page_content
     assert text == "Item: Store A Bolt | Qty: 9 | Bin: A-3\nItem: Store B Washer | Qty: 6 | Bin: B-1"

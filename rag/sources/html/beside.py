@@ -7,7 +7,7 @@ import re
 
 from bs4 import Tag
 
-from rag.sources.html.tags import HEADINGS, NOTES, below, is_link, roles_of
+from rag.sources.html.tags import HEADINGS, NOTES, below, has_heading, is_link, roles_of
 
 BESIDE_TAGS = frozenset(["nav", "footer", "aside", "dialog"])
 """Tags for what stands beside a page's text."""
@@ -60,7 +60,7 @@ def is_beside(tag: Tag) -> bool:
     if (
         _is_called(tag, _BESIDE)
         or not _BESIDE_ROLES.isdisjoint(roles_of(tag.attrs))
-        or (tag.name in _BARS and tag.get("id") in _BESIDE_IDS and not _has_heading(tag))
+        or (tag.name in _BARS and tag.get("id") in _BESIDE_IDS and not has_heading(tag))
     ):
         return True
     classes = " ".join(str(name) for name in tag.get_attribute_list("class") if name)[:500].lower()
@@ -82,10 +82,6 @@ def _is_section_of_docs(tag: Tag) -> bool:
         return False
     words = re.findall(r"[a-z0-9]+", heading.get_text()[:200].lower())
     return bool(words) and re.findall(r"[a-z0-9]+", str(tag.get("id") or "").lower())[: len(words)] == words
-
-
-def _has_heading(tag: Tag) -> bool:
-    return any(isinstance(item, Tag) and item.name in HEADINGS for item in itertools.islice(below(tag), 20))
 
 
 def _is_of_links(tag: Tag) -> bool:

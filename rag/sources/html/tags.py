@@ -221,7 +221,12 @@ def holds_heading(button: Tag, parent: Tag) -> bool:
     """Whether a button is (in) the heading of a part that it folds."""
     if parent.name in (*HEADINGS, "summary", "dt", "legend"):
         return True
-    return any(isinstance(item, Tag) and item.name in HEADINGS for item in itertools.islice(below(button), 20))
+    return has_heading(button)
+
+
+def has_heading(tag: Tag) -> bool:
+    """Whether a heading is among the first tags and texts in a tag."""
+    return any(isinstance(item, Tag) and item.name in HEADINGS for item in itertools.islice(below(tag), 20))
 
 
 _LINE_NUMBERS = frozenset(["linenos", "lineno", "linenumber", "linenumbers", "line-number", "line-numbers", "gutter"])

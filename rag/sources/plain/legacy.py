@@ -245,8 +245,9 @@ def _score(text: str, encoding: str) -> tuple[float, str]:
     if encoding in _EAST_ASIAN:
         return max((_score_east_asian(text, language), language) for language in _EAST_ASIAN[encoding])
     words = re.findall(r"[^\W\d_]+", text.lower())
+    in_place = len(_IN_PLACE.findall(text))
     scored = (
-        (_score_letters(text, language, words), language)
+        (_score_letters(text, language, words, in_place), language)
         for language, (encodings, _, _) in _LANGUAGES.items()
         if encoding in encodings.split()
     )
@@ -270,7 +271,8 @@ def _weights(language: str) -> dict[str, float]:
     return {**dict.fromkeys(letters, 0.4), **{letter: 1.0 - 0.02 * rank for rank, letter in enumerate(common)}}
 
 
-def _score_letters(text: str, language: str, words: list[str]) -> float:
+def _score_letters(text: str, language: str, words: list[str], in_place: int) -> float:
+    """How well a text fits a language: its letters, its `words`, and how many of its signs are `in_place`."""
     weights = _weights(language)
     own_script = _has_script(language)
     total, count, signs = 0.0, 0, 0
@@ -282,7 +284,6 @@ def _score_letters(text: str, language: str, words: list[str]) -> float:
             total += times * weights.get(letter.lower(), -1.0)
     if own_script and _longest_run(text) < _SHORTEST_RUN:
         total *= _LONE
-    in_place = len(_IN_PLACE.findall(text)) if signs else 0
     total += in_place * _SIGN + (signs - in_place) * _SIGN_ASTRAY
     odd: int = len(_ODD_INSIDE.findall(text)) + sum(
         found.isupper() and not found.isascii() for found in _AFTER_SMALL.findall(text)
