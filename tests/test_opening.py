@@ -103,13 +103,16 @@ def test_the_answer_of_a_small_model_opens_with_the_best_quote_before_it_has_wri
     assert done["timings"]["first_token"] > done["timings"]["retrieval"] and done["timings"]["tokens"] >= len(ANSWER)
 
 
-def test_every_door_gives_the_same_answer(served: Served) -> None:
-    expected = f"{BEST}\n\n{''.join(ANSWER)}"
-    assert httpx.get(f"{served.url}predict", params={"query": QUESTION}, timeout=60).json() == expected
-    assert served.with_client().predict(QUESTION, api_name="/chat") == expected
+def test_doors_without_marks_give_the_quote_alone(served: Served) -> None:
+    assert httpx.get(f"{served.url}predict", params={"query": QUESTION}, timeout=60).json() == BEST
+    whole = httpx.get(f"{served.url}predict", params={"query": QUESTION, "sources": True}, timeout=60).json()
+    assert whole["answer"] == f"{BEST}\n\n{''.join(ANSWER)}"
+    outputs = list(served.with_client().submit(QUESTION, api_name="/chat"))
+    assert outputs[0] == outputs[-1] == BEST and any(text.startswith(f"{BEST}\n\n") for text in outputs[1:-1])
     body = {"messages": [{"role": "user", "content": QUESTION}]}
     completion = httpx.post(f"{served.url}v1/chat/completions", json=body, timeout=60).json()
-    assert completion["choices"][0]["message"]["content"] == expected
+    assert completion["choices"][0]["message"]["content"] == BEST
+    assert completion["local_rag"]["answer"] == whole["answer"]
 
 
 def test_what_the_model_says_again_is_left_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,9 +150,9 @@ def test_what_was_taken_for_the_answer_and_is_thinking_leaves_the_opening(
 def test_the_terminal_shows_the_quote_once(served: Served) -> None:
     folder = served.assistant.settings.data_dir.parent
     asked = run(folder, "ask", QUESTION)
-    assert asked.stdout.startswith(f"{BEST}\n\n{''.join(ANSWER)}\n\nAlso in your sources:\n"), (
-        asked.stdout + asked.stderr
-    )
+    others, own = asked.stdout.split("\n\nWhat the model made of it:\n")
+    assert others.startswith(f"{BEST}\n\nAlso in your sources:\n"), asked.stdout + asked.stderr
+    assert own.startswith(f"{''.join(ANSWER)}\n\n") and others.count(BEST) == 1
 
 
 @pytest.mark.parametrize(
@@ -221,15 +224,10 @@ def answered(written: str, *supported: bool) -> Update:
     return Update("done", text, opening=place, **given)
 
 
-def test_who_sees_no_marks_is_given_what_has_support() -> None:
-    assert answered("A card costs 18.50.", True).alone == f"{OPENING}\n\nA card costs 18.50."
+def test_who_sees_no_marks_is_not_given_what_a_small_model_adds() -> None:
+    assert answered("A card costs 18.50.", True).alone == OPENING
     assert answered("A card is free.", False).alone == f"{OPENING}\n\nChildren pay nothing."
-    update = answered("A card costs 18.50. It is blue.", True)
-    first, own = update.grounding  # type: ignore[misc]
-    half = own.start + len("\n\nA card costs 18.50.")
-    split = replace(own, end=half), replace(own, start=half + 1, passage=None, quote=None)
-    assert replace(update, grounding=(first, *split)).alone == f"{OPENING}\n\nA card costs 18.50."
-    assert replace(update, grounding=None).alone == update.text
+    assert replace(answered("A card is free.", False), grounding=None).alone == OPENING
 
 
 def test_doors_without_marks_leave_out_what_nothing_supports(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,29 +249,25 @@ def told(messages: list[Any]) -> list[tuple[str, str]]:
     ]
 
 
-def test_the_page_shows_the_quote_then_the_models_text_then_the_other_quotes() -> None:
-    update = answered("A card costs 18.50.", True)
-    assert (update.support, update.doubtful) == ((1, 1), False)
+@pytest.mark.parametrize("supported", [True, False])
+def test_the_page_folds_what_a_small_model_adds_behind_all_quotes(supported: bool) -> None:
+    update = answered("A card costs 18.50.", supported)
+    assert (update.support, update.doubtful) == ((int(supported), 1), not supported)
     messages = show_answer(update, "What does a card cost?")
-    assert told(messages) == [(INSTEAD, ""), ("", ""), (BESIDE, ""), ("", "Sources")]
+    assert told(messages) == [(INSTEAD, ""), (BESIDE, ""), ("", "What the model made of it"), ("", "Sources")]
     assert messages[0].content.startswith("> “Adults pay 18&#46;50") and "[1](#quote-" in messages[0].content
-    assert messages[1].content.startswith("A card costs 18.50.[1](#quote-")
-    assert messages[2].content.startswith("<small>Also in your sources</small>\n\n> “Children")
+    assert messages[1].content.startswith("<small>Also in your sources</small>\n\n> “Children")
+    assert messages[2].content.startswith(f"A card costs 18.50.[{'1](#quote-' if supported else '?](#none-'}")
+    assert messages[2].metadata["title"].endswith(f" · {int(supported)} of 1 sentence supported")
+    assert messages[2].metadata["status"] == "done"  # Gradio folds it by that
     history = [{"role": "assistant", "content": each.content, "metadata": each.metadata} for each in messages]
-    assert [each.text for each in as_messages(history)] == [f"“{OPENING}” [1]\n\nA card costs 18.50."]
+    assert [each.text for each in as_messages(history)] == [f"“{OPENING}” [1]"]
 
 
-def test_a_quote_that_the_model_says_word_for_word_is_not_shown_again() -> None:
-    messages = show_answer(answered("Children pay nothing. So they say.", True), "What do children pay?")
-    assert told(messages) == [(INSTEAD, ""), ("", ""), ("", "Sources")]
-
-
-def test_a_models_text_without_support_is_folded_behind_all_quotes() -> None:
-    update = answered("A card is free.", False)
-    assert (update.support, update.doubtful) == ((0, 1), True)
-    messages = show_answer(update, "What does a card cost?")
-    assert told(messages) == [(INSTEAD, ""), ("", "What the model made of it"), ("", "Sources")]
-    assert messages[0].content.count("\n> ") == 2 and messages[1].content.startswith("A card is free.[?]")
+def test_what_a_small_model_adds_is_open_while_it_writes() -> None:
+    update = replace(answered("A card"), phase="writing", grounding=None)
+    text = show_answer(update, "What does a card cost?")[2]
+    assert text.content == "A card" and text.metadata == {"title": "What the model made of it"}
 
 
 def test_a_model_that_adds_nothing_leaves_the_quotes_alone() -> None:

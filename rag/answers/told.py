@@ -8,6 +8,8 @@ INDIRECT = "The library may not say this directly. What comes nearest:"
 """Before quotes that stand for an answer where the passages hardly have one."""
 NO_QUOTES = "The passages below come nearest; no sentence of them can be quoted alone."
 """The answer without a model where the passages have no sentence."""
+MODELS_OWN = "What the model made of it"
+"""Over the text of a model where the quotes are to be read first."""
 LOOKED = "I looked through"
 """How a refusal begins."""
 _REFUSAL = re.compile(rf"{LOOKED} [\d,]+ sources? \(")

@@ -106,19 +106,14 @@ class Update:
 
     @property
     def alone(self) -> str:
-        """The text for who sees neither marks nor quotes: of what a small model adds, what a passage supports.
+        """The text for who sees neither marks nor quotes: without what a small model adds to the quotes.
 
-        Where that is less than half, the quotes.
+        Where most of that has no support, all quotes: the first one may not be the answer.
         """
-        added = [each for each in self.grounding or () if self.opening and each.start >= self.opening]
-        if self.doubtful and self.opening:
-            others = [each.text(self.passages) for each in self.quotes[self.opens_with :]]
-            return "\n\n".join([self.text[: self.opening], *others])
-        text = self.text
-        for each in reversed(added):
-            if each.claims and each.passage is None:
-                text = f"{text[: each.start].rstrip(' ')} {text[each.end :].lstrip(' ')}".rstrip()
-        return text
+        if not self.opening:
+            return self.text
+        others = self.quotes[self.opens_with :] if self.doubtful else ()
+        return "\n\n".join([self.text[: self.opening], *(each.text(self.passages) for each in others)])
 
     @property
     def doubtful(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from rag.answers.told import MODELS_OWN
 from rag.assistant import Assistant
 from rag.doors.http import frames
 from rag.errors import EngineUnreachable, StoreLocked
@@ -63,7 +64,8 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
     Raises:
         EOFError: they end before the answer does.
     """
-    text, thinks = "", False
+    text, thinks, opening = "", False, 0
+    quotes: list[dict[str, Any]] = []
     async for frame in answer:
         if "error" in frame:
             told = {"error": frame["error"], "code": frame["code"]}
@@ -74,7 +76,9 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
             return 0
         if as_json:
             continue
-        if "quotes" in frame and not frame["quoted"] and not frame["opening"]:
+        if "quotes" in frame and frame["opening"]:
+            quotes, opening = frame["quotes"], frame["opening"]
+        elif "quotes" in frame and not frame["quoted"]:
             _show_quotes("From your sources:", frame["quotes"])
         if "moved" in frame:
             print(" … (the model was thinking until here)\n", flush=True)
@@ -82,7 +86,16 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
             thought = f"\x1b[2m{frame['thinking']}\x1b[0m" if "thinking" in frame else "\n\n" * thinks
             print(thought, end="", file=sys.stderr, flush=True)
             thinks = "thinking" in frame
-        print(frame["message"], end="", flush=True)
+        own = frame["message"]
+        if len(text) - len(own) < opening <= len(text):  # the quotes come whole, and what the model adds in pieces
+            print(text[:opening], end="\n\n")
+            if others := [each for each in quotes if each["text"] not in text[:opening]]:
+                _show_quotes("Also in your sources:", others)
+            own = text[opening:]
+        if opening and own and text.removesuffix(own) == text[:opening]:
+            print(f"{MODELS_OWN}:")
+            own = own.lstrip()
+        print(own, end="", flush=True)
     raise EOFError
 
 
@@ -108,12 +121,10 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
         answer = {key: value for key, value in frame.items() if key not in ("message", "done")}
         print(json.dumps({"answer": text, **answer}, ensure_ascii=False))
         return
-    print("\n")
+    if len(text) > frame["opening"]:
+        print("\n")
     if frame["notice"]:
         print(f"{frame['notice']}\n")
-    opening = text[: frame["opening"]]
-    if opening and (others := [each for each in frame["quotes"] if each["text"] not in opening]):
-        _show_quotes("Also in your sources:", others)
     if frame["timings"]["thinking"] is not None:
         print(f"(thought for {frame['timings']['thinking']:.0f} s before)\n")
     if frame["doubtful"]:

@@ -60,7 +60,7 @@ def add_api(assistant: Assistant) -> None:
     ) -> AsyncGenerator[str, None]:
         """Ask a question about the sources; the answer streams, each output is the text so far.
 
-        The last one has nothing that a small model added and no source supports.
+        The last one is without what a small model (below 2 billion parameters) added to the quotes of its opening.
 
         Args:
             message: the question.

@@ -16,10 +16,9 @@ import gradio as gr
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from rag.answers.quotes.beyond import is_said
 from rag.answers.quotes.find import Quote
 from rag.answers.suggest import answering, suggest
-from rag.answers.told import INDIRECT
+from rag.answers.told import INDIRECT, MODELS_OWN
 from rag.answers.update import Update
 from rag.doors.bodies import link_of, quote_of
 from rag.errors import QuestionError, RagError
@@ -45,8 +44,7 @@ PHASES = {
 FROM_SOURCES, ALSO = "From your sources", "Also in your sources"
 """Titles of the quotes, and of those that are left where an answer opens with the best ones."""
 READ_FIRST = "From your sources; they support little of what the model wrote, which is below"
-MODELS_OWN = "What the model made of it"
-"""Titles of the quotes above a doubtful answer, and of that answer."""
+"""Title of the quotes above a doubtful answer."""
 LONGEST_TOLD = 400
 """Characters of a quote that a mark tells when it is pointed at."""
 SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
@@ -128,9 +126,9 @@ def show_answer(
 ) -> list[gr.ChatMessage]:
     """The messages for a moment of an answer: its text, quotes from the sources, and a note that opens to the passages.
 
-    Where quotes are the answer, or no passage supports most of what the model wrote, they stand first, and so does the
-    one that the answer opens with. `so_far` says how much of the library is read by now, while the rest is. `asked`:
-    earlier questions of the conversation.
+    Where quotes are the answer, or no passage supports most of what the model wrote, they stand first. Where the answer
+    opens with one, all do, and what a small model adds comes last, open while it writes and folded then. `so_far` says
+    how much of the library is read by now, while the rest is. `asked`: earlier questions of the conversation.
     """
     timings = update.timings
     words = [PHASES[update.phase]]
@@ -154,9 +152,8 @@ def show_answer(
         words.append(f"{update.unread} of them did not fit the model's window")
     if scope:
         words.append(f"only from {'1 source' if len(scope) == 1 else f'{len(scope)} sources'}")
-    supported, claims = update.support
-    if claims and not update.quoted:
-        words.append(f"{supported} of {claims} sentence{'s' * (claims != 1)} supported")
+    if (told := _told_support(update)) and not (update.quoted or update.opening):
+        words.append(told)
     if timings.total >= 1:
         words.append(f"{timings.total:.0f} s")
     if update.notice:
@@ -177,10 +174,10 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
     """The messages with the answer and its quotes, in the order to read them. `number` is that of the first quote."""
     quotes = () if update.refused else update.quotes
     first, title = 0, FROM_SOURCES
-    if update.doubtful or (update.quoted and quotes):
-        first, title = len(quotes), READ_FIRST if update.doubtful else INDIRECT if update.indirect else FROM_SOURCES
-    elif update.opening:
+    if update.opening:
         first, title = update.opens_with, ""
+    elif update.doubtful or (update.quoted and quotes):
+        first, title = len(quotes), READ_FIRST if update.doubtful else INDIRECT if update.indirect else FROM_SOURCES
 
     several = len({update.passages[each.passage - 1].metadata.get("source") for each in quotes}) > 1
 
@@ -190,12 +187,24 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
 
     marked = list(enumerate(quotes, start=number))
     before = quoted(marked[:first], title, INSTEAD)
-    rest = [each for each in marked[first:] if not (first and is_said(each[1].text(update.passages), update.written))]
-    behind = quoted(rest, ALSO if first else FROM_SOURCES, BESIDE)
+    behind = quoted(marked[first:], ALSO if first else FROM_SOURCES, BESIDE)
     if not update.written or (update.quoted and quotes):
         return [*before, *behind]
-    folded: Any = {"title": MODELS_OWN, "status": "done"} if update.doubtful else {}
-    return [*before, gr.ChatMessage(content=show_text(update, name), metadata=folded), *behind]
+    text = gr.ChatMessage(content=show_text(update, name), metadata=_folded(update))
+    return [*before, *behind, text] if update.opening else [*before, text, *behind]
+
+
+def _folded(update: Update) -> Any:
+    """The metadata of the model's text: none, or a title and whether it is folded behind that."""
+    if not (update.opening or update.doubtful):
+        return {}
+    told = f" · {support}" if (support := _told_support(update)) and update.opening else ""
+    return {"title": MODELS_OWN + told} | ({"status": "done"} if update.phase == "done" else {})
+
+
+def _told_support(update: Update) -> str:
+    supported, claims = update.support
+    return f"{supported} of {claims} sentence{'s' * (claims != 1)} supported" if claims else ""
 
 
 def _as_sentences(quotes: Sequence[Quote]) -> list[Sentence]:
@@ -309,7 +318,8 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     quoted = _as_sentences(update.quotes)
     passages = show_passages(update.passages, quoted, name) if quoted else ""
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
-    shown = [gr.ChatMessage(content=f"{with_marks(update.written).strip()} …")] if update.written else []
+    text = f"{with_marks(update.written).strip()} …"
+    shown = [gr.ChatMessage(content=text, metadata=_folded(update))] if update.written else []
     if quoted:
         content = show_quotes(list(enumerate(update.quotes)), update.passages, FROM_SOURCES, name)
         shown.insert(0, gr.ChatMessage(content=content, metadata={"id": BESIDE}))
