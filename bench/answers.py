@@ -81,10 +81,11 @@ class Outcome:
         score: the judge's; below 0 the question is refused.
         quoted: the first quote, the first two, and all.
         ready: seconds until the quotes were there.
-        answer: the chat model's.
+        opening: the quotes that the answer opens with.
+        answer: with what the chat model adds.
         said: share of the expected words in each text: `quotes 1`, `quotes 2`, `quotes`, `model` (all that the model
             wrote), `written` (what is shown of it: sentences of the quote that the answer opens with are left out),
-            `answer`, `answer + quotes`.
+            `answer` (the opening where there is one), `answer + quotes`.
         supported: share of the sentences that a passage supports: `quotes`, `model`, `written` (where it wrote).
     """
 
@@ -95,6 +96,7 @@ class Outcome:
     score: float | None = None
     quoted: list[str] = field(default_factory=list)
     ready: float | None = None
+    opening: str = ""
     answer: str | None = None
     refused: bool | None = None
     first_token: float | None = None
@@ -226,13 +228,13 @@ class Bench:
                         found.first_token = time.monotonic() - began
         except Exception as error:  # such as an answer that was cut off at its longest
             text += f" [{type(error).__name__}]"
-        found.whole, found.answer = time.monotonic() - began, opening + text
+        found.whole, found.opening, found.answer = time.monotonic() - began, opening, opening + text
         if found.item.gold:
             shown = passages if wrote else None
             self._note(found, "model", self.model_wrote.text if wrote else "", shown, asked)
             self._note(found, "written", "" if found.refused else text, shown, asked)
-            self._note(found, "answer", "" if found.refused else opening + text)
-            self._note(found, "answer + quotes", f"{opening}{text}\n{found.quoted[2]}")
+            self._note(found, "answer", "" if found.refused else opening or text)  # what is added to it is folded away
+            self._note(found, "answer + quotes", f"{opening or text}\n{found.quoted[2]}")
 
 
 @asynccontextmanager

@@ -173,6 +173,25 @@ def test_the_best_quote_leads_and_that_for_each_of_two_questions(
     assert [each.text([source]) for each in found if each.leads] == leading
 
 
+@pytest.mark.parametrize(
+    ("question", "leading"),
+    [
+        ("What do the Student and the Daytime memberships cost?", ["Daytime", "Student"]),
+        ("Which is dearer, Family complete or Daytime?", ["Daytime", "Family complete"]),
+        ("What does the Family complete membership cost?", ["Family complete"]),
+        ("What does a membership for a student cost a month?", ["Student"]),
+    ],
+    ids=["two rows", "one or the other", "a label in another", "one"],
+)
+def test_each_row_that_a_question_names_leads(minilm: Embeddings, question: str, leading: list[str]) -> None:
+    rows = {"Complete": 46, "Family complete": 89, "Student": 29, "Daytime": 27, "Pool": 31}
+    text = "\n".join(f"Membership: {name} | Per month: {price}.00" for name, price in rows.items())
+    source = Document(text, metadata={"start_index": 0})
+    found = asyncio.run(find_quotes(question, [source], minilm))
+    led = [each.text([source]) for each in found if each.leads]
+    assert sorted(each.partition(" | ")[0].removeprefix("Membership: ") for each in led) == leading
+
+
 def test_the_nearest_sentence_comes_first_with_what_it_leans_on() -> None:
     quotes = quotes_of("What plan does the agent keep in memory?", GUIDE)
     assert quotes == ["The agent writes a plan before it acts. It keeps that plan in its memory."]

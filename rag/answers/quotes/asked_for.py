@@ -157,21 +157,16 @@ def contact_words(question: str, texts: Sequence[str]) -> str:
     return " ".join(asks[0] for asks, value in found if asks and any(re.search(value, text, re.I) for text in texts))
 
 
-def row_asked_for(question: str) -> Callable[[str], float]:
-    """What it adds to the score of a row, given as its text, that the question says its label.
-
-    For questions that a row answers best: prose says more of what a question names than the row of that name.
-    """
+def label_asked_for(question: str) -> Callable[[str], str]:
+    """The words of the label of a row, given as its text, that the question says; "" where it says none."""
     asked = f" {' '.join(surfaces(question))} "
 
-    def added(text: str) -> float:
-        cells = (cell.rpartition(": ")[2] for cell in text.split(SEPARATOR)[:LABELS])
-        return NAMED * (SEPARATOR in text and any(_is_said(cell, asked) for cell in cells))
+    def label(text: str) -> str:
+        cells = text.split(SEPARATOR)[:LABELS] if SEPARATOR in text else ()
+        labels = (" ".join(surfaces(cell.rpartition(": ")[2])) for cell in cells)
+        return next(
+            (each for each in labels if len(each) >= SHORTEST_LABEL and not each.isdecimal() and f" {each} " in asked),
+            "",
+        )
 
-    return added
-
-
-def _is_said(label: str, asked: str) -> bool:
-    """Whether a row's label stands word for word in the question, given as its words between blanks."""
-    words = " ".join(surfaces(label))
-    return len(words) >= SHORTEST_LABEL and not words.isdecimal() and f" {words} " in asked
+    return label

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.answers.parts import LEANING, parts_of
-from rag.answers.quotes.asked_for import asked_for, row_asked_for
+from rag.answers.quotes.asked_for import NAMED, asked_for, label_asked_for
 from rag.answers.quotes.lists import items_around, list_asked_for, rows_alike
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
@@ -202,10 +202,25 @@ def _best(
         for place in firsts
         if found[place].passage == first.passage or scores[place] >= LEADING_SHARE * max(scores)
     ]
+    leading += [] if parts else _rows_beside(question, first, (found[place] for place in order))
     quotes = _grown(quotes, found, sources)
     if is_whole:  # a list, say, which leads also where another sentence is nearest
         return tuple(replace(each, leads=each == quotes[0]) for each in quotes)
     return tuple(replace(each, leads=_has(each, leading)) for each in quotes)
+
+
+def _rows_beside(question: str, first: Quotable, others: Iterable[Quotable]) -> list[Quotable]:
+    """Of rows, the first of each other label that the question says: "What do the Student and the Daytime cost?".
+
+    A label that is part of another one ("rose", "climbing rose Ida") is none of its own.
+    """
+    label = label_asked_for(question)
+    said = {label(first.words): first}
+    for each in others if all(said) else ():
+        name = label(each.words)
+        if not any(name in other or other in name for other in said):
+            said[name] = each
+    return list(said.values())[1:]
 
 
 def _has(quote: Quote, sentences: Sequence[Quotable]) -> bool:
@@ -303,8 +318,8 @@ def _scores(
     ]
     if SEPARATOR not in found[scores.index(max(scores))].words:
         return scores
-    named = row_asked_for(question)
-    return [own + named(each.words) for each, own in zip(found, scores, strict=True)]
+    label = label_asked_for(question)
+    return [own + NAMED * bool(label(each.words)) for each, own in zip(found, scores, strict=True)]
 
 
 def _tells_what(each: Quotable) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from langchain_core.documents import Document
 
-from rag.answers.quotes.asked_for import row_asked_for
+from rag.answers.quotes.asked_for import label_asked_for
 from rag.answers.quotes.quotable import LONGEST_QUOTE, Quotable, marker_of
 from rag.grounding.segments import Segment, split_segments
 from rag.sources.tables import SEPARATOR
@@ -94,7 +94,7 @@ def rows_alike(question: str, language: str, best: Quotable, sources: Sequence[D
     of its passage say the same: then the words are those of the columns, and tell none of them apart.
     """
     text = sources[best.passage - 1].page_content
-    asked, named = word_weights(question, language).keys(), row_asked_for(question)
+    asked, named = word_weights(question, language).keys(), label_asked_for(question)
     lines = [each for each in split_segments(text) if each.kind not in ("heading", "rule")]
     texts = [text[each.start : each.end] for each in lines]
     said = [(asked & stems(each, language), named(each)) for each in texts]
