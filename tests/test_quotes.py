@@ -192,6 +192,51 @@ def test_each_row_that_a_question_names_leads(minilm: Embeddings, question: str,
     assert sorted(each.partition(" | ")[0].removeprefix("Membership: ") for each in led) == leading
 
 
+@pytest.mark.parametrize(
+    ("question", "text", "best"),
+    [
+        (
+            "What is fault A16 on the machine?",
+            "A14: water tap closed.\n\nA16: load out of balance. Add a towel.\n\nA21: heating fault. Call the service.",
+            "A16: load out of balance. Add a towel.",
+        ),
+        (
+            "What does M4 mean?",
+            "Message: M12 | Meaning: the tray is out\nMessage: M4 | Tray: full",
+            "Message: M4 | Tray: full",
+        ),
+    ],
+    ids=["a key", "a row"],
+)
+def test_what_has_a_code_as_its_name_comes_first(minilm: Embeddings, question: str, text: str, best: str) -> None:
+    assert quotes_of(question, text, embeddings=minilm)[0] == best
+
+
+def test_the_row_that_says_most_of_the_question_comes_first(minilm: Embeddings) -> None:
+    rows = [
+        "Ticket: Swim, single | Resident: 4.60 | Visitor: 6.20 | Concession: 3.10 | Valid: 2 hours",
+        "Ticket: Early bird swim (before 8:00) | Resident: 3.40 | Visitor: 4.40 | Concession: 2.60 | Valid: until 8:30",
+        "Ticket: Family swim (2 adults, 3 kids) | Resident: 13.50 | Visitor: 18.00 | Concession: 9.90 | Valid: 4 hours",
+        "Ticket: Swim and sauna | Resident: 12.80 | Visitor: 16.50 | Concession: 10.20 | Valid: 4 hours",
+    ]
+    for order in (rows, rows[::-1]):
+        quotes = quotes_of("What does a single swim cost for a visitor?", "\n".join(order), embeddings=minilm)
+        assert quotes[0] == rows[0]
+
+
+@pytest.mark.parametrize("name", ["Swift", "Saturday"])
+def test_a_source_that_has_the_name_comes_before_one_that_has_not(minilm: Embeddings, name: str) -> None:
+    about = {"source": "bikes.md", "start_index": 0}
+    bikes = Document(
+        "The Town is 19.90, the Swift with ten gears and disc brakes 24.90, also on Saturday.", metadata=about
+    )
+    other = {"source": "pool.md", "start_index": 0}
+    pool = Document("Membership: Student | Per month: 29.00\nMembership: Pool | Per month: 31.00", metadata=other)
+    question = f"What is the monthly price of the {name}?"
+    found = asyncio.run(find_quotes(question, [pool, bikes], minilm))
+    assert found[0].passage == (2 if name == "Swift" else 1)
+
+
 def test_the_nearest_sentence_comes_first_with_what_it_leans_on() -> None:
     quotes = quotes_of("What plan does the agent keep in memory?", GUIDE)
     assert quotes == ["The agent writes a plan before it acts. It keeps that plan in its memory."]

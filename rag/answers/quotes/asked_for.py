@@ -12,9 +12,9 @@ from rag.sources.tables import SEPARATOR
 from rag.text.language import stems, surfaces, word_weights
 
 NAMED, AMOUNT, VALUE = 0.3, 0.6, 0.3
-"""What it adds to a sentence's score that the question says the label of its row or has all words of its key, that it
-has an amount where the question asks for money, and another value of the kind asked for. A value that has none of the
-question's words near it is worth less: it is that of another thing."""
+"""What it adds to a sentence's score that the question says the label of its row, has all words of its key or names it
+by its code, that it has an amount where the question asks for money, and another value of the kind asked for. A value
+that has none of the question's words near it is worth less: it is that of another thing."""
 FAR = 0.5
 """Share of it that is left then."""
 NUMBERED = 1.5
@@ -40,6 +40,8 @@ _NO_AMOUNT = re.compile(
 _ASKS_SHARE = re.compile(
     r"\b(?:by how much|what (?:percentage|per ?cent|share)|how many per ?cent|wie ?viel prozent)\b", re.I
 )
+_CODE = re.compile(r"\b(?=\w*-?\w*\d)(?=\w*-?\w*[A-Z])[A-Z]{1,6}-?\d\w*")
+"""A name of letters and digits: CX-400, A17, ISO9001."""
 _PARTS = r"(?:clause|section|article|paragraph|item|point|chapter|rule|ziffer|absatz|artikel|punkt|abschnitt|kapitel)"
 _NUMBER_OF_PART = re.compile(rf"\b{_PARTS} (\d+(?:\.\d+)*)\b", re.I)
 _SIGN = r"[$€£¥]|\b(?:USD|EUR|CHF|GBP|[Ee]uros?|[Dd]ollars?|[Ff]ranken|[Pp]ounds)\b"
@@ -62,6 +64,8 @@ _NUMBER = (
     r"|thousand)"
 )
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_NAME = re.compile(rf"(?<=[a-z,] )(?!(?i:{_DAY}|{_MONTH})\b)[A-Z][a-z]{{2,}}")
+"""A name in an English question, unless it begins with it, that is none of a day or month."""
 _CONTACTS = {
     r"\be-?mail(?: address)?|\bmail address|\bcourriel|\bcorreo\b": r"[\w.+-]+@[\w-]+\.\w+",
     r"\b(?:tele)?phone\b(?: number)?|\bmobile number|\btelefon|\bt[ée]l[ée]phone|\btel[ée]fono": (
@@ -98,12 +102,14 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     asked = [value for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
     kinds += [(VALUE, re.compile(value, re.I)) for value in asked]
     rare = {*_RARE.values()} & {*asked}
+    codes = codes_of(question)
 
     def added(text: str) -> float:
         if part and part.match(text):
             return NUMBERED
         key = None if SEPARATOR in text else _KEY.match(text)
-        found = NAMED * bool(key and weights and weights <= stems(key[1], language))
+        says_key = key and ((weights and weights <= stems(key[1], language)) or has_code(codes, key[1]))
+        found = NAMED * bool(says_key)
         return found + max((worth * _share(value, text) for worth, value in kinds), default=0.0)
 
     def _share(value: re.Pattern[str], text: str) -> float:
@@ -116,6 +122,27 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
         return (1.0 if value.pattern in rare else FAR) if places else 0.0
 
     return added
+
+
+def _is_label(words: str) -> bool:
+    """Whether words tell one row from others: four letters or more, or letters and digits."""
+    return not words.isdecimal() and (len(words) >= SHORTEST_LABEL or bool(re.search(r"[a-z]\d", words)))
+
+
+def names_of(question: str) -> list[str]:
+    """The words of an English question that are names by their capitals, also parts of names."""
+    return _NAME.findall(question)
+
+
+def codes_of(question: str) -> list[str]:
+    """The codes that a question names, as `has_code` compares them: "cx400" for "CX-400"."""
+    return [code.casefold().replace("-", "") for code in _CODE.findall(question)]
+
+
+def has_code(codes: Sequence[str], text: str) -> bool:
+    """Whether a text has one of these codes, however it is written: "CX 400"."""
+    squeezed = text.casefold().replace("-", "").replace(" ", "")
+    return any(code in squeezed for code in codes)
 
 
 def numbered_part(question: str) -> re.Pattern[str] | None:
@@ -164,9 +191,6 @@ def label_asked_for(question: str) -> Callable[[str], str]:
     def label(text: str) -> str:
         cells = text.split(SEPARATOR)[:LABELS] if SEPARATOR in text else ()
         labels = (" ".join(surfaces(cell.rpartition(": ")[2])) for cell in cells)
-        return next(
-            (each for each in labels if len(each) >= SHORTEST_LABEL and not each.isdecimal() and f" {each} " in asked),
-            "",
-        )
+        return next((each for each in labels if _is_label(each) and f" {each} " in asked), "")
 
     return label

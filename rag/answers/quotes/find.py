@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from rag.answers.parts import LEANING, parts_of
-from rag.answers.quotes.asked_for import NAMED, asked_for, label_asked_for
+from rag.answers.quotes.asked_for import NAMED, asked_for, label_asked_for, names_of
 from rag.answers.quotes.lists import items_around, list_asked_for, rows_alike
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, Quotable, marker_of, quotable
 from rag.grounding.ground import Sentence
@@ -56,6 +56,8 @@ class _Weights(NamedTuple):
 IN_ENGLISH = _Weights(1.0, words=0.2, line=0.5, heading=0.4, before=0.2)
 ELSEWHERE = _Weights(0.5, words=1.0, line=1.0, heading=0.4, before=0.2)
 """In other languages, of which many embedding models know little."""
+OF_SOURCE = 0.3
+"""What it adds that the passages of its source have the names that the question has: others tell of other things."""
 WHOLE = 0.3
 """Share of a sentence's score for both questions that is added to that for one, which may say "it" of its subject."""
 LEAST_SHARE = 0.4
@@ -169,7 +171,7 @@ def _best(
     """The quotes with the highest scores, the best one for each part first, neighbours as one, while there is room."""
     # The kinds of values that two questions ask for are those of each.
     scores = _scores(question, language, found, sources, embeddings, kinds_of="" if parts else question)
-    order = sorted(range(len(found)), key=lambda place: -scores[place])
+    order = _telling_row_first(question, language, sorted(range(len(found)), key=lambda place: -scores[place]), found)
     least = LEAST_SHARE * scores[order[0]]
     firsts = []
     for part in parts:
@@ -207,6 +209,20 @@ def _best(
     if is_whole:  # a list, say, which leads also where another sentence is nearest
         return tuple(replace(each, leads=each == quotes[0]) for each in quotes)
     return tuple(replace(each, leads=_has(each, leading)) for each in quotes)
+
+
+def _telling_row_first(question: str, language: str, order: list[int], found: Sequence[Quotable]) -> list[int]:
+    """The places, best first; before the best row comes one beside it that says the same of the question, and more."""
+    asked = word_weights(question, language).keys()
+
+    def said(place: int) -> set[str]:
+        return asked & stems(found[place].words, language) if SEPARATOR in found[place].words else set()
+
+    best = order[0]
+    own = said(best)
+    more = (place for place in order if found[place].passage == found[best].passage and said(place) > own)
+    telling = next(more, best) if own else best
+    return [telling, *(place for place in order if place != telling)]
 
 
 def _rows_beside(question: str, first: Quotable, others: Iterable[Quotable]) -> list[Quotable]:
@@ -295,6 +311,7 @@ def _scores(
     total = sum(weights.values()) or 1.0
     added = asked_for(kinds_of, language)
     titled = [weights.keys() & stems(names_of_source(source), language) for source in sources]
+    named = _names_said(question, language, sources)
     asks_what = bool(_ASKS_WHAT.match(question))
     alone = []
     for each, near in zip(found, nearness, strict=True):
@@ -306,7 +323,8 @@ def _scores(
         words += weigh.heading * sum(weights[word] for word in above)
         if asks_what and _tells_what(each) and weights.keys() <= stems(each.heading, language) | title:
             words += OPENS * total
-        alone.append(weigh.near * float(near) + words / total - PLACE * (each.passage - 1))
+        of_source = OF_SOURCE * named[each.passage - 1]
+        alone.append(weigh.near * float(near) + words / total + of_source - PLACE * (each.passage - 1))
     if language != ENGLISH:
         english = [not each.line and is_english(each.embedded, language) for each in found]
         alone = (
@@ -320,6 +338,17 @@ def _scores(
         return scores
     label = label_asked_for(question)
     return [own + NAMED * bool(label(each.words)) for each, own in zip(found, scores, strict=True)]
+
+
+def _names_said(question: str, language: str, sources: Sequence[Document]) -> list[float]:
+    """By passage: share of the question's names that the passages of its source have, with their titles."""
+    names = set(names_of(question)) if language == ENGLISH else set()
+    texts: dict[str, str] = {}
+    for each in sources:
+        source = str(each.metadata.get("source"))
+        texts[source] = f"{texts.get(source, '')}\n{names_of_source(each)}\n{each.page_content}"
+    said = {source: sum(name in text for name in names) / max(1, len(names)) for source, text in texts.items()}
+    return [said[str(each.metadata.get("source"))] for each in sources]
 
 
 def _tells_what(each: Quotable) -> bool:

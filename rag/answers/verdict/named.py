@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 from langchain_core.documents import Document
 
+from rag.answers.quotes.asked_for import codes_of, has_code
 from rag.answers.tables.values import MONTHS, MONTHS_ALONE
 from rag.library.splitter import names_of_source
 from rag.text.headings import titled
 from rag.text.language import fold
 
-_CODE = re.compile(r"\b(?=\w*-?\w*\d)(?=\w*-?\w*[A-Z])[A-Z]{1,6}-?\d\w*")
-"""A name of letters and digits: CX-400, A17, ISO9001."""
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d\b(?![.,]\d|\s?(?:%|€|\$|£|kg|km|m\b|g\b|ml\b|mm\b|cm\b))")
 _NAME = re.compile(r"(?<=[^\W\d_] )(?:[A-Z][a-zà-ÿ]+ )+(?:[A-Z]\. )?([A-Z][a-zà-ÿ]{2,})(?![\w-])")
 """The last word of a name of several, not at the beginning: "Tobias Reed"."""
@@ -45,9 +44,7 @@ def lacks_what_is_named(question: str, passages: Sequence[Document]) -> bool:
     told = text.casefold()
     if any(name.casefold() not in told for name in _NAME.findall(question)):
         return True
-    squeezed = told.replace("-", "").replace(" ", "")
-    codes = [code.casefold().replace("-", "") for code in _CODE.findall(question)]
-    if codes and not any(code in squeezed for code in codes):
+    if (codes := codes_of(question)) and not has_code(codes, told):
         return True
     spans = [(int(one), int(two)) for one, two in _YEARS.findall(text)]
     years = (found for found in _YEAR.finditer(question) if _OF_TIME.search(question[: found.start()]))
