@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 import time
@@ -11,12 +12,14 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.find import Quote, find_quotes
 from rag.answers.update import Timings, Update
+from rag.doors.bodies import quotes_of
 from rag.errors import EngineUnreachable
 from rag.grounding.ground import Sentence
 from rag.page.answer_text import as_written, with_marks
-from rag.page.conversation import as_messages, plain, show_answer, show_failure, show_passages, show_text
+from rag.page.conversation import as_messages, plain, read_quotes, show_answer, show_failure, show_passages, show_text
+from tests.minilm import shared_minilm
 
 PASSAGE = "Agents plan. They split a task into steps. Cheese is not on the moon."
 SOURCES = (
@@ -291,3 +294,16 @@ def test_quotes_from_several_sources_tell_which_and_those_of_one_do_not() -> Non
     assert as_messages(history)[1] == AIMessage("“Agents plan.” [2]\n“No higher than *80* cm.” [3]")
     alone = replace(update, quotes=quotes[:1])
     assert "<small>Two</small>" not in str(show_answer(alone, "How?")[0].content)
+
+
+def test_a_quote_tells_the_heading_or_question_that_it_stands_under() -> None:
+    text = "## May I pause?\n\nFor up to a year, without the fee.\n\n## How do I leave?\n\nWith six weeks' notice."
+    pause = Document(text, metadata={"title": "Car club", "source": "club.md", "start_index": 0})
+    quotes = asyncio.run(find_quotes("Can I take a break for a year?", [pause], shared_minilm()))
+    assert quotes[0].heading == "May I pause?"
+    update = Update("done", passages=(pause,), quotes=quotes, quoted=True, text="x")
+    shown = str(show_answer(update, "Can I take a break for a year?")[0].content)
+    assert (
+        "<small>May I pause?</small>" in shown and read_quotes(shown)[0] == "“For up to a year, without the fee.” [1]"
+    )
+    assert quotes_of(update)[0]["heading"] == "May I pause?"

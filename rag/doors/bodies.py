@@ -70,7 +70,7 @@ class Best(Quote):
     """A quote that answers the question, and the passage that it is from."""
 
     row: str = Field("", description="What its row begins with, to be read before it, where it is a part of a row.")
-
+    heading: str = Field("", description="The heading above it, or the question that it follows in a list of them.")
     passage: int = Field(description="Number of the passage.")
     title: str
     source: str = Field(description="URL, or path of the file.")
@@ -208,7 +208,8 @@ def quotes_of(update: Update) -> list[dict[str, Any]]:
         title, source = (str(passage.metadata.get(name) or "") for name in ("title", "source"))
         quote = quote_of(passage, each.start, each.end).model_dump()
         row = each.row(update.passages)
-        found.append(Best(**quote, row=row, passage=each.passage, title=title, source=source).model_dump())
+        best = Best(**quote, row=row, heading=each.heading, passage=each.passage, title=title, source=source)
+        found.append(best.model_dump())
     return found
 
 

@@ -57,7 +57,7 @@ BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place or
 at its beginning."""
 _SOURCE = re.compile(r"\xa0<small>[^<]*</small>$")
-"""What a quote is from, behind its mark."""
+"""What a quote is from, and the heading above it, behind its mark."""
 _MARK = re.compile(r'[ \xa0]?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
 
 
@@ -227,14 +227,17 @@ def show_quotes(
 ) -> str:
     """Quotes below a title, each with a mark that opens it in its passage, and whose number stands before it here.
 
-    `several`: they are from several sources, and each tells from which: what is true of one thing is not of another.
+    Each tells below which heading it stands; a FAQ's answer is hardly understood without its question. `several`: they
+    are from several sources, and each tells from which, too: what is true of one thing is not of another.
     """
     shown = []
     for place, each in quotes:
         where = place_of(passages[each.passage - 1], each.start, each.end)
         mark = f'[{each.passage}]({SUPPORTED}{name}-{place}{where} "{_origin(passages[each.passage - 1])}")'
         words = plain(_BOLD.sub(r"\1", each.text(passages)))
-        source = f"\xa0<small>{plain(_title(passages[each.passage - 1]))}</small>" if several else ""
+        names = [_title(passages[each.passage - 1])] * several + [each.heading]
+        told = " › ".join(dict.fromkeys(filter(None, names)))
+        source = f"\xa0<small>{plain(told)}</small>" if told else ""
         shown.append(f"> “{words}”\xa0{mark}{source}")  # no mark stands alone in a line
     return "\n\n".join([f"<small>{title}</small>", *shown] if title else shown)
 

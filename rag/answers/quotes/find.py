@@ -90,13 +90,15 @@ _FENCE = re.compile(r"(?:`{3,}|~{3,})[\w+.-]*")
 class Quote:
     """Part of a passage, word for word: `sources[passage - 1].page_content[start:end]`.
 
-    It `leads` where it answers the question best, or one of two questions in one sentence.
+    It `leads` where it answers the question best, or one of two questions in one sentence. `heading` is the nearest one
+    above it, or the question that it follows in a list of questions and answers; "" where there is none.
     """
 
     passage: int
     start: int
     end: int
     leads: bool = False
+    heading: str = ""
 
     def text(self, sources: Sequence[Document]) -> str:
         """Its words, white space folded, after what its row begins with; rows and list items are lines of their own.
@@ -205,7 +207,7 @@ def _best(
         if found[place].passage == first.passage or scores[place] >= LEADING_SHARE * max(scores)
     ]
     leading += [] if parts else _rows_beside(question, first, (found[place] for place in order))
-    quotes = _grown(quotes, found, sources)
+    quotes = [replace(each, heading=_heading_of(each, found)) for each in _grown(quotes, found, sources)]
     if is_whole:  # a list, say, which leads also where another sentence is nearest
         return tuple(replace(each, leads=each == quotes[0]) for each in quotes)
     return tuple(replace(each, leads=_has(each, leading)) for each in quotes)
@@ -237,6 +239,11 @@ def _rows_beside(question: str, first: Quotable, others: Iterable[Quotable]) -> 
         if not any(name in other or other in name for other in said):
             said[name] = each
     return list(said.values())[1:]
+
+
+def _heading_of(quote: Quote, sentences: Sequence[Quotable]) -> str:
+    """The heading of the first sentence in a quote."""
+    return next((each.heading for each in sentences if _has(quote, [each])), "")
 
 
 def _has(quote: Quote, sentences: Sequence[Quotable]) -> bool:
