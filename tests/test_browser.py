@@ -81,7 +81,7 @@ SCROLLED = """async () => {
     beside = !hint.hidden && Math.min(Math.abs(told.top - at.bottom), Math.abs(at.top - told.bottom)) < 10;
   }
   box.scrollTop = box.scrollHeight;
-  await shown();
+  for (let frames = 0; frames < 60 && !hint.hidden; frames++) await shown();
   return {beside, gone: hint.hidden};
 }"""
 """Scrolls the conversation a little, and then to its end: whether the hint is beside its mark, and then gone."""
