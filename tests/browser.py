@@ -239,3 +239,15 @@ class Visit:
         self.page.context.remove_listener("page", self._window)
         for event, heard in (("dialog", self._dismiss), ("request", self._note), ("requestfailed", self._forgive)):
             self.page.remove_listener(event, heard)  # type: ignore[call-overload]
+
+
+def copied_from(page: Page) -> list[str]:
+    """What the clipboard has after the first answer is copied, and after the whole conversation is."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copied = []
+    for place in (".message-buttons-left button", "#conversation [aria-label='Copy conversation']"):
+        page.evaluate("navigator.clipboard.writeText('')")
+        page.locator(place).first.click()
+        page.wait_for_function("navigator.clipboard.readText().then(text => text.length > 1)")
+        copied.append(str(page.evaluate("navigator.clipboard.readText()")))
+    return copied

@@ -22,7 +22,9 @@ from rag.answers.update import Update
 from rag.errors import EngineStalled
 from rag.grounding.ground import Sentence
 from rag.models.choose import Chat
-from rag.page.conversation import BESIDE, INSTEAD, as_messages, show_answer, show_failure
+from rag.page.conversation import BESIDE, INSTEAD, UNCOPIED, as_messages, show_answer, show_failure
+from rag.page.export import conversation_as_markdown
+from tests.browser import copied_from
 from tests.commands import run
 from tests.conftest import Script, ScriptedChat, make_settings
 from tests.minilm import shared_minilm
@@ -257,7 +259,7 @@ def test_the_page_folds_what_a_small_model_adds_behind_all_quotes(supported: boo
     assert told(messages) == [(INSTEAD, ""), (BESIDE, ""), ("", "What the model made of it"), ("", "Sources")]
     assert messages[0].content.startswith("> “Adults pay 18&#46;50") and "[1](#quote-" in messages[0].content
     assert messages[1].content.startswith("<small>Also in your sources</small>\n\n> “Children")
-    assert messages[2].content.startswith(f"A card costs 18.50.[{'1](#quote-' if supported else '?](#none-'}")
+    assert messages[2].content.startswith(f"{UNCOPIED}A card costs 18.50.[{'1](#quote-' if supported else '?](#none-'}")
     assert messages[2].metadata["title"].endswith(f" · {int(supported)} of 1 sentence supported")
     assert messages[2].metadata["status"] == "done"  # Gradio folds it by that
     history = [{"role": "assistant", "content": each.content, "metadata": each.metadata} for each in messages]
@@ -267,7 +269,42 @@ def test_the_page_folds_what_a_small_model_adds_behind_all_quotes(supported: boo
 def test_what_a_small_model_adds_is_open_while_it_writes() -> None:
     update = replace(answered("A card"), phase="writing", grounding=None)
     text = show_answer(update, "What does a card cost?")[2]
-    assert text.content == "A card" and text.metadata == {"title": "What the model made of it"}
+    assert text.content == f"{UNCOPIED}A card{UNCOPIED}" and text.metadata == {"title": "What the model made of it"}
+
+
+def test_it_is_seen_while_it_comes_folded_then_and_never_copied(served: Served) -> None:
+    browser, text = served.in_browser(), "".join(ANSWER)
+
+    def ask() -> tuple[list[bool], list[str]]:
+        page = browser.visit()
+        conversation = page.locator("#conversation")
+        made_of_it = conversation.locator(".thought-group").filter(has_text="What the model made of it")
+        with served.server.hold(after=4) as held:
+            page.get_by_role("textbox", name="Question").fill(QUESTION)
+            page.get_by_role("textbox", name="Question").press("Enter")
+            made_of_it.get_by_text("An agent plans").wait_for()
+            held.release()
+        conversation.get_by_text("Sources ·").wait_for()
+        conversation.get_by_text(text).wait_for(state="hidden")
+        seen = [conversation.get_by_text(BEST).first.is_visible(), conversation.get_by_text(text).is_visible()]
+        conversation.get_by_text("What the model made of it").click()
+        conversation.get_by_text(text).wait_for()
+        copied = copied_from(page)
+        page.goto("about:blank")
+        return seen, copied
+
+    seen, copied = browser.do(ask)
+    assert seen == [True, False]
+    for each in copied:
+        assert BEST in each and "Also in your sources" in each and "[1] Notes" in each, each
+        assert text not in each and "What the model" not in each and "\u2063" not in each, each
+
+
+def test_what_is_saved_has_what_the_model_made_of_it() -> None:
+    messages = show_answer(answered("A card costs 18.50."), "What does a card cost?")
+    turns = [{"role": "assistant", "content": each.content, "metadata": each.metadata} for each in messages]
+    saved = conversation_as_markdown(turns)
+    assert f"> “{OPENING}” [1]\n\n> “Children pay nothing.” [1]\n\n*What the model made of it*\n\nA card costs" in saved
 
 
 def test_a_model_that_adds_nothing_leaves_the_quotes_alone() -> None:

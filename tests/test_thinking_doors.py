@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from rag.page.conversation import as_messages, show_answer
 from rag.page.export import conversation_as_markdown
+from tests.browser import copied_from
 from tests.conftest import wait_until
 from tests.doors import DOORS, added, by_page
 from tests.ollama_server import LLAMA3, OllamaServer
@@ -146,7 +147,6 @@ def test_on_the_page_it_is_folded_and_not_copied(served: Served) -> None:
 
     def ask() -> tuple[str, str, list[str]]:
         page = browser.visit()
-        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.get_by_role("textbox", name="Question").fill(QUESTION)
         page.get_by_role("textbox", name="Question").press("Enter")
         conversation = page.locator("#conversation")
@@ -155,12 +155,7 @@ def test_on_the_page_it_is_folded_and_not_copied(served: Served) -> None:
         before = conversation.inner_text()
         folded.click()
         conversation.get_by_text("".join(THOUGHTS)).first.wait_for()
-        copied = []
-        for place in (".message-buttons-left button", "#conversation [aria-label='Copy conversation']"):
-            page.evaluate("navigator.clipboard.writeText('')")
-            page.locator(place).first.click()
-            page.wait_for_function("navigator.clipboard.readText().then(text => text.length > 1)")
-            copied.append(str(page.evaluate("navigator.clipboard.readText()")))
+        copied = copied_from(page)
         after = conversation.inner_text()
         page.goto("about:blank")
         return before, after, copied

@@ -52,7 +52,8 @@ SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 THINKING = "thinking"
 """Name of the message with what the model thought, which is no part of the conversation."""
 UNCOPIED = "\u2063"
-"""Stands, unseen, before and behind what a model thought: what is copied goes without it (`assets/copy.js`)."""
+"""Stands, unseen, before and behind what a model thought, and behind what a small model adds to its quotes: what is
+copied goes without both (`assets/copy.js`)."""
 BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place or
 at its beginning."""
@@ -190,7 +191,11 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
     behind = quoted(marked[first:], ALSO if first else FROM_SOURCES, BESIDE)
     if not update.written or (update.quoted and quotes):
         return [*before, *behind]
-    text = gr.ChatMessage(content=show_text(update, name), metadata=_folded(update))
+    written = show_text(update, name)
+    if update.opening:
+        begins, ends = "" if written[:1].isalnum() else "\n\n", "\n" * written.endswith("```")
+        written = f"{UNCOPIED}{begins}{written}{ends}{UNCOPIED}"
+    text = gr.ChatMessage(content=written, metadata=_folded(update))
     return [*before, *behind, text] if update.opening else [*before, text, *behind]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from bs4 import BeautifulSoup
 
-from rag.page.conversation import BESIDE, INSTEAD, THINKING, read_quotes, text_of, with_plain_marks
+from rag.answers.told import MODELS_OWN
+from rag.page.conversation import BESIDE, INSTEAD, THINKING, UNCOPIED, read_quotes, text_of, with_plain_marks
 from rag.sources.loader import is_url
 
 
@@ -27,6 +28,8 @@ def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
             continue
         if told.get("id") in (BESIDE, INSTEAD):
             parts += ["> " + quote.replace("\n", "\n> ") for quote in read_quotes(text)]
+        elif title.startswith(MODELS_OWN):
+            parts += [f"*{title}*", with_plain_marks(text.replace(UNCOPIED, "").strip())]
         elif title:
             parts.append(_note(title, text))
         elif turn.get("role") == "user":
