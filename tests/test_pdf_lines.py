@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from langchain_core.documents import Document
 
 from rag.settings import Settings
@@ -46,6 +47,23 @@ def test_names_stay_lines_of_their_own(tmp_path: Path, settings: Settings) -> No
         for _, y, size, text in rows(0, 700, *names)
     ]
     assert text_of(centred, tmp_path, settings) == names
+
+
+@pytest.mark.parametrize(
+    ("numbers", "read"),
+    [
+        (("11", "11.1"), ["11 Team rosters", "11.1 Size"]),
+        (("11", "11.1", "11.1.1"), ["11 Team rosters", "11.1 Size", "11.1.1 Least and most"]),
+        (("11", "12", "13"), ["11 | Team rosters", "12 | Size", "13 | Least and most"]),
+    ],
+    ids=["two", "three", "a table"],
+)
+def test_headings_whose_numbers_stand_apart_are_no_table(
+    numbers: tuple[str, ...], read: list[str], tmp_path: Path, settings: Settings
+) -> None:
+    texts = ("Team rosters", "Size", "Least and most")[: len(numbers)]
+    page = [*rows(60, 700, *numbers, size=14), *rows(100, 700, *texts, size=14), *rows(60, 600, *PROSE)]
+    assert [line for line in text_of(page, tmp_path, settings) if line][: len(read)] == read
 
 
 WIDE = "The boats lie in the harbour, where their owners look after them until the first warm days of the spring come."

@@ -17,6 +17,7 @@ MOST_ROWS = 300
 """Rows of a table without rules on one page."""
 _FEWEST_BELOW, _FEWEST_NAMES = 2, 3
 """Rows below names, and texts in the row of names, from which on the columns tell where two names are parted."""
+_SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?")
 _SHORTEST_LABEL = 2
 """Letters of what stands before a text of several lines as the name of a row."""
 _WIDTHS = dict.fromkeys("iljtfrI.,:;'()[] ", 0.55)
@@ -33,6 +34,8 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
     end = _end_of_run(rows, start, places)
     while end - start > 1:
         several = [row for row in rows[start:end] if len(row) > 1]
+        if _are_headings(several):
+            return 0, []
         several[0] = first = _with_parted_names(several[0], several[1:])
         columns = _columns(several)
         if len(several) >= 2 and len(columns) > 1 and _fits(several, columns):
@@ -43,6 +46,13 @@ def aligned_rows(rows: Sequence[Row], start: int, places: Mapping[int, object]) 
         if end - start > 40:  # a long run that does not align: look at its beginning only
             end = start + 40
     return 0, []
+
+
+def _are_headings(rows: Sequence[Row]) -> bool:
+    """Whether rows are headings with their numbers set apart, each below the one before: "11 Rosters", "11.1 Size"."""
+    numbers = [row[0].text.rstrip(".") for row in rows]
+    nested = all(below.startswith(f"{above}.") for above, below in itertools.pairwise(numbers))
+    return nested and len(rows) > 1 and all(len(row) == 2 and _SECTION.fullmatch(row[0].text) for row in rows)
 
 
 def _end_of_run(rows: Sequence[Row], start: int, places: Mapping[int, object]) -> int:
