@@ -167,6 +167,7 @@ def test_the_terminal_shows_the_quote_once(served: Served) -> None:
         ("Oak | 12 metres", True),
         ("3 tbsp honey", True),
         ("- leader\n- follower", True),
+        ("@ann funded the work on it through a campaign of gifts", True),
         ("密钥每年更换。", True),
     ],
 )

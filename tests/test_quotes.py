@@ -799,6 +799,53 @@ def test_each_of_two_questions_has_the_sentence_beside_its_best_one(minilm: Embe
     assert any("oared boats" in text for text in said) and any("Kittiwake" in text for text in said)
 
 
+@pytest.mark.parametrize("before", ["", "EXIT STATUS\n       "])
+def test_a_number_is_quoted_with_what_it_means(minilm: Embeddings, before: str) -> None:
+    meanings = {0: "success", 1: "permission denied", 15: "no such file"}
+    told = "".join(f"\n\n       {number}\n           {meaning}" for number, meaning in meanings.items())
+    source = Document(f"{before}The command exits with one of these:{told}", metadata={"start_index": 0})
+    quotes = quotes_of("What is exit status 15?", source, embeddings=minilm)
+    assert any(quote.endswith("15\nno such file") for quote in quotes)
+    assert not {"0", "1", "15", "success", "no such file"} & set(quotes)
+    found = {
+        each.embedded for each in quotable([Document(told, metadata={"start_index": 0, "section": "EXIT STATUS"})])
+    }
+    assert found == {"EXIT STATUS 0: success", "EXIT STATUS 1: permission denied", "EXIT STATUS 15: no such file"}
+
+
+def test_the_addresses_of_links_are_left_out(minilm: Embeddings) -> None:
+    address = "https://web.example.org/web/2018/https://x.example/search?strip=1&q=cache:%3A%2F%2F"
+    text = f'- Ann paid for [Redux]({address}) by a [campaign](#gifts) (see ![the chart](img/a_(b).png "Gifts"))\n'
+    assert quotes_of("Who paid for Redux?", text, embeddings=minilm) == [
+        "Ann paid for Redux by a campaign (see the chart)"
+    ]
+    (each,) = quotable([Document(text)])
+    assert "example.org" not in each.embedded and "Redux" in each.embedded
+    code = "The program calls handlers[name](event.body), then steps[0](x)."
+    assert quotes_of("What does the program call?", code, embeddings=minilm) == [code]
+
+
+def test_an_answer_grows_by_the_better_of_two_neighbours() -> None:
+    before = "Somebody who has a plan goes on with it for as long as nothing else is said by whoever has to say it."
+    best = "The agent keeps in its memory, for each task at the river or on the moon, the plan and the tool it needs."
+    after = "Nobody has heard of those who came later than that, and what they did say is written in no book there is."
+    question = "What plan and tool does the agent keep in memory for a task at the river or on the moon?"
+    assert quotes_of(question, f"{before} {best} {after}") == [f"{before} {best}"]
+
+
+def test_what_repeats_the_title_tells_no_more_than_other_sentences() -> None:
+    text = "The moon river agent is called the moon river agent.\n\nA plan is kept in a drawer."
+    about = {"title": "The moon river agent", "source": "agent.md", "start_index": 0}
+    quotes = quotes_of("What is the plan of the moon river agent?", Document(text, metadata=about))
+    assert quotes[0] == "A plan is kept in a drawer."
+
+
+@pytest.mark.parametrize(("question", "first"), [("Who made the tool?", 0), ("Where was the tool made?", 1)])
+def test_who_asks_for_a_person_is_given_one(question: str, first: int) -> None:
+    sentences = ["The tool was made by Jost Pellinger then.", "The tool was made in a winter of snow."]
+    assert quotes_of(question, "\n\n".join(sentences))[0] == sentences[first]
+
+
 def test_a_line_of_links_is_no_quote() -> None:
     text = "- It is faster now. [#1](https://e.example/1)\n\n[#2](https://e.example/2), [#3](https://e.example/3)"
-    assert [each.words for each in quotable([Document(text)])] == ["- It is faster now. [#1](https://e.example/1)"]
+    assert [each.words for each in quotable([Document(text)])] == ["- It is faster now. #1"]

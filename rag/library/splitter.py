@@ -20,6 +20,7 @@ from rag.sources.loader import section_at
 from rag.sources.outline import FENCE, OF_DOCUMENTS, is_heading
 from rag.sources.tables import SEPARATOR, row_opening
 from rag.text.headings import titled
+from rag.text.links import without_addresses
 
 MOST_COMPARED = 5_000_000
 """Pairs of lines that are the same in an old and a new text, at most, for the two to be compared: seconds of work."""
@@ -76,9 +77,9 @@ def _version_before(earlier: Mapping[Any, tuple[str, list[Span]]], data: Mapping
 
 
 def embedded_text(chunk: Document) -> str:
-    """What is embedded for a chunk: where it stands, and its text."""
+    """What is embedded for a chunk: where it stands, and its text without the addresses of links."""
     row = f"{chunk.metadata['row']}{SEPARATOR}" if chunk.metadata.get("row") else ""
-    return f"{titled(chunk)[:LONGEST_HEADING]}\n{row}{chunk.page_content}"
+    return f"{titled(chunk)[:LONGEST_HEADING]}\n{row}{without_addresses(chunk.page_content)}"
 
 
 def names_of_source(chunk: Document) -> str:

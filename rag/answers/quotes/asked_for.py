@@ -86,6 +86,9 @@ _KINDS = _RARE | {
     r"^when\b|\bwhat (?:date|day|year|time)\b|^wann\b|^quand\b|^¿?cu[áa]ndo\b": (
         rf"\b{_MONTH}\b|\b(?:1[5-9]|20)\d\d\b|\b\d{{1,2}}[:.]\d\d\b|\b\d{{1,2}} ?[ap]m\b|\b{_DAY}\b"
     ),
+    r"^(?:and |but )?(?:who|whom|whose)\b|^(?:und )?we[rmn]\b|^(?:et )?qui\b|^¿?qui[ée]n": (
+        r"(?-i:\b[A-Z][a-zà-ÿ]+ (?:[A-Z]\. )?[A-Z][a-zà-ÿ]+\b)"
+    ),
     r"\bhow many\b": rf"\d|\b{_NUMBER}\b",
     r"\bhow (?:much|big|large|high|tall|deep|far|heavy|old|fast)\b"
     r"|\bwie (?:viel\w*|gro[ßs]+|hoch|weit|schwer|alt)\b|\bcombien\b|\bcu[áa]nt[oa]s?\b": r"\d",

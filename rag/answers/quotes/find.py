@@ -24,6 +24,7 @@ from rag.library.splitter import names_of_source
 from rag.sources.tables import SEPARATOR, row_opening
 from rag.text.detect import is_english, question_language
 from rag.text.language import ENGLISH, stems, word_weights
+from rag.text.links import without_addresses
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 from rag.text.wraps import unwrap
 
@@ -58,10 +59,14 @@ ELSEWHERE = _Weights(0.5, words=1.0, line=1.0, heading=0.4, before=0.2)
 """In other languages, of which many embedding models know little."""
 OF_SOURCE = 0.3
 """What it adds that the passages of its source have the names that the question has: others tell of other things."""
+NAMING = 2
+"""Words of a source's title in a question, from which on it is also compared without them."""
 WHOLE = 0.3
 """Share of a sentence's score for both questions that is added to that for one, which may say "it" of its subject."""
 LEAST_SHARE = 0.4
 """Of the best quote's score, what another one has at least."""
+MANY_WORDS = 9
+"""Words of a line without an end that says something alone all the same; titles have fewer."""
 LEADING_SHARE = 0.65
 """Of the best sentence's score, what that for one of two questions has if it leads from another passage: such a
 question often has a pronoun alone for what it is about, and finds something else."""
@@ -103,13 +108,13 @@ class Quote:
     def text(self, sources: Sequence[Document]) -> str:
         """Its words, white space folded, after what its row begins with; rows and list items are lines of their own.
 
-        The fences around code are left out.
+        The fences around code and the addresses of links are left out.
         """
         lines = unwrap(sources[self.passage - 1].page_content)[self.start : self.end].splitlines()
         words = "\n".join(
             " ".join(line.split()) for line in lines if line.strip() and not _FENCE.fullmatch(line.strip())
         )
-        row = self.row(sources)
+        row, words = self.row(sources), without_addresses(words)
         return row + words.removesuffix(SEPARATOR.rstrip()) if row else words
 
     def row(self, sources: Sequence[Document]) -> str:
@@ -148,7 +153,8 @@ async def find_quotes(
         return ()
     await have_vectors(embeddings, question, [each.embedded for each in found])
     parts = _asked_apart(question)
-    for part in parts:
+    rests = {rest for asked in (question, *parts) for rest in _without_titles(asked, language, sources)}
+    for part in (*parts, *rests - {question, *parts}):
         await have_vectors(embeddings, part)
     return await asyncio.to_thread(_best, question, parts, language, found, sources, embeddings)
 
@@ -197,7 +203,7 @@ def _best(
         for place in firsts:
             quotes = _added(quotes, found[place], sources)
         for at in range(MOST_QUOTES):
-            quotes = _grown(quotes, found, sources, at)
+            quotes = _grown(quotes, found, scores, sources, at)
     for place in order[:MOST_SENTENCES]:
         if not quotes or place in firsts or scores[place] >= least:
             quotes = _added(quotes, found[place], sources)
@@ -207,7 +213,7 @@ def _best(
         if found[place].passage == first.passage or scores[place] >= LEADING_SHARE * max(scores)
     ]
     leading += [] if parts else _rows_beside(question, first, (found[place] for place in order))
-    quotes = [replace(each, heading=_heading_of(each, found)) for each in _grown(quotes, found, sources)]
+    quotes = [replace(each, heading=_heading_of(each, found)) for each in _grown(quotes, found, scores, sources)]
     if is_whole:  # a list, say, which leads also where another sentence is nearest
         return tuple(replace(each, leads=each == quotes[0]) for each in quotes)
     return tuple(replace(each, leads=_has(each, leading)) for each in quotes)
@@ -262,28 +268,21 @@ def _added(quotes: list[Quote], each: Quotable, sources: Sequence[Document]) -> 
     return more if not quotes or _fits(more, sources) else quotes
 
 
-def _grown(quotes: list[Quote], found: Sequence[Quotable], sources: Sequence[Document], at: int = 0) -> list[Quote]:
-    """The quotes, the one at a place with the sentences after it in its paragraph, and then those before it.
+def _grown(
+    quotes: list[Quote], found: Sequence[Quotable], scores: Sequence[float], sources: Sequence[Document], at: int = 0
+) -> list[Quote]:
+    """The quotes, the one at a place with the sentences beside it in its paragraph, the better ones first.
 
     A sentence that speaks of what is asked often only names it, and its neighbour says the thing.
     """
     if at >= len(quotes):  # what has grown may have become one
         return quotes
     text = sources[quotes[at].passage - 1].page_content
-    own = [each for each in found if each.passage == quotes[at].passage]
+    own = [(score, each) for score, each in zip(scores, found, strict=True) if each.passage == quotes[at].passage]
     while True:
         quote = quotes[at]
-        after = (
-            each
-            for each in own
-            if text[quote.end : each.segment.start] in ("", " ") and each.segment.start >= quote.end
-        )
-        before = (
-            each
-            for each in own
-            if text[each.segment.end : quote.start] in ("", " ") and each.segment.end <= quote.start
-        )
-        grown = (_with(quotes, each, text) for each in (*after, *before))
+        beside = [(score, each) for score, each in own if _is_beside(each, quote, text)]
+        grown = (_with(quotes, each, text) for _, each in sorted(beside, key=lambda pair: -pair[0]))
         fitting = (more for more in grown if at < len(more) and _fits(more, sources))
         longer = next(
             (more for more in fitting if all(each in quotes or each.end - each.start <= GROWN for each in more)), None
@@ -291,6 +290,13 @@ def _grown(quotes: list[Quote], found: Sequence[Quotable], sources: Sequence[Doc
         if longer is None or longer == quotes:
             return quotes
         quotes = longer
+
+
+def _is_beside(each: Quotable, quote: Quote, text: str) -> bool:
+    """Whether a sentence stands right before or after a quote, in the same paragraph."""
+    after = text[quote.end : each.segment.start] if each.segment.start >= quote.end else "\n"
+    before = text[each.segment.end : quote.start] if each.segment.end <= quote.start else "\n"
+    return after in ("", " ") or before in ("", " ")
 
 
 def _fits(quotes: Sequence[Quote], sources: Sequence[Document]) -> bool:
@@ -311,8 +317,7 @@ def _scores(
 
     `kinds_of`: the question whose kind of value, such as an amount, counts.
     """
-    vector = at_length_one(question_vector(embeddings, question))
-    nearness = sentence_vectors(embeddings, [each.embedded for each in found]) @ vector
+    nearness = _nearness(question, language, found, sources, embeddings)
     weigh = IN_ENGLISH if language == ENGLISH else ELSEWHERE
     weights = word_weights(question, language)
     total = sum(weights.values()) or 1.0
@@ -345,6 +350,36 @@ def _scores(
         return scores
     label = label_asked_for(question)
     return [own + NAMED * bool(label(each.words)) for each, own in zip(found, scores, strict=True)]
+
+
+def _nearness(
+    question: str, language: str, found: Sequence[Quotable], sources: Sequence[Document], embeddings: Embeddings
+) -> list[float]:
+    """How near each sentence is to the question, or to what is left of it without its source's title, if that is more.
+
+    The words of the title tell no sentence of a source from another, and those that repeat them are near to it.
+    """
+    asked = [question, *dict.fromkeys(_without_titles(question, language, sources))]
+    vectors = [at_length_one(question_vector(embeddings, each)) for each in asked]
+    sentences = sentence_vectors(embeddings, [each.embedded for each in found])
+    near = {each: sentences @ vector for each, vector in zip(asked, vectors, strict=True)}
+    rests = _without_titles(question, language, sources)
+    return [
+        max(float(near[question][place]), float(near[rests[each.passage - 1]][place]))
+        for place, each in enumerate(found)
+    ]
+
+
+def _without_titles(question: str, language: str, sources: Sequence[Document]) -> list[str]:
+    """By passage: the question without the words of its source's title and name, where it has two or more of these."""
+    words = [(word, stems(word, language)) for word in question.split()]
+    rests = []
+    for source in sources:
+        title = stems(names_of_source(source), language)
+        left = " ".join(word for word, own in words if not own & title)
+        is_named = sum(bool(own & title) for _, own in words) >= NAMING and stems(left, language)
+        rests.append(left if is_named else question)
+    return rests
 
 
 def _names_said(question: str, language: str, sources: Sequence[Document]) -> list[float]:
@@ -409,7 +444,8 @@ def _steps(segment: Segment, text: str, is_fragment: bool) -> tuple[int, int] | 
 
 def says_something(quote: Quote, sources: Sequence[Document]) -> bool:
     """Whether a quote says something alone, so that an answer can open with it: a title or a name does not."""
-    return bool(_TELLS.search(quote.text(sources)))
+    text = quote.text(sources)
+    return bool(_TELLS.search(text)) or len(text.split()) >= MANY_WORDS
 
 
 def quotes_as_answer(

@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from rag.grounding.segments import Segment, is_question, makes_no_claim, split_segments
 from rag.sources.tables import SEPARATOR
 from rag.text.headings import headings_above, nearest_heading
+from rag.text.links import without_addresses
 from rag.text.wraps import DEEPER, indent_of, without_comment_marks
 
 LONGEST_QUOTE = 600
@@ -61,6 +62,8 @@ _BETWEEN = re.compile(r"[;,]\s+|[；，、]")
 """Where a long row or line can be cut: between cells, else between what stands in one."""
 _NAME = re.compile(r"-|\S*(?:[=_]|[a-z]\.[a-z]|[a-zà-ÿ][A-ZÀ-Þ])|\S+\([^()]*\)$|[a-z]+(?: [a-z]+)?$")
 """A heading that is the name of an option, a setting or a command: "--since", "MaxRetentionSec=", "rotate count"."""
+_NUMBERS = re.compile(r"[-+]?\d+(?:(?:, | ?- ?| or |/)\d+)*\b[.:]?|0x[0-9a-fA-F]+")
+"""A number, or some, on a line of their own above what they mean."""
 _LABEL = re.compile(r"(`[^`\n]{1,80}`|\*\*[^*\n]{1,80}\*\*):?(?:,? \([^()\n]{1,80}\))?(?=[ \t]*[-–—:]\s)")
 """The name that an item or a paragraph begins with: "`--port <int>` - Bind the socket to it."."""
 _LEANS = re.compile(
@@ -105,14 +108,15 @@ def _end_with_items(segment: Segment, text: str) -> int:
 
     Where no list follows it is the next sentence or line.
     """
-    end, kind = segment.end, ""
+    end, kind, is_term = segment.end, "", False
     if text[segment.start : end].endswith(_ANNOUNCES):
         for item in split_segments(text):
             if item.start < end:
                 continue
-            marker = marker_of(item, text)
+            marker = "number" if _is_number(text, item) else marker_of(item, text)
             is_item = bool(marker) and marker == (kind or marker)
-            goes_on = bool(kind) and not marker and "\n" not in text[end : item.begin]
+            goes_on = bool(kind) and not marker and (is_term or "\n" not in text[end : item.begin])
+            is_term = marker == "number"
             is_next = end == segment.end and item.kind != "heading"
             if text[end : item.begin].strip() or item.end - segment.start > LONGEST_QUOTE:
                 break
@@ -143,7 +147,8 @@ class _Walk:
             *source.metadata.get("headings", ()),
         }
         self.begins_amid = bool(source.metadata.get("start_index")) and not self.row
-        self.heading = nearest_heading(source)
+        self.heading = self.section = nearest_heading(source)
+        """What the sentence stands under, and the last heading, where a term stands between."""
         self.before: Segment | None = None
         self.label = ""
         self.labelled: Segment | None = None
@@ -170,8 +175,12 @@ class _Walk:
             if segment.kind == "heading" or words in self.headings:
                 self.announces = None
                 self._begin_section(words.strip("#*_ "))
+                self.section = self.heading
                 is_term = _is_term(text, segment) or (segment.kind != "heading" and _NAME.match(words))
                 self.term = segment if is_term else None
+            elif _is_number(text, segment):
+                self._begin_section(f"{self.section} {words}".strip())
+                self.term = segment
             else:
                 self._note_label(segment, end_before)
                 is_in_row = self._is_in_row(segment)
@@ -247,7 +256,9 @@ class _Walk:
             or _SETTING.match(words)
             or words.removeprefix("title: ") in self.headings
             or _is_beside_the_text(line, self.heading)
-            or not _is_quotable(" ".join(self.text[segment.start : segment.end].split()), segment, self.heading)
+            or not _is_quotable(
+                " ".join(self.text[segment.start : segment.end].split()), segment, self.heading, below=self.term
+            )
         )
 
     def _quotable(self, segment: Segment, subject: str, words: str, end: int) -> Quotable:
@@ -270,8 +281,8 @@ class _Walk:
             self.number,
             segment,
             end,
-            own,
-            embedded,
+            without_addresses(own),
+            without_addresses(embedded),
             leans_on,
             following=self.following and not short,
             heading=self.heading,
@@ -323,6 +334,11 @@ def _is_term(text: str, heading: Segment) -> bool:
     return indent_of(below) >= indent_of(line) + DEEPER and not line.isupper()
 
 
+def _is_number(text: str, segment: Segment) -> bool:
+    """Whether it is a number alone, of an exit status or an error, right above what that means."""
+    return bool(_NUMBERS.fullmatch(text[segment.start : segment.end])) and _is_term(text, segment)
+
+
 def _asks(words: str) -> bool:
     """Whether it is a question, and no row that ends in one."""
     return is_question(words) and SEPARATOR not in words
@@ -339,8 +355,11 @@ def _is_beside_the_text(line: str, heading: str) -> bool:
     return len(line) <= LONGEST_REFERENCE and bool(_CITED.match(line))
 
 
-def _is_quotable(words: str, segment: Segment, heading: str) -> bool:
-    """Whether a sentence can stand alone: it is no question, and long enough to say something below its heading."""
+def _is_quotable(words: str, segment: Segment, heading: str, below: Segment | None = None) -> bool:
+    """Whether a sentence can stand alone: it is no question, and long enough to say something below its heading.
+
+    `below`: the term that it is shown with.
+    """
     if segment.kind == "rule" or len(words) > LONGEST_QUOTE or _asks(words) or makes_no_claim(words):
         return False
     if _LINKS.fullmatch(words):
@@ -349,5 +368,7 @@ def _is_quotable(words: str, segment: Segment, heading: str) -> bool:
         words
     ):  # "Dear parents,", or the first line of a verse
         return False
-    fewest = 4 if _is_line(words) else 1 if heading and len(heading.split()) < 3 else 3
+    fewest = (
+        1 if below or (heading and len(heading.split()) < 3 and not _is_line(words)) else 4 if _is_line(words) else 3
+    )
     return len(words.split()) >= fewest or bool(_TELLING.search(words))
