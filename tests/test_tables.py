@@ -279,6 +279,32 @@ Salt Road,2016,Ana Reyes,Drama,142,8.6
 SALES = "<p>Our range.<br>Sales</p><table><tr><th>Region<th>City<th>Sales</tr><tr><td>North<td>Kiel<td>410</tr><tr><td>North<td>Ulm<td>385</tr><tr><td>South<td>Bonn<td>500</tr></table><dl><dt>Warranty<dd>Five years<dt>Returns<dd>Within 40 days</dl>"
 
 
+OFFICES = """leader,position,appointee,length,gender
+Ashby,Chief of Staff,Ida Orr,189,Female
+Ashby,Chief of Staff,Max Ruhl,518,Male
+Ashby,Secretary of Mines,Lea Sand,90,Female
+Bell,Chief of Staff,Tom Voss,40,Male
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How many women are in Ashby's cabinet according to the table?", "2 of 4 rows"),
+        ("How many men were Chief of Staff?", "2 of 4 rows"),
+        ("Wie viele Frauen sind laut der Tabelle Chief of Staff?", "1 von 4 Zeilen"),
+        ("Which of Ashby's chiefs of staff lasted the shortest time?", "189"),
+        ("Which of Ashby's chiefs of staff lasted longest?", "518"),
+    ],
+)
+def test_people_and_terms_are_told_as_people_say_them(
+    question: str, answer: str, tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "cabinet.csv").write_text(OFFICES, encoding="utf-8")
+    (table,) = tables_of(tmp_path / "cabinet.csv", settings)
+    assert answer in told(table, question, ("cabinet.csv", "cabinet"))
+
+
 @pytest.fixture(scope="module")
 def asked_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     """Tables as people have them."""

@@ -20,6 +20,11 @@ TELLING_APART = NUMBERS | {
     *("id", "ids", "code", "key", "kennung", "schlussel"),
 }
 """What a column is called by that tells rows apart: "Employer Name", "Wahlkreis-Nr."."""
+_FEMALE, _MALE = ("female", "weiblich", "femme", "mujer", "女"), ("male", "mannlich", "homme", "hombre", "男")
+GENDERS = dict.fromkeys(("women", "woman", "females", "girls", "frauen", "femmes", "mujeres", "女性"), _FEMALE) | (
+    dict.fromkeys(("men", "man", "males", "boys", "manner", "hommes", "hombres", "男性"), _MALE)
+)
+"""How tables say whom a question calls women or men."""
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]{1,20}[)\]]$")
 PLURALS = frozenset(("", "s", "es", "e", "en", "n", "er", "x"))
 PARTS_OF_DATES: tuple[PartOfDates, ...] = ("month", "year")
@@ -136,6 +141,12 @@ class TableWords:
         forms = (word[: len(word) - size] for size in range(3) if word[len(word) - size :] in PLURALS)
         return next((self.things[form] for form in forms if form in self.things), "")
 
+    def _value(self, key: tuple[str, ...]) -> dict[str, str]:
+        """The columns that have these words as a value, and how; also of several of it, or of whom they are said."""
+        several = in_singular(key) if len(key) > 1 else key
+        same = ((word,) for word in GENDERS.get(key[0], ()) if len(key) == 1)
+        return next((self.values[each] for each in (key, several, *same) if each in self.values), {})
+
     def _span(self, tokens: Sequence[Token], at: int) -> Span | None:
         """What so many tokens mean together."""
         key = tuple(token.folded for token in tokens)
@@ -149,9 +160,9 @@ class TableWords:
             span.column, span.exact = self.columns[key], True
         # "in" and "it" are no countries and departments where they are typed in small letters
         is_little = len(key) == 1 and len(key[0]) < SHORTEST_STEM and "stop" in span.kinds and tokens[0].text.islower()
-        if key in self.values and not is_little:
+        if (value := self._value(key)) and not is_little:
             span.kinds.add("value")
-            span.values = self.values[key]
+            span.values = value
         if key in self.ways and not span.kinds & {"column", "value"}:
             span.way, span.among = self.ways[key]
         if len(tokens) == 1:
