@@ -305,6 +305,31 @@ def test_people_and_terms_are_told_as_people_say_them(
     assert answer in told(table, question, ("cabinet.csv", "cabinet"))
 
 
+LIGHTS = """Name,Location,First_Lit,Year_Automated,Automated,Focal_Height
+Alcatraz Light,San Francisco,1854,1963,1,214
+Anacapa Light,Anacapa Island,1912,1967,1,277
+Pigeon Point Light,Pescadero,1872,1974,1,148
+Point Sur Light,Big Sur,1889,,0,270
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Which lighthouse is the oldest?", "Alcatraz Light"),
+        ("Which lighthouse is the newest?", "Anacapa Light"),
+        ("When was Pigeon Point Light automated?", "1974"),
+        ("How many lighthouses were first lit before 1880?", "2 of 4 rows"),
+        ("How many lighthouses have First_Lit less than 1880?", "2 of 4 rows"),
+        ("How many lighthouses were automated after 1965?", "2 of 4 rows"),
+    ],
+)
+def test_years_are_asked_for_as_people_say_it(question: str, answer: str, tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "lighthouses.csv").write_text(LIGHTS, encoding="utf-8")
+    (table,) = tables_of(tmp_path / "lighthouses.csv", settings)
+    assert answer in told(table, question, ("lighthouses.csv", "lighthouses"))
+
+
 @pytest.fixture(scope="module")
 def asked_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     """Tables as people have them."""

@@ -117,7 +117,11 @@ class Conditions:
         ]
         beside = [before[-1] if before else None, next_span(self.spans, number)]
         for span in beside:
-            if span is not None and span.column in fits and not self._asked_for(span, operation, fits, token):
+            column = self.table.dated(span.column) if span and span.column and token.when else ""
+            if span is not None and column in fits and column != span.column:
+                span.used = True
+                return column, column in dates
+            if span is not None and span.column in fits and not self._asked_for(span, operation, fits, number):
                 span.used = span.used or operation == "count" or span is beside[0]
                 return span.column, span.column in dates
         if token.when is not None and len(dates + years) == 1:
@@ -129,14 +133,20 @@ class Conditions:
             return amounts[0], False
         raise Uncertain("which column is compared?")
 
-    def _asked_for(self, span: Span, operation: Operation, fits: Sequence[str], token: Token) -> bool:
-        """Whether a column beside an amount is what is asked for: in "how many visitors in 2021", visitors."""
+    def _asked_for(self, span: Span, operation: Operation, fits: Sequence[str], number: int) -> bool:
+        """Whether a column beside an amount is what is asked for: in "how many visitors in 2021", visitors.
+
+        A column of years is not, before what is compared: "how many were built before 1860".
+        """
+        token = self.spans[number].token
         others = [name for name in fits if name != span.column]
         return (
-            token.when is not None
+            token is not None
+            and token.when is not None
             and operation in ("count", "sum", "average")
             and bool(others)
-            and (self.table.values[span.column].dates is None)
+            and self.table.values[span.column].dates is None
+            and not (self.table.values[span.column].years and span.kinds == {"column"} and self._compared(number))
         )
 
     def date_column(self, before: int | None = None) -> str | None:

@@ -12,7 +12,7 @@ from rag.answers.tables.values import Values
 from rag.answers.tables.words import key_of, read_yaml
 
 COLUMNS_FILE = Path(__file__).parents[2] / "columns.yaml"
-DATES = ("date", "born", "start")
+DATES = ("date", "born", "start", "founded")
 """The families of columns of dates; the first has all of them, the others those that are called so."""
 LEAST_ENDING = 5
 """Letters of a name that may be the end of a longer word: "Kaufpreis"."""

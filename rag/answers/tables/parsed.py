@@ -75,6 +75,13 @@ class Table:
         """The values of each column."""
         return {name: Values([row.cells.get(name, "") for row in self.rows]) for name in self.columns}
 
+    def dated(self, column: str) -> str:
+        """The column of the dates or years of a column that has neither: "Year Automated" of "Automated"."""
+        of_time = [name for name, each in self.values.items() if each.dates is not None or each.years]
+        words = {name: {*key_of(name.replace("_", " "))} for name in (column, *of_time)}
+        longer = [name for name in of_time if words[column] < words[name]]
+        return longer[0] if len(longer) == 1 and column not in of_time else column
+
     @cached_property
     def families(self) -> dict[str, tuple[str, ...]]:
         """The columns of each family of `rag/columns.yaml` that the table has."""

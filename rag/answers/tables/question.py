@@ -21,13 +21,14 @@ from rag.answers.tables.query import OPERATIONS, Query
 from rag.answers.tables.reading import Reading
 from rag.answers.tables.spans import Uncertain
 from rag.answers.tables.totals import is_plain_row
-from rag.answers.tables.words import key_of, phrases, spans_of, tokenize_question
+from rag.answers.tables.words import Token, key_of, phrases, spans_of, tokenize_question
 from rag.library.splitter import names_of_source
 from rag.text.language import stems, word_weights
 
 _COMPUTED = ("count", "sum", "average", "maximum", "minimum")
 
 
+_WHEN = ("when", "wann", "quand", "cuando")
 _OF_ONE_ROW = ("how often", "wie oft", "maximum", "minimum", "max", "min", "maximal", "minimal", "maximo", "minimo")
 """Phrases of these that a row may answer as it stands: "the maximum flow", "how often are bearings greased"."""
 
@@ -41,7 +42,8 @@ def read_question(question: str, table: Table, names: Sequence[str], *, is_neare
     tokens = tokenize_question(question)
     for language, known in phrases().items():
         try:
-            return replace(Reading(tokens, table, names, known, language).query(is_nearest), language=language)
+            read = Reading(tokens, table, names, known, language).query(is_nearest)
+            return replace(read, language=language, column=_of_time(read.column, tokens, table))
         except Uncertain:
             continue
     if len(table.rows) > MOST_ROWS:
@@ -49,8 +51,13 @@ def read_question(question: str, table: Table, names: Sequence[str], *, is_neare
     lookup = Lookup(table, names)  # the cell that is asked for by its row and its column
     for language, known in phrases().items():
         if query := lookup.read(tokens, known, language):
-            return replace(query, language=language)
+            return replace(query, language=language, column=_of_time(query.column, tokens, table))
     return None
+
+
+def _of_time(column: str | None, tokens: Sequence[Token], table: Table) -> str | None:
+    """The column that is asked for; of "when" that of its date or year, if it is neither."""
+    return table.dated(column) if column and tokens[0].folded in _WHEN else column
 
 
 def may_ask_of_tables(question: str) -> bool:
