@@ -92,6 +92,53 @@ def test_a_list_goes_on_behind_a_line_of_other_white_space(minilm: Embeddings, b
     assert quotes[0].endswith("200 g flour\n4 eggs")
 
 
+RUM_BALLS = "½ pound vanilla wafers, finely crushed\n1 cup powdered sugar\n2 Tbsp cocoa\n¼ cup rum"
+OFFICERS = """Each officer shall perform these duties:
+A. President
+1. Preside over all events.
+2. Delegate duties to the treasurer when necessary.
+B. Treasurer
+1. Maintain the records of all financial matters.
+2. Prepare a budget.
+C. Secretary
+1. Write the minutes."""
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "language"),
+    [
+        ("What ingredients do I need for rum balls?", "Rum Balls", "en"),
+        ("Welche Zutaten brauche ich für den Apfelkuchen?", "Apfelkuchen", "de"),
+    ],
+)
+def test_a_list_with_a_sentence_above_it_is_that_of_its_heading(
+    minilm: Embeddings, question: str, name: str, language: str
+) -> None:
+    source = Document(
+        f"{name}\n\nGrandpa made these at Christmas.\n\n{RUM_BALLS}\n\nMix all together and form into small balls.",
+        metadata={"start_index": 0, "title": "Family recipes", "headings": [name]},
+    )
+    assert quotes_of(question, source, embeddings=minilm, languages=[language])[0] == RUM_BALLS
+
+
+def test_an_item_names_the_list_below_it(minilm: Embeddings) -> None:
+    source = Document(OFFICERS, metadata={"start_index": 0, "title": "Constitution"})
+    treasurer = OFFICERS[OFFICERS.index("B.") : OFFICERS.index("\nC.")]
+    for question in ("What are the jobs of the treasurer?", "What are the treasurer's duties?"):
+        assert quotes_of(question, source, embeddings=minilm)[0] == treasurer
+
+
+def test_a_numbered_day_is_asked_for_by_its_number(minilm: Embeddings) -> None:
+    plan = [
+        "Day 1 Afternoon: Python syntax",
+        "Day 13 Morning: Python tests",
+        "Day 3 Morning: Classes",
+        "Day 3 Afternoon: Files",
+    ]
+    quotes = quotes_of("What is on the plan for day 3 of the Python course?", "\n".join(plan), embeddings=minilm)
+    assert quotes[0] == "\n".join(plan[2:])
+
+
 def test_a_list_below_a_heading_of_plain_text_is_asked_for_by_it(minilm: Embeddings) -> None:
     box = "WHAT IS IN THE BOX\n  1 machine, 2 baskets, 1 tamper\n  1 milk jug 350 ml, 1 blind disc\n"
     source = Document(

@@ -44,6 +44,11 @@ _CODE = re.compile(r"\b(?=\w*-?\w*\d)(?=\w*-?\w*[A-Z])[A-Z]{1,6}-?\d\w*")
 """A name of letters and digits: CX-400, A17, ISO9001."""
 _PARTS = r"(?:clause|section|article|paragraph|item|point|chapter|rule|ziffer|absatz|artikel|punkt|abschnitt|kapitel)"
 _NUMBER_OF_PART = re.compile(rf"\b{_PARTS} (\d+(?:\.\d+)*)\b", re.I)
+_STAGE = re.compile(
+    r"\b(?:day|week|lesson|step|unit|module|session|lecture|stage|phase|grade|level|tag|woche|lektion|schritt|stufe|jour"
+    r"|semaine|leçon|étape|día|semana|lección|paso) \d{1,3}\b",
+    re.I,
+)
 _SIGN = r"[$€£¥]|\b(?:USD|EUR|CHF|GBP|[Ee]uros?|[Dd]ollars?|[Ff]ranken|[Pp]ounds)\b"
 _AMOUNT = re.compile(rf"(?:{_SIGN})\s?\d|\d[\d.,' ]*\s?(?:{_SIGN})|(?:{_SIGN})[^|]{{0,20}}:\s*\d")
 """An amount with its currency, which may also stand in the name of its column."""
@@ -105,14 +110,15 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     asked = [value for asks, value in _KINDS.items() if re.search(asks, question, re.I)]
     kinds += [(VALUE, re.compile(value, re.I)) for value in asked]
     rare = {*_RARE.values()} & {*asked}
-    codes = codes_of(question)
+    codes, named = codes_of(question), _STAGE.search(question)
+    stage = named and re.compile(rf"\b{named[0]}\b", re.I)
 
     def added(text: str) -> float:
         if part and part.match(text):
             return NUMBERED
         key = None if SEPARATOR in text else _KEY.match(text)
         says_key = key and ((weights and weights <= stems(key[1], language)) or has_code(codes, key[1]))
-        found = NAMED * bool(says_key)
+        found = NAMED * bool(says_key or (stage and stage.search(text)))
         return found + max((worth * _share(value, text) for worth, value in kinds), default=0.0)
 
     def _share(value: re.Pattern[str], text: str) -> float:

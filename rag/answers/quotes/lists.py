@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 
 from langchain_core.documents import Document
 
@@ -31,6 +32,14 @@ _ASKS_FOR_SEVERAL = re.compile(
     re.I,
 )
 _ITEM = re.compile(rf"{MARKER}\s+\S")
+_MARKED = re.compile(rf"(?:{MARKER}|[A-Z]\.)\s+")
+"""The same, or "A.", which may also begin a name, where a list stands below it."""
+_ENDS = (".", "!", "?", ";", ",", ":", "：", "。", "？")
+_ITEMS_ASKED_FOR = (
+    "ingredients needed need needs duties jobs tasks roles responsibilities steps requirements contents items points"
+    " zutaten brauche aufgaben pflichten schritte voraussetzungen punkte ingrédients besoin tâches devoirs étapes"
+    " ingredientes necesito tareas pasos"
+)
 
 
 def list_asked_for(question: str, language: str, sources: Sequence[Document]) -> tuple[int, int, int] | None:
@@ -45,31 +54,53 @@ def list_asked_for(question: str, language: str, sources: Sequence[Document]) ->
         headings.add(nearest_heading(source))
         for name, start, end in _named_lists(source.page_content, headings):
             words = word_weights(name, language).keys()
-            left = weights.keys() - words - title
+            left = weights.keys() - words - title - _of_lists(language)
             is_asked = words and words <= weights.keys() and not words <= title
             if is_asked and sum(weights[word] for word in left) <= UNEXPLAINED * sum(weights.values()):
                 return number, start, end
     return None
 
 
+@cache
+def _of_lists(language: str) -> frozenset[str]:
+    """The stems of words that ask for the items of a list, whatever it is called."""
+    return stems(_ITEMS_ASKED_FOR, language)
+
+
 def _named_lists(text: str, headings: Collection[str]) -> Iterator[tuple[str, int, int]]:
-    """The lists of a text that a heading or a line with a colon names: the name, and where the items begin and end."""
+    """The lists of a text that a heading, an item or a line with a colon names: the name, where they begin and end.
+
+    One sentence may stand between a heading and its list. With an item the list begins, as it is part of one itself.
+    """
     lines = [(found.start(), found.end()) for found in re.finditer(r"[^\n]+", text)]
     for place, (start, end) in enumerate(lines):
         line = text[start:end].strip()
-        name = line.strip("#*_:： ")
-        is_name = line.startswith("#") or line.endswith((":", "：")) or line in headings
+        marker = "" if line.endswith(_ENDS) else _kind_of_marker(line)
+        name = _MARKED.sub("", line) if marker else line.strip("#*_:： ")
+        is_heading = line.startswith("#") or line in headings
+        is_name = is_heading or line.endswith((":", "：")) or marker
         if not is_name or not 0 < len(name.split()) <= LONGEST_NAME:
             continue
-        items = list(_items(text, lines[place + 1 :], end))
-        if len(items) > 1 and items[-1][1] - items[0][0] <= LONGEST_QUOTE:
-            yield name, items[0][0], items[-1][1]
+        items = list(_items(text, lines[place + 1 :], end, marker))
+        if not items and is_heading and place + 1 < len(lines):
+            items = list(_items(text, lines[place + 2 :], lines[place + 1][1]))
+        begin = start if marker else items[0][0] if items else end
+        if len(items) > 1 and items[-1][1] - begin <= LONGEST_QUOTE:
+            yield name, begin, items[-1][1]
 
 
-def _items(text: str, lines: Sequence[tuple[int, int]], after: int) -> Iterator[tuple[int, int]]:
+def _kind_of_marker(line: str) -> str:
+    """Of the sign that a line begins with as an item: "1" for a number, "A" or "a" for a letter, else itself."""
+    found = _MARKED.match(line)
+    sign = found[0].strip(" ().") if found else ""
+    return "1" if sign.isdecimal() else "A" if sign.isupper() else "a" if sign.islower() else sign
+
+
+def _items(text: str, lines: Sequence[tuple[int, int]], after: int, above: str = "") -> Iterator[tuple[int, int]]:
     """The lines of the list that begins behind `after`: items, or short lines that end as no sentence does.
 
-    Items may have blank lines between them, and lines without a sign may not.
+    Items may have blank lines between them, and lines without a sign may not. `above`: the kind of marker of the item
+    that names the list, whose own items have another.
     """
     marked: bool | None = None
     for start, end in lines:
@@ -81,7 +112,7 @@ def _items(text: str, lines: Sequence[tuple[int, int]], after: int) -> Iterator[
         is_apart = marked is False and text.count("\n", after, start) > 1
         if is_apart or is_item != (is_item if marked is None else marked) or not (is_item or is_short):
             return
-        if SEPARATOR in line or line.startswith("#"):
+        if SEPARATOR in line or line.startswith("#") or (above and _kind_of_marker(line) in ("", above)):
             return
         yield start, end
         marked, after = is_item, end
