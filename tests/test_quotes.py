@@ -15,7 +15,7 @@ from langchain_core.embeddings import Embeddings
 from websockets.sync.client import connect
 
 from rag.answers.parts import parts_of
-from rag.answers.quotes.asked_for import numbered_part
+from rag.answers.quotes.asked_for import codes_of, has_code, numbered_part
 from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, quotable
 from rag.answers.update import Update
@@ -126,6 +126,61 @@ def test_an_item_names_the_list_below_it(minilm: Embeddings) -> None:
     treasurer = OFFICERS[OFFICERS.index("B.") : OFFICERS.index("\nC.")]
     for question in ("What are the jobs of the treasurer?", "What are the treasurer's duties?"):
         assert quotes_of(question, source, embeddings=minilm)[0] == treasurer
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "best"),
+    [
+        (
+            "The treasurer is Ida Orr.\n\nB. Treasurer\n1. Maintain the records.\n2. Prepare a budget.\nC. Secretary",
+            "Who is the treasurer?",
+            "The treasurer is Ida Orr.",
+        ),
+        (
+            "## Fees\n\n## Refunds\n\n- within 40 days\n- by card only\n\nThe fees are 5 euros.",
+            "What are the fees?",
+            "The fees are 5 euros.",
+        ),
+        (
+            "1. Open the lid of it\n2. Add the ground coffee\n\n- Never use any soap\n- Dry it well then",
+            "What coffee should I add?",
+            "Add the ground coffee",
+        ),
+    ],
+    ids=["who it is", "a heading between", "another list"],
+)
+def test_a_list_of_something_else_is_not_quoted(text: str, question: str, best: str, minilm: Embeddings) -> None:
+    source = Document(text, metadata={"start_index": 0, "headings": ["Fees", "Refunds"]})
+    first = quotes_of(question, source, embeddings=minilm)[0]
+    assert best in first and "soap" not in first and "records" not in first and "by card" not in first
+
+
+def test_a_numbered_heading_names_its_list(minilm: Embeddings) -> None:
+    text = "3. Requirements\n\nA deposit\nA passport\n\nThe rest is told by mail, to whoever has asked for it."
+    source = Document(text, metadata={"start_index": 0, "headings": ["3. Requirements"]})
+    assert quotes_of("What are the requirements?", source, embeddings=minilm)[0] == "A deposit\nA passport"
+
+
+def test_the_row_that_is_asked_for_stays_first(minilm: Embeddings) -> None:
+    rows = (
+        "Day: Sunday | Pool: 8 to 20\nDay: Monday | Pool: closed, open on Sunday instead\nDay: Tuesday | Pool: 9 to 21"
+    )
+    assert quotes_of("When is the pool open on Sunday?", rows, embeddings=minilm)[0].startswith("Day: Sunday")
+
+
+def test_a_code_is_no_part_of_another() -> None:
+    assert has_code(codes_of("What does A1 mean?"), "A 1: full") and not has_code(
+        codes_of("What does A1 mean?"), "A14: empty"
+    )
+
+
+def test_what_follows_the_meaning_of_a_number_is_below_the_heading_again() -> None:
+    text = "  15\n      no such file\n\nThe command was written by Ida Orr in one winter."
+    found = {each.words: each.heading for each in quotable([Document(text, metadata={"section": "STATUS"})])}
+    assert found == {
+        "no such file": "STATUS 15",
+        "The command was written by Ida Orr in one winter.": "STATUS",
+    }
 
 
 def test_a_numbered_day_is_asked_for_by_its_number(minilm: Embeddings) -> None:
@@ -868,8 +923,24 @@ def test_the_addresses_of_links_are_left_out(minilm: Embeddings) -> None:
     ]
     (each,) = quotable([Document(text)])
     assert "example.org" not in each.embedded and "Redux" in each.embedded
-    code = "The program calls handlers[name](event.body), then steps[0](x)."
-    assert quotes_of("What does the program call?", code, embeddings=minilm) == [code]
+    for code in (
+        "The program calls handlers[name](event.body), then layers[0](x/255).",
+        "Write a link as `[text](https://e.example)` in Markdown.",
+    ):
+        assert quotes_of("What does the program call? How is a link written?", code, embeddings=minilm) == [code]
+
+
+def test_addresses_that_are_the_answer_stay(minilm: Embeddings) -> None:
+    text = (
+        "The office is open.\n\nWrite to [the office](mailto:info@club.example?subject=x) for a card.\n\n"
+        "Our web site is [here](https://club.example/), and [Ida](https://ida.example/) keeps it.\n\n![](img/a/b.png)"
+    )
+    for question, best in (
+        ("What is the email address of the office?", "Write to the office (info@club.example) for a card."),
+        ("What is the web site of the club?", "Our web site is here (https://club.example/), and Ida keeps it."),
+    ):
+        quotes = quotes_of(question, text, embeddings=minilm)
+        assert quotes[0] == best and "" not in quotes
 
 
 def test_an_answer_grows_by_the_better_of_two_neighbours() -> None:
@@ -895,4 +966,4 @@ def test_who_asks_for_a_person_is_given_one(question: str, first: int) -> None:
 
 def test_a_line_of_links_is_no_quote() -> None:
     text = "- It is faster now. [#1](https://e.example/1)\n\n[#2](https://e.example/2), [#3](https://e.example/3)"
-    assert [each.words for each in quotable([Document(text)])] == ["- It is faster now. #1"]
+    assert [each.words for each in quotable([Document(text)])] == ["- It is faster now. [#1](https://e.example/1)"]

@@ -16,6 +16,7 @@ from rag.assistant import Assistant
 from rag.doors.http import frames
 from rag.errors import EngineUnreachable, StoreLocked
 from rag.settings import Settings
+from rag.text.links import without_addresses
 
 
 async def ask(settings: Settings, question: str, only: list[str], as_json: bool) -> int:
@@ -64,7 +65,8 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
     Raises:
         EOFError: they end before the answer does.
     """
-    text, thinks, opening = "", False, 0
+    text, opening = "", 0
+    thinks = opened = adds = False
     quotes: list[dict[str, Any]] = []
     async for frame in answer:
         if "error" in frame:
@@ -87,23 +89,34 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
             print(thought, end="", file=sys.stderr, flush=True)
             thinks = "thinking" in frame
         own = frame["message"]
-        if len(text) - len(own) < opening <= len(text):  # the quotes come whole, and what the model adds in pieces
+        if opening and len(text) >= opening and not opened:  # the quotes come whole, and what the model adds in pieces
+            opened = True
             print(text[:opening], end="\n\n")
-            if others := [each for each in quotes if each["text"] not in text[:opening]]:
+            said = " ".join(text[:opening].split())
+            if others := [each for each in quotes if _words_of(each) not in said]:
                 _show_quotes("Also in your sources:", others)
             own = text[opening:]
-        if opening and own and text.removesuffix(own) == text[:opening]:
+        elif opening and "moved" in frame:
+            own = text[opening:]
+        if opening and own and not adds:
+            adds = True
             print(f"{MODELS_OWN}:")
             own = own.lstrip()
         print(own, end="", flush=True)
     raise EOFError
 
 
+def _words_of(quote: dict[str, Any]) -> str:
+    """A quote's words as an answer has them."""
+    return " ".join(without_addresses(quote["text"]).split())
+
+
 def _show_quotes(title: str, quotes: Sequence[dict[str, Any]]) -> None:
     """What the sources say, beside the model's answer; where a quote is the answer, it comes as such."""
     print(title)
     for quote in quotes:
-        print(f"  “{quote['row']}{quote['text']}” [{quote['passage']}]")
+        heading = f" {quote['heading']}" if quote["heading"] else ""
+        print(f"  “{quote['row']}{quote['text']}” [{quote['passage']}]{heading}")
     print(flush=True)
 
 

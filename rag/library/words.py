@@ -36,7 +36,7 @@ Hit = tuple[str, float]
 Place = tuple[int, int]
 """Where a chunk or window is in one state of a tantivy index: its segment, and its number there."""
 
-FORMAT = 4
+FORMAT = 5
 """Version of the folder's contents; a folder of another version is deleted and written again."""
 STATE = "state.json"
 WRITER_BYTES = 15_000_000

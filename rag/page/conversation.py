@@ -191,12 +191,16 @@ def _shown(update: Update, name: str, number: int) -> list[gr.ChatMessage]:
     behind = quoted(marked[first:], ALSO if first else FROM_SOURCES, BESIDE)
     if not update.written or (update.quoted and quotes):
         return [*before, *behind]
-    written = show_text(update, name)
-    if update.opening:
-        begins, ends = "" if written[:1].isalnum() else "\n\n", "\n" * written.endswith("```")
-        written = f"{UNCOPIED}{begins}{written}{ends}{UNCOPIED}"
-    text = gr.ChatMessage(content=written, metadata=_folded(update))
+    text = gr.ChatMessage(content=_beside(update, show_text(update, name)), metadata=_folded(update))
     return [*before, *behind, text] if update.opening else [*before, text, *behind]
+
+
+def _beside(update: Update, written: str) -> str:
+    """The model's text; what a small one adds to the quotes is marked as what is not copied."""
+    if not update.opening:
+        return written
+    begins, ends = "" if written[:1].isalnum() else "\n\n", "\n" * written.endswith("```")
+    return f"{UNCOPIED}{begins}{written}{ends}{UNCOPIED}"
 
 
 def _folded(update: Update) -> Any:
@@ -327,10 +331,10 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
     passages = show_passages(update.passages, quoted, name) if quoted else ""
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})
     text = f"{with_marks(update.written).strip()} …"
-    shown = [gr.ChatMessage(content=text, metadata=_folded(update))] if update.written else []
+    shown = [gr.ChatMessage(content=_beside(update, text), metadata=_folded(update))] if update.written else []
     if quoted:
         content = show_quotes(list(enumerate(update.quotes)), update.passages, FROM_SOURCES, name)
-        shown.insert(0, gr.ChatMessage(content=content, metadata={"id": BESIDE}))
+        shown.insert(0, gr.ChatMessage(content=content, metadata={"id": INSTEAD if update.opening else BESIDE}))
     return [*shown, note]
 
 

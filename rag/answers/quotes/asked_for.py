@@ -46,7 +46,7 @@ _PARTS = r"(?:clause|section|article|paragraph|item|point|chapter|rule|ziffer|ab
 _NUMBER_OF_PART = re.compile(rf"\b{_PARTS} (\d+(?:\.\d+)*)\b", re.I)
 _STAGE = re.compile(
     r"\b(?:day|week|lesson|step|unit|module|session|lecture|stage|phase|grade|level|tag|woche|lektion|schritt|stufe|jour"
-    r"|semaine|leçon|étape|día|semana|lección|paso) \d{1,3}\b",
+    r"|semaine|leçon|étape|día|semana|lección|paso) \d{1,3}\b(?![.,]\d)",
     re.I,
 )
 _SIGN = r"[$€£¥]|\b(?:USD|EUR|CHF|GBP|[Ee]uros?|[Dd]ollars?|[Ff]ranken|[Pp]ounds)\b"
@@ -91,8 +91,9 @@ _KINDS = _RARE | {
     r"^when\b|\bwhat (?:date|day|year|time)\b|^wann\b|^quand\b|^¿?cu[áa]ndo\b": (
         rf"\b{_MONTH}\b|\b(?:1[5-9]|20)\d\d\b|\b\d{{1,2}}[:.]\d\d\b|\b\d{{1,2}} ?[ap]m\b|\b{_DAY}\b"
     ),
-    r"^(?:and |but )?(?:who|whom|whose)\b|^(?:und )?we[rmn]\b|^(?:et )?qui\b|^¿?qui[ée]n": (
-        r"(?-i:\b[A-Z][a-zà-ÿ]+ (?:[A-Z]\. )?[A-Z][a-zà-ÿ]+\b)"
+    r"^(?:and |but )?(?:who|whom|whose)\b(?! (?:may|can|could|must|should|needs?|has to|is allowed)\b)": (
+        r"(?-i:\b(?!(?:The|A|An|This|That|These|Those|If|When|Our|Your|Their|In|On|At|For|All|Each|No)\b)"
+        r"[A-ZÄÖÜÀ-Þ][a-zß-ÿ]+ (?:[A-Z]\. )?[A-ZÄÖÜÀ-Þ][a-zß-ÿ]+\b)"
     ),
     r"\bhow many\b": rf"\d|\b{_NUMBER}\b",
     r"\bhow (?:much|big|large|high|tall|deep|far|heavy|old|fast)\b"
@@ -111,7 +112,7 @@ def asked_for(question: str, language: str) -> Callable[[str], float]:
     kinds += [(VALUE, re.compile(value, re.I)) for value in asked]
     rare = {*_RARE.values()} & {*asked}
     codes, named = codes_of(question), _STAGE.search(question)
-    stage = named and re.compile(rf"\b{named[0]}\b", re.I)
+    stage = named and re.compile(rf"\b{named[0]}\b(?![.,]\d)", re.I)
 
     def added(text: str) -> float:
         if part and part.match(text):
@@ -149,9 +150,9 @@ def codes_of(question: str) -> list[str]:
 
 
 def has_code(codes: Sequence[str], text: str) -> bool:
-    """Whether a text has one of these codes, however it is written: "CX 400"."""
-    squeezed = text.casefold().replace("-", "").replace(" ", "")
-    return any(code in squeezed for code in codes)
+    """Whether a text has one of these codes, however it is written: "CX 400"; not where that is part of another."""
+    spaced = ("[- ]?".join(map(re.escape, code)) for code in codes)
+    return any(re.search(rf"(?<![a-z0-9]){code}(?![a-z0-9])", text.casefold()) for code in spaced)
 
 
 def numbered_part(question: str) -> re.Pattern[str] | None:

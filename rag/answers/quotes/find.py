@@ -23,7 +23,7 @@ from rag.grounding.segments import Segment, is_question, split_segments
 from rag.library.splitter import names_of_source
 from rag.sources.tables import SEPARATOR, row_opening
 from rag.text.detect import is_english, question_language
-from rag.text.language import ENGLISH, stems, word_weights
+from rag.text.language import ENGLISH, common_words, stems, word_weights
 from rag.text.links import without_addresses
 from rag.text.vectors import at_length_one, have_vectors, question_vector, sentence_vectors
 from rag.text.wraps import unwrap
@@ -88,6 +88,7 @@ _ASKS_WHAT = re.compile(
     re.I,
 )
 """A question for what something is, does or means."""
+_WORD = re.compile(r"\w+")
 _FENCE = re.compile(r"(?:`{3,}|~{3,})[\w+.-]*")
 
 
@@ -180,7 +181,7 @@ def _best(
     # The kinds of values that two questions ask for are those of each.
     scores = _scores(question, language, found, sources, embeddings, kinds_of="" if parts else question)
     order = _telling_row_first(question, language, sorted(range(len(found)), key=lambda place: -scores[place]), found)
-    least = LEAST_SHARE * scores[order[0]]
+    least = LEAST_SHARE * max(scores)
     firsts = []
     for part in parts:
         own = _scores(part, language, found, sources, embeddings, kinds_of=part)
@@ -226,8 +227,10 @@ def _telling_row_first(question: str, language: str, order: list[int], found: Se
     def said(place: int) -> set[str]:
         return asked & stems(found[place].words, language) if SEPARATOR in found[place].words else set()
 
-    best = order[0]
+    best, label = order[0], label_asked_for(question)
     own = said(best)
+    if label(found[best].words):  # the row that is asked for
+        return order
     more = (place for place in order if found[place].passage == found[best].passage and said(place) > own)
     telling = next(more, best) if own else best
     return [telling, *(place for place in order if place != telling)]
@@ -377,20 +380,21 @@ def _without_titles(question: str, language: str, sources: Sequence[Document]) -
     for source in sources:
         title = stems(names_of_source(source), language)
         left = " ".join(word for word, own in words if not own & title)
-        is_named = sum(bool(own & title) for _, own in words) >= NAMING and stems(left, language)
+        is_named = sum(bool(own & title) for _, own in words) >= NAMING
+        is_named = is_named and any(word.casefold() not in common_words(language) for word in _WORD.findall(left))
         rests.append(left if is_named else question)
     return rests
 
 
 def _names_said(question: str, language: str, sources: Sequence[Document]) -> list[float]:
-    """By passage: share of the question's names that the passages of its source have, with their titles."""
+    """By passage: share of the question's names that only its source's passages and titles have."""
     names = set(names_of(question)) if language == ENGLISH else set()
     texts: dict[str, str] = {}
     for each in sources:
         source = str(each.metadata.get("source"))
         texts[source] = f"{texts.get(source, '')}\n{names_of_source(each)}\n{each.page_content}"
-    said = {source: sum(name in text for name in names) / max(1, len(names)) for source, text in texts.items()}
-    return [said[str(each.metadata.get("source"))] for each in sources]
+    said = {source: len(names & {*_WORD.findall(text)}) / max(1, len(names)) for source, text in texts.items()}
+    return [said[str(each.metadata.get("source"))] - min(said.values()) for each in sources]
 
 
 def _tells_what(each: Quotable) -> bool:

@@ -32,7 +32,7 @@ _ASKS_FOR_SEVERAL = re.compile(
     re.I,
 )
 _ITEM = re.compile(rf"{MARKER}\s+\S")
-_MARKED = re.compile(rf"(?:{MARKER}|[A-Z]\.)\s+")
+_MARKED = re.compile(rf"^(?:{MARKER}|[A-Z]\.|\d{{1,3}})\s+")
 """The same, or "A.", which may also begin a name, where a list stands below it."""
 _ENDS = (".", "!", "?", ";", ",", ":", "：", "。", "？")
 _ITEMS_ASKED_FOR = (
@@ -48,11 +48,12 @@ def list_asked_for(question: str, language: str, sources: Sequence[Document]) ->
     A name that stands in the document's title, too, tells nothing.
     """
     weights = word_weights(question, language)
+    several = bool(_ASKS_FOR_SEVERAL.match(question.strip()) or weights.keys() & _of_lists(language))
     for number, source in enumerate(sources, start=1):
         title = stems(str(source.metadata.get("title") or ""), language)
         headings = set(source.metadata.get("headings", ()))
         headings.add(nearest_heading(source))
-        for name, start, end in _named_lists(source.page_content, headings):
+        for name, start, end in _named_lists(source.page_content, headings, by_items=several):
             words = word_weights(name, language).keys()
             left = weights.keys() - words - title - _of_lists(language)
             is_asked = words and words <= weights.keys() and not words <= title
@@ -67,23 +68,28 @@ def _of_lists(language: str) -> frozenset[str]:
     return stems(_ITEMS_ASKED_FOR, language)
 
 
-def _named_lists(text: str, headings: Collection[str]) -> Iterator[tuple[str, int, int]]:
+def _named_lists(text: str, headings: Collection[str], *, by_items: bool) -> Iterator[tuple[str, int, int]]:
     """The lists of a text that a heading, an item or a line with a colon names: the name, where they begin and end.
 
     One sentence may stand between a heading and its list. With an item the list begins, as it is part of one itself.
+    `by_items`: items name lists, too: "C. Treasurer" the duties below it.
     """
     lines = [(found.start(), found.end()) for found in re.finditer(r"[^\n]+", text)]
     for place, (start, end) in enumerate(lines):
         line = text[start:end].strip()
-        marker = "" if line.endswith(_ENDS) else _kind_of_marker(line)
-        name = _MARKED.sub("", line) if marker else line.strip("#*_:： ")
         is_heading = line.startswith("#") or line in headings
+        marker = _kind_of_marker(line) if by_items and not (is_heading or line.endswith(_ENDS)) else ""
+        name = _MARKED.sub("", line, count=1) if marker or is_heading else line
+        name = name.strip("#*_:： ")
         is_name = is_heading or line.endswith((":", "：")) or marker
         if not is_name or not 0 < len(name.split()) <= LONGEST_NAME:
             continue
         items = list(_items(text, lines[place + 1 :], end, marker))
         if not items and is_heading and place + 1 < len(lines):
-            items = list(_items(text, lines[place + 2 :], lines[place + 1][1]))
+            between = text[slice(*lines[place + 1])].strip()
+            is_sentence = between.endswith((".", "!", "。")) and between not in headings
+            if is_sentence and SEPARATOR not in between and not between.startswith("#"):
+                items = list(_items(text, lines[place + 2 :], lines[place + 1][1]))
         begin = start if marker else items[0][0] if items else end
         if len(items) > 1 and items[-1][1] - begin <= LONGEST_QUOTE:
             yield name, begin, items[-1][1]
@@ -92,7 +98,7 @@ def _named_lists(text: str, headings: Collection[str]) -> Iterator[tuple[str, in
 def _kind_of_marker(line: str) -> str:
     """Of the sign that a line begins with as an item: "1" for a number, "A" or "a" for a letter, else itself."""
     found = _MARKED.match(line)
-    sign = found[0].strip(" ().") if found else ""
+    sign = found[0].strip().strip("().") if found else ""
     return "1" if sign.isdecimal() else "A" if sign.isupper() else "a" if sign.islower() else sign
 
 
@@ -109,7 +115,7 @@ def _items(text: str, lines: Sequence[tuple[int, int]], after: int, above: str =
             continue
         is_item = bool(_ITEM.match(line))
         is_short = len(line) <= LONGEST_LINE and not line.endswith((".", ":", "：", "?", "!")) and not line[0].islower()
-        is_apart = marked is False and text.count("\n", after, start) > 1
+        is_apart = (above and "\n\n" in text[after:start]) or (marked is False and text.count("\n", after, start) > 1)
         if is_apart or is_item != (is_item if marked is None else marked) or not (is_item or is_short):
             return
         if SEPARATOR in line or line.startswith("#") or (above and _kind_of_marker(line) in ("", above)):

@@ -153,6 +153,8 @@ class _Walk:
         self.label = ""
         self.labelled: Segment | None = None
         """The segment that begins with the label, while this one is of the same item or paragraph."""
+        self.numbered: int | None = None
+        """How far the number is indented whose meaning this is."""
         self.comment: Segment | None = None
         """The comment right above this setting, which is shown with it."""
         self.term: Segment | None = None
@@ -179,9 +181,14 @@ class _Walk:
                 is_term = _is_term(text, segment) or (segment.kind != "heading" and _NAME.match(words))
                 self.term = segment if is_term else None
             elif _is_number(text, segment):
+                indent = _indent_at(text, segment)
                 self._begin_section(f"{self.section} {words}".strip())
+                self.numbered = indent
                 self.term = segment
             else:
+                is_new_line = "\n" in text[end_before : segment.begin]
+                if self.numbered is not None and is_new_line and _indent_at(text, segment) <= self.numbered:
+                    self._begin_section(self.section)  # no more of what the number means
                 self._note_label(segment, end_before)
                 is_in_row = self._is_in_row(segment)
                 end = segment.end if is_in_row else _end_with_items(segment, text)
@@ -204,8 +211,9 @@ class _Walk:
         return self.heading if _NAME.match(self.heading) and not embedded.startswith(self.heading) else ""
 
     def _begin_section(self, heading: str) -> None:
+        heading = without_addresses(heading)
         self.heading, self.before, self.term, self.following, self.opens = heading, None, None, False, True
-        self.label, self.labelled = "", None
+        self.label, self.labelled, self.numbered = "", None, None
 
     def _is_in_row(self, segment: Segment) -> bool:
         row = self.text.rfind("\n", 0, segment.start) + 1
@@ -250,15 +258,16 @@ class _Walk:
         is_cut = self.begins_amid and segment.start == 0 and words[:1].islower()
         announces_nothing = self.announces == segment and end == segment.end
         line = self.text[self.text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0]
+        said = " ".join(without_addresses(self.text[segment.start : segment.end]).split())
         return not (
             is_cut
             or announces_nothing
             or _SETTING.match(words)
             or words.removeprefix("title: ") in self.headings
             or _is_beside_the_text(line, self.heading)
-            or not _is_quotable(
-                " ".join(self.text[segment.start : segment.end].split()), segment, self.heading, below=self.term
-            )
+            or not said
+            or _LINKS.fullmatch(words)
+            or not _is_quotable(said, segment, self.heading, below=self.term)
         )
 
     def _quotable(self, segment: Segment, subject: str, words: str, end: int) -> Quotable:
@@ -281,7 +290,7 @@ class _Walk:
             self.number,
             segment,
             end,
-            without_addresses(own),
+            own,
             without_addresses(embedded),
             leans_on,
             following=self.following and not short,
@@ -334,6 +343,11 @@ def _is_term(text: str, heading: Segment) -> bool:
     return indent_of(below) >= indent_of(line) + DEEPER and not line.isupper()
 
 
+def _indent_at(text: str, segment: Segment) -> int:
+    """Characters of white space before the line that a segment is in."""
+    return indent_of(text[text.rfind("\n", 0, segment.begin) + 1 :].partition("\n")[0])
+
+
 def _is_number(text: str, segment: Segment) -> bool:
     """Whether it is a number alone, of an exit status or an error, right above what that means."""
     return bool(_NUMBERS.fullmatch(text[segment.start : segment.end])) and _is_term(text, segment)
@@ -361,8 +375,6 @@ def _is_quotable(words: str, segment: Segment, heading: str, below: Segment | No
     `below`: the term that it is shown with.
     """
     if segment.kind == "rule" or len(words) > LONGEST_QUOTE or _asks(words) or makes_no_claim(words):
-        return False
-    if _LINKS.fullmatch(words):
         return False
     if words.endswith((",", "，", "、")) and not _TELLING.search(
         words

@@ -117,10 +117,11 @@ class Conditions:
         ]
         beside = [before[-1] if before else None, next_span(self.spans, number)]
         for span in beside:
-            column = self.table.dated(span.column) if span and span.column and token.when else ""
-            if span is not None and column in fits and column != span.column:
-                span.used = True
-                return column, column in dates
+            if span is not None and span.column and token.when:
+                dated = self.table.dated(span.column)
+                if dated != span.column and dated in fits:
+                    span.used = True
+                    return dated, dated in dates
             if span is not None and span.column in fits and not self._asked_for(span, operation, fits, number):
                 span.used = span.used or operation == "count" or span is beside[0]
                 return span.column, span.column in dates

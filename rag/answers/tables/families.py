@@ -12,7 +12,8 @@ from rag.answers.tables.values import Values
 from rag.answers.tables.words import key_of, read_yaml
 
 COLUMNS_FILE = Path(__file__).parents[2] / "columns.yaml"
-DATES = ("date", "born", "start", "founded")
+FOUNDED = "founded"
+DATES = ("date", "born", "start", FOUNDED)
 """The families of columns of dates; the first has all of them, the others those that are called so."""
 LEAST_ENDING = 5
 """Letters of a name that may be the end of a longer word: "Kaufpreis"."""
@@ -33,7 +34,10 @@ class Family:
         """The columns of a table that are of this kind; where some are called so and nothing else, these alone."""
         if self.name in DATES:
             dates = [name for name, each in values.items() if each.dates is not None or each.years]
-            named = (name for name in dates if any(map(self._is_name, key_of(name.replace("_", " ")))))
+            keys = {name: key_of(name.replace("_", " ")) for name in dates}
+            named = [name for name in dates if any(map(self._is_name, keys[name]))]
+            if self.name == FOUNDED and not named and not any(key[0] == "last" for key in keys.values()):
+                named = [name for name in dates if keys[name][0] == "first"]  # "First lit"
             return tuple(dates if self.name == DATES[0] else named)
         fits = [name for name, each in values.items() if each.numbers is not None and not (each.years or each.are_keys)]
         keys = {name: key_of(name.replace("_", " ")) for name in fits}

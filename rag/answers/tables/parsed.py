@@ -41,6 +41,10 @@ LAST_PAGE = "last_page"
 _CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
 
 
+SAYS_WHETHER = {"0", "1", "yes", "no", "y", "n", "x", "true", "false", "ja", "nein", "oui", "non", "si", "是", "否"}
+"""The values, folded, of a column that says only whether something is so."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A row: its cells by column, and where its line is in the document's text."""
@@ -76,11 +80,13 @@ class Table:
         return {name: Values([row.cells.get(name, "") for row in self.rows]) for name in self.columns}
 
     def dated(self, column: str) -> str:
-        """The column of the dates or years of a column that has neither: "Year Automated" of "Automated"."""
+        """The column of the dates or years of one that only says whether: "Year Automated" of "Automated"."""
+        if not self.values[column].distinct.keys() <= SAYS_WHETHER:
+            return column
         of_time = [name for name, each in self.values.items() if each.dates is not None or each.years]
         words = {name: {*key_of(name.replace("_", " "))} for name in (column, *of_time)}
         longer = [name for name in of_time if words[column] < words[name]]
-        return longer[0] if len(longer) == 1 and column not in of_time else column
+        return longer[0] if len(longer) == 1 else column
 
     @cached_property
     def families(self) -> dict[str, tuple[str, ...]]:

@@ -21,10 +21,11 @@ TELLING_APART = NUMBERS | {
 }
 """What a column is called by that tells rows apart: "Employer Name", "Wahlkreis-Nr."."""
 _FEMALE, _MALE = ("female", "weiblich", "femme", "mujer", "女"), ("male", "mannlich", "homme", "hombre", "男")
-GENDERS = dict.fromkeys(("women", "woman", "females", "girls", "frauen", "femmes", "mujeres", "女性"), _FEMALE) | (
-    dict.fromkeys(("men", "man", "males", "boys", "manner", "hommes", "hombres", "男性"), _MALE)
+GENDERS = dict.fromkeys(("women", "woman", "females", "frauen", "femmes", "mujeres", "女性"), (*_FEMALE, "f", "w")) | (
+    dict.fromkeys(("men", "males", "manner", "hommes", "hombres", "男性"), (*_MALE, "m"))
 )
-"""How tables say whom a question calls women or men."""
+"""How a column of genders says whom a question calls women or men."""
+_OF_GENDERS = {*_FEMALE, *_MALE, "f", "w", "m", "d", "x", "other", "unknown", "nonbinary", "non-binary", "divers"}
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]{1,20}[)\]]$")
 PLURALS = frozenset(("", "s", "es", "e", "en", "n", "er", "x"))
 PARTS_OF_DATES: tuple[PartOfDates, ...] = ("month", "year")
@@ -144,8 +145,16 @@ class TableWords:
     def _value(self, key: tuple[str, ...]) -> dict[str, str]:
         """The columns that have these words as a value, and how; also of several of it, or of whom they are said."""
         several = in_singular(key) if len(key) > 1 else key
-        same = ((word,) for word in GENDERS.get(key[0], ()) if len(key) == 1)
-        return next((self.values[each] for each in (key, several, *same) if each in self.values), {})
+        if found := self.values.get(key) or self.values.get(several):
+            return found
+        same = [word for word in GENDERS.get(key[0], ()) if len(key) == 1]
+        genders = {
+            name: word
+            for name, values in self.table.values.items()
+            for word in same
+            if word in values.distinct and values.distinct.keys() <= _OF_GENDERS
+        }
+        return genders if len(genders) == 1 else {}
 
     def _span(self, tokens: Sequence[Token], at: int) -> Span | None:
         """What so many tokens mean together."""

@@ -47,9 +47,15 @@ class Token:
     when: When | None = None
 
 
+_POSSESSIVE = re.compile(r"(?<=[^\W\d_]{2})['’]s\b")
+
+
 def tokenize_question(text: str) -> list[Token]:
-    """The tokens of a question, or of a name or a value that it may have; signs between them are none."""
-    return list(_tokens(text))
+    """The tokens of a question, or of a name or a value that it may have; signs between them are none.
+
+    Nor is the ending of "Biden's".
+    """
+    return list(_tokens(_POSSESSIVE.sub("", text)))
 
 
 def _tokens(text: str) -> Iterator[Token]:
