@@ -36,7 +36,7 @@ def build_predict_routes(assistant: Assistant) -> APIRouter:
         scope: Annotated[tuple[str, ...], Query(description="A source to answer from; may be repeated.")] = (),
         think: Annotated[Think | None, Query(description="Let the chat model think first, if it can.")] = None,
     ) -> Response:
-        """The whole answer, as a JSON string; with `sources=true` as an object, with what a small model adds to the quotes.
+        """The whole answer, as a JSON string; with `sources=true` an object, with what a small model adds.
 
         `Accept: application/json; version=2` asks for the object, too.
         """
