@@ -300,8 +300,7 @@ Bell,Chief of Staff,Tom Voss,40,Male
 def test_people_and_terms_are_told_as_people_say_them(
     question: str, answer: str, tmp_path: Path, settings: Settings
 ) -> None:
-    (tmp_path / "cabinet.csv").write_text(OFFICES, encoding="utf-8")
-    (table,) = tables_of(tmp_path / "cabinet.csv", settings)
+    table = table_of(OFFICES, tmp_path, settings, "cabinet.csv")
     assert answer in told(table, question, ("cabinet.csv", "cabinet")).partition("\n")[0]
 
 
@@ -325,8 +324,7 @@ Point Sur Light,Big Sur,1889,,0,270
     ],
 )
 def test_years_are_asked_for_as_people_say_it(question: str, answer: str, tmp_path: Path, settings: Settings) -> None:
-    (tmp_path / "lighthouses.csv").write_text(LIGHTS, encoding="utf-8")
-    (table,) = tables_of(tmp_path / "lighthouses.csv", settings)
+    table = table_of(LIGHTS, tmp_path, settings, "lighthouses.csv")
     assert answer in told(table, question, ("lighthouses.csv", "lighthouses")).partition("\n")[0]
 
 
@@ -341,14 +339,14 @@ def test_years_are_asked_for_as_people_say_it(question: str, answer: str, tmp_pa
         ("Country,Capital,Visitors\nMaldives,Male,3\nChad,Ndjamena,2", "How many men live in the Maldives?", None),
         ("Grade,Students\na,3\ns,3\nt,1\ns,2", "How many students have an s?", None),
         ("Name,Sex,Age\nIda,F,3\nMax,M,2\nTom,M,8", "How many women are there?", "1 of 3"),
+        ("—,Name,Length\n1990,Fox,3\n2001,Elk,2", "Which is the oldest?", None),
         ("Species,First seen,Last seen\nFox,2010,2011\nElk,2001,2023", "What is the most recent sighting?", None),
     ],
 )
 def test_other_words_of_people_and_years_are_not_taken_for_these(
     text: str, question: str, answer: str | None, tmp_path: Path, settings: Settings
 ) -> None:
-    (tmp_path / "list.csv").write_text(text + "\n", encoding="utf-8")
-    (table,) = tables_of(tmp_path / "list.csv", settings)
+    table = table_of(f"{text}\n", tmp_path, settings, "list.csv")
     if answer is None:
         query = read_question(question, table, ("list.csv",))
         assert query is None or not query.conditions or query.conditions[0].values != ("male",), query

@@ -52,8 +52,8 @@ SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 THINKING = "thinking"
 """Name of the message with what the model thought, which is no part of the conversation."""
 UNCOPIED = "\u2063"
-"""Stands, unseen, before and behind what a model thought, and behind what a small model adds to its quotes: what is
-copied goes without both (`assets/copy.js`)."""
+"""Stands, unseen, before and behind what a model thought or a small one adds to its quotes: what is copied goes without
+both (`assets/copy.js`)."""
 BESIDE, INSTEAD = "quotes", "quotes-first"
 """Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place or
 at its beginning."""

@@ -49,6 +49,7 @@ _STAGE = re.compile(
     r"|semaine|leçon|étape|día|semana|lección|paso) \d{1,3}\b(?![.,]\d)",
     re.I,
 )
+"""The day, week or lesson whose number is asked for."""
 _SIGN = r"[$€£¥]|\b(?:USD|EUR|CHF|GBP|[Ee]uros?|[Dd]ollars?|[Ff]ranken|[Pp]ounds)\b"
 _AMOUNT = re.compile(rf"(?:{_SIGN})\s?\d|\d[\d.,' ]*\s?(?:{_SIGN})|(?:{_SIGN})[^|]{{0,20}}:\s*\d")
 """An amount with its currency, which may also stand in the name of its column."""

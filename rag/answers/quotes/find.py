@@ -154,9 +154,9 @@ async def find_quotes(
         return ()
     await have_vectors(embeddings, question, [each.embedded for each in found])
     parts = _asked_apart(question)
-    rests = {rest for asked in (question, *parts) for rest in _without_titles(asked, language, sources)}
-    for part in (*parts, *rests - {question, *parts}):
-        await have_vectors(embeddings, part)
+    rests = [rest for asked in (question, *parts) for rest in _without_titles(asked, language, sources)]
+    for text in dict.fromkeys((*parts, *rests)):
+        await have_vectors(embeddings, text)
     return await asyncio.to_thread(_best, question, parts, language, found, sources, embeddings)
 
 
@@ -281,11 +281,11 @@ def _grown(
     if at >= len(quotes):  # what has grown may have become one
         return quotes
     text = sources[quotes[at].passage - 1].page_content
-    own = [(score, each) for score, each in zip(scores, found, strict=True) if each.passage == quotes[at].passage]
+    best_first = sorted(range(len(found)), key=lambda place: -scores[place])
+    own = [found[place] for place in best_first if found[place].passage == quotes[at].passage]
     while True:
         quote = quotes[at]
-        beside = [(score, each) for score, each in own if _is_beside(each, quote, text)]
-        grown = (_with(quotes, each, text) for _, each in sorted(beside, key=lambda pair: -pair[0]))
+        grown = (_with(quotes, each, text) for each in own if _is_beside(each, quote, text))
         fitting = (more for more in grown if at < len(more) and _fits(more, sources))
         longer = next(
             (more for more in fitting if all(each in quotes or each.end - each.start <= GROWN for each in more)), None
@@ -362,11 +362,9 @@ def _nearness(
 
     The words of the title tell no sentence of a source from another, and those that repeat them are near to it.
     """
-    asked = [question, *dict.fromkeys(_without_titles(question, language, sources))]
-    vectors = [at_length_one(question_vector(embeddings, each)) for each in asked]
-    sentences = sentence_vectors(embeddings, [each.embedded for each in found])
-    near = {each: sentences @ vector for each, vector in zip(asked, vectors, strict=True)}
     rests = _without_titles(question, language, sources)
+    sentences = sentence_vectors(embeddings, [each.embedded for each in found])
+    near = {asked: sentences @ at_length_one(question_vector(embeddings, asked)) for asked in {question, *rests}}
     return [
         max(float(near[question][place]), float(near[rests[each.passage - 1]][place]))
         for place, each in enumerate(found)

@@ -181,10 +181,8 @@ class _Walk:
                 is_term = _is_term(text, segment) or (segment.kind != "heading" and _NAME.match(words))
                 self.term = segment if is_term else None
             elif _is_number(text, segment):
-                indent = _indent_at(text, segment)
                 self._begin_section(f"{self.section} {words}".strip())
-                self.numbered = indent
-                self.term = segment
+                self.numbered, self.term = _indent_at(text, segment), segment
             else:
                 is_new_line = "\n" in text[end_before : segment.begin]
                 if self.numbered is not None and is_new_line and _indent_at(text, segment) <= self.numbered:
@@ -265,7 +263,6 @@ class _Walk:
             or _SETTING.match(words)
             or words.removeprefix("title: ") in self.headings
             or _is_beside_the_text(line, self.heading)
-            or not said
             or _LINKS.fullmatch(words)
             or not _is_quotable(said, segment, self.heading, below=self.term)
         )

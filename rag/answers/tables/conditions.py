@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rag.answers.tables.parsed import Table
 from rag.answers.tables.query import Condition, Operation, Sign
 from rag.answers.tables.spans import Span, Uncertain, next_span
-from rag.answers.tables.words import Token, key_of
+from rag.answers.tables.words import Token, key_of_column
 from rag.text.language import stem
 
 _DATE = frozenset(map(stem, ("date", "day", "time", "on", "of", "datum", "tag", "jour", "fecha")))
@@ -160,7 +160,7 @@ class Conditions:
         dates = [name for name in self.table.columns if self.table.values[name].dates is not None]
         if len(dates) == 1:
             return dates[0]
-        of_date = {name: {stem(word) for word in key_of(name.replace("_", " "))} - _DATE for name in dates}
+        of_date = {name: {stem(word) for word in key_of_column(name)} - _DATE for name in dates}
         if before is not None:
             spans = self.spans[:before][::-1]
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from rag.answers.tables.values import Values
-from rag.answers.tables.words import key_of, read_yaml
+from rag.answers.tables.words import key_of, key_of_column, read_yaml
 
 COLUMNS_FILE = Path(__file__).parents[2] / "columns.yaml"
 FOUNDED = "founded"
@@ -34,13 +34,13 @@ class Family:
         """The columns of a table that are of this kind; where some are called so and nothing else, these alone."""
         if self.name in DATES:
             dates = [name for name, each in values.items() if each.dates is not None or each.years]
-            keys = {name: key_of(name.replace("_", " ")) for name in dates}
+            keys = {name: key_of_column(name) for name in dates}
             named = [name for name in dates if any(map(self._is_name, keys[name]))]
-            if self.name == FOUNDED and not named and not any(key[0] == "last" for key in keys.values()):
-                named = [name for name in dates if keys[name][0] == "first"]  # "First lit"
+            if self.name == FOUNDED and not named and not any(key[:1] == ("last",) for key in keys.values()):
+                named = [name for name in dates if keys[name][:1] == ("first",)]  # "First lit"
             return tuple(dates if self.name == DATES[0] else named)
         fits = [name for name, each in values.items() if each.numbers is not None and not (each.years or each.are_keys)]
-        keys = {name: key_of(name.replace("_", " ")) for name in fits}
+        keys = {name: key_of_column(name) for name in fits}
         of_it = [name for name in fits if any(map(self._is_name, [*keys[name], " ".join(keys[name])]))]
         alone = [name for name in of_it if all(map(self._is_name, keys[name])) or self._is_name(" ".join(keys[name]))]
         return tuple(alone or of_it)

@@ -14,7 +14,7 @@ from rag.answers.tables.parsed import Key, Place, Table, in_singular
 from rag.answers.tables.query import Condition, Query, matches
 from rag.answers.tables.spans import column_stems, meant_columns, things
 from rag.answers.tables.values import folded
-from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of, key_of_column
 from rag.text.language import stem
 
 MOST_ROWS = 5_000
@@ -42,7 +42,7 @@ class Lookup:
         self.columns: dict[Key, set[str]] = defaultdict(set)
         for column in table.columns:
             for name in (column, BESIDE.split(column)[0]):
-                self.columns[in_singular(key_of(name.replace("_", " ")))].add(column)
+                self.columns[in_singular(key_of_column(name))].add(column)
         for thing, column in things(table).items():
             self.columns[in_singular((thing,))] = self.columns.get(in_singular((thing,))) or {column}
         self.whole, self.parts = table.cell_index

@@ -18,7 +18,7 @@ from typing import Any
 from rag.answers.tables.families import families
 from rag.answers.tables.totals import find_totals
 from rag.answers.tables.values import MONTHS, Values, folded
-from rag.answers.tables.words import LONGEST_PHRASE, key_of
+from rag.answers.tables.words import LONGEST_PHRASE, key_of, key_of_column
 from rag.sources.loader import section_at
 from rag.sources.tables import SEPARATOR
 from rag.text.language import stem
@@ -84,7 +84,7 @@ class Table:
         if not self.values[column].distinct.keys() <= SAYS_WHETHER:
             return column
         of_time = [name for name, each in self.values.items() if each.dates is not None or each.years]
-        words = {name: {*key_of(name.replace("_", " "))} for name in (column, *of_time)}
+        words = {name: {*key_of_column(name)} for name in (column, *of_time)}
         longer = [name for name in of_time if words[column] < words[name]]
         return longer[0] if len(longer) == 1 else column
 

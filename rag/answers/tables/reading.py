@@ -10,7 +10,7 @@ from rag.answers.tables.conditions import SIGNS, Conditions
 from rag.answers.tables.parsed import Table, in_singular
 from rag.answers.tables.query import OPERATIONS, Condition, Operation, PartOfDates, Query, matches
 from rag.answers.tables.spans import PARTS_OF_DATES, Span, TableWords, Uncertain, next_span, tells_apart, things
-from rag.answers.tables.words import Phrases, Token, key_of, number_words
+from rag.answers.tables.words import Phrases, Token, key_of_column, number_words
 
 AMOUNTS: tuple[Operation, ...] = ("sum", "average", "maximum", "minimum")
 GOES_WITH: set[tuple[Operation, Operation]] = {
@@ -209,14 +209,14 @@ class Reading:
         if said := self._said_value():
             return said
         found = self.table.families.get("amount") or self.table.families.get("price") or ()
-        found = tuple(name for name in found if _OF_ONE.isdisjoint(key_of(name.replace("_", " "))))
+        found = tuple(name for name in found if _OF_ONE.isdisjoint(key_of_column(name)))
         return found[0] if len(found) == 1 else None
 
     def _said_value(self) -> str | None:
         """The column of numbers whose name has "value", if that little word is in the question."""
         said = _VALUES & {in_singular((token.folded,))[0] for token in self.tokens}
         found = [name for name, values in self.table.values.items() if values.numbers is not None]
-        found = [name for name in found if said.intersection(in_singular(key_of(name.replace("_", " "))))]
+        found = [name for name in found if said.intersection(in_singular(key_of_column(name)))]
         return found[0] if len(found) == 1 else None
 
     def _is_compared(self, column: str) -> bool:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from rag.answers.tables.families import Way, families
 from rag.answers.tables.parsed import Table, in_singular
 from rag.answers.tables.query import PartOfDates
-from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of, phrases
+from rag.answers.tables.words import LONGEST_PHRASE, Phrases, Token, key_of, key_of_column, phrases
 from rag.text.language import stem
 
 NUMBERS = frozenset(("no", "nr", "num", "number", "nummer", "numero", "编号"))
@@ -77,7 +77,7 @@ class TableWords:
         self.heads = {form for name in names for word in _heads(key_of(name)) for form in _forms((word,))}
         self.columns: dict[tuple[str, ...], str] = {}
         for column in table.columns:
-            self.columns.setdefault(key_of(column.replace("_", " ")), column)
+            self.columns.setdefault(key_of_column(column), column)
         for column in table.columns:  # "2024 (k€)"
             self.columns.setdefault(key_of(_IN_BRACKETS.sub("", column.replace("_", " "))), column)
         self.by_stem = column_stems(table.columns, language)
@@ -207,7 +207,7 @@ def column_stems(columns: tuple[str, ...], language: str) -> dict[str, str]:
     found: dict[str, set[str]] = defaultdict(set)
     known = phrases()[language]
     for column in columns:
-        for word in key_of(column.replace("_", " ")):
+        for word in key_of_column(column):
             if known.get((word,), set()) <= {"stop", *PARTS_OF_DATES}:
                 doing = [word[:-2]] if word.endswith(("er", "or")) and len(word) > 5 else []
                 for each in (word, *doing):
@@ -245,7 +245,7 @@ def _ways(
 
 def tells_apart(column: str) -> bool:
     """Whether a column is called by what tells rows apart: its numbers are not to be summed."""
-    words = key_of(column.replace("_", " "))
+    words = key_of_column(column)
     return bool(words) and words[-1] in TELLING_APART
 
 
@@ -256,7 +256,7 @@ def things(table: Table) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for column, values in table.values.items():
-        words = key_of(column.replace("_", " "))
+        words = key_of_column(column)
         is_each = len(values.distinct) == len(table.rows)  # a number of a house does not tell rows apart
         if len(words) > 1 and tells_apart(column) and (is_each or words[-1] not in NUMBERS):
             thing = words[-2]

@@ -122,6 +122,11 @@ def key_of(text: str) -> tuple[str, ...]:
     return tuple(token.folded for token in tokenize_question(text))
 
 
+def key_of_column(name: str) -> tuple[str, ...]:
+    """The same of a column's name, whose words "_" may part."""
+    return key_of(name.replace("_", " "))
+
+
 def spans_of(key: tuple[str, ...]) -> set[tuple[str, ...]]:
     """All parts of a question that can be a phrase."""
     return {key[start : start + length] for start in range(len(key)) for length in range(1, LONGEST_PHRASE)}

@@ -18,6 +18,7 @@ MOST_ROWS = 300
 _FEWEST_BELOW, _FEWEST_NAMES = 2, 3
 """Rows below names, and texts in the row of names, from which on the columns tell where two names are parted."""
 _SECTION = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?")
+"""The number of a section that stands apart from its heading."""
 _SHORTEST_LABEL = 2
 """Letters of what stands before a text of several lines as the name of a row."""
 _WIDTHS = dict.fromkeys("iljtfrI.,:;'()[] ", 0.55)
