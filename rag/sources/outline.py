@@ -74,7 +74,7 @@ def build_document(text: str, marks: Marks, metadata: dict[str, Any], *, markdow
 
 def plain(text: str) -> str:
     """Without what neither the vector store nor a reader can use: NULs, soft hyphens, marks of ours, surrogates."""
-    return re.sub(f"[\0\u00ad{MARK}]", "", text).encode("utf-8", "ignore").decode("utf-8")
+    return text.replace("\0", "").replace("\u00ad", "").replace(MARK, "").encode("utf-8", "ignore").decode("utf-8")
 
 
 def one_line(text: str) -> str:

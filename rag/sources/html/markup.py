@@ -252,7 +252,8 @@ class Walk:
         text = unicodedata.normalize("NFC", plain(text).replace(_SOFT_HYPHEN, ""))
         seen = text.lstrip()
         if seen and place.kind not in ("code", "table"):  # a line break in the file is none on the page
-            text, seen = _WHITE.sub(" ", text), _WHITE.sub(" ", seen)
+            text = _WHITE.sub(" ", text)
+            seen = text.lstrip()
         if seen and (kept := self._terms.join(place.kind)):
             del self.pieces[kept:], self.places[kept:]
             self.pieces[-1] = self.pieces[-1].rstrip() + ":"
