@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -139,6 +140,8 @@ T = TypeVar("T")
 class PageInThread:
     """A browser with one page, in a thread of its own: Playwright's calls do not mix with a test's event loop."""
 
+    _open_pages: ClassVar[set[PageInThread]] = set()
+
     def __init__(self, url: str) -> None:
         """`url` is what `visit` goes to; until then the page is blank."""
         self.url = url
@@ -153,15 +156,25 @@ class PageInThread:
 
     def visit(self) -> Any:
         """In its thread: go to the page, which is then as after a reload, until it says that all is well."""
+        self._open_pages.add(self)
         self.page.goto(self.url)
         self.page.locator("#status .strip.ok").wait_for(timeout=60_000)
         return self.page
+
+    @classmethod
+    def leave_all(cls) -> None:
+        """Let no page stay open that nobody looks at: it asks for what is new, and draws, for an eighth of a core."""
+        while cls._open_pages:
+            left = cls._open_pages.pop()
+            left.do(partial(left.page.goto, "about:blank"))
 
     def do(self, work: Callable[[], T]) -> T:
         """Run something with the page."""
         return self._thread.submit(work).result(120)
 
     def close(self) -> None:
+        self._open_pages.discard(self)
+
         def end() -> None:
             self._browser.close()
             self._playwright.stop()

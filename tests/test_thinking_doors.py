@@ -151,6 +151,7 @@ def test_on_the_page_it_is_folded_and_not_copied(served: Served) -> None:
         page.get_by_role("textbox", name="Question").press("Enter")
         conversation = page.locator("#conversation")
         conversation.get_by_text("Sources ·").first.wait_for(timeout=PATIENCE * 1000)
+        conversation.get_by_text("".join(THOUGHTS)).first.wait_for(state="hidden")  # it folds a moment later
         folded = conversation.get_by_text("Thinking, ").first
         before = conversation.inner_text()
         folded.click()
