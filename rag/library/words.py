@@ -104,29 +104,27 @@ class _Part:
 
     def rank(
         self, searcher: Searcher, known: dict[Place, str], stems: Mapping[str, int], most: int, scope: Collection[str]
-    ) -> list[Hit]:
-        """The `most` chunks that have the words best, of the sources in `scope`, if any.
+    ) -> Iterator[Hit]:
+        """The `most` chunks that have the words best, best first, of the sources in `scope`, if any.
 
-        `known` are chunks of that searcher by their place: to read one from its documents takes 2 microseconds.
+        `known` are chunks of that searcher by their place: to read one from its documents takes 7 microseconds.
         """
         from tantivy import Occur, Query
 
         if not stems or most < 1:
-            return []
+            return
         words = [(Occur.Should, Query.boost_query(self.has(word), float(times))) for word, times in stems.items()]
         query = Query.boolean_query(words)
         if scope:
             among = Query.const_score_query(Query.term_set_query(self._schema, "source", list(scope)), 0.0)
             query = Query.boolean_query([(Occur.Must, query), (Occur.Must, among)])
-        found: list[Hit] = []
+        if len(known) > KEPT:
+            known.clear()
         for score, place in searcher.search(query, most, count=False).hits:
             row = known.get(key := (place.segment_ord, place.doc))
             if row is None:
                 row = known[key] = searcher.doc(place)["row"][0]
-            found.append((row, score))
-        if len(known) > KEPT:
-            known.clear()
-        return found
+            yield row, score
 
 
 @dataclass(frozen=True)
@@ -170,14 +168,17 @@ class Words:
 
     def search(self, question: str, most: int, scope: Collection[str] = ()) -> list[Hit]:
         """The `most` chunk ids that match best, with their scores, best first; of the sources in `scope`, if any."""
-        return self._chunks.rank(self._seen, self._rows, told(question, self.languages), most, scope)
+        return list(self._chunks.rank(self._seen, self._rows, told(question, self.languages), most, scope))
 
     def rankings(self, question: str, most: int, scope: Collection[str] = ()) -> tuple[list[str], list[str]]:
         """The `most` chunk ids that match best as wholes, and those that do by their best window."""
         asked = told(question, self.languages)
-        by_window = self._windows.rank(self._seen_windows, self._window_rows, asked, WINDOWS_SEEN * most, scope)
-        rows = [row for row, _ in self._chunks.rank(self._seen, self._rows, asked, most, scope)]
-        return rows, list(dict.fromkeys(row for row, _ in by_window))[:most]
+        by_window: dict[str, None] = {}
+        for row, _ in self._windows.rank(self._seen_windows, self._window_rows, asked, WINDOWS_SEEN * most, scope):
+            by_window[row] = None
+            if len(by_window) == most:
+                break
+        return [row for row, _ in self._chunks.rank(self._seen, self._rows, asked, most, scope)], list(by_window)
 
     def corrected(self, question: str) -> str:
         """The question with words that no chunk has replaced by the likeliest that some chunk has."""

@@ -9,6 +9,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 from functools import cache, lru_cache
+from itertools import chain, repeat
 from pathlib import Path
 
 import Stemmer
@@ -150,7 +151,7 @@ def _shares_of_parts(question: str) -> dict[str, float]:
 @lru_cache(maxsize=KEPT_TEXTS)
 def stems(text: str, language: str = ENGLISH) -> frozenset[str]:
     """The stems of a text; remembered, as a passage is found again and again."""
-    return frozenset(root for word in set(_written(text)) for root in _stems_of(word, language))
+    return frozenset(chain.from_iterable(map(_stems_of, set(_written(text)), repeat(language))))
 
 
 @lru_cache(maxsize=50_000)
