@@ -76,6 +76,8 @@ def _nearest_first(nearness: Any, first: int) -> Iterator[int]:
         above = np.flatnonzero(nearness > least)
         some = np.sort(np.concatenate([above, np.flatnonzero(nearness == least)[: first - len(above)]]))
     yield from some[np.argsort(-nearness[some], kind="stable")].tolist()
+    if len(some) == len(nearness):
+        return
     rest = np.setdiff1d(np.arange(len(nearness)), some)
     yield from rest[np.argsort(-nearness[rest], kind="stable")].tolist()
 
