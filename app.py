@@ -44,9 +44,10 @@ from rag.page.chat import (
     connect_stop,
 )
 from rag.page.choices import OWN, Choices
-from rag.page.conversation import as_messages, end_stopped, show_answer, show_failure
+from rag.page.conversation import show_answer, show_failure
 from rag.page.events import QUIET
 from rag.page.feedback import keep_feedback
+from rag.page.history import as_messages, end_stopped
 from rag.page.library import sources_so_far
 from rag.page.reader import build_reader
 from rag.page.saved import keep_conversations

@@ -12,8 +12,8 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.answers.context import BEGINNING, pack, trim_history, whole_passages
-from rag.answers.quotes.find import Quote
 from rag.answers.quotes.quotable import quotable
+from rag.answers.quotes.quote import Quote
 from rag.settings import Settings
 from rag.sources.loader import load_source
 from rag.text.sentences import count_tokens, split_sentences

@@ -12,13 +12,16 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
-from rag.answers.quotes.find import Quote, find_quotes
+from rag.answers.quotes.find import find_quotes
+from rag.answers.quotes.quote import Quote
 from rag.answers.update import Timings, Update
 from rag.doors.bodies import quotes_of
 from rag.errors import EngineUnreachable
 from rag.grounding.ground import Sentence
-from rag.page.answer_text import as_written, with_marks
-from rag.page.conversation import as_messages, plain, read_quotes, show_answer, show_failure, show_passages, show_text
+from rag.page.answer_text import as_written, plain, with_marks
+from rag.page.conversation import show_answer, show_failure, show_text
+from rag.page.history import as_messages, read_quotes
+from rag.page.passages import show_passages
 from tests.minilm import shared_minilm
 
 PASSAGE = "Agents plan. They split a task into steps. Cheese is not on the moon."

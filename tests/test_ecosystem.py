@@ -14,10 +14,11 @@ import pytest
 from langchain_core.documents import Document
 from websockets.sync.client import connect
 
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.quote import Quote
 from rag.grounding.ground import Sentence
-from rag.page.conversation import show_passages, show_quotes
+from rag.page.conversation import show_quotes
 from rag.page.export import conversation_as_markdown
+from rag.page.passages import show_passages
 from tests.doors import call_mcp
 from tests.serving import ANSWER, Served, frames, serve
 

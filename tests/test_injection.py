@@ -24,7 +24,7 @@ from playwright.sync_api import Page
 
 from rag.answers.context import disarm, pack
 from rag.answers.prompt import PROMPT_FILE, SMALL_PROMPT_FILE
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.quote import Quote
 from rag.answers.update import Update
 from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields

@@ -17,13 +17,14 @@ from websockets.sync.client import connect
 from rag.answers.build import Chains
 from rag.answers.chain import INDIRECT
 from rag.answers.quotes.beyond import Beyond
-from rag.answers.quotes.find import Quote, says_something
+from rag.answers.quotes.quote import Quote, says_something
 from rag.answers.update import Update
 from rag.errors import EngineStalled
 from rag.grounding.ground import Sentence
 from rag.models.choose import Chat
-from rag.page.conversation import BESIDE, INSTEAD, UNCOPIED, as_messages, show_answer, show_failure
+from rag.page.conversation import show_answer, show_failure
 from rag.page.export import conversation_as_markdown
+from rag.page.history import BESIDE, INSTEAD, UNCOPIED, as_messages
 from tests.browser import copied_from
 from tests.commands import run
 from tests.conftest import Script, ScriptedChat, make_settings

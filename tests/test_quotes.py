@@ -16,13 +16,15 @@ from websockets.sync.client import connect
 
 from rag.answers.parts import parts_of
 from rag.answers.quotes.asked_for import codes_of, has_code, numbered_part
-from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer
+from rag.answers.quotes.find import find_quotes
 from rag.answers.quotes.quotable import GROWN, LONGEST_QUOTE, quotable
+from rag.answers.quotes.quote import Quote, quotes_as_answer
 from rag.answers.update import Update
 from rag.doors.bodies import answer_fields
 from rag.errors import SettingsError
 from rag.grounding.ground import Sentence
-from rag.page.conversation import BESIDE, INSTEAD, READ_FIRST, as_messages, show_answer
+from rag.page.conversation import READ_FIRST, show_answer
+from rag.page.history import BESIDE, INSTEAD, as_messages
 from rag.settings import load_settings
 from tests.commands import run
 from tests.conftest import PaperEmbeddings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from langchain_core.documents import Document
 
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.quote import Quote
 from rag.answers.suggest import answering, suggest
 from rag.assistant import Assistant
 from rag.settings import NO_MODEL

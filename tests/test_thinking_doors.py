@@ -12,8 +12,9 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from rag.page.conversation import as_messages, show_answer
+from rag.page.conversation import show_answer
 from rag.page.export import conversation_as_markdown
+from rag.page.history import as_messages
 from tests.browser import copied_from
 from tests.conftest import wait_until
 from tests.doors import DOORS, added, by_page

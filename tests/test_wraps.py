@@ -7,8 +7,8 @@ import textwrap
 import pytest
 from langchain_core.documents import Document
 
-from rag.answers.quotes.find import Quote
 from rag.answers.quotes.quotable import quotable
+from rag.answers.quotes.quote import Quote
 from rag.text.sentences import split_sentences
 from rag.text.wraps import unwrap
 

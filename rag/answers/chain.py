@@ -24,7 +24,8 @@ from rag.answers.followup import standalone
 from rag.answers.prompt import instructed
 from rag.answers.quotes.asked_for import asks_yes_or_no
 from rag.answers.quotes.beyond import Beyond
-from rag.answers.quotes.find import Quote, find_quotes, quotes_as_answer, says_something
+from rag.answers.quotes.find import find_quotes
+from rag.answers.quotes.quote import Quote, quotes_as_answer, says_something
 from rag.answers.repeats import RepeatWatch
 from rag.answers.tables.question import asks_of_rows
 from rag.answers.thinking import ThinkingFilter

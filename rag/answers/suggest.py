@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from langchain_core.documents import Document
 
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.quote import Quote
 from rag.answers.tables.values import MONTHS
 from rag.answers.translation import foreign
 from rag.text.detect import sure_language

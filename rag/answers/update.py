@@ -7,7 +7,7 @@ from typing import Literal
 
 from langchain_core.documents import Document
 
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.quote import Quote
 from rag.grounding.ground import Sentence
 from rag.grounding.segments import says_it_does_not_know
 

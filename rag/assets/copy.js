@@ -7,7 +7,7 @@ const THOUGHT = /^(?:(?:Thinking, \d+ s|What the model made of it[^\n]*)\n {2}|\
 const plain = (markup) => new DOMParser().parseFromString(markup, 'text/html').body.textContent;
 
 // The passages under an answer, as lines: `[1] Title › Section: address`. The HTML is that of `show_passages`
-// (rag/page/conversation.py), which rag/page/export.py reads back, too.
+// (rag/page/passages.py), which rag/page/export.py reads back, too.
 const sources = (note) => {
   const page = new DOMParser().parseFromString(note, 'text/html');
   return [...page.querySelectorAll('body > details')].map((passage) => {

@@ -6,6 +6,7 @@ HTML, prices and paths are shown as they are written, formulas as formulas, and 
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -176,3 +177,11 @@ def _is_joined(text: str, place: int, places: Sequence[Place]) -> bool:
     address = _ADDRESS.search(word)
     start = place - len(word) + address.start() if address else place
     return bool(address) and not any(each.start <= start < each.end <= place for each in places)
+
+
+def plain(text: str) -> str:
+    """Text that the chat shows as it is: nothing in it is HTML, Markdown or LaTeX to the page."""
+    shown = html.escape(text)
+    for character in "\\`*_{}[]()#+-.!$~|^:":
+        shown = shown.replace(character, f"&#{ord(character)};") if character not in "#;&" else shown
+    return shown.replace("\n\n", "<br><br>").replace("\n", "<br>")

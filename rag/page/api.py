@@ -12,7 +12,7 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.doors.bodies import answer_fields
 from rag.errors import RagError
-from rag.page.conversation import as_messages
+from rag.page.history import as_messages
 
 
 class Page(gr.Blocks):

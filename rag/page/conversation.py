@@ -1,33 +1,29 @@
-"""The conversation as the page shows it: an answer with its marks, the passages under it, failures; and read back.
+"""The conversation as the page shows it: an answer with its marks, the quotes and passages under it, failures.
 
 Everything that comes from documents, models or people is shown as text and never taken for markup.
 """
 
 from __future__ import annotations
 
-import html
 import re
 import secrets
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import gradio as gr
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.quote import Quote
 from rag.answers.suggest import answering, suggest
 from rag.answers.told import INDIRECT, MODELS_OWN
 from rag.answers.update import Update
-from rag.doors.bodies import link_of, quote_of
-from rag.errors import QuestionError, RagError
+from rag.errors import RagError
 from rag.grounding.ground import Sentence
 from rag.library.rebuild import told_seconds
-from rag.page.answer_text import as_written, with_marks
-from rag.page.reader import READ, place_of
-from rag.sources.loader import GUIDE, is_url
-from rag.text.headings import headings_above
+from rag.page.answer_text import plain, with_marks
+from rag.page.history import BESIDE, INSTEAD, THINKING, UNCOPIED
+from rag.page.passages import SUPPORTED, UNSUPPORTED, show_passages
+from rag.page.reader import place_of
 
 PHASES = {
     "queued": "Waiting for a place in line",
@@ -47,73 +43,8 @@ READ_FIRST = "From your sources; they support little of what the model wrote, wh
 """Title of the quotes above a doubtful answer."""
 LONGEST_TOLD = 400
 """Characters of a quote that a mark tells when it is pointed at."""
-SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
-"""What a mark's link begins with. It goes on with a name that is the answer's own, so that no text can forge one."""
-THINKING = "thinking"
-"""Name of the message with what the model thought, which is no part of the conversation."""
-UNCOPIED = "\u2063"
-"""Stands, unseen, before and behind what a model thought or a small one adds to its quotes: what is copied goes without
-both (`assets/copy.js`)."""
-BESIDE, INSTEAD = "quotes", "quotes-first"
-"""Names of a message with quotes: beside a model's answer, where it is no turn of the conversation, or in its place or
-at its beginning."""
-_SOURCE = re.compile(r"\xa0<small>[^<]*</small>$")
-"""What a quote is from, and the heading above it, behind its mark."""
-_MARK = re.compile(r'[ \xa0]?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
-
-
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-
-
-def with_plain_marks(text: str) -> str:
-    """An answer as the page shows it, its marks without their links: `[1]`, `[?]`."""
-    return as_written(_MARK.sub(r" [\1]", text))
-
-
-def text_of(content: Any) -> str:
-    """The text of a message of Gradio's: clients send a string, the browser sends a list of parts."""
-    parts = content if isinstance(content, list) else [content]
-    return "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts if part)
-
-
-def as_messages(history: Sequence[dict[str, Any]]) -> list[BaseMessage]:
-    """Gradio's history as messages for the model; text comes as a string from clients and as parts from the browser.
-
-    Notes under an answer (sources, failures) carry a title in their metadata and are no part of the conversation.
-    Neither are the marks in it, nor quotes beside it.
-
-    Raises:
-        QuestionError: it is no list of turns.
-    """
-    messages: list[BaseMessage] = []
-    if not isinstance(history, (list, tuple)) or not all(isinstance(turn, dict) for turn in history):
-        raise QuestionError('The history does not fit: it is a list of turns, {"role", "content"} each.')
-    for turn in history:
-        text = text_of(turn.get("content"))
-        told = turn.get("metadata") or {}
-        if not text.strip() or told.get("title") or told.get("id") == BESIDE:
-            continue
-        if turn.get("role") == "user":
-            messages.append(HumanMessage(text))
-            continue
-        text = "\n".join(read_quotes(text)) if told.get("id") == INSTEAD else as_written(_MARK.sub("", text))
-        if messages and messages[-1].type == "ai":  # an answer and the quote that it opens with
-            text = f"{messages.pop().text}\n\n{text}"
-        messages.append(AIMessage(text))
-    return messages
-
-
-def end_stopped(history: Sequence[dict[str, Any]]) -> None:
-    """Say of each earlier answer that was not finished that it was stopped, in place.
-
-    Gradio shows such changes of the history with the next answer. The browser marks a stopped answer itself
-    (`scripts.MARK_STOPPED`), but an update that was on its way may write over that before the next question.
-    """
-    for turn in history:
-        note = turn.get("metadata") or {}
-        if note.get("status") == "pending":
-            note.update(title=f"Stopped · {note.get('title') or ''}", status="done")
 
 
 def show_answer(
@@ -262,12 +193,6 @@ def _origin(passage: Document) -> str:
     return _in_title(title + (f" › {section}" if section else "") + (f" · page {page}" if page else ""))
 
 
-def read_quotes(content: str) -> list[str]:
-    """The quotes of a message that `show_quotes` made, each with its marks' numbers: `“…” [1]`."""
-    lines = (_SOURCE.sub("", line.removeprefix("> ")) for line in content.splitlines() if line.startswith("> "))
-    return [html.unescape(with_plain_marks(line).replace("<br>", "\n")) for line in lines]
-
-
 def _asked(update: Update, question: str) -> str:
     """What was searched for, where that is not what was typed."""
     if not update.asked or update.asked == question.strip():
@@ -336,82 +261,3 @@ def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
         content = show_quotes(list(enumerate(update.quotes)), update.passages, FROM_SOURCES, name)
         shown.insert(0, gr.ChatMessage(content=content, metadata={"id": INSTEAD if update.opening else BESIDE}))
     return [*shown, note]
-
-
-def show_passages(passages: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:
-    """The passages as folded blocks: title, place, text with the words that support a sentence, link or path.
-
-    Two others read this HTML back, and change with it: `rag.page.export`, and `sources` in `rag/assets/copy.js`.
-    """
-    blocks = []
-    for number, passage in enumerate(passages, start=1):
-        quoted = [(place, each) for place, each in enumerate(grounding) if each.passage == number and each.quote]
-        origin = str(passage.metadata.get("source", ""))
-        section = plain(str(passage.metadata.get("section") or ""))
-        where = (f" › {section}" if section else "") + (
-            f" · page {passage.metadata['page']}" if "page" in passage.metadata else ""
-        )
-        link = (
-            f'<a href="{html.escape(link_of(passage))}" target="_blank" rel="noopener noreferrer">{plain(origin)}</a>'
-        )
-        told = "comes with the app" if origin == GUIDE else link if is_url(origin) else plain(origin)
-        blocks.append(
-            f"<details><summary><b>{number}</b> {plain(str(passage.metadata.get('title') or origin))}{where}"
-            f" <small>{plain(_beginning(passage))}</small></summary>"
-            f"<blockquote>{_highlighted(passage, quoted, name)}</blockquote>"
-            f"<p>{_reader_link(passage)}{told}</p></details>"
-        )
-    return "".join(blocks)
-
-
-def _reader_link(passage: Document) -> str:
-    """The link that opens a passage in its source."""
-    place = place_of(passage, 0, len(passage.page_content))
-    return f'<a href="{html.escape(READ + place)}">Read it in the source</a> · ' if place else ""
-
-
-def _highlighted(passage: Document, quoted: Sequence[tuple[int, Sentence]], name: str) -> str:
-    """A passage's text; what supports a sentence is marked, and its words in it once more."""
-    text = passage.page_content
-    shown, shown_to = "", 0
-    for start, end, sentences in _merged(quoted):
-        anchors = "".join(f'<span id="{SUPPORTED[1:]}{name}-{place}"></span>' for place, _ in sentences)
-        words = [span for _, sentence in sentences for span in sentence.words]
-        cuts = sorted({start, end, *(place for span in words for place in span if start < place < end)})
-        runs = ""
-        for left, right in pairwise(cuts):
-            run = plain(text[left:right])
-            runs += f"<b>{run}</b>" if any(span[0] <= left and right <= span[1] for span in words) else run
-        link = quote_of(passage, start, end).link
-        there = f' <a href="{html.escape(link)}" target="_blank" title="Open the page at these words">↗</a>'
-        shown += f"{plain(text[shown_to:start])}{anchors}<mark>{runs}</mark>{there if link else ''}"
-        shown_to = end
-    return shown + plain(text[shown_to:])
-
-
-def _merged(quoted: Sequence[tuple[int, Sentence]]) -> list[tuple[int, int, list[tuple[int, Sentence]]]]:
-    """Where a passage is quoted, from and to, and by which sentences; what overlaps is one place."""
-    places: list[tuple[int, int, list[tuple[int, Sentence]]]] = []
-    for number, sentence in sorted(quoted, key=lambda item: item[1].quote or (0, 0)):
-        start, end = sentence.quote or (0, 0)
-        if places and start < places[-1][1]:
-            first, last, others = places.pop()
-            places.append((first, max(last, end), [*others, (number, sentence)]))
-        else:
-            places.append((start, end, [(number, sentence)]))
-    return places
-
-
-def _beginning(passage: Document) -> str:
-    """The first words of a passage, headings left out, to tell it from its neighbours."""
-    headings = {passage.metadata.get("title"), *headings_above(passage)}
-    lines = (line for line in passage.page_content.splitlines() if not line.startswith("#") and line not in headings)
-    return " ".join(" ".join(lines).split())[:90] + " …"
-
-
-def plain(text: str) -> str:
-    """Text that the chat shows as it is: nothing in it is HTML, Markdown or LaTeX to the page."""
-    shown = html.escape(text)
-    for character in "\\`*_{}[]()#+-.!$~|^:":
-        shown = shown.replace(character, f"&#{ord(character)};") if character not in "#;&" else shown
-    return shown.replace("\n\n", "<br><br>").replace("\n", "<br>")

@@ -9,7 +9,7 @@ from typing import Any
 from bs4 import BeautifulSoup
 
 from rag.answers.told import MODELS_OWN
-from rag.page.conversation import BESIDE, INSTEAD, THINKING, UNCOPIED, read_quotes, text_of, with_plain_marks
+from rag.page.history import BESIDE, INSTEAD, THINKING, UNCOPIED, read_quotes, text_of, with_plain_marks
 from rag.sources.loader import is_url
 
 

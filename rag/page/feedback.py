@@ -9,8 +9,8 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.library.feedback import Thumb, keep_thumb
 from rag.page.chat import REASONS
-from rag.page.conversation import as_messages
 from rag.page.events import errors_on_the_page
+from rag.page.history import as_messages
 
 
 def keep_feedback(chatbot: gr.Chatbot, assistant: Assistant) -> None:

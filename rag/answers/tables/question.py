@@ -13,7 +13,7 @@ from functools import cache
 
 from langchain_core.documents import Document
 
-from rag.answers.quotes.find import Quote
+from rag.answers.quotes.quote import Quote
 from rag.answers.tables.families import asking_phrases
 from rag.answers.tables.lookup import MOST_ROWS, Lookup
 from rag.answers.tables.parsed import Table
