@@ -114,7 +114,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _leave_pages() -> Iterator[None]:
-    """No page stays open between tests: each costs the others an eighth of a core."""
+    """No page of `PageInThread` stays open between tests: each costs the others an eighth of a core."""
     yield
     if browser := sys.modules.get("tests.browser"):
         browser.PageInThread.leave_all()

@@ -107,7 +107,7 @@ class _Part:
     ) -> Iterator[Hit]:
         """The `most` chunks that have the words best, best first, of the sources in `scope`, if any.
 
-        `known` are chunks of that searcher by their place: to read one from its documents takes 7 microseconds.
+        `known` are chunks of that searcher by their place: to read one from its documents takes 2 microseconds.
         """
         from tantivy import Occur, Query
 

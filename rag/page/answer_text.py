@@ -1,7 +1,7 @@
 """A model's answer as Markdown for the page: what is code or a formula stays so, all else reads as a person means it.
 
 HTML, prices and paths are shown as they are written, formulas as formulas, and marks stand where they break nothing.
-`as_written` takes it back.
+`as_written` takes it back. `plain` is for text that is no Markdown at all.
 """
 
 from __future__ import annotations

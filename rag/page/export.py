@@ -40,7 +40,7 @@ def conversation_as_markdown(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _note(title: str, html: str) -> str:
-    """What is folded under an answer, read back from the HTML of `rag.page.conversation.show_passages`."""
+    """What is folded under an answer, read back from the HTML of `rag.page.passages.show_passages`."""
     shown = BeautifulSoup(html, "html.parser")
     passages = shown.find_all("details")
     told = [f"*{BeautifulSoup(title, 'html.parser').get_text()}*"]

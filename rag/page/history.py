@@ -1,4 +1,4 @@
-"""The conversation read back from what the page shows: turns for the model, quotes, marks."""
+"""The conversation as Gradio keeps it: its turns for the model, and the quotes and marks in them read back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.errors import QuestionError
 from rag.page.answer_text import as_written
+from rag.page.passages import SUPPORTED, UNSUPPORTED
 
 THINKING = "thinking"
 """Name of the message with what the model thought, which is no part of the conversation."""
@@ -22,7 +23,9 @@ BESIDE, INSTEAD = "quotes", "quotes-first"
 at its beginning."""
 _SOURCE = re.compile(r"\xa0<small>[^<]*</small>$")
 """What a quote is from, and the heading above it, behind its mark."""
-_MARK = re.compile(r'[ \xa0]?\[(\d+|\?)\]\((?:#quote|#none)-[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)')
+_MARK = re.compile(
+    rf'[ \xa0]?\[(\d+|\?)\]\((?:{SUPPORTED}|{UNSUPPORTED})[0-9a-f]+-\d+(?:\?[^\s()"]*)?(?: "[^"\n]*")?\)'
+)
 
 
 def with_plain_marks(text: str) -> str:

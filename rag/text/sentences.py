@@ -17,7 +17,7 @@ DENSE_SCRIPTS = re.compile("[\u0590-\u1fff\u2e80-\ud7ff\uf900-\uffef\U00010000-\
 """Thai, Arabic, Japanese and others, of which some vocabularies have little."""
 BYTES_PER_DENSE_TOKEN = 1.6
 KEPT_TEXTS = 256
-"""Passages whose sentences, words and numbers of tokens are kept."""
+"""Passages whose sentences and words are kept."""
 
 _CLOSING = r"""["'”»)\]*_`]*"""
 _SENTENCE_END = re.compile(
@@ -38,7 +38,6 @@ _ABBREVIATION = re.compile(
 )
 
 
-@lru_cache(KEPT_TEXTS)
 def count_tokens(text: str) -> int:
     """Tokens that `text` takes at most: an estimate from its bytes, as Ollama has no tokenizer to ask."""
     digits = sum(map(len, DENSE.findall(text)))
