@@ -25,7 +25,7 @@ from rag.answers.stream import AnswerChain
 from rag.background import Background
 from rag.errors import QuestionError
 from rag.library.library import Library
-from rag.library.rebuild import Offer, told_seconds
+from rag.library.rebuild import Offer
 from rag.library.revisions import IndexedSource, Made
 from rag.models.e5 import E5_NAME, runs_here
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
@@ -34,6 +34,7 @@ from rag.models.weights import E5
 from rag.observe import Metrics
 from rag.settings import Settings
 from rag.sources.loader import GUIDE
+from rag.text.amounts import told_seconds
 from rag.text.detect import NAMES
 from rag.text.language import ENGLISH
 

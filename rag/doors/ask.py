@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -74,7 +74,7 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
             return _fail(told | ({"cut_off": True, "partial": text} if text else {}), text, as_json)
         text = ("" if "moved" in frame else text) + frame["message"]
         if frame.get("done"):
-            _close(text, frame, as_json)
+            _print_end(text, frame, as_json)
             return 0
         if as_json:
             continue
@@ -128,7 +128,7 @@ def _fail(told: dict[str, Any], text: str, as_json: bool) -> int:
     return 1
 
 
-def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
+def _print_end(text: str, frame: dict[str, Any], as_json: bool) -> None:
     """What comes after an answer: which passage supports each sentence, and the passages."""
     if as_json:
         answer = {key: value for key, value in frame.items() if key not in ("message", "done")}
@@ -151,9 +151,14 @@ def _close(text: str, frame: dict[str, Any], as_json: bool) -> None:
         print("[?] no passage supports this")
     if frame["grounding"]:
         print()
-    for source in frame["sources"]:
-        page = f", page {source['page']}" if source["page"] else ""
-        print(f"[{source['number']}] {source['title']}{page}  {source['link'] or source['source']}")
+    _print_passages(frame["sources"])
+
+
+def _print_passages(passages: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each passage: its number, title and page, and where it is from."""
+    for each in passages:
+        page = f", page {each['page']}" if each["page"] else ""
+        print(f"[{each['number']}] {each['title']}{page}  {each['link'] or each['source']}")
 
 
 def _in_short(text: str) -> str:

@@ -24,9 +24,10 @@ from rag.library.backup import write_backup
 from rag.library.database import FILE, Database, open_database
 from rag.library.feedback import thumbs
 from rag.library.folders import is_below
-from rag.library.library import counted, find_named, told_size
+from rag.library.library import find_named
 from rag.models.choose import choose_models
 from rag.settings import Settings
+from rag.text.amounts import counted, told_size
 
 
 def show_sources(handle: Handle, as_json: bool) -> int:

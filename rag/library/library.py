@@ -322,15 +322,3 @@ def find_named(given: Sequence[str], known: Iterable[str]) -> list[str]:
                 raise SourceRefused(name, "names more than one source" if near else "not in the library")
         found += near
     return list(dict.fromkeys(found))
-
-
-def counted(number: int, word: str) -> str:
-    """A number of things, with its word in the plural where it has one."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
-
-
-def told_size(size: int) -> str:
-    """Bytes as people say them."""
-    if size < 1e6:
-        return f"{max(1, round(size / 1e3))} kB"
-    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

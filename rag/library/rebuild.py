@@ -12,6 +12,7 @@ from rag.library.ingest import Cancelled, Ingest
 from rag.library.library import Library
 from rag.library.queue import LEASE_SECONDS, Queue
 from rag.library.revisions import Made
+from rag.text.amounts import told_seconds
 
 SAMPLE = 8
 """Texts that are embedded to tell how long all of them will take."""
@@ -120,10 +121,3 @@ class Rebuild:
         if self._running and self._done > self._first and spent > 2:
             left = round((self._total - self._done) * spent / (self._done - self._first))
         return {"done": self._done, "total": self._total, "seconds_left": left}
-
-
-def told_seconds(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

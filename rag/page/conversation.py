@@ -19,11 +19,11 @@ from rag.answers.told import INDIRECT, MODELS_OWN
 from rag.answers.update import Update
 from rag.errors import RagError
 from rag.grounding.ground import Sentence
-from rag.library.rebuild import told_seconds
 from rag.page.answer_text import plain, with_marks
 from rag.page.history import BESIDE, INSTEAD, THINKING, UNCOPIED
 from rag.page.passages import SUPPORTED, UNSUPPORTED, show_passages
 from rag.page.reader import place_of
+from rag.text.amounts import told_seconds
 
 PHASES = {
     "queued": "Waiting for a place in line",

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from rag.library.library import Entry, Library, counted, told_size
-from rag.library.rebuild import told_seconds
+from rag.library.library import Entry, Library
 from rag.library.uploads import PREFIX, is_upload, name_of
 from rag.settings import DEFAULT_SOURCE
 from rag.sources.loader import GUIDE, is_url
+from rag.text.amounts import counted, told_seconds, told_size
 from rag.text.detect import NAMES
 from rag.text.language import ENGLISH
 

@@ -6,12 +6,11 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rag.library.library import told_size
-from rag.library.rebuild import told_seconds
 from rag.models.catalogue import Offered
 from rag.models.ollama import Model
 from rag.models.speed import Outlook, Speed
 from rag.models.state import Work
+from rag.text.amounts import told_seconds, told_size
 
 
 def show_pulls(work: Sequence[tuple[str, Work]]) -> str:

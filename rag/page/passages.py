@@ -22,7 +22,9 @@ SUPPORTED, UNSUPPORTED = "#quote-", "#none-"
 def show_passages(passages: Sequence[Document], grounding: Sequence[Sentence] = (), name: str = "") -> str:
     """The passages as folded blocks: title, place, text with the words that support a sentence, link or path.
 
-    Two others read this HTML back, and change with it: `rag.page.export`, and `sources` in `rag/assets/copy.js`.
+    Two others read this HTML back, and change with it: `rag.page.export`, and `sources` in `rag/assets/copy.js`. Of the
+    summary they leave out what is in `b` and `small`, of the last paragraph the link to the reader; all else there they
+    take for the title and the address.
     """
     blocks = []
     for number, passage in enumerate(passages, start=1):

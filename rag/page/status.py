@@ -9,14 +9,13 @@ from typing import Any
 import gradio as gr
 
 from rag.assistant import Assistant
-from rag.library.library import counted
-from rag.library.rebuild import told_seconds
 from rag.models.auto import OLLAMA_DEFAULTS
 from rag.models.e5 import E5_NAME
 from rag.page.events import MayChange, check_may_change, errors_on_the_page
 from rag.page.scripts import NOTICES
 from rag.page.style import TITLE
 from rag.settings import NO_MODEL
+from rag.text.amounts import counted, told_seconds
 
 BLANK = f"<h1>{TITLE}</h1>"
 """The strip until the page first asks for it: the page is built once, at the app's start, when nothing is known."""

@@ -12,10 +12,10 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.doors.cases import MOST_COMPARED, Asked, Setup, as_lines, cases, compare
 from rag.doors.evaluate import EvalQuestion
-from rag.library.library import counted
 from rag.library.mistakes import Mistake, choose_cases, forget_mistakes, list_mistakes
 from rag.page.events import QUIET, MayChange, check_may_change, errors_on_the_page
 from rag.page.scripts import CLICKS, SAVE_CASES
+from rag.text.amounts import counted
 
 SHOWN = 50
 """Mistakes that the list shows, the newest."""

@@ -15,10 +15,10 @@ from rag.answers.verdict.named import lacks_what_is_named
 from rag.answers.verdict.relevance import Judge
 from rag.answers.whole.intent import greeting_in, is_greeting
 from rag.library.index import SearchIndex
-from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 from rag.models.e5 import E5_NAME, runs_here
 from rag.models.ollama import MULTILINGUAL, reads_english_alone
+from rag.text.amounts import counted
 from rag.text.detect import NAMES, sure_language
 from rag.text.language import ENGLISH
 

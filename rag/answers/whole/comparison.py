@@ -14,7 +14,7 @@ from rag.answers.quotes.find import find_quotes
 from rag.answers.whole.receipt import ChatReader, Pieces, Writer
 from rag.grounding.ground import ground
 from rag.library.index import SearchIndex
-from rag.library.library import counted
+from rag.text.amounts import counted
 from rag.text.language import stem, surfaces
 
 EACH = 3

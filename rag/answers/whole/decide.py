@@ -50,9 +50,9 @@ from rag.answers.whole.receipt import Writer, at_once, read_of
 from rag.answers.whole.summary import Summary
 from rag.errors import engine_error
 from rag.library.index import SearchIndex
-from rag.library.library import counted
 from rag.library.revisions import IndexedSource
 from rag.sources.tables import SEPARATOR
+from rag.text.amounts import counted
 
 MOST_MENTIONS = 10_000
 """Passages with a word that are counted, at most."""

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from rag.answers.whole.intent import Ask
 from rag.answers.whole.receipt import Writer
-from rag.library.library import counted
 from rag.library.revisions import IndexedSource
+from rag.text.amounts import counted
 
 MOST_LISTED = 50
 """Sources that an answer names."""

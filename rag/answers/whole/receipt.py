@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.prompt_values import PromptValue
 
 from rag.grounding.ground import Sentence
-from rag.library.library import counted
+from rag.text.amounts import counted
 
 Pieces = AsyncGenerator[dict[str, Any], None]
 
