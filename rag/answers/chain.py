@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +13,13 @@ from typing import Any, cast
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessageChunk
 from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from rag.answers.complete import TOO_LONG, whole_answer
 from rag.answers.context import pack
 from rag.answers.followup import standalone
 from rag.answers.prompt import instructed
@@ -32,7 +33,7 @@ from rag.answers.thinking import ThinkingFilter
 from rag.answers.told import INDIRECT, NO_QUOTES
 from rag.answers.translation import Translator
 from rag.answers.whole.receipt import Answer, ChatReader
-from rag.errors import AnswerCutOff, AnswerTooLong
+from rag.errors import AnswerTooLong
 from rag.grounding.ground import Sentence, ground
 from rag.text.detect import sure_language
 from rag.text.sentences import count_tokens
@@ -42,20 +43,13 @@ SHARED_FIELDS = {
     *("grounding", "usage", "coverage", "progress", "notice"),
 }
 """Fields that a piece of the chain's stream and an `Update` have in common."""
-TOO_LONG = "The answer was cut off at its longest. Ask for less, or raise RAG_MAX_TOKENS."
-NOT_COMPLETE = "The answer was cut off: the engine ended it without saying that it was complete. Ask again."
 THOUGHT_TOO_LONG = (
     "The model used up its room for thinking and gave no answer. Ask again or ask for less, or choose a model that"
     " answers without thinking."
 )
 CALL_OPTIONS = ("think", "temperature", "preferred")
 """Parts of the input that go to the chat model with the call."""
-COMPLETE = ("stop", "end_turn", "STOP", "stop_sequence")
-"""How engines say that the model itself ended its answer (Ollama and OpenAI, Anthropic, Google)."""
 REPEATS = "The model began to repeat itself and was stopped. Ask in other words, or choose a larger model."
-CUT_OFF = ("length", "max_tokens", "MAX_TOKENS")
-"""How engines say that the answer reached its longest."""
-
 log = logging.getLogger(__name__)
 
 Rewriter = Runnable[dict[str, Any], str]
@@ -381,21 +375,3 @@ async def retrieve(given: dict[str, Any], retriever: BaseRetriever) -> list[Docu
     scope = list(given.get("scope") or ())
     limits: dict[str, Any] = {"scope": scope} if scope else {}
     return await retriever.ainvoke(given["asked"], **limits)
-
-
-async def whole_answer(pieces: AsyncIterator[BaseMessage]) -> AsyncIterator[BaseMessage]:
-    """Pass the model's pieces on; at the end, refuse to call complete what the model did not end itself.
-
-    Raises:
-        AnswerCutOff: the stream ended without a reason, or because the answer grew too long.
-    """
-    reason = ""
-    async with aclosing(cast(AsyncGenerator[BaseMessage, None], pieces)) as messages:
-        async for piece in messages:
-            found = piece.response_metadata
-            reason = str(found.get("done_reason") or found.get("finish_reason") or found.get("stop_reason") or reason)
-            yield piece
-    if reason in CUT_OFF:
-        raise AnswerTooLong(TOO_LONG)
-    if reason not in COMPLETE:
-        raise AnswerCutOff(NOT_COMPLETE)
