@@ -44,7 +44,7 @@ from rag.page.chat import (
     connect_stop,
 )
 from rag.page.choices import OWN, Choices
-from rag.page.conversation import show_answer, show_failure
+from rag.page.conversation import new_name, show_answer, show_failure
 from rag.page.events import QUIET
 from rag.page.feedback import keep_feedback
 from rag.page.history import as_messages, end_stopped
@@ -142,7 +142,7 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
         message: str, history: list[dict[str, Any]], scope: list[str], model: str, think: str, request: gr.Request
     ) -> AsyncIterator[list[gr.ChatMessage]]:
         """Answer in the browser: the text as it grows, and under it what is happening and the sources."""
-        update = Update()
+        update, name = Update(), new_name()
         request_id.set(request.headers.get("x-request-id", ""))
         owner = may_change(request)
         asked_of = {"model": model if owner and model != OWN else "", "think": think if owner else ""}
@@ -157,10 +157,10 @@ def build_page(assistant: Assistant, *, guarded: bool = False) -> gr.Blocks:
                     awaiting = assistant.status()["awaiting"] if update.phase == "starting" else ()
                     if update.passages and so_far is None:  # of the moment of the search: it lists the library
                         so_far = sources_so_far(assistant.library)
-                    yield show_answer(update, message, scope, awaiting, so_far=so_far or "", asked=asked)
+                    yield show_answer(update, message, scope, awaiting, so_far=so_far or "", asked=asked, name=name)
             await asyncio.to_thread(note_mistakes, assistant.service.database, message, update)
         except RagError as error:
-            yield show_failure(update, error)
+            yield show_failure(update, error, name=name)
 
     def look(
         status_seen: dict[str, Any],

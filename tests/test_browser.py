@@ -103,9 +103,11 @@ def test_a_question_is_typed_the_text_grows_and_stop_stops_it(page: Page, server
         expect(page.locator("#conversation")).to_contain_text("word2")
         expect(page.locator("#conversation")).not_to_contain_text("word3 ")
         expect(page.locator("#conversation")).to_contain_text("4 passages")
+        page.locator("#conversation blockquote").first.evaluate("quote => { quote.dataset.drawn = 'once' }")
         late = server.hold(after=50)
         early.release()
         expect(page.locator("#conversation")).to_contain_text("word49")
+        expect(page.locator("#conversation blockquote[data-drawn]")).to_have_count(1)  # what stays is not drawn anew
         page.locator("button.stop-button, .stop-button button").first.click()
         record = server.wait_for(lambda item: item.path == "/api/chat" and item.finished is not None, timeout=10)
         assert record.finished == "client_gone"

@@ -47,6 +47,11 @@ _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
+def new_name() -> str:
+    """A name for the marks of one answer, which no answer before has."""
+    return secrets.token_hex(4)
+
+
 def show_answer(
     update: Update,
     question: str,
@@ -55,12 +60,14 @@ def show_answer(
     *,
     so_far: str = "",
     asked: Sequence[str] = (),
+    name: str = "",
 ) -> list[gr.ChatMessage]:
     """The messages for a moment of an answer: its text, quotes from the sources, and a note that opens to the passages.
 
     Where quotes are the answer, or no passage supports most of what the model wrote, they stand first. Where the answer
     opens with one, all do, and what a small model adds comes last, open while it writes and folded then. `so_far` says
-    how much of the library is read by now, while the rest is. `asked`: earlier questions of the conversation.
+    how much of the library is read by now, while the rest is. `asked`: earlier questions of the conversation. `name`
+    tells the marks of this answer from others'; with one for all its moments, the page draws anew only what changes.
     """
     timings = update.timings
     words = [PHASES[update.phase]]
@@ -90,7 +97,7 @@ def show_answer(
         words.append(f"{timings.total:.0f} s")
     if update.notice:
         words.append(update.notice)
-    name = secrets.token_hex(4)
+    name = name or new_name()
     grounding = [] if update.quoted else list(update.grounding or ())
     quoted = _as_sentences(update.quotes)
     proposed = suggest(question, answering(update.passages, update.quotes), asked) if update.phase == "done" else []
@@ -247,11 +254,11 @@ def _in_title(text: str) -> str:
     return plain(" ".join(text.split()))
 
 
-def show_failure(update: Update, error: RagError) -> list[gr.ChatMessage]:
-    """The messages for an answer that failed: the quotes, what had come of it, marked, and why."""
+def show_failure(update: Update, error: RagError, *, name: str = "") -> list[gr.ChatMessage]:
+    """The messages for an answer that failed: the quotes, what had come of it, marked, and why. `name` as before."""
     title = "Cut off" if update.written else "Not answered"
     told = plain(str(error))
-    name = secrets.token_hex(4)
+    name = name or new_name()
     quoted = _as_sentences(update.quotes)
     passages = show_passages(update.passages, quoted, name) if quoted else ""
     note = gr.ChatMessage(content=told + passages, metadata={"title": f"⚠ {title}: {told}", "status": "done"})

@@ -11,8 +11,17 @@ import gradio as gr
 from rag.doors.library import REFUSED
 from rag.errors import RagError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-"""Options of a listener that answers at once and is no part of the page's API."""
+QUIET: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "show_progress_on": (),
+    "api_visibility": "private",
+}
+"""Options of a listener that answers at once and is no part of the page's API.
+
+Without `show_progress_on`, Gradio's page copies all that each of its outputs holds whenever any event begins, goes on
+or ends, as a question's does many times a second.
+"""
 MayChange = Callable[[gr.Request], bool]
 """Whether the visitor who sent a request may change sources and models."""
 
