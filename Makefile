@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 WORKERS ?= 4
-INSTALL = $(BIN)/python -m pip install --quiet --only-binary=:all: --require-hashes
+INSTALL = $(BIN)/python -m pip install --quiet --only-binary=:all: --no-deps --require-hashes
 
 TOOLS := .tools/bin
 COMPILE := pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet
@@ -69,7 +69,7 @@ define install
 @sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock >$(VENV)/uv.lock
 $(INSTALL) -r $(VENV)/uv.lock
 @if $(BIN)/python -m pip config list | grep -q index-url \
-	|| ! $(BIN)/uv pip install --quiet --python $(BIN)/python --only-binary=:all: --require-hashes -r $(1); \
+	|| ! $(BIN)/uv pip install --quiet --python $(BIN)/python --only-binary=:all: --no-deps --require-hashes -r $(1); \
 	then echo "pip installs it" && $(INSTALL) -r $(1); fi
 endef
 
