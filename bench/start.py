@@ -51,6 +51,8 @@ def started(folder: str, model: str = MODELS[-1], *, idle: bool = False) -> dict
 
 def measure(runs: int) -> dict[str, Any]:
     """Medians in seconds; starts of Gradio and of the app take turns."""
+    # as after the first minutes, in which a child writes the weights in a form that is read faster
+    subprocess.run([sys.executable, "-m", "rag.models.fetch", *MODELS], check=True, cwd=ROOT, env=environment())
     alone: list[float] = [gradio_alone()]  # not counted: it fills the disk's cache
     cold: list[dict[str, float]] = []
     warm: list[dict[str, float]] = []

@@ -224,3 +224,12 @@ def test_sessions_are_told_the_same_of_every_component_once_it_is_worked_out() -
     before = page.get_config_file()["components"]
     ease_sessions(page)
     assert [page.get_config_file()["components"] for _ in range(2)] == [before, before]
+
+
+def test_pandas_is_loaded_by_who_uses_it_and_not_by_the_start() -> None:
+    code = """import sys, app, gradio as gr
+print("pandas.core" in sys.modules)
+import pandas as pd
+print(gr.Dataframe().postprocess(pd.DataFrame({"a": [1]})).data, "pandas.core" in sys.modules)"""
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert told.stdout.split("\n")[:2] == ["False", "[[1]] True"], told.stderr

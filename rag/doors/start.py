@@ -6,6 +6,9 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from typing import Any, NamedTuple
 
 from rag.assistant import Assistant
@@ -45,14 +48,28 @@ def begin(arguments: Sequence[str] | None = None) -> Started | None:
     return Started(assistant, open_browser)
 
 
+class _WhenUsed(MetaPathFinder):
+    """Finds pandas so that importing it loads nothing yet."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
+        """As `MetaPathFinder` has it."""
+        spec = PathFinder.find_spec(name, path) if name == "pandas" else None
+        if spec and spec.loader:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
 @contextmanager
 def lean_gradio() -> Iterator[None]:
     """Import Gradio in here: it then leaves out what this app has no use for.
 
     It does not write the stubs (.pyi) of its components for editors anew. Those are in its wheel, and looking whether
     they still hold takes a third of the import; it leaves classes alone of which Python finds no file. Nor does it
-    import the package mcp where that is installed: the app's own MCP server is not Gradio's.
+    import the package mcp where that is installed: the app's own MCP server is not Gradio's. pandas, 0.3 s and 50 MB,
+    which the page has no table or plot for, is loaded by the first that uses something of it.
     """
+    pandas = _WhenUsed()
+    sys.meta_path.insert(0, pandas)
     find_file = inspect.getfile
 
     def find_no_class(of: Any) -> str:
@@ -67,6 +84,7 @@ def lean_gradio() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.meta_path.remove(pandas)
         inspect.getfile = find_file
         if hidden:
             del sys.modules["mcp"]
