@@ -139,7 +139,8 @@ def test_rows_wait_while_chroma_is_not_asked_and_no_longer(
     assert collection.count() == library.index.chunks, "nothing waits where Chroma is asked"
 
 
-def test_many_rows_wait_for_no_more(library: Library, tmp_path: Path) -> None:
+def test_many_rows_wait_for_no_more(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.library.vectors.MOST_WAITING", 64)
     collection = library.home.client.get_collection(library.index.vectors.name)
     library.add(write(tmp_path / "a.md", *[f"{MOON} {number}" for number in range(200)]))
     waiting = library.index.chunks - collection.count()

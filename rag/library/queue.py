@@ -99,20 +99,20 @@ class Queue:
         if rows:
             connection.execute(work.insert(), rows)
 
-    def take(self) -> Task | None:
-        """The next task that nobody has, which is this process's from now on."""
+    def take(self, most: int = 1) -> list[Task]:
+        """The next tasks that nobody has, `most` at most, which are this process's from now on."""
         with self._write() as connection:
             now = self._database.now(connection)
             free = and_(work.c.reason == "", work.c.taken_until <= now, ~work.c.source.startswith(INDEX))
-            query = select(work).where(free).order_by(work.c.id).limit(1).with_for_update(skip_locked=True)
-            row = connection.execute(query).first()
-            if row is None:
-                return None
-            self._hold(connection, row.id, now)
-        task = _task(row, self.holder)
+            query = select(work).where(free).order_by(work.c.id).limit(most).with_for_update(skip_locked=True)
+            rows = connection.execute(query).all()
+            if not rows:
+                return []
+            self._hold(connection, [row.id for row in rows], now)
+        taken = {row.id: _task(row, self.holder) for row in rows}
         with self._lock:
-            self.tasks = [task if each.id == task.id else each for each in self.tasks]
-        return task
+            self.tasks = [taken.get(each.id, each) for each in self.tasks]
+        return list(taken.values())
 
     def take_index(self, index: int) -> bool:
         """Become the one that builds an index. False: another process is."""
@@ -126,7 +126,7 @@ class Queue:
                 row = connection.execute(query).one()
             if row.taken_by != self.holder and row.taken_until > now:
                 return False
-            self._hold(connection, row.id, now)
+            self._hold(connection, [row.id], now)
             return True
 
     def give_back_index(self, index: int) -> None:
@@ -135,9 +135,9 @@ class Queue:
             mine = and_(work.c.source == f"{INDEX}{index}", work.c.taken_by == self.holder)
             connection.execute(work.delete().where(mine))
 
-    def _hold(self, connection: Connection, row: int, now: float) -> None:
+    def _hold(self, connection: Connection, rows: Sequence[int], now: float) -> None:
         held = {"taken_by": self.holder, "taken_until": now + self._lease}
-        connection.execute(work.update().where(work.c.id == row).values(held))
+        connection.execute(work.update().where(work.c.id.in_(rows)).values(held))
 
     def renew(self) -> set[str]:
         """Keep what this process has taken. Returns the sources that it still has."""

@@ -30,8 +30,9 @@ SYNC_THRESHOLD = 10_000
 GRAPH: dict[str, Any] = {"max_neighbors": 32, "ef_construction": 200, "ef_search": 200}
 """Twice Chroma's own numbers. With those, 0 to 3 of 3041 chunks of 50 articles could not be found even by their own
 vector, others at every start, and 99.8 % of the ten nearest were right; with these none and 99.99 %, no slower."""
-MOST_WAITING = 64
-"""Rows that are not in the collection yet, at most: to write 6 takes Chroma 12 ms of processor time, 64 take 32."""
+MOST_WAITING = 2048
+"""Rows that are not in the collection yet, at most: Chroma holds up every thread while it writes them, .5 ms a row, so
+they wait until nothing else is to be done. They have 4 MB; after a kill they are written again from the database."""
 LEAST_ASKED = 20
 """Rows that are asked for at least: in fewer of them it does not show that they all say the same."""
 SPARE = 100

@@ -29,8 +29,8 @@ from rag.sources.web.fetch import Page
 
 log = logging.getLogger(__name__)
 
-AHEAD = 8
-"""Sources begun before the one at work is finished: some are loaded while some are embedded and one is written."""
+AHEAD = 12
+"""Sources begun before the one at work is finished, at most: some are loaded, some embedded, one is written."""
 AHEAD_SHARED = 2
 """The same where other processes take work, too."""
 LOADERS, EMBEDDERS = 2, 2
@@ -156,8 +156,8 @@ class Worker:
             threading.Thread(target=self._keep, args=(ended,), name="rag-lease", daemon=True).start()
         try:
             while not self._closing:
-                while len(begun) <= most and (task := self._queue.take()):
-                    begun.append(ahead.begin(task))
+                if len(begun) <= most // 2:  # several at once: taking one costs more than finding a page unchanged
+                    begun.extend(ahead.begin(task) for task in self._queue.take(1 + most - len(begun)))
                 if not begun:
                     return
                 self._finish(begun[0])
