@@ -15,6 +15,9 @@ from importlib.util import find_spec
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing of this app leaves the machine unasked
+os.environ.setdefault(
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9)
+)  # its monitoring, which is off, costs 2 ms an event
 
 from rag.doors.start import Started, begin, lean_gradio
 

@@ -304,7 +304,8 @@ def _become(order: dict[str, Any]) -> None:
     """Run the program of an order in this process."""
     os.chdir(order["cwd"])
     os.environ.clear()
-    os.environ.update({"GRADIO_ANALYTICS_ENABLED": "False", **order["env"]})  # as `app` has set it on import
+    os.environ.update({"GRADIO_ANALYTICS_ENABLED": "False", **order["env"]})  # as `app` has set them on import
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.path.append(str(ROOT))
     first, *arguments = order["arguments"]
