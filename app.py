@@ -67,8 +67,10 @@ PAUSE_SECONDS = 0.5
 """How long the main thread sleeps at once: a signal that comes as it falls asleep is handled when it wakes."""
 
 log = logging.getLogger("rag.page")
-if find_spec("IPython") is None:  # Gradio tries to import it for each page: slow, and may fail beside threads, too
-    sys.modules.setdefault("IPython.core.getipython", None)  # type: ignore[arg-type]  # not there, as Python has it
+for package, module in (("IPython", "IPython.core.getipython"), ("matplotlib", "matplotlib")):
+    # Gradio tries to import these for each page and at each event: slow, and may fail beside threads, too.
+    if find_spec(package) is None:
+        sys.modules.setdefault(module, None)  # type: ignore[arg-type]  # not there, as Python has it
 
 
 def main(arguments: Sequence[str] | None = None, started: Started | None = None) -> int:
