@@ -37,7 +37,7 @@ from rag.doors.process import allow_many_files, end_on_signals, end_serving, fre
 from rag.doors.serve import LAUNCH_OPTIONS, USER, build_app_kwargs, choose_access, in_one_line
 from rag.errors import RagError
 from rag.observe import request_id
-from rag.page.api import Page, add_api, caller_of, ease_sessions
+from rag.page.api import Page, add_api, caller_of
 from rag.page.chat import (
     build_chatbot,
     build_examples,
@@ -54,6 +54,7 @@ from rag.page.history import as_messages, end_stopped
 from rag.page.library import sources_so_far
 from rag.page.reader import build_reader
 from rag.page.saved import keep_conversations
+from rag.page.sessions import ease_sessions
 from rag.page.sidebar import Sidebar
 from rag.page.status import StatusStrip
 from rag.page.style import ICON, STYLE_SHEETS, TITLE, build_theme

@@ -20,7 +20,7 @@ import pytest
 from app import main
 from rag.doors.process import MAX_FILES
 from rag.library.chroma import FOLDER, check_folder
-from rag.page.api import ease_sessions
+from rag.page.sessions import ease_sessions
 from tests.conftest import ROOT, AppStarter, RunningApp, environment_of
 from tests.ollama_server import OllamaServer
 from tests.warm import WarmProcess

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import cache, partial
 from typing import Any
 
 import gradio as gr
@@ -27,21 +26,6 @@ class Page(gr.Blocks):
         if block_fn.api_name in ("chat", "predict", "answer"):
             inputs += [None] * (len(block_fn.inputs) - len(inputs))
         super().validate_inputs(block_fn, inputs)
-
-
-def ease_sessions(page: gr.Blocks) -> None:
-    """Work out once what Gradio works out for each new session, of a page or of a client, in the event loop.
-
-    It describes every component of the page then, as it was built, which takes 8 ms; with this, 1.
-    """
-    for block in page.blocks.values():
-        block.get_config = partial(_copy, block.get_config())  # type: ignore[method-assign]
-        if isinstance(block, (gr.File, gr.UploadButton)):
-            block.api_info = cache(block.api_info)  # type: ignore[method-assign]
-
-
-def _copy(config: dict[str, Any], cls: type | None = None) -> dict[str, Any]:
-    return dict(config)
 
 
 def caller_of(request: gr.Request | None) -> str:
