@@ -265,11 +265,11 @@ def test_the_note_counts_what_is_supported_and_says_what_was_searched_for() -> N
     [
         ({"refused": True}, "Not in the library · nearest 2 passages"),
         ({"coverage": "from the beginnings of 2 sources"}, "Sources · 2 passages · from the beginnings of 2 sources"),
-        ({"phase": "thinking", "timings": Timings(total=12.2)}, "The model is thinking · 2 passages · 12 s"),
+        ({"phase": "thinking", "timings": Timings(total=12.2)}, "The model is thinking · 2 passages · 12\u00a0s"),
         ({"notice": "The model was stopped."}, "Sources · 2 passages · The model was stopped."),
         ({"unread": 1}, "1 of them did not fit the model's window"),
         ({"phase": "starting"}, "loading llama3"),
-        ({"timings": Timings(first_token=0.5, total=2.5, tokens=21)}, "Sources · 2 passages · 2 s"),
+        ({"timings": Timings(first_token=0.5, total=2.5, tokens=21)}, "Sources · 2 passages · 2\u00a0s"),
     ],
 )
 def test_the_note_says_what_is_so(given: dict[str, object], words: str) -> None:

@@ -50,6 +50,7 @@ THOUGHT_TOO_LONG = (
 CALL_OPTIONS = ("think", "temperature", "preferred")
 """Parts of the input that go to the chat model with the call."""
 REPEATS = "The model began to repeat itself and was stopped. Ask in other words, or choose a larger model."
+
 log = logging.getLogger(__name__)
 
 Rewriter = Runnable[dict[str, Any], str]

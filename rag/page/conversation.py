@@ -94,7 +94,7 @@ def show_answer(
     if (told := _told_support(update)) and not (update.quoted or update.opening):
         words.append(told)
     if timings.total >= 1:
-        words.append(f"{timings.total:.0f} s")
+        words.append(f"{timings.total:.0f}\u00a0s")  # which a phone would part
     if update.notice:
         words.append(update.notice)
     name = name or new_name()
