@@ -207,13 +207,14 @@ def test_settings_and_addresses_of_asciidoc_are_no_text(tmp_path: Path, settings
         "= Pump\n:toc:\n:url-base: https://a.example\n:url-docs: {url-base}/docs\n:power: 5 kW\nifdef::x[]\n\n"
         "// a note\n////\ngone\n////\n== Use [[use]]\n\n[source,sh]\n----\npump {power} // on\n----\n"
         "It takes {power} and {other}, see {url-docs}[the docs], https://b.example and <<use,above>>.\n"
-        "[.lead]\nAsk link:a.adoc[*us*^] or xref:b.adoc[].\nimage::c.png[The valve, 300]\n"
+        "[.lead]\nAsk link:a.adoc[*us*^] or xref:b.adoc[], [.big]#not# the [small]##others##, [.red]*ever* in C#.\n"
+        "image::c.png[The valve, 300]\n"
     )
     document = load(put(tmp_path, "a.adoc", text), settings)
     assert document.page_content.split("\n") == [
-        *("# Pump", "", "## Use [[use]]", "", "----", "pump {power} // on", "----"),
+        *("# Pump", "", "## Use", "", "----", "pump {power} // on", "----"),
         "It takes 5 kW and {other}, see the docs, https://b.example and above.",
-        *("Ask *us* or b.adoc.", "The valve"),
+        *("Ask *us* or b.adoc, not the others, *ever* in C#.", "The valve"),
     ]
 
 

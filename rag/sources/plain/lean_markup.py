@@ -15,7 +15,10 @@ _ADOC_GONE = re.compile(
 _ADOC_LINK = re.compile(r"(?:(?:link|xref|mailto):|\b(?=https?://))(\S{1,500}?)\[([^\[\]\n]{0,500})\]")
 _ADOC_SEE = re.compile(r"<<([^<>,\n]{1,200})(?:,\s*([^<>\n]{1,500}))?>>")
 _ADOC_PICTURE = re.compile(r"\bimage::?\S{1,500}?\[([^\[\],\n]{0,500})[^\[\]\n]{0,500}\]")
-_ADOC_ROLE = re.compile(r"\[[.#%][\w.#%-]{1,80}\](?=[_*`#])")
+_ADOC_MARKED = re.compile(r"\[[.#%]?[\w.#%-]{1,80}\](##?)(?=\S)([^#\n]{1,500})\1")
+_ADOC_ROLE = re.compile(r"\[[.#%][\w.#%-]{1,80}\](?=[_*`])")
+"""How words look, as in `[.underline]#these#` and `[.big]*this*`."""
+_ADOC_ANCHOR = re.compile(r"[ \t]*\[\[[^\W\d][\w.:-]{0,80}(?:,[^\[\]\n]{0,200})?\]\]")
 _ADOC_LEVELS = "=-~^+"
 _ADOC_LINE, _ADOC_NAME = re.compile(r"==+|--+|~~+|\^\^+|\+\++"), re.compile(r"[^\W_].{0,200}$")
 MOST_OFF = 1
@@ -47,6 +50,7 @@ def lean_adoc(text: str, block: re.Pattern[str]) -> str:
             line = re.sub(r"\{([\w-]+)\}", lambda found: values.get(found[1].lower(), found[0]), line)
         line = _ADOC_PICTURE.sub(lambda found: found[1].strip('"'), line)
         line = _ADOC_LINK.sub(lambda found: found[2].rstrip("^").strip('"') or found[1], line)
+        line = _ADOC_ANCHOR.sub("", _ADOC_ROLE.sub("", _ADOC_MARKED.sub(r"\2", line)))
         return _ADOC_SEE.sub(lambda found: found[2] or found[1], line)
 
     return _outside(re.sub(r"(?ms)^/{4,}$.*?^/{4,}$\n?", "", text), block, _ADOC_GONE, told)
