@@ -39,6 +39,10 @@ def calendar(inner: str, kind: str = "VEVENT") -> str:
             "Event: Closed | Date: 25 December 2025 | Weekday: Thursday | Status: CONFIRMED",
         ),
         (
+            "DTSTART;VALUE=DATE:00010101\nDTEND;VALUE=DATE:00010101\nSUMMARY:Birth",
+            "Event: Birth | Date: 1 January 1 | Weekday: Monday",
+        ),
+        (
             "DTSTART:20240504T080000Z\nSUMMARY:Call\nRRULE:FREQ=MONTHLY;INTERVAL=2;BYDAY=1SA,-1SU;COUNT=5\n"
             'ORGANIZER;CN="Hale; Ruth":mailto:r@e.example\nATTENDEE:mailto:tom@e.example',
             "Event: Call | Date: 4 May 2024 | Weekday: Saturday | Time: 08:00 (UTC)"

@@ -77,6 +77,12 @@ OUTLINE = """<opml><head><title>Plan</title></head><body><outline text="Trip" _n
             [],
         ),
         ("a.xml", "<a><b>one&nbsp;two</b><c>y</c></a>", ["b: one two | c: y"], []),
+        (
+            "a.xml",
+            '<r><a b="1"><b>2</b><c>x</c></a><a b="3"><b>3</b><a>y</a></a><a>z<a>w</a></a></r>',
+            ["a | b: 1, 2 | c: x", "a | b: 3 | a: y", "a | a: z, w"],
+            [],
+        ),
         ("a.xml", "<not closed", ["<not closed"], []),
         ("a.xml", "<settings><!-- a port --></settings>", ["<settings><!-- a port --></settings>"], []),
         (

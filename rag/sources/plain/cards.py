@@ -165,8 +165,8 @@ def _times(own: dict[str, _Property]) -> Iterator[tuple[str, str]]:
         yield "Date", _in_words(begin)
         yield "Weekday", _WEEKDAYS[begin.weekday()]
         end = last[0] if last else begin
-        if last and not last[1]:
-            end = max(begin, end - timedelta(days=1))  # the day after the last one is given
+        if last and not last[1]:  # the day after the last one is given
+            end = max(begin, end - timedelta(days=1)) if end > begin else begin
         if end.date() != begin.date():
             yield "Until", _in_words(end)
         if timed:

@@ -146,8 +146,14 @@ def _value(item: Any, depth: int) -> Any:
         return _words(item)
     if not children and not found:
         return text
+
+    def add(name: str, *values: Any) -> None:
+        """One more value of a name that an attribute, the element itself and its children may share."""
+        every = [found[name], *(value for value in values if value != found[name])] if name in found else values
+        found[name] = every[0] if len(every) == 1 else list(every)
+
     if text:
-        found[local(item)] = text
+        add(local(item), text)
     lists: dict[str, list[Any]] = {}
     for inner in children:
         lists.setdefault(local(inner), []).append(inner)
@@ -155,10 +161,10 @@ def _value(item: Any, depth: int) -> Any:
         values = [_value(inner, depth + 1) for inner in items]
         if len(values) == 1 and isinstance(values[0], dict) and name in values[0]:
             own = values[0].pop(name)
-            values[0] = {name: own, **{f"{name}.{key}": value for key, value in values[0].items()}}
-            found.update(values[0])
+            add(name, own)
+            found |= {f"{name}.{key}": value for key, value in values[0].items()}
         else:
-            found[name] = values if len(values) > 1 else values[0]
+            add(name, *values)
     return found
 
 
