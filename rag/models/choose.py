@@ -92,8 +92,8 @@ def choose_models(settings: Settings) -> ModelNames:
     known = (EMBEDDED_DEFAULTS[1], E5_NAME)
     if embeddings.startswith("embedded:") and embeddings not in known:
         raise SettingsError(f"RAG_EMBEDDINGS: there is no {embeddings}; there is {' and '.join(known)}.")
-    notes, why = ([each.note for each in chosen if each.note], [each.why for each in chosen if each.why])
-    return ModelNames(chat, embeddings, tuple(notes), tuple(why))
+    notes = tuple(each.note for each in chosen if each.note)
+    return ModelNames(chat, embeddings, notes, tuple(each.why for each in chosen if each.why))
 
 
 def _check_file(variable: str, name: str, cache_dir: Path) -> None:
@@ -168,27 +168,37 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
     if provider == "ollama":
         return _ollama_chat(model, settings)
     if provider == "embedded":
-        if engine is None or not engine.running or engine.file is None:
-            raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
-        size = _size_of(engine.file.parameters)
-        room = min(THINKING_TOKENS, engine.window // 4) if engine.file.thinks else 0
-        chat_model = EmbeddedChat(
-            model=model,
-            url=engine.url,
-            key=engine.key,  # type: ignore[arg-type]
-            end_token=engine.file.end_token,
-            can_think=engine.file.thinks,
-            think=settings.think,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens + room,
-            # Small models go on after their answer; the words that end a turn are in each model's own file.
-            ends=() if size == "large" else ("\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"),
-            repeat_penalty=1.0 if size == "large" else 1.05,
-            read_seconds=settings.first_token_timeout + 30,
-        )
-        return Chat(chat_model, engine.window - room, size)
+        return _embedded_chat(model, settings, engine)
+    return _server_chat(name, settings)
+
+
+def _embedded_chat(model: str, settings: Settings, engine: ChatEngine | None) -> Chat:
+    if engine is None or not engine.running or engine.file is None:
+        raise EngineError("The embedded chat model has ended. Ask again to start it anew.")
+    size = _size_of(engine.file.parameters)
+    room = min(THINKING_TOKENS, engine.window // 4) if engine.file.thinks else 0
+    chat_model = EmbeddedChat(
+        model=model,
+        url=engine.url,
+        key=engine.key,  # type: ignore[arg-type]
+        end_token=engine.file.end_token,
+        can_think=engine.file.thinks,
+        think=settings.think,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens + room,
+        # Small models go on after their answer; the words that end a turn are in each model's own file.
+        ends=() if size == "large" else ("\n\n\n", "\nQuestion:", "\nNotes:", "\n-----"),
+        repeat_penalty=1.0 if size == "large" else 1.05,
+        read_seconds=settings.first_token_timeout + 30,
+    )
+    return Chat(chat_model, engine.window - room, size)
+
+
+def _server_chat(name: str, settings: Settings) -> Chat:
+    """A chat model behind any other API that LangChain knows; the settings may name a server like OpenAI's."""
     from langchain.chat_models import init_chat_model
 
+    provider, _, model = name.partition(":")
     options: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
     if provider == "openai":
         options["stream_chunk_timeout"] = None
@@ -205,11 +215,11 @@ def build_chat_model(name: str, settings: Settings, engine: ChatEngine | None = 
             there = init_chat_model(model, model_provider=provider, **options)
     except Exception as error:
         raise _provider_error("RAG_MODEL", name, error) from error
-    known = (getattr(there, "profile", None) or {}).get("max_input_tokens")
-    window = min(server.window(model) or int(known or UNKNOWN_WINDOW), MOST_CONTEXT)
+    profile = getattr(there, "profile", None) or {}
+    window = min(server.window(model) or int(profile.get("max_input_tokens") or UNKNOWN_WINDOW), MOST_CONTEXT)
     if provider == "openai":  # models behind this API may think, and their thinking counts as output
         room = min(THINKING_TOKENS, window // 4)
-        if most := (getattr(there, "profile", None) or {}).get("max_output_tokens"):
+        if most := profile.get("max_output_tokens"):
             room = max(0, min(room, most - settings.max_tokens))
         there = there.model_copy(update={"max_tokens": settings.max_tokens + room})
         window -= room
