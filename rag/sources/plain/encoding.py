@@ -160,25 +160,13 @@ def text_of(job: Job, *, html: bool = False) -> str:
     sample = data[:65_536]
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
     control = sum(sample.count(byte) for byte in (*range(9), *range(14, 27), 127))
-    if _are_many(control, len(sample)) and not (marked or job.charset or _is_utf16(data)):
+    is_binary = _are_many(control, len(sample)) and not (marked or job.charset or _is_utf16(data))
+    text, note = ("", "") if is_binary else decode_noted(data, job.charset, html=html)
+    if is_binary or _are_many(len(re.findall("[\0-\x08\x0e-\x1a\x7f]", text[:65_536])), len(text[:65_536])):
         raise Unreadable(f"it is {job.claimed} but holds binary data, not text")
-    text, note = decode_noted(data, job.charset, html=html)
-    check_plain(text, job)
     if note:
         job.notes.append(note)
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def check_plain(text: str, job: Job) -> None:
-    """Refuse text with many control characters.
-
-    Raises:
-        Unreadable: it holds binary data.
-    """
-    sample = text[:65_536]
-    control = len(re.findall("[\0-\x08\x0e-\x1a\x7f]", sample))
-    if _are_many(control, len(sample)):
-        raise Unreadable(f"it is {job.claimed} but holds binary data, not text")
 
 
 def _are_many(control: int, size: int) -> bool:
