@@ -185,7 +185,7 @@ class _TimedStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def tls_context() -> ssl.SSLContext:
     """The certificates of the system (or of SSL_CERT_FILE) and of certifi: some Pythons find none on the system."""
     context = ssl.create_default_context()
