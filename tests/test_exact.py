@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,14 +140,25 @@ def test_rows_wait_while_chroma_is_not_asked_and_no_longer(
     assert collection.count() == library.index.chunks, "nothing waits where Chroma is asked"
 
 
-def test_many_rows_wait_for_no_more(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.library.vectors.MOST_WAITING", 64)
+def test_many_rows_wait_for_no_more_and_are_written_in_small_parts(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.library.vectors.AT_ONCE", 64)
     collection = library.home.client.get_collection(library.index.vectors.name)
+    sizes: list[int] = []
+    upsert = type(collection).upsert
+
+    def noted(self: Any, ids: list[str], **rest: Any) -> None:
+        sizes.append(len(ids))
+        upsert(self, ids, **rest)
+
+    monkeypatch.setattr(type(collection), "upsert", noted)
     library.add(write(tmp_path / "a.md", *[f"{MOON} {number}" for number in range(200)]))
     waiting = library.index.chunks - collection.count()
     assert 0 <= waiting < 64 < library.index.chunks
     library.ingest.writer.write_waiting()
-    assert collection.count() == library.index.chunks
+    assert collection.count() == library.index.chunks == sum(sizes)
+    assert max(sizes) <= 64, "while Chroma writes, no other thread runs"
 
 
 def test_rows_that_waited_when_the_app_was_killed_are_filled_in(tmp_path: Path) -> None:
