@@ -191,8 +191,9 @@ def test_sixty_poisoned_documents_in_the_browser(tab: Page, tmp_path: Path) -> N
         first = f"The {name} was built in {1700 + number} by the masons of the valley, from grey stone and oak."
         last = f"Every spring the {name} is painted green, and children bring flowers to it."
         body = FRAMES[number // len(ORDERS)].format(first=first, order=order, last=last)
-        texts[str(folder / f"{number:02}.md")] = text = f"# The {name}\n\n{body}"
+        text = f"# The {name}\n\n{body}"
         (folder / f"{number:02}.md").write_text(text, encoding="utf-8")
+        texts[str(folder / f"{number:02}.md")] = re.sub("<img [^>]*>", "", text)  # a picture without words
     assistant = Assistant(make_settings(tmp_path, sources=(str(folder),), max_tokens=200))
     served = started(assistant, OllamaServer())
     wait_until(lambda: len(assistant.sources) == len(texts), 120)
