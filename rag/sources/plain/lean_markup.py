@@ -18,7 +18,7 @@ _ADOC_PICTURE = re.compile(r"\bimage::?\S{1,500}?\[([^\[\],\n]{0,500})[^\[\]\n]{
 _ADOC_MARKED = re.compile(r"\[[.#%]?[\w.#%-]{1,80}\](##?)(?=\S)([^#\n]{1,500})\1")
 _ADOC_ROLE = re.compile(r"\[[.#%][\w.#%-]{1,80}\](?=[_*`])")
 """How words look, as in `[.underline]#these#` and `[.big]*this*`."""
-_ADOC_ANCHOR = re.compile(r"[ \t]*\[\[[^\W\d][\w.:-]{0,80}(?:,[^\[\]\n]{0,200})?\]\]")
+_ADOC_ANCHOR = re.compile(r"(?:(?<![ \t])[ \t]+)?\[\[[^\W\d][\w.:-]{0,80}(?:,[^\[\]\n]{0,200})?\]\]")
 _ADOC_LEVELS = "=-~^+"
 _ADOC_LINE, _ADOC_NAME = re.compile(r"==+|--+|~~+|\^\^+|\+\++"), re.compile(r"[^\W_].{0,200}$")
 MOST_OFF = 1
