@@ -160,10 +160,13 @@ def text_of(job: Job, *, html: bool = False) -> str:
     sample = data[:65_536]
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
     control = sum(sample.count(byte) for byte in (*range(9), *range(14, 27), 127))
-    is_binary = _are_many(control, len(sample)) and not (marked or job.charset or _is_utf16(data))
-    text, note = ("", "") if is_binary else decode_noted(data, job.charset, html=html)
-    if is_binary or _are_many(len(re.findall("[\0-\x08\x0e-\x1a\x7f]", text[:65_536])), len(text[:65_536])):
-        raise Unreadable(f"it is {job.claimed} but holds binary data, not text")
+    binary = Unreadable(f"it is {job.claimed} but holds binary data, not text")
+    if _are_many(control, len(sample)) and not (marked or job.charset or _is_utf16(data)):
+        raise binary
+    text, note = decode_noted(data, job.charset, html=html)
+    beginning = text[:65_536]
+    if _are_many(len(re.findall("[\0-\x08\x0e-\x1a\x7f]", beginning)), len(beginning)):
+        raise binary
     if note:
         job.notes.append(note)
     return text.replace("\r\n", "\n").replace("\r", "\n")
