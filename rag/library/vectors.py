@@ -31,8 +31,8 @@ GRAPH: dict[str, Any] = {"max_neighbors": 32, "ef_construction": 200, "ef_search
 """Twice Chroma's own numbers. With those, 0 to 3 of 3041 chunks of 50 articles could not be found even by their own
 vector, others at every start, and 99.8 % of the ten nearest were right; with these none and 99.99 %, no slower."""
 AT_ONCE = 256
-"""Rows that Chroma writes in one call, and from which on none wait: it holds up every thread meanwhile, 0.1 to 0.4
-seconds. A call costs 10 microseconds more for each row since its files were written, so fewer would take longer."""
+"""Rows that are written to Chroma's folder in one call, and from which on none wait: every thread is held up meanwhile,
+0.1 to 0.4 s. A call costs 10 microseconds more for each row since its files were written, so fewer take longer."""
 LEAST_ASKED = 20
 """Rows that are asked for at least: in fewer of them it does not show that they all say the same."""
 SPARE = 100
@@ -137,8 +137,9 @@ class VectorIndex:
         if not rows or (collection := self._to_change()) is None:
             return
         try:
-            for start in range(0, len(rows), AT_ONCE):
-                page = rows[start : start + AT_ONCE]
+            size = PAGE if self._home.url else AT_ONCE
+            for start in range(0, len(rows), size):
+                page = rows[start : start + size]
                 collection.upsert(
                     ids=[row[0] for row in page],
                     embeddings=np.stack([row[3] for row in page]),
