@@ -54,7 +54,7 @@ async def read_sockets(url: str, streams: int, tokens: int) -> list[Reading]:
                 break
             reading.updates += 1
             reading.text += frame["message"]
-            if not reading.first:
+            if reading.text and not reading.first:  # the frame with the quotes comes before, without text
                 reading.first = time.monotonic() - began
         reading.ended = time.monotonic() - began
         return reading
@@ -80,7 +80,7 @@ def read_jobs(url: str, streams: int, tokens: int) -> list[Reading]:
             for text in clients[number].submit(question_for(number, tokens), api_name="/chat"):
                 reading.updates += 1
                 reading.text = text
-                if not reading.first:
+                if text and not reading.first:
                     reading.first = time.monotonic() - began
         except Exception as error:
             reading.error = f"{type(error).__name__}: {error}"
