@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.programs import in_own_process, resident, served_pages
+from bench.pages import served_pages
+from bench.programs import in_own_process, resident
 
 PAGE_CHARACTERS = 4000
 

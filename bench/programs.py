@@ -1,20 +1,16 @@
-"""What the parts start: pages on loopback, and programs as processes of their own, with what they cost."""
+"""What the parts start: programs as processes of their own, with what they cost."""
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
-import random
-import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,65 +18,6 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120.0
-
-
-@functools.cache
-def sentences() -> tuple[str, ...]:
-    """The sentences of the bundled guide, of which synthetic pages are made: prose as tokenizers and models know it."""
-    text = (ROOT / "rag" / "guide.md").read_text(encoding="utf-8")
-    found = re.split(r"(?<=[.!?])\s+|\n+", re.sub(r"^#.*$", "", text, flags=re.M))
-    return tuple(dict.fromkeys(each for each in found if len(each) > 40))
-
-
-def made_text(number: int, characters: int) -> str:
-    """Text `number`, always the same: sentences in an order of its own, with a word that only it has now and then."""
-    chosen = random.Random(number)
-    parts: list[str] = []
-    length = 0
-    while length < characters:
-        sentence = chosen.choice(sentences())
-        if not len(parts) % 5:
-            sentence = f"Item {number}-{len(parts)}: {sentence}"
-        parts.append(sentence)
-        length += len(sentence) + 1
-    return "\n".join(" ".join(parts[start : start + 6]) for start in range(0, len(parts), 6))
-
-
-def made_page(number: int, characters: int) -> str:
-    """A page of HTML as the article's program expects it."""
-    body = "".join(f"<p>{line}</p>" for line in made_text(number, characters).splitlines())
-    title = f'<h1 class="post-title">Page {number}</h1>'
-    return f'<html><head><title>Page {number}</title></head><body>{title}<div class="post-content">{body}</div></body>'
-
-
-@contextmanager
-def served_pages(characters: int) -> Iterator[str]:
-    """A web server on loopback; `URL/N` is page N."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            found = re.fullmatch(r"/(\d+)", self.path)
-            body = made_page(int(found[1]), characters).encode() if found else b""
-            tag = f'"{found[1]}"' if found else ""
-            same = bool(found) and self.headers.get("If-None-Match") == tag
-            self.send_response(304 if same else 200 if found else 404)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("ETag", tag)
-            self.send_header("Content-Length", "0" if same else str(len(body)))
-            self.end_headers()
-            if not same:
-                self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
 
 
 def free_port() -> int:

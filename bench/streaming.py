@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from bench.engine import EngineProcess
-from bench.programs import Program, in_own_process, served_pages
+from bench.pages import served_pages
+from bench.programs import Program, in_own_process
 
 PAGE_CHARACTERS = 8000
 PLACES = "128"
