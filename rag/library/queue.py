@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, and_, bindparam, select
 
 from rag.library.database import Database, get_setting, set_setting
 from rag.library.schema import sources, work
@@ -26,6 +26,17 @@ PAGE = 1000
 """Names in one statement."""
 INDEX = "index:"
 """Prefix of a row's `source` that is no source: the row says which process builds the index of that id."""
+# Made once: to make these takes longer than to run them, and a page that has not changed costs little else.
+_FREE = (
+    select(work)
+    .where(work.c.reason == "", work.c.taken_until <= bindparam("now"), ~work.c.source.startswith(INDEX))
+    .order_by(work.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_ROWS = work.c.id.in_(bindparam("rows", expanding=True))
+_HOLD = work.update().where(_ROWS).values(taken_by=bindparam("holder"), taken_until=bindparam("until"))
+_END = work.delete().where(_ROWS)
 
 
 @dataclass(frozen=True)
@@ -57,13 +68,19 @@ class Queue:
         self._done: list[int] = []
         """Ids of tasks that are done and whose rows are still in the database."""
         self._lock = threading.Lock()
-        """For `tasks` and `_done`, which are read and written by several threads."""
-        self.tasks: list[Task] = []
-        """All rows as of the last look, in the order in which they were asked for."""
+        """For `_tasks` and `_done`, which are read and written by several threads."""
+        self._tasks: dict[int, Task] = {}
+        """By their ids."""
         if not database.shared:  # one process has the folder: what is taken was taken by one that is gone
             with database.write() as connection:
                 connection.execute(work.update().values(taken_by="", taken_until=0.0))
         self.look()
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All rows as of the last look, in the order in which they were asked for, with what this process did since."""
+        with self._lock:
+            return list(self._tasks.values())
 
     def look(self) -> None:
         """Read the rows."""
@@ -71,7 +88,7 @@ class Queue:
             now = self._database.now(connection)
             rows = connection.execute(select(work).where(~work.c.source.startswith(INDEX)).order_by(work.c.id))
             found = [_task(row, row.taken_by if row.taken_until > now else "") for row in rows]
-            self.tasks = [task for task in found if task.id not in self._done]
+            self._tasks = {task.id: task for task in found if task.id not in self._done}
 
     def ask(self, tasks: Sequence[Task]) -> None:
         """Ask for sources. One that somebody is working on is left alone; one that waits or failed is asked anew."""
@@ -103,15 +120,13 @@ class Queue:
         """The next tasks that nobody has, `most` at most, which are this process's from now on."""
         with self._write() as connection:
             now = self._database.now(connection)
-            free = and_(work.c.reason == "", work.c.taken_until <= now, ~work.c.source.startswith(INDEX))
-            query = select(work).where(free).order_by(work.c.id).limit(most).with_for_update(skip_locked=True)
-            rows = connection.execute(query).all()
+            rows = connection.execute(_FREE, {"now": now, "most": most}).all()
             if not rows:
                 return []
             self._hold(connection, [row.id for row in rows], now)
         taken = {row.id: _task(row, self.holder) for row in rows}
         with self._lock:
-            self.tasks = [taken.get(each.id, each) for each in self.tasks]
+            self._tasks.update((number, task) for number, task in taken.items() if number in self._tasks)
         return list(taken.values())
 
     def take_index(self, index: int) -> bool:
@@ -136,8 +151,7 @@ class Queue:
             connection.execute(work.delete().where(mine))
 
     def _hold(self, connection: Connection, rows: Sequence[int], now: float) -> None:
-        held = {"taken_by": self.holder, "taken_until": now + self._lease}
-        connection.execute(work.update().where(work.c.id.in_(rows)).values(held))
+        connection.execute(_HOLD, {"rows": rows, "holder": self.holder, "until": now + self._lease})
 
     def renew(self) -> set[str]:
         """Keep what this process has taken. Returns the sources that it still has."""
@@ -153,7 +167,7 @@ class Queue:
         done = list(self._done)
         with self._database.write() as connection:
             if done:
-                connection.execute(work.delete().where(work.c.id.in_(done)))
+                connection.execute(_END, {"rows": done})
             yield connection
         with self._lock:
             self._done = [task for task in self._done if task not in done]
@@ -161,7 +175,7 @@ class Queue:
     def has(self, task: Task) -> bool:
         """Whether a task that was taken is still this process's: nobody cancelled it, removed it or asked anew."""
         if not self.shared:
-            return any(each.id == task.id for each in self.tasks)
+            return task.id in self._tasks
         with self._database.read() as connection:
             mine = and_(work.c.id == task.id, work.c.taken_by == self.holder)
             return connection.execute(select(work.c.id).where(mine)).first() is not None
@@ -175,11 +189,12 @@ class Queue:
             told = {"reason": reason, "taken_by": "", "taken_until": 0.0}
             with self._database.write() as connection:
                 connection.execute(work.update().where(work.c.id == task.id).values(told))
-        failed = [replace(task, reason=reason, taken_by="")] if reason else []
         with self._lock:
-            if not reason:
+            self._tasks.pop(task.id, None)
+            if reason:
+                self._tasks[task.id] = replace(task, reason=reason, taken_by="")
+            else:
                 self._done.append(task.id)
-            self.tasks = [*(each for each in self.tasks if each.id != task.id), *failed]
 
     def fail(self, source: str, reason: str, *, private: bool = False) -> None:
         """Say why a source cannot be had, whether it was asked for or not."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, true
+from sqlalchemy import Connection, Row, and_, bindparam, func, select, true
 
 from rag.library.database import Database
 from rag.library.revisions import IndexedSource, Revisions
@@ -34,6 +34,8 @@ _VERSION_FIELDS = (
     "language",
 )
 """Fields of `Record` that are columns of `sources`, by the same names."""
+_VERSION = select(sources).where(version_is(bindparam("source"), bindparam("state")))
+"""Made once: to make it takes longer than the answer."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,13 @@ class Records:
     def read(self, source: str, state: str = "current") -> Record | None:
         """A version of a source with its documents; None where there is none."""
         with self.database.read() as connection:
-            row = connection.execute(select(sources).where(version_is(source, state))).first()
+            row = connection.execute(_VERSION, {"source": source, "state": state}).first()
             return _record(connection, row) if row else None
 
     def head(self, source: str) -> Record | None:
         """The current version of a source without its documents."""
         with self.database.read() as connection:
-            row = connection.execute(select(sources).where(version_is(source, "current"))).first()
+            row = connection.execute(_VERSION, {"source": source, "state": "current"}).first()
             return Record(documents=[], **_fields(row)) if row else None
 
     def find_document(
@@ -115,7 +117,7 @@ class Records:
             of_title = documents.c.metadata["title"].as_string() == title if title is not None else true()
             wanted = and_(of_page, of_title)
         with self.database.read() as connection:
-            row = connection.execute(select(sources).where(version_is(source, "current"))).first()
+            row = connection.execute(_VERSION, {"source": source, "state": "current"}).first()
             if row is None:
                 return None
             own = documents.c.source_id == row.id

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import (
     JSON,
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     ColumnElement,
@@ -185,6 +186,6 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
 """What brings a schema of version N to N + 1."""
 
 
-def version_is(source: str, state: str) -> ColumnElement[bool]:
+def version_is(source: str | BindParameter[str], state: str | BindParameter[str]) -> ColumnElement[bool]:
     """The condition on `sources` for one version of a source."""
     return and_(sources.c.source == source, sources.c.state == state)
