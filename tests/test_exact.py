@@ -144,6 +144,7 @@ def test_many_rows_wait_for_no_more_and_are_written_in_small_parts(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rag.library.vectors.AT_ONCE", 64)
+    monkeypatch.setattr("rag.library.vectors.MOST_WAITING", 128)
     collection = library.home.client.get_collection(library.index.vectors.name)
     sizes: list[int] = []
     upsert = type(collection).upsert
@@ -155,7 +156,7 @@ def test_many_rows_wait_for_no_more_and_are_written_in_small_parts(
     monkeypatch.setattr(type(collection), "upsert", noted)
     library.add(write(tmp_path / "a.md", *[f"{MOON} {number}" for number in range(200)]))
     waiting = library.index.chunks - collection.count()
-    assert 0 <= waiting < 64 < library.index.chunks
+    assert 0 <= waiting < 128 < library.index.chunks
     library.ingest.writer.write_waiting()
     assert collection.count() == library.index.chunks == sum(sizes)
     assert max(sizes) <= 64, "while Chroma writes, no other thread runs"

@@ -31,8 +31,10 @@ GRAPH: dict[str, Any] = {"max_neighbors": 32, "ef_construction": 200, "ef_search
 """Twice Chroma's own numbers. With those, 0 to 3 of 3041 chunks of 50 articles could not be found even by their own
 vector, others at every start, and 99.8 % of the ten nearest were right; with these none and 99.99 %, no slower."""
 AT_ONCE = 256
-"""Rows that are written to Chroma's folder in one call, and from which on none wait: every thread is held up meanwhile,
-0.1 to 0.4 s. A call costs 10 microseconds more for each row since its files were written, so fewer take longer."""
+"""Rows that are written to Chroma's folder in one call: every thread is held up meanwhile, 0.1 to 0.4 s. A call costs
+10 microseconds more for each row since its files were written, so fewer take longer."""
+MOST_WAITING = 2048
+"""Rows that wait at most until nothing else is to be done: sources are searched before Chroma has them."""
 LEAST_ASKED = 20
 """Rows that are asked for at least: in fewer of them it does not show that they all say the same."""
 SPARE = 100
@@ -121,25 +123,30 @@ class VectorIndex:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def add(self, rows: Sequence[VectorRow], *, wait: bool) -> None:
-        """Write rows. `wait`: keep them back until there are `AT_ONCE`, as no question looks here now."""
+        """Write rows. `wait`: keep them back until there are `MOST_WAITING`, as no question looks here now."""
         with self._writing:
             self._waiting += rows
-        if not wait or len(self._waiting) >= AT_ONCE:
+        if not wait or len(self._waiting) >= MOST_WAITING:
             self.write_waiting()
 
     def write_waiting(self) -> None:
         """Write the rows that wait; they go on waiting where Chroma fails."""
-        with self._writing:
-            self._write(self._waiting)
-            self._waiting = []
+        while self._waiting:
+            with self._writing:  # not for all of them: a revision may be deleted meanwhile
+                self._write(self._waiting[: self._at_once])
+                self._waiting = self._waiting[self._at_once :]
+
+    @property
+    def _at_once(self) -> int:
+        """Rows in one call."""
+        return PAGE if self._home.url else AT_ONCE
 
     def _write(self, rows: Sequence[VectorRow]) -> None:
         if not rows or (collection := self._to_change()) is None:
             return
         try:
-            size = PAGE if self._home.url else AT_ONCE
-            for start in range(0, len(rows), size):
-                page = rows[start : start + size]
+            for start in range(0, len(rows), self._at_once):
+                page = rows[start : start + self._at_once]
                 collection.upsert(
                     ids=[row[0] for row in page],
                     embeddings=np.stack([row[3] for row in page]),
