@@ -30,6 +30,7 @@ BUSY_SECONDS = 30
 CONNECT_SECONDS = 5
 MIGRATION_LOCK = 7_140_226
 """PostgreSQL's advisory lock while tables are made: any number, the same in every replica."""
+_COUNT_UP = counter.update().values(number=counter.c.number + 1).returning(counter.c.number)
 
 
 class Database:
@@ -139,8 +140,7 @@ class Database:
     @staticmethod
     def next_number(connection: Connection) -> int:
         """The number of the change that this transaction makes; others wait with theirs until it has ended."""
-        added = counter.update().values(number=counter.c.number + 1).returning(counter.c.number)
-        return int(connection.execute(added).scalar_one())
+        return int(connection.execute(_COUNT_UP).scalar_one())
 
     @staticmethod
     def number(connection: Connection) -> int:

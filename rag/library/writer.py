@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from langchain_core.documents import Document
-from sqlalchemy import Connection, and_, exists, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select
 
 from rag.library.index import SearchIndex
 from rag.library.records import Record, indexed, insert_version
 from rag.library.revisions import PAGE, Vector, chunk_id
 from rag.library.schema import chunks, revisions, sources, vectors, version_is, work
 
+_THERE = select(vectors.c.digest).where(
+    vectors.c.model_id == bindparam("model"), vectors.c.digest.in_(bindparam("digests", expanding=True))
+)
 GRACE_SECONDS = 15.0
 """Chunks that questions do not see any more are left so long for other replicas, which may not know it yet."""
 
@@ -213,8 +216,7 @@ def write_vectors(connection: Connection, model: int, new: Mapping[str, Vector])
     names = list(new)
     there: set[str] = set()
     for start in range(0, len(names), PAGE):
-        page = vectors.c.digest.in_(names[start : start + PAGE])
-        there |= set(connection.execute(select(vectors.c.digest).where(vectors.c.model_id == model, page)).scalars())
+        there |= set(connection.execute(_THERE, {"model": model, "digests": names[start : start + PAGE]}).scalars())
     rows = [
         {"model_id": model, "digest": digest, "vector": np.asarray(new[digest], "<f4").tobytes()}
         for digest in names
