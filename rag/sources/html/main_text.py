@@ -152,7 +152,7 @@ def _main_text(html: str, panels: frozenset[str]) -> str:
 
 def _keep_words(blocks: Sequence[Block], main: str) -> None:
     """Keep the blocks whose words are in the main text: long ones wherever they are there, short ones in order."""
-    shingles = {main[i : i + _SHINGLE] for i in range(len(main) - _SHINGLE + 1)} if len(main) < 500_000 else set()
+    shingles: set[str] = set()
     spans: dict[int, tuple[int, int]] = {}
     last = 0
     for number, block in enumerate(blocks):
@@ -165,7 +165,8 @@ def _keep_words(blocks: Sequence[Block], main: str) -> None:
             if at >= last:
                 last = at + len(block.key)
                 spans[number] = (at, last)
-        elif shingles:
+        elif len(main) < 500_000:
+            shingles = shingles or {main[i : i + _SHINGLE] for i in range(len(main) - _SHINGLE + 1)}
             starts = range(0, max(len(block.key) - _SHINGLE, 0) + 1, _SHINGLE // 2)
             block.keep = sum(block.key[i : i + _SHINGLE] in shingles for i in starts) >= 0.6 * len(starts)
     bounds = [(-1, (0, 0)), *spans.items(), (len(blocks), (len(main), len(main)))]

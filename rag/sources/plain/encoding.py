@@ -49,7 +49,10 @@ def decode_noted(data: bytes, charset: str = "", *, html: bool = False) -> tuple
     if html and (found := _DECLARED_CHARSET.search(data[:4096])):
         declared = (found[1] or found[2]).decode("ascii", "replace").lower()
         guesses.append("" if declared.startswith(("utf-16", "utf-32")) else declared)  # the declaration is in ASCII
-    for guess in [*filter(None, guesses), _utf16_without_mark(data), "utf-8"]:
+    for guess in guesses:
+        if (text := _decoded(data, guess)) is not None:
+            return text, ""
+    for guess in (_utf16_without_mark(data), "utf-8"):
         if (text := _decoded(data, guess)) is not None:
             return text, ""
     return _guessed(data, html=html)
