@@ -65,9 +65,7 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
     Raises:
         EOFError: they end before the answer does.
     """
-    text, opening = "", 0
-    thinks = opened = adds = False
-    quotes: list[dict[str, Any]] = []
+    text, terminal = "", Terminal()
     async for frame in answer:
         if "error" in frame:
             told = {"error": frame["error"], "code": frame["code"]}
@@ -76,34 +74,59 @@ async def _show(answer: AsyncIterator[dict[str, Any]], as_json: bool) -> int:
         if frame.get("done"):
             _print_end(text, frame, as_json)
             return 0
-        if as_json:
-            continue
+        if not as_json:
+            terminal.show(frame, text)
+    raise EOFError
+
+
+class Terminal:
+    """Prints an answer as it grows: quotes, what the model thinks, and the text."""
+
+    def __init__(self) -> None:
+        self._printed = 0
+        """Characters of the text."""
+        self._opening = 0
+        """Characters of the quotes that the text opens with."""
+        self._others: list[dict[str, Any]] = []
+        """The quotes, where it opens with some of them."""
+        self._thinks = self._adds = False
+
+    def show(self, frame: dict[str, Any], text: str) -> None:
+        """Print what a frame adds to the answer, whose text is `text` by now."""
         if "quotes" in frame and frame["opening"]:
-            quotes, opening = frame["quotes"], frame["opening"]
+            self._others, self._opening = frame["quotes"], frame["opening"]
         elif "quotes" in frame and not frame["quoted"]:
             _show_quotes("From your sources:", frame["quotes"])
         if "moved" in frame:
             print(" … (the model was thinking until here)\n", flush=True)
-        if sys.stderr.isatty():  # what the model thinks is dimmed, and parted from what follows
-            thought = f"\x1b[2m{frame['thinking']}\x1b[0m" if "thinking" in frame else "\n\n" * thinks
-            print(thought, end="", file=sys.stderr, flush=True)
-            thinks = "thinking" in frame
-        own = frame["message"]
-        if opening and len(text) >= opening and not opened:  # the quotes come whole, and what the model adds in pieces
-            opened = True
-            print(text[:opening], end="\n\n")
-            said = " ".join(text[:opening].split())
-            if others := [each for each in quotes if _words_of(each) not in said]:
-                _show_quotes("Also in your sources:", others)
-            own = text[opening:]
-        elif opening and "moved" in frame:
-            own = text[opening:]
-        if opening and own and not adds:
-            adds = True
+            self._printed = min(self._printed, self._opening)
+        if sys.stderr.isatty():
+            self._show_thinking(frame)
+        if len(text) < self._opening:
+            return
+        if self._printed < self._opening:
+            self._show_opening(text[: self._opening])
+        own = text[self._printed :]
+        if self._opening and own and not self._adds:
+            self._adds = True
             print(f"{MODELS_OWN}:")
             own = own.lstrip()
         print(own, end="", flush=True)
-    raise EOFError
+        self._printed = len(text)
+
+    def _show_thinking(self, frame: dict[str, Any]) -> None:
+        """Dimmed, and parted from what follows."""
+        thought = f"\x1b[2m{frame['thinking']}\x1b[0m" if "thinking" in frame else "\n\n" * self._thinks
+        print(thought, end="", file=sys.stderr, flush=True)
+        self._thinks = "thinking" in frame
+
+    def _show_opening(self, opening: str) -> None:
+        """The quotes that the text opens with, and after them the others."""
+        print(opening, end="\n\n")
+        said = " ".join(opening.split())
+        if others := [each for each in self._others if _words_of(each) not in said]:
+            _show_quotes("Also in your sources:", others)
+        self._printed = len(opening)
 
 
 def _words_of(quote: dict[str, Any]) -> str:
