@@ -188,7 +188,8 @@ class Background:
         try:
             self.models.measure_speed()
         except RagError as error:
-            log.info("%s", error)
+            if not self._closing.is_set():
+                log.info("%s", error)
 
     def _let_page_first(self) -> None:
         if self._page:
